@@ -1,0 +1,150 @@
+"""Every code with which a trade is not copied, what it means and what would let it pass.
+
+One table: the replicator's skips, the agent's denials and the page of errors all read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+
+class Denial(Struct, frozen=True):
+    """A refusal by rule: the code, the numbers behind it, as text by name."""
+
+    code: str
+    numbers: Mapping[str, str]
+
+    @property
+    def remedy(self) -> str:
+        return CODES[self.code][1]
+
+
+def denied(code: str, **numbers: object) -> Denial:
+    """Errors: KeyError for a code that is not in the table."""
+    CODES[code]
+    return Denial(code, {name: str(value) for name, value in numbers.items()})
+
+
+CODES: dict[str, tuple[str, str]] = {
+    # by the copier's rule, decided on the master's side
+    "PAUSED": ("the copier was paused", "resume the copier before the trade opens"),
+    "EXISTING": (
+        "the trade was already open when the copier started",
+        "start the copier with copyExistingTrades",
+    ),
+    "IS_A_COPY": ("the trade is itself a copy of ours", "copy its own master instead"),
+    "FILTER_SIDE": ("filterSide leaves this side out", "set filterSide to CopyAll"),
+    "FILTER_MAGIC": ("the magic filter leaves this trade out", "change filterMagicOption or Value"),
+    "FILTER_COMMENT": (
+        "the comment filter leaves this trade out",
+        "change filterCommentOption or Value",
+    ),
+    "FILTER_LOTS": (
+        "the master's lots are outside filterLotMin … filterLotMax",
+        "change the lot filter",
+    ),
+    "PENDING_IGNORED": ("pending orders are ignored", "set pendingMode to Mirror or MarketOnFill"),
+    "PENDING_ON_FILL": (
+        "a pending order is copied when it fills",
+        "set copyPendingOrders to mirror it as a pending order",
+    ),
+    "MISSED": (
+        "the trade opened while the account was not being watched and is too old to copy",
+        "keep the bridge reachable; a late open is another trade",
+    ),
+    "ALREADY_COPIED": (
+        "this pair has already decided on this root",
+        "nothing: a root is copied once",
+    ),
+    "COPIER_STOPPED": ("the copier was stopped", "start the copier again for later trades"),
+    # by the slave's agent, with live data
+    "EXPIRED": ("the open is older than it may be", "nothing: a late open is another trade"),
+    "MASTER_FLAT": (
+        "the master closed before the copy was sent",
+        "nothing: there is nothing to copy",
+    ),
+    "ACCOUNT_REMOVED": ("the slave account was removed", "add the account again"),
+    "ACCOUNT_DISABLED": ("the slave account is disabled", "enable the account"),
+    "ACCOUNT_REFUSED": ("the broker refuses the slave's login", "correct the account's password"),
+    "READ_ONLY": ("the slave's password is an investor password", "set the trading password"),
+    "OTHER_COPIER": (
+        "a copier that is not this one trades on the slave account",
+        "stop the other one, then settle the position it opened",
+    ),
+    "OPENS_PAUSED": (
+        "opens on the slave account are paused after unresolved or refused attempts",
+        "see `copypro unresolved` and `copypro alerts`",
+    ),
+    "UNMAPPED_SYMBOL": ("the slave has no such symbol", "add a symbol mapping"),
+    "AMBIGUOUS_SYMBOL": ("several of the slave's symbols could be meant", "add a symbol mapping"),
+    "SYMBOL_MISMATCH": (
+        "the two symbols are not the same thing",
+        "check contract, currency and price; then add a symbol mapping",
+    ),
+    "TRADE_DISABLED": ("the slave's symbol may not be traded this way", "ask the slave's broker"),
+    "MARKET_CLOSED": ("the slave's market is closed", "nothing: the market opens by itself"),
+    "BELOW_MIN_LOT": (
+        "the volume is below the slave's minimum",
+        "raise the multiplier, or set forceMinLot and accept the higher risk",
+    ),
+    "ABOVE_MAX_LOT": ("the volume is above the slave's maximum", "set forceMaxLot to cap it"),
+    "VOLUME_LIMIT": (
+        "the symbol's volume limit would be exceeded",
+        "close something, or size smaller",
+    ),
+    "INVALID_VOLUME": (
+        "the volume is not a number that can be traded",
+        "correct the copier's sizing",
+    ),
+    "NO_STOP": (
+        "risk-based sizing needs the master's stop loss",
+        "set a stop on the master's trade",
+    ),
+    "NO_CONVERSION_RATE": (
+        "no rate to convert between the accounts' currencies",
+        "add the currency pair to the slave's market watch, or use fixed lots",
+    ),
+    "MASTER_BALANCE_UNKNOWN": (
+        "the master's balance is zero, stale or not from a synchronised session",
+        "wait for the master to synchronise, or set fixedMasterBalance",
+    ),
+    "SLAVE_BALANCE_UNKNOWN": (
+        "the slave's balance is zero, stale or not from a synchronised session",
+        "wait for the slave to synchronise",
+    ),
+    "NOT_ENOUGH_MARGIN": (
+        "the free margin would fall below the reserve",
+        "deposit, or size smaller",
+    ),
+    "MARGIN_LEVEL": ("the margin level would fall below the floor", "deposit, or size smaller"),
+    "SLIPPAGE": ("the slave's price is too far from the master's", "raise maxSlippage"),
+    "STALE_QUOTE": ("the slave's quote is too old", "check the slave's market and connection"),
+    "STOP_CROSSED": (
+        "the price has already crossed the master's stop",
+        "nothing: the idea is dead",
+    ),
+    "STOPS_TOO_CLOSE": ("the stop is too near the slave's price", "use a wider stop"),
+    "STOP_NOT_SET": (
+        "the master has a stop and the slave's could not be set",
+        "see the broker's code",
+    ),
+    "NETTING_SHARED": (
+        "the netting slave's position of this symbol is not this copier's alone",
+        "use a hedging account, or one copier per netting symbol",
+    ),
+    "PENDING_KIND": (
+        "the slave's platform has no such pending order",
+        "nothing: it is copied on fill",
+    ),
+    "PENDING_PRICE": ("the trigger is on the wrong side of the slave's price", "use MarketOnFill"),
+    "DISK_FULL": ("the disk is full: nothing is opened", "make room; copying resumes by itself"),
+    "CLOCK_OFF": ("this machine's clock is wrong", "run NTP"),
+    "BROKER_REFUSED": ("the broker refused", "see the broker's code"),
+    "NOT_RESENT": (
+        "the attempt was proven absent, and an open is never sent twice",
+        "nothing: a missed trade costs less than a doubled one",
+    ),
+}
+"""code: (meaning, what would let it pass)."""

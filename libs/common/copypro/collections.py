@@ -1,0 +1,30 @@
+"""The read models' collections and the top-level fields by which each may be searched or sorted."""
+
+from __future__ import annotations
+
+ACCOUNTS = "accounts"
+REGISTRATIONS = "registrations"
+OPEN_ORDERS = "open_orders"
+CLOSED_ORDERS = "closed_orders"
+COPIERS = "copiers"
+TRADE_LOGS = "trade_logs"
+LOGS = "logs"
+COMMANDS = "commands"
+ALERTS = "alerts"
+UNRESOLVED = "unresolved"
+SYMBOLS = "symbols"
+
+INDEXED: dict[str, tuple[str, ...]] = {
+    ACCOUNTS: (),
+    REGISTRATIONS: ("user", "account"),
+    OPEN_ORDERS: ("account",),
+    CLOSED_ORDERS: ("account", "closed_at"),
+    COPIERS: ("user", "master", "slave"),
+    TRADE_LOGS: ("copier", "user", "time"),
+    LOGS: ("copier", "time"),
+    COMMANDS: (),
+    ALERTS: ("account", "open"),
+    UNRESOLVED: ("account", "open"),
+    SYMBOLS: ("account",),
+}
+"""By collection. `time` and `closed_at` sort as text: ISO, UTC (or the broker's clock), fixed width."""

@@ -1,0 +1,99 @@
+"""What surrounds a message on the log: who it is, what caused it, when it was written.
+
+The value of a record is the message as JSON; the envelope travels in the headers, so that a
+reader can route without decoding.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from copypro import topics
+from copypro.errors import BadRecord
+from copypro.messages import Message
+from copypro.ports import Outgoing, Record
+from copypro.topics import Topic
+from copypro.values import MessageId, digest
+
+SCHEMA_VERSION = 1
+"""Of every message here. A record of a newer one is left alone; of an older one, upcast first."""
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    id: MessageId
+    correlation: MessageId
+    """The first cause of all: the REST call's command, or the broker's fact."""
+    time: datetime
+    """When it was decided, by its writer's clock, UTC."""
+    message: Any
+    cause: MessageId | None = None
+
+
+def caused(cause: Envelope, discriminator: str, message: Message, time: datetime) -> Envelope:
+    """A consequence. Its id follows from its cause, so the same fact seen twice has the same id."""
+    return Envelope(
+        id=MessageId(digest(cause.id, type(message).__name__, discriminator)),
+        cause=cause.id,
+        correlation=cause.correlation,
+        time=time,
+        message=message,
+    )
+
+
+def fact(message: Message, time: datetime, *identity: object) -> Envelope:
+    """A first cause, such as a broker's fact; `identity` is what makes it that fact and no other."""
+    id_ = MessageId(digest(type(message).__name__, *identity))
+    return Envelope(id=id_, correlation=id_, time=time, message=message)
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(topic: Topic, key: str, envelope: Envelope) -> Outgoing:
+    headers = {
+        "id": envelope.id,
+        "type": type(envelope.message).__name__,
+        "correlation": envelope.correlation,
+        "time": envelope.time.isoformat(),
+        "version": str(SCHEMA_VERSION),
+    }
+    if envelope.cause is not None:
+        headers["cause"] = envelope.cause
+    return Outgoing(
+        topic=topic.name, key=key, value=_encoder.encode(envelope.message), headers=headers
+    )
+
+
+@cache
+def _decoder(topic: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(topics.BY_NAME[topic].messages)
+
+
+def decode(record: Record) -> Envelope:
+    """Errors: BadRecord with the reason, for anything that is not one of the topic's messages."""
+    headers = record.headers
+    try:
+        if int(headers["version"]) > SCHEMA_VERSION:
+            raise BadRecord(
+                record.topic, record.partition, record.offset, "written by a newer version"
+            )
+        cause = headers.get("cause")
+        return Envelope(
+            id=MessageId(headers["id"]),
+            cause=MessageId(cause) if cause is not None else None,
+            correlation=MessageId(headers["correlation"]),
+            time=datetime.fromisoformat(headers["time"]),
+            message=_decoder(record.topic).decode(record.value or b""),
+        )
+    except (KeyError, ValueError, msgspec.MsgspecError) as error:
+        raise BadRecord(record.topic, record.partition, record.offset, str(error)) from error
+
+
+def utc_now() -> datetime:
+    """For mains only; everything else is handed a clock."""
+    return datetime.now(UTC)

@@ -1,0 +1,103 @@
+"""What can go wrong that nobody decided, as one tree.
+
+    CopyProError
+    ├─ SettingsError          a setting is missing or wrong; the message names it and the remedy
+    ├─ LogError
+    │  ├─ PartitionLost       another owner took over, or the log failed: throw memory away, restore
+    │  ├─ LogClosed           the log was closed on purpose
+    │  ├─ LogBusy             another process holds the same data folder
+    │  ├─ LogFull             the disk is full: nothing was written
+    │  └─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    ├─ BadRecord              a record that cannot be decoded; carries where and why
+    ├─ SecretsError           a secret does not open with the keys at hand
+    ├─ AlreadyThere           an e-mail (or other unique value) is taken
+    └─ TerminalError          carries `code` (the bridge's name for it, or ours) and `message`
+       ├─ Refused             the broker or bridge certainly did not do it; the code says why
+       ├─ NotSent             no byte of the request left this machine: safe to try again
+       ├─ OutcomeUnknown      the order may or may not stand: record, reconcile, never resend blindly
+       ├─ CredentialsRefused  wrong login or password, or the account is disabled: stop, never hammer
+       ├─ SessionLost         the bridge no longer knows our session: connect again
+       └─ Unavailable         a read failed for now (network, throttling, not synchronised): back off
+
+Refusals by rule are events with a code and numbers, never exceptions.
+"""
+
+from __future__ import annotations
+
+
+class CopyProError(Exception):
+    """The root of everything raised on purpose here."""
+
+
+class SettingsError(CopyProError):
+    pass
+
+
+class LogError(CopyProError):
+    pass
+
+
+class PartitionLost(LogError):
+    pass
+
+
+class LogClosed(LogError):
+    pass
+
+
+class LogBusy(LogError):
+    pass
+
+
+class LogFull(LogError):
+    pass
+
+
+class LogCorrupt(LogError):
+    pass
+
+
+class BadRecord(CopyProError):
+    def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
+        super().__init__(f"{topic}/{partition} at {offset}: {reason}")
+        self.topic, self.partition, self.offset, self.reason = topic, partition, offset, reason
+
+
+class SecretsError(CopyProError):
+    pass
+
+
+class AlreadyThere(CopyProError):
+    pass
+
+
+class TerminalError(CopyProError):
+    """`code` is stable and short; `message` is for people and never carries a secret or a URL."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(f"{code}: {message}" if message else code)
+        self.code, self.message = code, message
+
+
+class Refused(TerminalError):
+    pass
+
+
+class NotSent(TerminalError):
+    pass
+
+
+class OutcomeUnknown(TerminalError):
+    pass
+
+
+class CredentialsRefused(TerminalError):
+    pass
+
+
+class SessionLost(TerminalError):
+    pass
+
+
+class Unavailable(TerminalError):
+    pass

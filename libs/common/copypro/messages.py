@@ -1,0 +1,904 @@
+"""Every command and event, as frozen structs; one tagged union per topic.
+
+A command is a wish and ends in exactly one event that names it as its cause (`CommandDenied`
+included). An event is a fact. `numbers` hold what a decision was made from, by name, as text.
+Times: `_utc` UTC; `_broker` the broker's server clock, no zone. The envelope carries the rest
+(id, cause, correlation, when it was written).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from copypro.options import CopierOptions, SymbolMapping
+from copypro.trading import (
+    AccountInfo,
+    CloseReason,
+    Done,
+    Figures,
+    OpenOrder,
+    Quote,
+    SymbolSpec,
+    TradeRequest,
+)
+from copypro.values import (
+    AccountId,
+    AttemptId,
+    CopierId,
+    CopyId,
+    Lots,
+    OrderKind,
+    Platform,
+    Price,
+    RegistrationId,
+    RootId,
+    Side,
+    Ticket,
+    UserId,
+)
+
+Numbers = dict[str, str]
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """The root of all messages; the tag is the class's name, in a field `type`."""
+
+
+# --- account-commands -------------------------------------------------------------------------
+
+
+class RegisterAccount(Message, frozen=True, kw_only=True):
+    account: AccountId
+    registration: RegistrationId
+    user: UserId
+    platform: Platform
+    server: str
+    login: int
+    name: str
+    sealed_password: str
+
+
+class UpdateAccount(Message, frozen=True, kw_only=True):
+    """What is None stays as it is."""
+
+    account: AccountId
+    registration: RegistrationId
+    name: str | None = None
+    sealed_password: str | None = None
+    enabled: bool | None = None
+
+
+class RemoveAccount(Message, frozen=True, kw_only=True):
+    """Ends a registration; the last one of an account ends the account.
+
+    `close_trades`: False leaves open copies where they are (detached), True closes them first.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    close_trades: bool = False
+
+
+class SettleUnresolved(Message, frozen=True, kw_only=True):
+    """A person's decision on an attempt that nobody could settle.
+
+    `ticket` given: the attempt did open (or reach) this ticket; None: it did nothing.
+    """
+
+    account: AccountId
+    attempt: AttemptId
+    ticket: Ticket | None = None
+    by: str
+
+
+class SettleOtherCopier(Message, frozen=True, kw_only=True):
+    """A person's word on a tagged position we do not know: leave it alone, and open again."""
+
+    account: AccountId
+    ticket: Ticket
+    by: str
+
+
+AccountCommand = (
+    RegisterAccount | UpdateAccount | RemoveAccount | SettleUnresolved | SettleOtherCopier
+)
+
+
+# --- copier-commands --------------------------------------------------------------------------
+
+
+class StartCopier(Message, frozen=True, kw_only=True):
+    """The same pair again, by the same user, is the same copier with new options."""
+
+    copier: CopierId
+    user: UserId
+    master: AccountId
+    slave: AccountId
+    master_registration: RegistrationId
+    slave_registration: RegistrationId
+    same_server: bool
+    options: CopierOptions
+    mappings: tuple[SymbolMapping, ...] = ()
+    paused: bool = False
+
+
+class UpdateCopier(Message, frozen=True, kw_only=True):
+    copier: CopierId
+    master: AccountId
+    options: CopierOptions
+
+
+class PauseCopier(Message, frozen=True, kw_only=True):
+    copier: CopierId
+    master: AccountId
+    reason: str
+
+
+class ResumeCopier(Message, frozen=True, kw_only=True):
+    copier: CopierId
+    master: AccountId
+
+
+class StopReason(StrEnum):
+    BY_USER = "ByUser"
+    MASTER_REMOVED = "MasterRemoved"
+    SLAVE_REMOVED = "SlaveRemoved"
+
+
+class OpenCopies(StrEnum):
+    """What becomes of a stopped copier's open copies."""
+
+    FOLLOW = "Follow"
+    """Stops and closes are still followed until flat."""
+    CLOSE = "Close"
+    LEAVE = "Leave"
+
+
+class StopCopier(Message, frozen=True, kw_only=True):
+    copier: CopierId
+    master: AccountId
+    open_copies: OpenCopies = OpenCopies.FOLLOW
+    reason: StopReason = StopReason.BY_USER
+
+
+class MapSymbol(Message, frozen=True, kw_only=True):
+    copier: CopierId
+    master: AccountId
+    mapping: SymbolMapping
+
+
+class UnmapSymbol(Message, frozen=True, kw_only=True):
+    copier: CopierId
+    master: AccountId
+    master_symbol: str
+
+
+CopierCommand = (
+    StartCopier | UpdateCopier | PauseCopier | ResumeCopier | StopCopier | MapSymbol | UnmapSymbol
+)
+
+
+# --- order-events -----------------------------------------------------------------------------
+
+
+class Seen(StrEnum):
+    LIVE = "live"
+    """While following the account."""
+    BASELINE = "baseline"
+    """Found open at the account's first connect."""
+    MISSED = "missed"
+    """Found after a time without proof of life, or opened and closed between two looks."""
+    IMPORTED = "imported"
+    """From the account's history or a statement: never copied."""
+
+
+class Context(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The account at the moment of a look: what sizing a copy needs, all from the same look."""
+
+    figures: Figures
+    currency: str
+    spec: SymbolSpec | None = None
+    quote: Quote | None = None
+
+
+class Deal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """MetaTrader's record of a fill; on MT4, which has none, made from the order itself."""
+
+    ticket: int
+    sequence: int
+    """0 for the first deal of a root, then counting."""
+    lots: Lots
+    price: Price
+    profit: Decimal = Decimal(0)
+    swap: Decimal = Decimal(0)
+    commission: Decimal = Decimal(0)
+    fee: Decimal = Decimal(0)
+    time_broker: datetime | None = None
+    time_utc: datetime | None = None
+
+
+class Rights(StrEnum):
+    NONE = "none"
+    READ = "read"
+    TRADE = "trade"
+
+
+class AccountRegistered(Message, frozen=True, kw_only=True):
+    account: AccountId
+    registration: RegistrationId
+    user: UserId
+    platform: Platform
+    server: str
+    login: int
+    name: str
+    generation: int
+
+
+class AccountUpdated(Message, frozen=True, kw_only=True):
+    """`rights` as the registration's own password has proved them."""
+
+    account: AccountId
+    registration: RegistrationId
+    name: str
+    enabled: bool
+    rights: Rights
+
+
+class AccountConnected(Message, frozen=True, kw_only=True):
+    account: AccountId
+    info: AccountInfo
+    clock_offset_minutes: int | None
+    """Broker clock minus UTC; None while no fresh tick has shown it."""
+
+
+class AccountDisconnected(Message, frozen=True, kw_only=True):
+    account: AccountId
+    code: str
+    message: str
+
+
+class AccountRefused(Message, frozen=True, kw_only=True):
+    """The login was refused; it is not tried again until the password is changed."""
+
+    account: AccountId
+    registration: RegistrationId
+    code: str
+    message: str
+
+
+class AccountRemoved(Message, frozen=True, kw_only=True):
+    """A registration is gone; `last`: and with it the account itself."""
+
+    account: AccountId
+    registration: RegistrationId
+    last: bool
+    left_open: tuple[Ticket, ...] = ()
+
+
+class CommandDenied(Message, frozen=True, kw_only=True):
+    """A command that changed nothing: `code` and `message` say why and what would help."""
+
+    code: str
+    message: str
+
+
+class Settled(Message, frozen=True, kw_only=True):
+    """A person's decision was recorded: on an attempt, or on a tagged position we did not know."""
+
+    account: AccountId
+    what: str
+    by: str
+
+
+class PositionOpened(Message, frozen=True, kw_only=True):
+    """A position now exists. A pending order that filled keeps its root (`from_pending`)."""
+
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    symbol: str
+    side: Side
+    lots: Lots
+    open_price: Price
+    opened_at_broker: datetime
+    opened_at_utc: datetime | None
+    seen: Seen
+    seen_at_utc: datetime
+    deal: Deal
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+    magic: int = 0
+    comment: str = ""
+    from_pending: bool = False
+    copy: CopyId | None = None
+    """Set when this position is a copy of ours: it is never copied again."""
+    context: Context | None = None
+    """None for imported facts."""
+
+
+class PositionIncreased(Message, frozen=True, kw_only=True):
+    """More of the same root: a netting add, or a further fill of one order."""
+
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    symbol: str
+    side: Side
+    leg: int
+    """1 for the first increase; the copy's leg of the same number answers it."""
+    lots: Lots
+    """Added by this increase."""
+    open_lots: Lots
+    ever_lots: Lots
+    """All that the root ever opened, this increase included."""
+    seen: Seen
+    seen_at_utc: datetime
+    deal: Deal
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+    copy: CopyId | None = None
+    context: Context | None = None
+
+
+class PositionModified(Message, frozen=True, kw_only=True):
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    stop_loss: Price | None
+    take_profit: Price | None
+    seen_at_utc: datetime
+
+
+class PositionReduced(Message, frozen=True, kw_only=True):
+    """Part of a root was closed. Fraction left = open_lots / ever_lots."""
+
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    """The ticket the rest now has (MT4 gives it a new one)."""
+    open_lots: Lots
+    ever_lots: Lots
+    seen_at_utc: datetime
+    deal: Deal
+    reason: CloseReason = CloseReason.UNKNOWN
+
+
+class PositionClosed(Message, frozen=True, kw_only=True):
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    symbol: str
+    side: Side
+    seen: Seen
+    seen_at_utc: datetime
+    deal: Deal
+    reason: CloseReason = CloseReason.UNKNOWN
+
+
+class PendingPlaced(Message, frozen=True, kw_only=True):
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    symbol: str
+    kind: OrderKind
+    lots: Lots
+    price: Price
+    placed_at_broker: datetime
+    placed_at_utc: datetime | None
+    seen: Seen
+    seen_at_utc: datetime
+    stop_limit_price: Price | None = None
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+    expires_at_broker: datetime | None = None
+    expires_at_utc: datetime | None = None
+    magic: int = 0
+    comment: str = ""
+    copy: CopyId | None = None
+    context: Context | None = None
+
+
+class PendingModified(Message, frozen=True, kw_only=True):
+    """Only levels, price and expiry: MetaTrader cannot edit volume or kind."""
+
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    price: Price
+    seen_at_utc: datetime
+    stop_limit_price: Price | None = None
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+    expires_at_broker: datetime | None = None
+    expires_at_utc: datetime | None = None
+
+
+class PendingRemoved(Message, frozen=True, kw_only=True):
+    """Deleted, expired or rejected: it never became a position."""
+
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    seen_at_utc: datetime
+    reason: str = ""
+
+
+class PendingFilled(Message, frozen=True, kw_only=True):
+    """A pending order triggered; `PositionOpened` with the same root follows at once."""
+
+    account: AccountId
+    root: RootId
+    ticket: Ticket
+    seen_at_utc: datetime
+
+
+class BalanceChanged(Message, frozen=True, kw_only=True):
+    account: AccountId
+    ticket: Ticket
+    kind: str
+    amount: Decimal
+    time_broker: datetime
+    seen: Seen
+    seen_at_utc: datetime
+    comment: str = ""
+
+
+class EquityRecorded(Message, frozen=True, kw_only=True):
+    """At most one a minute, while it changes: highs and lows since the last one."""
+
+    account: AccountId
+    time_utc: datetime
+    balance: Decimal
+    equity: Decimal
+    equity_high: Decimal
+    equity_low: Decimal
+    profit_high: dict[str, Decimal]
+    """By root: the highest profit of each open position."""
+    profit_low: dict[str, Decimal]
+
+
+class AlertRaised(Message, frozen=True, kw_only=True):
+    """What an operator must know now; once per cause. `cause` names it, so that a repeat is known."""
+
+    account: AccountId
+    code: str
+    cause: str
+    text: str
+    numbers: Numbers = {}
+
+
+class AlertCleared(Message, frozen=True, kw_only=True):
+    account: AccountId
+    cause: str
+
+
+OrderEvent = (
+    AccountRegistered
+    | AccountUpdated
+    | AccountConnected
+    | AccountDisconnected
+    | AccountRefused
+    | AccountRemoved
+    | CommandDenied
+    | Settled
+    | PositionOpened
+    | PositionIncreased
+    | PositionModified
+    | PositionReduced
+    | PositionClosed
+    | PendingPlaced
+    | PendingModified
+    | PendingRemoved
+    | PendingFilled
+    | BalanceChanged
+    | EquityRecorded
+    | AlertRaised
+    | AlertCleared
+)
+
+
+# --- account-snapshots, account-symbols -------------------------------------------------------
+
+
+class AccountSnapshot(Message, frozen=True, kw_only=True):
+    """Figures and open orders: when changed at most one a second, else one each 30 s as proof of life."""
+
+    account: AccountId
+    seen_alive_at_utc: datetime
+    figures: Figures
+    orders: tuple[OpenOrder, ...]
+
+
+class AccountSymbols(Message, frozen=True, kw_only=True):
+    """One bounded piece of an account's symbols."""
+
+    account: AccountId
+    piece: int
+    pieces: int
+    names: tuple[str, ...]
+
+
+# --- slave-orders -----------------------------------------------------------------------------
+
+
+class OpenCopy(Message, frozen=True, kw_only=True):
+    """Open a leg of a copy at the market. `side`, levels and prices are the master's, never swapped:
+    the slave's agent applies `options.reverse_copy`, which belongs to sizing and stops alike.
+    """
+
+    copy: CopyId
+    copier: CopierId
+    master: AccountId
+    slave: AccountId
+    root: RootId
+    leg: int
+    symbol: str
+    """The master's name for it."""
+    side: Side
+    lots: Lots
+    """The master's lots of this leg."""
+    fraction: Decimal
+    """Master's open lots / lots ever opened at planning: 1, unless an existing trade is joined."""
+    master_price: Price
+    """What slippage is measured from: the master's open price, or its market price for a joined trade."""
+    stop_loss: Price | None
+    take_profit: Price | None
+    context: Context
+    options: CopierOptions
+    same_server: bool
+    fresh_from_utc: datetime | None
+    """What age counts from; None: unknown, which is too old."""
+    seen_at_utc: datetime
+    """When the master's event was received: latency counts from here."""
+    magic: int
+    mapping: SymbolMapping | None = None
+    from_pending: bool = False
+    """The master's pending order filled: if a mirrored order of this copy exists, it is awaited first."""
+
+
+class ModifyCopy(Message, frozen=True, kw_only=True):
+    copy: CopyId
+    slave: AccountId
+    stop_loss: Price | None
+    take_profit: Price | None
+
+
+class ReduceCopy(Message, frozen=True, kw_only=True):
+    """Bring every leg down to its original volume × fraction (cumulative, never above what is open)."""
+
+    copy: CopyId
+    slave: AccountId
+    fraction: Decimal
+
+
+class CloseCopy(Message, frozen=True, kw_only=True):
+    """The root is flat, or the copier ends. `forget`: no more orders of this copy will come."""
+
+    copy: CopyId
+    slave: AccountId
+    reason: str
+    forget: bool = True
+
+
+class DetachCopy(Message, frozen=True, kw_only=True):
+    """Leave it open and manage it no more."""
+
+    copy: CopyId
+    slave: AccountId
+    reason: str
+
+
+class PlacePendingCopy(Message, frozen=True, kw_only=True):
+    """Mirror a pending order; as in OpenCopy everything is the master's own."""
+
+    copy: CopyId
+    copier: CopierId
+    master: AccountId
+    slave: AccountId
+    root: RootId
+    symbol: str
+    kind: OrderKind
+    lots: Lots
+    price: Price
+    stop_limit_price: Price | None
+    stop_loss: Price | None
+    take_profit: Price | None
+    expires_at_utc: datetime | None
+    context: Context
+    options: CopierOptions
+    same_server: bool
+    seen_at_utc: datetime
+    magic: int
+    mapping: SymbolMapping | None = None
+
+
+class ModifyPendingCopy(Message, frozen=True, kw_only=True):
+    copy: CopyId
+    slave: AccountId
+    price: Price
+    stop_limit_price: Price | None
+    stop_loss: Price | None
+    take_profit: Price | None
+    expires_at_utc: datetime | None
+
+
+class RemovePendingCopy(Message, frozen=True, kw_only=True):
+    copy: CopyId
+    slave: AccountId
+    reason: str
+
+
+SlaveOrder = (
+    OpenCopy
+    | ModifyCopy
+    | ReduceCopy
+    | CloseCopy
+    | DetachCopy
+    | PlacePendingCopy
+    | ModifyPendingCopy
+    | RemovePendingCopy
+)
+
+
+# --- copier-events ----------------------------------------------------------------------------
+
+
+class Copier(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A copier as it now is."""
+
+    copier: CopierId
+    user: UserId
+    master: AccountId
+    slave: AccountId
+    master_registration: RegistrationId
+    slave_registration: RegistrationId
+    same_server: bool
+    options: CopierOptions
+    mappings: tuple[SymbolMapping, ...] = ()
+    paused: bool = False
+    pause_reason: str = ""
+
+
+class CopierStarted(Message, frozen=True, kw_only=True):
+    """From `order_offset` on, the master's order events are copied; what is older is existing."""
+
+    state: Copier
+    order_offset: int
+    started_at_utc: datetime
+
+
+class CopierUpdated(Message, frozen=True, kw_only=True):
+    """Options or mappings changed: the whole new state."""
+
+    state: Copier
+
+
+class CopierPaused(Message, frozen=True, kw_only=True):
+    state: Copier
+
+
+class CopierResumed(Message, frozen=True, kw_only=True):
+    state: Copier
+
+
+class CopierStopped(Message, frozen=True, kw_only=True):
+    copier: CopierId
+    master: AccountId
+    slave: AccountId
+    user: UserId
+    reason: StopReason
+    open_copies: OpenCopies
+
+
+class CopyPlanned(Message, frozen=True, kw_only=True):
+    copy: CopyId
+    copier: CopierId
+    master: AccountId
+    slave: AccountId
+    root: RootId
+    leg: int
+    pending: bool = False
+
+
+class CopySkipped(Message, frozen=True, kw_only=True):
+    """Not copied, by the copier's rule: the code, the numbers, and in `remedy` what would let it pass."""
+
+    copy: CopyId
+    copier: CopierId
+    master: AccountId
+    slave: AccountId
+    root: RootId
+    leg: int
+    code: str
+    numbers: Numbers
+    remedy: str
+    pending: bool = False
+
+
+CopierEvent = (
+    CopierStarted
+    | CopierUpdated
+    | CopierPaused
+    | CopierResumed
+    | CopierStopped
+    | CommandDenied
+    | CopyPlanned
+    | CopySkipped
+)
+
+
+# --- executions -------------------------------------------------------------------------------
+
+
+class Execution(Message, frozen=True, kw_only=True):
+    """What happened to a copy on its slave."""
+
+    copy: CopyId
+    copier: CopierId
+    master: AccountId
+    slave: AccountId
+    root: RootId
+    leg: int
+
+
+class AttemptStarted(Execution, frozen=True, kw_only=True):
+    """Committed before the first byte of `request` leaves: the fence against sending twice."""
+
+    attempt: AttemptId
+    request: TradeRequest
+    tag: str
+    longest_call_s: float
+    tries: int
+    bid: Price | None = None
+    ask: Price | None = None
+    numbers: Numbers = {}
+    """What the volume, levels and checks were computed from."""
+    seen_at_utc: datetime | None = None
+
+
+class Outcome(Execution, frozen=True, kw_only=True):
+    """The common part of what an attempt led to."""
+
+    attempt: AttemptId
+    sent_at_utc: datetime | None = None
+    answered_at_utc: datetime | None = None
+
+
+class CopyOpened(Outcome, frozen=True, kw_only=True):
+    ticket: Ticket
+    symbol: str
+    side: Side
+    lots: Lots
+    """Filled, which may be less than asked."""
+    price: Price
+    slippage: Decimal | None = None
+    """Against the master's price in price units; positive is worse for the slave."""
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+
+
+class CopyIncreased(CopyOpened, frozen=True, kw_only=True):
+    """A further leg stands."""
+
+
+class CopyPendingPlaced(Outcome, frozen=True, kw_only=True):
+    ticket: Ticket
+    symbol: str
+    kind: OrderKind
+    lots: Lots
+    price: Price
+
+
+class CopyPendingRemoved(Outcome, frozen=True, kw_only=True):
+    ticket: Ticket
+    reason: str
+
+
+class CopyModified(Outcome, frozen=True, kw_only=True):
+    ticket: Ticket
+    stop_loss: Price | None
+    take_profit: Price | None
+    price: Price | None = None
+
+
+class CopyReduced(Outcome, frozen=True, kw_only=True):
+    ticket: Ticket
+    """The ticket the rest now has."""
+    closed_lots: Lots
+    open_lots: Lots
+    price: Price
+
+
+class CopyClosed(Outcome, frozen=True, kw_only=True):
+    ticket: Ticket
+    closed_lots: Lots
+    price: Price
+    profit: Decimal
+    reason: str
+
+
+class CopyDenied(Execution, frozen=True, kw_only=True):
+    """We did not send it: the code, the numbers behind it and what would let it pass."""
+
+    code: str
+    numbers: Numbers
+    remedy: str
+
+
+class CopyRejected(Outcome, frozen=True, kw_only=True):
+    """The broker certainly refused. `final`: this step is given up; else it is tried again."""
+
+    code: str
+    message: str
+    final: bool
+
+
+class CopyNotSent(Outcome, frozen=True, kw_only=True):
+    """Certainly no byte left: a new attempt may follow while the order is fresh."""
+
+    reason: str
+
+
+class CopyUnresolved(Outcome, frozen=True, kw_only=True):
+    """Nobody knows whether it happened; what is looked for is the tag, the magic and the shape."""
+
+    reason: str
+
+
+class CopyReconciled(Outcome, frozen=True, kw_only=True):
+    """The broker's books settled an unresolved attempt. `found` None: proven absent, not resent."""
+
+    found: Done | None
+    inferred: bool = False
+    evidence: str = ""
+
+
+class CopyNeedsPerson(Outcome, frozen=True, kw_only=True):
+    """The broker's books are ambiguous: `copypro settle` records a person's decision."""
+
+    evidence: str
+
+
+class CopyDetached(Execution, frozen=True, kw_only=True):
+    """No longer ours to manage: closed or changed by the slave's owner or broker, or left on removal."""
+
+    ticket: Ticket | None
+    reason: str
+
+
+ExecutionEvent = (
+    AttemptStarted
+    | CopyOpened
+    | CopyIncreased
+    | CopyPendingPlaced
+    | CopyPendingRemoved
+    | CopyModified
+    | CopyReduced
+    | CopyClosed
+    | CopyDenied
+    | CopyRejected
+    | CopyNotSent
+    | CopyUnresolved
+    | CopyReconciled
+    | CopyNeedsPerson
+    | CopyDetached
+)
+
+
+# --- dead-letters -----------------------------------------------------------------------------
+
+
+class DeadLetter(Message, frozen=True, kw_only=True):
+    """A record that could not be decoded or processed, as it was."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    key: str
+    value_base64: str
+    headers: dict[str, str]

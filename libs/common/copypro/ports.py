@@ -1,0 +1,298 @@
+"""The ports: what the services need of the world, as promises that every adapter keeps.
+
+Each has one contract suite in tests/contract, which asks for its promises by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from copypro.topics import Role
+from copypro.trading import (
+    AccountInfo,
+    CloseRequest,
+    DeleteRequest,
+    Done,
+    History,
+    ModifyRequest,
+    OpenRequest,
+    Quote,
+    Snapshot,
+    SymbolSpec,
+    Update,
+)
+from copypro.values import Lots, OrderKind, RegistrationId, UserId
+
+Clock = Callable[[], datetime]
+"""Now, UTC."""
+Monotonic = Callable[[], float]
+"""Seconds on a clock that never jumps."""
+NewId = Callable[[], str]
+"""32 random hex digits."""
+
+
+# --- the log ----------------------------------------------------------------------------------
+
+
+class Outgoing(Struct, frozen=True):
+    """A record to be. `value` None on a compacted topic removes the key."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    headers: Mapping[str, str] = {}
+
+
+class Record(Struct, frozen=True):
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes | None
+    headers: Mapping[str, str]
+    recorded_at: float = 0.0
+    """When the log made it durable: seconds since 1970, by the log's clock; 0 where unknown."""
+
+
+class EventLog(Protocol):
+    async def append(self, messages: Sequence[Outgoing]) -> None:
+        """All or nothing; durable on return. For producers that consume nothing (the gateway).
+
+        Errors: LogFull (nothing was written), LogClosed.
+        """
+
+    def partitions(self, role: Role) -> AsyncIterator[Partition]:
+        """Each partition, as it is assigned to this process; ends when the log closes."""
+
+    async def close(self) -> None:
+        """What was acknowledged is durable; what was not is not there. Wakes all readers."""
+
+
+class Partition(Protocol):
+    """One share of a role's work, owned by one process at a time. Crash-only: after any error, restore."""
+
+    @property
+    def number(self) -> int: ...
+
+    def restore(self) -> AsyncIterator[Record]:
+        """The latest record per key of the role's state topic (none removed), complete up to the
+        moment this owner fenced the last one.
+        """
+
+    async def read(self) -> Sequence[Record]:
+        """The next input records, in order per topic, starting after the last committed ones; waits
+        until there is at least one. PartitionLost may come late: it spares work, commit is the fence.
+        """
+
+    async def commit(self, outputs: Sequence[Outgoing], consumed: Sequence[Record] = ()) -> None:
+        """Outputs (state records included) visible and inputs consumed, or neither. Durable on return.
+
+        A former owner gets PartitionLost. `consumed` is the next prefix, per topic, of what was
+        read. Concurrent calls share a transaction and take effect in call order (the order in which
+        they were first awaited); once one fails all later ones fail: throw memory away and restore.
+        Errors: PartitionLost, LogFull (then nothing of it was written), LogClosed.
+        """
+
+    def end_offset(self, topic: str) -> int:
+        """The offset after the last record of an input topic in this partition, as known now."""
+
+
+# --- read models ------------------------------------------------------------------------------
+
+Scalar = str | int | float | bool | None
+Json = Scalar | list["Json"] | dict[str, "Json"]
+Document = dict[str, Json]
+
+
+class Upsert(Struct, frozen=True, kw_only=True):
+    """One source's fields of one document.
+
+    `source` is a topic and partition, `version` the offset that led to them: a version that is not
+    newer than the source's stored one changes nothing. `fields` replace all earlier fields of that
+    source; None removes them (and the document, once no source has fields left).
+    """
+
+    collection: str
+    id: str
+    source: str
+    version: int
+    fields: Document | None
+
+
+class ReadModels(Protocol):
+    """Documents made from events only. A document is the union of its sources' fields, plus `id`."""
+
+    async def upsert(self, changes: Sequence[Upsert]) -> None:
+        """In order; all or nothing; durable on return. Two sources never hide each other's fields."""
+
+    async def get(self, collection: str, id: str) -> Document | None: ...
+
+    async def source_fields(self, collection: str, id: str, source: str) -> Document | None:
+        """What `source` itself last wrote, for a projection that builds on it."""
+
+    async def find(
+        self,
+        collection: str,
+        where: Mapping[str, Scalar] | None = None,
+        *,
+        order_by: str | None = None,
+        descending: bool = False,
+        since: Scalar = None,
+        until: Scalar = None,
+        limit: int = 1000,
+    ) -> list[Document]:
+        """Documents whose top-level fields equal `where`; with `order_by`, sorted by that field, of
+        which `since` is the first value and `until` the first one no longer given. Fields used here
+        must be declared in `copypro.collections`; others: ValueError.
+        """
+
+    async def close(self) -> None: ...
+
+
+# --- users and secrets ------------------------------------------------------------------------
+
+
+class User(Struct, frozen=True, kw_only=True):
+    id: UserId
+    email: str
+    password_hash: str
+    created_at: datetime
+
+
+class UserKey(Struct, frozen=True, kw_only=True):
+    """`hash` of the key; the key itself is never stored."""
+
+    hash: str
+    user: UserId
+    name: str
+    created_at: datetime
+    revoked: bool = False
+
+
+class Users(Protocol):
+    """Never rebuilt from the log. E-mails are compared without regard to case."""
+
+    async def add(self, user: User) -> None:
+        """Errors: AlreadyThere."""
+
+    async def by_email(self, email: str) -> User | None: ...
+
+    async def add_key(self, key: UserKey) -> None: ...
+
+    async def key(self, hash: str) -> UserKey | None: ...
+
+    async def close(self) -> None: ...
+
+
+class Vault(Protocol):
+    """One data key per registration; destroying it makes every sealed secret of it unreadable."""
+
+    async def seal(self, registration: RegistrationId, secret: str) -> str:
+        """The secret, sealed for this registration and no other; makes its data key on first use,
+        durable on return.
+        """
+
+    async def open(self, registration: RegistrationId, sealed: str) -> str:
+        """Errors: SecretsError (key destroyed, sealed for another registration, or tampered with)."""
+
+    async def destroy(self, registration: RegistrationId) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+# --- MetaTrader -------------------------------------------------------------------------------
+
+
+class Credentials(Struct, frozen=True, kw_only=True):
+    """Its repr must never show the password."""
+
+    server: str
+    login: int
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(server={self.server!r}, login={self.login}, password=***)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("server", self.server), ("login", self.login), ("password", "***")]
+
+
+class TerminalLimits(Struct, frozen=True, kw_only=True):
+    connect_s: float = 60.0
+    read_s: float = 20.0
+    trade_call_s: float = 65.0
+    """Longer than the bridge's own 60 s, so that its answer wins."""
+    connection_idle_s: float = 10.0
+    """A trade call leaves only on a connection that was alive this recently."""
+    ping_s: float = 25.0
+    synchronised_s: float = 60.0
+    """How long a snapshot may wait for the session to be synchronised."""
+    frame_bytes: int = 16_000_000
+
+
+class Terminal(Protocol):
+    """One account at one bridge. Speaks our words; translates, never decides, never retries a change.
+
+    Reads (connect, snapshot, history, symbol, quote …) raise CredentialsRefused, SessionLost,
+    Refused or Unavailable. The four trade calls return Done or raise Refused, NotSent or
+    OutcomeUnknown, and nothing else but CancelledError; each leaves at most one request on the
+    wire, whatever breaks. An answer whose code is of the class "unknown" is OutcomeUnknown.
+    No exception, repr or log line carries a password, a session token or a URL.
+    """
+
+    async def connect(self) -> AccountInfo:
+        """A session for the account, one try. Reconnecting uses the old session where it still lives."""
+
+    async def snapshot(self) -> Snapshot:
+        """One consistent look at a session that is connected, synchronised and ours. Raises
+        Unavailable rather than giving a list that might be empty or short for another reason.
+        """
+
+    def updates(self) -> AsyncIterator[Update]:
+        """The streams of orders and quotes, from now on; reopens them by itself (StreamLost, then
+        StreamOpened). A malformed or oversized frame is skipped and counted as a StreamLost, since
+        what it said is only in a snapshot. Quotes are conflated: only the newest per symbol waits.
+        """
+
+    async def history(self, since_broker: datetime, until_broker: datetime) -> History:
+        """Everything that ended in the span [since, until), read in pages, complete or an error."""
+
+    async def symbols(self) -> Sequence[str]: ...
+
+    async def symbol(self, name: str) -> SymbolSpec:
+        """Errors: Refused (INVALID_SYMBOL)."""
+
+    async def quote(self, name: str, max_age_s: float) -> Quote: ...
+
+    async def margin(self, symbol: str, kind: OrderKind, lots: Lots) -> Lots | None:
+        """Margin needed in the account's currency; None where the platform does not tell."""
+
+    async def subscribe(self, names: Sequence[str]) -> None:
+        """Quotes of these symbols arrive among the updates, also after a reconnect."""
+
+    def is_warm(self) -> bool:
+        """A connection for a trade call is open, alive and idle for less than the limit."""
+
+    async def warm(self) -> None:
+        """Makes `is_warm` true. Errors: Unavailable, SessionLost."""
+
+    async def open(self, request: OpenRequest) -> Done: ...
+
+    async def modify(self, request: ModifyRequest) -> Done: ...
+
+    async def close(self, request: CloseRequest) -> Done: ...
+
+    async def delete(self, request: DeleteRequest) -> Done: ...
+
+    async def check(self) -> None:
+        """Proof of life of the session, also keeping it alive. Errors: as reads."""
+
+    async def disconnect(self) -> None:
+        """Ends streams and connections here. The bridge's session is left to others that use it."""
+
+
+TerminalFactory = Callable[[Credentials], Terminal]

@@ -1,0 +1,155 @@
+"""The small values everything else is made of, and the ids that follow from content.
+
+Ids of accounts, copies and legs are hashes of what they name, so that two processes, or one
+before and after a crash, always arrive at the same id for the same thing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import blake2b
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+"""One MetaTrader account: hash of platform, server and login; 32 hex digits."""
+RegistrationId = NewType("RegistrationId", str)
+"""A user's entry for an account: random, 32 hex digits; what REST calls an account's id."""
+CopierId = NewType("CopierId", str)
+"""A rule that links a master to a slave: random, 32 hex digits."""
+UserId = NewType("UserId", str)
+RootId = NewType("RootId", str)
+"""One trade idea on one account, from open to flat, however many tickets it had."""
+CopyId = NewType("CopyId", str)
+"""The slave's counterpart of a root: hash of master, slave and root; 32 hex digits."""
+AttemptId = NewType("AttemptId", str)
+MessageId = NewType("MessageId", str)
+Ticket = NewType("Ticket", int)
+"""MetaTrader's number of an order or position; up to 64 bits."""
+Lots = Decimal
+Price = Decimal
+"""A price as the broker writes it; zero never means "none" here, None does."""
+
+
+class Platform(StrEnum):
+    MT4 = "MT4"
+    MT5 = "MT5"
+
+
+class Mode(StrEnum):
+    """How an account keeps positions: each apart, or one per symbol."""
+
+    HEDGING = "Hedging"
+    NETTING = "Netting"
+
+
+class Side(StrEnum):
+    BUY = "Buy"
+    SELL = "Sell"
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+
+class OrderKind(StrEnum):
+    """What an entry of the list of open orders is: a position, or one of the pending orders."""
+
+    BUY = "Buy"
+    SELL = "Sell"
+    BUY_LIMIT = "BuyLimit"
+    SELL_LIMIT = "SellLimit"
+    BUY_STOP = "BuyStop"
+    SELL_STOP = "SellStop"
+    BUY_STOP_LIMIT = "BuyStopLimit"
+    SELL_STOP_LIMIT = "SellStopLimit"
+
+    @property
+    def is_pending(self) -> bool:
+        return self not in (OrderKind.BUY, OrderKind.SELL)
+
+    @property
+    def side(self) -> Side:
+        return Side.BUY if self.value.startswith("Buy") else Side.SELL
+
+    @property
+    def reversed(self) -> OrderKind:
+        """The kind with the same trigger price on the other side (trading rule of reverse copying).
+
+        A buy limit waits below the market; so does a sell stop: they trigger at the same price.
+        """
+        return _REVERSED[self]
+
+
+_REVERSED = {
+    OrderKind.BUY: OrderKind.SELL,
+    OrderKind.SELL: OrderKind.BUY,
+    OrderKind.BUY_LIMIT: OrderKind.SELL_STOP,
+    OrderKind.SELL_LIMIT: OrderKind.BUY_STOP,
+    OrderKind.BUY_STOP: OrderKind.SELL_LIMIT,
+    OrderKind.SELL_STOP: OrderKind.BUY_LIMIT,
+    OrderKind.BUY_STOP_LIMIT: OrderKind.SELL_STOP_LIMIT,
+    OrderKind.SELL_STOP_LIMIT: OrderKind.BUY_STOP_LIMIT,
+}
+
+
+def digest(*parts: object) -> str:
+    """32 hex digits that depend on every part and on where one ends and the next begins."""
+    return blake2b("|".join(str(part) for part in parts).encode(), digest_size=16).hexdigest()
+
+
+def account_id(platform: Platform, server: str, login: int) -> AccountId:
+    """The one key of a MetaTrader account; letter case and blanks around the server's name do not count."""
+    return AccountId(digest("account", platform.value, server.strip().casefold(), login))
+
+
+def copy_id(master: AccountId, slave: AccountId, root: RootId) -> CopyId:
+    """The pair and the root, never the copier: no pair copies a root twice, whatever copiers come and go."""
+    return CopyId(digest("copy", master, slave, root))
+
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+TAG_LENGTH = 14
+
+
+def leg_tag(copy: CopyId, leg: int) -> str:
+    """The comment that marks a leg at the broker: T, 12 Crockford digits (60 bits), 1 check digit."""
+    bits = int(digest("leg", copy, leg)[:15], 16)
+    body = "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(55, -5, -5))
+    return f"T{body}{_check_digit(bits)}"
+
+
+def tag_in(comment: str) -> str | None:
+    """The valid leg tag at the start of a comment, if one is there."""
+    tag = comment[:TAG_LENGTH]
+    if len(tag) < TAG_LENGTH or tag[0] != "T":
+        return None
+    bits = 0
+    for letter in tag[1:13]:
+        value = _CROCKFORD.find(letter)
+        if value < 0:
+            return None
+        bits = bits << 5 | value
+    return tag if tag[13] == _check_digit(bits) else None
+
+
+def _check_digit(bits: int) -> str:
+    # Letters and digits only: some MT5 servers refuse a comment with anything else in it.
+    return _CROCKFORD[bits % 31]
+
+
+_MAGIC_BASE = 0x43500000
+_MAGIC_SPAN = 0x000FFFFF
+
+
+def magic_of(master: AccountId, slave: AccountId) -> int:
+    """The pair's magic number: a positive 32-bit integer from a range of our own, the same on both platforms."""
+    return _MAGIC_BASE + int(digest("magic", master, slave)[:8], 16) % _MAGIC_SPAN
+
+
+def is_our_magic(magic: int) -> bool:
+    return _MAGIC_BASE <= magic < _MAGIC_BASE + _MAGIC_SPAN
