@@ -65,6 +65,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the master closed before the copy was sent",
         "nothing: there is nothing to copy",
     ),
+    "DETACHED": (
+        "the copy was closed or taken over by the slave's owner or broker",
+        "nothing: a copy that its owner closed is never opened again",
+    ),
     "ACCOUNT_REMOVED": ("the slave account was removed", "add the account again"),
     "ACCOUNT_DISABLED": ("the slave account is disabled", "enable the account"),
     "ACCOUNT_REFUSED": ("the broker refuses the slave's login", "correct the account's password"),

@@ -80,7 +80,11 @@ def decode(record: Record) -> Envelope:
     try:
         if int(headers["version"]) > SCHEMA_VERSION:
             raise BadRecord(
-                record.topic, record.partition, record.offset, "written by a newer version"
+                record.topic,
+                record.partition,
+                record.offset,
+                "written by a newer version: upgrade this process",
+                newer=True,
             )
         cause = headers.get("cause")
         return Envelope(

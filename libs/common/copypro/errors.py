@@ -58,9 +58,14 @@ class LogCorrupt(LogError):
 
 
 class BadRecord(CopyProError):
-    def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
+    """`newer`: written by a newer version than this; it is waited for, never dead-lettered."""
+
+    def __init__(
+        self, topic: str, partition: int, offset: int, reason: str, *, newer: bool = False
+    ) -> None:
         super().__init__(f"{topic}/{partition} at {offset}: {reason}")
-        self.topic, self.partition, self.offset, self.reason = topic, partition, offset, reason
+        self.topic, self.partition, self.offset = topic, partition, offset
+        self.reason, self.newer = reason, newer
 
 
 class SecretsError(CopyProError):

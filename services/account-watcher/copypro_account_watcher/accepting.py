@@ -1,0 +1,188 @@
+"""Slave orders into copies: what is wanted, never what is done about it.
+
+Pure. An order is accepted at once, whatever the broker is doing; `steps` then finds the way from
+what stands to what is wanted, so a burst of modifies is one modify, and a close overtakes all.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, assert_never
+
+from copypro.codes import CODES
+from copypro.messages import (
+    CloseCopy,
+    CopyDenied,
+    CopyDetached,
+    DetachCopy,
+    ExecutionEvent,
+    ModifyCopy,
+    ModifyPendingCopy,
+    OpenCopy,
+    PlacePendingCopy,
+    ReduceCopy,
+    RemovePendingCopy,
+    SlaveOrder,
+)
+from copypro.values import leg_tag
+
+from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin
+
+PENDING_LEG = 0
+"""A mirrored pending order is the copy's first leg before it is a position."""
+
+
+def accept(
+    copy: Copy | None, order: SlaveOrder, origin: Origin, now: datetime
+) -> tuple[Copy | None, list[ExecutionEvent]]:
+    """The copy as it is now wanted, and what is decided by that alone.
+
+    An order for a copy that is not known (denied and forgotten long ago) changes nothing.
+    """
+    match order:
+        case OpenCopy():
+            return _accept_open(copy, order, origin, now)
+        case PlacePendingCopy():
+            return _accept_pending(copy or _new_copy(order, origin), order, origin), []
+    if copy is None:
+        return None, []
+    copy.origin = origin
+    match order:
+        case ModifyCopy():
+            copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
+            _fresh_start(copy)
+        case ReduceCopy():
+            copy.fraction = order.fraction
+            _fresh_start(copy)
+        case CloseCopy():
+            copy.forget = copy.forget or order.forget
+            if not copy.closing:
+                copy.closing, copy.closing_since_utc = order.reason, now
+                _fresh_start(copy)
+        case DetachCopy():
+            return copy, detach(copy, order.reason, forget=True)
+        case ModifyPendingCopy():
+            if copy.pending is not None:
+                copy.pending = _moved(copy.pending, order)
+                _fresh_start(copy)
+        case RemovePendingCopy():
+            if not copy.pending_gone:
+                copy.pending_gone = order.reason
+                _fresh_start(copy)
+        case _:
+            assert_never(order)
+    return copy, []
+
+
+def detach(copy: Copy, reason: str, *, forget: bool) -> list[ExecutionEvent]:
+    """Leave everything as it stands and manage it no more."""
+    events: list[ExecutionEvent] = []
+    for leg in copy.live_legs:
+        if leg.status is LegStatus.WAITING and copy.attempt is None:
+            continue
+        events.append(CopyDetached(**about(copy, leg.number), ticket=leg.ticket, reason=reason))
+    for leg in copy.legs:
+        leg.status = LegStatus.ENDED
+    copy.detached, copy.forget = reason, copy.forget or forget
+    return events
+
+
+def about(copy: Copy, leg: int) -> dict[str, Any]:
+    """The fields that every event of a copy carries."""
+    return {
+        "copy": copy.copy,
+        "copier": copy.copier,
+        "master": copy.master,
+        "slave": copy.slave,
+        "root": copy.root,
+        "leg": leg,
+    }
+
+
+def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied:
+    """Ends a leg that was never sent; a denied first leg denies the whole root."""
+    leg.status, leg.order = LegStatus.ENDED, None
+    if leg.number == PENDING_LEG:
+        copy.denied = (code, numbers)
+    return CopyDenied(**about(copy, leg.number), code=code, numbers=numbers, remedy=CODES[code][1])
+
+
+def _accept_open(
+    copy: Copy | None, order: OpenCopy, origin: Origin, now: datetime
+) -> tuple[Copy, list[ExecutionEvent]]:
+    if copy is None:
+        copy = _new_copy(order, origin)
+    copy.origin = origin
+    copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
+    known = next((leg for leg in copy.legs if leg.number == order.leg), None)
+    if known is not None and order.from_pending:
+        # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
+        known.order, known.origin = order, origin
+        copy.pending_filled_at_utc = now
+        _fresh_start(copy)
+        return copy, []
+    if known is not None:
+        return copy, []
+    leg = Leg(number=order.leg, tag=leg_tag(copy.copy, order.leg), order=order, origin=origin)
+    copy.legs.append(leg)
+    if copy.denied is not None:
+        return copy, [deny(copy, leg, *copy.denied)]
+    if copy.detached:
+        return copy, [deny(copy, leg, "DETACHED", {"reason": copy.detached})]
+    return copy, []
+
+
+def _accept_pending(copy: Copy, order: PlacePendingCopy, origin: Origin) -> Copy:
+    copy.pending, copy.origin = order, origin
+    copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
+    if not copy.legs:
+        tag = leg_tag(copy.copy, PENDING_LEG)
+        copy.legs.append(Leg(number=PENDING_LEG, tag=tag, origin=origin))
+    return copy
+
+
+def _new_copy(order: OpenCopy | PlacePendingCopy, origin: Origin) -> Copy:
+    side = order.side if isinstance(order, OpenCopy) else order.kind.side
+    return Copy(
+        copy=order.copy,
+        copier=order.copier,
+        master=order.master,
+        slave=order.slave,
+        root=order.root,
+        master_symbol=order.symbol,
+        side=side.opposite if order.options.reverse_copy else side,
+        options=order.options,
+        same_server=order.same_server,
+        magic=order.magic,
+        origin=origin,
+    )
+
+
+def _moved(pending: PlacePendingCopy, order: ModifyPendingCopy) -> PlacePendingCopy:
+    return PlacePendingCopy(
+        copy=pending.copy,
+        copier=pending.copier,
+        master=pending.master,
+        slave=pending.slave,
+        root=pending.root,
+        symbol=pending.symbol,
+        kind=pending.kind,
+        lots=pending.lots,
+        price=order.price,
+        stop_limit_price=order.stop_limit_price,
+        stop_loss=order.stop_loss,
+        take_profit=order.take_profit,
+        expires_at_utc=order.expires_at_utc,
+        context=pending.context,
+        options=pending.options,
+        same_server=pending.same_server,
+        seen_at_utc=pending.seen_at_utc,
+        magic=pending.magic,
+        mapping=pending.mapping,
+    )
+
+
+def _fresh_start(copy: Copy) -> None:
+    """What is wanted changed: waits and counts of the former step no longer apply."""
+    copy.tries, copy.first_try_at_utc, copy.not_before_utc = 0, None, None
+    copy.settled_levels = None

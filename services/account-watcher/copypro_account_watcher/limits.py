@@ -1,0 +1,57 @@
+"""Every limit of the account watcher, with its unit; one value, handed in, scaled by tests."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class WatcherLimits(Struct, frozen=True, kw_only=True):
+    longest_call_s: float = 65.0
+    """What a trade call may take; longer than the bridge's own 60 s, so that its answer wins."""
+    commit_to_wire_ms: float = 250.0
+    """Between an attempt's commit and its first byte; past that it counts as not sent."""
+    absence_wait_mt4_s: float = 60.0
+    absence_wait_mt5_s: float = 30.0
+    """How long after an unclear answer an order may still appear (trading rules §8.2)."""
+    absence_reads_apart_s: float = 5.0
+    now_tries: int = 3
+    now_within_s: float = 2.0
+    later_open_s: tuple[float, ...] = (1.0, 2.0, 5.0)
+    later_close_first_s: float = 1.0
+    later_close_cap_s: float = 60.0
+    stops_tries: int = 3
+    stops_within_s: float = 10.0
+    """A leg whose master has a stop and that still has none after this is closed."""
+    breaker_stops: int = 5
+    breaker_unknowns: int = 2
+    breaker_window_s: float = 60.0
+    breaker_pause_s: float = 60.0
+    close_alert_after_s: float = 30.0
+    """A close that is still not done raises an alert."""
+    pending_grace_s: float = 4.0
+    """How long a mirrored order may lag behind the master's fill before it is replaced."""
+
+    quote_age_s: float = 5.0
+    spec_age_s: float = 300.0
+    margin_age_s: float = 60.0
+    figures_age_s: float = 60.0
+    snapshot_every_s: float = 10.0
+    snapshot_tries: int = 4
+    live_age_s: float = 15.0
+    """A position in a frame that opened longer ago than this was missed, not seen live."""
+    missing_polls: int = 5
+    missing_every_s: float = 1.0
+    history_margin_s: float = 86_400.0
+    import_days: int = 3650
+    import_page_days: int = 90
+    reconnect_first_s: float = 1.0
+    reconnect_cap_s: float = 60.0
+    keep_alive_s: float = 100.0
+    publish_every_s: float = 1.0
+    alive_every_s: float = 30.0
+    equity_every_s: float = 60.0
+    symbols_a_piece: int = 500
+    drain_s: float = 10.0
+    retry_log_s: float = 1.0
+    """Pause before the partition is taken again after the log failed (a full disk)."""
+    clock_off_s: float = 1.0

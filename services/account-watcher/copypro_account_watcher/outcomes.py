@@ -1,0 +1,305 @@
+"""What an attempt led to: the answer, or its absence, into the copy's ledger and into events.
+
+Pure. A certain refusal is answered by class (`copypro.retcodes`); an unclear one freezes the copy
+until `reconcile` has proof. Volumes seen in the broker's list win over volumes computed here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from copypro.errors import OutcomeUnknown, Refused
+from copypro.messages import (
+    CopyClosed,
+    CopyIncreased,
+    CopyModified,
+    CopyNotSent,
+    CopyOpened,
+    CopyPendingPlaced,
+    CopyPendingRemoved,
+    CopyReduced,
+    CopyRejected,
+    CopyUnresolved,
+    ExecutionEvent,
+)
+from copypro.retcodes import CallKind, Class, classify
+from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
+from copypro.values import Platform
+from msgspec import Struct
+
+from copypro_account_watcher.accepting import about, deny
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.state import Attempt, Copy, LegStatus
+
+CALLS = {
+    "open": CallKind.OPEN,
+    "place": CallKind.OPEN,
+    "modify": CallKind.MODIFY,
+    "close": CallKind.CLOSE,
+    "delete": CallKind.DELETE,
+}
+
+
+class Consequence(Struct, kw_only=True):
+    """What the agent must do besides recording the events."""
+
+    events: list[ExecutionEvent]
+    look: bool = False
+    """Look at the broker's books now."""
+    refresh_symbol: bool = False
+    """Cached terms of trade may be wrong."""
+    pause_opens: str = ""
+    """The broker's code: nothing more is opened on this account."""
+    counts_as: str = ""
+    """For the circuit breaker: 'stop', 'unknown' or nothing."""
+
+
+def done(
+    copy: Copy, attempt: Attempt, answer: Done, platform: Platform, times: dict[str, Any]
+) -> Consequence:
+    """A positive answer. The attempt is over."""
+    leg = copy.leg(attempt.leg)
+    common = about(copy, leg.number) | {"attempt": attempt.id} | times
+    copy.attempt = None
+    _step_done(copy)
+    request = attempt.request
+    match request:
+        case OpenRequest() if attempt.kind == "place":
+            leg.status, leg.ticket, leg.lots = LegStatus.PLACED, answer.ticket, answer.lots
+            leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+            placed = CopyPendingPlaced(
+                **common,
+                ticket=answer.ticket,
+                symbol=request.symbol,
+                kind=request.kind,
+                lots=answer.lots,
+                price=request.price,
+            )
+            return Consequence(events=[placed])
+        case OpenRequest():
+            return Consequence(events=[stands(copy, attempt, answer, common)])
+        case ModifyRequest():
+            leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+            modified = CopyModified(
+                **common,
+                ticket=request.ticket,
+                stop_loss=request.stop_loss,
+                take_profit=request.take_profit,
+                price=request.price,
+            )
+            return Consequence(events=[modified])
+        case CloseRequest():
+            return _closed(copy, attempt, answer, platform, common)
+    leg.status = LegStatus.ENDED
+    reason = copy.pending_gone or copy.closing
+    return Consequence(
+        events=[CopyPendingRemoved(**common, ticket=request.ticket, reason=reason)], look=True
+    )
+
+
+def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -> CopyOpened:
+    """An open that certainly stands, by its answer or by the broker's books."""
+    request = attempt.request
+    assert isinstance(request, OpenRequest)
+    leg = copy.leg(attempt.leg)
+    if leg.status is not LegStatus.ENDED:
+        leg.status = LegStatus.OPEN
+    if leg.ticket is None:
+        leg.ticket = answer.ticket
+    leg.original_lots = answer.lots
+    leg.lots = leg.lots or answer.lots
+    leg.open_price = answer.price
+    leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+    worse = (answer.price - leg.master_price - (leg.offset or 0)) * copy.side.sign
+    leg.order = None
+    kind = CopyIncreased if leg.number else CopyOpened
+    return kind(
+        **common,
+        ticket=answer.ticket,
+        symbol=request.symbol,
+        side=copy.side,
+        lots=answer.lots,
+        price=answer.price,
+        slippage=worse if leg.master_price else None,
+        stop_loss=request.stop_loss,
+        take_profit=request.take_profit,
+    )
+
+
+def _closed(
+    copy: Copy, attempt: Attempt, answer: Done, platform: Platform, common: dict[str, Any]
+) -> Consequence:
+    leg = copy.leg(attempt.leg)
+    ticket = leg.ticket if leg.ticket is not None else answer.ticket
+    if attempt.expected_lots is None or attempt.expected_lots == 0:
+        closed = CopyClosed(
+            **common,
+            ticket=ticket,
+            closed_lots=answer.lots,
+            price=answer.price,
+            profit=answer.profit,
+            reason=copy.closing or "reduced",
+        )
+        if answer.lots and answer.lots < leg.lots:
+            leg.lots -= answer.lots
+            leg.moved = platform is Platform.MT4
+        else:
+            leg.lots, leg.status = Decimal(0), LegStatus.ENDED
+        return Consequence(events=[closed], look=leg.moved)
+    if leg.lots > attempt.expected_lots:
+        # No look has shown the rest yet; on MT4 it has another ticket by now.
+        leg.lots = leg.lots - answer.lots if answer.lots else attempt.expected_lots
+        leg.moved = platform is Platform.MT4
+    reduced = CopyReduced(
+        **common,
+        ticket=leg.ticket or ticket,
+        closed_lots=answer.lots,
+        open_lots=leg.lots,
+        price=answer.price,
+    )
+    return Consequence(events=[reduced], look=leg.moved)
+
+
+def not_sent(
+    copy: Copy, attempt: Attempt, reason: str, now: datetime, limits: WatcherLimits, times: dict[str, Any]
+) -> Consequence:
+    """Certainly nothing left this machine: the same step may be tried again."""
+    copy.attempt = None
+    _later(copy, attempt, now, limits, 0.0)
+    common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
+    return Consequence(events=[CopyNotSent(**common, reason=reason)])
+
+
+def unknown(
+    copy: Copy,
+    attempt: Attempt,
+    error: OutcomeUnknown,
+    listed: bool,
+    platform: Platform,
+    now: datetime,
+    limits: WatcherLimits,
+    times: dict[str, Any],
+) -> Consequence:
+    """Nobody knows. The copy waits; everything else goes on.
+
+    `listed` False: an error body with a name that is in no table, without any trouble of the
+    transport: two reads settle it, and it does not count towards pausing the account.
+    """
+    attempt.unresolved_at_utc = now
+    attempt.wait_s = absence_wait_s(platform, limits) if listed else 0.0
+    common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
+    event = CopyUnresolved(**common, reason=str(error))
+    return Consequence(events=[event], look=True, counts_as="unknown" if listed else "")
+
+
+def absence_wait_s(platform: Platform, limits: WatcherLimits) -> float:
+    return limits.absence_wait_mt4_s if platform is Platform.MT4 else limits.absence_wait_mt5_s
+
+
+def refused(
+    copy: Copy,
+    attempt: Attempt,
+    error: Refused,
+    platform: Platform,
+    now: datetime,
+    limits: WatcherLimits,
+    times: dict[str, Any],
+) -> Consequence:
+    """The broker certainly did not do it: again at once, later, corrected, or never."""
+    verdict = classify(platform, error.code, CALLS[attempt.kind])
+    copy.attempt = None
+    common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
+
+    def rejected(final: bool) -> CopyRejected:
+        return CopyRejected(**common, code=error.code, message=error.message, final=final)
+
+    refresh = verdict.class_ is Class.FIX
+    if attempt.kind in ("close", "delete"):
+        # A close is never given up: whatever the code, it is tried again after a look.
+        _later(copy, attempt, now, limits, verdict.wait_s)
+        return Consequence(events=[rejected(final=False)], look=True, refresh_symbol=refresh)
+    if attempt.kind == "modify":
+        return _modify_refused(copy, attempt, verdict.class_, verdict.wait_s, now, limits, rejected)
+    match verdict.class_:
+        case Class.NOW if _may_try_now(copy, attempt, now, limits):
+            return Consequence(events=[rejected(final=False)], refresh_symbol=True)
+        case Class.LATER:
+            _later(copy, attempt, now, limits, verdict.wait_s)
+            return Consequence(events=[rejected(final=False)])
+        case Class.FIX if copy.tries == 0 or (copy.tries == 1 and not copy.bare_open):
+            copy.bare_open = copy.tries == 1 and _has_stops(attempt)
+            if copy.tries == 0 or copy.bare_open:
+                copy.tries += 1
+                return Consequence(events=[rejected(final=False)], refresh_symbol=True)
+    leg = copy.leg(attempt.leg)
+    final = rejected(final=True)
+    deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
+    stop_account = verdict.class_ is Class.STOP_ACCOUNT
+    return Consequence(
+        events=[final],
+        refresh_symbol=True,
+        pause_opens=error.code if stop_account else "",
+        counts_as="stop",
+    )
+
+
+def _modify_refused(
+    copy: Copy,
+    attempt: Attempt,
+    class_: Class,
+    wait_s: float,
+    now: datetime,
+    limits: WatcherLimits,
+    rejected: Any,
+) -> Consequence:
+    request = attempt.request
+    assert isinstance(request, ModifyRequest)
+    leg = copy.leg(attempt.leg)
+    if class_ is Class.OK:
+        # "Nothing to change", or it is gone: both are what was wanted, or shown by the next look.
+        leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+        _step_done(copy)
+        return Consequence(events=[rejected(False)], look=True)
+    if class_ is Class.STOP or class_ is Class.STOP_ACCOUNT or copy.tries >= limits.stops_tries:
+        copy.settled_levels = (copy.stop_loss, copy.take_profit)
+        copy.tries, copy.not_before_utc = 0, None
+        return Consequence(events=[rejected(True)], refresh_symbol=True)
+    if class_ is Class.NOW and _may_try_now(copy, attempt, now, limits):
+        return Consequence(events=[rejected(False)], refresh_symbol=True)
+    _later(copy, attempt, now, limits, wait_s)
+    return Consequence(events=[rejected(False)], refresh_symbol=True)
+
+
+def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits) -> bool:
+    first = copy.first_try_at_utc or attempt.started_at_utc
+    copy.first_try_at_utc = first
+    copy.tries += 1
+    copy.not_before_utc = None
+    in_time = now - first <= timedelta(seconds=limits.now_within_s)
+    return copy.tries < limits.now_tries and in_time
+
+
+def _later(
+    copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits, at_least_s: float
+) -> None:
+    copy.first_try_at_utc = copy.first_try_at_utc or attempt.started_at_utc
+    if attempt.kind in ("open", "place"):
+        steps = limits.later_open_s
+        wait_s = steps[min(copy.tries, len(steps) - 1)]
+    else:
+        wait_s = min(limits.later_close_first_s * 2 ** min(copy.tries, 16), limits.later_close_cap_s)
+    copy.tries += 1
+    copy.not_before_utc = now + timedelta(seconds=max(wait_s, at_least_s))
+
+
+def _step_done(copy: Copy) -> None:
+    copy.tries, copy.first_try_at_utc, copy.not_before_utc = 0, None, None
+
+
+def _has_stops(attempt: Attempt) -> bool:
+    request = attempt.request
+    return isinstance(request, OpenRequest) and not (
+        request.stop_loss is None and request.take_profit is None
+    )

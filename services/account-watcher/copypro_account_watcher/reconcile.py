@@ -1,0 +1,120 @@
+"""What became of an attempt that nobody answered clearly: only the broker's books can tell.
+
+Pure. Presence is believed at once; absence only after the waits and the two reads of trading
+rules §8.2, because a broker may execute long after the answer was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest
+from copypro.values import Mode, Ticket, tag_in
+from msgspec import Struct
+
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.state import Attempt, Leg
+
+
+class Found(Struct, frozen=True):
+    answer: Done
+    inferred: bool
+    evidence: str
+    duplicates: tuple[Ticket, ...] = ()
+    """Further tickets with the same leg's tag: to be closed at once."""
+
+
+class Absent(Struct, frozen=True):
+    evidence: str
+
+
+class Ambiguous(Struct, frozen=True):
+    evidence: str
+
+
+class NotYet(Struct, frozen=True):
+    """Look again, with history, not before this time."""
+
+    look_at: datetime
+
+
+Finding = Found | Absent | Ambiguous | NotYet
+
+
+def settle_open(
+    attempt: Attempt,
+    leg: Leg,
+    *,
+    orders: Sequence[OpenOrder],
+    ended: Sequence[ClosedOrder] | None,
+    unclaimed: Iterable[Ticket],
+    now: datetime,
+    limits: WatcherLimits,
+) -> Finding:
+    """`ended`: history since a minute before the attempt, None if this look had none.
+    `unclaimed`: open tickets that are neither a known root nor a known leg.
+    """
+    request = attempt.request
+    assert isinstance(request, OpenRequest)
+    assert attempt.unresolved_at_utc is not None
+    tagged = [order for order in orders if tag_in(order.comment) == leg.tag]
+    gone = [piece for piece in ended or () if tag_in(piece.comment) == leg.tag]
+    if tagged:
+        first, *more = sorted(tagged, key=lambda order: order.ticket)
+        evidence = f"open order {first.ticket} carries the tag {leg.tag}"
+        return Found(_as_done(first), False, evidence, tuple(order.ticket for order in more))
+    if gone:
+        piece = gone[0]
+        answer = Done(ticket=piece.ticket, lots=piece.lots, price=piece.open_price)
+        return Found(answer, False, f"history holds {piece.ticket} with the tag {leg.tag}")
+    settled_at = attempt.unresolved_at_utc + timedelta(seconds=attempt.wait_s)
+    if now < settled_at:
+        return NotYet(settled_at)
+    if ended is None:
+        return NotYet(now)
+    free = set(unclaimed)
+    alike = [order for order in orders if order.ticket in free and _same_shape(order, request)]
+    if len(alike) > 1:
+        tickets = ", ".join(str(order.ticket) for order in alike)
+        return Ambiguous(f"several open orders have its magic and shape: {tickets}")
+    if alike:
+        evidence = f"open order {alike[0].ticket} has its magic and shape, and no tag"
+        return Found(_as_done(alike[0]), True, evidence)
+    if attempt.absent_read_at_utc is None:
+        attempt.absent_read_at_utc = now
+        return NotYet(now + timedelta(seconds=limits.absence_reads_apart_s))
+    again_at = attempt.absent_read_at_utc + timedelta(seconds=limits.absence_reads_apart_s)
+    if now < again_at:
+        return NotYet(again_at)
+    return Absent(
+        f"neither open orders nor history show tag {leg.tag} or its shape, read twice,"
+        f" {attempt.wait_s:g} s after the last answer could have come"
+    )
+
+
+def settle_change(attempt: Attempt, mode: Mode, looked_at: datetime) -> datetime | None:
+    """When a modify, close or delete without an answer may be planned anew from the books as
+    they then are; None: now. A full close by ticket may be repeated after any later look; a
+    partial or a netting close may still come, and is waited out.
+    """
+    assert attempt.unresolved_at_utc is not None
+    since = attempt.unresolved_at_utc
+    if isinstance(attempt.request, CloseRequest):
+        partial = bool(attempt.expected_lots)
+        if partial or mode is Mode.NETTING:
+            since += timedelta(seconds=attempt.wait_s)
+    return None if looked_at > since else since
+
+
+def _same_shape(order: OpenOrder, request: OpenRequest) -> bool:
+    return (
+        order.symbol == request.symbol
+        and order.kind.side is request.kind.side
+        and order.magic == request.magic
+        and order.lots <= request.lots
+    )
+
+
+def _as_done(order: OpenOrder) -> Done:
+    return Done(ticket=order.ticket, lots=order.lots, price=order.open_price)

@@ -1,0 +1,198 @@
+"""Owns partitions of accounts: reads their orders and commands, records what their agents do.
+
+One `Owner` per assigned partition, nothing shared. Crash-only: when the log fails or another
+owner took over, everything in memory is thrown away and the partition is restored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+import structlog
+from copypro import topics
+from copypro.envelope import decode, fact, encode
+from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.messages import DeadLetter
+from copypro.ports import (
+    Clock,
+    EventLog,
+    Monotonic,
+    Partition,
+    Record,
+    TerminalFactory,
+    Vault,
+)
+from copypro.values import AccountId, Platform
+
+from copypro_account_watcher.agent import AccountAgent
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.turn import Turn
+
+logger = structlog.get_logger("account-watcher")
+
+
+async def run(
+    log: EventLog,
+    terminals: Mapping[Platform, TerminalFactory],
+    vault: Vault,
+    clock: Clock,
+    monotonic: Monotonic,
+    limits: WatcherLimits,
+) -> None:
+    """Until the log closes or this is cancelled; then opens stop at once, calls in flight get
+    `drain_s` to be answered and recorded.
+    """
+    async with asyncio.TaskGroup() as owners:
+        async for partition in log.partitions(topics.ACCOUNT_WATCHER):
+            owner = Owner(partition, terminals, vault, clock, monotonic, limits)
+            owners.create_task(owner.run(), name=f"watcher-{partition.number}")
+
+
+class Owner:
+    def __init__(
+        self,
+        partition: Partition,
+        terminals: Mapping[Platform, TerminalFactory],
+        vault: Vault,
+        clock: Clock,
+        monotonic: Monotonic,
+        limits: WatcherLimits,
+    ) -> None:
+        self.terminals, self.vault = terminals, vault
+        self.clock, self.monotonic, self.limits = clock, monotonic, limits
+        self.draining = False
+        self._partition = partition
+        self._agents: dict[AccountId, AccountAgent] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        """Returns when the partition was lost or the log is full: `partitions` gives it again."""
+        self._failed = asyncio.get_running_loop().create_future()
+        reader = asyncio.create_task(self._read())
+        try:
+            await asyncio.wait((reader, self._failed), return_when=asyncio.FIRST_COMPLETED)
+            if self._failed.done():
+                self._failed.result()
+            reader.result()
+        except LogClosed:
+            return
+        except PartitionLost as error:
+            logger.warning("partition lost", partition=self._partition.number, reason=str(error))
+        except LogFull as error:
+            logger.error("disk full: nothing is sent until there is room", reason=str(error))
+            await asyncio.sleep(self.limits.retry_log_s)
+        except asyncio.CancelledError:
+            await self._drain()
+            raise
+        finally:
+            reader.cancel()
+            await self._stop(reader)
+
+    async def commit(self, turn: Turn, consumed: Sequence[Record] = ()) -> None:
+        """Records the turn, then lets its effects start. Called in the same breath as the changes
+        it records, so that commits take effect in the order of the changes.
+        """
+        outputs = turn.close()
+        if outputs or consumed:
+            try:
+                await self._partition.commit(outputs, consumed)
+            except (PartitionLost, LogFull, LogClosed) as error:
+                self._fail(error)
+                raise
+        committed_at = self.monotonic()
+        for effect in turn.effects:
+            effect(committed_at)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Work of an agent. What it does not expect ends this owner, never just the work."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None or isinstance(error, (PartitionLost, LogFull, LogClosed)):
+            return
+        logger.error("an agent broke: its partition starts over", task=task.get_name(), exc_info=error)
+        self._fail(PartitionLost(f"{task.get_name()} broke"))
+
+    def _fail(self, error: Exception) -> None:
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)
+
+    async def _read(self) -> None:
+        async for record in self._partition.restore():
+            kind, account, *_ = record.key.split("/")
+            self._agent(AccountId(account)).restore(kind, record)
+        for agent in self._agents.values():
+            agent.start()
+        while True:
+            records = await self._partition.read()
+            turn = Turn(self.clock())
+            touched = {}
+            for record in records:
+                agent = self._route(record, turn)
+                if agent is not None:
+                    touched[agent.id] = agent
+            for agent in touched.values():
+                agent.pump(turn)
+            await self.commit(turn, records)
+
+    def _route(self, record: Record, turn: Turn) -> AccountAgent | None:
+        try:
+            envelope = decode(record)
+        except BadRecord as error:
+            if error.newer:
+                raise
+            logger.error("a record cannot be decoded", where=str(error))
+            turn.outputs.append(_dead_letter(record, error, turn))
+            return None
+        agent = self._agent(AccountId(record.key))
+        if record.topic == topics.SLAVE_ORDERS.name:
+            agent.on_slave_order(envelope, turn)
+        else:
+            agent.on_command(envelope, turn)
+        return agent
+
+    def _agent(self, account: AccountId) -> AccountAgent:
+        agent = self._agents.get(account)
+        if agent is None:
+            agent = self._agents[account] = AccountAgent(account, self)
+        return agent
+
+    async def _drain(self) -> None:
+        """No new opens; what is on the wire gets its answer recorded, within the limit."""
+        self.draining = True
+        calls = [task for agent in self._agents.values() for task in agent.calls]
+        if calls:
+            await asyncio.wait(calls, timeout=self.limits.drain_s)
+
+    async def _stop(self, reader: asyncio.Task[None]) -> None:
+        tasks = [*self._tasks, reader]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for agent in self._agents.values():
+            await agent.disconnect()
+
+
+def _dead_letter(record: Record, error: BadRecord, turn: Turn) -> Any:
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=error.reason,
+        key=record.key,
+        value_base64=base64.b64encode(record.value or b"").decode(),
+        headers=dict(record.headers),
+    )
+    identity = (record.topic, record.partition, record.offset)
+    return encode(topics.DEAD_LETTERS, record.key, fact(letter, turn.now, *identity))
