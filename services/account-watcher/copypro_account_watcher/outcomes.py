@@ -68,6 +68,7 @@ def done(
     match request:
         case OpenRequest() if attempt.kind == "place":
             leg.status, leg.ticket, leg.lots = LegStatus.PLACED, answer.ticket, answer.lots
+            leg.placed_by = attempt.id
             leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
             placed = CopyPendingPlaced(
                 **common,
@@ -112,6 +113,10 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
     leg.lots = leg.lots or answer.lots
     leg.open_price = answer.price
     leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+    if leg.order is not None and not copy.bare_open:
+        levels = (leg.order.stop_loss, leg.order.take_profit)
+        if levels == (copy.stop_loss, copy.take_profit):
+            copy.settled_levels = levels
     worse = (answer.price - leg.master_price - (leg.offset or 0)) * copy.side.sign
     leg.order = None
     kind = CopyIncreased if leg.number else CopyOpened

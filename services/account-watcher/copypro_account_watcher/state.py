@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from copypro.messages import OpenCopy, PlacePendingCopy, Rights
 from copypro.options import CopierOptions
-from copypro.trading import AccountInfo, TradeRequest
+from copypro.trading import AccountInfo, Done, TradeRequest
 from copypro.values import (
     AccountId,
     AttemptId,
@@ -114,6 +114,12 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     set_stop_loss: Price | None = None
     set_take_profit: Price | None = None
     """What we last set at the broker; the owner may have changed it since."""
+    slave_root: RootId | None = None
+    """The root that this leg is on its own account: what happens to that happens to the leg."""
+    placed_by: AttemptId | None = None
+    """The attempt that placed the mirrored pending order."""
+    closed: Done | None = None
+    """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
 

@@ -1,0 +1,449 @@
+"""One account: its commands, its copies, its calls. The only code that changes anything at a broker.
+
+Everything happens in turns. A turn changes memory, records what changed in one commit, and only
+then lets its effects begin; a trade call is such an effect, so none leaves without its committed
+attempt. What is wanted lives in the copies, what stands comes from `watching`, and `steps` says
+what to do next; this module only gives each step its turn, its place in the queue and its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from copypro.codes import Denial, denied
+from copypro.envelope import Envelope
+from copypro.errors import NotSent, OutcomeUnknown, Refused, TerminalError
+from copypro.messages import AttemptStarted, ExecutionEvent
+from copypro.ports import Record, Terminal
+from copypro.retcodes import is_listed
+from copypro.trading import (
+    CloseRequest,
+    DeleteRequest,
+    Done,
+    ModifyRequest,
+    OpenRequest,
+    TradeRequest,
+)
+from copypro.values import AccountId, AttemptId, CopyId, Mode, digest
+
+from copypro_account_watcher import commands, outcomes
+from copypro_account_watcher.accepting import about, accept, deny
+from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.diff import Book, Root
+from copypro_account_watcher.market import Market
+from copypro_account_watcher.state import (
+    Account,
+    Attempt,
+    Copy,
+    Leg,
+    Origin,
+    account_key,
+    copy_key,
+)
+from copypro_account_watcher.steps import Asks, Denies, Rests, Sends, Waits, next_step
+from copypro_account_watcher.turn import Turn
+from copypro_account_watcher.watching import Watching
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.service import Owner
+
+logger = structlog.get_logger("account-watcher")
+
+
+class AccountAgent:
+    def __init__(self, account: AccountId, owner: Owner) -> None:
+        self.id = account
+        self.owner = owner
+        self.account: Account | None = None
+        self.book = Book()
+        self.copies: dict[CopyId, Copy] = {}
+        self.by_tag: dict[str, tuple[Copy, Leg]] = {}
+        self.calls: set[asyncio.Task[None]] = set()
+        self.market = Market(self)
+        self.watching = Watching(self)
+        self._dirty: dict[CopyId, None] = {}
+        self._blocked: dict[CopyId, None] = {}
+        self._open_in_flight: CopyId | None = None
+        self._symbols_in_flight: set[str] = set()
+        self._wakes: dict[CopyId, asyncio.TimerHandle] = {}
+        self._marks: list[tuple[datetime, str]] = []
+        self._opens_paused_until: datetime | None = None
+        self._broker_stop = ""
+        self._started = False
+
+    # --- restoring ----------------------------------------------------------------------------
+
+    def restore(self, kind: str, record: Record) -> None:
+        """One of this account's state records. An attempt found without outcome may have left:
+        nobody can know any more, so it is unresolved from now on, for the longest call.
+        """
+        value = record.value or b""
+        match kind:
+            case "account":
+                self.account = msgspec.json.decode(value, type=Account)
+            case "book":
+                self.book.restore_rest(value)
+            case "root":
+                root = msgspec.json.decode(value, type=Root)
+                self.book.restore_root(root)
+            case "copy":
+                copy = msgspec.json.decode(value, type=Copy)
+                self._know(copy)
+                attempt = copy.attempt
+                if attempt is not None and attempt.unresolved_at_utc is None:
+                    limits, now = self.owner.limits, self.owner.clock()
+                    attempt.unresolved_at_utc = now
+                    attempt.wait_s = limits.longest_call_s
+                    if self.account is not None:
+                        attempt.wait_s += outcomes.absence_wait_s(self.account.platform, limits)
+            case _:
+                raise ValueError(f"a state record of no known kind: {record.key}")
+
+    def start(self) -> None:
+        """Everything restored or registered: follow the account."""
+        if self._started:
+            return
+        self._started = True
+        for copy in self.copies.values():
+            self._dirty[copy.copy] = None
+        self.owner.spawn(self._wake(None), f"agent-{self.id[:8]}-start")
+        self.watching.start()
+
+    async def disconnect(self) -> None:
+        for wake in self._wakes.values():
+            wake.cancel()
+        await self.watching.disconnect()
+
+    # --- inputs -------------------------------------------------------------------------------
+
+    def on_command(self, envelope: Envelope, turn: Turn) -> None:
+        commands.decide(self, envelope, turn)
+
+    def on_slave_order(self, envelope: Envelope, turn: Turn) -> None:
+        order = envelope.message
+        origin = Origin(envelope.id, envelope.correlation)
+        copy, events = accept(self.copies.get(order.copy), order, origin, turn.now)
+        if copy is None:
+            return
+        self._know(copy)
+        for event in events:
+            turn.execution(event, origin, f"{event.leg}")
+        self.touch(copy, turn)
+        if not self._started:
+            self.start()
+
+    def touch(self, copy: Copy, turn: Turn) -> None:
+        """The copy changed, or something that it waits for did: record it, and give it a turn."""
+        turn.remember(copy_key(self.id, copy.copy), copy)
+        self._dirty[copy.copy] = None
+
+    def touch_all(self) -> None:
+        self._dirty.update(dict.fromkeys(self.copies))
+
+    # --- the pump -----------------------------------------------------------------------------
+
+    def pump(self, turn: Turn) -> None:
+        """Let every copy that has a reason take its next steps; closes first."""
+        live = self.market.live
+        live.now, live.mono = turn.now, self.owner.monotonic()
+        live.connected = self.watching.connected
+        if self._opens_paused_until is not None and turn.now >= self._opens_paused_until:
+            self._opens_paused_until = None
+            clear_alert(self, turn, "breaker")
+        live.opens_off = self._opens_off()
+        while self._dirty:
+            batch = [self.copies[copy] for copy in self._dirty if copy in self.copies]
+            self._dirty.clear()
+            batch.sort(key=lambda copy: not copy.closing)
+            for copy in batch:
+                self._advance(copy, turn)
+
+    def _advance(self, copy: Copy, turn: Turn) -> None:
+        while True:
+            step = next_step(copy, self.market.live)
+            match step:
+                case Denies():
+                    leg = copy.leg(step.leg)
+                    origin = leg.origin or copy.origin
+                    event = deny(copy, leg, step.denial.code, dict(step.denial.numbers))
+                    turn.execution(event, origin, f"{leg.number}")
+                    turn.remember(copy_key(self.id, copy.copy), copy)
+                    continue
+                case Waits():
+                    self._wake_at(copy, step.until)
+                case Asks():
+                    self.market.ask(copy.copy, step.needs)
+                case Sends():
+                    self._send(copy, step, turn)
+                case Rests():
+                    pass
+            break
+        if copy.over:
+            self._forget(copy, turn)
+
+    def _send(self, copy: Copy, step: Sends, turn: Turn) -> None:
+        """Start the attempt if its place is free and a connection stands ready for it."""
+        terminal = self.watching.terminal
+        if terminal is None or self.owner.draining:
+            return
+        opens = step.kind == "open" or step.kind == "place"
+        symbol = copy.symbol if self.market.live.mode is Mode.NETTING else ""
+        if (opens and self._open_in_flight is not None) or symbol in self._symbols_in_flight:
+            self._blocked[copy.copy] = None
+            return
+        if not terminal.is_warm():
+            self.market.warm(copy.copy, terminal)
+            return
+        attempt = self._attempt(copy, step, turn.now)
+        leg = copy.leg(step.leg)
+        copy.attempt = attempt
+        if opens:
+            self._open_in_flight = copy.copy
+        if symbol:
+            self._symbols_in_flight.add(symbol)
+        quote = step.quote
+        started = AttemptStarted(
+            **about(copy, leg.number),
+            attempt=attempt.id,
+            request=step.request,
+            tag=leg.tag,
+            longest_call_s=attempt.longest_call_s,
+            tries=attempt.tries,
+            bid=quote.bid if quote else None,
+            ask=quote.ask if quote else None,
+            numbers=step.numbers,
+            seen_at_utc=leg.order.seen_at_utc if leg.order is not None else None,
+        )
+        turn.execution(started, leg.origin or copy.origin, attempt.id)
+        turn.remember(copy_key(self.id, copy.copy), copy)
+        turn.then(lambda at: self._call(terminal, copy, attempt, at))
+
+    def _attempt(self, copy: Copy, step: Sends, now: datetime) -> Attempt:
+        copy.serial += 1
+        return Attempt(
+            id=AttemptId(digest("attempt", copy.copy, step.leg, step.kind, copy.serial)),
+            kind=step.kind,
+            leg=step.leg,
+            request=step.request,
+            started_at_utc=now,
+            tries=copy.tries,
+            longest_call_s=self.owner.limits.longest_call_s,
+            expected_lots=step.expected_lots,
+        )
+
+    # --- the call and its answer --------------------------------------------------------------
+
+    def _call(self, terminal: Terminal, copy: Copy, attempt: Attempt, committed_at: float) -> None:
+        task = self.owner.spawn(
+            self._call_and_record(terminal, copy, attempt, committed_at), f"call-{attempt.id[:8]}"
+        )
+        self.calls.add(task)
+        task.add_done_callback(self.calls.discard)
+
+    async def _call_and_record(
+        self, terminal: Terminal, copy: Copy, attempt: Attempt, committed_at: float
+    ) -> None:
+        owner = self.owner
+        sent_at = owner.clock()
+        answer: Done | TerminalError
+        late_ms = (owner.monotonic() - committed_at) * 1000
+        if late_ms > owner.limits.commit_to_wire_ms:
+            answer = NotSent("TOO_LATE", f"{late_ms:.0f} ms after its commit")
+        else:
+            try:
+                answer = await perform(terminal, attempt.request)
+            except (Refused, NotSent, OutcomeUnknown) as error:
+                answer = error
+        turn = Turn(owner.clock())
+        self._record(copy, attempt, answer, sent_at, turn)
+        self.pump(turn)
+        await owner.commit(turn)
+
+    def _record(
+        self, copy: Copy, attempt: Attempt, answer: Done | TerminalError, sent_at: datetime, turn: Turn
+    ) -> None:
+        account, limits, now = self.known, self.owner.limits, turn.now
+        times = {"sent_at_utc": sent_at, "answered_at_utc": now}
+        self._release(copy)
+        if copy.attempt is not attempt:
+            return  # settled meanwhile by the broker's books: the late answer agrees or is moot
+        origin = copy.leg(attempt.leg).origin or copy.origin
+        platform = account.platform
+        match answer:
+            case Done() if answer.filled or attempt.kind != "open":
+                result = outcomes.done(copy, attempt, answer, platform, times)
+            case Done():
+                error = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")
+                result = outcomes.unknown(
+                    copy, attempt, error, True, platform, now, limits, times
+                )
+            case NotSent():
+                result = outcomes.not_sent(copy, attempt, str(answer), now, limits, times)
+            case Refused():
+                result = outcomes.refused(copy, attempt, answer, platform, now, limits, times)
+            case OutcomeUnknown():
+                listed = is_listed(answer.code)
+                result = outcomes.unknown(
+                    copy, attempt, answer, listed, platform, now, limits, times
+                )
+            case _:
+                raise answer
+        self.apply(copy, attempt, result, origin, turn)
+
+    def apply(
+        self,
+        copy: Copy,
+        attempt: Attempt,
+        result: outcomes.Consequence,
+        origin: Origin,
+        turn: Turn,
+    ) -> None:
+        """Record what an attempt led to, and do what follows from it."""
+        for event in result.events:
+            turn.execution(event, origin, attempt.id)
+        if result.refresh_symbol and copy.symbol:
+            self.market.live.forget_symbol(copy.symbol)
+        if result.pause_opens:
+            self._broker_stop = result.pause_opens
+            text = f"the broker answered {result.pause_opens}: nothing is opened on this account"
+            raise_alert(self, turn, "OPENS_PAUSED", f"stop/{result.pause_opens}", text)
+        if result.counts_as:
+            self._count(result.counts_as, turn)
+        if result.look:
+            self.watching.look_soon()
+        self._alert_slow_close(copy, turn)
+        self.touch(copy, turn)
+        if copy.attempt is not None and copy.attempt.unresolved_at_utc is not None:
+            self.watching.unresolved(copy)
+
+    def _release(self, copy: Copy) -> None:
+        """Its call is over: the next in the queue may go."""
+        if self._open_in_flight == copy.copy:
+            self._open_in_flight = None
+        self._symbols_in_flight.discard(copy.symbol)
+        self._dirty.update(self._blocked)
+        self._blocked.clear()
+
+    # --- when opens are off -------------------------------------------------------------------
+
+    def _opens_off(self) -> Denial | None:
+        account = self.account
+        if account is None:
+            return None
+        if account.removed or account.removal is not None:
+            return denied("ACCOUNT_REMOVED")
+        if account.registrations and not any(r.enabled for r in account.registrations.values()):
+            return denied("ACCOUNT_DISABLED")
+        if not self.watching.connected and self.watching.refused:
+            return denied("ACCOUNT_REFUSED", code=self.watching.refused)
+        if account.strangers:
+            return denied("OTHER_COPIER", ticket=account.strangers[0])
+        if self._broker_stop:
+            return denied("OPENS_PAUSED", broker=self._broker_stop)
+        unresolved = sum(1 for copy in self.copies.values() if is_unresolved(copy))
+        if unresolved >= 2:
+            return denied("OPENS_PAUSED", unresolved=unresolved)
+        if self._opens_paused_until is not None:
+            return denied("OPENS_PAUSED", until=self._opens_paused_until.isoformat())
+        if self.watching.connected and account.info is not None and account.info.investor:
+            return denied("READ_ONLY")
+        return None
+
+    def _count(self, what: str, turn: Turn) -> None:
+        """The circuit breaker: too many refusals or unclear answers in a minute pause opens."""
+        limits = self.owner.limits
+        since = turn.now - timedelta(seconds=limits.breaker_window_s)
+        self._marks = [mark for mark in self._marks if mark[0] > since] + [(turn.now, what)]
+        stops = sum(1 for _, kind in self._marks if kind == "stop")
+        unknowns = len(self._marks) - stops
+        if stops >= limits.breaker_stops or unknowns >= limits.breaker_unknowns:
+            until = turn.now + timedelta(seconds=limits.breaker_pause_s)
+            self._opens_paused_until = until
+            self._marks.clear()
+            text = f"{stops} refusals and {unknowns} unclear answers in {limits.breaker_window_s:g} s"
+            raise_alert(self, turn, "OPENS_PAUSED", "breaker", text, until=until)
+
+    def reconnected(self) -> None:
+        """A new session: what the broker refused for good may have been put right."""
+        self._broker_stop = ""
+
+    def _alert_slow_close(self, copy: Copy, turn: Turn) -> None:
+        since, limit = copy.closing_since_utc, self.owner.limits.close_alert_after_s
+        cause = f"close/{copy.copy}"
+        if since is not None and copy.live_legs and (turn.now - since).total_seconds() > limit:
+            tickets = ", ".join(str(leg.ticket) for leg in copy.live_legs)
+            raise_alert(self, turn, "CLOSE_FAILS", cause, f"{tickets} should be closed and is not")
+        elif not copy.live_legs:
+            clear_alert(self, turn, cause)
+
+    # --- memory and timers --------------------------------------------------------------------
+
+    @property
+    def known(self) -> Account:
+        assert self.account is not None
+        return self.account
+
+    def save_account(self, turn: Turn) -> None:
+        turn.remember(account_key(self.id), self.account)
+
+    def _know(self, copy: Copy) -> None:
+        self.copies[copy.copy] = copy
+        for leg in copy.legs:
+            self.by_tag[leg.tag] = (copy, leg)
+
+    def _forget(self, copy: Copy, turn: Turn) -> None:
+        del self.copies[copy.copy]
+        for leg in copy.legs:
+            self.by_tag.pop(leg.tag, None)
+        wake = self._wakes.pop(copy.copy, None)
+        if wake is not None:
+            wake.cancel()
+        clear_alert(self, turn, f"close/{copy.copy}")
+        turn.remember(copy_key(self.id, copy.copy), None)
+
+    def _wake_at(self, copy: Copy, until: datetime) -> None:
+        delay_s = max(0.0, (until - self.owner.clock()).total_seconds())
+        former = self._wakes.get(copy.copy)
+        if former is not None:
+            former.cancel()
+        loop = asyncio.get_running_loop()
+        self._wakes[copy.copy] = loop.call_later(delay_s, self._awake, copy.copy)
+
+    def _awake(self, copy: CopyId) -> None:
+        self._wakes.pop(copy, None)
+        self.owner.spawn(self._wake([copy]), f"wake-{copy[:8]}")
+
+    async def _wake(self, copies: Iterable[CopyId] | None) -> None:
+        """Give these copies (None: those already marked) a turn."""
+        turn = Turn(self.owner.clock())
+        self._dirty.update(dict.fromkeys(copies or ()))
+        self.pump(turn)
+        await self.owner.commit(turn)
+
+    def wake(self, copies: Iterable[CopyId]) -> None:
+        self.owner.spawn(self._wake(list(copies)), f"wake-{self.id[:8]}")
+
+    def execution(self, event: ExecutionEvent, copy: Copy, discriminator: str, turn: Turn) -> None:
+        turn.execution(event, copy.origin, discriminator)
+
+
+def is_unresolved(copy: Copy) -> bool:
+    return copy.attempt is not None and copy.attempt.unresolved_at_utc is not None
+
+
+async def perform(terminal: Terminal, request: TradeRequest) -> Done:
+    """The one place where a request becomes a call."""
+    match request:
+        case OpenRequest():
+            return await terminal.open(request)
+        case ModifyRequest():
+            return await terminal.modify(request)
+        case CloseRequest():
+            return await terminal.close(request)
+        case DeleteRequest():
+            return await terminal.delete(request)

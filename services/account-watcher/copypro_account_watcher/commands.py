@@ -1,0 +1,252 @@
+"""Commands of an account: each ends in exactly one event that names it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from copypro import topics
+from copypro.envelope import Envelope
+from copypro.messages import (
+    AccountRegistered,
+    AccountRemoved,
+    AccountUpdated,
+    CommandDenied,
+    Message,
+    RegisterAccount,
+    RemoveAccount,
+    Rights,
+    Settled,
+    SettleOtherCopier,
+    SettleUnresolved,
+    UpdateAccount,
+)
+from copypro.trading import Done, OpenRequest
+
+from copypro_account_watcher import unresolved
+from copypro_account_watcher.accepting import detach
+from copypro_account_watcher.alerts import clear_alert
+from copypro_account_watcher.reconcile import Absent, Found
+from copypro_account_watcher.state import (
+    Account,
+    Copy,
+    Origin,
+    Registration,
+    Removal,
+    book_key,
+    root_key,
+)
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+
+def decide(agent: AccountAgent, envelope: Envelope, turn: Turn) -> None:
+    command = envelope.message
+    origin = Origin(envelope.id, envelope.correlation)
+    match command:
+        case RegisterAccount():
+            _register(agent, command, origin, turn)
+        case UpdateAccount():
+            _update(agent, command, origin, turn)
+        case RemoveAccount():
+            _remove(agent, command, origin, turn)
+        case SettleUnresolved():
+            _settle_unresolved(agent, command, origin, turn)
+        case SettleOtherCopier():
+            _settle_other_copier(agent, command, origin, turn)
+        case _:
+            assert_never(command)
+
+
+def _answer(agent: AccountAgent, turn: Turn, origin: Origin, event: Message) -> None:
+    turn.consequence(topics.ORDER_EVENTS, agent.id, origin, "", event)
+
+
+def _deny(agent: AccountAgent, turn: Turn, origin: Origin, code: str, message: str) -> None:
+    _answer(agent, turn, origin, CommandDenied(code=code, message=message))
+
+
+def _register(
+    agent: AccountAgent, command: RegisterAccount, origin: Origin, turn: Turn
+) -> None:
+    account = agent.account
+    if account is None or account.removed:
+        generation = 1 if account is None else account.generation + 1
+        account = agent.account = Account(
+            account=command.account,
+            platform=command.platform,
+            server=command.server,
+            login=command.login,
+            generation=generation,
+        )
+    account.passwords += 1
+    account.registrations[command.registration] = Registration(
+        registration=command.registration,
+        user=command.user,
+        name=command.name,
+        sealed_password=command.sealed_password,
+        origin=origin,
+        age=account.passwords,
+    )
+    event = AccountRegistered(
+        account=command.account,
+        registration=command.registration,
+        user=command.user,
+        platform=command.platform,
+        server=command.server,
+        login=command.login,
+        name=command.name,
+        generation=account.generation,
+    )
+    _answer(agent, turn, origin, event)
+    agent.save_account(turn)
+    turn.then(lambda _: agent.watching.credentials_changed())
+    turn.then(lambda _: agent.start())
+
+
+def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: Turn) -> None:
+    account = agent.account
+    registration = account and account.registrations.get(command.registration)
+    if account is None or registration is None:
+        return _deny(agent, turn, origin, "UNKNOWN_ACCOUNT", "no such account")
+    if command.name is not None:
+        registration.name = command.name
+    if command.enabled is not None:
+        registration.enabled = command.enabled
+        agent.touch_all()
+    if command.sealed_password is not None:
+        account.passwords += 1
+        registration.sealed_password, registration.age = command.sealed_password, account.passwords
+        registration.rights, registration.refused = Rights.NONE, ""
+        turn.then(lambda _: agent.watching.credentials_changed())
+    _answer(agent, turn, origin, updated(account, registration))
+    agent.save_account(turn)
+    return None
+
+
+def updated(account: Account, registration: Registration) -> AccountUpdated:
+    return AccountUpdated(
+        account=account.account,
+        registration=registration.registration,
+        name=registration.name,
+        enabled=registration.enabled,
+        rights=registration.rights,
+    )
+
+
+def _remove(agent: AccountAgent, command: RemoveAccount, origin: Origin, turn: Turn) -> None:
+    account = agent.account
+    if account is None or command.registration not in account.registrations:
+        return _deny(agent, turn, origin, "UNKNOWN_ACCOUNT", "no such account")
+    if len(account.registrations) > 1:
+        del account.registrations[command.registration]
+        event = AccountRemoved(
+            account=agent.id, registration=command.registration, last=False
+        )
+        _answer(agent, turn, origin, event)
+        agent.save_account(turn)
+        turn.then(lambda _: agent.watching.credentials_changed())
+        return None
+    account.removal = Removal(command.registration, command.close_trades, origin)
+    agent.save_account(turn)
+    for copy in agent.copies.values():
+        if command.close_trades:
+            copy.closing = copy.closing or "ACCOUNT_REMOVED"
+            copy.closing_since_utc = copy.closing_since_utc or turn.now
+            copy.forget = True
+            copy.not_before_utc = None
+        agent.touch(copy, turn)
+    finish_removal(agent, turn)
+    return None
+
+
+def finish_removal(agent: AccountAgent, turn: Turn) -> None:
+    """The account is gone when nothing of ours stands on it, or at once when all is left open."""
+    account = agent.account
+    if account is None or account.removal is None or account.removed:
+        return
+    removal = account.removal
+    if removal.close_trades and any(copy.live_legs for copy in agent.copies.values()):
+        return
+    left: list[int] = []
+    for copy in list(agent.copies.values()):
+        left.extend(leg.ticket for leg in copy.live_legs if leg.ticket is not None)
+        for event in detach(copy, "ACCOUNT_REMOVED", forget=True):
+            turn.execution(event, removal.origin, f"{copy.copy}/{event.leg}")
+        agent.touch(copy, turn)
+    for cause in list(account.alerts):
+        clear_alert(agent, turn, cause)
+    event = AccountRemoved(
+        account=agent.id,
+        registration=removal.registration,
+        last=True,
+        left_open=tuple(left),  # type: ignore[arg-type]
+    )
+    _answer(agent, turn, removal.origin, event)
+    for root in agent.book.roots:
+        turn.remember(root_key(agent.id, root), None)
+    turn.remember(book_key(agent.id), None)
+    agent.book = type(agent.book)()
+    agent.account = Account(
+        account=account.account,
+        platform=account.platform,
+        server=account.server,
+        login=account.login,
+        generation=account.generation,
+        removed=True,
+    )
+    agent.save_account(turn)
+    turn.then(lambda _: agent.watching.credentials_changed())
+
+
+def _settle_unresolved(
+    agent: AccountAgent, command: SettleUnresolved, origin: Origin, turn: Turn
+) -> None:
+    copy = next((c for c in agent.copies.values() if _has_attempt(c, command)), None)
+    if copy is None or copy.attempt is None:
+        text = "no unresolved attempt has this id; `copypro unresolved` lists them"
+        return _deny(agent, turn, origin, "UNKNOWN_ATTEMPT", text)
+    request = copy.attempt.request
+    evidence = f"settled by {command.by}"
+    if isinstance(request, OpenRequest) and command.ticket is not None:
+        order = agent.market.live.positions.get(command.ticket)
+        answer = Done(
+            ticket=command.ticket,
+            lots=order.lots if order else request.lots,
+            price=order.open_price if order else request.price,
+        )
+        unresolved.found(agent, copy, Found(answer, True, evidence), turn)
+    elif isinstance(request, OpenRequest):
+        unresolved.absent(agent, copy, Absent(evidence), turn)
+    else:
+        unresolved.planned_anew(agent, copy, evidence, turn)
+    settled = Settled(account=agent.id, what=f"attempt {command.attempt}", by=command.by)
+    _answer(agent, turn, origin, settled)
+    return None
+
+
+def _has_attempt(copy: Copy, command: SettleUnresolved) -> bool:
+    attempt = copy.attempt
+    return (
+        attempt is not None
+        and attempt.unresolved_at_utc is not None
+        and attempt.id == command.attempt
+    )
+
+
+def _settle_other_copier(
+    agent: AccountAgent, command: SettleOtherCopier, origin: Origin, turn: Turn
+) -> None:
+    account = agent.account
+    if account is None or command.ticket not in account.strangers:
+        text = "no tagged position of another copier has this ticket"
+        return _deny(agent, turn, origin, "UNKNOWN_TICKET", text)
+    account.strangers.remove(command.ticket)
+    account.settled_tickets.append(command.ticket)
+    clear_alert(agent, turn, f"other-copier/{command.ticket}")
+    agent.save_account(turn)
+    agent.touch_all()
+    settled = Settled(account=agent.id, what=f"ticket {command.ticket}", by=command.by)
+    _answer(agent, turn, origin, settled)
+    return None

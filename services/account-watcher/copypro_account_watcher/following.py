@@ -1,0 +1,165 @@
+"""What happened on the slave's own account, into the ledger of our legs.
+
+The account's diff speaks of roots; a leg is (part of) a root on its slave. What our own call did
+is reported by its answer; what nobody here asked for detaches the leg.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from copypro.messages import (
+    CopyClosed,
+    CopyDetached,
+    CopyOpened,
+    CopyPendingRemoved,
+    OrderEvent,
+    PendingPlaced,
+    PendingRemoved,
+    PositionClosed,
+    PositionOpened,
+    PositionReduced,
+)
+from copypro.trading import Done
+from copypro.values import AttemptId, RootId
+
+from copypro_account_watcher.accepting import about
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+
+def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
+    match event:
+        case PositionOpened() | PendingPlaced():
+            _opened(agent, event, turn)
+        case PositionReduced():
+            for copy, leg in _legs(agent, event.root):
+                if leg.status is LegStatus.OPEN:
+                    _reduced(agent, copy, leg, event, turn)
+        case PositionClosed():
+            for copy, leg in _legs(agent, event.root):
+                if leg.status is not LegStatus.ENDED:
+                    _closed(agent, copy, leg, event, turn)
+        case PendingRemoved():
+            for copy, leg in _legs(agent, event.root):
+                if leg.status is LegStatus.PLACED:
+                    _pending_removed(agent, copy, leg, event, turn)
+
+
+def _legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, Leg]]:
+    return [
+        (copy, leg)
+        for copy in agent.copies.values()
+        for leg in copy.legs
+        if leg.slave_root == root
+    ]
+
+
+def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Turn) -> None:
+    if event.copy is None:
+        return
+    copy = agent.copies.get(event.copy)
+    if copy is None:
+        return
+    tagged = agent.by_tag.get(event.comment[:14])
+    leg = next((leg for leg in copy.legs if leg.ticket == event.ticket), None)
+    if leg is None and tagged is not None and tagged[0] is copy:
+        leg = tagged[1]
+    if leg is None:
+        return
+    leg.slave_root = event.root
+    if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
+        _filled(copy, leg, event, turn)
+    agent.touch(copy, turn)
+
+
+def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
+    """A mirrored pending order became a position by itself: the leg stands."""
+    leg.status, leg.order = LegStatus.OPEN, None
+    leg.ticket, leg.original_lots, leg.lots = event.ticket, event.lots, event.lots
+    leg.open_price = event.open_price
+    leg.set_stop_loss, leg.set_take_profit = event.stop_loss, event.take_profit
+    opened = CopyOpened(
+        **about(copy, leg.number),
+        attempt=leg.placed_by or AttemptId(""),
+        answered_at_utc=turn.now,
+        ticket=event.ticket,
+        symbol=event.symbol,
+        side=event.side,
+        lots=event.lots,
+        price=event.open_price,
+        stop_loss=event.stop_loss,
+        take_profit=event.take_profit,
+    )
+    turn.execution(opened, copy.origin, f"{leg.number}/filled")
+
+
+def _reduced(
+    agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn
+) -> None:
+    """The rest is what the broker shows; on netting only what no other leg can account for."""
+    together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
+    if len(together) == 1:
+        leg.lots = event.open_lots
+    elif sum(other.lots for other in together) > event.open_lots and leg is together[-1]:
+        others = sum((other.lots for other in together[:-1]), Decimal(0))
+        leg.lots = max(Decimal(0), event.open_lots - others)
+    leg.ticket, leg.moved = event.ticket, False
+    agent.touch(copy, turn)
+
+
+def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, turn: Turn) -> None:
+    deal = event.deal
+    leg.closed = Done(ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit)
+    attempt = copy.attempt
+    leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
+    agent.touch(copy, turn)
+    if _is_closing(attempt, leg):
+        return  # our own call did it, or will say that it is gone
+    if copy.closing:
+        closed = CopyClosed(
+            **about(copy, leg.number),
+            attempt=AttemptId(""),
+            ticket=event.ticket,
+            closed_lots=deal.lots,
+            price=deal.price,
+            profit=deal.profit,
+            reason=copy.closing,
+        )
+        turn.execution(closed, copy.origin, f"{leg.number}/gone")
+        return
+    reason = f"CLOSED_BY_{event.reason.name}"
+    detached = CopyDetached(**about(copy, leg.number), ticket=event.ticket, reason=reason)
+    turn.execution(detached, copy.origin, f"{leg.number}/detached")
+    if not copy.live_legs:
+        copy.detached = reason
+
+
+def _pending_removed(
+    agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn
+) -> None:
+    attempt = copy.attempt
+    if attempt is not None and attempt.kind == "delete" and attempt.leg == leg.number:
+        return
+    leg.ticket = None
+    if leg.order is not None:
+        leg.status = LegStatus.WAITING  # the master's order filled: what is left is the market
+    else:
+        leg.status = LegStatus.ENDED
+        copy.detached = "" if copy.pending_gone or copy.closing else "PENDING_REMOVED"
+    removed = CopyPendingRemoved(
+        **about(copy, leg.number),
+        attempt=leg.placed_by or AttemptId(""),
+        ticket=event.ticket,
+        reason=copy.pending_gone or event.reason or "REMOVED",
+    )
+    turn.execution(removed, copy.origin, f"{leg.number}/removed")
+    agent.touch(copy, turn)
+
+
+def _is_closing(attempt: Attempt | None, leg: Leg) -> bool:
+    return attempt is not None and attempt.kind == "close" and attempt.leg == leg.number

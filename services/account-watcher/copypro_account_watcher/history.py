@@ -1,0 +1,178 @@
+"""The account's whole past, read once in the background, as `imported` facts: never copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import structlog
+from copypro.errors import TerminalError
+from copypro.messages import (
+    BalanceChanged,
+    Deal,
+    OrderEvent,
+    PositionClosed,
+    PositionOpened,
+    PositionReduced,
+    Seen,
+)
+from copypro.ports import Terminal
+from copypro.trading import ClosedOrder, History
+from copypro.values import AccountId, RootId
+
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+logger = structlog.get_logger("account-watcher")
+FACTS_A_TURN = 200
+
+
+class Importing:
+    def __init__(self, agent: AccountAgent, terminal: Terminal) -> None:
+        self._agent, self._terminal = agent, terminal
+
+    async def run(self) -> None:
+        """Newest page first. A page that fails ends it; the next connect starts it again, and what
+        was imported before has the same ids.
+        """
+        owner, limits = self._agent.owner, self._agent.owner.limits
+        connected_at = owner.clock().replace(tzinfo=None)
+        until = connected_at + timedelta(days=1)
+        oldest = connected_at - timedelta(days=limits.import_days)
+        try:
+            while until > oldest:
+                since = max(oldest, until - timedelta(days=limits.import_page_days))
+                history = await self._terminal.history(since, until)
+                await self._record(history)
+                until = since
+        except TerminalError as error:
+            logger.info("history not read whole", account=self._agent.id, code=error.code)
+            return
+        turn = Turn(owner.clock())
+        self._agent.known.history_done = True
+        self._agent.save_account(turn)
+        await owner.commit(turn)
+
+    async def _record(self, history: History) -> None:
+        agent = self._agent
+        known = agent.book.tickets()
+        facts = [
+            *imported_operations(agent.id, history, agent.owner.clock()),
+            *imported_positions(
+                agent.id,
+                (piece for piece in history.closed if piece.ticket not in known),
+                agent.owner.clock(),
+            ),
+        ]
+        for at in range(0, len(facts), FACTS_A_TURN):
+            turn = Turn(agent.owner.clock())
+            for identity, message in facts[at : at + FACTS_A_TURN]:
+                turn.fact(agent.id, message, *identity)
+            await agent.owner.commit(turn)
+
+
+def imported_operations(
+    account: AccountId, history: History, now: datetime
+) -> Iterable[tuple[tuple[object, ...], OrderEvent]]:
+    for operation in history.operations:
+        message = BalanceChanged(
+            account=account,
+            ticket=operation.ticket,
+            kind=operation.kind,
+            amount=operation.amount,
+            time_broker=operation.time_broker,
+            seen=Seen.IMPORTED,
+            seen_at_utc=now,
+            comment=operation.comment,
+        )
+        yield ("balance", operation.ticket), message
+
+
+def imported_positions(
+    account: AccountId, closed: Iterable[ClosedOrder], now: datetime
+) -> Iterable[tuple[tuple[object, ...], OrderEvent]]:
+    """Each ticket's pieces as one root: opened with their sum, reduced piece by piece, closed."""
+    pieces = sorted(
+        (piece for piece in closed if not piece.cancelled and not piece.kind.is_pending),
+        key=lambda piece: (piece.ticket, piece.closed_at_broker, piece.deal),
+    )
+    for ticket, group in groupby(pieces, key=lambda piece: piece.ticket):
+        parts = list(group)
+        yield from _imported_root(account, RootId(f"imported:{ticket}"), parts, now)
+
+
+def _imported_root(
+    account: AccountId, root: RootId, parts: list[ClosedOrder], now: datetime
+) -> Iterable[tuple[tuple[object, ...], OrderEvent]]:
+    first = parts[0]
+    ever = sum((part.lots for part in parts), start=first.lots * 0)
+    opened = PositionOpened(
+        account=account,
+        root=root,
+        ticket=first.ticket,
+        symbol=first.symbol,
+        side=first.kind.side,
+        lots=ever,
+        open_price=first.open_price,
+        opened_at_broker=first.opened_at_broker,
+        opened_at_utc=first.opened_at_utc,
+        seen=Seen.IMPORTED,
+        seen_at_utc=now,
+        deal=Deal(
+            ticket=first.ticket,
+            sequence=0,
+            lots=ever,
+            price=first.open_price,
+            time_broker=first.opened_at_broker,
+            time_utc=first.opened_at_utc,
+        ),
+        stop_loss=first.stop_loss,
+        take_profit=first.take_profit,
+        magic=first.magic,
+        comment=first.comment,
+    )
+    yield ("opened", root, ever), opened
+    rest = ever
+    for sequence, part in enumerate(parts, start=1):
+        rest -= part.lots
+        deal = Deal(
+            ticket=part.deal,
+            sequence=sequence,
+            lots=part.lots,
+            price=part.close_price,
+            profit=part.profit,
+            swap=part.swap,
+            commission=part.commission,
+            fee=part.fee,
+            time_broker=part.closed_at_broker,
+            time_utc=part.closed_at_utc,
+        )
+        if sequence < len(parts):
+            reduced = PositionReduced(
+                account=account,
+                root=root,
+                ticket=part.ticket,
+                open_lots=rest,
+                ever_lots=ever,
+                seen_at_utc=now,
+                deal=deal,
+                reason=part.reason,
+            )
+            yield ("reduced", root, part.deal), reduced
+            continue
+        closed = PositionClosed(
+            account=account,
+            root=root,
+            ticket=part.ticket,
+            symbol=part.symbol,
+            side=part.kind.side,
+            seen=Seen.IMPORTED,
+            seen_at_utc=now,
+            deal=deal,
+            reason=part.reason,
+        )
+        yield ("closed", root, part.deal), closed

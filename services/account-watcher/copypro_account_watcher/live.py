@@ -1,0 +1,123 @@
+"""What an account's agent knows at this moment, each with the age it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from copypro.codes import Denial
+from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
+from copypro.values import Lots, Mode, OrderKind, Platform, Side, Ticket
+from msgspec import Struct
+
+from copypro_account_watcher.limits import WatcherLimits
+
+
+class NeedNames(Struct, frozen=True):
+    """The list of the account's symbols."""
+
+
+class NeedSpec(Struct, frozen=True):
+    symbol: str
+
+
+class NeedQuote(Struct, frozen=True):
+    symbol: str
+
+
+class NeedMargin(Struct, frozen=True):
+    symbol: str
+    kind: OrderKind
+    lots: Lots
+
+
+class NeedFigures(Struct, frozen=True):
+    """A look at the account: its figures are too old to size with."""
+
+
+Need = NeedNames | NeedSpec | NeedQuote | NeedMargin | NeedFigures
+
+
+class Live:
+    """Caches with ages, on the monotonic clock. Holds no rule; `now` and `mono` are set per turn."""
+
+    def __init__(self, platform: Platform, limits: WatcherLimits) -> None:
+        self.platform, self.limits = platform, limits
+        self.mode = Mode.HEDGING
+        self.currency = ""
+        self.now = datetime.min
+        self.mono = 0.0
+        self.connected = False
+        self.opens_off: Denial | None = None
+        self.names: Sequence[str] | None = None
+        self.positions: Mapping[Ticket, OpenOrder] = {}
+        self.clock_offset_minutes: int | None = None
+        self._figures: tuple[Figures, float] | None = None
+        self._specs: dict[str, tuple[SymbolSpec, float]] = {}
+        self._quotes: dict[str, tuple[Quote, float]] = {}
+        self._margins: dict[tuple[str, Side], tuple[Decimal | None, float]] = {}
+        self._missing: dict[Need, float] = {}
+
+    # --- what is known ------------------------------------------------------------------------
+
+    def figures(self) -> Figures | None:
+        if self._figures is None or self.mono - self._figures[1] > self.limits.figures_age_s:
+            return None
+        return self._figures[0]
+
+    def spec(self, symbol: str) -> SymbolSpec | None:
+        """Errors of age only: a spec that is old is asked for again, never guessed."""
+        found = self._specs.get(symbol)
+        if found is None or self.mono - found[1] > self.limits.spec_age_s:
+            return None
+        return found[0]
+
+    def any_spec(self, symbol: str) -> SymbolSpec | None:
+        """However old: for closes, which wait for nothing."""
+        found = self._specs.get(symbol)
+        return None if found is None else found[0]
+
+    def quote(self, symbol: str) -> Quote | None:
+        found = self._quotes.get(symbol)
+        if found is None or self.mono - found[1] > self.limits.quote_age_s:
+            return None
+        return found[0]
+
+    def margin_per_lot(self, symbol: str, side: Side) -> tuple[bool, Decimal | None]:
+        """(known, margin of one lot); known and None: the platform does not tell."""
+        found = self._margins.get((symbol, side))
+        if found is None or self.mono - found[1] > self.limits.margin_age_s:
+            return False, None
+        return True, found[0]
+
+    def is_unavailable(self, need: Need) -> bool:
+        """It was asked for just now and the broker had no answer."""
+        failed_at = self._missing.get(need)
+        return failed_at is not None and self.mono - failed_at <= self.limits.quote_age_s
+
+    # --- what was learned ---------------------------------------------------------------------
+
+    def learn_figures(self, figures: Figures) -> None:
+        self._figures = (figures, self.mono)
+
+    def learn_spec(self, spec: SymbolSpec) -> None:
+        self._specs[spec.name] = (spec, self.mono)
+        self._missing.pop(NeedSpec(spec.name), None)
+
+    def learn_quote(self, quote: Quote) -> None:
+        self._quotes[quote.symbol] = (quote, self.mono)
+        self._missing.pop(NeedQuote(quote.symbol), None)
+
+    def learn_margin(self, symbol: str, side: Side, per_lot: Decimal | None) -> None:
+        self._margins[symbol, side] = (per_lot, self.mono)
+
+    def learn_missing(self, need: Need) -> None:
+        self._missing[need] = self.mono
+
+    def forget_symbol(self, symbol: str) -> None:
+        """Its terms may have changed: the broker refused something that should have been right."""
+        self._specs.pop(symbol, None)
+        self._quotes.pop(symbol, None)
+        for side in Side:
+            self._margins.pop((symbol, side), None)

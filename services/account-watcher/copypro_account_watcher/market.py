@@ -1,0 +1,111 @@
+"""Reads what a step asked for, once, and wakes whoever waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import structlog
+from copypro.errors import Refused, TerminalError
+from copypro.ports import Terminal
+from copypro.values import CopyId, Platform
+
+from copypro_account_watcher.live import (
+    Live,
+    Need,
+    NeedFigures,
+    NeedMargin,
+    NeedNames,
+    NeedQuote,
+    NeedSpec,
+)
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+logger = structlog.get_logger("account-watcher")
+
+
+class Market:
+    def __init__(self, agent: AccountAgent) -> None:
+        self.live = Live(Platform.MT4, agent.owner.limits)
+        self._agent = agent
+        self._waiting: dict[Need | None, set[CopyId]] = {}
+        self._subscribed: dict[str, None] = {}
+
+    @property
+    def subscribed(self) -> tuple[str, ...]:
+        return tuple(self._subscribed)
+
+    def ask(self, copy: CopyId, needs: Iterable[Need]) -> None:
+        """Each need is read once, however many wait for it; an answer, or its lack, wakes them."""
+        terminal = self._agent.watching.terminal
+        if terminal is None:
+            return  # a reconnect wakes every copy
+        for need in needs:
+            waiting = self._waiting.get(need)
+            if waiting is not None:
+                waiting.add(copy)
+                continue
+            self._waiting[need] = {copy}
+            self._agent.owner.spawn(self._read(need, terminal), f"read-{self._agent.id[:8]}")
+
+    def warm(self, copy: CopyId, terminal: Terminal) -> None:
+        """A connection for a trade call, before the attempt is committed."""
+        waiting = self._waiting.get(None)
+        if waiting is not None:
+            waiting.add(copy)
+            return
+        self._waiting[None] = {copy}
+        self._agent.owner.spawn(self._warm(terminal), f"warm-{self._agent.id[:8]}")
+
+    async def _warm(self, terminal: Terminal) -> None:
+        try:
+            await terminal.warm()
+        except TerminalError as error:
+            logger.info("the bridge gives no connection yet", code=error.code)
+            await asyncio.sleep(self._agent.owner.limits.reconnect_first_s)
+        finally:
+            self._agent.wake(self._waiting.pop(None, ()))
+
+    async def _read(self, need: Need, terminal: Terminal) -> None:
+        live = self.live
+        try:
+            await self._learn(need, terminal)
+        except TerminalError as error:
+            live.mono = self._agent.owner.monotonic()
+            live.learn_missing(need)
+            level = logger.info if isinstance(error, Refused) else logger.warning
+            level("a read failed", account=self._agent.id, need=str(need), code=error.code)
+        finally:
+            self._agent.wake(self._waiting.pop(need, ()))
+
+    async def _learn(self, need: Need, terminal: Terminal) -> None:
+        live, limits, now = self.live, self._agent.owner.limits, self._agent.owner.monotonic
+        match need:
+            case NeedNames():
+                live.names = tuple(await terminal.symbols())
+                await self._agent.watching.publish_symbols(live.names)
+            case NeedSpec(symbol):
+                spec = await terminal.symbol(symbol)
+                live.mono = now()
+                live.learn_spec(spec)
+            case NeedQuote(symbol):
+                await self._subscribe(symbol, terminal)
+                quote = await terminal.quote(symbol, limits.quote_age_s)
+                live.mono = now()
+                live.learn_quote(quote)
+            case NeedMargin(symbol, kind, lots):
+                margin = await terminal.margin(symbol, kind, lots)
+                live.mono = now()
+                live.learn_margin(symbol, kind.side, None if margin is None else margin / lots)
+            case NeedFigures():
+                await self._agent.watching.look_now()
+
+    async def _subscribe(self, symbol: str, terminal: Terminal) -> None:
+        """From the first trade on, its quotes are streamed: the next one reads nothing."""
+        if symbol in self._subscribed:
+            return
+        self._subscribed[symbol] = None
+        await terminal.subscribe([symbol])

@@ -1,0 +1,316 @@
+"""What to do next for a copy, from what is wanted and what stands: the rule book in one place.
+
+Pure. Asked again after every input, it needs no memory of its own: a burst of changes ends in one
+step, a restart continues where the ledger stands, and closes come before everything else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from copypro.codes import Denial, denied
+from copypro.messages import Numbers, OpenCopy
+from copypro.trading import (
+    CloseRequest,
+    DeleteRequest,
+    ModifyRequest,
+    Quote,
+    TradeRequest,
+)
+from copypro.values import Lots, Mode
+from msgspec import Struct
+
+from copypro_account_watcher import pendings
+from copypro_account_watcher.levels import modified_levels
+from copypro_account_watcher.live import Live, Need, NeedQuote, NeedSpec
+from copypro_account_watcher.opening import Opening, plan_open
+from copypro_account_watcher.state import Copy, Leg, LegStatus
+from copypro_account_watcher.targets import target_lots, to_close
+
+CLOSE_SLIPPAGE_POINTS = 10_000
+"""A refused exit costs more than a bad one."""
+
+
+class Sends(Struct, frozen=True, kw_only=True):
+    """Start an attempt with this request."""
+
+    kind: str
+    leg: int
+    request: TradeRequest
+    numbers: Numbers = {}
+    quote: Quote | None = None
+    expected_lots: Lots | None = None
+    """Of a close: what the leg holds afterwards."""
+
+
+class Denies(Struct, frozen=True):
+    """The leg is not opened, for this reason."""
+
+    leg: int
+    denial: Denial
+
+
+class Asks(Struct, frozen=True):
+    """These must be read before anything can be decided."""
+
+    needs: tuple[Need, ...]
+
+
+class Waits(Struct, frozen=True):
+    until: datetime
+
+
+class Rests(Struct, frozen=True):
+    """Nothing to do until something changes."""
+
+
+Step = Sends | Denies | Asks | Waits | Rests
+
+
+def next_step(copy: Copy, live: Live) -> Step:
+    """One attempt at a time within a copy: while one is under way, everything else waits."""
+    if copy.attempt is not None:
+        return Rests()
+    for leg in copy.legs:
+        if leg.number < 0 and leg.status is LegStatus.OPEN:
+            return _close(copy, leg, Decimal(0), live)
+    if copy.detached:
+        return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
+    if copy.closing:
+        return _close_everything(copy, live)
+    return (
+        _waiting_too_long(copy, live)
+        or _reduce(copy, live)
+        or _naked(copy, live)
+        or _open(copy, live)
+        or pendings.next_pending_step(copy, live)
+        or _modify(copy, live)
+        or Rests()
+    )
+
+
+# --- less: closes, never blocked ---------------------------------------------------------------
+
+
+def _close_everything(copy: Copy, live: Live) -> Step:
+    unsent = _deny_waiting(copy, "MASTER_FLAT", reason=copy.closing)
+    if unsent is not None:
+        return unsent
+    standing = [leg for leg in copy.legs if leg.status is not LegStatus.ENDED]
+    if not standing or not live.connected:
+        return Rests()
+    if (pause := _pause(copy, live)) is not None:
+        return pause
+    leg = next((leg for leg in standing if not leg.moved), None)
+    if leg is None:
+        return Rests()  # the next look shows the rest's ticket
+    assert leg.ticket is not None
+    if leg.status is LegStatus.PLACED:
+        return Sends(kind="delete", leg=leg.number, request=DeleteRequest(ticket=leg.ticket))
+    return _close(copy, leg, Decimal(0), live)
+
+
+def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
+    """All of a leg (target 0) by its ticket, or so much that the target is left."""
+    if not live.connected:
+        return Rests()
+    if (pause := _pause(copy, live)) is not None:
+        return pause
+    assert leg.ticket is not None
+    position = live.positions.get(leg.ticket)
+    lots: Lots | None = leg.lots - target
+    if target == 0 and live.mode is Mode.HEDGING:
+        lots = None
+    elif position is not None and lots is not None:
+        # Never more than the ledger says is ours, never more than there is (no flip on netting).
+        lots = min(lots, position.lots)
+        if live.mode is Mode.NETTING and target == 0 and lots == position.lots:
+            lots = None
+    quote = live.quote(copy.symbol)
+    request = CloseRequest(
+        ticket=leg.ticket,
+        symbol=copy.symbol,
+        lots=lots,
+        price=quote.to_close(copy.side) if quote is not None else None,
+        slippage_points=CLOSE_SLIPPAGE_POINTS,
+    )
+    numbers = {
+        "original_lots": str(leg.original_lots),
+        "open_lots": str(leg.lots),
+        "fraction": str(Decimal(0) if copy.closing else copy.fraction),
+        "target_lots": str(target),
+        "why": copy.closing or "master reduced",
+    }
+    return Sends(
+        kind="close",
+        leg=leg.number,
+        request=request,
+        numbers=numbers,
+        quote=quote,
+        expected_lots=target,
+    )
+
+
+def _reduce(copy: Copy, live: Live) -> Step | None:
+    """Every leg down to its original × fraction, rounded down: cumulative, so no dust remains."""
+    if copy.fraction == 1:
+        return None
+    for leg in copy.legs:
+        if leg.status is not LegStatus.OPEN or leg.moved:
+            continue
+        spec = live.any_spec(copy.symbol)
+        if spec is None:
+            return Asks((NeedSpec(copy.symbol),)) if live.connected else None
+        has_stop = leg.set_stop_loss is not None
+        target = target_lots(
+            leg.original_lots, copy.fraction, spec, has_stop, copy.options.small_rest
+        )
+        piece = to_close(leg.lots, target, spec)
+        if piece > 0:
+            return _close(copy, leg, leg.lots - piece, live)
+    return None
+
+
+def _naked(copy: Copy, live: Live) -> Step | None:
+    """The master has a stop, ours could not be set in time: the leg is closed."""
+    limit = timedelta(seconds=live.limits.stops_within_s)
+    for leg in copy.legs:
+        since = leg.naked_since_utc
+        if leg.status is not LegStatus.OPEN or since is None or leg.moved:
+            continue
+        if leg.set_stop_loss is not None or copy.stop_loss is None or not copy.options.copy_sl:
+            leg.naked_since_utc = None
+        elif live.now - since >= limit or copy.settled_levels is not None:
+            copy.closing, copy.closing_since_utc = "STOP_NOT_SET", live.now
+            copy.not_before_utc = None
+            return _close_everything(copy, live)
+    return None
+
+
+# --- more: opens, which expire ------------------------------------------------------------------
+
+
+def _open(copy: Copy, live: Live) -> Step | None:
+    for leg in copy.legs:
+        if leg.status is not LegStatus.WAITING or leg.order is None:
+            continue
+        if copy.pending_filled_at_utc is not None and leg.ticket is not None:
+            continue
+        return _open_leg(copy, leg, leg.order, live)
+    return None
+
+
+def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
+    """In the order of what is cheapest to know: age, permission, symbol, price, size, margin."""
+    expires_at = _expires_at(order, live)
+    if expires_at is None or live.now >= expires_at:
+        return Denies(leg.number, expired(order, live))
+    if live.opens_off is not None:
+        return Denies(leg.number, live.opens_off)
+    start_at = order.seen_at_utc + timedelta(milliseconds=order.options.trade_delay_ms)
+    if live.now < start_at:
+        return Waits(min(start_at, expires_at))
+    if not live.connected:
+        return Waits(expires_at)
+    if (pause := _pause(copy, live)) is not None:
+        return Waits(min(pause.until, expires_at))
+    plan = plan_open(copy, leg, order, live)
+    match plan:
+        case Denial():
+            return Denies(leg.number, plan)
+        case Opening():
+            return Sends(
+                kind="open",
+                leg=leg.number,
+                request=plan.request,
+                numbers=plan.numbers,
+                quote=plan.quote,
+            )
+    return ask_or_wait(plan, live, expires_at)
+
+
+def ask_or_wait(needs: tuple[Need, ...], live: Live, expires_at: datetime) -> Step:
+    """What was asked for and not to be had is asked for again a little later."""
+    missing = tuple(need for need in needs if not live.is_unavailable(need))
+    if missing:
+        return Asks(missing)
+    again_at = live.now + timedelta(seconds=live.limits.quote_age_s)
+    return Waits(min(again_at, expires_at))
+
+
+def expired(order: OpenCopy, live: Live) -> Denial:
+    since = order.fresh_from_utc
+    age = "unknown" if since is None else f"{(live.now - since).total_seconds():.3f}"
+    return denied("EXPIRED", age_s=age, max_age_s=order.options.max_age_s)
+
+
+def _expires_at(order: OpenCopy, live: Live) -> datetime | None:
+    if order.fresh_from_utc is None:
+        return None
+    return order.fresh_from_utc + timedelta(seconds=order.options.max_age_s)
+
+
+def _waiting_too_long(copy: Copy, live: Live) -> Step | None:
+    """An open that is late is denied, even behind something else that takes its time."""
+    for leg in copy.legs:
+        if leg.status is LegStatus.WAITING and leg.order is not None:
+            expires_at = _expires_at(leg.order, live)
+            if expires_at is None or live.now >= expires_at:
+                return Denies(leg.number, expired(leg.order, live))
+    return None
+
+
+# --- levels --------------------------------------------------------------------------------------
+
+
+def _modify(copy: Copy, live: Live) -> Step | None:
+    """The latest levels only; ones that the broker refused for good are not tried again."""
+    wanted = (copy.stop_loss, copy.take_profit)
+    if copy.settled_levels == wanted or not live.connected:
+        return None
+    for leg in copy.legs:
+        if leg.status is not LegStatus.OPEN or leg.moved or leg.ticket is None:
+            continue
+        spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
+        if spec is None or quote is None:
+            needs = tuple(
+                need
+                for need, known in (
+                    (NeedSpec(copy.symbol), spec),
+                    (NeedQuote(copy.symbol), quote),
+                )
+                if known is None
+            )
+            far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
+            return ask_or_wait(needs, live, far)
+        levels = modified_levels(copy, leg, spec, quote)
+        if (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit):
+            continue
+        if (pause := _pause(copy, live)) is not None:
+            return pause
+        request = ModifyRequest(
+            ticket=leg.ticket, stop_loss=levels.stop_loss, take_profit=levels.take_profit
+        )
+        return Sends(
+            kind="modify", leg=leg.number, request=request, numbers=levels.numbers, quote=quote
+        )
+    if any(leg.status is LegStatus.OPEN for leg in copy.legs):
+        copy.settled_levels = wanted
+    return None
+
+
+# --- common --------------------------------------------------------------------------------------
+
+
+def _deny_waiting(copy: Copy, code: str, **numbers: object) -> Denies | None:
+    for leg in copy.legs:
+        if leg.status is LegStatus.WAITING:
+            return Denies(leg.number, denied(code, **numbers))
+    return None
+
+
+def _pause(copy: Copy, live: Live) -> Waits | None:
+    """A refusal's back-off."""
+    until = copy.not_before_utc
+    return Waits(until) if until is not None and live.now < until else None

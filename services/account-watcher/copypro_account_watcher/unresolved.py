@@ -1,0 +1,183 @@
+"""Attempts that nobody answered clearly, settled by what a look at the broker's books shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from copypro.messages import CopyNeedsPerson, CopyReconciled
+from copypro.trading import ClosedOrder, CloseRequest, OpenOrder, OpenRequest
+from copypro.values import Ticket
+
+from copypro_account_watcher import outcomes
+from copypro_account_watcher.accepting import about, deny
+from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.reconcile import (
+    Absent,
+    Ambiguous,
+    Found,
+    NotYet,
+    settle_change,
+    settle_open,
+)
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+
+def settle(
+    agent: AccountAgent,
+    orders: Sequence[OpenOrder],
+    ended: Sequence[ClosedOrder] | None,
+    looked_at: datetime,
+    turn: Turn,
+) -> datetime | None:
+    """Settle what this look can settle; when to look again, with history, for the rest."""
+    again: datetime | None = None
+    for copy in list(agent.copies.values()):
+        attempt = copy.attempt
+        if attempt is None or attempt.unresolved_at_utc is None:
+            continue
+        look_at = _settle_one(agent, copy, attempt, orders, ended, looked_at, turn)
+        if look_at is not None:
+            again = look_at if again is None else min(again, look_at)
+    return again
+
+
+def _settle_one(
+    agent: AccountAgent,
+    copy: Copy,
+    attempt: Attempt,
+    orders: Sequence[OpenOrder],
+    ended: Sequence[ClosedOrder] | None,
+    looked_at: datetime,
+    turn: Turn,
+) -> datetime | None:
+    if not isinstance(attempt.request, OpenRequest):
+        wait_until = settle_change(attempt, agent.market.live.mode, looked_at)
+        if wait_until is None:
+            planned_anew(agent, copy, "a later look shows what stands", turn)
+        return wait_until
+    leg = copy.leg(attempt.leg)
+    finding = settle_open(
+        attempt,
+        leg,
+        orders=orders,
+        ended=ended,
+        unclaimed=_unclaimed(agent, orders),
+        now=looked_at,
+        limits=agent.owner.limits,
+    )
+    match finding:
+        case Found():
+            found(agent, copy, finding, turn)
+        case Absent():
+            absent(agent, copy, finding, turn)
+        case Ambiguous():
+            _needs_person(agent, copy, attempt, finding, turn)
+        case NotYet(look_at):
+            agent.touch(copy, turn)
+            return look_at
+    return None
+
+
+def _unclaimed(agent: AccountAgent, orders: Sequence[OpenOrder]) -> set[Ticket]:
+    legs = {leg.ticket for copy in agent.copies.values() for leg in copy.legs}
+    known = agent.book.tickets()
+    return {order.ticket for order in orders if order.ticket not in known and order.ticket not in legs}
+
+
+def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
+    """It stands: adopted with the broker's ticket, volume and price."""
+    attempt = copy.attempt
+    assert attempt is not None
+    leg = copy.leg(attempt.leg)
+    common = about(copy, leg.number) | {"attempt": attempt.id}
+    reconciled = CopyReconciled(
+        **common, found=finding.answer, inferred=finding.inferred, evidence=finding.evidence
+    )
+    platform = agent.known.platform
+    result = outcomes.done(copy, attempt, finding.answer, platform, {})
+    result.events.insert(0, reconciled)
+    agent.apply(copy, attempt, result, leg.origin or copy.origin, turn)
+    cause = f"attempt/{attempt.id}"
+    clear_alert(agent, turn, cause)
+    if finding.inferred:
+        text = f"ticket {finding.answer.ticket} was taken for ours by its shape: {finding.evidence}"
+        raise_alert(agent, turn, "INFERRED", f"inferred/{attempt.id}", text)
+    for ticket in finding.duplicates:
+        _close_duplicate(agent, copy, leg, ticket, turn)
+    agent.watching.look_soon()
+
+
+def _close_duplicate(
+    agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn
+) -> None:
+    """Two tickets with one leg's tag: the later one becomes a leg of its own that is closed at once."""
+    order = agent.market.live.positions.get(ticket)
+    text = f"ticket {ticket} carries the tag of a leg that already stands: it is closed"
+    raise_alert(agent, turn, "DUPLICATE", f"duplicate/{ticket}", text, ticket=ticket)
+    extra = Leg(
+        number=-ticket,
+        tag=leg.tag,
+        status=LegStatus.OPEN,
+        origin=leg.origin,
+        ticket=ticket,
+        original_lots=Decimal(0),
+        lots=order.lots if order is not None else Decimal(0),
+    )
+    copy.legs.append(extra)
+    agent.touch(copy, turn)
+
+
+def absent(agent: AccountAgent, copy: Copy, finding: Absent, turn: Turn) -> None:
+    """It does not stand, and an open is never sent twice."""
+    attempt = copy.attempt
+    assert attempt is not None
+    leg = copy.leg(attempt.leg)
+    origin = leg.origin or copy.origin
+    common = about(copy, leg.number) | {"attempt": attempt.id}
+    copy.attempt = None
+    reconciled = CopyReconciled(**common, found=None, evidence=finding.evidence)
+    turn.execution(reconciled, origin, attempt.id)
+    denied = deny(copy, leg, "NOT_RESENT", {"attempt": attempt.id})
+    turn.execution(denied, origin, f"{leg.number}")
+    clear_alert(agent, turn, f"attempt/{attempt.id}")
+    agent.touch(copy, turn)
+
+
+def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> None:
+    """A change whose effect, if it had one, is in the books by now: what is left to do is done."""
+    attempt = copy.attempt
+    assert attempt is not None
+    leg = copy.leg(attempt.leg)
+    origin = leg.origin or copy.origin
+    common = about(copy, leg.number) | {"attempt": attempt.id}
+    copy.attempt = None
+    turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
+    if isinstance(attempt.request, CloseRequest) and leg.status is LegStatus.ENDED and leg.closed:
+        copy.attempt = attempt
+        result = outcomes.done(copy, attempt, leg.closed, agent.known.platform, {})
+        agent.apply(copy, attempt, result, origin, turn)
+    clear_alert(agent, turn, f"attempt/{attempt.id}")
+    agent.touch(copy, turn)
+
+
+def _needs_person(
+    agent: AccountAgent, copy: Copy, attempt: Attempt, finding: Ambiguous, turn: Turn
+) -> None:
+    if attempt.person:
+        return
+    attempt.person = True
+    leg = copy.leg(attempt.leg)
+    common = about(copy, leg.number) | {"attempt": attempt.id}
+    event = CopyNeedsPerson(**common, evidence=finding.evidence)
+    turn.execution(event, leg.origin or copy.origin, attempt.id)
+    raise_alert(
+        agent, turn, "NEEDS_PERSON", f"attempt/{attempt.id}", finding.evidence, attempt=attempt.id
+    )
+    agent.touch(copy, turn)
