@@ -45,7 +45,8 @@ from copypro_account_watcher.state import (
     account_key,
     copy_key,
 )
-from copypro_account_watcher.steps import Asks, Denies, Rests, Sends, Waits, next_step
+from copypro_account_watcher.step import Asks, Denies, Rests, Sends, Waits
+from copypro_account_watcher.steps import next_step
 from copypro_account_watcher.turn import Turn
 from copypro_account_watcher.watching import Watching
 
@@ -265,7 +266,12 @@ class AccountAgent:
         await owner.commit(turn)
 
     def _record(
-        self, copy: Copy, attempt: Attempt, answer: Done | TerminalError, sent_at: datetime, turn: Turn
+        self,
+        copy: Copy,
+        attempt: Attempt,
+        answer: Done | TerminalError,
+        sent_at: datetime,
+        turn: Turn,
     ) -> None:
         account, limits, now = self.known, self.owner.limits, turn.now
         times = {"sent_at_utc": sent_at, "answered_at_utc": now}
@@ -279,9 +285,7 @@ class AccountAgent:
                 result = outcomes.done(copy, attempt, answer, platform, times)
             case Done():
                 error = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")
-                result = outcomes.unknown(
-                    copy, attempt, error, True, platform, now, limits, times
-                )
+                result = outcomes.unknown(copy, attempt, error, True, platform, now, limits, times)
             case NotSent():
                 result = outcomes.not_sent(copy, attempt, str(answer), now, limits, times)
             case Refused():
@@ -340,7 +344,7 @@ class AccountAgent:
         if account.registrations and not any(r.enabled for r in account.registrations.values()):
             return denied("ACCOUNT_DISABLED")
         if not self.watching.connected and self.watching.refused:
-            return denied("ACCOUNT_REFUSED", code=self.watching.refused)
+            return denied("ACCOUNT_REFUSED", broker=self.watching.refused)
         if account.strangers:
             return denied("OTHER_COPIER", ticket=account.strangers[0])
         if self._broker_stop:
@@ -365,7 +369,9 @@ class AccountAgent:
             until = turn.now + timedelta(seconds=limits.breaker_pause_s)
             self._opens_paused_until = until
             self._marks.clear()
-            text = f"{stops} refusals and {unknowns} unclear answers in {limits.breaker_window_s:g} s"
+            text = (
+                f"{stops} refusals and {unknowns} unclear answers in {limits.breaker_window_s:g} s"
+            )
             raise_alert(self, turn, "OPENS_PAUSED", "breaker", text, until=until)
 
     def reconnected(self) -> None:

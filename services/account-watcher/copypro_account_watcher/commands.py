@@ -21,6 +21,7 @@ from copypro.messages import (
     UpdateAccount,
 )
 from copypro.trading import Done, OpenRequest
+from copypro.values import Ticket
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import detach
@@ -67,9 +68,7 @@ def _deny(agent: AccountAgent, turn: Turn, origin: Origin, code: str, message: s
     _answer(agent, turn, origin, CommandDenied(code=code, message=message))
 
 
-def _register(
-    agent: AccountAgent, command: RegisterAccount, origin: Origin, turn: Turn
-) -> None:
+def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, turn: Turn) -> None:
     account = agent.account
     if account is None or account.removed:
         generation = 1 if account is None else account.generation + 1
@@ -107,7 +106,7 @@ def _register(
 
 def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: Turn) -> None:
     account = agent.account
-    registration = account and account.registrations.get(command.registration)
+    registration = None if account is None else account.registrations.get(command.registration)
     if account is None or registration is None:
         return _deny(agent, turn, origin, "UNKNOWN_ACCOUNT", "no such account")
     if command.name is not None:
@@ -141,9 +140,7 @@ def _remove(agent: AccountAgent, command: RemoveAccount, origin: Origin, turn: T
         return _deny(agent, turn, origin, "UNKNOWN_ACCOUNT", "no such account")
     if len(account.registrations) > 1:
         del account.registrations[command.registration]
-        event = AccountRemoved(
-            account=agent.id, registration=command.registration, last=False
-        )
+        event = AccountRemoved(account=agent.id, registration=command.registration, last=False)
         _answer(agent, turn, origin, event)
         agent.save_account(turn)
         turn.then(lambda _: agent.watching.credentials_changed())
@@ -169,11 +166,11 @@ def finish_removal(agent: AccountAgent, turn: Turn) -> None:
     removal = account.removal
     if removal.close_trades and any(copy.live_legs for copy in agent.copies.values()):
         return
-    left: list[int] = []
+    left: list[Ticket] = []
     for copy in list(agent.copies.values()):
         left.extend(leg.ticket for leg in copy.live_legs if leg.ticket is not None)
-        for event in detach(copy, "ACCOUNT_REMOVED", forget=True):
-            turn.execution(event, removal.origin, f"{copy.copy}/{event.leg}")
+        for detached in detach(copy, "ACCOUNT_REMOVED", forget=True):
+            turn.execution(detached, removal.origin, f"{copy.copy}/{detached.leg}")
         agent.touch(copy, turn)
     for cause in list(account.alerts):
         clear_alert(agent, turn, cause)
@@ -181,7 +178,7 @@ def finish_removal(agent: AccountAgent, turn: Turn) -> None:
         account=agent.id,
         registration=removal.registration,
         last=True,
-        left_open=tuple(left),  # type: ignore[arg-type]
+        left_open=tuple(left),
     )
     _answer(agent, turn, removal.origin, event)
     for root in agent.book.roots:

@@ -52,10 +52,7 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
 
 def _legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, Leg]]:
     return [
-        (copy, leg)
-        for copy in agent.copies.values()
-        for leg in copy.legs
-        if leg.slave_root == root
+        (copy, leg) for copy in agent.copies.values() for leg in copy.legs if leg.slave_root == root
     ]
 
 
@@ -98,9 +95,7 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
     turn.execution(opened, copy.origin, f"{leg.number}/filled")
 
 
-def _reduced(
-    agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn
-) -> None:
+def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
     if len(together) == 1:

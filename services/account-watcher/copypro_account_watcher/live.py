@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from copypro.codes import Denial
@@ -46,7 +46,7 @@ class Live:
         self.platform, self.limits = platform, limits
         self.mode = Mode.HEDGING
         self.currency = ""
-        self.now = datetime.min
+        self.now = datetime.min.replace(tzinfo=UTC)
         self.mono = 0.0
         self.connected = False
         self.opens_off: Denial | None = None

@@ -168,7 +168,12 @@ def _closed(
 
 
 def not_sent(
-    copy: Copy, attempt: Attempt, reason: str, now: datetime, limits: WatcherLimits, times: dict[str, Any]
+    copy: Copy,
+    attempt: Attempt,
+    reason: str,
+    now: datetime,
+    limits: WatcherLimits,
+    times: dict[str, Any],
 ) -> Consequence:
     """Certainly nothing left this machine: the same step may be tried again."""
     copy.attempt = None
@@ -294,7 +299,9 @@ def _later(
         steps = limits.later_open_s
         wait_s = steps[min(copy.tries, len(steps) - 1)]
     else:
-        wait_s = min(limits.later_close_first_s * 2 ** min(copy.tries, 16), limits.later_close_cap_s)
+        wait_s = min(
+            limits.later_close_first_s * 2 ** min(copy.tries, 16), limits.later_close_cap_s
+        )
     copy.tries += 1
     copy.not_before_utc = now + timedelta(seconds=max(wait_s, at_least_s))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from copypro import topics
-from copypro.envelope import decode, fact, encode
+from copypro.envelope import decode, encode, fact
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.messages import DeadLetter
 from copypro.ports import (
@@ -121,7 +121,9 @@ class Owner:
         error = task.exception()
         if error is None or isinstance(error, (PartitionLost, LogFull, LogClosed)):
             return
-        logger.error("an agent broke: its partition starts over", task=task.get_name(), exc_info=error)
+        logger.error(
+            "an agent broke: its partition starts over", task=task.get_name(), exc_info=error
+        )
         self._fail(PartitionLost(f"{task.get_name()} broke"))
 
     def _fail(self, error: Exception) -> None:
@@ -137,13 +139,13 @@ class Owner:
         while True:
             records = await self._partition.read()
             turn = Turn(self.clock())
-            touched = {}
+            touched: dict[AccountId, AccountAgent] = {}
             for record in records:
-                agent = self._route(record, turn)
-                if agent is not None:
-                    touched[agent.id] = agent
-            for agent in touched.values():
-                agent.pump(turn)
+                routed = self._route(record, turn)
+                if routed is not None:
+                    touched[routed.id] = routed
+            for pumped in touched.values():
+                pumped.pump(turn)
             await self.commit(turn, records)
 
     def _route(self, record: Record, turn: Turn) -> AccountAgent | None:

@@ -10,62 +10,29 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from copypro.codes import Denial, denied
-from copypro.messages import Numbers, OpenCopy
-from copypro.trading import (
-    CloseRequest,
-    DeleteRequest,
-    ModifyRequest,
-    Quote,
-    TradeRequest,
-)
+from copypro.messages import OpenCopy
+from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest
 from copypro.values import Lots, Mode
-from msgspec import Struct
 
 from copypro_account_watcher import pendings
 from copypro_account_watcher.levels import modified_levels
-from copypro_account_watcher.live import Live, Need, NeedQuote, NeedSpec
+from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Opening, plan_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
+from copypro_account_watcher.step import (
+    Asks,
+    Denies,
+    Rests,
+    Sends,
+    Step,
+    Waits,
+    ask_or_wait,
+    backing_off,
+)
 from copypro_account_watcher.targets import target_lots, to_close
 
 CLOSE_SLIPPAGE_POINTS = 10_000
 """A refused exit costs more than a bad one."""
-
-
-class Sends(Struct, frozen=True, kw_only=True):
-    """Start an attempt with this request."""
-
-    kind: str
-    leg: int
-    request: TradeRequest
-    numbers: Numbers = {}
-    quote: Quote | None = None
-    expected_lots: Lots | None = None
-    """Of a close: what the leg holds afterwards."""
-
-
-class Denies(Struct, frozen=True):
-    """The leg is not opened, for this reason."""
-
-    leg: int
-    denial: Denial
-
-
-class Asks(Struct, frozen=True):
-    """These must be read before anything can be decided."""
-
-    needs: tuple[Need, ...]
-
-
-class Waits(Struct, frozen=True):
-    until: datetime
-
-
-class Rests(Struct, frozen=True):
-    """Nothing to do until something changes."""
-
-
-Step = Sends | Denies | Asks | Waits | Rests
 
 
 def next_step(copy: Copy, live: Live) -> Step:
@@ -100,7 +67,7 @@ def _close_everything(copy: Copy, live: Live) -> Step:
     standing = [leg for leg in copy.legs if leg.status is not LegStatus.ENDED]
     if not standing or not live.connected:
         return Rests()
-    if (pause := _pause(copy, live)) is not None:
+    if (pause := backing_off(copy, live)) is not None:
         return pause
     leg = next((leg for leg in standing if not leg.moved), None)
     if leg is None:
@@ -115,7 +82,7 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
     """All of a leg (target 0) by its ticket, or so much that the target is left."""
     if not live.connected:
         return Rests()
-    if (pause := _pause(copy, live)) is not None:
+    if (pause := backing_off(copy, live)) is not None:
         return pause
     assert leg.ticket is not None
     position = live.positions.get(leg.ticket)
@@ -213,7 +180,7 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
         return Waits(min(start_at, expires_at))
     if not live.connected:
         return Waits(expires_at)
-    if (pause := _pause(copy, live)) is not None:
+    if (pause := backing_off(copy, live)) is not None:
         return Waits(min(pause.until, expires_at))
     plan = plan_open(copy, leg, order, live)
     match plan:
@@ -228,15 +195,6 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
                 quote=plan.quote,
             )
     return ask_or_wait(plan, live, expires_at)
-
-
-def ask_or_wait(needs: tuple[Need, ...], live: Live, expires_at: datetime) -> Step:
-    """What was asked for and not to be had is asked for again a little later."""
-    missing = tuple(need for need in needs if not live.is_unavailable(need))
-    if missing:
-        return Asks(missing)
-    again_at = live.now + timedelta(seconds=live.limits.quote_age_s)
-    return Waits(min(again_at, expires_at))
 
 
 def expired(order: OpenCopy, live: Live) -> Denial:
@@ -287,7 +245,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
         levels = modified_levels(copy, leg, spec, quote)
         if (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit):
             continue
-        if (pause := _pause(copy, live)) is not None:
+        if (pause := backing_off(copy, live)) is not None:
             return pause
         request = ModifyRequest(
             ticket=leg.ticket, stop_loss=levels.stop_loss, take_profit=levels.take_profit
@@ -308,9 +266,3 @@ def _deny_waiting(copy: Copy, code: str, **numbers: object) -> Denies | None:
         if leg.status is LegStatus.WAITING:
             return Denies(leg.number, denied(code, **numbers))
     return None
-
-
-def _pause(copy: Copy, live: Live) -> Waits | None:
-    """A refusal's back-off."""
-    until = copy.not_before_utc
-    return Waits(until) if until is not None and live.now < until else None

@@ -88,7 +88,9 @@ def _settle_one(
 def _unclaimed(agent: AccountAgent, orders: Sequence[OpenOrder]) -> set[Ticket]:
     legs = {leg.ticket for copy in agent.copies.values() for leg in copy.legs}
     known = agent.book.tickets()
-    return {order.ticket for order in orders if order.ticket not in known and order.ticket not in legs}
+    return {
+        order.ticket for order in orders if order.ticket not in known and order.ticket not in legs
+    }
 
 
 def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
@@ -114,9 +116,7 @@ def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
     agent.watching.look_soon()
 
 
-def _close_duplicate(
-    agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn
-) -> None:
+def _close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
     """Two tickets with one leg's tag: the later one becomes a leg of its own that is closed at once."""
     order = agent.market.live.positions.get(ticket)
     text = f"ticket {ticket} carries the tag of a leg that already stands: it is closed"

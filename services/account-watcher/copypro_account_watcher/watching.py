@@ -131,7 +131,9 @@ class Watching:
                 await self.disconnect()
             if failures:
                 limits = owner.limits
-                pause_s = min(limits.reconnect_first_s * 2 ** (failures - 1), limits.reconnect_cap_s)
+                pause_s = min(
+                    limits.reconnect_first_s * 2 ** (failures - 1), limits.reconnect_cap_s
+                )
                 await self._pause(pause_s)
 
     async def _pause(self, seconds: float) -> None:
@@ -486,7 +488,9 @@ class Watching:
             live.learn_spec(await self.terminal.symbol(symbol))
         except TerminalError as error:
             # The event goes out without a specification; whoever needs it says so by its code.
-            logger.warning("no specification", account=self._agent.id, symbol=symbol, code=error.code)
+            logger.warning(
+                "no specification", account=self._agent.id, symbol=symbol, code=error.code
+            )
 
     def _note_missing(self, missing: Sequence[Ticket], turn: Turn) -> None:
         agent = self._agent
@@ -506,9 +510,7 @@ class Watching:
         if any(self._missing[ticket] == 1 for ticket in missing):
             self.look_soon()
 
-    def _note_strangers(
-        self, unknown: Sequence[OpenOrder], account: Account, turn: Turn
-    ) -> None:
+    def _note_strangers(self, unknown: Sequence[OpenOrder], account: Account, turn: Turn) -> None:
         agent = self._agent
         present = {order.ticket for order in unknown}
         for order in unknown:

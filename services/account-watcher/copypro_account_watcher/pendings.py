@@ -1,0 +1,138 @@
+"""Mirrored pending orders: placed, kept like the master's, removed, or replaced by the market.
+
+Pure. Never both: when the master's order filled and ours lags, ours is deleted and the deletion
+confirmed before anything goes to the market.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from copypro.codes import Denial, denied
+from copypro.messages import PlacePendingCopy
+from copypro.trading import DeleteRequest, ModifyRequest, OpenRequest
+
+from copypro_account_watcher import levels as stops
+from copypro_account_watcher import sizing
+from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
+from copypro_account_watcher.opening import Market, check_margin, find_market, magic_of
+from copypro_account_watcher.state import Copy, Leg, LegStatus
+from copypro_account_watcher.step import Denies, Sends, Step, Waits, ask_or_wait, backing_off
+
+
+def next_pending_step(copy: Copy, live: Live) -> Step | None:
+    pending, leg = copy.pending, copy.legs[0] if copy.legs else None
+    if pending is None or leg is None or not live.connected:
+        return None
+    if (pause := backing_off(copy, live)) is not None:
+        return pause
+    if leg.status is LegStatus.PLACED:
+        assert leg.ticket is not None
+        delete = Sends(kind="delete", leg=leg.number, request=DeleteRequest(ticket=leg.ticket))
+        if copy.pending_gone:
+            return delete
+        if copy.pending_filled_at_utc is not None:
+            grace = timedelta(seconds=live.limits.pending_grace_s)
+            late_at = copy.pending_filled_at_utc + grace
+            return delete if live.now >= late_at else Waits(late_at)
+        return _modify(copy, leg, pending, live)
+    if copy.pending_gone and leg.status is LegStatus.OPEN:
+        # Ours filled and the master's was removed: a position that the master does not have.
+        copy.closing, copy.closing_since_utc = "MASTER_PENDING_REMOVED", live.now
+        return None
+    if leg.status is LegStatus.WAITING and leg.order is None:
+        return _place(copy, leg, pending, live)
+    return None
+
+
+def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
+    if copy.pending_gone:
+        return Denies(leg.number, denied("MASTER_FLAT", reason=copy.pending_gone))
+    if live.opens_off is not None:
+        return Denies(leg.number, live.opens_off)
+    found = find_market(copy, pending, live)
+    far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
+    if isinstance(found, Denial):
+        return Denies(leg.number, found)
+    if not isinstance(found, Market):
+        return ask_or_wait(found, live, far)
+    placed = stops.pending_levels(pending, found.spec, found.quote, live.platform)
+    if isinstance(placed, Denial):
+        return Denies(leg.number, placed)
+    sized = sizing.size(pending, found.slave, placed.stop_loss, placed.price)
+    if isinstance(sized, Denial):
+        return Denies(leg.number, sized)
+    margin = check_margin(placed.kind, sized.lots, found, copy, live)
+    if isinstance(margin, Denial):
+        return Denies(leg.number, margin)
+    if not isinstance(margin, dict):
+        return ask_or_wait(margin, live, far)
+    copy.symbol, copy.pending_kind = found.symbol, placed.kind
+    leg.offset, leg.master_price = placed.offset, pending.price
+    request = OpenRequest(
+        symbol=found.symbol,
+        kind=placed.kind,
+        lots=sized.lots,
+        comment=leg.tag,
+        magic=magic_of(pending),
+        price=placed.price,
+        stop_loss=placed.stop_loss,
+        take_profit=placed.take_profit,
+        stop_limit_price=placed.stop_limit_price,
+        expires_at_broker=_expiry(pending, live),
+    )
+    leg.open_price = placed.price
+    numbers = {
+        "symbol": found.symbol,
+        "symbol_by": found.how,
+        **found.checks,
+        **placed.numbers,
+        **sized.numbers,
+        **margin,
+    }
+    return Sends(kind="place", leg=leg.number, request=request, numbers=numbers, quote=found.quote)
+
+
+def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step | None:
+    wanted = (pending.stop_loss, pending.take_profit)
+    if copy.settled_levels == wanted and leg.master_price == pending.price:
+        return None
+    spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
+    if spec is None or quote is None:
+        far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
+        return ask_or_wait((NeedSpec(copy.symbol), NeedQuote(copy.symbol)), live, far)
+    placed = stops.pending_levels(pending, spec, quote, live.platform, offset=leg.offset)
+    if isinstance(placed, Denial):
+        copy.settled_levels, leg.master_price = wanted, pending.price
+        return None
+    unchanged = (placed.price, placed.stop_loss, placed.take_profit) == (
+        leg.open_price,
+        leg.set_stop_loss,
+        leg.set_take_profit,
+    )
+    copy.settled_levels, leg.master_price = wanted, pending.price
+    if unchanged:
+        return None
+    assert leg.ticket is not None
+    leg.open_price = placed.price
+    request = ModifyRequest(
+        ticket=leg.ticket,
+        stop_loss=placed.stop_loss,
+        take_profit=placed.take_profit,
+        price=placed.price,
+        stop_limit_price=placed.stop_limit_price,
+        expires_at_broker=_expiry(pending, live),
+    )
+    return Sends(
+        kind="modify", leg=leg.number, request=request, numbers=placed.numbers, quote=quote
+    )
+
+
+def _expiry(pending: PlacePendingCopy, live: Live) -> datetime | None:
+    """The master's expiry on the slave's clock; with that clock unknown none is set, and the
+    master's own expiry removes the copy.
+    """
+    offset = live.clock_offset_minutes
+    if not pending.options.copy_expiry_time or pending.expires_at_utc is None or offset is None:
+        return None
+    return (pending.expires_at_utc + timedelta(minutes=offset)).replace(tzinfo=None)
