@@ -238,11 +238,13 @@ def refused(
         case Class.LATER:
             _later(copy, attempt, now, limits, verdict.wait_s)
             return Consequence(events=[rejected(final=False)])
-        case Class.FIX if copy.tries == 0 or (copy.tries == 1 and not copy.bare_open):
-            copy.bare_open = copy.tries == 1 and _has_stops(attempt)
-            if copy.tries == 0 or copy.bare_open:
-                copy.tries += 1
-                return Consequence(events=[rejected(final=False)], refresh_symbol=True)
+        case Class.FIX if copy.tries == 0:
+            copy.tries = 1
+            return Consequence(events=[rejected(final=False)], refresh_symbol=True)
+        case Class.FIX if verdict.about_stops and not copy.bare_open and _has_stops(attempt):
+            # Brokers of the market-execution kind take stops only afterwards (P-6).
+            copy.tries, copy.bare_open = copy.tries + 1, True
+            return Consequence(events=[rejected(final=False)], refresh_symbol=True)
     leg = copy.leg(attempt.leg)
     final = rejected(final=True)
     deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
