@@ -196,7 +196,7 @@ class Vault(Protocol):
         durable on return.
         """
 
-    async def open(self, registration: RegistrationId, sealed: str) -> str:
+    async def unseal(self, registration: RegistrationId, sealed: str) -> str:
         """Errors: SecretsError (key destroyed, sealed for another registration, or tampered with)."""
 
     async def destroy(self, registration: RegistrationId) -> None: ...

@@ -161,7 +161,7 @@ class Watching:
             await self._lost(TerminalError("PLATFORM_OFF", text))
             return None
         try:
-            password = await owner.vault.open(
+            password = await owner.vault.unseal(
                 registration.registration, registration.sealed_password
             )
         except SecretsError:
