@@ -6,6 +6,7 @@ reader can route without decoding.
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from copypro import topics
 from copypro.errors import BadRecord
-from copypro.messages import Message
+from copypro.messages import DeadLetter, Message
 from copypro.ports import Outgoing, Record
 from copypro.topics import Topic
 from copypro.values import MessageId, digest
@@ -96,6 +97,21 @@ def decode(record: Record) -> Envelope:
         )
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
         raise BadRecord(record.topic, record.partition, record.offset, str(error)) from error
+
+
+def dead_letter(record: Record, error: BadRecord, time: datetime) -> Outgoing:
+    """A record that nobody here can read, kept as it was, beside where it came from and why."""
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=error.reason,
+        key=record.key,
+        value_base64=base64.b64encode(record.value or b"").decode(),
+        headers=dict(record.headers),
+    )
+    place = (record.topic, record.partition, record.offset)
+    return encode(topics.DEAD_LETTERS, record.key, fact(letter, time, *place))
 
 
 def utc_now() -> datetime:

@@ -558,6 +558,8 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     mapping: SymbolMapping | None = None
     from_pending: bool = False
     """The master's pending order filled: if a mirrored order of this copy exists, it is awaited first."""
+    joined: bool = False
+    """The trade was open before the copier: its entry price and that look's quote say nothing now."""
 
 
 class ModifyCopy(Message, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ class AccountAgent:
         self.id = account
         self.owner = owner
         self.account: Account | None = None
-        self.book = Book()
+        self.book = Book(account)
         self.copies: dict[CopyId, Copy] = {}
         self.by_tag: dict[str, tuple[Copy, Leg]] = {}
         self.calls: set[asyncio.Task[None]] = set()

@@ -26,6 +26,7 @@ from copypro.values import Ticket
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import detach
 from copypro_account_watcher.alerts import clear_alert
+from copypro_account_watcher.book import Book
 from copypro_account_watcher.reconcile import Absent, Found
 from copypro_account_watcher.state import (
     Account,
@@ -184,7 +185,7 @@ def finish_removal(agent: AccountAgent, turn: Turn) -> None:
     for root in agent.book.roots:
         turn.remember(root_key(agent.id, root), None)
     turn.remember(book_key(agent.id), None)
-    agent.book = type(agent.book)()
+    agent.book = Book(agent.id)
     agent.account = Account(
         account=account.account,
         platform=account.platform,

@@ -55,6 +55,8 @@ def levels(order: OpenCopy, spec: SymbolSpec, quote: Quote) -> Levels | Denial:
     offset = _offset(
         order.context.quote, order.master_price, order.side, quote, options, order.same_server
     )
+    if order.joined:
+        offset = Decimal(0)
     entry = quote.to_open(side)
     wanted_sl, wanted_tp = _wanted(
         side,
@@ -130,6 +132,8 @@ def slippage_check(order: OpenCopy, side: Side, quote: Quote, offset: Decimal) -
     entry = quote.to_open(side)
     spread = quote.ask - quote.bid
     adverse = (entry - order.master_price - offset) * side.sign
+    if order.joined:
+        adverse = Decimal(0)  # measured from now, not from where the master once opened
     cap = order.options.max_slippage
     if cap is None:
         cap = max(spread * MAX_SLIPPAGE_SPREADS, entry * MAX_SLIPPAGE_SHARE)

@@ -7,15 +7,13 @@ owner took over, everything in memory is thrown away and the partition is restor
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
 from copypro import topics
-from copypro.envelope import decode, encode, fact
+from copypro.envelope import dead_letter, decode
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
-from copypro.messages import DeadLetter
 from copypro.ports import (
     Clock,
     EventLog,
@@ -155,7 +153,7 @@ class Owner:
             if error.newer:
                 raise
             logger.error("a record cannot be decoded", where=str(error))
-            turn.outputs.append(_dead_letter(record, error, turn))
+            turn.outputs.append(dead_letter(record, error, turn.now))
             return None
         agent = self._agent(AccountId(record.key))
         if record.topic == topics.SLAVE_ORDERS.name:
@@ -184,17 +182,3 @@ class Owner:
         await asyncio.gather(*tasks, return_exceptions=True)
         for agent in self._agents.values():
             await agent.disconnect()
-
-
-def _dead_letter(record: Record, error: BadRecord, turn: Turn) -> Any:
-    letter = DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        reason=error.reason,
-        key=record.key,
-        value_base64=base64.b64encode(record.value or b"").decode(),
-        headers=dict(record.headers),
-    )
-    identity = (record.topic, record.partition, record.offset)
-    return encode(topics.DEAD_LETTERS, record.key, fact(letter, turn.now, *identity))

@@ -222,7 +222,7 @@ class Watching:
         agent = self._agent
         agent.market.live = Live(info.platform, agent.owner.limits)
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
-        agent.book.mode, agent.book.platform = info.mode, info.platform
+        agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up, self.refused = terminal, False, ""
         frames = asyncio.create_task(self._frames_loop(terminal))
         looks = asyncio.create_task(self._looks_loop(terminal, info))
@@ -403,18 +403,17 @@ class Watching:
             agent.book,
             Look(
                 orders=orders,
-                whole=True,
                 closed=closed,
                 operations=operations,
                 seen=seen,
                 at_utc=turn.now,
-                contexts=self._contexts(orders, figures, account),
+                contexts=self._contexts(orders, figures),
                 copies=self._copies(orders),
                 withheld=self._withheld(),
                 clock_offset_minutes=self._offset.minutes,
+                missed_since_utc=account.alive_at_utc,
             ),
         )
-        agent.book = result.book
         for fact in result.facts:
             message = fact.message
             if isinstance(message, PositionOpened) and seen is Seen.LIVE:
@@ -444,19 +443,23 @@ class Watching:
             return message
         return msgspec.structs.replace(message, seen=Seen.MISSED)
 
-    def _contexts(
-        self, orders: Sequence[OpenOrder], figures: Figures, account: Account
-    ) -> dict[str, Context]:
+    def _contexts(self, orders: Sequence[OpenOrder], figures: Figures) -> dict[str, Context]:
         live = self._agent.market.live
         return {
-            symbol: Context(
+            order.symbol: Context(
                 figures=figures,
                 currency=live.currency,
-                spec=live.any_spec(symbol),
-                quote=live.quote(symbol),
+                spec=live.any_spec(order.symbol),
+                quote=live.quote(order.symbol),
             )
-            for symbol in new_symbols(self._agent.book, orders)
+            for order in orders
+            if self._is_news(order)
         }
+
+    def _is_news(self, order: OpenOrder) -> bool:
+        """It opened or grew: its event carries the account as it is at this look."""
+        root = self._agent.book.of_order(order)
+        return root is None or root.kind is not order.kind or root.open_lots != order.lots
 
     def _copies(self, orders: Sequence[OpenOrder]) -> dict[Ticket, CopyId]:
         agent = self._agent
