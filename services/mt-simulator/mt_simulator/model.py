@@ -1,0 +1,173 @@
+"""What a broker holds: servers with symbols and clocks, accounts with orders, history and money."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+D0 = Decimal(0)
+
+
+class Platform(StrEnum):
+    MT4 = "MT4"
+    MT5 = "MT5"
+
+
+class Refusal(Exception):
+    """The broker says no; `code` is the platform's own name for why."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(f"{code} {message}".strip())
+        self.code, self.message = code, message or code
+
+
+class Symbol(Struct, kw_only=True):
+    name: str
+    digits: int = 5
+    contract_size: Decimal = Decimal(100_000)
+    profit_currency: str = "USD"
+    margin_currency: str = "EUR"
+    calculation: str = "Forex"
+    lot_min: Decimal = Decimal("0.01")
+    lot_max: Decimal = Decimal(100)
+    lot_step: Decimal = Decimal("0.01")
+    tick_size: Decimal | None = None
+    stops_level: int = 0
+    freeze_level: int = 0
+    trade_mode: str = "FullAccess"
+    execution: str = "Market"
+    volume_limit: Decimal = D0
+    commission_per_lot: Decimal = D0
+    swap_long: Decimal = D0
+    swap_short: Decimal = D0
+    bid: Decimal = D0
+    ask: Decimal = D0
+    quoted_at: datetime | None = None
+
+    @property
+    def point(self) -> Decimal:
+        return Decimal(1).scaleb(-self.digits)
+
+    def opens_at(self, buy: bool) -> Decimal:
+        return self.ask if buy else self.bid
+
+    def closes_at(self, buy: bool) -> Decimal:
+        return self.bid if buy else self.ask
+
+
+class Server(Struct, kw_only=True):
+    name: str
+    platform: Platform
+    company: str = "Simulated Broker"
+    offset_minutes: int = 120
+    us_summer_time: bool = False
+    """An hour more between the second Sunday of March and the first of November."""
+    market_open: bool = True
+    symbols: dict[str, Symbol] = {}
+    rates: dict[str, Decimal] = {}
+    """Conversions that no symbol quotes, by "EURUSD"."""
+    next_ticket: int = 0
+    next_deal: int = 4_000_001
+
+    def clock(self, now: datetime) -> datetime:
+        """The server's own time, without a zone."""
+        offset = self.offset_minutes
+        if self.us_summer_time and _is_us_summer(now):
+            offset += 60
+        return (now + timedelta(minutes=offset)).replace(tzinfo=None)
+
+
+class Order(Struct, kw_only=True):
+    """A position or a pending order."""
+
+    ticket: int
+    symbol: str
+    kind: str
+    """Buy, Sell, BuyLimit …"""
+    lots: Decimal
+    open_price: Decimal
+    opened_at: datetime
+    """The server's clock."""
+    stop_loss: Decimal = D0
+    take_profit: Decimal = D0
+    stop_limit: Decimal = D0
+    expires_at: datetime | None = None
+    magic: int = 0
+    comment: str = ""
+    commission: Decimal = D0
+    swap: Decimal = D0
+    deal: int = 0
+    closed_lots: Decimal = D0
+    lots_asked: Decimal = D0
+    opened_ms: int = 0
+    """UTC milliseconds."""
+
+    @property
+    def buy(self) -> bool:
+        return self.kind.startswith("Buy")
+
+    @property
+    def pending(self) -> bool:
+        return self.kind not in ("Buy", "Sell")
+
+
+class Closed(Struct, kw_only=True):
+    """A closed piece, a cancelled pending order, or (kind Balance or Credit) an operation."""
+
+    order: Order
+    lots: Decimal
+    price: Decimal
+    closed_at: datetime
+    closed_ms: int
+    profit: Decimal = D0
+    swap: Decimal = D0
+    commission: Decimal = D0
+    deal: int = 0
+    reason: str = "Client"
+    """Client, StopLoss, TakeProfit, StopOut, CloseBy, Cancelled, Expired, Balance, Credit."""
+    comment: str = ""
+    by_ticket: int = 0
+    position_left: Decimal = D0
+
+
+class Change(Struct, kw_only=True):
+    """One thing that happened on an account, in the order in which it happened."""
+
+    what: str
+    """opened, added, partly, closed, modified, placed, pending_modified, deleted, expired, filled,
+    balance, credit, reversed."""
+    order: Order
+    closed: Closed | None = None
+    rest: Order | None = None
+    """MT4: the order that carries on after a partial close."""
+
+
+class Account(Struct, kw_only=True):
+    platform: Platform
+    server: str
+    login: int
+    password: str
+    investor_password: str = ""
+    currency: str = "USD"
+    leverage: int = 100
+    mode: str = "Hedging"
+    balance: Decimal = Decimal(10_000)
+    credit: Decimal = D0
+    stop_out_percent: Decimal = Decimal(50)
+    name: str = "Simulated"
+    disabled: bool = False
+    market_execution_stops: bool = True
+    """False: the broker refuses stops that come with an open."""
+    orders: dict[int, Order] = {}
+    history: list[Closed] = []
+
+
+def _is_us_summer(now: datetime) -> bool:
+    def sunday(month: int, number: int) -> datetime:
+        first = datetime(now.year, month, 1, 7, tzinfo=now.tzinfo)
+        return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (number - 1))
+
+    return sunday(3, 2) <= now < sunday(11, 1)

@@ -1,0 +1,431 @@
+"""The face of mt5rest: its calls, its JSON and its frames."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from typing import Any
+
+from mt_simulator.face import Call, Face, Params, Session, encode, stamp
+from mt_simulator.model import D0, Account, Change, Closed, Order, Platform, Refusal, Symbol
+
+_NEVER = "0001-01-01T00:00:00"
+_KINDS = (
+    "Buy", "Sell", "BuyLimit", "SellLimit", "BuyStop", "SellStop", "BuyStopLimit", "SellStopLimit",
+)  # fmt: skip
+_PLACED = {"StopLoss": "OnSL", "TakeProfit": "OnTP", "StopOut": "OnStopOut"}
+_CLOSE_TYPES = {
+    "StopLoss": "OnStopLoss",
+    "TakeProfit": "OnTakeProfit",
+    "StopOut": "OnStopOut",
+    "CloseBy": "MarketCloseBy",
+}
+
+
+class Mt5Face(Face):
+    platform = Platform.MT5
+
+    def make_calls(self) -> dict[str, Call]:
+        calls = self.common_calls() | {
+            "account": self._account,
+            "openedorders": self._opened_orders,
+            "openedorder": self._opened_order,
+            "closedorders": self._closed_orders,
+            "orderhistory": self._order_history,
+            "orderhistorypagination": self._order_history_pages,
+            "symbols": self._symbols,
+            "symbolparams": self._symbol_params,
+            "symbolparamsmany": self._symbol_params_many,
+            "getquote": self._quote,
+            "getquotemany": self._quotes,
+            "istradesession": lambda session, _: (
+                self.brokers.server_of(session.account).market_open
+            ),
+            "requiredmargin": self._required_margin,
+            "ordercanceltask": self._close,
+            "orderclosebytask": self._close_by,
+        }
+        for suffix in ("", "safe", "task"):
+            calls["ordersend" + suffix] = self._send
+            calls["ordermodify" + suffix] = self._modify
+            calls["orderclose" + suffix] = self._close
+        return calls
+
+    def unknown_server(self, name: str) -> Refusal:
+        return Refusal("DONE", f"Server '{name}' not found: neither /Search nor /SearchMQ has it")
+
+    def summary(self, session: Session, params: Params) -> dict[str, Any]:
+        return super().summary(session, params) | {
+            "method": session.account.mode,
+            "type": "demo",
+            "synced": not session.unsynced,
+        }
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def _account(self, session: Session, _: Params) -> dict[str, Any]:
+        account = session.account
+        return {
+            "login": account.login,
+            "userName": account.name,
+            "balance": account.balance,
+            "credit": account.credit,
+            "leverage": account.leverage,
+        }
+
+    def _opened_orders(self, session: Session, _: Params) -> list[dict[str, Any]]:
+        self.listing()
+        if session.unsynced or self.lists_empty():
+            return []
+        return self._opened(session.account)
+
+    def _opened(self, account: Account) -> list[dict[str, Any]]:
+        return [self._order(account, order) for order in account.orders.values()]
+
+    def _opened_order(self, session: Session, params: Params) -> dict[str, Any]:
+        order = session.account.orders.get(params.integer("ticket"))
+        if order is None:
+            raise Refusal("INVALID_TICKET", "unknown ticket")
+        return self._order(session.account, order)
+
+    def _closed_orders(self, session: Session, _: Params) -> list[dict[str, Any]]:
+        rows = [c for c in session.account.history if c.reason not in ("Cancelled", "Expired")]
+        return [self._closed(session.account, c) for c in rows[-self.knobs.closed_orders_cap :]]
+
+    def _rows(self, session: Session, params: Params) -> list[dict[str, Any]]:
+        since, until = params.moment("from"), params.moment("to")
+        if since is None or until is None:
+            raise Refusal("NULL_ARGUMENT", "from and to are required")
+        history = session.account.history
+        lag = self.history_lag()
+        shown = history[: len(history) - lag] if lag else history
+        return [self._closed(session.account, c) for c in shown if since <= c.closed_at < until]
+
+    def _order_history(self, session: Session, params: Params) -> dict[str, Any]:
+        rows = self._rows(session, params)
+        more = self.knobs.more_pages and len(rows) > 1
+        return {
+            "partialResponse": more,
+            "orders": rows[: len(rows) // 2] if more else rows,
+            "internalDeals": [],
+            "internalOrders": [],
+            "action": 14 if more else 1,
+        }
+
+    def _order_history_pages(self, session: Session, params: Params) -> dict[str, Any]:
+        rows = self._rows(session, params)
+        size = max(1, params.integer("ordersperpage", 1000))
+        page = params.integer("pagenumber", 0)
+        return {
+            "pagesCount": max(1, -(-len(rows) // size)),
+            "pageNumber": page,
+            "orders": rows[page * size : (page + 1) * size],
+        }
+
+    def _symbols(self, session: Session, _: Params) -> dict[str, Any]:
+        symbols = self.brokers.server_of(session.account).symbols
+        return {name: self._symbol_info(symbol) for name, symbol in symbols.items()}
+
+    def _symbol_params(self, session: Session, params: Params) -> dict[str, Any]:
+        return self._params_of(self.symbol_of(session, params.text("symbol")), session)
+
+    def _symbol_params_many(self, session: Session, params: Params) -> list[dict[str, Any]]:
+        names = params.many("symbols", "symbol")
+        return [self._params_of(self.symbol_of(session, name), session) for name in names]
+
+    def _symbol_info(self, symbol: Symbol) -> dict[str, Any]:
+        return {
+            "currency": symbol.name,
+            "profitCurrency": symbol.profit_currency,
+            "marginCurrency": symbol.margin_currency,
+            "digits": symbol.digits,
+            "points": symbol.point,
+            "contractSize": symbol.contract_size,
+            "tickSize": symbol.tick_size or symbol.point,
+            "spread": 0,
+            "description": symbol.name,
+        }
+
+    def _params_of(self, symbol: Symbol, session: Session) -> dict[str, Any]:
+        account = session.account
+        tick_size = symbol.tick_size or symbol.point
+        server = self.brokers.server_of(account)
+        rate = self.brokers.rate(server, symbol.profit_currency, account.currency)
+        tick_value = symbol.contract_size * tick_size * rate
+        info = self._symbol_info(symbol) | {
+            "tickValue": tick_value,
+            "bid_tickvalue": tick_value,
+            "ask_tickvalue": tick_value,
+        }
+        scale = Decimal(100_000_000)
+        group = {
+            "minLots": symbol.lot_min,
+            "maxLots": symbol.lot_max,
+            "lotsStep": symbol.lot_step,
+            "minVolume": int(symbol.lot_min * scale),
+            "maxVolume": int(symbol.lot_max * scale),
+            "volumeStep": int(symbol.lot_step * scale),
+            "tradeMode": symbol.trade_mode,
+            "tradeType": symbol.execution,
+            "fillPolicy": "FOK, IOC",
+            "expiration": "ALL",
+            "stopsLevel": symbol.stops_level,
+            "freezeLevel": symbol.freeze_level,
+            "volumeLimit": int(symbol.volume_limit * scale),
+            "groupName": "demo",
+        }
+        return {"symbol": symbol.name, "symbolInfo": info, "symbolGroup": group}
+
+    def quote_shape(self, symbol: Symbol) -> dict[str, Any]:
+        return {
+            "symbol": symbol.name,
+            "bid": symbol.bid,
+            "ask": symbol.ask,
+            "time": stamp(symbol.quoted_at, ms=True) if symbol.quoted_at else _NEVER,
+            "last": 0,
+            "volume": 0,
+        }
+
+    def _quote(self, session: Session, params: Params) -> dict[str, Any]:
+        symbol = self.symbol_of(session, params.text("symbol"))
+        if symbol.bid <= 0:
+            raise Refusal("TIMEOUT", "no quote")
+        return self.quote_shape(symbol)
+
+    def _quotes(self, session: Session, params: Params) -> list[dict[str, Any]]:
+        return [
+            self.quote_shape(self.symbol_of(session, n)) for n in params.many("symbols", "symbol")
+        ]
+
+    def _required_margin(self, session: Session, params: Params) -> Decimal:
+        symbol = self.symbol_of(session, params.text("symbol"))
+        price = symbol.opens_at(params.text("type", "Buy").startswith("Buy"))
+        return self.brokers.margin(session.account, symbol, params.number("lots"), price)
+
+    # --- trading ------------------------------------------------------------------------------
+
+    def _send(self, session: Session, params: Params) -> dict[str, Any]:
+        magic = params.values.get("expertid")
+        operation = params.text("operation")
+        fill = params.values.get("fill_lots")
+        order = self.brokers.open(
+            session.account,
+            params.text("symbol"),
+            _KINDS[int(operation)] if operation.isdigit() else operation,
+            params.number("volume"),
+            self.clock(),
+            price=params.number("price", D0),
+            stop_loss=params.number("stoploss", D0),
+            take_profit=params.number("takeprofit", D0),
+            stop_limit=params.number("stoplimitprice", D0),
+            expires_at=params.moment("expiration"),
+            magic=int(magic) if magic is not None else int(time.time()),
+            comment=params.values.get("comment", ""),
+            fill_lots=Decimal(fill) if fill else None,
+        )
+        reply = self._order(session.account, order)
+        reply["state"] = "Placed" if order.pending else "Filled"
+        reply["lots"] = order.lots if session.account.mode != "Netting" else params.number("volume")
+        return reply
+
+    def _modify(self, session: Session, params: Params) -> dict[str, Any]:
+        order = self.brokers.modify(
+            session.account,
+            params.integer("ticket"),
+            params.number("stoploss", D0),
+            params.number("takeprofit", D0),
+            self.clock(),
+            price=params.number("price", D0),
+            stop_limit=params.number("stoplimit", D0),
+            expires_at=params.moment("expiration"),
+        )
+        return self._order(session.account, order)
+
+    def _close(self, session: Session, params: Params) -> dict[str, Any]:
+        closed = self.brokers.close(
+            session.account, params.integer("ticket"), params.number("lots", D0), self.clock()
+        )
+        reply = self._closed(session.account, closed)
+        reply["state"] = "Cancelled" if closed.order.pending else "Started"
+        return reply
+
+    def _close_by(self, session: Session, params: Params) -> str:
+        one, two = params.integer("ticket1"), params.integer("ticket2")
+        self.brokers.close_by(session.account, one, two, self.clock())
+        return "OK"
+
+    # --- shapes -------------------------------------------------------------------------------
+
+    def _order(self, account: Account, order: Order) -> dict[str, Any]:
+        symbol = self.brokers.server_of(account).symbols[order.symbol]
+        price = symbol.closes_at(order.buy)
+        profit = D0
+        if not order.pending and price > 0:
+            profit = self.brokers.profit(account, order, price, order.lots)
+        comment = order.comment
+        if self.knobs.bad_utf8_comment and comment:
+            comment = "�" + comment
+        return {
+            "ticket": order.ticket,
+            "symbol": order.symbol,
+            "comment": comment,
+            "orderType": order.kind,
+            "dealType": "DealBuy" if order.buy else "DealSell",
+            "state": "Placed" if order.pending else "Filled",
+            "lots": order.lots,
+            "volume": int(order.lots * 100_000_000),
+            "closeLots": order.closed_lots,
+            "openPrice": order.open_price,
+            "closePrice": price,
+            "stopLoss": order.stop_loss,
+            "takeProfit": order.take_profit,
+            "stopLimitPrice": order.stop_limit,
+            "openTime": stamp(order.opened_at, ms=True),
+            "openTimestampUTC": order.opened_ms,
+            "closeTime": _NEVER,
+            "closeTimestampUTC": -62135596800000,
+            "profit": profit,
+            "swap": order.swap,
+            "commission": order.commission,
+            "fee": 0,
+            "contractSize": symbol.contract_size,
+            "digits": symbol.digits,
+            "expertId": order.magic,
+            "placedType": "ByExpert",
+            "expirationType": "Specified" if order.expires_at else "GTC",
+            "expirationTime": stamp(order.expires_at) if order.expires_at else _NEVER,
+            "fillPolicy": "FillOrKill",
+            "dealInternalIn": {"ticketNumber": order.deal, "positionTicket": order.ticket},
+            "dealInternalOut": None,
+            "orderInternal": {"ticketNumber": order.ticket} if order.pending else None,
+            "partialCloseDeals": [],
+            "partialFillDeals": [],
+        }
+
+    def _closed(self, account: Account, closed: Closed) -> dict[str, Any]:
+        order = closed.order
+        if closed.reason in ("Balance", "Credit"):
+            return {
+                "ticket": order.ticket,
+                "symbol": "",
+                "comment": closed.comment,
+                "orderType": closed.reason,
+                "dealType": closed.reason,
+                "state": "Filled",
+                "lots": 0,
+                "profit": closed.profit,
+                "openTime": stamp(closed.closed_at, ms=True),
+                "closeTime": stamp(closed.closed_at, ms=True),
+            }
+        row = self._order(account, order)
+        cancelled = closed.reason in ("Cancelled", "Expired")
+        row |= {
+            "state": closed.reason if cancelled else "Filled",
+            "comment": order.comment,
+            "closeComment": closed.comment,
+            "lots": order.lots if cancelled else closed.lots,
+            "closeLots": D0 if cancelled else closed.lots,
+            "closePrice": closed.price,
+            "closeTime": stamp(closed.closed_at, ms=True),
+            "closeTimestampUTC": closed.closed_ms,
+            "profit": closed.profit,
+            "swap": closed.swap,
+            "commission": closed.commission,
+        }
+        if not cancelled:
+            row["dealInternalOut"] = self._deal_out(closed)
+        return row
+
+    def _deal_out(self, closed: Closed) -> dict[str, Any]:
+        order = closed.order
+        return {
+            "ticketNumber": closed.deal,
+            "positionTicket": order.ticket,
+            "symbol": order.symbol,
+            "type": "DealSell" if order.buy else "DealBuy",
+            "direction": {"CloseBy": "OutBy", "Reversed": "InOut"}.get(closed.reason, "Out"),
+            "price": closed.price,
+            "lots": closed.lots,
+            "profit": closed.profit,
+            "commission": closed.commission,
+            "swap": closed.swap,
+            "fee": 0,
+            "placedType": _PLACED.get(closed.reason, "ByExpert"),
+            "openTimeMs": closed.closed_ms,
+        }
+
+    # --- frames -------------------------------------------------------------------------------
+
+    def frames(self, account: Account, change: Change) -> list[bytes]:
+        netting = account.mode != "Hedging"
+        tail: dict[str, Any] = {"openedOrders": self._opened(account), "user": account.login}
+        tail |= self.brokers.figures(account)
+        noise = self.knobs.noise
+        match change.what:
+            case "opened":
+                kinds = ["PendingOpen", "Filled", "MarketOpen"] if noise else ["MarketOpen"]
+            case "filled":
+                kinds = ["Filled", "MarketOpen"]
+            case "added" | "reversed":
+                kinds = ["MarketOpen"]
+            case "partly":
+                kinds = ["MarketOpen" if netting else "PartialClose"]
+            case "closed":
+                reason = change.closed.reason if change.closed else ""
+                kinds = [_CLOSE_TYPES.get(reason, "MarketClose")]
+            case "modified":
+                kinds = ["MarketModify"]
+            case "placed":
+                kinds = ["PendingOpen"]
+            case "pending_modified":
+                kinds = ["PendingModify"]
+            case "deleted":
+                kinds = ["PendingClose"]
+            case "expired":
+                kinds = ["Expired"]
+            case "balance":
+                kinds = ["Balance"]
+            case _:
+                kinds = ["Unknown"]
+        order = self._frame_order(account, change)
+        deal = (
+            self._deal_out(change.closed)
+            if change.closed and order["state"] != "Cancelled"
+            else None
+        )
+        return [
+            encode(
+                {
+                    "type": "OrderUpdate",
+                    "data": {
+                        "update": {
+                            "type": kind,
+                            "closeByTicket": change.closed.by_ticket if change.closed else 0,
+                            "trans": {"updateId": 0, "ticketNumber": order["ticket"]},
+                            "orderInternal": order.get("orderInternal"),
+                            "deal": deal,
+                            "oppositeDeal": None,
+                            "order": order,
+                        },
+                        **tail,
+                    },
+                }
+            )
+            for kind in kinds
+        ]
+
+    def _frame_order(self, account: Account, change: Change) -> dict[str, Any]:
+        closed = change.closed
+        if closed is None:
+            return self._order(account, change.order)
+        row = self._closed(account, closed)
+        if change.what == "partly":
+            row["lots"], row["closeLots"] = closed.position_left, closed.lots
+            row["partialCloseDeals"] = [self._deal_out(closed)]
+        elif change.what == "closed":
+            row["lots"] = D0 if self.knobs.full_close_lots_zero else closed.lots
+        elif change.what == "reversed":
+            row = self._order(account, change.order)
+        elif change.what in ("deleted", "expired"):
+            row["state"] = "Cancelled" if change.what == "deleted" else "Expired"
+        return row
