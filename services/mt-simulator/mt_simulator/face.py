@@ -410,7 +410,8 @@ class Face:
         }[endpoint]
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
         if self.knobs.down:
-            request.transport and request.transport.abort()
+            if request.transport is not None:
+                request.transport.abort()
             return web.Response(status=503)
         await socket.prepare(request)
         session = self.sessions.get(params.values.get("id", ""))

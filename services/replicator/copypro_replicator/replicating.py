@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -31,7 +31,7 @@ class Replicating:
         self.roots: dict[AccountId, dict[RootId, RootRecord]] = {}
         self._outputs: list[Outgoing] = []
         self._touched: dict[str, msgspec.Struct | None] = {}
-        self._now = datetime.min
+        self._now = datetime.min.replace(tzinfo=UTC)
 
     def restore(self, record: Record) -> None:
         kind, _, _ = record.key.partition("/")
