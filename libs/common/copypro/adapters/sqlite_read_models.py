@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ CREATE TABLE IF NOT EXISTS parts (
     collection TEXT NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, version INTEGER NOT NULL,
     fields BLOB, PRIMARY KEY (collection, id, source)) WITHOUT ROWID;
 """
+Answer = TypeVar("Answer")
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -118,7 +120,9 @@ class SqliteReadModels:
 
     # --- in the threads -----------------------------------------------------------------------
 
-    async def _in(self, pool: ThreadPoolExecutor, function, *args):  # type: ignore[no-untyped-def]
+    async def _in(
+        self, pool: ThreadPoolExecutor, function: Callable[..., Answer], *args: Any
+    ) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
 
     def _connect(self) -> None:
