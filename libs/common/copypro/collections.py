@@ -13,6 +13,7 @@ COMMANDS = "commands"
 ALERTS = "alerts"
 UNRESOLVED = "unresolved"
 SYMBOLS = "symbols"
+ROOTS = "roots"
 
 INDEXED: dict[str, tuple[str, ...]] = {
     ACCOUNTS: (),
@@ -20,11 +21,12 @@ INDEXED: dict[str, tuple[str, ...]] = {
     OPEN_ORDERS: ("account",),
     CLOSED_ORDERS: ("account", "closed_at"),
     COPIERS: ("user", "master", "slave"),
-    TRADE_LOGS: ("copier", "user", "time"),
+    TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),
     COMMANDS: (),
     ALERTS: ("account", "open"),
     UNRESOLVED: ("account", "open"),
     SYMBOLS: ("account",),
+    ROOTS: (),
 }
 """By collection. `time` and `closed_at` sort as text: ISO, UTC (or the broker's clock), fixed width."""

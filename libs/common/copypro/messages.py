@@ -696,29 +696,33 @@ class CopierStopped(Message, frozen=True, kw_only=True):
     open_copies: OpenCopies
 
 
-class CopyPlanned(Message, frozen=True, kw_only=True):
+class Decided(Message, frozen=True, kw_only=True):
+    """One decision for one pair on one leg of a root; the trade as the master made it."""
+
     copy: CopyId
     copier: CopierId
     master: AccountId
     slave: AccountId
     root: RootId
     leg: int
+    symbol: str
+    side: Side
+    lots: Lots
+    price: Price
+    seen_at_utc: datetime
     pending: bool = False
 
 
-class CopySkipped(Message, frozen=True, kw_only=True):
+class CopyPlanned(Decided, frozen=True, kw_only=True):
+    pass
+
+
+class CopySkipped(Decided, frozen=True, kw_only=True):
     """Not copied, by the copier's rule: the code, the numbers, and in `remedy` what would let it pass."""
 
-    copy: CopyId
-    copier: CopierId
-    master: AccountId
-    slave: AccountId
-    root: RootId
-    leg: int
     code: str
     numbers: Numbers
     remedy: str
-    pending: bool = False
 
 
 CopierEvent = (

@@ -163,7 +163,7 @@ class _Diff:
             self._unknown_piece(piece)
             return
         root = book.roots[root_id]
-        if piece.deal in root.closing_deals or piece.ticket in root.closing_deals:
+        if piece.deal in root.closing_deals:
             return
         if root.kind.is_pending:
             if piece.cancelled and piece.ticket not in self.listed:
@@ -422,7 +422,8 @@ class _Diff:
     def _reduced(self, root: Root, order: OpenOrder, deal: Deal, reason: CloseReason) -> None:
         root.open_lots = order.lots
         root.deals += 1
-        root.closing_deals.append(deal.ticket)
+        if deal.ticket != order.ticket:
+            root.closing_deals.append(deal.ticket)
         self.changed[root.root] = None
         reduced = m.PositionReduced(
             account=self._account,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 from copypro import messages as m
 from copypro.codes import Denial, denied
@@ -80,7 +81,7 @@ def plan_open(
         from_pending=event.from_pending,
         joined=joined,
     )
-    return Planned(_planned(state, copy, root, leg=0), order)
+    return Planned(_planned(state, copy, root, event, leg=0), order)
 
 
 def skip(
@@ -103,6 +104,7 @@ def skip(
         slave=state.slave,
         root=root.root,
         leg=leg,
+        **_trade(root.opened or root.placed),
         code=denial.code,
         numbers=dict(denial.numbers),
         remedy=denial.remedy,
@@ -200,7 +202,7 @@ def increase(
         code = "COPIER_STOPPED" if copier is None else "PAUSED"
         if event.context is None:
             code = "MISSED"
-        return Planned(_skipped(root, decision, slave, denied(code), event.leg), None)
+        return Planned(_skipped(root, decision, slave, denied(code), event), None)
     state = copier.state
     fresh_from = event.seen_at_utc if event.seen is Seen.LIVE else None
     order = m.OpenCopy(
@@ -225,12 +227,12 @@ def increase(
         magic=magic_of(root.account, slave),
         mapping=mapping_of(state, event.symbol),
     )
-    return Planned(_planned(state, decision.copy, root, leg=event.leg), order)
+    return Planned(_planned(state, decision.copy, root, event, leg=event.leg), order)
 
 
 def skipped_again(root: RootRecord, event: m.PositionIncreased, slave: AccountId) -> m.CopySkipped:
     decision = root.pairs[slave]
-    return _skipped(root, decision, slave, denied(decision.skipped, **decision.numbers), event.leg)
+    return _skipped(root, decision, slave, denied(decision.skipped, **decision.numbers), event)
 
 
 def fraction_of(root: RootRecord, decision: Decision) -> Decimal:
@@ -288,14 +290,31 @@ def decide_placed(
         magic=magic_of(state.master, state.slave),
         mapping=mapping_of(state, event.symbol),
     )
-    return Planned(_planned(state, copy, root, leg=0, pending=True), order)
+    return Planned(_planned(state, copy, root, event, leg=0, pending=True), order)
 
 
 # --- the parts --------------------------------------------------------------------------------------
 
 
+Trade = m.PositionOpened | m.PositionIncreased | m.PendingPlaced
+
+
+def _trade(event: Trade | None) -> dict[str, Any]:
+    """The master's trade, as the decision's record shows it."""
+    assert event is not None
+    side = event.kind.side if isinstance(event, m.PendingPlaced) else event.side
+    price = event.price if isinstance(event, m.PendingPlaced) else event.deal.price
+    return {
+        "symbol": event.symbol,
+        "side": side,
+        "lots": event.lots,
+        "price": price,
+        "seen_at_utc": event.seen_at_utc,
+    }
+
+
 def _planned(
-    state: Copier, copy: CopyId, root: RootRecord, *, leg: int, pending: bool = False
+    state: Copier, copy: CopyId, root: RootRecord, event: Trade, *, leg: int, pending: bool = False
 ) -> m.CopyPlanned:
     return m.CopyPlanned(
         copy=copy,
@@ -305,11 +324,16 @@ def _planned(
         root=root.root,
         leg=leg,
         pending=pending,
+        **_trade(event),
     )
 
 
 def _skipped(
-    root: RootRecord, decision: Decision, slave: AccountId, denial: Denial, leg: int
+    root: RootRecord,
+    decision: Decision,
+    slave: AccountId,
+    denial: Denial,
+    event: m.PositionIncreased,
 ) -> m.CopySkipped:
     return m.CopySkipped(
         copy=decision.copy,
@@ -317,8 +341,9 @@ def _skipped(
         master=root.account,
         slave=slave,
         root=root.root,
-        leg=leg,
+        leg=event.leg,
         code=denial.code,
         numbers=dict(denial.numbers),
         remedy=denial.remedy,
+        **_trade(event),
     )

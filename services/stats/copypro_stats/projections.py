@@ -1,0 +1,520 @@
+"""Events into read models: which documents an event changes, and how. Pure.
+
+A patch sets fields of its source's part of a document; the service merges it with what the source
+wrote before. Commands are patched last, so that a caller who sees one done sees what it did.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from copypro import collections as c
+from copypro import messages as m
+from copypro.envelope import Envelope
+from copypro.ports import Record
+from copypro.trading import OpenOrder
+from msgspec import Struct
+
+Fields = dict[str, Any]
+
+
+class Patch(Struct, frozen=True):
+    """`fields` None removes the source's part; `old` names a document whose part the patch reads."""
+
+    collection: str
+    id: str
+    fields: Fields | None
+    builds_on: tuple[str, str] | None = None
+    """(collection, id) whose fields of the same source are laid under these."""
+
+
+def patches(record: Record, envelope: Envelope) -> list[Patch]:
+    """All changes of one event, in the order in which they must become visible."""
+    event = envelope.message
+    at = envelope.time
+    changed = _of_event(event, envelope, record)
+    answers = isinstance(event, _ANSWERS) and envelope.cause is not None
+    if answers and envelope.cause is not None:
+        changed.append(Patch(c.COMMANDS, envelope.cause, _answer(event, at)))
+    return changed
+
+
+_ANSWERS = (
+    m.AccountRegistered,
+    m.AccountUpdated,
+    m.AccountRemoved,
+    m.CommandDenied,
+    m.Settled,
+    m.CopierStarted,
+    m.CopierUpdated,
+    m.CopierPaused,
+    m.CopierResumed,
+    m.CopierStopped,
+)
+
+
+def _answer(event: Any, at: datetime) -> Fields:
+    fields: Fields = {"done": True, "event": type(event).__name__, "at": iso(at)}
+    match event:
+        case m.CommandDenied(code=code, message=message):
+            fields |= {"code": code, "message": message}
+        case m.CopierStarted(state=state):
+            fields["copier"] = state.copier
+        case m.AccountRemoved(left_open=left):
+            fields["left_open"] = list(left)
+    return fields
+
+
+def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
+    at = envelope.time
+    match event:
+        case m.AccountRegistered():
+            shown = {
+                "user": event.user,
+                "account": event.account,
+                "name": event.name,
+                "platform": event.platform.value,
+                "server": event.server,
+                "login": event.login,
+                "rights": "none",
+                "enabled": True,
+                "connect_error": None,
+            }
+            account = {
+                "platform": event.platform.value,
+                "server": event.server,
+                "login": event.login,
+                "status": "connecting",
+            }
+            return [
+                Patch(c.REGISTRATIONS, event.registration, shown),
+                Patch(c.ACCOUNTS, event.account, account),
+            ]
+        case m.AccountUpdated():
+            fields = {"name": event.name, "enabled": event.enabled, "rights": event.rights.value}
+            if event.rights is not m.Rights.NONE:
+                fields["connect_error"] = None
+            return [Patch(c.REGISTRATIONS, event.registration, fields)]
+        case m.AccountConnected():
+            info = event.info
+            return [
+                Patch(
+                    c.ACCOUNTS,
+                    event.account,
+                    {
+                        "status": "connected",
+                        "code": None,
+                        "message": None,
+                        "currency": info.currency,
+                        "mode": info.mode.value,
+                        "company": info.company,
+                        "leverage": info.leverage,
+                        "clock_offset_minutes": event.clock_offset_minutes,
+                    },
+                )
+            ]
+        case m.AccountDisconnected():
+            fields = {"status": "disconnected", "code": event.code, "message": event.message}
+            return [Patch(c.ACCOUNTS, event.account, fields)]
+        case m.AccountRefused():
+            error = {"code": event.code, "message": event.message}
+            return [
+                Patch(
+                    c.REGISTRATIONS, event.registration, {"connect_error": error, "rights": "none"}
+                ),
+                Patch(c.ACCOUNTS, event.account, {"status": "refused", **error}),
+            ]
+        case m.AccountRemoved():
+            removed = [Patch(c.REGISTRATIONS, event.registration, None)]
+            if event.last:
+                removed.append(Patch(c.ACCOUNTS, event.account, None))
+            return removed
+        case m.AccountSnapshot():
+            return _snapshot(event)
+        case m.AccountSymbols():
+            names = {"account": event.account, "piece": event.piece, "names": list(event.names)}
+            return [Patch(c.SYMBOLS, f"{event.account}/{event.piece}", names)]
+        case m.PositionOpened() | m.PositionReduced() | m.PositionClosed():
+            return _position(event)
+        case m.AlertRaised():
+            alert = {
+                "account": event.account,
+                "code": event.code,
+                "text": event.text,
+                "numbers": event.numbers,
+                "open": True,
+                "time": iso(at),
+            }
+            return [Patch(c.ALERTS, _alert_id(event), alert)]
+        case m.AlertCleared():
+            return [Patch(c.ALERTS, _alert_id(event), {"open": False, "cleared_at": iso(at)})]
+        case m.CopierStarted() | m.CopierUpdated() | m.CopierPaused() | m.CopierResumed():
+            fields = copier_fields(event.state)
+            if isinstance(event, m.CopierStarted):
+                fields["started_at"] = iso(event.started_at_utc)
+            return [Patch(c.COPIERS, event.state.copier, fields)]
+        case m.CopierStopped():
+            return [Patch(c.COPIERS, event.copier, None)]
+        case m.Decided():
+            return _decided(event, at, record)
+        case m.Execution():
+            return _executed(event, at, record)
+    return []
+
+
+def _alert_id(event: m.AlertRaised | m.AlertCleared) -> str:
+    return f"{event.account}/{event.cause}"
+
+
+def copier_fields(state: m.Copier) -> Fields:
+    return {
+        "user": state.user,
+        "master": state.master,
+        "slave": state.slave,
+        "master_registration": state.master_registration,
+        "slave_registration": state.slave_registration,
+        "paused": state.paused,
+        "pause_reason": state.pause_reason,
+        "options": plain(msgspec.structs.asdict(state.options)),
+        "mappings": [plain(msgspec.structs.asdict(mapping)) for mapping in state.mappings],
+    }
+
+
+# --- accounts ------------------------------------------------------------------------------------
+
+
+def _snapshot(event: m.AccountSnapshot) -> list[Patch]:
+    figures = plain(msgspec.structs.asdict(event.figures))
+    alive = {"seen_alive_at": iso(event.seen_alive_at_utc), "figures": figures}
+    orders = [order_fields(order) for order in event.orders]
+    return [
+        Patch(c.ACCOUNTS, event.account, alive),
+        Patch(c.OPEN_ORDERS, event.account, {"account": event.account, "orders": orders}),
+    ]
+
+
+def order_fields(order: OpenOrder) -> Fields:
+    return {
+        "ticket": order.ticket,
+        "open_time": broker_time(order.opened_at_broker),
+        "type": order.kind.value,
+        "lots": str(order.lots),
+        "symbol": order.symbol,
+        "open_price": str(order.open_price),
+        "stop_loss": number(order.stop_loss),
+        "take_profit": number(order.take_profit),
+        "close_price": number(order.market_price),
+        "magic": order.magic,
+        "swap": str(order.swap),
+        "commission": str(order.commission),
+        "comment": order.comment,
+        "profit": str(order.profit),
+        "digits": order.digits or 0,
+        "expiration": broker_time(order.expires_at_broker) if order.expires_at_broker else None,
+    }
+
+
+def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) -> list[Patch]:
+    root = f"{event.account}/{event.root}"
+    if isinstance(event, m.PositionOpened):
+        opened = {
+            "account": event.account,
+            "root": event.root,
+            "type": event.side.value,
+            "symbol": event.symbol,
+            "open_time": broker_time(event.opened_at_broker),
+            "open_price": str(event.open_price),
+            "magic": event.magic,
+            "comment": event.comment,
+            "stop_loss": number(event.stop_loss),
+            "take_profit": number(event.take_profit),
+        }
+        return [Patch(c.ROOTS, root, opened)]
+    deal = event.deal
+    closed = {
+        "account": event.account,
+        "ticket": event.ticket,
+        "lots": str(deal.lots),
+        "close_price": str(deal.price),
+        "closed_at": broker_time(deal.time_broker)
+        if deal.time_broker
+        else iso(event.seen_at_utc)[:23],
+        "profit": str(deal.profit),
+        "swap": str(deal.swap),
+        "commission": str(deal.commission),
+        "fee": str(deal.fee),
+        "reason": event.reason.value,
+    }
+    row = Patch(c.CLOSED_ORDERS, f"{root}/{deal.sequence}", closed, builds_on=(c.ROOTS, root))
+    if isinstance(event, m.PositionReduced):
+        return [row]
+    return [row, Patch(c.ROOTS, root, None)]
+
+
+# --- copies ------------------------------------------------------------------------------------------
+
+
+def _decided(event: m.Decided, at: datetime, record: Record) -> list[Patch]:
+    fields: Fields = {
+        "copier": event.copier,
+        "copy": event.copy,
+        "master": event.master,
+        "slave": event.slave,
+        "root": event.root,
+        "leg": event.leg,
+        "time": iso(at),
+        "update": "PendingOpen" if event.pending else "MarketOpen",
+        "master_symbol": event.symbol,
+        "master_side": event.side.value,
+        "master_lots": str(event.lots),
+        "master_price": str(event.price),
+        "seen_at": iso(event.seen_at_utc),
+        "planned_at": iso(at),
+    }
+    changed: list[Patch] = []
+    if isinstance(event, m.CopySkipped):
+        fields |= {
+            "success": False,
+            "outcome": "skipped",
+            "code": event.code,
+            "numbers": event.numbers,
+            "remedy": event.remedy,
+        }
+        text = f"{event.symbol} {event.side} {event.lots}: skipped {event.code}, {event.remedy}"
+        changed.append(_log(event.copier, at, record, "Information", text))
+    kind = "pending" if event.pending else "open"
+    return [Patch(c.TRADE_LOGS, f"{event.copy}.{event.leg}.{kind}", fields), *changed]
+
+
+def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
+    common: Fields = {
+        "copier": event.copier,
+        "copy": event.copy,
+        "master": event.master,
+        "slave": event.slave,
+        "root": event.root,
+        "leg": event.leg,
+    }
+    outcome, level = _outcome(event, at)
+    if outcome is None:
+        return []
+    row = _row_of(event)
+    if "recorded" not in outcome and isinstance(event, m.Outcome):
+        outcome |= _times(event, record)
+    if row.endswith((".open", ".pending")):
+        common = {"copier": event.copier, "copy": event.copy, "leg": event.leg}
+        if not outcome.get("success"):
+            outcome.setdefault("success", False)
+    else:
+        outcome["time"] = iso(at)
+    changed = [Patch(c.TRADE_LOGS, row, common | outcome)]
+    if level:
+        changed.append(_log(event.copier, at, record, level, _sentence(event, outcome)))
+    if isinstance(event, m.CopyUnresolved | m.CopyNeedsPerson | m.CopyReconciled):
+        changed.append(_unresolved(event, at))
+    return changed
+
+
+def _row_of(event: Any) -> str:
+    """Opens have a row of their own per leg, which the plan began; other calls one per attempt."""
+    if isinstance(event, m.AttemptStarted):
+        request = event.request
+        if isinstance(request, _OPENING):
+            return f"{event.copy}.{event.leg}.{'pending' if request.kind.is_pending else 'open'}"
+        return f"{event.attempt}"
+    if isinstance(event, m.CopyOpened | m.CopyDenied):
+        return f"{event.copy}.{event.leg}.open"
+    if isinstance(event, m.CopyPendingPlaced | m.CopyPendingRemoved):
+        return f"{event.copy}.{event.leg}.pending"
+    if isinstance(event, m.CopyDetached):
+        return f"{event.copy}.{event.leg}.detached"
+    return str(event.attempt)
+
+
+_OPENING = m.TradeRequest.__args__[0]  # type: ignore[attr-defined]
+
+
+def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
+    match event:
+        case m.AttemptStarted():
+            started: Fields = {
+                "attempt": event.attempt,
+                "request": plain(msgspec.structs.asdict(event.request)),
+                "numbers_sent": event.numbers,
+                "update": _UPDATES.get(type(event.request).__name__, "MarketOpen"),
+                "sending_at": iso(at),
+                "slave_symbol": getattr(event.request, "symbol", None),
+            }
+            return started, ""
+        case m.CopyOpened():
+            return {
+                "success": True,
+                "outcome": "opened",
+                "slave_ticket": event.ticket,
+                "slave_symbol": event.symbol,
+                "slave_lots": str(event.lots),
+                "slave_side": event.side.value,
+                "slave_price": str(event.price),
+                "slippage": number(event.slippage),
+                "code": None,
+            }, "Information"
+        case m.CopyPendingPlaced():
+            return {
+                "success": True,
+                "outcome": "placed",
+                "slave_ticket": event.ticket,
+                "slave_symbol": event.symbol,
+                "slave_lots": str(event.lots),
+                "slave_side": event.kind.value,
+                "slave_price": str(event.price),
+            }, "Information"
+        case m.CopyPendingRemoved():
+            return {"outcome": "removed", "removed": event.reason}, "Information"
+        case m.CopyModified():
+            return {
+                "success": True,
+                "outcome": "modified",
+                "update": "MarketModify",
+                "slave_ticket": event.ticket,
+                "stop_loss": number(event.stop_loss),
+                "take_profit": number(event.take_profit),
+            }, ""
+        case m.CopyReduced():
+            return {
+                "success": True,
+                "outcome": "reduced",
+                "update": "PartialClose",
+                "slave_ticket": event.ticket,
+                "slave_lots": str(event.closed_lots),
+                "slave_price": str(event.price),
+            }, "Information"
+        case m.CopyClosed():
+            return {
+                "success": True,
+                "outcome": "closed",
+                "update": "MarketClose",
+                "slave_ticket": event.ticket,
+                "slave_lots": str(event.closed_lots),
+                "slave_price": str(event.price),
+                "profit": str(event.profit),
+            }, "Information"
+        case m.CopyDenied():
+            return {
+                "success": False,
+                "outcome": "denied",
+                "code": event.code,
+                "numbers": event.numbers,
+                "remedy": event.remedy,
+                "recorded": True,
+            }, "Warning"
+        case m.CopyRejected():
+            outcome = "rejected" if event.final else "refused, tried again"
+            rejected: Fields = {"outcome": outcome, "code": event.code, "text": event.message}
+            return rejected | {"success": False}, "Warning"
+        case m.CopyNotSent():
+            return {"outcome": "not sent", "text": event.reason, "success": False}, "Warning"
+        case m.CopyUnresolved():
+            return {"outcome": "unresolved", "text": event.reason, "success": False}, "Error"
+        case m.CopyReconciled():
+            found = event.found is not None
+            return {
+                "outcome": "reconciled" if found else "absent",
+                "evidence": event.evidence,
+                "success": found,
+            }, "Warning"
+        case m.CopyNeedsPerson():
+            return {"outcome": "needs a person", "evidence": event.evidence}, "Error"
+        case m.CopyDetached():
+            return {"outcome": "detached", "text": event.reason, "success": True}, "Information"
+    return None, ""
+
+
+_UPDATES = {
+    "ModifyRequest": "MarketModify",
+    "CloseRequest": "MarketClose",
+    "DeleteRequest": "PendingClose",
+}
+
+
+def _times(event: m.Outcome, record: Record) -> Fields:
+    """When it was sent, answered and recorded; the plan's part has seen and planned."""
+    times: Fields = {}
+    if event.sent_at_utc is not None:
+        times["sent_at"] = iso(event.sent_at_utc)
+    if event.answered_at_utc is not None:
+        times["filled_at"] = iso(event.answered_at_utc)
+    if record.recorded_at:
+        times["recorded_at"] = f"{datetime.utcfromtimestamp(record.recorded_at).isoformat()}Z"  # noqa: DTZ004
+    return times
+
+
+def _unresolved(event: Any, at: datetime) -> Patch:
+    settled = isinstance(event, m.CopyReconciled)
+    fields: Fields = {
+        "account": event.slave,
+        "copier": event.copier,
+        "copy": event.copy,
+        "leg": event.leg,
+        "open": not settled,
+        "settled_at" if settled else "since": iso(at),
+        "evidence": getattr(event, "evidence", None) or getattr(event, "reason", ""),
+    }
+    if isinstance(event, m.CopyNeedsPerson):
+        fields["needs_person"] = True
+    return Patch(c.UNRESOLVED, event.attempt, fields)
+
+
+def _log(copier: str, at: datetime, record: Record, level: str, text: str) -> Patch:
+    fields = {"copier": copier, "time": iso(at), "level": level, "text": text}
+    return Patch(c.LOGS, f"{record.topic}/{record.partition}/{record.offset:012d}", fields)
+
+
+def _sentence(event: Any, outcome: Fields) -> str:
+    parts = [f"{type(event).__name__}"]
+    for name in (
+        "slave_symbol",
+        "slave_side",
+        "slave_lots",
+        "slave_ticket",
+        "slave_price",
+        "code",
+        "text",
+        "evidence",
+        "removed",
+    ):
+        value = outcome.get(name)
+        if value is not None:
+            parts.append(f"{name.removeprefix('slave_')}={value}")
+    return " ".join(parts)
+
+
+# --- text ------------------------------------------------------------------------------------------
+
+
+def iso(moment: datetime) -> str:
+    """UTC in fixed width, so that it sorts as text."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def broker_time(moment: datetime) -> str:
+    """The broker's clock, no zone, fixed width."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+
+
+def number(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def plain(fields: Fields) -> Fields:
+    """Decimals and enums as text; what a document can hold."""
+    return {
+        name: str(value)
+        if isinstance(value, Decimal)
+        else getattr(value, "value", value)
+        if not isinstance(value, datetime)
+        else broker_time(value)
+        for name, value in fields.items()
+    }
