@@ -1,0 +1,72 @@
+"""The environment, read by mains only; every name as users of the original know it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from copypro.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+
+    api_mt4: str = Field("", alias="ApiMT4", description="address of the mt4rest bridge")
+    api_mt5: str = Field("", alias="ApiMT5", description="address of the mt5rest bridge")
+    data: Path = Field(Path(".copypro"), alias="COPYPRO_DATA")
+    host: str = Field("127.0.0.1", alias="COPYPRO_HOST")
+    gateway_port: int = Field(5020, alias="COPYPRO_GATEWAY_PORT", ge=0, le=65535)
+    alert_url: str = Field("", alias="COPYPRO_ALERT_URL")
+    secret_keys: str = Field("", alias="COPYPRO_SECRET_KEYS", repr=False)
+    manager_key: str = Field("", alias="COPYPRO_MANAGER_KEY", repr=False)
+    require_key: bool = Field(False, alias="COPYPRO_REQUIRE_KEY")
+    sign_up: str = Field("", alias="COPYPRO_SIGN_UP", description="open or closed")
+    reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
+    log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")
+
+    @field_validator("api_mt4", "api_mt5", "alert_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("must be an address like http://127.0.0.1:5005")
+        return value
+
+    @field_validator("sign_up")
+    @classmethod
+    def _is_sign_up(cls, value: str) -> str:
+        if value not in ("", "open", "closed"):
+            raise ValueError("must be open or closed")
+        return value
+
+    @property
+    def sign_up_open(self) -> bool:
+        """Unset: open only where nobody else can reach it."""
+        if self.sign_up:
+            return self.sign_up == "open"
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+    def reads_for(self, address: str) -> float:
+        """Reads a second: few for somebody else's bridge, many for one of our own network."""
+        if self.reads_per_s is not None:
+            return self.reads_per_s
+        return 200.0 if _is_private(urlsplit(address).hostname or "") else 3.0
+
+
+def load() -> Settings:
+    """Errors: SettingsError that names the variable and what it takes."""
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise SettingsError(f"{name}: {first['msg']}") from None
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost" or "." not in host or host.startswith(("127.", "10.", "192.168.")):
+        return True
+    parts = host.split(".")
+    return host.startswith("172.") and parts[1].isdigit() and 16 <= int(parts[1]) <= 31

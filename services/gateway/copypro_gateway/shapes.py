@@ -1,0 +1,220 @@
+"""Documents into the original's JSON: its names, its numbers, its spellings. No secret is among them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+Doc = dict[str, Any]
+STALE_S = 90.0
+NEVER = "0001-01-01T00:00:00"
+_PAUSE_REASONS = {"": "None", "ByUser": "ByUser"}
+
+
+def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
+    """AccountResult. Connected as of the last proof of life; the reason in connectError otherwise."""
+    state = state or {}
+    alive = state.get("seen_alive_at")
+    age = None
+    if alive:
+        age = (now - datetime.fromisoformat(str(alive))).total_seconds()
+    fresh = age is not None and age < STALE_S
+    connected = state.get("status") == "connected" and fresh
+    error = registration.get("connect_error")
+    if error is None and not connected and state.get("code"):
+        error = {"code": state.get("code"), "message": state.get("message")}
+    if error is None and state.get("status") == "connected" and not fresh:
+        error = {"code": "STALE", "message": "no proof of life for 90 s"}
+    return {
+        "id": registration["id"],
+        "accountId": registration["id"],
+        "apiId": registration["id"],
+        "name": registration.get("name"),
+        "type": registration.get("platform"),
+        "user": registration.get("login"),
+        "password": "***",
+        "server": registration.get("server"),
+        "enabled": registration.get("enabled", True),
+        "considerAccountBalance": False,
+        "rights": registration.get("rights"),
+        "status": "connected" if connected else _status(state),
+        "connected": connected,
+        "connectError": error,
+        "seenAliveAt": alive,
+        "seenAliveAgeSeconds": None if age is None else round(age, 1),
+        "accountSummary": summary(state) if may_read(registration) else None,
+    }
+
+
+def _status(state: Doc) -> str:
+    status = str(state.get("status") or "connecting")
+    return "stale" if status == "connected" else status
+
+
+def may_read(registration: Doc) -> bool:
+    return registration.get("rights") in ("read", "trade")
+
+
+def summary(state: Doc) -> Doc | None:
+    figures = state.get("figures")
+    if not figures:
+        return None
+    return {
+        "balance": number(figures.get("balance")),
+        "credit": number(figures.get("credit", "0")),
+        "profit": number(figures.get("profit", "0")),
+        "equity": number(figures.get("equity")),
+        "margin": number(figures.get("margin", "0")),
+        "freeMargin": number(figures.get("free_margin", "0")),
+        "leverage": state.get("leverage"),
+        "currency": state.get("currency"),
+        "method": state.get("mode"),
+    }
+
+
+def open_order(order: Doc) -> Doc:
+    return {
+        "ticket": order["ticket"],
+        "openTime": order["open_time"],
+        "closeTime": NEVER,
+        "expiration": order.get("expiration") or NEVER,
+        "type": order["type"],
+        "lots": number(order["lots"]),
+        "symbol": order["symbol"],
+        "openPrice": number(order["open_price"]),
+        "stopLoss": number(order.get("stop_loss")),
+        "takeProfit": number(order.get("take_profit")),
+        "closePrice": number(order.get("close_price")),
+        "magicNumber": order.get("magic", 0),
+        "swap": number(order.get("swap")),
+        "commission": number(order.get("commission")),
+        "comment": order.get("comment", ""),
+        "profit": number(order.get("profit")),
+        "digits": order.get("digits", 0),
+    }
+
+
+def closed_order(order: Doc) -> Doc:
+    return {
+        "ticket": order["ticket"],
+        "openTime": order.get("open_time") or NEVER,
+        "closeTime": order["closed_at"],
+        "expiration": NEVER,
+        "type": order.get("type"),
+        "lots": number(order["lots"]),
+        "symbol": order.get("symbol"),
+        "openPrice": number(order.get("open_price")),
+        "stopLoss": number(order.get("stop_loss")),
+        "takeProfit": number(order.get("take_profit")),
+        "closePrice": number(order["close_price"]),
+        "magicNumber": order.get("magic", 0),
+        "swap": number(order.get("swap")),
+        "commission": number(order.get("commission")),
+        "comment": order.get("comment", ""),
+        "profit": number(order["profit"]),
+        "digits": 0,
+    }
+
+
+def copier(doc: Doc, registrations: dict[str, Doc]) -> Doc:
+    """CopyService: all options by the original's names, both accounts without their passwords."""
+    options = doc.get("options", {})
+    shown: Doc = {
+        "id": doc["id"],
+        "copierId": doc["id"],
+        "uniqueCopierId": f"{doc.get('master')}-{doc.get('slave')}",
+        "masterAccountId": doc.get("master_registration"),
+        "slaveAccountId": doc.get("slave_registration"),
+        "paused": doc.get("paused", False),
+        "pauseReason": _PAUSE_REASONS.get(doc.get("pause_reason", ""), doc.get("pause_reason")),
+        "loaded": True,
+        "startedAt": doc.get("started_at"),
+        "mappedSymbols": {m["master_symbol"]: m["slave_symbol"] for m in doc.get("mappings", [])},
+        "riskType": options.get("risk_type"),
+        "riskValue": number(options.get("risk_value")),
+        "riskMultiply": number(options.get("risk_multiply")),
+        "fixedMasterBalance": number(options.get("fixed_master_balance")),
+        "lotRefiner": number(options.get("lot_refiner")),
+        "stopLossRefinementPips": options.get("sl_refinement_pips"),
+        "takeProfitRefinementPips": options.get("tp_refinement_pips"),
+        "copyPendingOrders": options.get("pending_mode") == "Mirror",
+        "filterMagicOption": options.get("filter_magic"),
+        "filterCommentOption": options.get("filter_comment"),
+        "filterLotEnabled": options.get("filter_lots"),
+    }
+    plain = (
+        "contract_alignment", "force_min_lot", "force_max_lot", "sl_mode", "fixed_sl_pips",
+        "fixed_tp_pips", "copy_expiry_time", "copy_existing_trades", "reverse_copy",
+        "strict_close", "trade_delay_ms", "copy_magic_number", "magic_number",
+        "filter_magic_value", "filter_comment_value", "filter_side", "pending_mode",
+    )  # fmt: skip
+    shown |= {_camel(name): options.get(name) for name in plain}
+    shown |= {"copySL": options.get("copy_sl"), "copyTP": options.get("copy_tp")}
+    for role in ("master", "slave"):
+        registration = registrations.get(str(doc.get(f"{role}_registration")), {})
+        shown |= {
+            f"{role}Type": registration.get("platform"),
+            f"{role}User": registration.get("login"),
+            f"{role}Password": "***",
+            f"{role}Server": registration.get("server"),
+            f"{role}Name": registration.get("name"),
+            f"{role}ApiId": registration.get("id"),
+        }
+    return shown
+
+
+def trade_log(row: Doc) -> Doc:
+    """TradeLog: one row per decision or call; a refused one has its code and numbers."""
+    numbers = {**(row.get("numbers_sent") or {}), **(row.get("numbers") or {})}
+    level = "Information" if row.get("success") else "Warning"
+    messages = [
+        {"timeUTC": row.get("time"), "level": level, "message": f"{name} = {value}"}
+        for name, value in numbers.items()
+    ]
+    for name in ("remedy", "evidence", "text"):
+        if row.get(name):
+            messages.append({"timeUTC": row.get("time"), "level": level, "message": row[name]})
+    return {
+        "id": row["id"],
+        "copierId": row.get("copier"),
+        "uniqueTradeId": row.get("copy"),
+        "timeUTC": row.get("time"),
+        "timeDoneUTC": row.get("recorded_at"),
+        "updateType": row.get("update"),
+        "tradeReason": "NewSignal",
+        "success": bool(row.get("success")),
+        "outcome": row.get("outcome", "planned"),
+        "masterOrder": {
+            "ticket": row.get("root"),
+            "symbol": row.get("master_symbol"),
+            "type": row.get("master_side"),
+            "lots": number(row.get("master_lots")),
+            "openPrice": number(row.get("master_price")),
+        }
+        if row.get("master_symbol")
+        else None,
+        "slaveSymbol": row.get("slave_symbol"),
+        "slaveLots": number(row.get("slave_lots")),
+        "slaveOrderType": row.get("slave_side"),
+        "slaveTicket": None if row.get("slave_ticket") is None else str(row["slave_ticket"]),
+        "slavePrice": number(row.get("slave_price")),
+        "slippage": number(row.get("slippage")),
+        "exceptionCode": row.get("code"),
+        "exceptionMessage": row.get("remedy") or row.get("text"),
+        "exceptionStackTrace": None,
+        "messages": messages,
+        "times": {
+            name.removesuffix("_at"): row.get(name)
+            for name in ("seen_at", "planned_at", "sent_at", "filled_at", "recorded_at")
+        },
+    }
+
+
+def number(value: Any) -> float | None:
+    """The original writes numbers; ours are exact decimals as text until here."""
+    return None if value is None else float(value)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)

@@ -1,0 +1,177 @@
+"""The whole story of one trade, from the events: what was seen, decided, sent, answered. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from copypro import messages as m
+from copypro.envelope import Envelope
+from copypro.ports import Record
+from msgspec import Struct
+
+
+class Line(Struct, kw_only=True):
+    at: datetime
+    what: str
+    text: str
+    numbers: dict[str, str] = {}
+    event: str
+    copier: str = ""
+    recorded_at: datetime | None = None
+
+
+class Story(Struct, kw_only=True):
+    master: str
+    root: str
+    lines: list[Line]
+    legs_ms: dict[str, dict[str, float]]
+    """By copy: the time of each leg from seen to recorded."""
+
+
+Read = tuple[Record, Envelope]
+
+
+def find_root(
+    orders: Iterable[Read], executions: Iterable[Read], accounts: set[str], ticket: int
+) -> tuple[str, str] | None:
+    """(master account, root) of a master's or a slave's ticket; the latest where a ticket was used twice."""
+    found: tuple[str, str] | None = None
+    own: tuple[str, str] | None = None
+    copies: dict[str, tuple[str, str]] = {}
+    for _, envelope in executions:
+        event = envelope.message
+        copies[event.copy] = (event.master, event.root)
+        if event.slave in accounts and getattr(event, "ticket", None) == ticket:
+            found = (event.master, event.root)
+    for _, envelope in orders:
+        event = envelope.message
+        if getattr(event, "ticket", None) == ticket and getattr(event, "account", "") in accounts:
+            root = getattr(event, "root", None)
+            if root is not None:
+                own = (event.account, root)
+            copy = getattr(event, "copy", None)
+            if copy in copies:
+                found = copies[copy]
+    return found or own
+
+
+def tell(
+    orders: Iterable[Read],
+    copiers: Iterable[Read],
+    executions: Iterable[Read],
+    master: str,
+    root: str,
+) -> Story:
+    lines: list[Line] = []
+    times: dict[str, dict[str, datetime]] = {}
+    for record, envelope in orders:
+        event = envelope.message
+        if getattr(event, "account", None) == master and getattr(event, "root", None) == root:
+            lines.append(_of_master(event, envelope, record))
+    for record, envelope in copiers:
+        event = envelope.message
+        if isinstance(event, m.Decided) and event.master == master and event.root == root:
+            lines.append(_decision(event, envelope, record))
+            legs = times.setdefault(f"{event.copy}.{event.leg}", {})
+            legs["seen"], legs["planned"] = event.seen_at_utc, envelope.time
+    for record, envelope in executions:
+        event = envelope.message
+        if event.master == master and event.root == root:
+            lines.append(_execution(event, envelope, record))
+            if isinstance(event, m.CopyOpened) and event.sent_at_utc and event.answered_at_utc:
+                legs = times.setdefault(f"{event.copy}.{event.leg}", {})
+                legs["sent"], legs["filled"] = event.sent_at_utc, event.answered_at_utc
+                if record.recorded_at:
+                    legs["recorded"] = datetime.fromtimestamp(record.recorded_at, UTC)
+    lines.sort(key=lambda line: line.at)
+    return Story(
+        master=master,
+        root=root,
+        lines=lines,
+        legs_ms={copy: between(legs) for copy, legs in times.items()},
+    )
+
+
+STEPS = ("seen", "planned", "sent", "filled", "recorded")
+
+
+def between(legs: dict[str, datetime]) -> dict[str, float]:
+    """Milliseconds of each leg whose both ends are known."""
+    spans: dict[str, float] = {}
+    known = [name for name in STEPS if name in legs]
+    for one, two in zip(known, known[1:], strict=False):
+        spans[f"{one} → {two}"] = round((legs[two] - legs[one]).total_seconds() * 1000, 3)
+    return spans
+
+
+def _of_master(event: Any, envelope: Envelope, record: Record) -> Line:
+    parts = [str(getattr(event, name)) for name in ("side", "symbol") if hasattr(event, name)]
+    for name in ("lots", "open_lots", "open_price", "price", "stop_loss", "take_profit", "reason"):
+        value = getattr(event, name, None)
+        if value is not None:
+            parts.append(f"{name}={value}")
+    seen = getattr(event, "seen", None)
+    how = f" (seen {seen})" if seen else ""
+    return Line(
+        at=getattr(event, "seen_at_utc", envelope.time),
+        what="master",
+        text=f"ticket {event.ticket} {_words(event)}: {' '.join(parts)}{how}",
+        event=type(event).__name__,
+        recorded_at=_recorded(record),
+    )
+
+
+def _decision(event: Any, envelope: Envelope, record: Record) -> Line:
+    skipped = isinstance(event, m.CopySkipped)
+    text = "planned a copy" if not skipped else f"not copied: {event.code}. To pass: {event.remedy}"
+    return Line(
+        at=envelope.time,
+        what="decision",
+        text=f"{text} (leg {event.leg})",
+        numbers=dict(event.numbers) if skipped else {},
+        event=type(event).__name__,
+        copier=event.copier,
+        recorded_at=_recorded(record),
+    )
+
+
+def _execution(event: Any, envelope: Envelope, record: Record) -> Line:
+    numbers: dict[str, str] = dict(getattr(event, "numbers", None) or {})
+    parts: list[str] = []
+    if isinstance(event, m.AttemptStarted):
+        request = msgspec.to_builtins(event.request)
+        parts = [f"{name}={value}" for name, value in request.items() if value is not None]
+    else:
+        for name in (
+            "ticket", "symbol", "side", "lots", "price", "slippage", "closed_lots", "open_lots",
+            "stop_loss", "take_profit", "profit", "code", "message", "reason", "evidence", "remedy",
+        ):  # fmt: skip
+            value = getattr(event, name, None)
+            if value not in (None, ""):
+                parts.append(f"{name}={value}")
+    at = getattr(event, "answered_at_utc", None) or envelope.time
+    return Line(
+        at=at,
+        what="slave",
+        text=f"{_words(event)} (leg {event.leg}): {' '.join(parts)}",
+        numbers=numbers,
+        event=type(event).__name__,
+        copier=event.copier,
+        recorded_at=_recorded(record),
+    )
+
+
+def _recorded(record: Record) -> datetime | None:
+    return datetime.fromtimestamp(record.recorded_at, UTC) if record.recorded_at else None
+
+
+def _words(event: object) -> str:
+    name = type(event).__name__
+    for prefix in ("Position", "Copy", "Pending"):
+        if name.startswith(prefix) and name != prefix:
+            rest = name.removeprefix(prefix)
+            return f"pending {rest.lower()}" if prefix == "Pending" else rest.lower()
+    return "attempt started" if name == "AttemptStarted" else name
