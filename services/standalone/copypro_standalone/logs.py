@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
 
 def configure(*, as_json: bool, level: int = logging.INFO) -> None:
-    shared = [
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if as_json:
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        last: list[Any] = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
     else:
         # Plain tracebacks: pretty ones print local variables, and those hold secrets.
         plain = structlog.dev.plain_traceback

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -102,7 +103,7 @@ def between(legs: dict[str, datetime]) -> dict[str, float]:
     """Milliseconds of each leg whose both ends are known."""
     spans: dict[str, float] = {}
     known = [name for name in STEPS if name in legs]
-    for one, two in zip(known, known[1:], strict=False):
+    for one, two in pairwise(known):
         spans[f"{one} → {two}"] = round((legs[two] - legs[one]).total_seconds() * 1000, 3)
     return spans
 

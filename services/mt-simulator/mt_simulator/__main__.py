@@ -1,0 +1,29 @@
+"""`python -m mt_simulator MT4_PORT MT5_PORT`: an empty world for another program to fill.
+
+Prints one line, `{"mt4": address, "mt5": address}`, once it listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+
+import uvloop
+
+from mt_simulator.main import start
+
+
+async def main() -> None:
+    simulator = await start(int(sys.argv[1]), int(sys.argv[2]))
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    sys.stdout.write(json.dumps({"mt4": simulator.mt4_url, "mt5": simulator.mt5_url}) + "\n")
+    sys.stdout.flush()
+    await stop.wait()
+    await simulator.close()
+
+
+uvloop.run(main())
