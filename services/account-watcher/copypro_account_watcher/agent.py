@@ -26,10 +26,11 @@ from copypro.trading import (
     DeleteRequest,
     Done,
     ModifyRequest,
+    OpenOrder,
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import AccountId, AttemptId, CopyId, Mode, digest
+from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Mode, digest
 
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
@@ -41,6 +42,7 @@ from copypro_account_watcher.state import (
     Attempt,
     Copy,
     Leg,
+    LegStatus,
     Origin,
     account_key,
     copy_key,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from copypro_account_watcher.service import Owner
 
 logger = structlog.get_logger("account-watcher")
+FORGOTTEN = 1000
 
 
 class AccountAgent:
@@ -64,6 +67,8 @@ class AccountAgent:
         self.book = Book(account)
         self.copies: dict[CopyId, Copy] = {}
         self.by_tag: dict[str, tuple[Copy, Leg]] = {}
+        self.forgotten: dict[str, Copy] = {}
+        """Tags of copies that are over: a late frame may still show them, a late fill must go."""
         self.calls: set[asyncio.Task[None]] = set()
         self.market = Market(self)
         self.watching = Watching(self)
@@ -157,6 +162,12 @@ class AccountAgent:
             self._opens_paused_until = None
             clear_alert(self, turn, "breaker")
         live.opens_off = self._opens_off()
+        if live.mode is Mode.NETTING:
+            live.held = {
+                copy.symbol: copy.copy
+                for copy in self.copies.values()
+                if copy.symbol and (copy.attempt is not None or copy.standing)
+            }
         while self._dirty:
             batch = [self.copies[copy] for copy in self._dirty if copy in self.copies]
             self._dirty.clear()
@@ -297,6 +308,9 @@ class AccountAgent:
                 )
             case _:
                 raise answer
+        leg = copy.leg(attempt.leg)
+        if attempt.kind in ("close", "delete") and leg.status is LegStatus.ENDED and leg.ticket:
+            self.market.live.just_ended.add(leg.ticket)
         self.apply(copy, attempt, result, origin, turn)
 
     def apply(
@@ -406,11 +420,38 @@ class AccountAgent:
         del self.copies[copy.copy]
         for leg in copy.legs:
             self.by_tag.pop(leg.tag, None)
+            self.forgotten[leg.tag] = copy
+        while len(self.forgotten) > FORGOTTEN:
+            del self.forgotten[next(iter(self.forgotten))]
         wake = self._wakes.pop(copy.copy, None)
         if wake is not None:
             wake.cancel()
         clear_alert(self, turn, f"close/{copy.copy}")
         turn.remember(copy_key(self.id, copy.copy), None)
+
+    def revive(self, order: OpenOrder, turn: Turn) -> None:
+        """A position stands with the tag of a copy that is over: it came too late, and is closed."""
+        copy = self.forgotten.pop(order.comment[:TAG_LENGTH])
+        if copy.copy in self.copies:
+            return
+        text = f"ticket {order.ticket} filled after its copy was over: it is closed"
+        raise_alert(self, turn, "LATE_FILL", f"late/{order.ticket}", text, ticket=order.ticket)
+        copy.closing, copy.closing_since_utc, copy.forget = "LATE_FILL", turn.now, True
+        copy.detached, copy.attempt, copy.symbol = "", None, order.symbol
+        copy.legs = [
+            Leg(
+                number=0,
+                tag=order.comment[:TAG_LENGTH],
+                status=LegStatus.OPEN,
+                ticket=order.ticket,
+                original_lots=order.lots,
+                lots=order.lots,
+                open_price=order.open_price,
+                slave_root=self.book.root_of(order.ticket),
+            )
+        ]
+        self._know(copy)
+        self.touch(copy, turn)
 
     def _wake_at(self, copy: Copy, until: datetime) -> None:
         delay_s = max(0.0, (until - self.owner.clock()).total_seconds())

@@ -22,7 +22,7 @@ from copypro.messages import (
     PositionReduced,
 )
 from copypro.trading import Done
-from copypro.values import AttemptId, RootId
+from copypro.values import TAG_LENGTH, AttemptId, RootId
 
 from copypro_account_watcher.accepting import about
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
@@ -62,7 +62,7 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     copy = agent.copies.get(event.copy)
     if copy is None:
         return
-    tagged = agent.by_tag.get(event.comment[:14])
+    tagged = agent.by_tag.get(event.comment[:TAG_LENGTH])
     leg = next((leg for leg in copy.legs if leg.ticket == event.ticket), None)
     if leg is None and tagged is not None and tagged[0] is copy:
         leg = tagged[1]

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from copypro.codes import Denial
 from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
-from copypro.values import Lots, Mode, OrderKind, Platform, Side, Ticket
+from copypro.values import CopyId, Lots, Mode, OrderKind, Platform, Side, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
@@ -53,6 +53,10 @@ class Live:
         self.names: Sequence[str] | None = None
         self.positions: Mapping[Ticket, OpenOrder] = {}
         self.clock_offset_minutes: int | None = None
+        self.held: Mapping[str, CopyId] = {}
+        """Netting: by symbol, the copy that has it open or under way."""
+        self.just_ended: set[Ticket] = set()
+        """Tickets that our own calls ended since the last look, which may still list them."""
         self._figures: tuple[Figures, float] | None = None
         self._specs: dict[str, tuple[SymbolSpec, float]] = {}
         self._quotes: dict[str, tuple[Quote, float]] = {}
@@ -72,6 +76,15 @@ class Live:
         if found is None or self.mono - found[1] > self.limits.spec_age_s:
             return None
         return found[0]
+
+    def has_fresh_spec(self, symbol: str) -> bool:
+        found = self._specs.get(symbol)
+        return found is not None and self.mono - found[1] <= self.limits.quote_age_s
+
+    def renew_spec(self, symbol: str) -> tuple[Need, ...]:
+        """What to ask for so that its terms are as of now."""
+        self._specs.pop(symbol, None)
+        return (NeedSpec(symbol),)
 
     def any_spec(self, symbol: str) -> SymbolSpec | None:
         """However old: for closes, which wait for nothing."""

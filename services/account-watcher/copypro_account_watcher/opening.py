@@ -125,7 +125,8 @@ def find_market(
         return refused
     checks = symbols.check_pair(order.context, spec, quote, resolved.how, live.currency, rates)
     if isinstance(checks, Denial):
-        return checks
+        # A tick value moves with the market: only fresh terms may refuse.
+        return checks if live.has_fresh_spec(name) else live.renew_spec(name)
     slave = sizing.Slave(
         figures=figures,
         currency=live.currency,
@@ -183,13 +184,18 @@ def _may_trade(copy: Copy, spec: SymbolSpec) -> Denial | None:
     return denied("TRADE_DISABLED", symbol=spec.name, mode=spec.trade_mode.value, side=copy.side)
 
 
-def _alone_on_netting(copy: Copy, symbol: str, live: Live) -> Denial | None:
+def _alone_on_netting(copy: Copy, symbol: str, live: Live) -> Denial | tuple[Need, ...] | None:
     """A netting position has one stop and one owner: it must be this copy's alone, or none."""
     if live.mode is not Mode.NETTING:
         return None
+    holder = live.held.get(symbol)
+    if holder is not None and holder != copy.copy:
+        return denied("NETTING_SHARED", symbol=symbol, copy=holder)
     ours = {leg.ticket for leg in copy.legs if leg.status is LegStatus.OPEN}
     for position in live.positions.values():
         if position.symbol == symbol and not position.kind.is_pending:
+            if position.ticket in live.just_ended:
+                return (NeedFigures(),)
             held = sum((leg.lots for leg in copy.legs if leg.status is LegStatus.OPEN), Decimal(0))
             if position.ticket not in ours or position.lots != held:
                 return denied("NETTING_SHARED", symbol=symbol, ticket=position.ticket)

@@ -200,6 +200,11 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
         return [leg for leg in self.legs if leg.status is not LegStatus.ENDED]
 
     @property
+    def standing(self) -> bool:
+        """Something of it is at the broker."""
+        return any(leg.status in (LegStatus.OPEN, LegStatus.PLACED) for leg in self.legs)
+
+    @property
     def over(self) -> bool:
         """Nothing stands, nothing is under way, nothing more will come: it may be forgotten."""
         return self.forget and self.attempt is None and not self.live_legs

@@ -39,7 +39,7 @@ from copypro.trading import (
     StreamLost,
     StreamOpened,
 )
-from copypro.values import CopyId, Side, Ticket, tag_in
+from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.alerts import clear_alert, raise_alert
@@ -377,6 +377,7 @@ class Watching:
             live.learn_figures(figures)
             live.clock_offset_minutes = self._offset.minutes
             live.positions = {order.ticket: order for order in orders}
+            live.just_ended.clear()
             self._apply(orders, figures, closed, operations, seen, turn)
             again = unresolved.settle(
                 agent, orders, closed if has_history else None, turn.now, turn
@@ -432,6 +433,11 @@ class Watching:
         if result.facts or account.alive_at_utc is None:
             account.alive_at_utc = turn.now
             agent.save_account(turn)
+        if seen is not Seen.LIVE:
+            for order in orders:
+                tag = order.comment[:TAG_LENGTH]
+                if tag in agent.forgotten and tag not in agent.by_tag:
+                    agent.revive(order, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
 
@@ -470,9 +476,11 @@ class Watching:
                     known[leg.ticket] = copy.copy
         for order in orders:
             if order.ticket not in known and order.comment:
-                tagged = agent.by_tag.get(order.comment[:14])
-                if tagged is not None:
-                    known[order.ticket] = tagged[0].copy
+                tag = order.comment[:TAG_LENGTH]
+                if tag in agent.by_tag:
+                    known[order.ticket] = agent.by_tag[tag][0].copy
+                elif tag in agent.forgotten:
+                    known[order.ticket] = agent.forgotten[tag].copy
         return known
 
     def _withheld(self) -> set[tuple[str, Side]]:

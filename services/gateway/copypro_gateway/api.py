@@ -10,12 +10,13 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol, TypeVar
 
+import msgspec
 import structlog
 import uvicorn
 from copypro.errors import LogFull
 from copypro.ports import Clock, EventLog, NewId, ReadModels, Users, Vault
 from copypro.values import UserId
-from fastapi import Body, FastAPI, Query, Request
+from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -89,10 +90,12 @@ class _Calls:
         async def run(request: Request, given: Any) -> Any:
             user = await self._user(request, given, key)
             try:
-                return await handler(user, given)
+                answer = await handler(user, given)
             except Pending as pending:
                 body = {"commandId": pending.command, "done": False}
                 return JSONResponse(body, 202)
+            # Straight to bytes: FastAPI's own encoding of long lists would hold up the whole process.
+            return Response(msgspec.json.encode(answer), media_type="application/json")
 
         async def by_query(request: Request, given: Any) -> Any:
             return await run(request, given)

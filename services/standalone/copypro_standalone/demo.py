@@ -154,7 +154,7 @@ class Demo:
     async def _watch(self, view: Live, progress: Progress) -> None:
         while True:
             await self._refresh(view, progress)
-            await asyncio.sleep(0.25 if self.first_copy_s is not None else 0.05)
+            await asyncio.sleep(1.0 if self.first_copy_s is not None else 0.05)
 
     async def _refresh(self, view: Live, progress: Progress) -> None:
         self.rows = await self._call("TradeLogsAll", limit=10_000)
@@ -167,12 +167,11 @@ class Demo:
 
     def _table(self) -> Table:
         table = Table(title="SIMULATED brokers, real trades", expand=True)
-        table.add_column("copier")
-        table.add_column("how")
+        table.add_column("copier", min_width=24)
         for name in ("copied", "refused", "closed"):
             table.add_column(name, justify="right")
         table.add_column("refusals, with the latest numbers", ratio=1)
-        table.add_column("seen → filled p50", justify="right")
+        table.add_column("p50", justify="right")
         for id_, slave in self.copiers.items():
             mine = [row for row in self._opens() if row["copierId"] == id_]
             done = [row for row in mine if row["success"]]
@@ -180,8 +179,7 @@ class Demo:
             closed = [r for r in self.rows if r["copierId"] == id_ and r["outcome"] == "closed"]
             took = sorted(total for row in done if (total := _total_ms(row)) is not None)
             table.add_row(
-                slave.name,
-                slave.about,
+                f"{slave.name}\n[dim]{slave.about}[/]",
                 str(len(done)),
                 str(len(refused)),
                 str(len(closed)),
