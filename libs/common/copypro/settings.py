@@ -12,7 +12,7 @@ from copypro.errors import SettingsError
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     api_mt4: str = Field("", alias="ApiMT4", description="address of the mt4rest bridge")
     api_mt5: str = Field("", alias="ApiMT5", description="address of the mt5rest bridge")

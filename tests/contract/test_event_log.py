@@ -1,0 +1,220 @@
+"""The promises of EventLog and Partition, asked of every adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from copypro import topics
+from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
+from copypro.errors import LogBusy, LogClosed, LogCorrupt, LogFull, PartitionLost
+from copypro.ports import EventLog, Outgoing, Partition, Record
+
+ROLE = topics.REPLICATOR
+EVENTS, COMMANDS = topics.ORDER_EVENTS.name, topics.COPIER_COMMANDS.name
+OUT, STATE = topics.SLAVE_ORDERS.name, topics.REPLICATOR_STATE.name
+
+
+def out(topic: str, key: str, value: bytes | None = b"{}", **headers: str) -> Outgoing:
+    return Outgoing(topic, key, value, headers)
+
+
+KEPT: list[object] = []
+"""Whoever drops the iterator gives its partitions up, so tests hold on to it."""
+
+
+async def take(log: EventLog) -> Partition:
+    owners = aiter(log.partitions(ROLE))
+    KEPT.append(owners)
+    return await asyncio.wait_for(anext(owners), 5)
+
+
+async def read_all(partition: Partition, count: int) -> list[Record]:
+    found: list[Record] = []
+    while len(found) < count:
+        found.extend(await asyncio.wait_for(partition.read(), 5))
+    return found
+
+
+async def restored(partition: Partition) -> dict[str, bytes | None]:
+    return {record.key: record.value async for record in partition.restore()}
+
+
+async def test_what_was_appended_is_read_in_order_with_its_headers(log: EventLog) -> None:
+    partition = await take(log)
+    await log.append([out(EVENTS, "a", b"1", id="x"), out(EVENTS, "a", b"2")])
+    records = await read_all(partition, 2)
+    assert [(r.value, r.offset) for r in records] == [(b"1", 0), (b"2", 1)]
+    assert records[0].headers["id"] == "x"
+
+
+async def test_read_waits_until_there_is_something(log: EventLog) -> None:
+    partition = await take(log)
+    reading = asyncio.create_task(read_all(partition, 1))
+    await log.append([out(EVENTS, "a")])
+    assert len(await asyncio.wait_for(reading, 5)) == 1
+
+
+async def test_consumed_records_are_not_given_to_the_next_owner_and_others_are(
+    log: EventLog,
+) -> None:
+    owners = aiter(log.partitions(ROLE))
+    first = await anext(owners)
+    await log.append([out(EVENTS, "a", b"%d" % number) for number in range(4)])
+    records = await read_all(first, 4)
+    await first.commit([out(OUT, "s"), out(STATE, "k", b"v")], records[:2])
+    lose(log, first)
+    second = await asyncio.wait_for(anext(owners), 5)
+    assert [r.value for r in await read_all(second, 2)] == [b"2", b"3"]
+    assert await restored(second) == {"k": b"v"}
+
+
+async def test_a_former_owner_commits_nothing(log: EventLog) -> None:
+    first = await take(log)
+    lose(log, first)
+    with pytest.raises(PartitionLost):
+        await first.commit([out(STATE, "k", b"v")])
+    assert await restored(await take(log)) == {}
+
+
+async def test_state_is_the_latest_record_per_key_and_none_removes(log: EventLog) -> None:
+    partition = await take(log)
+    await partition.commit([out(STATE, "a", b"1"), out(STATE, "b", b"1")])
+    await partition.commit([out(STATE, "a", b"2"), out(STATE, "b", None), out(STATE, "c", b"3")])
+    assert await restored(partition) == {"a": b"2", "c": b"3"}
+
+
+async def test_concurrent_commits_take_effect_in_call_order(log: EventLog) -> None:
+    partition = await take(log)
+    await asyncio.gather(*(partition.commit([out(STATE, "k", b"%d" % n)]) for n in range(200)))
+    assert await restored(partition) == {"k": b"199"}
+
+
+async def test_a_closed_log_says_so(log: EventLog) -> None:
+    partition = await take(log)
+    reading = asyncio.create_task(read_all(partition, 1))
+    await asyncio.sleep(0)
+    await log.close()
+    with pytest.raises(LogClosed):
+        await asyncio.wait_for(reading, 5)
+    with pytest.raises(LogClosed):
+        await log.append([out(EVENTS, "a")])
+
+
+def lose(log: EventLog, partition: Partition) -> None:
+    if isinstance(log, SqliteLog):
+        partition.lose()  # type: ignore[attr-defined]
+    else:
+        log.lose(ROLE, partition.number)  # type: ignore[attr-defined]
+
+
+# --- SQLite alone ---------------------------------------------------------------------------------
+
+
+async def test_a_second_process_is_refused_with_the_folder_named(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path)
+    with pytest.raises(LogBusy, match=str(tmp_path)):
+        await SqliteLog.open(tmp_path)
+    await log.close()
+    await (await SqliteLog.open(tmp_path)).close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough" * 100, b"SQLite format 3\0junk"]
+)
+async def test_a_foreign_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "log.db").write_bytes(content)
+    with pytest.raises(LogCorrupt):
+        await SqliteLog.open(tmp_path)
+    assert (tmp_path / "log.db").read_bytes() == content
+
+
+async def test_a_full_disk_writes_nothing_and_the_log_works_again_with_room(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path)
+    owners = aiter(log.partitions(ROLE))
+    partition = await anext(owners)
+    await partition.commit([out(STATE, "k", b"before")])
+    log.limit_pages(1)
+    with pytest.raises(LogFull):
+        await partition.commit([out(STATE, "k", b"x" * 200_000)])
+    with pytest.raises(PartitionLost):
+        await partition.commit([out(STATE, "k", b"later")])
+    log.limit_pages(1_000_000)
+    again = await asyncio.wait_for(anext(owners), 5)
+    assert await restored(again) == {"k": b"before"}
+    await again.commit([out(STATE, "k", b"after")])
+    assert await restored(again) == {"k": b"after"}
+    await log.close()
+
+
+async def test_a_reader_of_another_process_sees_what_is_committed(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path)
+    await log.append([out(EVENTS, "a", b"1"), out(EVENTS, "b", b"2")])
+    reader = SqliteLogReader(tmp_path)
+    assert [r.value for r in reader.records(EVENTS)] == [b"1", b"2"]
+    await log.close()
+
+
+async def test_a_slow_reader_gets_everything_from_the_file(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path)
+    partition = await take(log)
+    for start in range(0, 20_000, 1000):
+        await log.append([out(EVENTS, "a", b"%d" % (start + n)) for n in range(1000)])
+    records = await read_all(partition, 20_000)
+    assert [int(r.value or b"") for r in records] == list(range(20_000))
+    await log.close()
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from copypro import topics
+from copypro.adapters.sqlite_log import SqliteLog
+from copypro.ports import Outgoing
+async def main():
+    log = await SqliteLog.open(Path(sys.argv[1]))
+    owners = aiter(log.partitions(topics.REPLICATOR))
+    partition = await anext(owners)
+    state = {r.key: r.value async for r in partition.restore()}
+    number = int(state.get("n", b"0"))
+    while True:
+        await log.append([Outgoing("order-events", "a", b"%d" % number)])
+        records = []
+        while not records or int(records[-1].value) < number:
+            records.extend(await partition.read())
+        number = int(records[-1].value) + 1
+        outputs = [Outgoing("slave-orders", "s", r.value) for r in records]
+        await partition.commit([*outputs, Outgoing("replicator-state", "n", b"%d" % number)], records)
+        print(number, flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_kill_9_loses_nothing_that_was_acknowledged_and_repeats_nothing(
+    tmp_path: Path,
+) -> None:
+    draw = random.Random(7)
+    acknowledged = 0
+    for _ in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        for _ in range(draw.randint(1, 40)):
+            acknowledged = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        rest = process.stdout.read().split()
+        acknowledged = int(rest[-1]) if rest else acknowledged
+        process.wait()
+        process.stdout.close()
+    copied = [int(r.value or b"") for r in SqliteLogReader(tmp_path).records(OUT)]
+    assert copied == sorted(set(copied)), "nothing twice"
+    assert len(copied) >= acknowledged
+    written = [int(r.value or b"") for r in SqliteLogReader(tmp_path).records(EVENTS)]
+    assert set(copied) <= set(written)
