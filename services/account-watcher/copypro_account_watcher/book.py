@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import msgspec
-from copypro.trading import ClosedOrder
+from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import (
     AccountId,
     CopyId,
@@ -28,6 +28,7 @@ from msgspec import Struct
 
 RowKey = tuple[datetime, int]
 """(closed at, deal): the order in which the pieces of one position were closed."""
+RowName = tuple[Ticket, int, datetime]
 Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""
 PAST_VOLUMES = 4
@@ -118,14 +119,14 @@ class BookLimits(Struct, frozen=True, kw_only=True):
 
 
 class Book:
-    """The known roots of one account. `account`, `platform` and `mode` are set by its owner.
+    """The known roots of one account.
 
     `diff` changes it in place; who cannot commit what a diff led to throws the book away.
     """
 
     def __init__(
         self,
-        account: AccountId = AccountId(""),  # noqa: B008 - a NewType of a literal
+        account: AccountId,
         platform: Platform = Platform.MT5,
         mode: Mode = Mode.HEDGING,
         limits: BookLimits | None = None,
@@ -144,7 +145,7 @@ class Book:
         self.by_ticket: dict[Ticket, Root] = {}
         self.by_symbol: dict[str, Root] = {}
         """Netting positions."""
-        self.waiting_rows: dict[tuple[Ticket, int], ClosedOrder] = {}
+        self.waiting_rows: dict[RowName, ClosedOrder] = {}
         """Closes that a frame told and no list has shown yet."""
         self.doubts: dict[tuple[str, str], datetime] = {}
         """What the last look showed without proof, and since when."""
@@ -154,6 +155,13 @@ class Book:
     @property
     def is_netting(self) -> bool:
         return self.mode is Mode.NETTING and self.platform is Platform.MT5
+
+    def follow(self, platform: Platform, mode: Mode) -> None:
+        """How the account keeps positions, as its session says; roots restored before are indexed."""
+        self.platform, self.mode = platform, mode
+        self.by_symbol.clear()
+        for root in list(self.roots.values()):
+            self.add(root)
 
     # --- state --------------------------------------------------------------------------------
 
@@ -195,6 +203,14 @@ class Book:
         """The open root that has, or had, this ticket."""
         root = self.by_ticket.get(ticket)
         return None if root is None else root.root
+
+    def of_order(self, order: OpenOrder) -> Root | None:
+        """The open root of an entry of the list: by its symbol where that has one position only."""
+        if self.is_netting and not order.kind.is_pending:
+            root = self.by_symbol.get(order.symbol)
+            if root is not None:
+                return root
+        return self.by_ticket.get(order.ticket)
 
     # --- changes ------------------------------------------------------------------------------
 
@@ -260,7 +276,5 @@ class Book:
             at, until = self.operations.pop(oldest), self.operations_forgotten_until_broker
             self.operations_forgotten_until_broker = at if until is None else max(at, until)
 
-    def next_lifecycle(self, symbol: str) -> Lifecycle:
-        life = self.lifecycles.setdefault(symbol, Lifecycle())
-        life.count += 1
-        return life
+    def lifecycle(self, symbol: str) -> Lifecycle:
+        return self.lifecycles.setdefault(symbol, Lifecycle())

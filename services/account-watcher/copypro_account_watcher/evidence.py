@@ -15,7 +15,7 @@ from copypro.trading import ClosedOrder, CloseReason
 from copypro.values import Lots, Ticket
 from msgspec import Struct
 
-from copypro_account_watcher.book import Book, Root, RowKey, Shape
+from copypro_account_watcher.book import Book, Root, RowKey, RowName, Shape
 from copypro_account_watcher.clock import to_utc
 from copypro_account_watcher.looks import Look
 
@@ -35,6 +35,11 @@ class Piece(Struct, frozen=True):
 
 def key(row: ClosedOrder) -> RowKey:
     return (row.closed_at_broker, row.deal)
+
+
+def name(row: ClosedOrder) -> RowName:
+    """A bridge may leave out the deal's number; the ticket stands in, and only the time differs."""
+    return (row.ticket, row.deal, row.closed_at_broker)
 
 
 def shape(row: ClosedOrder) -> Shape:
@@ -88,11 +93,11 @@ class Rows:
         self._of: dict[Ticket, list[ClosedOrder]] = {}
         if look.seen is Seen.LIVE:
             for row in look.closed:
-                book.waiting_rows[(row.ticket, row.deal)] = row
+                book.waiting_rows[name(row)] = row
             rows: Iterable[ClosedOrder] = book.waiting_rows.values()
         else:
-            waiting = {k: row for k, row in book.waiting_rows.items()}
-            rows = (waiting | {(row.ticket, row.deal): row for row in look.closed}).values()
+            waiting = dict(book.waiting_rows)
+            rows = (waiting | {name(row): row for row in look.closed}).values()
         for row in rows:
             self._of.setdefault(row.ticket, []).append(row)
         for group in self._of.values():
@@ -120,7 +125,7 @@ class Rows:
         names = [*root.tickets]
         if root.identifier is not None and root.identifier not in names:
             names.append(Ticket(root.identifier))
-        found = [row for name in names for row in self._of.get(name, ()) if not row.cancelled]
+        found = [row for ticket in names for row in self._of.get(ticket, ()) if not row.cancelled]
         return sorted((row for row in found if _is_unspent(row, root)), key=key)
 
     def of_ticket(self, ticket: Ticket) -> list[ClosedOrder]:
@@ -150,7 +155,7 @@ class Rows:
         """A frame tells what happens now. History also tells what was before our time, or what
         was told so long ago that its tombstone made place for newer ones.
         """
-        if (row.ticket, row.deal) in self._book.waiting_rows:
+        if name(row) in self._book.waiting_rows:
             return True
         return is_under_watch(
             self._book,
@@ -163,7 +168,7 @@ class Rows:
     def tidy(self) -> None:
         """Keep of the frames' rows only those that a later list may still need."""
         book = self._book
-        for name, row in list(book.waiting_rows.items()):
+        for row_name, row in list(book.waiting_rows.items()):
             root = book.by_ticket.get(row.ticket)
             if root is None and book.is_netting:
                 root = book.by_symbol.get(row.symbol)
@@ -172,7 +177,7 @@ class Rows:
             )
             is_spent = root is not None and not _is_unspent(row, root)
             if is_told or is_spent:
-                del book.waiting_rows[name]
+                del book.waiting_rows[row_name]
         while len(book.waiting_rows) > book.limits.waiting_rows:
             del book.waiting_rows[next(iter(book.waiting_rows))]
 

@@ -31,6 +31,8 @@ class Look(Struct, frozen=True, kw_only=True):
     withheld: AbstractSet[tuple[str, Side]] = frozenset()
     """An open of ours is unanswered: new unmatched orders of these are not announced yet."""
     clock_offset_minutes: int | None = None
+    missed_since_utc: datetime | None = None
+    """For a book whose record was never written: since when the account has been watched."""
     row_wait_s: float = 1.0
     """How long a change that only the list shows waits for its deal (profit, commission, price).
 
