@@ -28,7 +28,7 @@ from msgspec import Struct
 
 RowKey = tuple[datetime, int]
 """(closed at, deal): the order in which the pieces of one position were closed."""
-RowName = tuple[Ticket, int, datetime]
+RowName = tuple[Ticket, int, datetime | None]
 Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""
 PAST_VOLUMES = 4

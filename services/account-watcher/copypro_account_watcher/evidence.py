@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason
 from copypro.values import Lots, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.book import Book, Root, RowKey, RowName, Shape
-from copypro_account_watcher.clock import to_utc
+from copypro_account_watcher.clock import to_broker, to_utc
 from copypro_account_watcher.looks import Look
 
 _FROM = re.compile(r"from #(\d+)")
@@ -24,6 +25,7 @@ _TO = re.compile(r"to #(\d+)")
 _BY = re.compile(r"close hedge by #(\d+)")
 # With the offset unknown a row counts as newer only if it is so on the easternmost server's clock.
 EASTERNMOST_MINUTES = 14 * 60
+UNSET_YEAR = 1980
 
 
 class Piece(Struct, frozen=True):
@@ -39,7 +41,7 @@ def key(row: ClosedOrder) -> RowKey:
 
 def name(row: ClosedOrder) -> RowName:
     """A bridge may leave out the deal's number; the ticket stands in, and only the time differs."""
-    return (row.ticket, row.deal, row.closed_at_broker)
+    return (row.ticket, row.deal, row.closed_at_broker if row.deal == row.ticket else None)
 
 
 def shape(row: ClosedOrder) -> Shape:
@@ -93,7 +95,7 @@ class Rows:
         self._of: dict[Ticket, list[ClosedOrder]] = {}
         if look.seen is Seen.LIVE:
             for row in look.closed:
-                book.waiting_rows[name(row)] = row
+                book.waiting_rows.setdefault(name(row), _timed(row, look))
             rows: Iterable[ClosedOrder] = book.waiting_rows.values()
         else:
             waiting = dict(book.waiting_rows)
@@ -200,17 +202,33 @@ def is_under_watch(
 
 
 def _is_unspent(row: ClosedOrder, root: Root) -> bool:
-    return root.rows_until is None or key(row) > root.rows_until
+    until = root.rows_until
+    if until is None:
+        return True
+    return key(row) > until and (row.deal != until[1] or row.deal == row.ticket)
 
 
-def explain(rows: list[ClosedOrder], lots: Lots, *, gone: bool) -> list[Piece] | None:
+def _timed(row: ClosedOrder, look: Look) -> ClosedOrder:
+    """A frame of a partial close may leave out when: now, then."""
+    if row.closed_at_broker.year >= UNSET_YEAR:
+        return row
+    at = to_broker(look.at_utc, look.clock_offset_minutes) or row.opened_at_broker
+    return msgspec.structs.replace(row, closed_at_broker=at)
+
+
+def explain(
+    rows: list[ClosedOrder], lots: Lots, *, gone: bool, so_far: Lots | None = None
+) -> list[Piece] | None:
     """The rows that closed these lots, oldest first; None: they do not explain it (yet).
 
     The newest rows that add up, since history may hold older ones that were counted when the
     position was first seen; else the oldest that do, when rows came before the list they led to.
     Of a position that is gone, more than its known lots is proof as well: a growth was missed.
+    `so_far`: all lots ever closed once these are; some bridges write that on the newest piece.
     """
     pieces = _with_lots(rows, lots, gone=gone)
+    if pieces and so_far is not None and lots < so_far == pieces[-1].lots:
+        return [Piece(pieces[-1].row, lots)]
     newest: list[Piece] = []
     total = lots * 0
     for piece in reversed(pieces):

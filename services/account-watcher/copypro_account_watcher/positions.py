@@ -20,7 +20,7 @@ def volume(rec: Recording, rows: list[ClosedOrder], root: Root, order: OpenOrder
 
 def gone(rec: Recording, rows: list[ClosedOrder], root: Root) -> bool:
     """Not in a whole list: closed if rows prove it for all its lots; else it is only missing."""
-    pieces = explain(rows, root.open_lots, gone=True)
+    pieces = explain(rows, root.open_lots, gone=True, so_far=root.ever_lots)
     if pieces is None:
         rec.missing[root.ticket] = None
         return False
@@ -39,7 +39,8 @@ def _grown(rec: Recording, root: Root, order: OpenOrder) -> None:
 
 def _shrunk(rec: Recording, rows: list[ClosedOrder], root: Root, order: OpenOrder) -> None:
     """The list is proof by itself; its deal is waited for, and made up if it does not come."""
-    pieces = explain(rows, root.open_lots - order.lots, gone=False)
+    closed, so_far = root.open_lots - order.lots, root.ever_lots - order.lots
+    pieces = explain(rows, closed, gone=False, so_far=so_far)
     if pieces is not None:
         for piece in pieces:
             rec.reduced(root, root.open_lots - piece.lots, piece=piece)
