@@ -19,6 +19,7 @@ class CallKind(Enum):
     MODIFY = "modify"
     CLOSE = "close"
     DELETE = "delete"
+    READ = "read"
 
 
 class Class(Enum):
@@ -37,6 +38,8 @@ class Verdict(Struct, frozen=True):
     wait_s: float = 0.0
     """At least this long before another try."""
     about_stops: bool = False
+    note: str = ""
+    """What to do besides, for the person or the code that corrects it."""
 
 
 class _Row(Struct, frozen=True):
@@ -47,6 +50,7 @@ class _Row(Struct, frozen=True):
     change: Class | None = None
     less: Class | None = None
     about_stops: bool = False
+    note: str = ""
 
 
 _OK, _NOW, _LATER, _FIX = Class.OK, Class.NOW, Class.LATER, Class.FIX
@@ -55,19 +59,34 @@ _STOP, _STOPA, _UNK = Class.STOP, Class.STOP_ACCOUNT, Class.UNKNOWN
 _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     1: (_Row(_UNK, change=_OK), ("NO_RESULT",)),
     2: (_Row(_UNK), ("COMMON_ERROR",)),
-    3: (_Row(_STOP, less=_LATER), ("INVALID_PARAM", "INVALID_TRADE_PARAMETERS")),
+    3: (
+        _Row(_STOP, less=_LATER, note="look again: the ticket may be gone"),
+        ("INVALID_PARAM", "INVALID_TRADE_PARAMETERS"),
+    ),
     4: (_Row(_LATER, 60.0), ("SERVER_BUSY",)),
     5: (_Row(_STOPA, less=_LATER), ("OLD_VERSION",)),
     6: (_Row(_UNK), ("NO_CONNECT",)),
     7: (_Row(_STOPA, less=_LATER), ("NOT_ENOUGH_RIGHTS",)),
-    8: (_Row(_LATER, 5.0), ("TOO_FREQUENT_REQUEST", "TOO_FREQUENT_REQUESTS")),
+    8: (_Row(_LATER, 5.0), ("TOO_FREQUENT_REQUEST",)),
+    12: (_Row(_LATER, 5.0), ("TOO_FREQUENT_REQUESTS",)),
     9: (_Row(_STOPA, less=_LATER), ("MALFUNCTIONAL_TRADE",)),
     64: (_Row(_STOPA, less=_LATER), ("ACCOUNT_DISABLED",)),
     65: (_Row(_STOPA, less=_LATER), ("INVALID_ACCOUNT",)),
     128: (_Row(_UNK), ("TRADE_TIMEOUT",)),
-    129: (_Row(_NOW), ("INVALID_PRICES",)),
-    130: (_Row(_FIX, change=_LATER, about_stops=True), ("INVALID_SL_TP",)),
-    131: (_Row(_FIX), ("INVALID_TRADE_VOLUME",)),
+    129: (_Row(_NOW, note="round to the tick again"), ("INVALID_PRICES",)),
+    130: (
+        _Row(
+            _FIX,
+            change=_LATER,
+            about_stops=True,
+            note="recompute the levels, else open without and modify",
+        ),
+        ("INVALID_SL_TP",),
+    ),
+    131: (
+        _Row(_FIX, note="read the terms again and floor again; on a close read the open lots"),
+        ("INVALID_VOLUME", "INVALID_TRADE_VOLUME"),
+    ),
     132: (_Row(_LATER, 5.0), ("MARKET_CLOSED",)),
     133: (_Row(_STOP, less=_LATER), ("TRADE_DISABLED",)),
     134: (_Row(_STOP), ("NOT_MONEY", "NOT_ENOUGH_MONEY")),
@@ -75,18 +94,30 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     136: (_Row(_LATER, 5.0), ("OFF_QUOTES",)),
     137: (_Row(_LATER, 5.0), ("BROKER_BUSY",)),
     138: (_Row(_NOW), ("REQUOTE",)),
-    139: (_Row(_LATER, 5.0), ("ORDER_LOCKED",)),
+    139: (
+        _Row(_LATER, 5.0, note="look again: something else works on that ticket"),
+        ("ORDER_LOCKED",),
+    ),
     140: (_Row(_STOP), ("LONG_POS_ALLOWED", "LONG_POSITIONS_ONLY_ALLOWED")),
     141: (_Row(_LATER, 5.0), ("TOO_MANY_REQUESTS",)),
     142: (_Row(_UNK), ("ORDER_ACCEPTED",)),
     143: (_Row(_UNK), ("ORDER_IN_PROCESS",)),
     144: (_Row(_STOP, less=_LATER), ("REQUEST_CANCELLED",)),
-    145: (_Row(_LATER, 15.0), ("MODIFICATIONS_DENIED", "TRADE_MODIFY_DENIED")),
+    145: (
+        _Row(_LATER, 15.0, note="look again: it may execute meanwhile"),
+        ("MODIFICATIONS_DENIED", "TRADE_MODIFY_DENIED"),
+    ),
     146: (_Row(_NOW), ("TRADE_CONTEXT_BUSY",)),
-    147: (_Row(_FIX), ("EXPIRATION_DISABLED", "TRADE_EXPIRATION_DENIED")),
+    147: (
+        _Row(_FIX, note="send without expiry and delete it ourselves"),
+        ("EXPIRATION_DISABLED", "TRADE_EXPIRATION_DENIED"),
+    ),
     148: (_Row(_STOP), ("TOO_MANY_ORDERS", "TRADE_TOO_MANY_ORDERS")),
     149: (_Row(_STOP), ("HEDGE_PROHIBITED", "TRADE_HEDGE_PROHIBITED")),
-    150: (_Row(_STOP, less=_LATER), ("RPROHIBITED_FIFO", "PROHIBITED_BY_FIFO")),
+    150: (
+        _Row(_STOP, less=_LATER, note="close the older position first"),
+        ("RPROHIBITED_FIFO", "PROHIBITED_BY_FIFO"),
+    ),
     4106: (_Row(_STOP), ("UNKNOWN_SYMBOL",)),
     4107: (_Row(_STOP), ("INVALID_PRICE_PARAM",)),
     4108: (_Row(_STOP, less=_OK), ()),
@@ -104,54 +135,84 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10011: (_Row(_UNK), ("ERROR",)),
     10012: (_Row(_UNK), ("TIMEOUT",)),
     10013: (_Row(_STOP, less=_LATER), ("INVALID", "INVALID_REQUEST")),
-    10014: (_Row(_FIX), ("INVALID_VOLUME",)),
-    10015: (_Row(_NOW), ("INVALID_PRICE",)),
-    10016: (_Row(_FIX, change=_LATER, about_stops=True), ("INVALID_STOPS",)),
+    10014: (_Row(_FIX, note="read the terms again and floor again"), ("INVALID_VOLUME",)),
+    10015: (_Row(_NOW, note="round to the tick again"), ("INVALID_PRICE",)),
+    10016: (
+        _Row(
+            _FIX,
+            change=_LATER,
+            about_stops=True,
+            note="recompute the levels, else open without and modify",
+        ),
+        ("INVALID_STOPS",),
+    ),
     10017: (_Row(_STOP, less=_LATER), ("TRADE_DISABLED",)),
     10018: (_Row(_LATER, 5.0), ("MARKET_CLOSED",)),
     10019: (_Row(_STOP), ("NO_MONEY",)),
     10020: (_Row(_NOW), ("PRICE_CHANGED",)),
     10021: (_Row(_LATER, 5.0), ("PRICE_OFF",)),
-    10022: (_Row(_FIX), ("INVALID_EXPIRATION",)),
-    10023: (_Row(_LATER), ("ORDER_CHANGED",)),
+    10022: (
+        _Row(_FIX, note="send without expiry and delete it ourselves"),
+        ("INVALID_EXPIRATION",),
+    ),
+    10023: (_Row(_LATER, note="look again and plan again"), ("ORDER_CHANGED",)),
     10024: (_Row(_LATER, 5.0), ("TOO_MANY_REQUESTS",)),
     10025: (_Row(_UNK, change=_OK), ("NO_CHANGES",)),
     10026: (_Row(_STOPA, less=_LATER), ("SERVER_DISABLES_AT",)),
     10027: (_Row(_STOPA, less=_LATER), ("CLIENT_DISABLES_AT",)),
-    10028: (_Row(_LATER, 5.0), ("LOCKED",)),
-    10029: (_Row(_LATER, 5.0), ("FROZEN",)),
-    10030: (_Row(_FIX), ("INVALID_FILL",)),
+    10028: (_Row(_LATER, 5.0, note="look again: something else works on that ticket"), ("LOCKED",)),
+    10029: (_Row(_LATER, 5.0, note="look again: it may execute meanwhile"), ("FROZEN",)),
+    10030: (_Row(_FIX, note="the next allowed filling mode, once"), ("INVALID_FILL",)),
     10031: (_Row(_UNK), ("CONNECTION",)),
     10032: (_Row(_STOPA, less=_LATER), ("ONLY_REAL",)),
     10033: (_Row(_STOP), ("LIMIT_ORDERS",)),
     10034: (_Row(_STOP), ("LIMIT_VOLUME",)),
     10035: (_Row(_STOP, less=_LATER), ("INVALID_ORDER",)),
-    10036: (_Row(_STOP, change=_OK, less=_OK), ("POSITION_CLOSED",)),
-    10038: (_Row(_FIX), ("INVALID_CLOSE_VOLUME",)),
-    10039: (_Row(_UNK, less=_UNK), ("CLOSE_ORDER_EXIST",)),
+    10036: (
+        _Row(_STOP, change=_OK, less=_OK, note="find in history who closed it"),
+        ("POSITION_CLOSED",),
+    ),
+    10038: (_Row(_FIX, note="close what is left"), ("INVALID_CLOSE_VOLUME",)),
+    10039: (
+        _Row(_UNK, less=_UNK, note="probably an earlier attempt of ours: never another"),
+        ("CLOSE_ORDER_EXIST",),
+    ),
     10040: (_Row(_STOP), ("LIMIT_POSITIONS",)),
-    10041: (_Row(_LATER), ("REJECT_CANCEL",)),
+    10041: (_Row(_LATER, note="look again and plan again"), ("REJECT_CANCEL",)),
     10042: (_Row(_STOP), ("LONG_ONLY",)),
     10043: (_Row(_STOP), ("SHORT_ONLY",)),
     10044: (_Row(_STOP), ("CLOSE_ONLY",)),
-    10045: (_Row(_STOP, less=_LATER), ("FIFO_CLOSE",)),
+    10045: (_Row(_STOP, less=_LATER, note="close the older position first"), ("FIFO_CLOSE",)),
     10046: (_Row(_STOP), ("HEDGE_PROHIBITED",)),
-    4753: (_Row(_STOP, change=_OK, less=_OK), ("TRADE_POSITION_NOT_FOUND",)),
-    4754: (_Row(_STOP, change=_OK, less=_OK), ("TRADE_ORDER_NOT_FOUND",)),
+    4753: (
+        _Row(_STOP, change=_OK, less=_OK, note="find in history who closed it"),
+        ("TRADE_POSITION_NOT_FOUND",),
+    ),
+    4754: (
+        _Row(_STOP, change=_OK, less=_OK, note="find in history who closed it"),
+        ("TRADE_ORDER_NOT_FOUND",),
+    ),
 }
-_BRIDGE: dict[str, _Row] = {
-    "INVALID_TOKEN": _Row(_LATER),
-    "TIMEOUT": _Row(_UNK),
-    "CONNECT_ERROR": _Row(_UNK),
-    "NO_CONNECTION": _Row(_UNK),
-    "SERVICE_NOT_AVAILABLE": _Row(_UNK),
-    "INTERNAL_ERROR": _Row(_UNK),
-    "SAME_PARAMS": _Row(_STOP, change=_OK),
-    "INVALID_TICKET": _Row(_STOP, change=_OK, less=_OK),
-    "INVALID_SYMBOL": _Row(_STOP),
-    "INVALID_ONETIME_PASSWORD": _Row(_STOPA, less=_LATER),
-    "MAX_SESSIONS_REACHED": _Row(_STOPA, less=_LATER),
-    "NULL_ARGUMENT": _Row(_STOP),
+_BRIDGE: dict[str, tuple[_Row, tuple[int, ...]]] = {
+    # With the numbers that the bridges give their own names; where they differ, both.
+    "INTERNAL_ERROR": (_Row(_UNK), (0,)),
+    "NO_CONNECTION": (_Row(_UNK), (10,)),
+    "SERVICE_NOT_AVAILABLE": (_Row(_UNK), (11,)),
+    "SECRET_KEY_REQUIRED": (_Row(_STOPA, less=_LATER), (13,)),
+    "INVALID_ONETIME_PASSWORD": (_Row(_STOPA, less=_LATER), (14,)),
+    "PUBLIC_KEY_NOT_FOUND": (_Row(_STOPA, less=_LATER), (66,)),
+    "INVALID_TOKEN": (_Row(_LATER, note="connect and synchronise first"), (256,)),
+    "INVALID_SYMBOL": (_Row(_STOP), (257,)),
+    "INVALID_TICKET": (
+        _Row(_STOP, change=_OK, less=_OK, note="find in history who closed it"),
+        (258,),
+    ),
+    "SAME_PARAMS": (_Row(_STOP, change=_OK), (259,)),
+    "CONNECT_ERROR": (_Row(_UNK), (260,)),
+    "TIMEOUT": (_Row(_UNK), (261,)),
+    "MAX_SESSIONS_REACHED": (_Row(_STOPA, less=_LATER), (65558,)),
+    "NULL_ARGUMENT": (_Row(_STOP), ()),
+    "NO_SUCH_CALL": (_Row(_STOP, note="this bridge lacks the call: another one serves"), ()),
 }
 
 
@@ -164,7 +225,9 @@ def _table(
         for number, (row, names) in codes.items():
             rows[str(number)] = row
             rows.update(dict.fromkeys(names, row))
-    return rows | _BRIDGE
+    for name, (row, numbers) in _BRIDGE.items():
+        rows |= {name: row, **dict.fromkeys(map(str, numbers), row)}
+    return rows
 
 
 _TABLES = {Platform.MT4: _table(_MT4, _MT5), Platform.MT5: _table(_MT5, _MT4)}
@@ -179,18 +242,25 @@ def _spelled(code: str) -> str:
 
 
 def classify(platform: Platform, code: str, call: CallKind) -> Verdict:
-    """A code's verdict for a trade call. Whatever is in no table is UNKNOWN and not `listed`: one
-    more read costs less than one order sent twice.
+    """A code's verdict. Whatever is in no table is UNKNOWN and not `listed`: one more read costs less
+    than one order sent twice. A read leaves nothing in doubt, so UNKNOWN is LATER for it.
     """
     row = _TABLES[platform].get(_spelled(code))
     if row is None:
-        return Verdict(Class.UNKNOWN, listed=False)
+        class_ = Class.LATER if call is CallKind.READ else Class.UNKNOWN
+        return Verdict(class_, listed=False)
     class_ = row.class_
-    if call is CallKind.MODIFY and row.change is not None:
-        class_ = row.change
-    if call in (CallKind.CLOSE, CallKind.DELETE):
-        class_ = row.less or (Class.LATER if row.class_ in (_STOP, _STOPA) else row.class_)
-    return Verdict(class_, wait_s=row.wait_s, about_stops=row.about_stops)
+    match call:
+        case CallKind.MODIFY:
+            class_ = row.change or class_
+        case CallKind.CLOSE | CallKind.DELETE:
+            # A close is never given up.
+            class_ = row.less or (_LATER if class_ in (_STOP, _STOPA) else class_)
+        case CallKind.READ:
+            class_ = _LATER if class_ is _UNK else class_
+        case CallKind.OPEN:
+            pass
+    return Verdict(class_, wait_s=row.wait_s, about_stops=row.about_stops, note=row.note)
 
 
 def is_listed(code: str) -> bool:

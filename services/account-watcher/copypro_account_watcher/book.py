@@ -1,8 +1,14 @@
-"""An account's open roots as last recorded: the checkpoint that every look is compared with."""
+"""What an account's diff remembers between two looks: its open roots, and what is over.
+
+A root is one state record; everything else of the book is one small record. Indexes, doubts and
+rows that wait for their list are memory only: a snapshot with history brings them again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 from copypro.trading import ClosedOrder, OpenOrder
@@ -20,70 +26,149 @@ from copypro.values import (
 )
 from msgspec import Struct
 
-TOMBSTONES = 256
-"""Closed tickets that are remembered: an open that is seen late for one of them is dropped."""
+RowKey = tuple[datetime, int]
+"""(closed at, deal): the order in which the pieces of one position were closed."""
+RowName = tuple[Ticket, int, datetime | None]
+Shape = tuple[str, Side, Price, datetime, int]
+"""Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""
+PAST_VOLUMES = 4
+SPENT_ROWS = 64
 
 
 class Root(Struct, kw_only=True, omit_defaults=True):
-    """One trade idea: from its first ticket to flat."""
+    """The checkpoint of one root: all that is needed to tell what changed since."""
 
     root: RootId
+    ticket: Ticket
+    """The one it has now."""
     tickets: list[Ticket]
-    """MT4's chain, the present one last; elsewhere one, or netting's latest."""
+    """All it ever had, first one first; with the ticket by which history may name it."""
     symbol: str
     kind: OrderKind
-    """A pending order's kind until it fills, then Buy or Sell."""
+    """Buy or Sell: a position; else the pending order it still is."""
     open_lots: Lots
     ever_lots: Lots
     open_price: Price
     opened_at_broker: datetime
+    first_seen_at_utc: datetime
     stop_loss: Price | None = None
     take_profit: Price | None = None
     stop_limit_price: Price | None = None
     expires_at_broker: datetime | None = None
     magic: int = 0
     comment: str = ""
+    identifier: int | None = None
     copy: CopyId | None = None
-    legs: int = 0
-    """Increases so far."""
-    deals: int = 1
-    closing_deals: list[int] = []
+    deals: int = 0
+    """So many were recorded: the next one's sequence."""
+    increases: int = 0
     revision: int = 0
-    stranger: bool = False
-    """Carries a copier's tag that is not ours."""
-
-    @property
-    def ticket(self) -> Ticket:
-        return self.tickets[-1]
+    """Counts changes of levels, so that A → B → A are two facts."""
+    rows_until: RowKey | None = None
+    """Rows of history up to this one are spent,"""
+    spent: list[RowKey] = []
+    """and of the later ones these: they come in any order."""
+    unrowed_lots: Lots = Decimal(0)
+    """Recorded as closed without a row: rows that come later are already counted."""
+    past: list[tuple[Lots, Price]] = []
+    """Its last volumes and prices: a late frame that shows one of them is no increase."""
 
     @property
     def side(self) -> Side:
         return self.kind.side
 
+    @property
+    def is_pending(self) -> bool:
+        return self.kind.is_pending
+
+    @property
+    def newest_row(self) -> RowKey | None:
+        return max((*self.spent, *([self.rows_until] if self.rows_until else [])), default=None)
+
+    def spend(self, row: RowKey) -> None:
+        self.spent = sorted((*self.spent, row))
+        while len(self.spent) > SPENT_ROWS:
+            self.rows_until = self.spent.pop(0)
+
+    @property
+    def shape(self) -> Shape:
+        return (self.symbol, self.side, self.open_price, self.opened_at_broker, self.magic)
+
+
+class Closed(Struct, frozen=True, omit_defaults=True):
+    """A root that is over: what comes later for it is late, and dropped."""
+
+    root: RootId
+    tickets: tuple[Ticket, ...]
+    at_broker: datetime | None = None
+    shape: Shape | None = None
+    """Only while rows of it may still come (`unrowed_lots`)."""
+    unrowed_lots: Lots = Decimal(0)
+
+
+class Lifecycle(Struct, omit_defaults=True):
+    """A netting symbol: how often it was opened, and up to where its rows are spent."""
+
+    count: int = 0
+    rows_until: RowKey | None = None
+
 
 class Rest(Struct, kw_only=True, omit_defaults=True):
-    """What a book knows besides its open roots."""
+    """The book's record beside its roots; bounded."""
 
-    tombstones: list[Ticket] = []
-    lifecycles: dict[str, int] = {}
-    operations: list[Ticket] = []
+    since_utc: datetime | None = None
+    closed: tuple[Closed, ...] = ()
+    forgotten_until_broker: datetime | None = None
+    lifecycles: dict[str, Lifecycle] = {}
+    operations: dict[Ticket, datetime] = {}
+    operations_forgotten_until_broker: datetime | None = None
+
+
+class BookLimits(Struct, frozen=True, kw_only=True):
+    closed_roots: int = 200
+    operations: int = 100
+    waiting_rows: int = 200
 
 
 class Book:
-    """Changed in place by `diff`, one look after another; each root is a state record of its own."""
+    """The known roots of one account.
+
+    `diff` changes it in place; who cannot commit what a diff led to throws the book away.
+    """
 
     def __init__(
-        self, account: AccountId, platform: Platform = Platform.MT5, mode: Mode = Mode.HEDGING
+        self,
+        account: AccountId,
+        platform: Platform = Platform.MT5,
+        mode: Mode = Mode.HEDGING,
+        limits: BookLimits | None = None,
     ) -> None:
         self.account, self.platform, self.mode = account, platform, mode
+        self.limits = limits or BookLimits()
         self.roots: dict[RootId, Root] = {}
-        self.by_ticket: dict[Ticket, RootId] = {}
-        self.by_symbol: dict[str, RootId] = {}
-        self.strangers: set[RootId] = set()
-        self.partly: dict[Ticket, ClosedOrder] = {}
-        """MT4 tickets of which part was closed and whose rest no look has shown yet."""
-        self._rest = Rest()
-        self._dead = set(self._rest.tombstones)
+        self.since_utc: datetime | None = None
+        """The first look: what ended before it belongs to the import of the account's past."""
+        self.closed: dict[RootId, Closed] = {}
+        self.closed_tickets: dict[Ticket, RootId] = {}
+        self.forgotten_until_broker: datetime | None = None
+        self.lifecycles: dict[str, Lifecycle] = {}
+        self.operations: dict[Ticket, datetime] = {}
+        self.operations_forgotten_until_broker: datetime | None = None
+        self.by_ticket: dict[Ticket, Root] = {}
+        self.by_symbol: dict[str, Root] = {}
+        """Netting positions."""
+        self.waiting_rows: dict[RowName, ClosedOrder] = {}
+        """Closes that a frame told and no list has shown yet."""
+        self.doubts: dict[tuple[str, str], datetime] = {}
+        """What the last look showed without proof, and since when."""
+        self.deltas: dict[str, tuple[Lots, datetime]] = {}
+        """Netting: the last signed change of a symbol's volume."""
+        self.listed_at: dict[RootId, datetime] = {}
+        """Netting: when a pending order was last in a list."""
+
+    @property
+    def is_netting(self) -> bool:
+        return self.mode is Mode.NETTING and self.platform is Platform.MT5
 
     def follow(self, platform: Platform, mode: Mode) -> None:
         """How the account keeps positions, as its session says; roots restored before are indexed."""
@@ -92,78 +177,120 @@ class Book:
         for root in list(self.roots.values()):
             self.add(root)
 
-    # --- restoring ----------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------
 
     def restore_root(self, root: Root) -> None:
         self.add(root)
 
     def restore_rest(self, value: bytes) -> None:
-        self._rest = msgspec.json.decode(value, type=Rest)
-        self._dead = set(self._rest.tombstones)
+        rest = msgspec.json.decode(value, type=Rest)
+        self.since_utc = rest.since_utc
+        self.forgotten_until_broker = rest.forgotten_until_broker
+        self.lifecycles = dict(rest.lifecycles)
+        self.operations = dict(rest.operations)
+        self.operations_forgotten_until_broker = rest.operations_forgotten_until_broker
+        self.closed, self.closed_tickets = {}, {}
+        for closed in rest.closed:
+            self._bury(closed)
 
     def rest(self) -> Rest:
-        return self._rest
+        """The record beside the roots; a copy that later looks do not change."""
+        return Rest(
+            since_utc=self.since_utc,
+            closed=tuple(self.closed.values()),
+            forgotten_until_broker=self.forgotten_until_broker,
+            lifecycles={
+                symbol: Lifecycle(life.count, life.rows_until)
+                for symbol, life in self.lifecycles.items()
+            },
+            operations=dict(self.operations),
+            operations_forgotten_until_broker=self.operations_forgotten_until_broker,
+        )
 
-    # --- asking -------------------------------------------------------------------------------
+    # --- questions ----------------------------------------------------------------------------
 
-    def tickets(self) -> set[Ticket]:
-        return set(self.by_ticket)
+    def tickets(self) -> AbstractSet[Ticket]:
+        """Every ticket of every known root, the recently closed ones included."""
+        return self.by_ticket.keys() | self.closed_tickets.keys()
 
     def root_of(self, ticket: Ticket) -> RootId | None:
-        return self.by_ticket.get(ticket)
+        """The open root that has, or had, this ticket."""
+        root = self.by_ticket.get(ticket)
+        return None if root is None else root.root
 
     def of_order(self, order: OpenOrder) -> Root | None:
-        """By ticket; a netting position also by its symbol, since its ticket may change."""
-        root = self.by_ticket.get(order.ticket)
-        if root is None and self.mode is Mode.NETTING and not order.kind.is_pending:
+        """The open root of an entry of the list: by its symbol where that has one position only."""
+        if self.is_netting and not order.kind.is_pending:
             root = self.by_symbol.get(order.symbol)
-        return None if root is None else self.roots[root]
+            if root is not None:
+                return root
+        return self.by_ticket.get(order.ticket)
 
-    def is_dead(self, ticket: Ticket) -> bool:
-        return ticket in self._dead
-
-    def knows_operation(self, ticket: Ticket) -> bool:
-        return ticket in self._rest.operations
-
-    # --- changing -----------------------------------------------------------------------------
+    # --- changes ------------------------------------------------------------------------------
 
     def add(self, root: Root) -> None:
         self.roots[root.root] = root
         for ticket in root.tickets:
-            self.by_ticket[ticket] = root.root
-        if self.mode is Mode.NETTING and not root.kind.is_pending:
-            self.by_symbol[root.symbol] = root.root
-        if root.stranger:
-            self.strangers.add(root.root)
+            self.by_ticket[ticket] = root
+        if root.identifier is not None:
+            self.by_ticket.setdefault(Ticket(root.identifier), root)
+        if self.is_netting_position(root):
+            # One that history tells of late never takes the place of the one that is open.
+            self.by_symbol.setdefault(root.symbol, root)
 
-    def move(self, root: Root, ticket: Ticket) -> None:
-        """Its rest has another ticket now."""
-        root.tickets.append(ticket)
-        self.by_ticket[ticket] = root.root
+    def is_netting_position(self, root: Root) -> bool:
+        return self.is_netting and not root.is_pending
 
-    def remove(self, root: Root) -> None:
+    def retickets(self, root: Root, ticket: Ticket) -> None:
+        root.ticket = ticket
+        self.name(root, ticket)
+
+    def name(self, root: Root, ticket: Ticket) -> None:
+        if ticket not in root.tickets:
+            root.tickets.append(ticket)
+        self.by_ticket[ticket] = root
+
+    def remove(self, root: Root, at_broker: datetime | None) -> None:
+        """The root is over; its tombstone stays until newer ones need the place."""
         del self.roots[root.root]
-        self.strangers.discard(root.root)
-        for ticket in root.tickets:
-            self.by_ticket.pop(ticket, None)
-            self.bury(ticket)
-        if self.by_symbol.get(root.symbol) == root.root:
+        self.listed_at.pop(root.root, None)
+        names = [*root.tickets]
+        if root.identifier is not None and root.identifier not in names:
+            names.append(Ticket(root.identifier))
+        for ticket in names:
+            if self.by_ticket.get(ticket) is root:
+                del self.by_ticket[ticket]
+        if self.by_symbol.get(root.symbol) is root:
             del self.by_symbol[root.symbol]
+        unrowed = root.unrowed_lots
+        shape = root.shape if unrowed else None
+        self._bury(Closed(root.root, tuple(names), at_broker, shape, unrowed))
+        while len(self.closed) > self.limits.closed_roots:
+            self._forget(next(iter(self.closed.values())))
 
-    def bury(self, ticket: Ticket) -> None:
-        if self.mode is Mode.NETTING:
-            return  # a netting position's ticket lives on through a reversal
-        self._dead.add(ticket)
-        self._rest.tombstones.append(ticket)
-        if len(self._rest.tombstones) > TOMBSTONES:
-            self._dead.discard(self._rest.tombstones.pop(0))
+    def replace_closed(self, closed: Closed) -> None:
+        self.closed[closed.root] = closed
 
-    def next_lifecycle(self, symbol: str) -> int:
-        number = self._rest.lifecycles.get(symbol, 0) + 1
-        self._rest.lifecycles[symbol] = number
-        return number
+    def _bury(self, closed: Closed) -> None:
+        self.closed[closed.root] = closed
+        for ticket in closed.tickets:
+            self.closed_tickets[ticket] = closed.root
 
-    def note_operation(self, ticket: Ticket) -> None:
-        self._rest.operations.append(ticket)
-        if len(self._rest.operations) > TOMBSTONES:
-            self._rest.operations.pop(0)
+    def _forget(self, closed: Closed) -> None:
+        del self.closed[closed.root]
+        for ticket in closed.tickets:
+            if self.closed_tickets.get(ticket) == closed.root:
+                del self.closed_tickets[ticket]
+        at, until = closed.at_broker, self.forgotten_until_broker
+        if at is not None:
+            self.forgotten_until_broker = at if until is None else max(at, until)
+
+    def remember_operation(self, ticket: Ticket, at_broker: datetime) -> None:
+        self.operations[ticket] = at_broker
+        while len(self.operations) > self.limits.operations:
+            oldest = next(iter(self.operations))
+            at, until = self.operations.pop(oldest), self.operations_forgotten_until_broker
+            self.operations_forgotten_until_broker = at if until is None else max(at, until)
+
+    def lifecycle(self, symbol: str) -> Lifecycle:
+        return self.lifecycles.setdefault(symbol, Lifecycle())

@@ -1,45 +1,102 @@
-"""The broker's clock, learned from its quotes: trading rules T-1 to T-3.
+"""The broker's clock: how far it is from UTC, learned from ticks, never configured.
 
-MetaTrader writes its server's time without a zone. Its offset from UTC is a multiple of 15 minutes,
-so fresh quotes show it, and nothing else may: a configured number of hours is wrong twice a year.
+MetaTrader's times carry no zone. A server's offset follows the daylight saving of New York, of
+Europe or of nobody, so it is measured: the time of a tick minus our UTC, rounded to a quarter of
+an hour (trading rules T-1, T-2). A tick is trusted only when it is fresh: its own time went on
+since the last one, and what is left after rounding is small. Pure: the caller brings the time.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-STEP_MINUTES = 15
-LARGEST_MINUTES = 14 * 60
-AGREEING = 3
-"""So many quotes in a row must agree before an offset is believed, or changed."""
+from msgspec import Struct
+
+QUARTER_S = 900
+
+
+class ClockLimits(Struct, frozen=True, kw_only=True):
+    agreeing: int = 2
+    """Fresh ticks in a row that must show an offset before it is believed."""
+    residue_s: float = 120.0
+    """Distance from a full quarter of an hour that a broker's drifting clock may have."""
+    doubt_after_s: float = 3600.0
+    """Without a confirming tick for so long (a weekend), the first that disagrees unlearns it."""
+    least_minutes: int = -12 * 60
+    most_minutes: int = 14 * 60
 
 
 class ClockOffset:
-    """`minutes`: broker minus UTC, None while unknown. A quote that is not fresh disagrees with the
-    next one by its age, so only agreement counts.
+    """`minutes`: broker clock minus UTC; None while no fresh tick has shown it.
+
+    `skew_s`: broker clock minus UTC minus the offset, of the newest fresh tick: the drift of both
+    clocks and the tick's way here together. Only a sign: it cannot tell whose clock is wrong (T-6).
     """
 
-    def __init__(self, minutes: int | None = None) -> None:
+    def __init__(self, minutes: int | None = None, limits: ClockLimits | None = None) -> None:
         self.minutes = minutes
+        self.skew_s: float | None = None
+        self._limits = limits or ClockLimits()
+        self._newest: datetime | None = None
+        self._confirmed_at: datetime | None = None
         self._candidate: int | None = None
-        self._agreed = 0
+        self._agreeing = 0
 
-    def see(self, broker: datetime, now_utc: datetime) -> None:
-        """A quote that has just come in, stamped by the broker."""
-        behind = (broker - now_utc.replace(tzinfo=None)).total_seconds() / 60
-        rounded = round(behind / STEP_MINUTES) * STEP_MINUTES
-        if abs(rounded) > LARGEST_MINUTES or abs(behind - rounded) > 2:
+    def see(self, time_broker: datetime, now_utc: datetime) -> None:
+        """One tick. The first one only starts the watch: it may have waited since Friday."""
+        newest, self._newest = self._newest, max(time_broker, self._newest or time_broker)
+        if newest is None or time_broker <= newest:
             return
-        if rounded == self._candidate:
-            self._agreed += 1
-        else:
-            self._candidate, self._agreed = rounded, 1
-        if self._agreed >= AGREEING or self.minutes is None:
-            self.minutes = rounded
+        away_s = (time_broker - now_utc.astimezone(UTC).replace(tzinfo=None)).total_seconds()
+        minutes = round(away_s / QUARTER_S) * (QUARTER_S // 60)
+        residue_s = away_s - minutes * 60
+        limits = self._limits
+        if abs(residue_s) > limits.residue_s:
+            return
+        if not limits.least_minutes <= minutes <= limits.most_minutes:
+            return
+        if minutes == self.minutes:
+            self._confirm(minutes, residue_s, now_utc)
+            return
+        if self._is_doubtful(now_utc):
+            self.minutes = None
+        self._agreeing = self._agreeing + 1 if minutes == self._candidate else 1
+        self._candidate = minutes
+        if self._agreeing >= limits.agreeing:
+            self._confirm(minutes, residue_s, now_utc)
+
+    def _confirm(self, minutes: int, residue_s: float, now_utc: datetime) -> None:
+        self.minutes, self.skew_s, self._confirmed_at = minutes, residue_s, now_utc
+        self._candidate, self._agreeing = None, 0
+
+    def _is_doubtful(self, now_utc: datetime) -> bool:
+        if self._confirmed_at is None:
+            return True
+        return (now_utc - self._confirmed_at).total_seconds() > self._limits.doubt_after_s
 
 
-def to_utc(broker: datetime | None, offset_minutes: int | None, zone: datetime) -> datetime | None:
-    """A broker's time as UTC, with the zone of `zone`; None where the offset is unknown."""
-    if broker is None or offset_minutes is None:
+def to_utc(time_broker: datetime, offset_minutes: int | None) -> datetime | None:
+    """Aware UTC of a broker's time; None while the offset is unknown."""
+    if offset_minutes is None:
         return None
-    return (broker - timedelta(minutes=offset_minutes)).replace(tzinfo=zone.tzinfo)
+    return (time_broker - timedelta(minutes=offset_minutes)).replace(tzinfo=UTC)
+
+
+def to_broker(time_utc: datetime, offset_minutes: int | None) -> datetime | None:
+    """The broker's zoneless time of a UTC moment; None while the offset is unknown (T-5)."""
+    if offset_minutes is None:
+        return None
+    utc = time_utc.astimezone(UTC).replace(tzinfo=None)
+    return utc + timedelta(minutes=offset_minutes)
+
+
+def age_s(
+    now_utc: datetime,
+    at_broker: datetime,
+    offset_minutes: int | None,
+    *,
+    at_utc: datetime | None = None,
+) -> float | None:
+    """Seconds since a broker's time; None: unknown, which is too old for an open (T-3)."""
+    moment = at_utc or to_utc(at_broker, offset_minutes)
+    return None if moment is None else (now_utc - moment).total_seconds()

@@ -1,25 +1,28 @@
 """One MetaTrader REST bridge over HTTP: calls, errors, and the promise that a change leaves once.
 
-A trade is a GET here, and HTTP libraries repeat a GET whose connection broke: that is switched off
-for everything, and only reads are repeated, by this module, once. A trade call that had a
-connection is never said to be unsent: from then on only an answer tells.
+Answers are judged by their body, never by their status alone: a bridge says "no" with status 201.
+Nothing that is raised here was raised inside aiohttp's: its errors hold the URL, and the URL holds
+the password or the token.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping
-from types import SimpleNamespace
-from urllib.parse import quote as quoted
-from urllib.parse import urlencode
+from typing import NoReturn
+from urllib.parse import quote, urlencode
 
 import aiohttp
-import msgspec
 import structlog
-from msgspec import Struct
 from yarl import URL
 
+from copypro.adapters.bridge_json import Params, fault_in, safe_text
+from copypro.adapters.bridge_wire import (
+    NEVER_CONNECTED,
+    SEND_ONCE,
+    Broken,
+    Budget,
+    TradeConnector,
+)
 from copypro.errors import (
     CredentialsRefused,
     NotSent,
@@ -34,231 +37,232 @@ from copypro.retcodes import CREDENTIALS, CallKind, Class, classify
 from copypro.values import Platform
 
 logger = structlog.get_logger("bridge")
-CONNECT_WITHIN_S = 0.25
-"""A trade call that has no connection by then was not sent: its attempt's commit would be stale."""
-TEMPORARY = frozenset(
-    {
-        "SERVICE_NOT_AVAILABLE",
-        "CONNECT_ERROR",
-        "NO_CONNECTION",
-        "SERVER_BUSY",
-        "BROKER_BUSY",
-        "TIMEOUT",
-        "TRADE_TIMEOUT",
-        "INTERNAL_ERROR",
-        "COMMON_ERROR",
-        "TOO_MANY_REQUESTS",
-        "TOO_FREQUENT_REQUESTS",
-        "NO_CONNECT",
-    }
-)
-
-
-class _Peek(Struct):
-    code: str | int | None = None
-    message: str | None = None
-
-
-_peek = msgspec.json.Decoder(_Peek)
+FIRST_BYTE_S = 0.25
+"""A trade call without a connection by then is not sent: its attempt's commit would be stale."""
+BEARS_NO_TOKEN = "INVALID_TOKEN"
+THROTTLES = frozenset({"TOO_MANY_REQUESTS", "TOO_FREQUENT_REQUEST", "TOO_FREQUENT_REQUESTS"})
+_SECRETS = ("password", "id", "otp")
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-store"}
 
 
 class Bridge:
-    """Shared by all accounts of one address. Made and closed in one event loop."""
+    """Shared by all accounts of one address; belongs to the event loop that first uses it.
+
+    `headers` are for a proxy that guards the bridge. A user and password in the URL become Basic
+    authentication and are in no request line.
+    """
 
     def __init__(
-        self, platform: Platform, url: str, limits: TerminalLimits, reads_per_s: float
+        self,
+        platform: Platform,
+        url: str,
+        limits: TerminalLimits,
+        reads_per_s: float,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.platform, self.limits = platform, limits
-        self._base = url.rstrip("/")
-        self._budget = Budget(reads_per_s)
-        self._session: aiohttp.ClientSession | None = None
-        self._answered_at = float("-inf")
+        address = URL(url)
+        self._headers = {**_HEADERS, **(headers or {})}
+        if address.user is not None:
+            login, password = address.user, address.password or ""
+            self._headers["Authorization"] = aiohttp.encode_basic_auth(login, password)
+            address = address.with_user(None)
+        self._base = str(address).rstrip("/")
+        self.budget = Budget(reads_per_s)
+        self.tokens: dict[bytes, str] = {}
+        """Sessions that were made here, by a digest of the credentials that proved them."""
+        self.lacks_delete = False
+        """This MT4 bridge has no OrderDelete."""
+        self._reads: aiohttp.ClientSession | None = None
+        self._trades: aiohttp.ClientSession | None = None
+        self._connector: TradeConnector | None = None
+        self._closed = False
+        self._trade_timeout = aiohttp.ClientTimeout(
+            total=limits.trade_call_s, connect=FIRST_BYTE_S, sock_connect=FIRST_BYTE_S
+        )
+        self._warm_timeout = aiohttp.ClientTimeout(total=limits.read_s)
 
     def __repr__(self) -> str:
         return f"Bridge({self.platform})"
 
     async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        self._closed = True
+        for session in (self._reads, self._trades):
+            if session is not None:
+                await session.close()
 
     # --- reads --------------------------------------------------------------------------------
 
     async def read(
-        self,
-        call: str,
-        params: Mapping[str, object],
-        *,
-        within_s: float | None = None,
-        urgent: bool = False,
+        self, call: str, params: Params, *, within_s: float | None = None, urgent: bool = False
     ) -> bytes:
         """The answer's body. Errors: CredentialsRefused, SessionLost, Refused, Unavailable.
 
         Not urgent: it waits for its share of the address's budget of background reads.
         """
-        if not urgent:
-            await self._budget.take()
+        await self.budget.take(urgent=urgent)
         timeout = aiohttp.ClientTimeout(total=within_s or self.limits.read_s)
-        for last in (False, True):
-            try:
-                status, body = await self._get(call, params, timeout)
-                break
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if last or isinstance(error, aiohttp.ClientConnectorError):
-                    raise Unavailable("UNREACHABLE", _say(self.platform, error)) from None
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise Unavailable("UNREACHABLE", _say(self.platform, error)) from None
+        return await self._read(self._reading(), call, params, timeout)
+
+    async def _read(
+        self,
+        session: aiohttp.ClientSession,
+        call: str,
+        params: Params,
+        timeout: aiohttp.ClientTimeout,
+    ) -> bytes:
+        failure = ""
+        status, body = 0, b""
+        try:
+            async with session.get(
+                self._url(call, urlencode(params, doseq=True, quote_via=quote)),
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                status, body = response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            failure = self._say(error)
+        if failure:
+            raise Unavailable("UNREACHABLE", failure)
+        found = fault_in(body)
+        if found is not None:
+            self._raise_read_fault(found, params)
         if status == 429:
-            self._budget.throttle()
-            raise Unavailable("THROTTLED", "the bridge says: too many requests")
-        error_of = _error_in(body)
-        if error_of is not None:
-            raise _read_error(*error_of)
-        if status >= 400:
+            self.budget.throttle()
+            raise Unavailable("HTTP_429", f"the {self.platform} bridge says: too many requests")
+        if status >= 300:
             raise Unavailable(f"HTTP_{status}", f"{call} answered with status {status}")
         return body
 
+    def _raise_read_fault(self, found: tuple[str, str], params: Params) -> NoReturn:
+        code, message = found[0], _safe(found[1], params)
+        if code in CREDENTIALS:
+            raise CredentialsRefused(code, message)
+        if code == BEARS_NO_TOKEN or "client with id" in message.lower():
+            raise SessionLost(BEARS_NO_TOKEN, "the bridge does not know this session")
+        if "server" in message.lower() and "not found" in message.lower():
+            # MT5 gives this the code DONE, MT4 an arbitrary one.
+            raise Refused("SERVER_NOT_FOUND", message)
+        if code in THROTTLES:
+            self.budget.throttle()
+        if classify(self.platform, code, CallKind.READ).class_ in (Class.LATER, Class.NOW):
+            raise Unavailable(code, message)
+        raise Refused(code, message)
+
     # --- changes ------------------------------------------------------------------------------
 
-    async def change(self, call: str, params: Mapping[str, object], kind: CallKind) -> bytes:
-        """The answer's body. At most one request leaves. Errors: Refused, NotSent, OutcomeUnknown."""
-        wire = SimpleNamespace(connected=False)
-        timeout = aiohttp.ClientTimeout(
-            total=self.limits.trade_call_s,
-            connect=CONNECT_WITHIN_S,
-            sock_connect=CONNECT_WITHIN_S,
-        )
+    async def change(self, call: str, params: Params, kind: CallKind) -> bytes:
+        """The answer's body. At most one request leaves. Errors: Refused, NotSent, OutcomeUnknown.
+
+        INVALID_TOKEN is OutcomeUnknown: the bridge answers a call that was in flight while the
+        session ended with the same code as one that came too late, so it proves nothing.
+        """
+        session = self._trading()
+        if session is None:
+            raise NotSent("CLOSED", "this program is closing its connections")
+        failure: TerminalError | None = None
+        status, body = 0, b""
         try:
-            status, body = await self._get(call, params, timeout, wire)
-        except asyncio.CancelledError:
-            raise
+            async with session.get(
+                self._url(call, urlencode(params, quote_via=quote)),
+                timeout=self._trade_timeout,
+                allow_redirects=False,
+                middlewares=SEND_ONCE,
+            ) as response:
+                status, body = response.status, await response.read()
+        except NEVER_CONNECTED as error:
+            failure = NotSent("NOT_CONNECTED", self._say(error))
         except Exception as error:  # noqa: BLE001 - whatever broke, the order may stand
-            text = _say(self.platform, error)
-            if not wire.connected and isinstance(
-                error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-            ):
-                raise NotSent("NOT_CONNECTED", text) from None
-            raise OutcomeUnknown("NO_ANSWER", text) from None
-        error_of = _error_in(body)
-        if error_of is None:
+            failure = OutcomeUnknown("NO_ANSWER", self._say(error))
+        if failure is not None:
+            raise failure
+        found = fault_in(body)
+        if found is None:
             if status >= 300:
-                raise OutcomeUnknown(f"HTTP_{status}", f"{call} answered with status {status}")
+                self._raise_no_answer(call, status, kind)
             return body
-        code, message = error_of
+        code, message = found[0], _safe(found[1], params)
         verdict = classify(self.platform, code, kind)
-        if verdict.class_ is Class.UNKNOWN:
-            if not verdict.listed:
-                logger.warning("unlisted result code", platform=self.platform, code=code, call=call)
+        if not verdict.listed:
+            logger.warning("unlisted result code", platform=self.platform, code=code, call=call)
+        if code == BEARS_NO_TOKEN or verdict.class_ is Class.UNKNOWN:
             raise OutcomeUnknown(code, message)
         raise Refused(code, message)
+
+    def _raise_no_answer(self, call: str, status: int, kind: CallKind) -> NoReturn:
+        text = f"{call} answered with status {status} and no result"
+        if status == 404 and kind is CallKind.DELETE:
+            # Proven for this call only: a bridge that lacks it has no route, so nothing was done.
+            raise Refused("NO_SUCH_CALL", text)
+        raise OutcomeUnknown(f"HTTP_{status}", text)
 
     # --- connections --------------------------------------------------------------------------
 
     def is_warm(self) -> bool:
-        return time.monotonic() - self._answered_at < self.limits.connection_idle_s
+        return self._connector is not None and self._connector.has_fresh()
 
-    async def socket(self, path: str, token: str) -> aiohttp.ClientWebSocketResponse:
+    async def warm(self, params: Params) -> None:
+        """A cheap read on a connection for trade calls. Errors: as reads."""
+        session = self._trading()
+        if session is None:
+            raise Unavailable("CLOSED", "this program is closing its connections")
+        await self.budget.take(urgent=True)
+        await self._read(session, "ConnectionStatus", params, self._warm_timeout)
+
+    async def socket(self, path: str, token: str) -> aiohttp.ClientWebSocketResponse[bool]:
         """Errors: Unavailable."""
-        url = URL(f"{self._base}/{path}?id={quoted(token)}", encoded=True)
+        failure = ""
         try:
-            return await self._open().ws_connect(
-                url,
+            return await self._reading().ws_connect(
+                self._url(path, f"id={quote(token, safe='')}"),
                 heartbeat=self.limits.ping_s,
                 max_msg_size=self.limits.frame_bytes,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                decode_text=False,
             )
+        except aiohttp.WSServerHandshakeError as error:
+            failure = f"the {self.platform} bridge refused a stream with status {error.status}"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable("NO_STREAM", _say(self.platform, error)) from None
+            failure = self._say(error)
+        raise Unavailable("NO_STREAM", failure)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_create_end.append(_connected)
-            trace.on_connection_reuseconn.append(_connected)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=_HEADERS,
-                trace_configs=[trace],
-                auto_decompress=True,
-            )
-            # A GET is repeated by aiohttp when its kept-alive connection breaks; a trade must not be.
-            # The contract suite counts requests at the bridge and fails if this stops working.
-            self._session._retry_connection = False
-        return self._session
+    # --- inside -------------------------------------------------------------------------------
 
-    async def _get(
-        self,
-        call: str,
-        params: Mapping[str, object],
-        timeout: aiohttp.ClientTimeout,
-        wire: SimpleNamespace | None = None,
-    ) -> tuple[int, bytes]:
-        query = urlencode(params, doseq=True)
-        url = URL(f"{self._base}/{call}?{query}", encoded=True)
-        async with self._open().get(
-            url, timeout=timeout, allow_redirects=False, trace_request_ctx=wire
-        ) as response:
-            body = await response.read()
-            self._answered_at = time.monotonic()
-            return response.status, body
+    def _url(self, call: str, query: str) -> URL:
+        return URL(f"{self._base}/{call}?{query}", encoded=True)
 
+    def _reading(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise Unavailable("CLOSED", "this program is closing its connections")
+        if self._reads is None:
+            connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
+            self._reads = self._session(connector)
+        return self._reads
 
-async def _connected(_: object, context: SimpleNamespace, __: object) -> None:
-    if context.trace_request_ctx is not None:
-        context.trace_request_ctx.connected = True
+    def _trading(self) -> aiohttp.ClientSession | None:
+        if self._closed:
+            return None
+        if self._trades is None:
+            self._connector = TradeConnector(self.limits.connection_idle_s)
+            self._trades = self._session(self._connector)
+        return self._trades
 
+    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=self._headers
+        )
 
-class Budget:
-    """So many background reads a second for one address; halved by each "too many requests"."""
-
-    def __init__(self, per_s: float) -> None:
-        self._full = self._per_s = per_s
-        self._next_at = 0.0
-
-    async def take(self) -> None:
-        now = time.monotonic()
-        wait_s = self._next_at - now
-        self._next_at = max(now, self._next_at) + 1 / self._per_s
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        if self._per_s < self._full:
-            self._per_s = min(self._full, self._per_s * 1.01)
-
-    def throttle(self) -> None:
-        self._per_s = max(self._full / 64, self._per_s / 2)
+    def _say(self, error: BaseException) -> str:
+        """What went wrong, without the error's own text."""
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return f"no connection to the {self.platform} bridge (errno {error.os_error.errno})"
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return f"no connection to the {self.platform} bridge in time"
+        if isinstance(error, TimeoutError):
+            return f"the {self.platform} bridge did not answer in time"
+        what = str(error) if isinstance(error, Broken) else type(error).__name__
+        return f"the connection to the {self.platform} bridge broke ({what})"
 
 
-def _error_in(body: bytes) -> tuple[str, str] | None:
-    """An object with both `code` and `message` is an error on every call, whatever the status."""
-    if body.lstrip()[:1] != b"{":
-        return None
-    try:
-        found = _peek.decode(body)
-    except msgspec.MsgspecError:
-        return None
-    if found.code is None or found.message is None:
-        return None
-    return str(found.code), found.message
-
-
-def _read_error(code: str, message: str) -> TerminalError:
-    if code in CREDENTIALS:
-        return CredentialsRefused(code, message)
-    if code == "INVALID_TOKEN" or "client with id" in message.lower():
-        return SessionLost("SESSION_LOST", "the bridge does not know this session")
-    if "not found" in message.lower() and "server" in message.lower():
-        return Refused("UNKNOWN_SERVER", message)
-    if code in TEMPORARY:
-        return Unavailable(code, message)
-    return Refused(code, message)
-
-
-def _say(platform: Platform, error: BaseException) -> str:
-    """What went wrong, without the error's own text: it may hold the URL and with it the password."""
-    if isinstance(error, TimeoutError):
-        return f"the {platform} bridge did not answer in time"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection to the {platform} bridge: {error.os_error.strerror}"
-    return f"the connection to the {platform} bridge broke ({type(error).__name__})"
+def _safe(message: str, params: Params) -> str:
+    return safe_text(message, tuple(str(params.get(name, "")) for name in _SECRETS))

@@ -1,0 +1,225 @@
+"""What the JSON of both bridges has in common: numbers, times, errors, the account's figures. Pure.
+
+Numbers become Decimals from their own digits, 0 as a level means "none", a year before 1980 means
+"never", and enumerations come as names or as numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from copypro.trading import Figures
+from copypro.values import Lots, Price
+
+ZERO = Decimal(0)
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a broker's clock has no zone
+_UNSET_YEAR = 1980
+_UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOTS_PLACES = 8
+Name = str | int | None
+"""An enumeration's value as a bridge writes it."""
+Params = Mapping[str, object]
+"""A call's parameters by name, without the session."""
+Answer = TypeVar("Answer")
+Choice = TypeVar("Choice")
+
+
+class Unreadable(ValueError):
+    """An answer or frame that is not what the bridge documents; the text quotes none of it."""
+
+
+def decoded(decoder: msgspec.json.Decoder[Answer], body: bytes) -> Answer:
+    """Brokers write comments in any encoding: what is not UTF-8 is replaced, never refused.
+
+    Errors: Unreadable.
+    """
+    failure = ""
+    try:
+        return decoder.decode(body)
+    except UnicodeDecodeError:
+        pass
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        failure = type(error).__name__
+    if not failure:
+        try:
+            return decoder.decode(body.decode("utf-8", "replace").encode())
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            failure = type(error).__name__
+    raise Unreadable(failure)
+
+
+def by_name_or_number(names: Mapping[str, tuple[int, Choice]]) -> dict[Name, Choice]:
+    """An enumeration under its names, its numbers, and its numbers as text."""
+    table: dict[Name, Choice] = {}
+    for name, (number, choice) in names.items():
+        table[name] = table[number] = table[str(number)] = choice
+    return table
+
+
+def scalar(body: bytes) -> str:
+    """A text that comes bare or as a JSON string."""
+    return body.decode("utf-8", "replace").strip().strip('"').strip()
+
+
+def plain(number: Decimal) -> str:
+    """A decimal with a dot, never in exponent form: the bridges read nothing else."""
+    return f"{number:f}"
+
+
+def level(price: Price | None) -> str:
+    return "0" if price is None else plain(price)
+
+
+def clock(moment: datetime) -> str:
+    """A broker's time as the bridges read it: to the second, no zone."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def price_or_none(value: Decimal) -> Price | None:
+    return value or None
+
+
+def tidy_lots(value: Decimal) -> Lots:
+    """0.30000000000000004 is 0.3: a bridge's sum of doubles, never more than eight places."""
+    if len(value.as_tuple().digits) > _LOTS_PLACES + 4:
+        return round(value, _LOTS_PLACES).normalize()
+    return value
+
+
+def moment_or_none(value: datetime | None) -> datetime | None:
+    """The broker's clock, without zone."""
+    if value is None or value.year < _UNSET_YEAR:
+        return None
+    return value.replace(tzinfo=None) if value.tzinfo is not None else value
+
+
+def utc_or_none(milliseconds: int | None) -> datetime | None:
+    if milliseconds is None or milliseconds <= 0:
+        return None
+    moment = _UTC_EPOCH + timedelta(milliseconds=milliseconds)
+    return moment if moment.year >= _UNSET_YEAR else None
+
+
+# --- shapes -----------------------------------------------------------------------------------
+
+
+class Fault(Struct):
+    code: str | int | UnsetType | None = UNSET
+    message: str | UnsetType | None = UNSET
+
+
+class Envelope(Struct):
+    """Of a WebSocket frame; further fields are ignored."""
+
+    type: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Tick(Struct, rename="camel"):
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    time: datetime | None = None
+
+
+class Summary(Struct, rename="camel"):
+    """AccountSummary. What one platform lacks has a default; `synced` missing counts as true."""
+
+    balance: Decimal
+    equity: Decimal
+    currency: str | None = ""
+    credit: Decimal = ZERO
+    profit: Decimal = ZERO
+    margin: Decimal = ZERO
+    free_margin: Decimal = ZERO
+    leverage: float = 0
+    method: Name = ""
+    type: Name = ""
+    is_investor: bool = False
+    synced: bool = True
+
+    @property
+    def blank(self) -> bool:
+        """All zero: an empty account, or one whose data are not loaded yet."""
+        return not (self.balance or self.equity or self.credit)
+
+
+class Details(Struct, rename="camel"):
+    """AccountDetails. The reply holds the password too: it is skipped, never decoded."""
+
+    user: int
+    server_name: str | None = ""
+    company: str | None = ""
+    currency: str | None = ""
+    account_name: str | None = ""
+    account_type: Name = ""
+    account_leverage: float = 0
+    is_investor: bool = False
+
+
+class Status(Struct, rename="camel"):
+    is_connected: bool
+    id: str | None = None
+
+
+class Pages(Struct, rename="camel"):
+    pages_count: int = 1
+
+
+fault = msgspec.json.Decoder(Fault)
+envelope = msgspec.json.Decoder(Envelope)
+tick = msgspec.json.Decoder(Tick, strict=False)
+summary = msgspec.json.Decoder(Summary, strict=False)
+details = msgspec.json.Decoder(Details, strict=False)
+status = msgspec.json.Decoder(Status, strict=False)
+pages = msgspec.json.Decoder(Pages, strict=False)
+names = msgspec.json.Decoder(list[str])
+name_map = msgspec.json.Decoder(dict[str, msgspec.Raw])
+number = msgspec.json.Decoder(Decimal, strict=False)
+
+
+def fault_in(body: bytes) -> tuple[str, str] | None:
+    """An object with both `code` and `message` is an error on every call, whatever the status."""
+    if body.lstrip()[:1] != b"{":
+        return None
+    try:
+        found = decoded(fault, body)
+    except Unreadable:
+        return None
+    if found.code is UNSET or found.code is None or found.message is UNSET:
+        return None
+    return str(found.code), found.message or ""
+
+
+def figures_of(summary: Summary) -> Figures:
+    return Figures(
+        balance=summary.balance,
+        equity=summary.equity,
+        credit=summary.credit,
+        margin=summary.margin,
+        free_margin=summary.free_margin,
+        profit=summary.profit,
+    )
+
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_URL = re.compile(r"\b\w+://\S+")
+_SECRET = re.compile(r"(?i)\b(password|otp|id|token)\b\s*[=:]\s*\S+")
+_MESSAGE_LENGTH = 200
+
+
+def safe_text(message: str, secrets: tuple[str, ...]) -> str:
+    """A bridge's message for people, without what it quotes of our request."""
+    for secret in secrets:
+        if secret:
+            message = message.replace(secret, "***").replace(quote(secret, safe=""), "***")
+    message = _SECRET.sub(r"\1=***", _URL.sub("***", _UUID.sub("***", message)))
+    return message[:_MESSAGE_LENGTH]

@@ -1,0 +1,231 @@
+"""mt4rest's orders, history and frames in our words. Pure.
+
+MT4 has no deals: a closed ticket is its own record, and a partial close gives the rest a new one.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from copypro.adapters.bridge_json import (
+    EPOCH,
+    ZERO,
+    Name,
+    by_name_or_number,
+    decoded,
+    envelope,
+    moment_or_none,
+    price_or_none,
+    tidy_lots,
+)
+from copypro.trading import (
+    BalanceOperation,
+    ClosedOrder,
+    CloseReason,
+    Figures,
+    History,
+    OpenOrder,
+    OrdersSeen,
+)
+from copypro.values import OrderKind, Ticket
+
+KINDS = by_name_or_number(
+    {
+        kind.value: (number, kind)
+        for number, kind in enumerate(OrderKind)
+        if kind not in (OrderKind.BUY_STOP_LIMIT, OrderKind.SELL_STOP_LIMIT)
+    }
+)
+_OPERATIONS = by_name_or_number({"Balance": (6, "Balance"), "Credit": (7, "Credit")})
+_ACTIONS = by_name_or_number(
+    {
+        name: (number, name)
+        for number, name in enumerate(
+            (
+                "PositionOpen", "PositionClose", "PositionModify", "PendingOpen", "PendingClose",
+                "PendingModify", "PendingFill", "Balance", "Credit",
+            )
+        )
+    }
+)  # fmt: skip
+_CLOSE_BY = re.compile(r"close hedge by #(\d+)")
+
+
+class Raw(Struct):
+    """MT4's own record, of which only this is used."""
+
+    digits: int | None = None
+
+
+class Order(Struct, rename="camel"):
+    ticket: int
+    type: Name = None
+    symbol: str | None = None
+    lots: Decimal = ZERO
+    open_price: Decimal = ZERO
+    close_price: Decimal = ZERO
+    stop_loss: Decimal = ZERO
+    take_profit: Decimal = ZERO
+    open_time: datetime | None = None
+    close_time: datetime | None = None
+    expiration: datetime | None = None
+    magic_number: int = 0
+    swap: Decimal = ZERO
+    commission: Decimal = ZERO
+    profit: Decimal = ZERO
+    comment: str | None = None
+    ex: Raw | None = None
+
+
+class _Update(Struct):
+    action: Name = None
+    order: Order | None = None
+
+
+class _Data(Struct, rename="camel"):
+    opened_orders: list[Order]
+    balance: Decimal
+    equity: Decimal
+    update: _Update | None = None
+    credit: Decimal = ZERO
+    margin: Decimal = ZERO
+    free_margin: Decimal = ZERO
+    profit: Decimal = ZERO
+
+
+class _Page(Struct):
+    orders: list[Order]
+
+
+order = msgspec.json.Decoder(Order, strict=False)
+_orders = msgspec.json.Decoder(list[Order], strict=False)
+_data = msgspec.json.Decoder(_Data, strict=False)
+_page = msgspec.json.Decoder(_Page, strict=False)
+
+
+def open_orders(body: bytes) -> tuple[OpenOrder, ...]:
+    """Errors: Unreadable; an error object in the list's place is no empty list."""
+    return _listed(decoded(_orders, body))
+
+
+def frame(body: bytes) -> OrdersSeen | None:
+    """None: not about orders. Errors: Unreadable."""
+    outer = decoded(envelope, body)
+    if outer.type != "OrderUpdate":
+        return None
+    data = decoded(_data, bytes(outer.data))
+    update = data.update or _Update()
+    hint = _ACTIONS.get(update.action, str(update.action or ""))
+    row, closed = update.order, None
+    if row is not None and row.type in KINDS and hint in ("PositionClose", "PendingClose"):
+        closed = _closed(row, cancelled=KINDS[row.type].is_pending)
+    return OrdersSeen(
+        orders=_listed(data.opened_orders),
+        figures=Figures(
+            balance=data.balance,
+            equity=data.equity,
+            credit=data.credit,
+            margin=data.margin,
+            free_margin=data.free_margin,
+            profit=data.profit,
+        ),
+        closed=closed,
+        operation=_operation(row) if row is not None else None,
+        hint=hint,
+    )
+
+
+def history(body: bytes) -> tuple[History, bool]:
+    """A plain list, or an object with a page's rows; never more to fetch. Errors: Unreadable."""
+    is_list = body.lstrip()[:1] == b"["
+    rows = decoded(_orders, body) if is_list else decoded(_page, body).orders
+    closed: list[ClosedOrder] = []
+    operations: list[BalanceOperation] = []
+    for row in rows:
+        found = _operation(row)
+        if found is not None:
+            operations.append(found)
+        elif row.type in KINDS:
+            closed.append(_closed(row, cancelled=KINDS[row.type].is_pending))
+    return History(closed=tuple(closed), operations=tuple(operations)), False
+
+
+def _listed(rows: list[Order]) -> tuple[OpenOrder, ...]:
+    return tuple(_open(row) for row in rows if row.type in KINDS)
+
+
+def _open(row: Order) -> OpenOrder:
+    return OpenOrder(
+        ticket=Ticket(row.ticket),
+        symbol=row.symbol or "",
+        kind=KINDS[row.type],
+        lots=tidy_lots(row.lots),
+        open_price=row.open_price,
+        opened_at_broker=moment_or_none(row.open_time) or EPOCH,
+        stop_loss=price_or_none(row.stop_loss),
+        take_profit=price_or_none(row.take_profit),
+        expires_at_broker=moment_or_none(row.expiration),
+        magic=row.magic_number,
+        comment=row.comment or "",
+        market_price=price_or_none(row.close_price),
+        profit=row.profit,
+        swap=row.swap,
+        commission=row.commission,
+        digits=row.ex.digits if row.ex is not None else None,
+    )
+
+
+def _closed(row: Order, *, cancelled: bool) -> ClosedOrder:
+    comment = row.comment or ""
+    by = _CLOSE_BY.search(comment)
+    return ClosedOrder(
+        ticket=Ticket(row.ticket),
+        deal=row.ticket,
+        symbol=row.symbol or "",
+        kind=KINDS[row.type],
+        lots=tidy_lots(row.lots),
+        open_price=row.open_price,
+        close_price=row.close_price,
+        opened_at_broker=moment_or_none(row.open_time) or EPOCH,
+        closed_at_broker=moment_or_none(row.close_time) or EPOCH,
+        stop_loss=price_or_none(row.stop_loss),
+        take_profit=price_or_none(row.take_profit),
+        profit=row.profit,
+        swap=row.swap,
+        commission=row.commission,
+        magic=row.magic_number,
+        comment=comment,
+        reason=CloseReason.CLOSE_BY if by is not None else _reason(comment),
+        cancelled=cancelled,
+        by_ticket=int(by[1]) if by is not None else None,
+    )
+
+
+def _reason(comment: str) -> CloseReason:
+    """MT4 says why only at the end of the comment."""
+    text = comment.lower()
+    if "[sl" in text:
+        return CloseReason.STOP_LOSS
+    if "[tp" in text:
+        return CloseReason.TAKE_PROFIT
+    if text.startswith("so:") or "[so" in text:
+        return CloseReason.STOP_OUT
+    return CloseReason.UNKNOWN
+
+
+def _operation(row: Order) -> BalanceOperation | None:
+    kind = _OPERATIONS.get(row.type)
+    if kind is None:
+        return None
+    return BalanceOperation(
+        ticket=Ticket(row.ticket),
+        kind=kind,
+        amount=row.profit,
+        time_broker=moment_or_none(row.open_time) or moment_or_none(row.close_time) or EPOCH,
+        comment=row.comment or "",
+    )

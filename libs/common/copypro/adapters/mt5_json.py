@@ -1,0 +1,146 @@
+"""The shapes of mt5rest's JSON and its enumerations. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from copypro.adapters.bridge_json import ZERO, Name, by_name_or_number, tidy_lots
+from copypro.trading import CloseReason
+from copypro.values import Lots, OrderKind
+
+KINDS = by_name_or_number({kind.value: (number, kind) for number, kind in enumerate(OrderKind)})
+STATES = by_name_or_number(
+    {
+        name: (number, name)
+        for number, name in enumerate(
+            ("Started", "Placed", "Cancelled", "Partial", "Filled", "Rejected", "Expired")
+        )
+    }
+)
+ENDED_UNFILLED = frozenset({"Cancelled", "Rejected", "Expired"})
+PLACED = by_name_or_number(
+    {
+        "Manually": (0, CloseReason.CLIENT),
+        "ByExpert": (1, CloseReason.EXPERT),
+        "OnSL": (3, CloseReason.STOP_LOSS),
+        "OnTP": (4, CloseReason.TAKE_PROFIT),
+        "OnStopOut": (5, CloseReason.STOP_OUT),
+        "Mobile": (16, CloseReason.CLIENT),
+        "Web": (17, CloseReason.CLIENT),
+    }
+)
+DIRECTIONS = by_name_or_number(
+    {"In": (0, "In"), "Out": (1, "Out"), "InOut": (2, "InOut"), "OutBy": (3, "OutBy")}
+)
+DEAL_KINDS = by_name_or_number(
+    {
+        name: (number, name)
+        for number, name in enumerate(
+            (
+                "DealBuy", "DealSell", "Balance", "Credit", "Charge", "Correction", "Bonus",
+                "Commission", "DailyCommission", "MonthlyCommission", "DailyAgentCommission",
+                "MonthlyAgentCommission", "InterestRate", "CanceledBuy", "CanceledSell", "Dividend",
+                "FrankedDividend", "Tax", "AgentCommission", "SoCompensation",
+                "SoCreditCompensation",
+            )
+        )
+    }
+)  # fmt: skip
+OPERATIONS = by_name_or_number({"Balance": (100, "Balance"), "Credit": (101, "Credit")})
+
+
+class Deal(Struct, rename="camel"):
+    ticket_number: int = 0
+    position_ticket: int = 0
+    direction: Name = None
+    price: Decimal = ZERO
+    open_price: Decimal = ZERO
+    lots: Decimal = ZERO
+    volume: int = 0
+    profit: Decimal = ZERO
+    commission: Decimal = ZERO
+    swap: Decimal = ZERO
+    fee: Decimal = ZERO
+    placed_type: Name = None
+    comment: str | None = None
+    open_time_ms: int = 0
+    open_time_as_date_time: datetime | None = None
+
+    @property
+    def traded_lots(self) -> Lots:
+        return tidy_lots(self.lots or Decimal(self.volume).scaleb(-8))
+
+
+class OrderInternal(Struct, rename="camel"):
+    ticket_number: int = 0
+
+
+class Order(Struct, rename="camel"):
+    ticket: int
+    symbol: str | None = None
+    order_type: Name = None
+    deal_type: Name = None
+    state: Name = None
+    lots: Decimal = ZERO
+    close_lots: Decimal = ZERO
+    open_price: Decimal = ZERO
+    close_price: Decimal = ZERO
+    stop_loss: Decimal = ZERO
+    take_profit: Decimal = ZERO
+    stop_limit_price: Decimal = ZERO
+    open_time: datetime | None = None
+    close_time: datetime | None = None
+    open_timestamp_utc: int | None = msgspec.field(default=None, name="openTimestampUTC")
+    close_timestamp_utc: int | None = msgspec.field(default=None, name="closeTimestampUTC")
+    profit: Decimal = ZERO
+    swap: Decimal = ZERO
+    commission: Decimal = ZERO
+    fee: Decimal = ZERO
+    contract_size: Decimal = ZERO
+    digits: int = 0
+    expert_id: int = 0
+    comment: str | None = None
+    close_comment: str | None = None
+    expiration_time: datetime | None = None
+    order_internal: OrderInternal | None = None
+    deal_internal_in: Deal | None = None
+    deal_internal_out: Deal | None = None
+    partial_close_deals: list[Deal] | None = None
+
+    @property
+    def state_name(self) -> str:
+        return STATES.get(self.state, "")
+
+
+class Update(Struct, rename="camel"):
+    type: Name = None
+    order: Order | None = None
+    deal: Deal | None = None
+    close_by_ticket: int | None = None
+
+
+class FrameData(Struct, rename="camel"):
+    opened_orders: list[Order]
+    balance: Decimal
+    equity: Decimal
+    update: Update | None = None
+    credit: Decimal = ZERO
+    margin: Decimal = ZERO
+    free_margin: Decimal = ZERO
+    profit: Decimal = ZERO
+
+
+class Page(Struct, rename="camel"):
+    orders: list[Order]
+    action: int = 1
+    partial_response: bool = False
+
+
+order = msgspec.json.Decoder(Order, strict=False)
+orders = msgspec.json.Decoder(list[Order], strict=False)
+frame_data = msgspec.json.Decoder(FrameData, strict=False)
+page = msgspec.json.Decoder(Page, strict=False)

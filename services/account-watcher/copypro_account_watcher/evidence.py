@@ -1,0 +1,275 @@
+"""Rows of history as proof: which of them explain that a position shrank or is gone. Pure.
+
+A row proves a close only together with the list: a position is closed when a list without it and
+rows for all its lots are both at hand, whichever came first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from copypro.messages import Seen
+from copypro.trading import ClosedOrder, CloseReason
+from copypro.values import Lots, Ticket
+from msgspec import Struct
+
+from copypro_account_watcher.book import Book, Root, RowKey, RowName, Shape
+from copypro_account_watcher.clock import to_broker, to_utc
+from copypro_account_watcher.looks import Look
+
+_FROM = re.compile(r"from #(\d+)")
+_TO = re.compile(r"to #(\d+)")
+_BY = re.compile(r"close hedge by #(\d+)")
+# With the offset unknown a row counts as newer only if it is so on the easternmost server's clock.
+EASTERNMOST_MINUTES = 14 * 60
+UNSET_YEAR = 1980
+
+
+class Piece(Struct, frozen=True):
+    """A row and the lots it closed, which the row itself may not know."""
+
+    row: ClosedOrder
+    lots: Lots
+
+
+def key(row: ClosedOrder) -> RowKey:
+    return (row.closed_at_broker, row.deal)
+
+
+def name(row: ClosedOrder) -> RowName:
+    """A bridge may leave out the deal's number; the ticket stands in, and only the time differs."""
+    return (row.ticket, row.deal, row.closed_at_broker if row.deal == row.ticket else None)
+
+
+def shape(row: ClosedOrder) -> Shape:
+    return (row.symbol, row.kind.side, row.open_price, row.opened_at_broker, row.magic)
+
+
+def from_ticket(comment: str) -> Ticket | None:
+    """MT4's `from #N`: the rest of ticket N."""
+    found = _FROM.search(comment)
+    return Ticket(int(found[1])) if found else None
+
+
+def to_ticket(comment: str) -> Ticket | None:
+    """MT4's `to #N`: the rest goes on as ticket N."""
+    found = _TO.search(comment)
+    return Ticket(int(found[1])) if found else None
+
+
+def by_ticket(row: ClosedOrder) -> Ticket | None:
+    """Of a close-by: the other ticket."""
+    if row.by_ticket is not None:
+        return Ticket(row.by_ticket)
+    found = _BY.search(row.comment)
+    return Ticket(int(found[1])) if found else None
+
+
+def reason(row: ClosedOrder) -> CloseReason:
+    """The bridge's reason, else what MetaTrader writes into the comment."""
+    if row.reason is not CloseReason.UNKNOWN:
+        return row.reason
+    comment = row.comment.lower()
+    if "[sl" in comment:
+        return CloseReason.STOP_LOSS
+    if "[tp" in comment:
+        return CloseReason.TAKE_PROFIT
+    if comment.startswith("so:") or "[so" in comment:
+        return CloseReason.STOP_OUT
+    return CloseReason.CLOSE_BY if by_ticket(row) is not None else CloseReason.UNKNOWN
+
+
+def closed_at_utc(row: ClosedOrder, offset_minutes: int | None) -> datetime | None:
+    return row.closed_at_utc or to_utc(row.closed_at_broker, offset_minutes)
+
+
+class Rows:
+    """All rows at hand: this look's and those of earlier frames that no list has shown yet."""
+
+    def __init__(self, book: Book, look: Look) -> None:
+        self._book, self._look = book, look
+        self._used: set[Ticket] = set()
+        self._claimed: set[Ticket] = set()
+        self._of: dict[Ticket, list[ClosedOrder]] = {}
+        if look.seen is Seen.LIVE:
+            for row in look.closed:
+                book.waiting_rows.setdefault(name(row), _timed(row, look))
+            rows: Iterable[ClosedOrder] = book.waiting_rows.values()
+        else:
+            waiting = dict(book.waiting_rows)
+            rows = (waiting | {name(row): row for row in look.closed}).values()
+        for row in rows:
+            self._of.setdefault(row.ticket, []).append(row)
+        for group in self._of.values():
+            group.sort(key=key)
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def symbol_rows(self, root: Root) -> list[ClosedOrder]:
+        """Netting: unspent rows of the symbol and side that closed within the root's life."""
+        found = [
+            row
+            for group in self._of.values()
+            for row in group
+            if row.symbol == root.symbol
+            and row.kind.side is root.side
+            and not row.cancelled
+            and (row.ticket in root.tickets or row.closed_at_broker >= root.opened_at_broker)
+            and _is_unspent(row, root)
+        ]
+        return sorted(found, key=key)
+
+    def of_root(self, root: Root) -> list[ClosedOrder]:
+        """Unspent rows of a hedging position, by any of its tickets."""
+        names = [*root.tickets]
+        if root.identifier is not None and root.identifier not in names:
+            names.append(Ticket(root.identifier))
+        found = [row for ticket in names for row in self._of.get(ticket, ()) if not row.cancelled]
+        return sorted((row for row in found if _is_unspent(row, root)), key=key)
+
+    def of_ticket(self, ticket: Ticket) -> list[ClosedOrder]:
+        return [row for row in self._of.get(ticket, ()) if not row.cancelled]
+
+    def cancelled(self, ticket: Ticket) -> ClosedOrder | None:
+        """The row that says a pending order ended without a fill."""
+        return next((row for row in self._of.get(ticket, ()) if row.cancelled), None)
+
+    def use(self, ticket: Ticket) -> None:
+        """Its rows are told: they are nobody else's."""
+        self._used.add(ticket)
+
+    def claim(self, ticket: Ticket) -> None:
+        """Its rows belong to what is in doubt: not told now, and kept."""
+        self._claimed.add(ticket)
+
+    def unknown(self) -> dict[Ticket, list[ClosedOrder]]:
+        """Rows of positions that nobody here knows, closed under our watch: oldest ticket first."""
+        book = self._book
+        found: dict[Ticket, list[ClosedOrder]] = {}
+        for ticket in sorted(self._of):
+            if ticket in book.by_ticket or ticket in book.closed_tickets:
+                continue
+            if ticket in self._used or ticket in self._claimed:
+                continue
+            rows = [row for row in self.of_ticket(ticket) if not row.kind.is_pending]
+            if rows and all(self._is_under_watch(row) for row in rows):
+                found[ticket] = rows
+        return found
+
+    def _is_under_watch(self, row: ClosedOrder) -> bool:
+        """A frame tells what happens now. History also tells what was before our time, or what
+        was told so long ago that its tombstone made place for newer ones.
+        """
+        if name(row) in self._book.waiting_rows:
+            return True
+        return is_under_watch(
+            self._book,
+            self._look,
+            row.closed_at_broker,
+            self._book.forgotten_until_broker,
+            row.closed_at_utc,
+        )
+
+    def tidy(self) -> None:
+        """Keep of the frames' rows only those that a later list may still need."""
+        book = self._book
+        for row_name, row in list(book.waiting_rows.items()):
+            root = book.by_ticket.get(row.ticket)
+            if root is None and book.is_netting:
+                root = book.by_symbol.get(row.symbol)
+            is_told = root is None and (
+                row.ticket in book.closed_tickets or row.ticket in self._used
+            )
+            is_spent = root is not None and not _is_unspent(row, root)
+            if is_told or is_spent:
+                del book.waiting_rows[row_name]
+        while len(book.waiting_rows) > book.limits.waiting_rows:
+            del book.waiting_rows[next(iter(book.waiting_rows))]
+
+
+def is_under_watch(
+    book: Book,
+    look: Look,
+    at_broker: datetime,
+    forgotten_until: datetime | None,
+    at_utc: datetime | None = None,
+) -> bool:
+    """Of something history tells: it happened after the first look, and was not told and forgotten."""
+    if look.seen in (Seen.BASELINE, Seen.IMPORTED) or book.since_utc is None:
+        return False
+    if forgotten_until is not None and at_broker <= forgotten_until:
+        return False
+    offset = look.clock_offset_minutes
+    moment = at_utc or to_utc(at_broker, EASTERNMOST_MINUTES if offset is None else offset)
+    return moment is not None and moment >= book.since_utc
+
+
+def _is_unspent(row: ClosedOrder, root: Root) -> bool:
+    if root.rows_until is not None and key(row) <= root.rows_until:
+        return False
+    if row.deal == row.ticket:  # the deal's number is not known: only the time tells
+        return key(row) not in root.spent
+    return all(deal != row.deal for _, deal in root.spent)
+
+
+def _timed(row: ClosedOrder, look: Look) -> ClosedOrder:
+    """A frame of a partial close may leave out when: now, then."""
+    if row.closed_at_broker.year >= UNSET_YEAR:
+        return row
+    at = to_broker(look.at_utc, look.clock_offset_minutes) or row.opened_at_broker
+    return msgspec.structs.replace(row, closed_at_broker=at)
+
+
+def explain(
+    rows: list[ClosedOrder],
+    lots: Lots,
+    *,
+    gone: bool,
+    so_far: Lots | None = None,
+    live: bool = False,
+) -> list[Piece] | None:
+    """The rows that closed these lots, oldest first; None: they do not explain it (yet).
+
+    The newest rows that add up, since history may hold older ones that were counted when the
+    position was first seen; else the oldest that do, when rows came before the list they led to.
+    `live`: the rows are of frames, where the latter is the likelier.
+    Of a position that is gone, more than its known lots is proof as well: a growth was missed.
+    `so_far`: all lots ever closed once these are; some bridges write that on the newest piece.
+    """
+    pieces = _with_lots(rows, lots, gone=gone)
+    oldest = _adding_up(pieces, lots)
+    newest = _adding_up(pieces[::-1], lots)[::-1]
+    candidates = [oldest, newest] if live else [newest, oldest]
+    for found in candidates:
+        if sum((piece.lots for piece in found), lots * 0) == lots:
+            return found
+    if pieces and so_far is not None and lots < so_far == pieces[-1].lots:
+        return [Piece(pieces[-1].row, lots)]
+    is_more = sum((piece.lots for piece in pieces), lots * 0) > lots
+    return newest if gone and is_more else None
+
+
+def _adding_up(pieces: list[Piece], lots: Lots) -> list[Piece]:
+    """From the first on until these lots are reached."""
+    found: list[Piece] = []
+    total = lots * 0
+    for piece in pieces:
+        if total >= lots:
+            break
+        found.append(piece)
+        total += piece.lots
+    return found
+
+
+def _with_lots(rows: list[ClosedOrder], lots: Lots, *, gone: bool) -> list[Piece]:
+    """A final close whose row says 0 lots (a bridge's habit) closed whatever was left."""
+    pieces = [Piece(row, row.lots) for row in rows if row.lots > 0]
+    if gone and rows and rows[-1].lots <= 0:
+        before = sum((piece.lots for piece in pieces), lots * 0)
+        rest = lots - before if before < lots else lots
+        pieces.append(Piece(rows[-1], rest))
+    return pieces

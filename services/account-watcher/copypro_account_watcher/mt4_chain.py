@@ -1,0 +1,335 @@
+"""MT4's chains of tickets: a partial close ends the ticket, and the rest goes on under a new one.
+
+Old and new belong together by `to #`/`from #` in the comments where they are left, else by what a
+new ticket keeps: symbol, side, open price, open time, magic (I-2). The closed lots alone tell a
+partial close from a full one (I-1). Either half may be seen first.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from copypro.messages import Seen
+from copypro.trading import ClosedOrder, OpenOrder
+from copypro.values import Lots, RootId, Ticket
+from msgspec import structs
+
+from copypro_account_watcher import missed, positions
+from copypro_account_watcher.book import Book, Root, Shape
+from copypro_account_watcher.evidence import (
+    Piece,
+    Rows,
+    by_ticket,
+    from_ticket,
+    shape,
+    to_ticket,
+)
+from copypro_account_watcher.recording import Recording
+
+New = dict[Ticket, OpenOrder]
+# A second trade of the same shape is real only in the same second; later it is a rest.
+TWIN_AFTER_S = 3.0
+
+
+def settle(rec: Recording, rows: Rows, vanished: list[Root], new: New) -> None:
+    """Follow each vanished ticket; what continues one is taken out of `new`."""
+    for root in sorted(vanished, key=lambda root: root.ticket):
+        while _step(rec, rows, root, new):
+            pass
+
+
+def _step(rec: Recording, rows: Rows, root: Root, new: New) -> bool:
+    """One ticket of the chain; True: its rest has a ticket of its own that has ended as well."""
+    row = next((row for row in rows.of_root(root) if row.ticket == root.ticket), None)
+    after = _continuation(rec.book, root, row, new)
+    if row is None:
+        _without_row(rec, root, after, new)
+        return False
+    lots = _closed_lots(rec, rows, root, row, after)
+    if lots is None:
+        rec.missing[root.ticket] = None
+        return False
+    piece = Piece(row, lots)
+    rest = root.open_lots - lots
+    if rest <= 0:
+        rec.closed(root, piece=piece)
+        return False
+    ended = _continuation_in_history(rec, rows, root, row, rest, after)
+    if ended is not None:
+        rec.reduced(root, rest, piece=piece, ticket=ended)
+        return True
+    _partly(rec, root, piece, rest, after, new)
+    return False
+
+
+def _partly(
+    rec: Recording, root: Root, piece: Piece, rest: Lots, after: OpenOrder | None, new: New
+) -> None:
+    named = to_ticket(piece.row.comment)
+    if after is not None:
+        if after.lots != rest and not rec.waited("chain", root.root):
+            _hold(rec, root, after, new)  # a further partial close in between: its row comes
+            return
+        left = after.lots if after.lots < root.open_lots else rest
+        rec.reduced(root, left, piece=piece, ticket=after.ticket)
+        _taken(rec, root, after, new)
+    elif named is not None:
+        rec.reduced(root, rest, piece=piece, ticket=named)
+        rec.missing[named] = None
+    else:
+        if rec.waited("rest", root.root):
+            rec.reduced(root, rest, piece=piece)
+        rec.missing[root.ticket] = None
+
+
+def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) -> None:
+    if after is None:
+        rec.missing[root.ticket] = None
+    elif after.lots == root.open_lots:
+        rec.book.retickets(root, after.ticket)  # its piece was told before the rest was seen
+        rec.touch(root)
+        _taken(rec, root, after, new)
+    elif rec.waited("rowless", root.root):
+        price = positions.price_now(rec, after)
+        former = root.ticket
+        rec.reduced(
+            root, after.lots, piece=None, ticket=after.ticket, price=price, made_ticket=former
+        )
+        _taken(rec, root, after, new)
+    else:
+        _hold(rec, root, after, new)
+
+
+def _hold(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
+    rec.missing[root.ticket] = None
+    del new[after.ticket]
+
+
+def _taken(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
+    skipped = from_ticket(after.comment)
+    if skipped is not None:
+        rec.book.name(root, skipped)
+    rec.levels(root, after)
+    del new[after.ticket]
+
+
+def _continuation(book: Book, root: Root, row: ClosedOrder | None, new: New) -> OpenOrder | None:
+    if not new:
+        return None
+    for order in new.values():
+        if from_ticket(order.comment) == root.ticket:
+            return order
+    named = to_ticket(row.comment) if row is not None else None
+    if named is not None:
+        return new.get(named)
+    is_told = any(deal == root.ticket for _, deal in root.spent)
+    alike = [
+        order
+        for order in new.values()
+        if order.ticket > root.ticket
+        and shape_of(order) == root.shape
+        and not _is_anothers(book, root, order)
+        and (order.lots < root.open_lots or (is_told and order.lots == root.open_lots))
+    ]
+    if row is not None and row.lots > 0:
+        rest = root.open_lots - row.lots
+        alike = [order for order in alike if order.lots <= rest]
+        exact = [order for order in alike if order.lots == rest]
+        alike = exact or alike
+    return min(alike, key=lambda order: order.ticket, default=None)
+
+
+def _is_anothers(book: Book, root: Root, order: OpenOrder) -> bool:
+    origin = from_ticket(order.comment)
+    return origin is not None and book.by_ticket.get(origin, root) is not root
+
+
+def _continuation_in_history(
+    rec: Recording,
+    rows: Rows,
+    root: Root,
+    row: ClosedOrder,
+    rest: Lots,
+    after: OpenOrder | None,
+) -> Ticket | None:
+    """The ticket of the rest, where that has already ended too."""
+    if after is not None and (after.lots == rest or from_ticket(after.comment) == row.ticket):
+        return None
+    unknown = rows.unknown()
+    named = to_ticket(row.comment)
+    if named is not None:
+        return named if named in unknown else None
+    for ticket, (other, *_) in unknown.items():
+        if from_ticket(other.comment) == row.ticket:
+            return ticket
+    for ticket, (other, *_) in unknown.items():
+        if ticket > row.ticket and shape(other) == root.shape and other.lots <= rest:
+            return ticket
+    return None
+
+
+def _closed_lots(
+    rec: Recording, rows: Rows, root: Root, row: ClosedOrder, after: OpenOrder | None
+) -> Lots | None:
+    """MT4 writes 0 lots on the second ticket of a close-by; the first one's, or the rest, tell."""
+    if row.lots > 0:
+        return row.lots
+    if after is not None and after.lots < root.open_lots:
+        return root.open_lots - after.lots
+    other = by_ticket(row)
+    if other is None:
+        return root.open_lots
+    told = next((row.lots for row in rows.of_ticket(other) if row.lots > 0), None)
+    if told is not None:
+        return min(root.open_lots, told)
+    known = rec.book.by_ticket.get(other)
+    if known is not None and known.ticket == other:
+        return min(root.open_lots, known.open_lots)
+    return root.open_lots if rec.waited("hedge", root.root) else None
+
+
+def newcomers(rec: Recording, rows: Rows, new: New) -> None:
+    """What is listed and continues nothing known: trades of their own, unless a comment or a
+    shape says that they are the rest of something.
+    """
+    for ticket in sorted(new):
+        order = new[ticket]
+        if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
+            continue
+        chain = _chain_before(rows, order)
+        has_history = rec.look.seen is not Seen.LIVE and bool(rec.look.closed)
+        if chain and not has_history and not rec.waited("origin", ticket):
+            first = chain[0].ticket  # it may have begun earlier: history tells
+            rec.missing[first] = None
+            for piece in chain:
+                rows.claim(piece.ticket)
+        elif chain:
+            missed.tell(rec, rows, RootId(str(chain[0].ticket)), chain, order)
+        elif from_ticket(order.comment) is None or _may_stand_alone(rec, order):
+            rec.opened(order, RootId(str(ticket)))
+
+
+def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
+    book, look = rec.book, rec.look
+    origin = from_ticket(order.comment)
+    if origin is not None:
+        if origin in book.closed_tickets:
+            return True
+        root = book.by_ticket.get(origin)
+        if root is None:
+            return False
+        return not rec.waited("rest first", order.ticket)
+    if look.seen is Seen.BASELINE:
+        return False
+    of_order = shape_of(order)
+    for closed in book.closed.values():
+        if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
+            return True
+    for root in book.roots.values():
+        if root.is_pending or root.shape != of_order:
+            continue
+        if root.unrowed_lots and root.tickets[0] < order.ticket < root.ticket:
+            return True  # a late frame's ticket from the middle of a chain, which was skipped
+        if order.ticket < root.tickets[0] and root.ticket in rec.missing:
+            return not rec.waited("former", order.ticket)  # or from before its first look
+        if root.open_lots > order.lots:
+            age = look.at_utc - root.first_seen_at_utc
+            if age > timedelta(seconds=TWIN_AFTER_S):
+                return not rec.waited("twin", order.ticket)
+    return False
+
+
+def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
+    """The rest of a ticket that nobody knows: history may know it, for a while."""
+    if rec.look.seen is Seen.BASELINE or rec.waited("origin", order.ticket):
+        return True
+    origin = from_ticket(order.comment)
+    if origin is not None:
+        rec.missing[origin] = None
+    return False
+
+
+def _chain_before(rows: Rows, order: OpenOrder) -> list[ClosedOrder]:
+    """Ended tickets that led to this one, by comment; oldest first."""
+    if not rows:
+        return []
+    unknown = rows.unknown()
+    chain: list[ClosedOrder] = []
+    ticket, origin = order.ticket, from_ticket(order.comment)
+    while True:
+        former = unknown.pop(origin, None) if origin is not None else None
+        if former is None:
+            found = next(
+                (t for t, (r, *_) in unknown.items() if to_ticket(r.comment) == ticket), None
+            )
+            if found is None:
+                return chain
+            former = unknown.pop(found)
+        chain.insert(0, former[0])
+        ticket, origin = former[0].ticket, from_ticket(former[0].comment)
+
+
+def unknown_tickets(rec: Recording, rows: Rows) -> None:
+    """Chains that began and ended between two looks."""
+    if not rows:
+        return
+    book = rec.book
+    for ticket, (row, *_) in rows.unknown().items():
+        if _belongs_to_known(rec, rows, row):
+            continue
+        if (row.symbol, row.kind.side) in rec.look.withheld and ticket not in rec.look.copies:
+            continue
+        if ticket in book.closed_tickets:
+            continue  # told as part of a chain just now
+        chain = [row]
+        unknown = rows.unknown()
+        while True:
+            named = to_ticket(chain[-1].comment)
+            if named is None:
+                last = chain[-1].ticket
+                named = next(
+                    (t for t, (r, *_) in unknown.items() if from_ticket(r.comment) == last), None
+                )
+            if named is None or named not in unknown or named == chain[-1].ticket:
+                break
+            chain.append(unknown.pop(named)[0])
+        if to_ticket(chain[-1].comment) is None:  # else it goes on under a ticket not seen yet
+            missed.tell(rec, rows, RootId(str(ticket)), chain)
+
+
+def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
+    """A ticket in the middle of a chain we know the ends of: counted already, or still needed."""
+    book = rec.book
+    for linked in (from_ticket(row.comment), to_ticket(row.comment)):
+        if linked is not None and linked in book.closed_tickets:
+            rows.use(row.ticket)
+            return True
+        if linked is not None and linked in book.by_ticket:
+            _pay(book, rows, row, book.by_ticket[linked])
+            return True
+    of_row = shape(row)
+    for root in book.roots.values():
+        if root.shape == of_row and (
+            root.ticket in rec.missing or root.unrowed_lots >= row.lots > 0
+        ):
+            _pay(book, rows, row, root)
+            return True
+    for closed in book.closed.values():
+        if closed.shape == of_row and closed.unrowed_lots >= row.lots > 0:
+            left = closed.unrowed_lots - row.lots
+            book.replace_closed(structs.replace(closed, unrowed_lots=left))
+            rows.use(row.ticket)
+            return True
+    return False
+
+
+def _pay(book: Book, rows: Rows, row: ClosedOrder, root: Root) -> None:
+    if root.unrowed_lots >= row.lots > Decimal(0):
+        root.unrowed_lots -= row.lots
+        book.name(root, row.ticket)
+        rows.use(row.ticket)
+
+
+def shape_of(order: OpenOrder) -> Shape:
+    return (order.symbol, order.kind.side, order.open_price, order.opened_at_broker, order.magic)

@@ -1,0 +1,152 @@
+"""MT5 netting: one position a symbol, whatever ticket it has; what changed is net after − before.
+
+Adds, reductions and reversals look alike in the bridge's frames (I-5). A lifecycle lasts from
+flat to flat or to the other side; its root is `symbol:number:opening ticket`, so that it is never
+met again, not even after the account was removed and added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from copypro.trading import ClosedOrder, OpenOrder
+from copypro.values import Lots, RootId
+
+from copypro_account_watcher import missed, positions
+from copypro_account_watcher.book import Book, Root
+from copypro_account_watcher.evidence import Piece, Rows, explain
+from copypro_account_watcher.recording import Recording
+
+
+def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
+    """`listed`: the positions of the look, by symbol."""
+    book = rec.book
+    for symbol in dict.fromkeys((*book.by_symbol, *listed)):
+        before = signed_lots(book, symbol)
+        _symbol(rec, rows, book.by_symbol.get(symbol), listed.get(symbol))
+        change = signed_lots(book, symbol) - before
+        if change:
+            book.deltas[symbol] = (change, rec.look.at_utc)
+
+
+def signed_lots(book: Book, symbol: str) -> Lots:
+    root = book.by_symbol.get(symbol)
+    return Decimal(0) if root is None else root.open_lots * root.side.sign
+
+
+def filled_into(rec: Recording, pending: Root) -> bool:
+    """The pending order is gone and its symbol changed by just its volume: it became part of the
+    position. A change from before its last listing may be another's: then it is waited for a row.
+    """
+    change = rec.book.deltas.get(pending.symbol)
+    if change is None or change[0] != pending.open_lots * pending.side.sign:
+        return False
+    listed_at = rec.book.listed_at.get(pending.root)
+    is_later = listed_at is not None and change[1] > listed_at
+    return is_later or rec.waited("merged", pending.root)
+
+
+def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:
+    book = rec.book
+    if order is not None and order.ticket in book.closed_tickets and not _has(root, order):
+        order = None  # a late frame's position of a lifecycle that is over
+        if root is not None:
+            return
+    if order is None:
+        if root is not None and rec.look.whole:
+            _gone(rec, rows, root)
+    elif root is None:
+        _opened(rec, rows, order)
+    elif order.kind.side is not root.side:
+        _flipped(rec, rows, root, order)
+    else:
+        _same_side(rec, rows, root, order)
+
+
+def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
+    book = rec.book
+    known = book.by_ticket.get(order.ticket)
+    pending = known if known is not None and known.is_pending else None
+    if pending is None and rec.is_withheld(order):
+        return
+    life = book.lifecycle(order.symbol)
+    if pending is not None:
+        root_id = pending.root
+    else:
+        life.count += 1
+        root_id = RootId(f"{order.symbol}:{life.count}:{order.ticket}")
+    pieces = [] if order.ticket in book.closed_tickets else rows.of_ticket(order.ticket)
+    pieces = [row for row in pieces if row.lots > 0 and row.kind.side is order.kind.side]
+    if pieces:
+        missed.tell(rec, rows, root_id, pieces, order, pending)
+        return
+    root = rec.opened(order, root_id, pending=pending)
+    root.rows_until = life.rows_until
+
+
+def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
+    if order.ticket != root.ticket and not _is_the_same(root, order):
+        pieces = _closing_pieces(rows, root, order)
+        if pieces is not None:
+            rec.closed_in_pieces(root, pieces)
+            _opened(rec, rows, order)
+            return
+        if not rec.waited("re-ticketed", f"{root.root}/{order.ticket}"):
+            rec.missing[root.ticket] = None
+            return
+    if order.ticket not in root.tickets:
+        rec.book.retickets(root, order.ticket)
+        rec.touch(root)
+    positions.volume(rec, rows.symbol_rows(root), root, order)
+    rec.levels(root, order)
+
+
+def _flipped(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
+    """The old lifecycle closes, then the excess opens as a new one."""
+    pieces = _closing_pieces(rows, root, order)
+    if pieces is not None:
+        rec.closed_in_pieces(root, pieces)
+    elif rec.waited("flipped", f"{root.root}/{order.ticket}"):
+        positions.reversed_by(rec, root, order)
+    else:
+        rec.missing[root.ticket] = None
+        return
+    _opened(rec, rows, order)
+
+
+def _gone(rec: Recording, rows: Rows, root: Root) -> None:
+    pieces = _closing_pieces(rows, root, None)
+    if pieces is not None:
+        rec.closed_in_pieces(root, pieces)
+    else:
+        rec.missing[root.ticket] = None
+
+
+def _closing_pieces(rows: Rows, root: Root, after: OpenOrder | None) -> list[Piece] | None:
+    """Rows that closed it all: under its own numbers, else what the symbol closed before `after`."""
+    of_symbol = rows.symbol_rows(root)
+    own = [row for row in of_symbol if row.ticket in root.tickets or row.ticket == root.identifier]
+    before = _before(of_symbol, after)
+    for found in (_before(own, after), own, before, of_symbol):
+        pieces = explain(found, root.open_lots, gone=True) if found else None
+        if pieces is not None:
+            return pieces
+    return None
+
+
+def _before(rows: list[ClosedOrder], after: OpenOrder | None) -> list[ClosedOrder]:
+    if after is None:
+        return rows
+    return [row for row in rows if row.closed_at_broker <= after.opened_at_broker]
+
+
+def _is_the_same(root: Root, order: OpenOrder) -> bool:
+    """A bridge may show the position under its latest deal's ticket; its open time stays."""
+    if order.identifier is not None and order.identifier == root.identifier:
+        return True
+    return order.ticket in root.tickets or order.opened_at_broker == root.opened_at_broker
+
+
+def _has(root: Root | None, order: OpenOrder) -> bool:
+    return root is not None and order.ticket in root.tickets

@@ -1,0 +1,470 @@
+"""One diff at work: every fact is made here, and the root it is about moves on with it.
+
+Identities hold nothing that depends on how a fact was seen: a root opens and ends once; a growth
+is named by the lots ever opened, a reduction by the lots closed so far, a change of levels by its
+number and content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from copypro.messages import (
+    BalanceChanged,
+    Deal,
+    OrderEvent,
+    PendingFilled,
+    PendingModified,
+    PendingPlaced,
+    PendingRemoved,
+    PositionClosed,
+    PositionIncreased,
+    PositionModified,
+    PositionOpened,
+    PositionReduced,
+    Seen,
+)
+from copypro.trading import BalanceOperation, CloseReason, OpenOrder
+from copypro.values import CopyId, Lots, Price, RootId, Ticket, digest
+
+from copypro_account_watcher import evidence
+from copypro_account_watcher.book import PAST_VOLUMES, Book, Root
+from copypro_account_watcher.clock import to_broker, to_utc
+from copypro_account_watcher.evidence import Piece
+from copypro_account_watcher.looks import Fact, Look
+
+MOST_PLACES = 10
+"""Of an average price, which a bridge may write with all the digits of a division."""
+
+
+class Recording:
+    def __init__(self, book: Book, look: Look) -> None:
+        self.book, self.look = book, look
+        self.changed: dict[RootId, None] = {}
+        self.gone: dict[RootId, None] = {}
+        self.missing: dict[Ticket, None] = {}
+        self._closes: list[Fact] = []
+        self._changes: list[Fact] = []
+        self._opens: list[Fact] = []
+        self._opened_now: set[RootId] = set()
+        self._doubts: dict[tuple[str, str], datetime] = {}
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Closes first, then changes, then opens: whoever follows takes risk off before adding any."""
+        return (*self._closes, *self._changes, *self._opens)
+
+    # --- doubt --------------------------------------------------------------------------------
+
+    def waited(self, what: str, name: object) -> bool:
+        """True once this doubt stood in every look for the time that rows are waited for."""
+        doubt, look = (what, str(name)), self.look
+        since = self.book.doubts.get(doubt, look.at_utc)
+        self._doubts[doubt] = since
+        return look.at_utc - since >= timedelta(seconds=look.row_wait_s)
+
+    def finish(self) -> None:
+        """Doubts that this look no longer showed are over."""
+        self.book.doubts = self._doubts
+        for root in self.gone:
+            self.changed.pop(root, None)
+
+    def is_withheld(self, order: OpenOrder) -> bool:
+        look = self.look
+        return (order.symbol, order.kind.side) in look.withheld and order.ticket not in look.copies
+
+    # --- positions ----------------------------------------------------------------------------
+
+    def opened(
+        self,
+        order: OpenOrder,
+        root_id: RootId,
+        *,
+        seen: Seen | None = None,
+        pending: Root | None = None,
+        copy: CopyId | None = None,
+    ) -> Root:
+        """A position; of a pending order that filled, `pending`, under the same root."""
+        look = self.look
+        copy = copy or look.copies.get(order.ticket)
+        if pending is not None:
+            root, copy = pending, pending.copy or copy
+            self._fill(root, order)
+        else:
+            root = self._new_root(order, root_id)
+        root.copy = copy
+        opened_at_utc = order.opened_at_utc or to_utc(
+            order.opened_at_broker, look.clock_offset_minutes
+        )
+        message = PositionOpened(
+            account=self.book.account,
+            root=root.root,
+            ticket=order.ticket,
+            symbol=order.symbol,
+            side=order.kind.side,
+            lots=order.lots,
+            open_price=order.open_price,
+            opened_at_broker=order.opened_at_broker,
+            opened_at_utc=opened_at_utc,
+            seen=seen or look.seen,
+            seen_at_utc=look.at_utc,
+            deal=Deal(
+                ticket=order.deal or order.ticket,
+                sequence=_count(root),
+                lots=order.lots,
+                price=order.open_price,
+                time_broker=order.opened_at_broker,
+                time_utc=opened_at_utc,
+            ),
+            stop_loss=order.stop_loss,
+            take_profit=order.take_profit,
+            magic=order.magic,
+            comment=order.comment,
+            from_pending=pending is not None,
+            copy=copy,
+            context=look.contexts.get(order.symbol),
+        )
+        self._tell(self._opens, root, message, "opened", root.root)
+        return root
+
+    def increased(self, root: Root, lots: Lots, order: OpenOrder) -> None:
+        """By the list; the price of what was added follows from the two averages."""
+        look = self.look
+        added = lots - root.open_lots
+        price = (order.open_price * lots - root.open_price * root.open_lots) / added
+        if price <= 0:
+            price = order.open_price
+        self._remember_volume(root)
+        root.increases += 1
+        root.ever_lots += added
+        root.open_lots, root.open_price = lots, order.open_price
+        message = PositionIncreased(
+            account=self.book.account,
+            root=root.root,
+            ticket=order.ticket,
+            symbol=root.symbol,
+            side=root.side,
+            leg=root.increases,
+            lots=added,
+            open_lots=lots,
+            ever_lots=root.ever_lots,
+            seen=look.seen,
+            seen_at_utc=look.at_utc,
+            deal=Deal(
+                ticket=_made_deal("in", root, root.ever_lots),
+                sequence=_count(root),
+                lots=added,
+                price=_like(price, order.open_price, order.digits),
+                time_broker=to_broker(look.at_utc, look.clock_offset_minutes),
+                time_utc=look.at_utc,
+            ),
+            stop_loss=order.stop_loss,
+            take_profit=order.take_profit,
+            copy=root.copy,
+            context=look.contexts.get(root.symbol),
+        )
+        self._tell(self._opens, root, message, "increased", root.root, _plain(root.ever_lots))
+
+    def reduced(
+        self,
+        root: Root,
+        lots_left: Lots,
+        *,
+        piece: Piece | None,
+        ticket: Ticket | None = None,
+        price: Price | None = None,
+        made_ticket: int | None = None,
+    ) -> None:
+        """Without a piece, its deal is made from what is known."""
+        closed = root.open_lots - lots_left
+        proved = piece.lots if piece is not None else Decimal(0)
+        root.unrowed_lots += max(Decimal(0), closed - proved)
+        self._remember_volume(root)
+        root.open_lots = lots_left
+        if ticket is not None:
+            self.book.retickets(root, ticket)
+        deal, reason = self._closing_deal(root, closed, piece, price, made_ticket)
+        message = PositionReduced(
+            account=self.book.account,
+            root=root.root,
+            ticket=root.ticket,
+            open_lots=lots_left,
+            ever_lots=root.ever_lots,
+            seen_at_utc=self.look.at_utc,
+            deal=deal,
+            reason=reason,
+        )
+        closed_so_far = _plain(root.ever_lots - lots_left)
+        self._tell(self._closes, root, message, "reduced", root.root, closed_so_far)
+
+    def closed(
+        self,
+        root: Root,
+        *,
+        piece: Piece | None,
+        price: Price | None = None,
+        reason: CloseReason | None = None,
+        seen: Seen | None = None,
+    ) -> None:
+        deal, told = self._closing_deal(root, root.open_lots, piece, price, None)
+        message = PositionClosed(
+            account=self.book.account,
+            root=root.root,
+            ticket=root.ticket,
+            symbol=root.symbol,
+            side=root.side,
+            seen=seen or self.look.seen,
+            seen_at_utc=self.look.at_utc,
+            deal=deal,
+            reason=told if reason is None or told is not CloseReason.UNKNOWN else reason,
+        )
+        self._tell(self._closes, root, message, "closed", root.root)
+        self._remove(root, deal.time_broker)
+
+    def closed_in_pieces(
+        self, root: Root, pieces: Sequence[Piece], *, reason: CloseReason | None = None
+    ) -> None:
+        """All but the last as reductions, as far as they leave something open."""
+        for at, piece in enumerate(pieces[:-1]):
+            later = sum((other.lots for other in pieces[at + 1 :]), Decimal(0))
+            if Decimal(0) < later < root.open_lots:
+                self.reduced(root, later, piece=piece)
+        self.closed(root, piece=pieces[-1], reason=reason)
+
+    def levels(self, root: Root, order: OpenOrder) -> None:
+        """Of a position: its stops, where they changed."""
+        if order.stop_loss == root.stop_loss and order.take_profit == root.take_profit:
+            return
+        root.stop_loss, root.take_profit = order.stop_loss, order.take_profit
+        message = PositionModified(
+            account=self.book.account,
+            root=root.root,
+            ticket=root.ticket,
+            stop_loss=root.stop_loss,
+            take_profit=root.take_profit,
+            seen_at_utc=self.look.at_utc,
+        )
+        self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
+
+    # --- pending orders -----------------------------------------------------------------------
+
+    def placed(self, order: OpenOrder) -> None:
+        look = self.look
+        root = self._new_root(order, RootId(str(order.ticket)))
+        root.copy = look.copies.get(order.ticket)
+        offset = look.clock_offset_minutes
+        message = PendingPlaced(
+            account=self.book.account,
+            root=root.root,
+            ticket=order.ticket,
+            symbol=order.symbol,
+            kind=order.kind,
+            lots=order.lots,
+            price=order.open_price,
+            placed_at_broker=order.opened_at_broker,
+            placed_at_utc=order.opened_at_utc or to_utc(order.opened_at_broker, offset),
+            seen=look.seen,
+            seen_at_utc=look.at_utc,
+            stop_limit_price=order.stop_limit_price,
+            stop_loss=order.stop_loss,
+            take_profit=order.take_profit,
+            expires_at_broker=order.expires_at_broker,
+            expires_at_utc=_utc(order.expires_at_broker, offset),
+            magic=order.magic,
+            comment=order.comment,
+            copy=root.copy,
+            context=look.contexts.get(order.symbol),
+        )
+        self._tell(self._opens, root, message, "placed", root.root)
+
+    def pending_levels(self, root: Root, order: OpenOrder) -> None:
+        """Where they changed. A stop-limit whose stop was reached is from then on a limit."""
+        before = (root.kind, *_state(root))
+        after = (order.kind, *_state(order))
+        if before == after:
+            return
+        root.kind, root.open_price = order.kind, order.open_price
+        root.stop_limit_price = order.stop_limit_price
+        root.stop_loss, root.take_profit = order.stop_loss, order.take_profit
+        root.expires_at_broker = order.expires_at_broker
+        message = PendingModified(
+            account=self.book.account,
+            root=root.root,
+            ticket=root.ticket,
+            price=root.open_price,
+            seen_at_utc=self.look.at_utc,
+            stop_limit_price=root.stop_limit_price,
+            stop_loss=root.stop_loss,
+            take_profit=root.take_profit,
+            expires_at_broker=root.expires_at_broker,
+            expires_at_utc=_utc(root.expires_at_broker, self.look.clock_offset_minutes),
+        )
+        self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
+
+    def pending_removed(self, root: Root, reason: str, at_broker: datetime | None) -> None:
+        message = PendingRemoved(
+            account=self.book.account,
+            root=root.root,
+            ticket=root.ticket,
+            seen_at_utc=self.look.at_utc,
+            reason=reason,
+        )
+        self._tell(self._closes, root, message, "removed", root.root)
+        self._remove(root, at_broker)
+
+    # --- money --------------------------------------------------------------------------------
+
+    def balance(self, operation: BalanceOperation) -> None:
+        """The identity is the import's as well: one ticket, one fact."""
+        message = BalanceChanged(
+            account=self.book.account,
+            ticket=operation.ticket,
+            kind=operation.kind,
+            amount=operation.amount,
+            time_broker=operation.time_broker,
+            seen=self.look.seen,
+            seen_at_utc=self.look.at_utc,
+            comment=operation.comment,
+        )
+        self._closes.append(Fact(("balance", operation.ticket), message))
+
+    # --- inner --------------------------------------------------------------------------------
+
+    def touch(self, root: Root) -> None:
+        self.changed[root.root] = None
+
+    def _new_root(self, order: OpenOrder, root_id: RootId) -> Root:
+        root = Root(
+            root=root_id,
+            ticket=order.ticket,
+            tickets=[order.ticket],
+            symbol=order.symbol,
+            kind=order.kind,
+            open_lots=order.lots,
+            ever_lots=order.lots,
+            open_price=order.open_price,
+            opened_at_broker=order.opened_at_broker,
+            first_seen_at_utc=self.look.at_utc,
+            stop_loss=order.stop_loss,
+            take_profit=order.take_profit,
+            stop_limit_price=order.stop_limit_price,
+            expires_at_broker=order.expires_at_broker,
+            magic=order.magic,
+            comment=order.comment,
+            identifier=order.identifier,
+        )
+        self.book.add(root)
+        return root
+
+    def _fill(self, root: Root, order: OpenOrder) -> None:
+        message = PendingFilled(
+            account=self.book.account,
+            root=root.root,
+            ticket=root.ticket,
+            seen_at_utc=self.look.at_utc,
+        )
+        self._tell(self._opens, root, message, "filled", root.root)
+        root.kind = order.kind
+        root.open_lots = root.ever_lots = order.lots
+        root.open_price, root.opened_at_broker = order.open_price, order.opened_at_broker
+        root.stop_loss, root.take_profit = order.stop_loss, order.take_profit
+        root.stop_limit_price = root.expires_at_broker = None
+        root.identifier = order.identifier or root.identifier
+        self.book.retickets(root, order.ticket)
+        self.book.add(root)
+
+    def _closing_deal(
+        self,
+        root: Root,
+        lots: Lots,
+        piece: Piece | None,
+        price: Price | None,
+        made_ticket: int | None,
+    ) -> tuple[Deal, CloseReason]:
+        look = self.look
+        if piece is None:
+            name = _made_deal("out", root, root.ever_lots - root.open_lots)
+            deal = Deal(
+                ticket=made_ticket if made_ticket is not None else name,
+                sequence=_count(root),
+                lots=lots,
+                price=price if price is not None else root.open_price,
+                time_broker=to_broker(look.at_utc, look.clock_offset_minutes),
+                time_utc=look.at_utc,
+            )
+            return deal, CloseReason.UNKNOWN
+        row = piece.row
+        deal = Deal(
+            ticket=row.deal,
+            sequence=_count(root),
+            lots=piece.lots,
+            price=row.close_price,
+            profit=row.profit,
+            swap=row.swap,
+            commission=row.commission,
+            fee=row.fee,
+            time_broker=row.closed_at_broker,
+            time_utc=evidence.closed_at_utc(row, look.clock_offset_minutes),
+        )
+        root.spend(evidence.key(row))
+        self.book.name(root, row.ticket)
+        return deal, evidence.reason(row)
+
+    def _remember_volume(self, root: Root) -> None:
+        root.past = [*root.past, (root.open_lots, root.open_price)][-PAST_VOLUMES:]
+
+    def _remove(self, root: Root, at_broker: datetime | None) -> None:
+        look = self.look
+        self.book.remove(root, at_broker or to_broker(look.at_utc, look.clock_offset_minutes))
+        self.gone[root.root] = None
+        if self.book.is_netting and not root.is_pending:
+            self.book.lifecycle(root.symbol).rows_until = root.newest_row
+
+    def _tell(
+        self, phase: list[Fact], root: Root, message: OrderEvent, *identity: str | int
+    ) -> None:
+        if isinstance(message, PositionOpened | PendingPlaced):
+            self._opened_now.add(root.root)
+        elif root.root in self._opened_now:
+            phase = self._opens
+        phase.append(Fact(identity, message))
+        self.changed[root.root] = None
+
+
+def _count(root: Root) -> int:
+    root.deals += 1
+    return root.deals - 1
+
+
+def _plain(lots: Lots) -> str:
+    """0.1 and 0.10 are the same number, and so the same identity."""
+    return f"{lots.normalize():f}"
+
+
+def _made_deal(direction: str, root: Root, lots: Lots) -> int:
+    """A deal's ticket where the broker's is not known: negative, so that it meets no real one."""
+    return -int(digest("deal", direction, root.root, _plain(lots))[:12], 16)
+
+
+def _like(price: Price, average: Price, digits: int | None) -> Price:
+    """Rounded as the broker writes prices, with one digit more where that is only guessed."""
+    exponent = average.as_tuple().exponent
+    guessed = 1 - exponent if isinstance(exponent, int) else MOST_PLACES
+    places = digits if digits is not None else min(guessed, MOST_PLACES)
+    return price.quantize(Decimal(1).scaleb(-places))
+
+
+def _revision(root: Root) -> tuple[int, str]:
+    root.revision += 1
+    state = _state(root) if root.is_pending else (root.stop_loss, root.take_profit)
+    parts = (_plain(part) if isinstance(part, Decimal) else part for part in state)
+    return root.revision, digest(*parts)
+
+
+def _state(of: Root | OpenOrder) -> tuple[object, ...]:
+    return (of.open_price, of.stop_limit_price, of.stop_loss, of.take_profit, of.expires_at_broker)
+
+
+def _utc(broker: datetime | None, offset_minutes: int | None) -> datetime | None:
+    return None if broker is None else to_utc(broker, offset_minutes)

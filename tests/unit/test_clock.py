@@ -1,0 +1,106 @@
+"""The broker's clock: learned from fresh ticks only, unlearned when they disagree (T-1 to T-6)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from copypro_account_watcher.clock import ClockOffset, age_s, to_broker, to_utc
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = datetime(2026, 3, 6, 12, 0, 0, tzinfo=UTC)
+
+
+def ticks(
+    clock: ClockOffset, minutes: int, *, start: datetime = NOW, count: int = 3, late_s: float = 0.2
+) -> datetime:
+    """Fresh ticks, a second apart, each on its way for `late_s`."""
+    for second in range(count):
+        now = start + timedelta(seconds=second)
+        clock.see((now + timedelta(minutes=minutes, seconds=-late_s)).replace(tzinfo=None), now)
+    return start + timedelta(seconds=count)
+
+
+@pytest.mark.parametrize("minutes", [0, 120, 180, -300, 345, 840, -720])
+def test_an_offset_is_learned_from_fresh_ticks(minutes: int) -> None:
+    clock = ClockOffset()
+    ticks(clock, minutes)
+    assert clock.minutes == minutes
+    assert clock.skew_s == pytest.approx(-0.2)
+
+
+def test_nothing_is_known_before_ticks_agree() -> None:
+    clock = ClockOffset()
+    ticks(clock, 120, count=2)
+    assert clock.minutes is None
+
+
+def test_a_tick_that_waited_since_friday_teaches_nothing() -> None:
+    clock = ClockOffset()
+    friday = datetime(2026, 3, 6, 23, 59, 59)
+    for hours in range(48, 56):
+        clock.see(friday, NOW + timedelta(hours=hours))
+    assert clock.minutes is None
+
+
+def test_old_ticks_in_a_row_do_not_agree_on_a_quarter_of_an_hour() -> None:
+    """A slow feed that replays the past: its ticks are seven minutes old."""
+    clock = ClockOffset()
+    ticks(clock, 120, count=50, late_s=420)
+    assert clock.minutes is None
+
+
+def test_one_stray_tick_does_not_change_what_is_known() -> None:
+    clock = ClockOffset()
+    later = ticks(clock, 120)
+    ticks(clock, 180, start=later, count=1)
+    assert clock.minutes == 120
+    ticks(clock, 120, start=later + timedelta(hours=2))
+    assert clock.minutes == 120
+
+
+def test_summer_time_begins_over_a_weekend_and_the_first_tick_unlearns_the_old_offset() -> None:
+    clock = ClockOffset()
+    ticks(clock, 120)
+    monday = NOW + timedelta(days=3)
+    ticks(clock, 180, start=monday, count=1)
+    assert clock.minutes is None, "a wrong hour is worse than none: unknown is too old"
+    ticks(clock, 180, start=monday + timedelta(seconds=1))
+    assert clock.minutes == 180
+
+
+def test_a_change_while_ticks_flow_needs_agreement() -> None:
+    clock = ClockOffset()
+    later = ticks(clock, 120)
+    ticks(clock, 180, start=later, count=1)
+    assert clock.minutes == 120
+    ticks(clock, 180, start=later + timedelta(seconds=1), count=1)
+    assert clock.minutes == 180
+
+
+def test_times_convert_both_ways_and_stay_unknown_without_an_offset() -> None:
+    at_broker = datetime(2026, 3, 6, 14, 30)
+    assert to_utc(at_broker, 120) == datetime(2026, 3, 6, 12, 30, tzinfo=UTC)
+    assert to_broker(datetime(2026, 3, 6, 12, 30, tzinfo=UTC), 120) == at_broker
+    assert to_utc(at_broker, None) is None
+    assert to_broker(NOW, None) is None
+
+
+def test_the_age_of_what_has_no_known_time_is_unknown() -> None:
+    at_broker = datetime(2026, 3, 6, 13, 59, 30)
+    assert age_s(NOW, at_broker, 120) == 30
+    assert age_s(NOW, at_broker, None) is None
+    assert age_s(NOW, at_broker, None, at_utc=NOW - timedelta(seconds=5)) == 5
+
+
+@given(
+    minutes=st.integers(-48, 56).map(lambda quarters: quarters * 15),
+    late_s=st.lists(st.floats(0, 60), min_size=4, max_size=20),
+)
+def test_whatever_ticks_are_late_by_the_quarter_is_right(minutes: int, late_s: list[float]) -> None:
+    clock = ClockOffset()
+    for second, late in enumerate(late_s):
+        now = NOW + timedelta(seconds=second)
+        clock.see((now + timedelta(minutes=minutes, seconds=-late)).replace(tzinfo=None), now)
+    assert clock.minutes in (None, minutes)

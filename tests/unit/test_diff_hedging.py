@@ -1,0 +1,515 @@
+"""MT5 hedging, and what holds on every platform: looks in, order events out."""
+
+from __future__ import annotations
+
+from copypro.messages import (
+    BalanceChanged,
+    PositionClosed,
+    PositionIncreased,
+    PositionModified,
+    PositionOpened,
+    PositionReduced,
+    Seen,
+)
+from copypro.trading import CloseReason
+from copypro.values import CopyId, OrderKind, Side, Ticket, copy_id, leg_tag
+from copypro_account_watcher.diff import Book, Root, new_symbols
+from msgspec import json
+
+from tests.unit.diff_builders import (
+    CONTEXT,
+    UTC_0,
+    D,
+    Watch,
+    broker,
+    deposit,
+    hedging,
+    names,
+    order,
+    row,
+)
+
+COPY = CopyId("c" * 32)
+
+
+def test_a_market_open_is_told_with_its_deal_context_and_times() -> None:
+    watch = hedging()
+    [event] = watch.sees(order(5001, sl="1.09", magic=77, comment="k1", deal=4001, opened=1))
+    assert isinstance(event, PositionOpened)
+    assert (event.root, event.ticket, event.side, event.lots) == ("5001", 5001, Side.BUY, D("0.10"))
+    assert (event.stop_loss, event.take_profit, event.magic) == (D("1.09"), None, 77)
+    assert event.deal.ticket == 4001
+    assert event.deal.sequence == 0
+    assert event.seen is Seen.LIVE
+    assert event.context == CONTEXT
+    assert event.opened_at_broker == broker(1)
+    assert event.opened_at_utc is not None
+    assert (event.opened_at_utc - UTC_0).total_seconds() == 1
+    assert watch.result.changed == ("5001",)
+
+
+def test_with_the_clocks_offset_unknown_no_utc_time_is_claimed() -> None:
+    [event] = hedging().sees(order(5001), clock_offset_minutes=None)
+    assert isinstance(event, PositionOpened)
+    assert event.opened_at_utc is None
+
+
+def test_the_first_look_is_a_baseline() -> None:
+    events = Watch().starts(order(1), order(2))
+    assert [e.seen for e in events if isinstance(e, PositionOpened)] == [Seen.BASELINE] * 2
+
+
+def test_the_same_frame_twice_changes_nothing() -> None:
+    watch = hedging()
+    watch.sees(order(5001))
+    assert watch.sees(order(5001)) == []
+    assert watch.result.changed == watch.result.gone == watch.result.missing == ()
+
+
+def test_two_equal_trades_in_one_second_stay_two() -> None:
+    watch = hedging()
+    watch.sees(order(5001))
+    [event] = watch.sees(order(5001), order(5002))
+    assert isinstance(event, PositionOpened)
+    assert event.root == "5002"
+
+
+def test_hint_frames_that_leave_the_list_as_it_is_change_nothing() -> None:
+    """MT5 tells of the closing order as of an order of its own: only the list counts."""
+    watch = hedging()
+    watch.sees(order(5001))
+    for _ in range(3):
+        assert watch.sees(order(5001)) == []
+
+
+def test_a_full_close_is_told_at_once_with_the_row_as_its_deal() -> None:
+    watch = hedging()
+    watch.sees(order(5001))
+    [event] = watch.sees(closed=(row(5001, deal=9, profit=D(12), swap=D(-1), closed=60),))
+    assert isinstance(event, PositionClosed)
+    assert (event.deal.ticket, event.deal.sequence, event.deal.lots) == (9, 1, D("0.10"))
+    assert (event.deal.price, event.deal.profit, event.deal.swap) == (D("1.2000"), D(12), D(-1))
+    assert watch.result.gone == ("5001",)
+    assert not watch.book.roots
+
+
+def test_a_full_close_whose_row_says_zero_lots_closes_all() -> None:
+    watch = hedging()
+    watch.sees(order(5001))
+    [event] = watch.sees(closed=(row(5001, "0", deal=9),))
+    assert isinstance(event, PositionClosed)
+    assert event.deal.lots == D("0.10")
+
+
+def test_an_empty_list_without_evidence_closes_nothing() -> None:
+    watch = hedging()
+    watch.sees(order(1), order(2))
+    assert watch.sees() == []
+    assert watch.result.missing == (1, 2)
+    assert watch.result.known == 2
+    assert watch.later(3600).snapshot() == []
+    assert watch.snapshot(order(1), order(2)) == []
+    assert watch.result.missing == ()
+
+
+def test_what_is_missing_closes_once_history_has_it() -> None:
+    watch = hedging()
+    watch.sees(order(1), order(2))
+    watch.sees(order(2))
+    [event] = watch.snapshot(order(2), closed=(row(1, deal=9),))
+    assert isinstance(event, PositionClosed)
+    assert event.root == "1"
+    assert event.seen is Seen.MISSED
+
+
+def test_a_row_for_part_of_what_is_known_does_not_close_the_rest() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    assert watch.sees(closed=(row(1, "0.06", deal=9, closed=61),)) == []
+    assert watch.result.missing == (1,)
+    events = watch.snapshot(
+        closed=(row(1, "0.04", deal=8, closed=60), row(1, "0.06", deal=9, closed=61))
+    )
+    assert names(events) == ["PositionReduced", "PositionClosed"]
+    assert [e.deal.ticket for e in events] == [8, 9]  # type: ignore[union-attr]
+
+
+def test_a_list_that_is_not_whole_proves_nothing() -> None:
+    watch = hedging()
+    watch.sees(order(1), order(2))
+    assert watch.sees(order(2), whole=False, closed=(row(1, deal=9),)) == []
+    assert watch.result.missing == ()
+    assert names(watch.sees(order(2))) == ["PositionClosed"]
+
+
+def test_a_row_before_the_list_that_shows_it_waits_for_the_list() -> None:
+    watch = hedging()
+    watch.sees(order(1))
+    assert watch.sees(order(1), closed=(row(1, deal=9),)) == []
+    assert names(watch.sees()) == ["PositionClosed"]
+
+
+def test_a_partial_close_with_its_row() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    [event] = watch.sees(order(1, "0.06"), closed=(row(1, "0.04", deal=9, profit=D(4)),))
+    assert isinstance(event, PositionReduced)
+    assert (event.open_lots, event.ever_lots) == (D("0.06"), D("0.10"))
+    assert (event.deal.ticket, event.deal.lots, event.deal.profit) == (9, D("0.04"), D(4))
+
+
+def test_a_partial_close_whose_row_says_all_that_was_closed_so_far() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.06"), closed=(row(1, "0.04", deal=8, closed=60),))
+    [reduced] = watch.sees(order(1, "0.03"), closed=(row(1, "0.07", deal=9, closed=61),))
+    assert isinstance(reduced, PositionReduced)
+    assert (reduced.open_lots, reduced.deal.lots) == (D("0.03"), D("0.03"))
+    [closed] = watch.sees(closed=(row(1, "0.10", deal=10, closed=62),))
+    assert isinstance(closed, PositionClosed)
+    assert closed.deal.lots == D("0.03")
+
+
+def test_a_partial_close_waits_for_its_row_which_comes_in_the_next_frame() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    assert watch.sees(order(1, "0.06")) == []
+    assert watch.result.missing == (1,)
+    [event] = watch.sees(order(1, "0.06"), closed=(row(1, "0.04", deal=9),))
+    assert isinstance(event, PositionReduced)
+    assert event.deal.ticket == 9
+
+
+def test_a_partial_close_without_a_row_is_told_all_the_same_with_a_made_deal() -> None:
+    def once() -> PositionReduced:
+        watch = hedging()
+        watch.sees(order(1, "0.10"))
+        watch.sees(order(1, "0.06", market_price=D("1.15")))
+        [event] = watch.later(1).snapshot(order(1, "0.06", market_price=D("1.15")))
+        assert isinstance(event, PositionReduced)
+        return event
+
+    event = once()
+    assert (event.open_lots, event.deal.lots, event.deal.price) == (D("0.06"), D("0.04"), D("1.15"))
+    assert event.deal.ticket < 0, "a made deal's ticket meets no real one"
+    assert once().deal.ticket == event.deal.ticket
+
+
+def test_with_no_wait_a_reduction_is_told_by_the_list_alone() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    assert names(watch.sees(order(1, "0.06"), row_wait_s=0)) == ["PositionReduced"]
+
+
+def test_the_row_of_a_reduction_that_was_told_without_it_is_not_told_again() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.06"), row_wait_s=0)
+    late = row(1, "0.04", deal=9)
+    assert watch.snapshot(order(1, "0.06"), closed=(late,)) == []
+    [event] = watch.snapshot(closed=(late, row(1, "0.06", deal=10, closed=61)))
+    assert isinstance(event, PositionClosed)
+    assert event.deal.ticket == 10
+
+
+def test_older_rows_of_a_baseline_position_are_not_its_reductions() -> None:
+    watch = Watch()
+    watch.starts(order(1, "0.06"))
+    before = row(1, "0.04", deal=8, closed=-600)
+    assert watch.snapshot(order(1, "0.06"), closed=(before,)) == []
+    [event] = watch.snapshot(closed=(before, row(1, "0.06", deal=9)))
+    assert isinstance(event, PositionClosed)
+    assert event.deal.ticket == 9
+
+
+def test_further_fills_on_one_ticket_are_increases_with_legs_and_prices() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10", price="1.1000"))
+    [one] = watch.sees(order(1, "0.20", price="1.1010", digits=4))
+    [two] = watch.sees(order(1, "0.40", price="1.1020", digits=4))
+    assert isinstance(one, PositionIncreased)
+    assert isinstance(two, PositionIncreased)
+    assert (one.leg, one.lots, one.open_lots, one.ever_lots) == (1, D("0.1"), D("0.2"), D("0.2"))
+    assert one.deal.price == D("1.1020")
+    assert (two.leg, two.lots, two.deal.sequence) == (2, D("0.20"), 2)
+    assert one.context == CONTEXT
+
+
+def test_fractions_after_a_growth_count_all_that_was_ever_opened() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.20"))
+    [event] = watch.sees(order(1, "0.05"), closed=(row(1, "0.15", deal=9),))
+    assert isinstance(event, PositionReduced)
+    assert (event.open_lots, event.ever_lots) == (D("0.05"), D("0.20"))
+
+
+def test_a_late_frame_with_a_former_volume_is_no_increase() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.06"), closed=(row(1, "0.04", deal=8),))
+    assert watch.sees(order(1, "0.10")) == []
+    assert watch.result.missing == (1,)
+    assert watch.snapshot(order(1, "0.06")) == []
+
+
+def test_a_late_frame_from_before_a_growth_is_no_reduction() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.20"))
+    assert watch.sees(order(1, "0.10")) == []
+    assert watch.sees(order(1, "0.20")) == []
+    assert watch.result.missing == ()
+
+
+def test_two_partial_closes_whose_frames_come_in_the_wrong_order() -> None:
+    watch = hedging()
+    one, two = row(1, "0.04", deal=8, closed=60), row(1, "0.03", deal=9, closed=61)
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.03"), closed=(two,))
+    watch.sees(order(1, "0.06"), closed=(one,))
+    watch.snapshot(order(1, "0.03"))
+    reduced = [e for e in watch.all if isinstance(e, PositionReduced)]
+    assert [e.deal.ticket for e in reduced] == [8, 9]
+    assert reduced[-1].open_lots == D("0.03")
+
+
+def test_levels_are_told_when_they_change_and_back_again() -> None:
+    watch = hedging()
+    watch.sees(order(1))
+    [one] = watch.sees(order(1, sl="1.09", tp="1.20"))
+    [two] = watch.sees(order(1, tp="1.20"))
+    [three] = watch.sees(order(1, sl="1.09", tp="1.20"))
+    assert isinstance(one, PositionModified)
+    assert isinstance(two, PositionModified)
+    assert (one.stop_loss, one.take_profit) == (D("1.09"), D("1.20"))
+    assert (two.stop_loss, two.take_profit) == (None, D("1.20"))
+    assert one.stop_loss == three.stop_loss  # type: ignore[union-attr]
+    assert len(set(watch.identities)) == len(watch.identities)
+
+
+def test_a_level_written_with_another_number_of_zeros_is_the_same() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.1", sl="1.09"))
+    assert watch.sees(order(1, "0.10", sl="1.0900")) == []
+
+
+def test_an_open_after_the_close_of_its_root_is_late_and_dropped() -> None:
+    watch = hedging()
+    watch.sees(order(1))
+    watch.sees(closed=(row(1, deal=9),))
+    assert watch.sees(order(1)) == []
+    assert not watch.book.roots
+    assert watch.sees() == []
+    assert watch.result.missing == ()
+
+
+def test_a_close_before_its_open_is_told_once_and_never_as_live() -> None:
+    watch = hedging()
+    events = watch.sees(closed=(row(1, deal=9),))
+    assert names(events) == ["PositionOpened", "PositionClosed"]
+    assert [e.seen for e in events] == [Seen.MISSED] * 2  # type: ignore[union-attr]
+    assert watch.sees(order(1)) == []
+
+
+def test_a_row_of_a_root_that_is_over_is_ignored() -> None:
+    watch = hedging()
+    watch.sees(order(1))
+    watch.sees(closed=(row(1, deal=9),))
+    assert watch.snapshot(closed=(row(1, deal=9),)) == []
+
+
+def test_opened_and_closed_between_two_looks_is_recorded_from_history() -> None:
+    watch = hedging()
+    pieces = (
+        row(1, "0.04", deal=8, opened=5, closed=6, profit=D(4)),
+        row(1, "0.06", deal=9, opened=5, closed=7, profit=D(6)),
+    )
+    events = watch.later(10).snapshot(closed=pieces)
+    assert names(events) == ["PositionOpened", "PositionReduced", "PositionClosed"]
+    opened, reduced, closed = events
+    assert isinstance(opened, PositionOpened)
+    assert (opened.seen, opened.lots) == (Seen.MISSED, D("0.10"))
+    assert isinstance(reduced, PositionReduced)
+    assert (reduced.open_lots, reduced.deal.profit) == (D("0.06"), D(4))
+    assert isinstance(closed, PositionClosed)
+    assert closed.deal.profit == D(6)
+    assert watch.snapshot(closed=pieces) == []
+
+
+def test_opened_and_partly_closed_between_two_looks_tells_both() -> None:
+    watch = hedging()
+    events = watch.later(10).snapshot(order(1, "0.06"), closed=(row(1, "0.04", deal=8, closed=6),))
+    assert names(events) == ["PositionOpened", "PositionReduced"]
+    assert watch.book.roots["1"].open_lots == D("0.06")
+    assert watch.book.roots["1"].ever_lots == D("0.10")
+
+
+def test_what_ended_before_the_first_look_belongs_to_the_import() -> None:
+    watch = hedging()
+    assert watch.snapshot(closed=(row(1, deal=9, opened=-900, closed=-600),)) == []
+    unknown_clock = watch.snapshot(
+        closed=(row(1, deal=9, opened=-900, closed=-600),), clock_offset_minutes=None
+    )
+    assert unknown_clock == []
+
+
+def test_what_was_told_and_forgotten_is_not_told_again() -> None:
+    watch = hedging()
+    rows = tuple(row(ticket, deal=ticket + 1000, closed=ticket) for ticket in range(1, 260))
+    watch.later(300).snapshot(closed=rows)
+    assert len(watch.book.closed) == watch.book.limits.closed_roots
+    assert watch.snapshot(closed=rows) == []
+
+
+def test_reasons_come_from_the_bridge_or_from_the_comment() -> None:
+    watch = hedging()
+    watch.sees(*(order(ticket) for ticket in (1, 2, 3, 4)))
+    events = watch.sees(
+        closed=(row(1, deal=11, reason=CloseReason.STOP_LOSS),),
+    ) + watch.sees(
+        closed=(
+            row(2, deal=12, comment="k1[tp]"),
+            row(3, deal=13, comment="so: 50%/1/2"),
+            row(4, deal=14, comment="[sl 1.0950]"),
+        ),
+    )
+    reasons = {e.root: e.reason for e in events if isinstance(e, PositionClosed)}
+    assert reasons == {
+        "1": CloseReason.STOP_LOSS,
+        "2": CloseReason.TAKE_PROFIT,
+        "3": CloseReason.STOP_OUT,
+        "4": CloseReason.STOP_LOSS,
+    }
+
+
+def test_a_close_by_closes_both_by_their_own_rows() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"), order(2, "0.06", OrderKind.SELL))
+    events = watch.sees(
+        order(1, "0.04"),
+        closed=(
+            row(1, "0.06", deal=8, reason=CloseReason.CLOSE_BY, by_ticket=2),
+            row(2, "0.06", OrderKind.SELL, deal=9, reason=CloseReason.CLOSE_BY, by_ticket=1),
+        ),
+    )
+    assert sorted(names(events)) == ["PositionClosed", "PositionReduced"]
+    assert {e.reason for e in events} == {CloseReason.CLOSE_BY}  # type: ignore[union-attr]
+
+
+def test_the_server_may_give_a_position_another_ticket_and_keep_its_identifier() -> None:
+    watch = hedging()
+    watch.sees(order(1, identifier=1))
+    assert watch.sees(order(2, identifier=1)) == []
+    [event] = watch.sees(closed=(row(2, deal=9),))
+    assert isinstance(event, PositionClosed)
+    assert event.root == "1"
+
+
+def test_closes_come_before_changes_and_changes_before_opens() -> None:
+    watch = hedging()
+    watch.sees(order(1), order(2))
+    events = watch.sees(order(2, sl="1.05"), order(3), closed=(row(1, deal=9),))
+    assert names(events) == ["PositionClosed", "PositionModified", "PositionOpened"]
+
+
+def test_a_copy_of_ours_is_marked_wherever_it_is_told() -> None:
+    watch = hedging()
+    copies = {Ticket(1): COPY}
+    [opened] = watch.sees(order(1), copies=copies)
+    [grown] = watch.sees(order(1, "0.20"), copies=copies)
+    assert isinstance(opened, PositionOpened)
+    assert isinstance(grown, PositionIncreased)
+    assert opened.copy == grown.copy == COPY
+
+
+def test_while_an_open_is_unanswered_its_symbol_and_side_are_withheld() -> None:
+    watch = hedging()
+    withheld = {("EURUSD", Side.BUY)}
+    [other] = watch.sees(order(1), order(2, kind=OrderKind.SELL), withheld=withheld)
+    assert other.root == "2"  # type: ignore[union-attr]
+    assert watch.result.missing == ()
+    [ours] = watch.sees(
+        order(1), order(2, kind=OrderKind.SELL), withheld=withheld, copies={Ticket(1): COPY}
+    )
+    assert isinstance(ours, PositionOpened)
+    assert ours.copy == COPY
+
+
+def test_what_is_withheld_and_closes_meanwhile_is_told_once_it_is_settled() -> None:
+    watch = hedging()
+    withheld = {("EURUSD", Side.BUY)}
+    watch.sees(order(1), withheld=withheld)
+    assert watch.sees(closed=(row(1, deal=9),), withheld=withheld) == []
+    events = watch.snapshot(closed=(row(1, deal=9),), copies={Ticket(1): COPY})
+    assert names(events) == ["PositionOpened", "PositionClosed"]
+    assert events[0].copy == COPY  # type: ignore[union-attr]
+
+
+def test_another_installations_tag_is_pointed_out_at_every_look() -> None:
+    watch = hedging()
+    tag = leg_tag(copy_id("m" * 32, "s" * 32, "1"), 0)  # type: ignore[arg-type]
+    theirs, ours = order(1, comment=tag), order(2, comment=tag)
+    watch.sees(theirs, ours, order(3, comment="Trend follower 7"), copies={Ticket(2): COPY})
+    assert watch.result.unknown_tags == (theirs,)
+    watch.sees(theirs, ours)
+    assert watch.result.unknown_tags == (theirs,)
+
+
+def test_a_balance_operation_is_told_once_per_ticket_and_is_never_a_trade() -> None:
+    watch = hedging()
+    [event] = watch.sees(operations=(deposit(7, "500"),))
+    assert isinstance(event, BalanceChanged)
+    assert (event.ticket, event.amount) == (7, D(500))
+    assert watch.identities[-1] == ("BalanceChanged", ("balance", 7))
+    assert watch.snapshot(operations=(deposit(7, "500"), deposit(8, "-20", at=1))) != []
+    assert watch.snapshot(operations=(deposit(7, "500"), deposit(8, "-20", at=1))) == []
+    assert watch.snapshot(operations=(deposit(6, "100", at=-3600),)) == []
+
+
+def test_new_symbols_are_those_whose_context_the_next_diff_may_tell() -> None:
+    watch = hedging()
+    watch.sees(order(1), order(2, symbol="GBPUSD"))
+    assert new_symbols(watch.book, (order(1), order(2, symbol="GBPUSD"))) == set()
+    assert new_symbols(watch.book, (order(1, "0.2"), order(3, symbol="XAUUSD"))) == {
+        "EURUSD",
+        "XAUUSD",
+    }
+
+
+def test_stream_and_snapshot_name_the_same_facts_the_same() -> None:
+    """T-8: the identity does not depend on how a fact was seen."""
+    stream, snapshots = hedging(), hedging()
+    stream.sees(order(1, "0.10", deal=4001))
+    stream.sees(order(1, "0.2", deal=4001))
+    stream.sees(order(1, "0.20", sl="1.09"))
+    stream.sees(order(1, "0.15", sl="1.09"), closed=(row(1, "0.05", deal=8, closed=60),))
+    stream.sees(closed=(row(1, "0.15", deal=9, closed=61),))
+    snapshots.snapshot(order(1, "0.1"))
+    snapshots.snapshot(order(1, "0.20"))
+    snapshots.snapshot(order(1, "0.20", sl="1.0900"))
+    snapshots.snapshot(order(1, "0.150", sl="1.09"), row_wait_s=0)
+    snapshots.snapshot(closed=(row(1, "0.15", deal=9, closed=61),))
+    assert stream.identities == snapshots.identities
+
+
+def test_a_book_restored_from_its_records_goes_on_as_if_nothing_had_happened() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10", sl="1.09"), order(2), order(3))
+    watch.sees(
+        order(1, "0.06", sl="1.09"), order(2), closed=(row(1, "0.04", deal=8), row(3, deal=9))
+    )
+    records = [json.encode(root) for root in watch.book.roots.values()]
+    restored = Book(watch.book.account)
+    restored.restore_rest(json.encode(watch.book.rest()))
+    for record in records:
+        restored.restore_root(json.decode(record, type=Root))
+    watch.book = restored
+    assert watch.snapshot(order(1, "0.06", sl="1.09"), order(2), order(3)) == []
+    assert watch.result.missing == ()
+    [event] = watch.snapshot(order(2), closed=(row(1, "0.04", deal=8), row(1, "0.06", deal=10)))
+    assert isinstance(event, PositionClosed)
+    assert event.deal.ticket == 10
+    assert restored.tickets() == {1, 2, 3}
+    assert restored.root_of(Ticket(2)) == "2"
+    assert restored.root_of(Ticket(3)) is None

@@ -1,0 +1,341 @@
+"""MT4's chains of tickets: partial closes, close-bys, tags kept and tags lost, in any order."""
+
+from __future__ import annotations
+
+from copypro.messages import PositionClosed, PositionOpened, PositionReduced, Seen
+from copypro.trading import CloseReason
+from copypro.values import CopyId, OrderKind, Side, Ticket
+
+from tests.unit.diff_builders import D, Watch, mt4, names, order, row
+
+COPY = CopyId("c" * 32)
+OLD = -3600  # opened an hour ago: a new ticket with that time is the rest of something
+
+
+def one_open(lots: str = "0.10") -> Watch:
+    watch = mt4()
+    watch.sees(order(7001, lots, opened=OLD, magic=77, comment="k1"))
+    return watch
+
+
+def rest(ticket: int, lots: str, comment: str = "") -> object:
+    return order(ticket, lots, opened=OLD, magic=77, comment=comment)
+
+
+def part(ticket: int, lots: str, comment: str = "", closed: float = 60) -> object:
+    return row(ticket, lots, opened=OLD, magic=77, comment=comment, closed=closed)
+
+
+def test_a_full_close_is_told_by_its_lots_and_needs_no_timer() -> None:
+    watch = one_open()
+    [event] = watch.sees(closed=(part(7001, "0.10", "k1[sl]"),))
+    assert isinstance(event, PositionClosed)
+    assert event.reason is CloseReason.STOP_LOSS
+    assert event.deal.ticket == 7001
+
+
+def test_a_partial_close_keeps_the_root_and_moves_to_the_new_ticket() -> None:
+    watch = one_open()
+    listed = rest(7002, "0.06", "from #7001")
+    [event] = watch.sees(listed, closed=(part(7001, "0.04", "to #7002"),))
+    assert isinstance(event, PositionReduced)
+    assert (event.root, event.ticket) == ("7001", 7002)
+    assert (event.open_lots, event.ever_lots) == (D("0.06"), D("0.10"))
+    assert event.deal.ticket == 7001
+    assert watch.sees(listed) == []
+    assert watch.book.root_of(Ticket(7002)) == "7001"
+
+
+def test_the_open_frame_of_a_partial_close_may_come_first() -> None:
+    watch = one_open()
+    listed = rest(7002, "0.06", "from #7001")
+    assert watch.sees(listed) == []
+    assert watch.result.missing == (7001,)
+    [event] = watch.sees(listed, closed=(part(7001, "0.04", "to #7002"),))
+    assert isinstance(event, PositionReduced)
+    assert event.deal.ticket == 7001
+
+
+def test_the_rest_may_be_listed_beside_its_old_ticket_and_is_no_new_trade() -> None:
+    watch = one_open()
+    old, new = order(7001, "0.10", opened=OLD, magic=77), rest(7002, "0.06", "from #7001")
+    assert watch.sees(old, new) == []
+    [event] = watch.sees(new, closed=(part(7001, "0.04"),))
+    assert isinstance(event, PositionReduced)
+
+
+def test_the_rest_listed_beside_its_old_ticket_is_no_new_trade_without_tags_either() -> None:
+    watch = one_open().later(60)
+    old, new = order(7001, "0.10", opened=OLD, magic=77), rest(7002, "0.06")
+    assert watch.sees(old, new) == []
+    [event] = watch.sees(new, closed=(part(7001, "0.04"),))
+    assert isinstance(event, PositionReduced)
+    assert event.ticket == 7002
+
+
+def test_a_partial_close_with_the_rest_not_listed_yet_moves_by_the_comment() -> None:
+    watch = one_open()
+    [event] = watch.sees(closed=(part(7001, "0.04", "to #7002"),))
+    assert isinstance(event, PositionReduced)
+    assert event.ticket == 7002
+    assert watch.result.missing == (7002,)
+    assert watch.sees(rest(7002, "0.06", "from #7001")) == []
+    assert watch.result.missing == ()
+
+
+def test_a_partial_close_without_tags_is_linked_by_shape() -> None:
+    watch = one_open()
+    [event] = watch.sees(rest(7002, "0.06"), closed=(part(7001, "0.04"),))
+    assert isinstance(event, PositionReduced)
+    assert event.ticket == 7002
+
+
+def test_without_tags_and_without_the_rest_nothing_closes_until_the_rest_shows() -> None:
+    watch = one_open()
+    assert watch.sees(closed=(part(7001, "0.04"),)) == []
+    assert watch.result.missing == (7001,)
+    [event] = watch.sees(rest(7002, "0.06"))
+    assert isinstance(event, PositionReduced)
+    assert (event.ticket, event.deal.lots) == (7002, D("0.04"))
+
+
+def test_a_proved_partial_close_goes_through_though_its_rest_never_shows() -> None:
+    watch = one_open()
+    watch.sees(closed=(part(7001, "0.04"),))
+    [event] = watch.later(1).snapshot()
+    assert isinstance(event, PositionReduced)
+    assert event.open_lots == D("0.06")
+    assert watch.result.missing == (7001,)
+    assert watch.snapshot(rest(7002, "0.06")) == []
+    assert watch.book.root_of(Ticket(7002)) == "7001"
+
+
+def test_a_triple_partial_close_with_tags_lost_continuation_first() -> None:
+    watch = one_open()
+    for before, ticket, closed, left in (
+        (7001, 7002, "0.04", "0.06"),
+        (7002, 7003, "0.03", "0.03"),
+        (7003, 7004, "0.02", "0.01"),
+    ):
+        assert watch.sees(rest(ticket, left)) == []
+        [event] = watch.sees(rest(ticket, left), closed=(part(before, closed),))
+        assert isinstance(event, PositionReduced)
+        assert (event.root, event.ticket) == ("7001", ticket)
+        assert event.open_lots == D(left)
+    [event] = watch.sees(closed=(part(7004, "0.01"),))
+    assert isinstance(event, PositionClosed)
+    assert not watch.book.roots
+
+
+def test_two_partial_closes_between_two_looks_are_followed_through_history() -> None:
+    watch = one_open()
+    events = watch.snapshot(
+        rest(7003, "0.03", "from #7002"),
+        closed=(part(7001, "0.04", "to #7002"), part(7002, "0.03", "to #7003", closed=61)),
+    )
+    assert names(events) == ["PositionReduced", "PositionReduced"]
+    assert [(e.ticket, e.open_lots) for e in events] == [  # type: ignore[union-attr]
+        (7002, D("0.06")),
+        (7003, D("0.03")),
+    ]
+
+
+def test_a_chain_that_ended_in_history_with_tags_lost_is_closed_whole() -> None:
+    watch = one_open()
+    events = watch.snapshot(closed=(part(7001, "0.04"), part(7002, "0.06", closed=61)))
+    assert names(events) == ["PositionReduced", "PositionClosed"]
+    assert not watch.book.roots
+    assert watch.snapshot(closed=(part(7001, "0.04"), part(7002, "0.06", closed=61))) == []
+
+
+def test_two_partial_closes_seen_as_one_step_count_their_rows_later() -> None:
+    watch = one_open()
+    watch.sees(rest(7003, "0.03"), row_wait_s=0)
+    assert [e.open_lots for e in watch.all if isinstance(e, PositionReduced)] == [D("0.03")]
+    late = (part(7001, "0.04"), part(7002, "0.03", closed=61))
+    assert watch.snapshot(rest(7003, "0.03"), closed=late) == []
+
+
+def test_a_rest_without_any_row_is_told_after_the_wait_with_the_old_ticket_as_its_deal() -> None:
+    watch = one_open()
+    assert watch.sees(rest(7002, "0.06")) == []
+    [event] = watch.later(1).snapshot(rest(7002, "0.06"))
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.ticket, event.deal.lots) == (7001, D("0.04"))
+
+
+def test_a_new_trade_of_the_same_second_as_one_that_closed_stays_a_new_trade() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"))
+    events = watch.sees(order(2, "0.06"), closed=(row(1, "0.10"),))
+    assert names(events) == ["PositionClosed", "PositionOpened"]
+
+
+def test_two_equal_trades_in_one_second_stay_two_in_two_frames() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"))
+    assert names(watch.sees(order(1, "0.10"), order(2, "0.10"))) == ["PositionOpened"]
+    assert names(watch.sees(order(1, "0.10"), order(2, "0.10"), order(3, "0.06"))) == [
+        "PositionOpened"
+    ]
+
+
+def test_twins_partly_closed_at_once_are_told_apart_by_lots() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"), order(2, "0.10"))
+    events = watch.sees(order(3, "0.07"), order(4, "0.06"), closed=(row(1, "0.04"), row(2, "0.03")))
+    assert {(e.root, e.ticket) for e in events if isinstance(e, PositionReduced)} == {
+        ("1", 4),
+        ("2", 3),
+    }
+
+
+def test_a_late_frame_with_a_former_ticket_changes_nothing() -> None:
+    watch = one_open()
+    listed = rest(7002, "0.06", "from #7001")
+    watch.sees(listed, closed=(part(7001, "0.04", "to #7002"),))
+    assert watch.sees(order(7001, "0.10", opened=OLD, magic=77)) == []
+    assert watch.result.missing == (7002,)
+    assert watch.sees(listed) == []
+
+
+def test_a_rest_of_a_ticket_that_is_over_is_late_and_dropped() -> None:
+    watch = one_open()
+    watch.sees(closed=(part(7001, "0.10"),))
+    assert watch.sees(rest(7002, "0.06", "from #7001")) == []
+
+
+def test_an_equal_close_by_closes_both_although_one_row_has_no_lots() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"), order(2, "0.10", OrderKind.SELL))
+    events = watch.sees(
+        closed=(
+            row(1, "0.10", reason=CloseReason.CLOSE_BY, by_ticket=2),
+            row(2, "0.00", OrderKind.SELL, comment="close hedge by #1"),
+        )
+    )
+    assert names(events) == ["PositionClosed", "PositionClosed"]
+    assert {e.reason for e in events} == {CloseReason.CLOSE_BY}  # type: ignore[union-attr]
+
+
+def test_an_unequal_close_by_reduces_the_larger_whichever_row_has_the_lots() -> None:
+    for with_lots, without in ((1, 2), (2, 1)):
+        sides = {1: OrderKind.BUY, 2: OrderKind.SELL}
+        watch = mt4()
+        watch.sees(order(1, "0.10"), order(2, "0.06", OrderKind.SELL))
+        events = watch.sees(
+            order(3, "0.04", comment="from #1"),
+            closed=(
+                row(with_lots, "0.06", sides[with_lots]),
+                row(without, "0.00", sides[without], comment=f"close hedge by #{with_lots}"),
+            ),
+        )
+        told = {e.root: type(e).__name__ for e in events}  # type: ignore[union-attr]
+        assert told == {"1": "PositionReduced", "2": "PositionClosed"}
+        assert watch.book.roots["1"].open_lots == D("0.04")
+        assert watch.book.roots["1"].ticket == 3
+
+
+def test_the_halves_of_a_close_by_may_come_in_two_frames() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"), order(2, "0.06", OrderKind.SELL))
+    left = order(3, "0.04", comment="from #1")
+    watch.sees(left, closed=(row(2, "0.06", OrderKind.SELL, by_ticket=1),))
+    watch.sees(left, closed=(row(1, "0.00", comment="close hedge by #2"),))
+    assert sorted(names(watch.all))[:2] == ["PositionClosed", "PositionOpened"]
+    assert watch.book.roots["1"].open_lots == D("0.04")
+    assert set(watch.book.roots) == {"1"}
+
+
+def test_opened_and_partly_closed_between_two_looks_starts_the_chain_at_its_first_ticket() -> None:
+    watch = mt4().later(10)
+    events = watch.snapshot(
+        order(2, "0.06", opened=5, comment="from #1"),
+        closed=(row(1, "0.04", opened=5, closed=6, comment="to #2"),),
+    )
+    assert names(events) == ["PositionOpened", "PositionReduced"]
+    opened, reduced = events
+    assert isinstance(opened, PositionOpened)
+    assert (opened.root, opened.ticket, opened.lots) == ("1", 1, D("0.10"))
+    assert reduced.ticket == 2  # type: ignore[union-attr]
+
+
+def test_a_rest_whose_beginning_nobody_knows_waits_for_history_and_then_stands_alone() -> None:
+    watch = mt4()
+    stranger = order(9, "0.06", opened=OLD, comment="from #8")
+    assert watch.sees(stranger) == []
+    assert watch.result.missing == (8,)
+    [event] = watch.later(1).snapshot(stranger)
+    assert isinstance(event, PositionOpened)
+    assert event.root == "9"
+
+
+def test_at_the_first_look_a_rest_is_a_position_as_any_other() -> None:
+    watch = Watch(mt4().book.platform)
+    [event] = watch.starts(order(9, "0.06", opened=OLD, comment="from #8"))
+    assert isinstance(event, PositionOpened)
+    assert event.seen is Seen.BASELINE
+
+
+def test_a_chain_opened_and_closed_between_two_looks_is_one_root() -> None:
+    watch = mt4().later(10)
+    pieces = (
+        row(1, "0.04", opened=5, closed=6, comment="to #2"),
+        row(2, "0.06", opened=5, closed=7, comment="from #1"),
+    )
+    events = watch.snapshot(closed=pieces)
+    assert names(events) == ["PositionOpened", "PositionReduced", "PositionClosed"]
+    assert {e.root for e in events} == {"1"}  # type: ignore[union-attr]
+    assert watch.snapshot(closed=pieces) == []
+
+
+def test_a_partly_closed_copy_of_ours_stays_a_copy_though_its_tag_is_lost() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10", comment="T0000000000000"), copies={Ticket(1): COPY})
+    watch.sees(
+        order(2, "0.06", comment="from #1"),
+        closed=(row(1, "0.04"),),
+        withheld={("EURUSD", Side.BUY)},
+    )
+    assert watch.book.roots["1"].copy == COPY
+    assert names(watch.all) == ["PositionOpened", "PositionReduced"]
+
+
+def test_levels_that_the_rest_shows_changed_are_told_after_the_reduction() -> None:
+    watch = one_open()
+    listed = order(7002, "0.06", opened=OLD, magic=77, comment="from #7001", sl="1.09")
+    events = watch.sees(listed, closed=(part(7001, "0.04"),))
+    assert names(events) == ["PositionReduced", "PositionModified"]
+
+
+def test_a_late_frame_with_a_ticket_that_was_skipped_opens_nothing() -> None:
+    watch = one_open()
+    watch.sees(rest(7003, "0.03"), row_wait_s=0)
+    assert watch.sees(rest(7002, "0.06")) == []
+    assert watch.snapshot(rest(7003, "0.03")) == []
+    assert set(watch.book.roots) == {"7001"}
+
+
+def test_a_late_frame_from_before_a_chains_first_look_opens_nothing() -> None:
+    watch = mt4()
+    watch.snapshot(rest(7002, "0.06"))
+    assert watch.sees(rest(7001, "0.10")) == []
+    assert watch.snapshot(rest(7002, "0.06")) == []
+    assert set(watch.book.roots) == {"7002"}
+
+
+def test_the_middle_of_a_chain_is_not_over_while_its_row_names_a_rest() -> None:
+    watch = mt4().later(10)
+    assert watch.sees(closed=(row(2, "0.02", opened=5, closed=6, comment="to #3"),)) == []
+    listed = order(3, "0.06", opened=5, comment="from #2")
+    assert watch.sees(listed) == []
+    events = watch.snapshot(
+        listed,
+        closed=(
+            row(1, "0.02", opened=5, closed=5.5, comment="to #2"),
+            row(2, "0.02", opened=5, closed=6, comment="to #3"),
+        ),
+    )
+    assert names(events) == ["PositionOpened", "PositionReduced", "PositionReduced"]
+    assert set(watch.book.roots) == {"1"}
+    assert watch.book.roots["1"].ever_lots == D("0.10")

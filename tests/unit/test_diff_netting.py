@@ -1,0 +1,178 @@
+"""MT5 netting: one position a symbol; what happened is net after − before."""
+
+from __future__ import annotations
+
+from copypro.messages import (
+    PositionClosed,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+    Seen,
+)
+from copypro.trading import CloseReason
+from copypro.values import OrderKind, Side
+from msgspec import json
+
+from tests.unit.diff_builders import D, Watch, hedging, names, netting, order, row
+
+SELL = OrderKind.SELL
+
+
+def one_open(lots: str = "0.10") -> Watch:
+    watch = netting()
+    watch.sees(order(1, lots))
+    return watch
+
+
+def test_a_root_is_named_by_symbol_lifecycle_and_opening_ticket() -> None:
+    watch = one_open()
+    assert set(watch.book.roots) == {"EURUSD:1:1"}
+    watch.sees(closed=(row(1, deal=9, closed=5),))
+    watch.sees(order(7, opened=10))
+    assert set(watch.book.roots) == {"EURUSD:2:7"}
+
+
+def test_an_add_is_an_increase_priced_by_the_averages() -> None:
+    watch = one_open()
+    [event] = watch.sees(order(1, "0.30", price="1.1020", digits=4))
+    assert isinstance(event, PositionIncreased)
+    assert (event.leg, event.lots, event.ever_lots) == (1, D("0.20"), D("0.30"))
+    assert event.deal.price == D("1.1030")
+
+
+def test_the_bridge_may_show_the_position_under_its_latest_deals_ticket() -> None:
+    watch = one_open()
+    [event] = watch.sees(order(2, "0.30", price="1.1020"))
+    assert isinstance(event, PositionIncreased)
+    assert (event.root, event.ticket) == ("EURUSD:1:1", 2)
+    assert watch.sees(order(2, "0.30", price="1.1020")) == []
+
+
+def test_a_reduction_with_and_without_its_row() -> None:
+    watch = one_open()
+    [with_row] = watch.sees(order(1, "0.06"), closed=(row(1, "0.04", deal=9),))
+    assert isinstance(with_row, PositionReduced)
+    assert with_row.deal.ticket == 9
+    assert watch.sees(order(1, "0.03")) == []
+    assert watch.result.missing == (1,)
+    [by_list] = watch.later(1).snapshot(order(1, "0.03"))
+    assert isinstance(by_list, PositionReduced)
+    assert by_list.open_lots == D("0.03")
+
+
+def test_flat_needs_rows_for_all_its_lots() -> None:
+    watch = one_open()
+    assert watch.sees() == []
+    assert watch.result.missing == (1,)
+    [event] = watch.snapshot(closed=(row(1, deal=9),))
+    assert isinstance(event, PositionClosed)
+
+
+def test_a_reversal_closes_the_old_root_and_then_opens_a_new_one() -> None:
+    watch = one_open()
+    inout = row(1, "0.10", deal=9, reason=CloseReason.REVERSED, closed=60)
+    closed, opened = watch.sees(order(2, "0.05", SELL, opened=60), closed=(inout,))
+    assert isinstance(closed, PositionClosed)
+    assert isinstance(opened, PositionOpened)
+    assert (closed.root, closed.reason, closed.deal.ticket) == (
+        "EURUSD:1:1",
+        CloseReason.REVERSED,
+        9,
+    )
+    assert (opened.root, opened.side, opened.lots) == ("EURUSD:2:2", Side.SELL, D("0.05"))
+
+
+def test_a_reversal_that_only_the_list_shows_waits_for_its_deal_and_goes_through() -> None:
+    watch = one_open()
+    listed = order(2, "0.05", SELL, price="1.0900", opened=60)
+    assert watch.sees(listed) == []
+    assert watch.result.missing == (1,)
+    closed, opened = watch.later(1).snapshot(listed)
+    assert isinstance(closed, PositionClosed)
+    assert (closed.reason, closed.deal.price) == (CloseReason.REVERSED, D("1.0900"))
+    assert names([opened]) == ["PositionOpened"]
+
+
+def test_a_reversal_may_keep_the_ticket() -> None:
+    watch = one_open()
+    inout = row(1, "0.10", deal=9, closed=60)
+    events = watch.sees(order(1, "0.05", SELL, opened=60), closed=(inout,))
+    assert names(events) == ["PositionClosed", "PositionOpened"]
+    assert watch.sees(order(1, "0.05", SELL, opened=60)) == []
+    [closed] = watch.sees(closed=(row(1, "0.05", SELL, deal=10, opened=60, closed=70),))
+    assert isinstance(closed, PositionClosed)
+    assert closed.root == "EURUSD:2:1"
+
+
+def test_a_late_frame_of_a_former_lifecycle_changes_nothing() -> None:
+    watch = one_open()
+    watch.sees(order(2, "0.05", SELL, opened=60), closed=(row(1, "0.10", deal=9, closed=60),))
+    assert watch.sees(order(1, "0.10")) == []
+    assert watch.sees(order(2, "0.05", SELL, opened=60)) == []
+    assert watch.result.missing == ()
+
+
+def test_a_late_frame_after_flat_opens_nothing() -> None:
+    watch = one_open()
+    watch.sees(closed=(row(1, deal=9),))
+    assert watch.sees(order(1)) == []
+
+
+def test_flat_and_opened_again_between_two_looks_are_two_lifecycles() -> None:
+    watch = one_open()
+    again = order(2, "0.10", opened=30)
+    assert watch.sees(again) == []
+    events = watch.snapshot(again, closed=(row(1, "0.10", deal=9, closed=20),))
+    assert names(events) == ["PositionClosed", "PositionOpened"]
+    assert set(watch.book.roots) == {"EURUSD:2:2"}
+
+
+def test_a_whole_lifecycle_between_two_looks_is_recorded_from_history() -> None:
+    watch = one_open()
+    events = watch.later(60).snapshot(
+        closed=(
+            row(1, "0.10", deal=9, closed=10),
+            row(2, "0.30", SELL, deal=11, opened=20, closed=30),
+        )
+    )
+    assert names(events) == ["PositionClosed", "PositionOpened", "PositionClosed"]
+    opened = events[1]
+    assert isinstance(opened, PositionOpened)
+    assert (opened.root, opened.seen) == ("EURUSD:2:2", Seen.MISSED)
+
+
+def test_symbols_do_not_touch_each_other() -> None:
+    watch = netting()
+    watch.sees(order(1, symbol="EURUSD"), order(2, symbol="GBPUSD"))
+    [event] = watch.sees(
+        order(2, "0.20", symbol="GBPUSD"), closed=(row(1, deal=9, symbol="EURUSD"),)
+    )[:1]
+    assert isinstance(event, PositionClosed)
+    assert set(watch.book.roots) == {"GBPUSD:1:2"}
+
+
+def test_lifecycles_go_on_counting_after_a_restart() -> None:
+    watch = one_open()
+    watch.sees(closed=(row(1, deal=9, closed=5),))
+    record = json.encode(watch.book.rest())
+    again = netting()
+    again.book.restore_rest(record)
+    again.sees(order(7, opened=10))
+    assert set(again.book.roots) == {"EURUSD:2:7"}
+
+
+def test_one_position_a_symbol_is_a_netting_rule_only() -> None:
+    watch = hedging()
+    watch.sees(order(1), order(2, kind=SELL))
+    assert len(watch.book.roots) == 2
+
+
+def test_a_missed_lifecycle_told_late_does_not_hide_the_open_one() -> None:
+    watch = one_open()
+    watch.sees(order(3, opened=60), closed=(row(1, deal=9, closed=10),))
+    events = watch.later(90).snapshot(
+        order(3, opened=60), closed=(row(2, deal=11, opened=20, closed=30),)
+    )
+    assert names(events) == ["PositionOpened", "PositionClosed"]
+    assert watch.sees() == []
+    assert watch.result.missing == (3,)

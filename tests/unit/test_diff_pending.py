@@ -1,0 +1,158 @@
+"""Pending orders: placed, changed, removed, expired, filled, on each platform."""
+
+from __future__ import annotations
+
+import pytest
+from copypro.messages import (
+    PendingFilled,
+    PendingModified,
+    PendingPlaced,
+    PendingRemoved,
+    PositionClosed,
+    PositionOpened,
+    Seen,
+)
+from copypro.values import CopyId, OrderKind, Side, Ticket
+
+from tests.unit.diff_builders import D, Watch, broker, hedging, mt4, names, netting, order, row
+
+LIMIT = OrderKind.BUY_LIMIT
+
+
+@pytest.fixture(params=[mt4, hedging, netting], ids=["mt4", "hedging", "netting"])
+def watch(request: pytest.FixtureRequest) -> Watch:
+    made: Watch = request.param()
+    return made
+
+
+def test_placed_with_levels_and_expiry_in_both_clocks(watch: Watch) -> None:
+    [event] = watch.sees(order(5, kind=LIMIT, price="1.05", sl="1.0", expires_at_broker=broker(60)))
+    assert isinstance(event, PendingPlaced)
+    assert (event.root, event.kind, event.price) == ("5", LIMIT, D("1.05"))
+    assert event.expires_at_utc is not None
+    assert event.expires_at_utc.replace(tzinfo=None) == broker(60 - 7200)
+
+
+def test_changed_in_price_levels_or_expiry(watch: Watch) -> None:
+    watch.sees(order(5, kind=LIMIT, price="1.05"))
+    [event] = watch.sees(order(5, kind=LIMIT, price="1.04", tp="1.2"))
+    assert isinstance(event, PendingModified)
+    assert (event.price, event.take_profit) == (D("1.04"), D("1.2"))
+    [event] = watch.sees(order(5, kind=LIMIT, price="1.04", tp="1.2", expires_at_broker=broker(60)))
+    assert isinstance(event, PendingModified)
+    assert event.expires_at_broker == broker(60)
+    assert (
+        watch.sees(order(5, kind=LIMIT, price="1.04", tp="1.2", expires_at_broker=broker(60))) == []
+    )
+
+
+def test_removed_only_with_evidence(watch: Watch) -> None:
+    watch.sees(order(5, kind=LIMIT))
+    assert watch.sees() == []
+    assert watch.result.missing == (5,)
+    [event] = watch.snapshot(closed=(row(5, "0", LIMIT, cancelled=True),))
+    assert isinstance(event, PendingRemoved)
+    assert event.reason == "deleted"
+    assert watch.sees(order(5, kind=LIMIT)) == []
+
+
+def test_expired(watch: Watch) -> None:
+    watch.sees(order(5, kind=LIMIT, expires_at_broker=broker(60)))
+    [event] = watch.sees(closed=(row(5, "0", LIMIT, cancelled=True, closed=60),))
+    assert isinstance(event, PendingRemoved)
+    assert event.reason == "expired"
+
+
+def test_a_fill_keeps_the_root(watch: Watch) -> None:
+    watch.sees(order(5, kind=LIMIT, price="1.05", opened=-60))
+    filled, opened = watch.sees(order(5, price="1.0499", opened=3))
+    assert isinstance(filled, PendingFilled)
+    assert isinstance(opened, PositionOpened)
+    assert (filled.root, opened.root, opened.from_pending) == ("5", "5", True)
+    assert opened.opened_at_broker == broker(3)
+    assert opened.deal.sequence == 0
+    [closed] = watch.sees(closed=(row(5, deal=9, closed=60),))
+    assert isinstance(closed, PositionClosed)
+    assert closed.root == "5"
+
+
+def test_a_late_frame_of_before_the_fill_changes_nothing() -> None:
+    watch = hedging()
+    watch.sees(order(5, kind=LIMIT))
+    watch.sees(order(5))
+    assert watch.sees(order(5, kind=LIMIT)) == []
+    assert watch.sees(order(5)) == []
+
+
+def test_filled_and_closed_between_two_looks(watch: Watch) -> None:
+    watch.sees(order(5, kind=LIMIT))
+    events = watch.later(5).snapshot(closed=(row(5, deal=9, opened=3, closed=4),))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionClosed"]
+    opened = events[1]
+    assert isinstance(opened, PositionOpened)
+    assert (opened.root, opened.from_pending, opened.seen) == ("5", True, Seen.MISSED)
+
+
+def test_the_rest_of_a_partly_filled_order_is_listed_under_the_positions_ticket() -> None:
+    watch = hedging()
+    watch.sees(order(5, "1.0", LIMIT))
+    events = watch.sees(order(5, "0.4"), order(5, "0.6", LIMIT))
+    assert names(events) == ["PendingFilled", "PositionOpened"]
+    assert names(watch.sees(order(5, "0.6", LIMIT), order(5, "0.4"))) == []
+    assert names(watch.sees(order(5, "1.0"))) == ["PositionIncreased"]
+
+
+def test_a_stop_limit_whose_stop_was_reached_is_a_limit_from_then_on() -> None:
+    watch = hedging()
+    kind = OrderKind.BUY_STOP_LIMIT
+    watch.sees(order(5, kind=kind, price="1.2", stop_limit_price=D("1.19")))
+    [event] = watch.sees(order(5, kind=LIMIT, price="1.19"))
+    assert isinstance(event, PendingModified)
+    assert (event.price, event.stop_limit_price) == (D("1.19"), None)
+
+
+def test_less_to_be_filled_is_no_change_that_anyone_copies() -> None:
+    watch = hedging()
+    watch.sees(order(5, "1.0", LIMIT))
+    assert watch.sees(order(5, "0.6", LIMIT)) == []
+    assert watch.result.changed == ("5",)
+
+
+def test_a_mirrored_order_of_ours_is_marked_and_stays_so_when_it_fills() -> None:
+    copy = CopyId("c" * 32)
+    watch = hedging()
+    [placed] = watch.sees(order(5, kind=LIMIT), copies={Ticket(5): copy})
+    assert isinstance(placed, PendingPlaced)
+    assert placed.copy == copy
+    _, opened = watch.sees(order(5))
+    assert isinstance(opened, PositionOpened)
+    assert opened.copy == copy
+
+
+def test_while_a_placement_is_unanswered_new_orders_of_its_side_are_withheld() -> None:
+    watch = hedging()
+    assert watch.sees(order(5, kind=LIMIT), withheld={("EURUSD", Side.BUY)}) == []
+    assert names(watch.sees(order(5, kind=LIMIT))) == ["PendingPlaced"]
+
+
+def test_on_netting_a_fill_into_a_position_is_its_increase() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
+    events = watch.sees(order(1, "0.30"))
+    assert names(events) == ["PendingRemoved", "PositionIncreased"]
+    assert events[0].reason == "merged"  # type: ignore[union-attr]
+
+
+def test_on_netting_the_pending_may_vanish_before_the_position_has_grown() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
+    assert watch.sees(order(1, "0.10")) == []
+    assert watch.result.missing == (5,)
+    assert names(watch.sees(order(1, "0.30"))) == ["PendingRemoved", "PositionIncreased"]
+
+
+def test_on_netting_a_growth_of_another_volume_is_no_fill() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
+    assert names(watch.sees(order(1, "0.15"))) == ["PositionIncreased"]
+    assert watch.result.missing == (5,)
