@@ -37,6 +37,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     figures_age_s: float = 60.0
     snapshot_every_s: float = 10.0
     snapshot_tries: int = 4
+    stream_wait_s: float = 5.0
+    """A new session's stream may take so long to open before a snapshot is taken without it."""
     live_age_s: float = 15.0
     """A position in a frame that opened longer ago than this was missed, not seen live."""
     missing_polls: int = 5

@@ -79,7 +79,7 @@ class Live:
 
     def has_fresh_spec(self, symbol: str) -> bool:
         found = self._specs.get(symbol)
-        return found is not None and self.mono - found[1] <= self.limits.quote_age_s
+        return found is not None and self.mono - found[1] <= 1.0
 
     def renew_spec(self, symbol: str) -> tuple[Need, ...]:
         """What to ask for so that its terms are as of now."""

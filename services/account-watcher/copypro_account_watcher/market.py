@@ -103,6 +103,17 @@ class Market:
             case NeedFigures():
                 await self._agent.watching.look_now()
 
+    def follow_quotes(self, symbol: str, terminal: Terminal) -> None:
+        if symbol not in self._subscribed:
+            self._agent.owner.spawn(self._follow(symbol, terminal), f"quotes-{self._agent.id[:8]}")
+
+    async def _follow(self, symbol: str, terminal: Terminal) -> None:
+        try:
+            await self._subscribe(symbol, terminal)
+        except TerminalError as error:
+            self._subscribed.pop(symbol, None)
+            logger.info("no quotes", account=self._agent.id, symbol=symbol, code=error.code)
+
     async def _subscribe(self, symbol: str, terminal: Terminal) -> None:
         """From the first trade on, its quotes are streamed: the next one reads nothing."""
         if symbol in self._subscribed:

@@ -69,8 +69,12 @@ class Watching:
         self._credentials = asyncio.Event()
         self._look_wanted = asyncio.Event()
         self._caught_up = False
+        self._streams = 0
+        """Counts openings and losses of the stream: a snapshot belongs to one of them."""
+        self._stream_open = asyncio.Event()
         self._frames = 0
-        self._missing: dict[Ticket, int] = {}
+        self._missing: dict[Ticket, float] = {}
+        """Vanished tickets, and since when on the monotonic clock."""
         self._next_look_at: datetime | None = None
         self._disconnected = ""
         self._offset = ClockOffset()
@@ -224,6 +228,7 @@ class Watching:
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up, self.refused = terminal, False, ""
+        self._stream_open.clear()
         frames = asyncio.create_task(self._frames_loop(terminal))
         looks = asyncio.create_task(self._looks_loop(terminal, info))
         changed = asyncio.create_task(self._credentials.wait())
@@ -258,9 +263,13 @@ class Watching:
                             self.look_soon()
                     case StreamLost():
                         self._caught_up = False
+                        self._streams += 1
+                        self._stream_open.clear()
                         logger.info("stream lost", account=self._agent.id, reason=update.reason)
                     case StreamOpened():
                         self._caught_up = False
+                        self._streams += 1
+                        self._stream_open.set()
                         self.look_soon()
 
     def _on_quote(self, quote: Quote) -> None:
@@ -273,6 +282,7 @@ class Watching:
     async def _looks_loop(self, terminal: Terminal, info: AccountInfo) -> None:
         limits = self._agent.owner.limits
         first = True
+        await self._wait_for_stream(limits.stream_wait_s)
         while True:
             self._look_wanted.clear()
             await self._snapshot(terminal)
@@ -282,6 +292,15 @@ class Watching:
             if self._missing or self._history_is_due():
                 await self._read_evidence(terminal)
             await self._wait_for_next_look(limits.snapshot_every_s)
+
+    async def _wait_for_stream(self, seconds: float) -> None:
+        """The stream first, then the snapshot: what happens in between is in both. A bridge whose
+        stream does not open is followed by snapshots alone.
+        """
+        try:
+            await asyncio.wait_for(self._stream_open.wait(), seconds)
+        except TimeoutError:
+            logger.warning("no stream: following by snapshots", account=self._agent.id)
 
     async def _wait_for_next_look(self, every_s: float) -> None:
         wait_s = every_s
@@ -325,14 +344,14 @@ class Watching:
     async def _snapshot(self, terminal: Terminal) -> None:
         """A look at the whole list, thrown away if a frame came in between: it may be older."""
         for _ in range(self._agent.owner.limits.snapshot_tries):
-            frames = self._frames
+            frames, streams = self._frames, self._streams
             snapshot = await terminal.snapshot()
-            if frames != self._frames and self._caught_up:
+            if streams != self._streams or (frames != self._frames and self._caught_up):
                 continue
             account = self._agent.known
             seen = Seen.MISSED if account.baseline_done else Seen.BASELINE
             await self._look(snapshot.orders, snapshot.figures, seen=seen)
-            self._caught_up = True
+            self._caught_up = streams == self._streams and self._stream_open.is_set()
             return
 
     async def _read_evidence(self, terminal: Terminal) -> None:
@@ -497,6 +516,9 @@ class Watching:
             return
         try:
             live.learn_spec(await self.terminal.symbol(symbol))
+            # From now on its quotes come by themselves: they show the broker's clock, and the
+            # master's price beside its next trade.
+            self._agent.market.follow_quotes(symbol, self.terminal)
         except TerminalError as error:
             # The event goes out without a specification; whoever needs it says so by its code.
             logger.warning(
@@ -509,16 +531,13 @@ class Watching:
             if ticket not in missing:
                 del self._missing[ticket]
                 clear_alert(agent, turn, f"missing/{ticket}")
+        now, limits = agent.owner.monotonic(), agent.owner.limits
         for ticket in missing:
-            self._missing[ticket] = self._missing.get(ticket, 0) + 1
-            if self._missing[ticket] == agent.owner.limits.missing_polls:
+            since = self._missing.setdefault(ticket, now)
+            if now - since >= limits.missing_polls * limits.missing_every_s:
                 text = f"ticket {ticket} vanished and no history shows that it closed: nothing is closed"
                 raise_alert(agent, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
-        if missing:
-            self.look_soon_if_first(missing)
-
-    def look_soon_if_first(self, missing: Sequence[Ticket]) -> None:
-        if any(self._missing[ticket] == 1 for ticket in missing):
+        if any(self._missing[ticket] == now for ticket in missing):
             self.look_soon()
 
     def _note_strangers(self, unknown: Sequence[OpenOrder], account: Account, turn: Turn) -> None:

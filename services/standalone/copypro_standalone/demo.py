@@ -37,6 +37,7 @@ from copypro_standalone.story import STEPS, between
 
 TRADES = Path(__file__).parents[3] / "examples" / "trades.csv"
 SETTLE_WITHIN_S = 30.0
+TICK_AHEAD_S = 0.03
 
 
 class Demo:
@@ -138,6 +139,8 @@ class Demo:
         bid, ask = world.bid_ask(trade.symbol, price, buys=buys)
         ticks = [[s, name, str(bid), str(ask)] for s, name in world.markets(trade.symbol)]
         await self.control.quotes(ticks)
+        # Months pass in seconds here: the new price must be on every stream before anybody trades at it.
+        await asyncio.sleep(TICK_AHEAD_S)
         if event.opens:
             try:
                 self.tickets[trade.number] = await self.control.open(
