@@ -1,0 +1,92 @@
+"""The real program as a process: started, killed, started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+LIMITS = {
+    "longest_call_s": 1.0,
+    "trade_call_s": 0.8,
+    "absence_wait_mt4_s": 0.3,
+    "absence_wait_mt5_s": 0.3,
+    "absence_reads_apart_s": 0.2,
+    "later_open_s": [0.1, 0.2],
+    "later_close_first_s": 0.1,
+    "later_close_cap_s": 0.5,
+    "snapshot_every_s": 0.5,
+    "missing_every_s": 0.2,
+    "reconnect_first_s": 0.1,
+    "reconnect_cap_s": 0.3,
+    "publish_every_s": 0.1,
+    "breaker_pause_s": 0.2,
+    "drain_s": 2.0,
+}
+
+
+class Program:
+    """`copypro up` on one data folder."""
+
+    def __init__(self, data: Path, mt4: str, mt5: str, port: int, **environment: str) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = data.parent / "copypro.log"
+        self._environment = os.environ | {
+            "ApiMT4": mt4,
+            "ApiMT5": mt5,
+            "COPYPRO_DATA": str(data),
+            "COPYPRO_GATEWAY_PORT": str(port),
+            "COPYPRO_BRIDGE_READS_PER_S": "1000",
+            "COPYPRO_TEST_LIMITS": json.dumps(LIMITS),
+            **environment,
+        }
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self, *, wait: bool = True) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "copypro_standalone", "up",
+                env=self._environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        if wait:
+            await self.until_ready()
+
+    async def until_ready(self, within_s: float = 20.0) -> None:
+        assert self.process is not None
+        async with asyncio.timeout(within_s), aiohttp.ClientSession() as session:
+            while True:
+                assert self.process.returncode is None, self.log.read_text()[-3000:]
+                try:
+                    async with session.get(f"{self.url}/health/ready") as response:
+                        if response.status == 200:
+                            return
+                except aiohttp.ClientError:
+                    pass
+                await asyncio.sleep(0.02)
+
+    async def kill(self) -> None:
+        """`kill -9`."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+    async def terminate(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), 12)
+
+    async def call(self, name: str, key: str = "", **body: Any) -> Any:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{self.url}/{name}", json=body, headers=headers) as response,
+        ):
+            answer = await response.json()
+            assert response.status == 200, (name, answer)
+            return answer

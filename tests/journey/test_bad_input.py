@@ -1,0 +1,238 @@
+"""What goes wrong around the trades: each with its clear error, and nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from tests.journey.world import CANARY, Account, World
+
+pytestmark = pytest.mark.slow
+
+
+async def error_of(world: World, account: Account) -> dict[str, str]:
+    found: list[dict[str, str]] = []
+
+    async def there() -> bool:
+        shown = await world.call("Accounts")
+        found[:] = [a["connectError"] for a in shown if a["id"] == account.id and a["connectError"]]
+        return bool(found)
+
+    await world.eventually(there)
+    return found[0]
+
+
+async def test_a_wrong_password_is_tried_once_then_refused(world: World) -> None:
+    await world.control.add_account(server="Alpha-MT4", platform="MT4", login=1, password="right")
+    account = await world.register("Alpha-MT4", 1, "wrong")
+    assert (await error_of(world, account))["code"] == "INVALID_ACCOUNT"
+    await asyncio.sleep(0.5)
+    tries = await world.control.ledger("ConnectEx", 1)
+    assert len(tries) == 1
+    again = await world.register("Alpha-MT4", 1, "right")
+    assert again.id == account.id, "the same account is one"
+    await world.eventually(lambda: world.is_connected(account))
+
+
+async def test_an_unknown_server_is_said_by_name(world: World) -> None:
+    for server in ("No-Such-MT4", "No-Such-MT5"):
+        answer = await world.call(
+            "AddAccount", type=server[-3:], user=5, password="x", server=server
+        )
+        account = Account(world, server, 5, answer["accountId"])
+        error = await error_of(world, account)
+        assert server in error["message"]
+
+
+async def test_an_investor_password_reads_and_never_trades(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    await world.control.add_account(
+        server="Beta-MT4", platform="MT4", login=7, password="t", investor_password="i"
+    )
+    slave = await world.register("Beta-MT4", 7, "i")
+    await world.eventually(lambda: world.is_connected(slave))
+    answer = await world.call(
+        "Start", expect=400, masterAccountId=master.id, slaveAccountId=slave.id
+    )
+    assert answer["code"] == "READ_ONLY"
+    assert await world.call("OpenOrders", accountId=slave.id) == []
+
+
+async def test_a_bridge_that_is_down_is_waited_for(world: World) -> None:
+    await world.control.bridge("MT4", down=True)
+    await world.control.add_account(
+        server="Alpha-MT4", platform="MT4", login=1001, password=CANARY, balance="10000"
+    )
+    master = await world.register("Alpha-MT4", 1001)
+    assert (await error_of(world, master))["code"] == "UNREACHABLE"
+    await world.control.bridge("MT4", down=False)
+    await world.eventually(lambda: world.is_connected(master))
+
+
+async def test_a_bridge_that_goes_down_in_flight_comes_back_to_the_same_books(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    await world.control.bridge("MT5", down=True)
+    await master.close(ticket)
+    await asyncio.sleep(0.5)
+    assert len(await slave.positions()) == 1
+    await world.control.bridge("MT5", down=False)
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+
+
+async def test_a_forgotten_session_is_taken_up_again(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    await world.copier(master, slave)
+    await world.control.forget_sessions("MT5")
+    await world.control.forget_sessions("MT4")
+    await asyncio.sleep(1.0)
+    await world.eventually(lambda: world.is_connected(master))
+    await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+
+
+async def test_the_session_limit_of_a_bridge_is_said(world: World) -> None:
+    await world.control.bridge("MT4", max_sessions=1)
+    await world.account("Alpha-MT4", 1001)
+    await world.control.add_account(server="Alpha-MT4", platform="MT4", login=2, password=CANARY)
+    second = await world.register("Alpha-MT4", 2)
+    assert (await error_of(world, second))["code"] == "MAX_SESSIONS_REACHED"
+
+
+async def test_a_missing_symbol_and_an_ambiguous_suffix_are_reasons(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    await world.control.add_symbol("Alpha-MT4", name="NZDUSD", margin_currency="NZD")
+    await world.control.quote("Alpha-MT4", "NZDUSD", "1.10000", "1.10010")
+    await world.control.add_symbol("Beta-MT5", name="NZDUSD.a", margin_currency="NZD")
+    await world.control.add_symbol("Beta-MT5", name="NZDUSD.b", margin_currency="NZD")
+    await master.open("NZDUSD", "Buy", "0.10")
+    assert await world.code(copier) in ("UNMAPPED_SYMBOL", "AMBIGUOUS_SYMBOL")
+    assert await slave.positions() == []
+
+
+async def test_a_price_ten_times_off_is_another_thing(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    await master.open("GBPUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    await world.control.quote("Beta-MT5", "XAUUSD", "240.00", "240.10")
+    await world.control.quote("Alpha-MT4", "XAUUSD", "2400.00", "2400.10")
+    await master.open("XAUUSD", "Buy", "0.10")
+    assert await world.code(copier) in ("SYMBOL_MISMATCH", "SLIPPAGE")
+    assert len(await slave.positions()) == 1
+
+
+async def test_stops_that_come_with_the_open_are_refused_and_set_afterwards(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT4", 2001, market_execution_stops=False)
+    await world.copier(master, slave)
+    await master.open("EURUSD", "Buy", "0.10", stop_loss="1.08")
+
+    async def protected() -> bool:
+        return [Decimal(o["stop_loss"]) for o in await slave.positions()] == [Decimal("1.08")]
+
+    await world.eventually(protected)
+
+
+async def test_a_leg_whose_stop_cannot_be_set_is_closed(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT4", 2001, market_execution_stops=False)
+    await world.copier(master, slave)
+    await world.control.script(
+        "MT4", endpoint="OrderModify", login=2001, times=-1, error="INVALID_SL_TP"
+    )
+    await master.open("EURUSD", "Buy", "0.10", stop_loss="1.08")
+
+    async def closed() -> bool:
+        return await slave.positions() == [] and len(await slave.trades()) == 1
+
+    await world.eventually(closed)
+
+
+async def test_a_market_that_is_closed_closes_when_it_opens_and_does_not_open_late(
+    world: World,
+) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave, maxAgeS=0.8)
+    first = await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    await world.control.script(
+        "MT5", endpoint="OrderSend", login=2001, times=-1, error="MARKET_CLOSED"
+    )
+    await world.control.script(
+        "MT5", endpoint="OrderClose", login=2001, times=3, error="MARKET_CLOSED"
+    )
+    await master.open("GBPUSD", "Buy", "0.10")
+    await master.close(first)
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+
+    async def expired() -> bool:
+        return any(row["exceptionCode"] == "EXPIRED" for row in await world.logs(copier))
+
+    await world.eventually(expired)
+
+
+async def test_another_copier_on_the_account_pauses_opens_until_a_person_settles_it(
+    world: World,
+) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    from copypro.values import CopyId, leg_tag
+
+    stranger = await slave.open("GBPUSD", "Buy", "0.30", comment=leg_tag(CopyId("0" * 32), 0))
+
+    async def alerted() -> bool:
+        return any(alert["code"] == "OTHER_COPIER" for alert in await world.call("Alerts"))
+
+    await world.eventually(alerted)
+    await master.open("EURUSD", "Buy", "0.10")
+    assert await world.code(copier) == "OTHER_COPIER"
+    await world.call("Settle", accountId=slave.id, ticket=stranger)
+    await master.open("AUDUSD", "Buy", "0.20")
+
+    async def copied() -> bool:
+        return Decimal("0.20") in await slave.lots()
+
+    await world.eventually(copied)
+    assert await world.call("Alerts") == []
+
+
+async def test_removing_an_account_leaves_or_closes_its_copies_as_asked(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    leaves = await world.account("Beta-MT4", 2001)
+    closes = await world.account("Beta-MT5", 2002)
+    await world.copier(master, leaves)
+    await world.copier(master, closes)
+    await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(leaves.positions)
+    await world.eventually(closes.positions)
+    answer = await world.call("RemoveAccount", accountId=leaves.id)
+    assert len(answer["leftOpen"]) == 1
+    await world.call("RemoveAccountByApiId", apiId=closes.id, closeTrades=True)
+
+    async def flat() -> bool:
+        return await closes.positions() == []
+
+    await world.eventually(flat)
+    assert len(await leaves.positions()) == 1
+    assert [a["id"] for a in await world.call("Accounts")] == [master.id]
+    await world.call("OpenOrders", expect=404, accountId=leaves.id)

@@ -1,0 +1,267 @@
+"""What a broker or a bridge leaves unclear: one position at most, and a reason for everything."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copypro.wiring import read_log
+
+from tests.journey.world import CANARY, Account, World
+
+pytestmark = pytest.mark.slow
+
+
+async def two(world: World, slave_server: str = "Beta-MT5") -> tuple[Account, Account, str]:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account(slave_server, 2001)
+    return master, slave, await world.copier(master, slave)
+
+
+async def sends(world: World, account: Account) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = await world.control.ledger("OrderSend", account.login)
+    return entries
+
+
+async def outcome(world: World, copier: str, *wanted: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = []
+
+    async def there() -> bool:
+        found[:] = [r for r in await world.logs(copier) if r["outcome"] in wanted]
+        return bool(found)
+
+    await world.eventually(there)
+    return found[0]
+
+
+UNCLEAR = {
+    "answer lost after execution": {"cut": "before", "execute": True},
+    "answer cut in the middle": {"cut": "mid", "execute": True},
+    "no answer in time": {"silent": True, "execute": True},
+    "500 after execution": {"status": 500, "body": "oops", "execute": True},
+    "unreadable after execution": {"body": "<html>", "execute": True},
+    "TRADE_TIMEOUT after execution": {"error": "TRADE_TIMEOUT", "execute": True},
+    "unlisted name after execution": {"error": "SOMETHING_NEW", "execute": True},
+    "executed after the time-out": {"silent": True, "late_s": 0.9},
+}
+
+
+@pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
+@pytest.mark.parametrize("name", list(UNCLEAR))
+async def test_an_open_that_stands_is_adopted_once(world: World, name: str, server: str) -> None:
+    master, slave, copier = await two(world, server)
+    await world.control.script(server[-3:], endpoint="OrderSend", login=2001, **UNCLEAR[name])
+    ticket = await master.open("EURUSD", "Buy", "0.10")
+    await outcome(world, copier, "opened")
+    assert len(await sends(world, slave)) == 1
+    assert await slave.lots() == [Decimal("0.10")]
+    await master.close(ticket)
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+    assert len(await slave.trades()) == 1
+
+
+@pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
+@pytest.mark.parametrize("cut", [{"cut": "before"}, {"silent": True}, {"error": "TIMEOUT"}])
+async def test_an_open_that_does_not_stand_is_never_sent_twice(
+    world: World, server: str, cut: dict[str, Any]
+) -> None:
+    master, slave, copier = await two(world, server)
+    await world.control.script(server[-3:], endpoint="OrderSend", login=2001, **cut)
+    await master.open("EURUSD", "Buy", "0.10")
+    assert await world.code(copier) in ("NOT_RESENT", "NO_ANSWER")
+    row = await outcome(world, copier, "denied")
+    assert row["exceptionCode"] == "NOT_RESENT"
+    assert len(await sends(world, slave)) == 1
+    assert await slave.positions() == []
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        {"cut": "before"},
+        {"cut": "before", "execute": True},
+        {"silent": True},
+        {"error": "MARKET_CLOSED"},
+        {"error": "NO_CONNECTION"},
+    ],
+)
+async def test_a_close_is_pursued_until_it_is_done(world: World, cut: dict[str, Any]) -> None:
+    master, slave, _ = await two(world)
+    ticket = await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    await world.control.script("MT5", endpoint="OrderClose", login=2001, times=2, **cut)
+    await master.close(ticket)
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+    assert len(await slave.trades()) == 1
+
+
+@pytest.mark.parametrize("cut", [{"cut": "before", "execute": True}, {"cut": "before"}])
+@pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
+async def test_an_unclear_partial_close_never_closes_too_much(
+    world: World, server: str, cut: dict[str, Any]
+) -> None:
+    master, slave, _ = await two(world, server)
+    ticket = await master.open("EURUSD", "Buy", "1.00")
+    await world.eventually(slave.positions)
+    await world.control.script(server[-3:], endpoint="OrderClose", login=2001, **cut)
+    await master.close(ticket, "0.40")
+
+    async def reduced() -> bool:
+        return await slave.lots() == [Decimal("0.60")]
+
+    await world.eventually(reduced)
+    await asyncio.sleep(0.6)
+    assert await slave.lots() == [Decimal("0.60")]
+
+
+async def test_a_slow_broker_delays_no_other_account(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slow = await world.account("Beta-MT5", 2001)
+    quick = await world.account("Beta-MT4", 2002)
+    await world.copier(master, slow)
+    await world.copier(master, quick)
+    await world.control.script("MT5", endpoint="OrderSend", login=2001, delay_before_s=0.6)
+    await master.open("EURUSD", "Buy", "0.10")
+    async with asyncio.timeout(0.5):
+        while not await quick.positions():
+            await asyncio.sleep(0.01)
+    assert await slow.positions() == []
+    await world.eventually(slow.positions)
+
+
+async def test_a_close_is_not_behind_another_copys_unanswered_open(world: World) -> None:
+    master, slave, _ = await two(world)
+    first = await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    await world.control.script("MT5", endpoint="OrderSend", login=2001, delay_before_s=0.7)
+    await master.open("GBPUSD", "Buy", "0.20")
+    await master.close(first)
+    async with asyncio.timeout(0.6):
+        while Decimal("0.10") in await slave.lots():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_close_never_overtakes_its_own_open(world: World) -> None:
+    master, slave, _ = await two(world)
+    await world.control.script("MT5", endpoint="OrderSend", login=2001, delay_before_s=0.4)
+    ticket = await master.open("EURUSD", "Buy", "0.10")
+
+    async def sent() -> bool:
+        return len(await sends(world, slave)) == 1
+
+    await world.eventually(sent)
+    await master.close(ticket)
+
+    async def closed() -> bool:
+        return len(await slave.trades()) == 1 and await slave.positions() == []
+
+    await world.eventually(closed)
+    assert len(await sends(world, slave)) == 1
+
+
+@pytest.mark.parametrize("knob", ["empty_lists", "error_lists"])
+async def test_an_empty_or_failed_list_is_never_a_close(world: World, knob: str) -> None:
+    master, slave, _ = await two(world)
+    await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    for platform in ("MT4", "MT5"):
+        await world.control.bridge(platform, **{knob: 6})
+    await asyncio.sleep(1.5)
+    assert await slave.lots() == [Decimal("0.10")]
+
+
+async def test_lost_frames_are_found_by_the_next_snapshot(world: World) -> None:
+    master, slave, _ = await two(world)
+    first = await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    await world.control.stream("Alpha-MT4", 1001, lose=1)
+    await master.close(first)
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+
+
+@pytest.mark.parametrize("knob", ["duplicate", "hold", "malformed", "huge", "drop_socket"])
+async def test_nasty_frames_change_nothing(world: World, knob: str) -> None:
+    master, slave, _ = await two(world)
+    await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
+    one = await master.open("EURUSD", "Buy", "0.10")
+    other = await master.open("GBPUSD", "Buy", "0.20")
+    await master.close(one)
+
+    async def there() -> bool:
+        return await slave.lots() in ([Decimal("0.20")], [])
+
+    await world.eventually(there)
+    await master.close(other)
+
+    async def flat() -> bool:
+        return await slave.positions() == [] and len(await slave.trades()) <= 2
+
+    await world.eventually(flat)
+
+
+async def test_invalid_utf8_in_a_comment_is_survived(world: World) -> None:
+    await world.control.bridge("MT5", bad_utf8_comment=True)
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account("Beta-MT4", 2001)
+    await world.copier(master, slave)
+    await master.open("EURUSD", "Buy", "0.10", comment="x")
+    await world.eventually(slave.positions)
+
+
+async def test_no_changing_call_leaves_without_a_committed_attempt(world: World) -> None:
+    master, slave, copier = await two(world)
+    ticket = await master.open("EURUSD", "Buy", "0.50", stop_loss="1.05")
+    await world.eventually(slave.positions)
+    await master.modify(ticket, "1.06", "0")
+    ticket = await master.close(ticket, "0.20")
+    await master.close(ticket)
+    await world.call("UpdateCopier", id=copier, copyPendingOrders=True)
+    pending = await master.open("EURUSD", "BuyLimit", "0.10", price="1.05")
+    await world.eventually(slave.positions)
+    await master.close(pending)
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+    calls = [
+        entry
+        for entry in await world.control.ledger("", slave.login)
+        if entry["endpoint"].startswith("order") and "history" not in entry["endpoint"]
+    ]
+    attempts = [
+        record
+        for record in read_log(world.data).records("executions")
+        if record.headers["type"] == "AttemptStarted"
+    ]
+    assert len(calls) == len(attempts) >= 6
+    for call, attempt in zip(calls, attempts, strict=True):
+        assert attempt.recorded_at <= call["at"] + 0.001, "recorded before it left"
+
+
+async def test_the_password_is_nowhere(world: World) -> None:
+    master, _, copier = await two(world)
+    await master.open("EURUSD", "Buy", "0.10")
+    await outcome(world, copier, "opened")
+    answers = [
+        await world.call(name)
+        for name in ("Accounts", "UserCopiers", "TradeLogsAll", "Alerts", "Unresolved")
+    ]
+    assert CANARY not in str(answers)
+    for file in world.data.iterdir():
+        if file.is_file():
+            assert CANARY.encode() not in file.read_bytes(), file.name
