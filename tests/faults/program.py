@@ -27,6 +27,7 @@ LIMITS = {
     "reconnect_cap_s": 0.3,
     "publish_every_s": 0.1,
     "breaker_pause_s": 0.2,
+    "code_wait_share": 0.05,
     "drain_s": 2.0,
 }
 

@@ -132,9 +132,7 @@ async def test_a_slow_broker_delays_no_other_account(world: World) -> None:
     await world.copier(master, quick)
     await world.control.script("MT5", endpoint="OrderSend", login=2001, delay_before_s=0.6)
     await master.open("EURUSD", "Buy", "0.10")
-    async with asyncio.timeout(0.5):
-        while not await quick.positions():
-            await asyncio.sleep(0.01)
+    await world.eventually(quick.positions, within_s=0.5)
     assert await slow.positions() == []
     await world.eventually(slow.positions)
 
@@ -146,9 +144,11 @@ async def test_a_close_is_not_behind_another_copys_unanswered_open(world: World)
     await world.control.script("MT5", endpoint="OrderSend", login=2001, delay_before_s=0.7)
     await master.open("GBPUSD", "Buy", "0.20")
     await master.close(first)
-    async with asyncio.timeout(0.6):
-        while Decimal("0.10") in await slave.lots():
-            await asyncio.sleep(0.01)
+
+    async def first_is_gone() -> bool:
+        return Decimal("0.10") not in await slave.lots()
+
+    await world.eventually(first_is_gone, within_s=0.6)
 
 
 async def test_a_close_never_overtakes_its_own_open(world: World) -> None:
@@ -248,7 +248,7 @@ async def test_no_changing_call_leaves_without_a_committed_attempt(world: World)
         for record in read_log(world.data).records("executions")
         if record.headers["type"] == "AttemptStarted"
     ]
-    assert len(calls) == len(attempts) >= 6
+    assert len(calls) == len(attempts) >= 5
     for call, attempt in zip(calls, attempts, strict=True):
         assert attempt.recorded_at <= call["at"] + 0.001, "recorded before it left"
 

@@ -34,6 +34,7 @@ FAST = WatcherLimits(
     reconnect_cap_s=0.3,
     publish_every_s=0.05,
     pending_grace_s=0.3,
+    code_wait_share=0.05,
     stops_within_s=1.0,
     breaker_pause_s=0.5,
     drain_s=1.0,

@@ -19,6 +19,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     later_open_s: tuple[float, ...] = (1.0, 2.0, 5.0)
     later_close_first_s: float = 1.0
     later_close_cap_s: float = 60.0
+    code_wait_share: float = 1.0
+    """Of the waits that the table of result codes asks for."""
     stops_tries: int = 3
     stops_within_s: float = 10.0
     """A leg whose master has a stop and that still has none after this is closed."""

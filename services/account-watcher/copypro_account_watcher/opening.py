@@ -123,7 +123,7 @@ def find_market(
     refused = _may_trade(copy, spec) or _alone_on_netting(copy, name, live)
     if refused is not None:
         return refused
-    checks = symbols.check_pair(order.context, spec, quote, resolved.how, live.currency, rates)
+    checks = symbols.check_pair(order, spec, quote, resolved.how, live.currency, rates)
     if isinstance(checks, Denial):
         # A tick value moves with the market: only fresh terms may refuse.
         return checks if live.has_fresh_spec(name) else live.renew_spec(name)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from copypro.codes import Denial, denied
-from copypro.messages import Context, Numbers, OpenCopy, PlacePendingCopy
+from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
 from copypro.options import RiskType, SymbolMapping
 from copypro.trading import Quote, SymbolSpec
 from msgspec import Struct
@@ -119,12 +119,18 @@ def _proposed(master_symbol: str, known: set[str]) -> list[str]:
 
 
 def check_pair(
-    master: Context, spec: SymbolSpec, quote: Quote, how: str, currency: str, rates: Rates
+    order: OpenCopy | PlacePendingCopy,
+    spec: SymbolSpec,
+    quote: Quote,
+    how: str,
+    currency: str,
+    rates: Rates,
 ) -> Numbers | Denial:
     """Pass, fail or unknown for each check of §5.2; contract size and live price must pass, the
     others must not fail. A person's mapping confirms a difference of class, of currency, or of
     tick value; a price that is off stays a refusal unless mapped.
     """
+    master = order.context
     checks: dict[str, str] = {}
     numbers: dict[str, object] = {"symbol": spec.name, "how": how}
     other = master.spec
@@ -137,7 +143,7 @@ def check_pair(
     checks["check_margin_currency"] = _same(other.margin_currency, spec.margin_currency)
     checks["check_class"] = _same(other.calculation, spec.calculation)
     checks["check_tick_value"] = _tick_value(spec, currency, rates, numbers)
-    checks["check_price"] = _price(master.quote, quote, other, numbers)
+    checks["check_price"] = _price(_master_price(order), quote, other, numbers)
     failed = [name for name, result in checks.items() if result == "fail"]
     numbers.update(checks)
     if failed and how != "mapping":
@@ -151,10 +157,22 @@ def _same(one: str | None, other: str | None) -> str:
     return "pass" if one.upper() == other.upper() else "fail"
 
 
-def _price(master: Quote | None, slave: Quote, spec: SymbolSpec, numbers: dict[str, object]) -> str:
-    if master is None or master.mid <= 0:
+def _master_price(order: OpenCopy | PlacePendingCopy) -> Decimal | None:
+    """The master's market: the quote of its look, or where it has just been filled itself."""
+    if order.context.quote is not None:
+        return order.context.quote.mid
+    if isinstance(order, OpenCopy) and not order.joined:
+        return order.master_price
+    return None
+
+
+def _price(
+    master: Decimal | None, slave: Quote, spec: SymbolSpec, numbers: dict[str, object]
+) -> str:
+    """Unknown only for a trade that was open before anybody looked."""
+    if master is None or master <= 0:
         return "unknown"
-    off = abs(slave.mid / master.mid - 1)
+    off = abs(slave.mid / master - 1)
     name = spec.name.upper()
     forex = spec.calculation == "Forex" or any(major in name for major in MAJORS)
     narrow = forex or any(metal in name for metal in METALS)

@@ -134,6 +134,7 @@ class SqliteLog:
     ) -> asyncio.Future[None]:
         """Queued before this returns: call order is commit order."""
         done: asyncio.Future[None] = self._loop.create_future()
+        done.add_done_callback(_retrieved)
         if self._closed:
             done.set_exception(LogClosed("the log is closed"))
             return done
@@ -368,6 +369,12 @@ class SqliteLogReader:
         with _reading(self._folder) as connection:
             for row in connection.execute(query, (topic, since)):
                 yield _record(row)
+
+
+def _retrieved(done: asyncio.Future[None]) -> None:
+    """Whoever asked may have been cancelled meanwhile; the failure is the partition's anyway."""
+    if not done.cancelled():
+        done.exception()
 
 
 class _reading:
