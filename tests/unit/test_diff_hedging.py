@@ -513,3 +513,24 @@ def test_a_book_restored_from_its_records_goes_on_as_if_nothing_had_happened() -
     assert restored.tickets() == {1, 2, 3}
     assert restored.root_of(Ticket(2)) == "2"
     assert restored.root_of(Ticket(3)) is None
+
+
+def test_rows_in_the_wrong_order_still_add_up_to_the_close() -> None:
+    """The one whose list came late is not lost: else the position could never be proved closed."""
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.08"), closed=(row(1, "0.01", deal=9, closed=61),))
+    watch.sees(order(1, "0.09"), closed=(row(1, "0.01", deal=8, closed=60),))
+    watch.sees(order(1, "0.08"))
+    events = watch.sees(closed=(row(1, "0.08", deal=10, closed=62),))
+    assert names(events) == ["PositionClosed"]
+    reduced = [e for e in watch.all if isinstance(e, PositionReduced)]
+    assert [e.deal.ticket for e in reduced] == [8, 9]
+
+
+def test_an_average_price_with_all_digits_of_a_division_is_rounded() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10", price="1.2"))
+    [event] = watch.sees(order(1, "0.30", price="1.1333333333333333333333333333"))
+    assert isinstance(event, PositionIncreased)
+    assert event.deal.price == D("1.1000000000")

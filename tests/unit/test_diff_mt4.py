@@ -306,3 +306,36 @@ def test_levels_that_the_rest_shows_changed_are_told_after_the_reduction() -> No
     listed = order(7002, "0.06", opened=OLD, magic=77, comment="from #7001", sl="1.09")
     events = watch.sees(listed, closed=(part(7001, "0.04"),))
     assert names(events) == ["PositionReduced", "PositionModified"]
+
+
+def test_a_late_frame_with_a_ticket_that_was_skipped_opens_nothing() -> None:
+    watch = one_open()
+    watch.sees(rest(7003, "0.03"), row_wait_s=0)
+    assert watch.sees(rest(7002, "0.06")) == []
+    assert watch.snapshot(rest(7003, "0.03")) == []
+    assert set(watch.book.roots) == {"7001"}
+
+
+def test_a_late_frame_from_before_a_chains_first_look_opens_nothing() -> None:
+    watch = mt4()
+    watch.snapshot(rest(7002, "0.06"))
+    assert watch.sees(rest(7001, "0.10")) == []
+    assert watch.snapshot(rest(7002, "0.06")) == []
+    assert set(watch.book.roots) == {"7002"}
+
+
+def test_the_middle_of_a_chain_is_not_over_while_its_row_names_a_rest() -> None:
+    watch = mt4().later(10)
+    assert watch.sees(closed=(row(2, "0.02", opened=5, closed=6, comment="to #3"),)) == []
+    listed = order(3, "0.06", opened=5, comment="from #2")
+    assert watch.sees(listed) == []
+    events = watch.snapshot(
+        listed,
+        closed=(
+            row(1, "0.02", opened=5, closed=5.5, comment="to #2"),
+            row(2, "0.02", opened=5, closed=6, comment="to #3"),
+        ),
+    )
+    assert names(events) == ["PositionOpened", "PositionReduced", "PositionReduced"]
+    assert set(watch.book.roots) == {"1"}
+    assert watch.book.roots["1"].ever_lots == D("0.10")

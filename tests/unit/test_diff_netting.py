@@ -165,3 +165,14 @@ def test_one_position_a_symbol_is_a_netting_rule_only() -> None:
     watch = hedging()
     watch.sees(order(1), order(2, kind=SELL))
     assert len(watch.book.roots) == 2
+
+
+def test_a_missed_lifecycle_told_late_does_not_hide_the_open_one() -> None:
+    watch = one_open()
+    watch.sees(order(3, opened=60), closed=(row(1, deal=9, closed=10),))
+    events = watch.later(90).snapshot(
+        order(3, opened=60), closed=(row(2, deal=11, opened=20, closed=30),)
+    )
+    assert names(events) == ["PositionOpened", "PositionClosed"]
+    assert watch.sees() == []
+    assert watch.result.missing == (3,)

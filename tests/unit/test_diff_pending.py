@@ -156,3 +156,13 @@ def test_on_netting_a_growth_of_another_volume_is_no_fill() -> None:
     watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
     assert names(watch.sees(order(1, "0.15"))) == ["PositionIncreased"]
     assert watch.result.missing == (5,)
+
+
+def test_on_netting_a_growth_while_the_order_was_still_listed_is_not_its_fill() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.30"), order(5, "0.20", LIMIT))
+    assert watch.sees(order(1, "0.30")) == []
+    assert watch.result.missing == (5,)
+    assert watch.snapshot(order(1, "0.30"), order(5, "0.20", LIMIT)) == []
+    assert watch.result.missing == ()

@@ -32,6 +32,7 @@ RowName = tuple[Ticket, int, datetime | None]
 Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""
 PAST_VOLUMES = 4
+SPENT_ROWS = 64
 
 
 class Root(Struct, kw_only=True, omit_defaults=True):
@@ -64,7 +65,9 @@ class Root(Struct, kw_only=True, omit_defaults=True):
     revision: int = 0
     """Counts changes of levels, so that A → B → A are two facts."""
     rows_until: RowKey | None = None
-    """Rows of history up to this one are spent."""
+    """Rows of history up to this one are spent,"""
+    spent: list[RowKey] = []
+    """and of the later ones these: they come in any order."""
     unrowed_lots: Lots = Decimal(0)
     """Recorded as closed without a row: rows that come later are already counted."""
     past: list[tuple[Lots, Price]] = []
@@ -77,6 +80,15 @@ class Root(Struct, kw_only=True, omit_defaults=True):
     @property
     def is_pending(self) -> bool:
         return self.kind.is_pending
+
+    @property
+    def newest_row(self) -> RowKey | None:
+        return max((*self.spent, *([self.rows_until] if self.rows_until else [])), default=None)
+
+    def spend(self, row: RowKey) -> None:
+        self.spent = sorted((*self.spent, row))
+        while len(self.spent) > SPENT_ROWS:
+            self.rows_until = self.spent.pop(0)
 
     @property
     def shape(self) -> Shape:
@@ -151,6 +163,8 @@ class Book:
         """What the last look showed without proof, and since when."""
         self.deltas: dict[str, tuple[Lots, datetime]] = {}
         """Netting: the last signed change of a symbol's volume."""
+        self.listed_at: dict[RootId, datetime] = {}
+        """When a pending order was last in a list."""
 
     @property
     def is_netting(self) -> bool:
@@ -221,7 +235,8 @@ class Book:
         if root.identifier is not None:
             self.by_ticket.setdefault(Ticket(root.identifier), root)
         if self.is_netting_position(root):
-            self.by_symbol[root.symbol] = root
+            # One that history tells of late never takes the place of the one that is open.
+            self.by_symbol.setdefault(root.symbol, root)
 
     def is_netting_position(self, root: Root) -> bool:
         return self.is_netting and not root.is_pending
@@ -238,6 +253,7 @@ class Book:
     def remove(self, root: Root, at_broker: datetime | None) -> None:
         """The root is over; its tombstone stays until newer ones need the place."""
         del self.roots[root.root]
+        self.listed_at.pop(root.root, None)
         names = [*root.tickets]
         if root.identifier is not None and root.identifier not in names:
             names.append(Ticket(root.identifier))

@@ -130,6 +130,7 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
         return  # a late frame's former ticket
     elif root.is_pending:
         if order.kind.is_pending:
+            book.listed_at[root.root] = rec.look.at_utc
             rec.pending_levels(root, order)
             if root.open_lots != order.lots:
                 root.open_lots = root.ever_lots = order.lots
@@ -177,7 +178,7 @@ def _pending_gone(rec: Recording, rows: Rows, root: Root) -> None:
         rec.pending_removed(root, cancelled.comment or ("expired" if is_expired else "deleted"), at)
     elif pieces:
         missed.tell(rec, rows, root.root, pieces, None, root)  # filled and closed since
-    elif rec.book.is_netting and netting.filled_into(rec.book, root):
+    elif rec.book.is_netting and netting.filled_into(rec, root):
         # The position it became part of has grown by it: told as that root's increase.
         del rec.book.deltas[root.symbol]
         rec.pending_removed(root, "merged", None)
@@ -190,7 +191,8 @@ def _newcomers(rec: Recording, rows: Rows, new: Listed) -> None:
         if order.kind.is_pending:
             del new[ticket]
             if not rec.is_withheld(order):
-                rec.placed(order)
+                root = rec.placed(order)
+                rec.book.listed_at[root.root] = rec.look.at_utc
     if rec.book.platform is Platform.MT4:
         mt4_chain.newcomers(rec, rows, new)
         return

@@ -92,6 +92,7 @@ class Rows:
     def __init__(self, book: Book, look: Look) -> None:
         self._book, self._look = book, look
         self._used: set[Ticket] = set()
+        self._claimed: set[Ticket] = set()
         self._of: dict[Ticket, list[ClosedOrder]] = {}
         if look.seen is Seen.LIVE:
             for row in look.closed:
@@ -141,12 +142,18 @@ class Rows:
         """Its rows are told: they are nobody else's."""
         self._used.add(ticket)
 
+    def claim(self, ticket: Ticket) -> None:
+        """Its rows belong to what is in doubt: not told now, and kept."""
+        self._claimed.add(ticket)
+
     def unknown(self) -> dict[Ticket, list[ClosedOrder]]:
         """Rows of positions that nobody here knows, closed under our watch: oldest ticket first."""
         book = self._book
         found: dict[Ticket, list[ClosedOrder]] = {}
         for ticket in sorted(self._of):
-            if ticket in book.by_ticket or ticket in book.closed_tickets or ticket in self._used:
+            if ticket in book.by_ticket or ticket in book.closed_tickets:
+                continue
+            if ticket in self._used or ticket in self._claimed:
                 continue
             rows = [row for row in self.of_ticket(ticket) if not row.kind.is_pending]
             if rows and all(self._is_under_watch(row) for row in rows):
@@ -202,10 +209,11 @@ def is_under_watch(
 
 
 def _is_unspent(row: ClosedOrder, root: Root) -> bool:
-    until = root.rows_until
-    if until is None:
-        return True
-    return key(row) > until and (row.deal != until[1] or row.deal == row.ticket)
+    if root.rows_until is not None and key(row) <= root.rows_until:
+        return False
+    if row.deal == row.ticket:  # the deal's number is not known: only the time tells
+        return key(row) not in root.spent
+    return all(deal != row.deal for _, deal in root.spent)
 
 
 def _timed(row: ClosedOrder, look: Look) -> ClosedOrder:
@@ -217,36 +225,44 @@ def _timed(row: ClosedOrder, look: Look) -> ClosedOrder:
 
 
 def explain(
-    rows: list[ClosedOrder], lots: Lots, *, gone: bool, so_far: Lots | None = None
+    rows: list[ClosedOrder],
+    lots: Lots,
+    *,
+    gone: bool,
+    so_far: Lots | None = None,
+    live: bool = False,
 ) -> list[Piece] | None:
     """The rows that closed these lots, oldest first; None: they do not explain it (yet).
 
     The newest rows that add up, since history may hold older ones that were counted when the
     position was first seen; else the oldest that do, when rows came before the list they led to.
+    `live`: the rows are of frames, where the latter is the likelier.
     Of a position that is gone, more than its known lots is proof as well: a growth was missed.
     `so_far`: all lots ever closed once these are; some bridges write that on the newest piece.
     """
     pieces = _with_lots(rows, lots, gone=gone)
+    oldest = _adding_up(pieces, lots)
+    newest = _adding_up(pieces[::-1], lots)[::-1]
+    candidates = [oldest, newest] if live else [newest, oldest]
+    for found in candidates:
+        if sum((piece.lots for piece in found), lots * 0) == lots:
+            return found
     if pieces and so_far is not None and lots < so_far == pieces[-1].lots:
         return [Piece(pieces[-1].row, lots)]
-    newest: list[Piece] = []
+    is_more = sum((piece.lots for piece in pieces), lots * 0) > lots
+    return newest if gone and is_more else None
+
+
+def _adding_up(pieces: list[Piece], lots: Lots) -> list[Piece]:
+    """From the first on until these lots are reached."""
+    found: list[Piece] = []
     total = lots * 0
-    for piece in reversed(pieces):
-        newest.insert(0, piece)
-        total += piece.lots
-        if total >= lots:
-            break
-    if total == lots or (gone and total > lots):
-        return newest
-    if gone:
-        return None
-    oldest, total = [], lots * 0
     for piece in pieces:
-        oldest.append(piece)
-        total += piece.lots
         if total >= lots:
             break
-    return oldest if total == lots else None
+        found.append(piece)
+        total += piece.lots
+    return found
 
 
 def _with_lots(rows: list[ClosedOrder], lots: Lots, *, gone: bool) -> list[Piece]:

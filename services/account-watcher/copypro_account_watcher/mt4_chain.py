@@ -123,7 +123,7 @@ def _continuation(book: Book, root: Root, row: ClosedOrder | None, new: New) -> 
     named = to_ticket(row.comment) if row is not None else None
     if named is not None:
         return new.get(named)
-    is_told = root.rows_until is not None and root.rows_until[1] == root.ticket
+    is_told = any(deal == root.ticket for _, deal in root.spent)
     alike = [
         order
         for order in new.values()
@@ -198,7 +198,13 @@ def newcomers(rec: Recording, rows: Rows, new: New) -> None:
         if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
             continue
         chain = _chain_before(rows, order)
-        if chain:
+        has_history = rec.look.seen is not Seen.LIVE and bool(rec.look.closed)
+        if chain and not has_history and not rec.waited("origin", ticket):
+            first = chain[0].ticket  # it may have begun earlier: history tells
+            rec.missing[first] = None
+            for piece in chain:
+                rows.claim(piece.ticket)
+        elif chain:
             missed.tell(rec, rows, RootId(str(chain[0].ticket)), chain, order)
         elif from_ticket(order.comment) is None or _may_stand_alone(rec, order):
             rec.opened(order, RootId(str(ticket)))
@@ -217,8 +223,17 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
     if look.seen is Seen.BASELINE:
         return False
     of_order = shape_of(order)
+    for closed in book.closed.values():
+        if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
+            return True
     for root in book.roots.values():
-        if root.open_lots > order.lots and root.shape == of_order and not root.is_pending:
+        if root.is_pending or root.shape != of_order:
+            continue
+        if root.unrowed_lots and root.tickets[0] < order.ticket < root.ticket:
+            return True  # a late frame's ticket from the middle of a chain, which was skipped
+        if order.ticket < root.tickets[0] and root.ticket in rec.missing:
+            return not rec.waited("former", order.ticket)  # or from before its first look
+        if root.open_lots > order.lots:
             age = look.at_utc - root.first_seen_at_utc
             if age > timedelta(seconds=TWIN_AFTER_S):
                 return not rec.waited("twin", order.ticket)
@@ -279,7 +294,8 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
             if named is None or named not in unknown or named == chain[-1].ticket:
                 break
             chain.append(unknown.pop(named)[0])
-        missed.tell(rec, rows, RootId(str(ticket)), chain)
+        if to_ticket(chain[-1].comment) is None:  # else it goes on under a ticket not seen yet
+            missed.tell(rec, rows, RootId(str(ticket)), chain)
 
 
 def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:

@@ -35,10 +35,16 @@ def signed_lots(book: Book, symbol: str) -> Lots:
     return Decimal(0) if root is None else root.open_lots * root.side.sign
 
 
-def filled_into(book: Book, pending: Root) -> bool:
-    """The pending order's symbol changed by just its volume: it became part of the position."""
-    change = book.deltas.get(pending.symbol)
-    return change is not None and change[0] == pending.open_lots * pending.side.sign
+def filled_into(rec: Recording, pending: Root) -> bool:
+    """The pending order is gone and its symbol changed by just its volume: it became part of the
+    position. A change from before its last listing may be another's: then it is waited for a row.
+    """
+    change = rec.book.deltas.get(pending.symbol)
+    if change is None or change[0] != pending.open_lots * pending.side.sign:
+        return False
+    listed_at = rec.book.listed_at.get(pending.root)
+    is_later = listed_at is not None and change[1] > listed_at
+    return is_later or rec.waited("merged", pending.root)
 
 
 def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:

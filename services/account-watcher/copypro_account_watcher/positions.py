@@ -40,7 +40,8 @@ def _grown(rec: Recording, root: Root, order: OpenOrder) -> None:
 def _shrunk(rec: Recording, rows: list[ClosedOrder], root: Root, order: OpenOrder) -> None:
     """The list is proof by itself; its deal is waited for, and made up if it does not come."""
     closed, so_far = root.open_lots - order.lots, root.ever_lots - order.lots
-    pieces = explain(rows, closed, gone=False, so_far=so_far)
+    live = rec.look.seen is Seen.LIVE
+    pieces = explain(rows, closed, gone=False, so_far=so_far, live=live)
     if pieces is not None:
         for piece in pieces:
             rec.reduced(root, root.open_lots - piece.lots, piece=piece)

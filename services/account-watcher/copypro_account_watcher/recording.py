@@ -35,6 +35,9 @@ from copypro_account_watcher.clock import to_broker, to_utc
 from copypro_account_watcher.evidence import Piece
 from copypro_account_watcher.looks import Fact, Look
 
+MOST_PLACES = 10
+"""Of an average price, which a bridge may write with all the digits of a division."""
+
 
 class Recording:
     def __init__(self, book: Book, look: Look) -> None:
@@ -246,7 +249,7 @@ class Recording:
 
     # --- pending orders -----------------------------------------------------------------------
 
-    def placed(self, order: OpenOrder) -> None:
+    def placed(self, order: OpenOrder) -> Root:
         look = self.look
         root = self._new_root(order, RootId(str(order.ticket)))
         root.copy = look.copies.get(order.ticket)
@@ -274,6 +277,7 @@ class Recording:
             context=look.contexts.get(order.symbol),
         )
         self._tell(self._opens, root, message, "placed", root.root)
+        return root
 
     def pending_levels(self, root: Root, order: OpenOrder) -> None:
         """Where they changed. A stop-limit whose stop was reached is from then on a limit."""
@@ -404,9 +408,7 @@ class Recording:
             time_broker=row.closed_at_broker,
             time_utc=evidence.closed_at_utc(row, look.clock_offset_minutes),
         )
-        spent = evidence.key(row)
-        if root.rows_until is None or spent > root.rows_until:
-            root.rows_until = spent
+        root.spend(evidence.key(row))
         self.book.name(root, row.ticket)
         return deal, evidence.reason(row)
 
@@ -418,7 +420,7 @@ class Recording:
         self.book.remove(root, at_broker or to_broker(look.at_utc, look.clock_offset_minutes))
         self.gone[root.root] = None
         if self.book.is_netting and not root.is_pending:
-            self.book.lifecycle(root.symbol).rows_until = root.rows_until
+            self.book.lifecycle(root.symbol).rows_until = root.newest_row
 
     def _tell(
         self, phase: list[Fact], root: Root, message: OrderEvent, *identity: str | int
@@ -449,7 +451,8 @@ def _made_deal(direction: str, root: Root, lots: Lots) -> int:
 def _like(price: Price, average: Price, digits: int | None) -> Price:
     """Rounded as the broker writes prices, with one digit more where that is only guessed."""
     exponent = average.as_tuple().exponent
-    places = digits if digits is not None else (-exponent + 1 if isinstance(exponent, int) else 8)
+    guessed = 1 - exponent if isinstance(exponent, int) else MOST_PLACES
+    places = digits if digits is not None else min(guessed, MOST_PLACES)
     return price.quantize(Decimal(1).scaleb(-places))
 
 
