@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NoReturn
-from urllib.parse import quote, urlencode
 
 import aiohttp
 import structlog
 from yarl import URL
 
-from copypro.adapters.bridge_json import Params, fault_in, safe_text
+from copypro.adapters.bridge_json import Params, fault_in, query_of, safe_text
 from copypro.adapters.bridge_wire import (
     NEVER_CONNECTED,
     SEND_ONCE,
@@ -115,7 +114,7 @@ class Bridge:
         status, body = 0, b""
         try:
             async with session.get(
-                self._url(call, urlencode(params, doseq=True, quote_via=quote)),
+                self._url(call, query_of(params)),
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
@@ -164,7 +163,7 @@ class Bridge:
         status, body = 0, b""
         try:
             async with session.get(
-                self._url(call, urlencode(params, quote_via=quote)),
+                self._url(call, query_of(params)),
                 timeout=self._trade_timeout,
                 allow_redirects=False,
                 middlewares=SEND_ONCE,
@@ -214,7 +213,7 @@ class Bridge:
         failure = ""
         try:
             return await self._reading().ws_connect(
-                self._url(path, f"id={quote(token, safe='')}"),
+                self._url(path, query_of({"id": token})),
                 heartbeat=self.limits.ping_s,
                 max_msg_size=self.limits.frame_bytes,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),

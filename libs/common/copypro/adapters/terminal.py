@@ -145,7 +145,7 @@ class BridgeTerminal:
             orders = await self._orders()
             if not orders and self._seen_orders:
                 orders = await self._orders()  # one empty list alone proves nothing
-            if orders or not summary.blank or self._seen_figures or wait.is_over:
+            if not summary.blank or self._seen_figures or wait.is_over:
                 break
             await wait.a_little()  # MT4 does not say when its data are loaded
         self._seen_orders, self._seen_figures = bool(orders), True
