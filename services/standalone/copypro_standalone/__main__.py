@@ -1,0 +1,5 @@
+"""`python -m copypro_standalone` is `copypro`."""
+
+from copypro_standalone.cli import app
+
+app()
