@@ -144,7 +144,7 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
 
 
 def _filled(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
-    pieces = [row for row in rows.of_ticket(order.ticket) if row.lots > 0]
+    pieces = rows.with_list(order)
     if pieces and rec.book.platform is Platform.MT5:
         missed.tell(rec, rows, root.root, pieces, order, root)
     else:
@@ -200,7 +200,7 @@ def _newcomers(rec: Recording, rows: Rows, new: Listed) -> None:
         if rec.is_withheld(order):
             continue
         root_id = RootId(str(order.identifier or order.ticket))
-        pieces = [row for row in rows.of_ticket(order.ticket) if row.lots > 0]
+        pieces = rows.with_list(order)
         if pieces and rec.book.mode is Mode.HEDGING:
             missed.tell(rec, rows, root_id, pieces, order)
         else:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 from copypro.messages import Seen
-from copypro.trading import ClosedOrder, CloseReason
+from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Lots, Ticket
 from msgspec import Struct
 
@@ -133,6 +133,19 @@ class Rows:
 
     def of_ticket(self, ticket: Ticket) -> list[ClosedOrder]:
         return [row for row in self._of.get(ticket, ()) if not row.cancelled]
+
+    def with_list(self, order: OpenOrder) -> list[ClosedOrder]:
+        """What this look's list already has less of a position seen for the first time. A row that
+        came before is of a list that we have not seen yet, or this list is late.
+        """
+        return [
+            row
+            for row in sorted(self._look.closed, key=key)
+            if row.ticket == order.ticket
+            and row.lots > 0
+            and not row.cancelled
+            and row.kind.side is order.kind.side
+        ]
 
     def cancelled(self, ticket: Ticket) -> ClosedOrder | None:
         """The row that says a pending order ended without a fill."""

@@ -61,7 +61,11 @@ def unknown_positions(rec: Recording, rows: Rows) -> None:
             tell(rec, rows, RootId(str(ticket)), pieces)
             continue
         open_root = book.by_symbol.get(first.symbol)
-        if open_root is not None and pieces[-1].closed_at_broker > open_root.opened_at_broker:
+        if (
+            open_root is not None
+            and open_root.side is first.kind.side
+            and pieces[-1].closed_at_broker > open_root.opened_at_broker
+        ):
             continue  # of the position that is still open, under another of its numbers
         life = book.lifecycle(first.symbol)
         life.count += 1

@@ -76,8 +76,7 @@ def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
     else:
         life.count += 1
         root_id = RootId(f"{order.symbol}:{life.count}:{order.ticket}")
-    pieces = [] if order.ticket in book.closed_tickets else rows.of_ticket(order.ticket)
-    pieces = [row for row in pieces if row.lots > 0 and row.kind.side is order.kind.side]
+    pieces = [] if order.ticket in book.closed_tickets else rows.with_list(order)
     if pieces:
         missed.tell(rec, rows, root_id, pieces, order, pending)
         return
@@ -94,6 +93,12 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
             return
         if not rec.waited("re-ticketed", f"{root.root}/{order.ticket}"):
             rec.missing[root.ticket] = None
+            return
+        known = rec.book.by_ticket.get(order.ticket)
+        if known is not None and known.is_pending:
+            # A pending order's fill is the symbol's one position now: the former is gone.
+            rec.closed(root, piece=None, price=positions.price_now(rec, order))
+            _opened(rec, rows, order)
             return
     if order.ticket not in root.tickets:
         rec.book.retickets(root, order.ticket)
