@@ -37,7 +37,9 @@ from copypro.values import Mode, OrderKind, Platform, Ticket
 from mt_simulator.main import Simulator, start
 from mt_simulator.world import build_default_world
 
-LIMITS = TerminalLimits(connect_s=5, read_s=2, trade_call_s=2, synchronised_s=0.5)
+LIMITS = TerminalLimits(
+    connect_s=5, read_s=2, trade_call_s=1, synchronised_s=0.5, history_page_orders=3
+)
 LOGINS = {Platform.MT4: 1001, Platform.MT5: 2001}
 PASSWORD = "canary-pa55word"
 Wanted = TypeVar("Wanted")
@@ -279,10 +281,7 @@ async def test_history_is_of_the_span_and_no_more(side: Side, terminal: Terminal
     assert (await terminal.history(at, at + timedelta(milliseconds=1))).closed == (piece,)
 
 
-async def test_history_is_complete_over_many_pages(
-    side: Side, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("copypro.adapters.bridge_history.PAGE_ORDERS", 3)
+async def test_history_is_complete_over_many_pages(side: Side, terminal: Terminal) -> None:
     hand = side.simulator.control
     for _ in range(10):
         hand.close(
@@ -495,8 +494,8 @@ async def test_quotes_come_again_after_the_sockets_broke(side: Side, terminal: T
     await terminal.subscribe(["EURUSD"])
     updates = terminal.updates()
     await _quoted(side, updates)
-    face = side.simulator.control._faces[side.platform]  # type: ignore[index]
-    face.drop_all_streams()
+    side.simulator.control.bridge(side.platform, down=True)
+    side.simulator.control.bridge(side.platform, down=False)
     await the_next(updates, StreamLost)
     await _quoted(side, updates)
     await updates.aclose()  # type: ignore[attr-defined]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from decimal import Decimal
 
 import pytest
@@ -184,22 +186,25 @@ async def test_a_cancelled_change_was_sent_once(
 
 
 @platforms
+@changes
 async def test_a_connection_that_takes_too_long_is_not_sent_on(
-    bridge: CuttingBridge, platform: Platform
+    bridge: CuttingBridge, terminal: Terminal, change: Change
 ) -> None:
-    """The bridge never answers the TLS handshake; the attempt's commit grows stale meanwhile."""
-    plain = terminal_factory(platform, bridge.url, LIMITS, reads_per_s=1000)
-    await plain(Credentials(server="Any", login=LOGIN, password=CANARY)).connect()
-    await plain.aclose()
-    mute = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    url = f"https://127.0.0.1:{mute.sockets[0].getsockname()[1]}"
-    terminals = terminal_factory(platform, url, LIMITS, reads_per_s=1000)
-    terminal = terminals(Credentials(server="Any", login=LOGIN, password=CANARY))
-    terminal._token = TOKEN  # type: ignore[attr-defined]  # as if connected before
-    with pytest.raises(NotSent):
-        await terminal.open(OPEN)
-    await terminals.aclose()
-    mute.close()
+    """The queue of connections is full; the attempt's commit grows stale meanwhile."""
+    bridge.arm(Cut.NOWHERE)
+    await bridge.stop_listening()
+    with socket.socket() as deaf, ExitStack() as queue:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.bind(("127.0.0.1", bridge.port))
+        deaf.listen(0)
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", bridge.port))
+        with pytest.raises(NotSent) as caught:
+            await change(terminal)
+    assert "in time" in caught.value.message
+    assert_says_nothing(caught.value)
 
 
 @platforms

@@ -166,7 +166,9 @@ class BridgeTerminal:
             await wait.a_little()
 
     async def history(self, since_broker: datetime, until_broker: datetime) -> History:
-        return await read_history(self._read, self._dialect.history, since_broker, until_broker)
+        page_orders = self._bridge.limits.history_page_orders
+        rows_of = self._dialect.history
+        return await read_history(self._read, rows_of, since_broker, until_broker, page_orders)
 
     async def symbols(self) -> Sequence[str]:
         return await self._get("SymbolList", shapes.names)
