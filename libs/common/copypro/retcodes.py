@@ -135,7 +135,10 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10011: (_Row(_UNK), ("ERROR",)),
     10012: (_Row(_UNK), ("TIMEOUT",)),
     10013: (_Row(_STOP, less=_LATER), ("INVALID", "INVALID_REQUEST")),
-    10014: (_Row(_FIX, note="read the terms again and floor again"), ("INVALID_VOLUME",)),
+    10014: (
+        _Row(_FIX, note="read the terms again and floor again; on a close read the open lots"),
+        ("INVALID_VOLUME",),
+    ),
     10015: (_Row(_NOW, note="round to the tick again"), ("INVALID_PRICE",)),
     10016: (
         _Row(
