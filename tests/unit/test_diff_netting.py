@@ -176,3 +176,24 @@ def test_a_missed_lifecycle_told_late_does_not_hide_the_open_one() -> None:
     assert names(events) == ["PositionOpened", "PositionClosed"]
     assert watch.sees() == []
     assert watch.result.missing == (3,)
+
+
+def test_a_reversal_and_its_close_whose_frames_come_in_the_wrong_order() -> None:
+    watch = one_open()
+    watch.sees(closed=(row(2, "0.20", SELL, deal=10, opened=30, closed=40),))
+    assert names(watch.all)[1:] == ["PositionOpened", "PositionClosed"]
+    assert watch.result.missing == (1,)
+    late = order(2, "0.20", SELL, opened=30)
+    assert watch.sees(late, closed=(row(1, "0.10", deal=9, closed=30),)) == []
+    assert names(watch.sees()) == ["PositionClosed"]
+    assert not watch.book.roots
+
+
+def test_a_pending_orders_fill_shows_that_the_former_position_is_gone() -> None:
+    watch = one_open()
+    watch.sees(order(1), order(5, "0.20", OrderKind.BUY_LIMIT))
+    filled = order(5, "0.20", opened=60)
+    assert watch.sees(filled) == []
+    events = watch.later(1).snapshot(filled)
+    assert names(events) == ["PositionClosed", "PendingFilled", "PositionOpened"]
+    assert set(watch.book.roots) == {"5"}

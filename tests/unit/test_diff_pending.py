@@ -12,11 +12,12 @@ from copypro.messages import (
     PositionOpened,
     Seen,
 )
-from copypro.values import CopyId, OrderKind, Side, Ticket
+from copypro.values import CopyId, OrderKind, RootId, Side, Ticket
 
 from tests.unit.diff_builders import D, Watch, broker, hedging, mt4, names, netting, order, row
 
 LIMIT = OrderKind.BUY_LIMIT
+ROOT = RootId("5")
 
 
 @pytest.fixture(params=[mt4, hedging, netting], ids=["mt4", "hedging", "netting"])
@@ -166,3 +167,22 @@ def test_on_netting_a_growth_while_the_order_was_still_listed_is_not_its_fill() 
     assert watch.result.missing == (5,)
     assert watch.snapshot(order(1, "0.30"), order(5, "0.20", LIMIT)) == []
     assert watch.result.missing == ()
+
+
+def test_on_mt4_a_fill_and_a_partial_close_between_two_looks_keep_the_root() -> None:
+    watch = mt4()
+    watch.sees(order(5, "0.10", LIMIT, price="1.05"))
+    left = order(6, "0.06", price="1.05", opened=3, comment="from #5")
+    events = watch.sees(left, closed=(row(5, "0.04", opened=3, closed=4, comment="to #6"),))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionReduced"]
+    assert (watch.book.roots[ROOT].ticket, watch.book.roots[ROOT].open_lots) == (6, D("0.06"))
+
+
+def test_on_mt4_a_listed_rest_is_proof_of_the_fill_and_its_row_follows() -> None:
+    watch = mt4()
+    watch.sees(order(5, "0.10", LIMIT, price="1.05"))
+    left = order(6, "0.06", price="1.05", opened=3, comment="from #5")
+    assert names(watch.sees(left)) == ["PendingFilled", "PositionOpened"]
+    assert watch.result.missing == (5,)
+    [event] = watch.sees(left, closed=(row(5, "0.04", price="1.05", opened=3, closed=4),))
+    assert names([event]) == ["PositionReduced"]

@@ -160,10 +160,13 @@ def _vanished(rec: Recording, rows: Rows, listed: Listed, new: Listed) -> None:
     ]
     pending = [root for root in vanished if root.is_pending]
     vanished = [root for root in vanished if not root.is_pending]
+    if book.platform is Platform.MT4:
+        filled = [root for root in pending if mt4_chain.filled(rec, rows, root, new)]
+        pending = [root for root in pending if root not in filled]
+        mt4_chain.settle(rec, rows, [*vanished, *filled], new)
     for root in pending:
         _pending_gone(rec, rows, root)
     if book.platform is Platform.MT4:
-        mt4_chain.settle(rec, rows, vanished, new)
         return
     for root in vanished:
         positions.gone(rec, rows.of_root(root), root)

@@ -37,7 +37,7 @@ def tell(
     if rest is not None:
         order = msgspec.structs.replace(rest, ticket=first.ticket, lots=total)
     else:
-        order = _as_opened(first, pieces[-1], total)
+        order = as_opened(first, pieces[-1], total)
     seen = None if rest is not None else Seen.MISSED
     root = rec.opened(order, root_id, seen=seen, pending=pending, copy=copy)
     for at, row in enumerate(pieces):
@@ -72,7 +72,7 @@ def unknown_positions(rec: Recording, rows: Rows) -> None:
         tell(rec, rows, RootId(f"{first.symbol}:{life.count}:{ticket}"), pieces)
 
 
-def _as_opened(first: ClosedOrder, last: ClosedOrder, lots: Decimal) -> OpenOrder:
+def as_opened(first: ClosedOrder, last: ClosedOrder, lots: Decimal) -> OpenOrder:
     is_chained = from_ticket(first.comment) is not None or to_ticket(first.comment) is not None
     return OpenOrder(
         ticket=Ticket(first.ticket),

@@ -39,6 +39,24 @@ def settle(rec: Recording, rows: Rows, vanished: list[Root], new: New) -> None:
             pass
 
 
+def filled(rec: Recording, rows: Rows, pending: Root, new: New) -> bool:
+    """A pending order that is gone had filled if it ended as a position, or if its rest is listed:
+    it is told as filled, and followed from there.
+    """
+    row = next(iter(rows.of_ticket(pending.ticket)), None)
+    if row is not None and not row.kind.is_pending:
+        order = missed.as_opened(row, row, pending.open_lots)
+    else:
+        rests = (order for order in new.values() if from_ticket(order.comment) == pending.ticket)
+        rest = next(rests, None)
+        if rest is None:
+            return False
+        order = structs.replace(rest, ticket=pending.ticket, lots=pending.open_lots)
+    order = structs.replace(order, comment=pending.comment)
+    rec.opened(order, pending.root, pending=pending, seen=Seen.MISSED)
+    return True
+
+
 def _step(rec: Recording, rows: Rows, root: Root, new: New) -> bool:
     """One ticket of the chain; True: its rest has a ticket of its own that has ended as well."""
     row = next((row for row in rows.of_root(root) if row.ticket == root.ticket), None)
