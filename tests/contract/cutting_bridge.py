@@ -43,6 +43,7 @@ class CuttingBridge:
         """Each trade call of which anything arrived: its parameters, and `call`."""
         self.arrived = asyncio.Event()
         self.lacks: set[str] = set()
+        self.last_head = ""
 
     @property
     def url(self) -> str:
@@ -97,6 +98,7 @@ class CuttingBridge:
             self._note({"call": "unread"})
             return False
         head = first + await reader.readuntil(b"\r\n\r\n")
+        self.last_head = head.decode()
         target = urlsplit(head.split(b" ", 2)[1].decode())
         call = target.path.strip("/")
         query = {name: values[0] for name, values in parse_qs(target.query).items()}

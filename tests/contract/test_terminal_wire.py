@@ -13,6 +13,7 @@ from copypro.adapters.terminal import Terminals
 from copypro.adapters.terminals import terminal_factory
 from copypro.errors import NotSent, OutcomeUnknown, Refused, Unavailable
 from copypro.ports import Credentials, Terminal, TerminalLimits
+from copypro.retcodes import is_listed
 from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform, Ticket
 
@@ -93,6 +94,7 @@ async def test_a_cut_on_a_new_connection_is_unknown_and_sent_once(
         await change(terminal)
     assert bridge.connections == 1
     assert len(bridge.trades) == (0 if cut is Cut.ON_ACCEPT else 1)
+    assert is_listed(caught.value.code)
     assert_says_nothing(caught.value)
 
 
@@ -259,6 +261,7 @@ async def test_an_unclear_answer_to_an_open_is_unknown(
     with pytest.raises(OutcomeUnknown) as caught:
         await terminal.open(OPEN)
     assert len(bridge.trades) == 1
+    assert is_listed(caught.value.code)  # or it would be settled as quickly as an odd error body
     assert_says_nothing(caught.value)
 
 
@@ -385,6 +388,21 @@ async def test_a_connection_idle_for_too_long_is_not_warm(
     bridge.arm(Cut.NOWHERE)
     await terminal.open(OPEN)
     assert bridge.connections == 1
+    await terminals.aclose()
+
+
+@platforms
+async def test_a_password_in_the_address_is_a_header_and_no_part_of_a_request_line(
+    bridge: CuttingBridge, platform: Platform
+) -> None:
+    url = bridge.url.replace("http://", "http://gate:canary@")
+    terminals = terminal_factory(platform, url, LIMITS, 1000, {"x-api-key": "k"})
+    terminal = terminals(Credentials(server="Any", login=LOGIN, password="x"))
+    await terminal.connect()
+    assert "Authorization: Basic Z2F0ZTpjYW5hcnk=" in bridge.last_head
+    assert "x-api-key: k" in bridge.last_head
+    assert "Cache-Control: no-store" in bridge.last_head
+    assert "canary" not in bridge.last_head
     await terminals.aclose()
 
 

@@ -96,6 +96,13 @@ def test_what_differs_for_other_calls(
     assert classify(platform, code, call).class_ is class_
 
 
+@pytest.mark.parametrize("code", ["NO_ANSWER", "UNREADABLE", "HTTP_502", "HTTP_404"])
+def test_trouble_on_the_way_is_listed_so_it_is_settled_with_all_the_waits(code: str) -> None:
+    assert is_listed(code)
+    for platform in BOTH:
+        assert classify(platform, code, CallKind.OPEN).class_ is UNKNOWN
+
+
 @pytest.mark.parametrize("platform", BOTH)
 @pytest.mark.parametrize(
     "spellings",

@@ -65,7 +65,7 @@ async def _by_spans(
     if not more:
         return
     middle = since + (until - since) // 2
-    if until - since <= 2 * _SECOND:
+    if until - since <= 4 * _SECOND:
         raise Unavailable("HISTORY_INCOMPLETE", "the bridge keeps back a part of the history")
     await _by_spans(read, rows_of, since, middle + _SECOND, found)
     await _by_spans(read, rows_of, middle, until, found)
