@@ -534,3 +534,17 @@ def test_an_average_price_with_all_digits_of_a_division_is_rounded() -> None:
     [event] = watch.sees(order(1, "0.30", price="1.1333333333333333333333333333"))
     assert isinstance(event, PositionIncreased)
     assert event.deal.price == D("1.1000000000")
+
+
+def test_a_frame_that_closes_something_of_a_position_never_listed_before_waits_for_history() -> (
+    None
+):
+    for left, closed in ((("0.06",), "0.04"), ((), "0.10")):
+        watch = hedging().later(10)
+        frame = order(1, left[0] if left else "0.10", opened=5)
+        piece = row(1, closed, deal=8, opened=5, closed=6)
+        assert watch.sees(frame, closed=(piece,)) == []
+        assert watch.result.missing == (1,)
+        events = watch.snapshot(*(order(1, lots, opened=5) for lots in left), closed=(piece,))
+        assert names(events) == ["PositionOpened", "PositionReduced" if left else "PositionClosed"]
+        assert watch.all[0].lots == D("0.10")  # type: ignore[union-attr]

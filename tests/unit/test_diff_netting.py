@@ -10,7 +10,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import CloseReason
-from copypro.values import OrderKind, Side
+from copypro.values import OrderKind, RootId, Side
 from msgspec import json
 
 from tests.unit.diff_builders import D, Watch, hedging, names, netting, order, row
@@ -197,3 +197,15 @@ def test_a_pending_orders_fill_shows_that_the_former_position_is_gone() -> None:
     events = watch.later(1).snapshot(filled)
     assert names(events) == ["PositionClosed", "PendingFilled", "PositionOpened"]
     assert set(watch.book.roots) == {"5"}
+
+
+def test_a_row_of_a_position_that_is_listed_does_not_make_it_a_closed_one() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10", SELL))
+    listed = order(3, "0.09", opened=30)
+    part = row(3, "0.01", deal=11, opened=30, closed=40)
+    assert watch.sees(listed, closed=(part,)) == []
+    assert watch.result.missing == (1,)
+    events = watch.snapshot(listed, closed=(row(1, "0.10", SELL, deal=9, closed=30), part))
+    assert names(events) == ["PositionClosed", "PositionOpened", "PositionReduced"]
+    assert watch.book.roots[RootId("EURUSD:2:3")].open_lots == D("0.09")

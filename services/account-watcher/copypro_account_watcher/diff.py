@@ -204,7 +204,9 @@ def _newcomers(rec: Recording, rows: Rows, new: Listed) -> None:
             continue
         root_id = RootId(str(order.identifier or order.ticket))
         pieces = rows.with_list(order)
-        if pieces and rec.book.mode is Mode.HEDGING:
+        if rows.tells_now(order) and not rec.waited("partly", order.ticket):
+            rec.missing[order.ticket] = None  # closed in part, or wholly and the list is late
+        elif pieces and rec.book.mode is Mode.HEDGING:
             missed.tell(rec, rows, root_id, pieces, order)
         else:
             rec.opened(order, root_id)

@@ -240,6 +240,8 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
     if look.seen is Seen.BASELINE:
         return False
     of_order = shape_of(order)
+    if any(_may_have_filled(rec, root, order) for root in book.roots.values()):
+        return not rec.waited("filled", order.ticket)
     for closed in book.closed.values():
         if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
             return True
@@ -255,6 +257,17 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
             if age > timedelta(seconds=TWIN_AFTER_S):
                 return not rec.waited("twin", order.ticket)
     return False
+
+
+def _may_have_filled(rec: Recording, root: Root, order: OpenOrder) -> bool:
+    """A pending order that is gone may have filled and been closed in part, and this is its rest."""
+    return (
+        root.is_pending
+        and root.ticket in rec.missing
+        and root.ticket < order.ticket
+        and order.lots < root.open_lots
+        and (root.symbol, root.side, root.magic) == (order.symbol, order.kind.side, order.magic)
+    )
 
 
 def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:

@@ -64,6 +64,10 @@ class Recording:
         self._doubts[doubt] = since
         return look.at_utc - since >= timedelta(seconds=look.row_wait_s)
 
+    def stood(self, what: str, name: object) -> bool:
+        """The look before had this doubt as well."""
+        return (what, str(name)) in self.book.doubts
+
     def finish(self) -> None:
         """Doubts that this look no longer showed are over."""
         self.book.doubts = self._doubts
