@@ -24,6 +24,7 @@ from tests.unit.diff_builders import (
     broker,
     deposit,
     hedging,
+    mt4,
     names,
     order,
     row,
@@ -548,3 +549,10 @@ def test_a_frame_that_closes_something_of_a_position_never_listed_before_waits_f
         events = watch.snapshot(*(order(1, lots, opened=5) for lots in left), closed=(piece,))
         assert names(events) == ["PositionOpened", "PositionReduced" if left else "PositionClosed"]
         assert watch.all[0].lots == D("0.10")  # type: ignore[union-attr]
+
+
+def test_an_entry_commission_is_the_opening_deals_on_mt5_and_the_closing_rows_on_mt4() -> None:
+    for watch, expected in ((hedging(), D("-0.7")), (mt4(), D(0))):
+        [event] = watch.sees(order(1, commission=D("-0.7")))
+        assert isinstance(event, PositionOpened)
+        assert event.deal.commission == expected

@@ -27,7 +27,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import BalanceOperation, CloseReason, OpenOrder
-from copypro.values import CopyId, Lots, Price, RootId, Ticket, digest
+from copypro.values import CopyId, Lots, Platform, Price, RootId, Ticket, digest
 
 from copypro_account_watcher import evidence
 from copypro_account_watcher.book import PAST_VOLUMES, Book, Root
@@ -42,6 +42,7 @@ MOST_PLACES = 10
 class Recording:
     def __init__(self, book: Book, look: Look) -> None:
         self.book, self.look = book, look
+        self._is_mt5 = book.platform is Platform.MT5
         self.changed: dict[RootId, None] = {}
         self.gone: dict[RootId, None] = {}
         self.missing: dict[Ticket, None] = {}
@@ -118,6 +119,8 @@ class Recording:
                 sequence=_count(root),
                 lots=order.lots,
                 price=order.open_price,
+                # MT5 charges on entry; MT4 writes the whole commission on the row of the close.
+                commission=order.commission if self._is_mt5 else Decimal(0),
                 time_broker=order.opened_at_broker,
                 time_utc=opened_at_utc,
             ),
