@@ -51,7 +51,7 @@ def test_copies_and_refusals_are_counted_by_slave() -> None:
         copy_closed(60),
     )
 
-    assert (book.slaves[SLAVE].copied, book.slaves[SLAVE].closed) == (1, 1)
+    assert (book.slaves[SLAVE].copied, book.slaves[SLAVE].ended) == (1, 1)
     assert book.slaves[OTHER].refused == {"FILTER_SIDE": 1}
     assert book.slaves[OTHER].last_numbers == {"side": "Buy"}
     assert book.undecided([SLAVE, OTHER]) == []

@@ -69,7 +69,8 @@ def up(
 
         settings = settings_module.load(_overrides(data=data, host=host, gateway_port=port))
         logs.configure(settings.log_format, settings.log_level, simulated=simulated)
-        await ring.up(settings, ring.RingLimits(), say, simulated=simulated)
+        limits = ring.COMPRESSED if simulated else ring.RingLimits()
+        await ring.up(settings, limits, say, simulated=simulated)
 
     run(main)
 

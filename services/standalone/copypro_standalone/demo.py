@@ -251,11 +251,17 @@ async def _settled(
         watch.look()
         screen.update(book)
         if not book.undecided(accounts):
-            flat = len(book.closed) == len(book.opened)
             books = [await _open_copies(stage.control, member) for member in accounts.values()]
-            if not flat or not any(books):
+            if await _master_open(stage.control):
+                return
+            if not any(books) and not book.running():
                 return
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _master_open(control: SimulatorControl) -> int:
+    book = await control.book(MASTER.dealer.name, MASTER.login)
+    return len(book["open"])
 
 
 async def _open_copies(control: SimulatorControl, member: Member) -> list[str]:
@@ -279,10 +285,13 @@ async def _audit(
                 executed[tag] = executed.get(tag, 0) + 1
         open_copies = await _open_copies(stage.control, member)
         books.append(Books(member.name, account, executed, open_copies))
-    master = await stage.control.book(MASTER.dealer.name, MASTER.login)
     roots = [RootId(str(ticket)) for ticket in player.opened]
     return audit(
-        _account(MASTER), roots, books, book.pairs.values(), master_open=len(master["open"])
+        _account(MASTER),
+        roots,
+        books,
+        book.pairs.values(),
+        master_open=await _master_open(stage.control),
     )
 
 

@@ -93,7 +93,7 @@ SLAVES = (
         currency="USD",
         balance="50000",
         copier={"riskType": "LotMultiplier", "riskValue": "2"},
-        note="MT4, suffix .pro, twice the lots",
+        note="MT4, USD, suffix .pro, twice the lots",
     ),
     Member(
         name="by balance",
@@ -102,7 +102,7 @@ SLAVES = (
         currency="EUR",
         balance="80000",
         copier={"riskType": "BalanceMultiplier", "riskValue": "1"},
-        note="MT5, suffix m, EUR, gold of 10 oz",
+        note="MT5, EUR, suffix m, gold of 10 oz",
     ),
     Member(
         name="netting",
@@ -112,20 +112,20 @@ SLAVES = (
         balance="60000",
         mode="Netting",
         copier={"riskType": "FixedLot", "riskValue": "0.1"},
-        note="MT5 netting, 0.1 lots, no indices",
+        note="MT5, one position a symbol, no indices",
     ),
     Member(
-        name="buys only",
+        name="sells only",
         dealer=_GOLD,
         login=83002,
         currency="USD",
         balance="40000",
         copier={
             "riskType": "EquityMultiplier",
-            "riskValue": "0.5",
-            "filterSide": "CopyBuyOnly",
+            "riskValue": "2.5",
+            "filterSide": "CopySellOnly",
         },
-        note="MT5, half by equity, buys only",
+        note="MT5, 2.5 by equity, filtered",
     ),
     Member(
         name="too small",
@@ -134,7 +134,7 @@ SLAVES = (
         currency="USD",
         balance="3000",
         copier={"riskType": "LotMultiplier", "riskValue": "1"},
-        note="MT4, least 0.05 lots",
+        note="MT4, USD, at least 0.05 lots",
     ),
 )
 MEMBERS = (MASTER, *SLAVES)

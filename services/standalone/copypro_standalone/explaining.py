@@ -76,7 +76,6 @@ def show(told: Story, console: Console) -> None:
     )
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim", no_wrap=True)
-    table.add_column(style="cyan")
     table.add_column(ratio=1)
     last: datetime | None = None
     for entry in told.entries:
@@ -86,19 +85,19 @@ def show(told: Story, console: Console) -> None:
             else _since(last, entry.at)
         )
         last = last or entry.at
-        what = Text(entry.what)
+        what = Text.assemble((entry.who, "cyan"), "  " if entry.who else "", entry.what)
         if entry.numbers:
             numbers = ", ".join(f"{name} {value}" for name, value in entry.numbers.items())
             what.append(f"\n{numbers}", style="dim")
         if entry.remedy:
             what.append(f"\nwould pass with: {entry.remedy}", style="yellow")
-        table.add_row(when, entry.who, what)
+        table.add_row(when, what)
     console.print(table)
     for copy in told.copies:
-        line = f"[bold]{copy.slave}[/]: {copy.outcome}"
+        line = f"\n[bold]{copy.slave}[/]: {copy.outcome}"
         if copy.tickets:
             line += f" as {', '.join(f'#{ticket}' for ticket in copy.tickets)}"
-        console.print(line)
+        console.print(line, highlight=False)
         if copy.legs_ms:
             legs = ", ".join(f"{name} {ms:.1f} ms" for name, ms in copy.legs_ms.items())
             console.print(f"  from seen to {legs}", style="dim")

@@ -46,7 +46,13 @@ class Child:
         self._process.send_signal(signal)
 
     async def ended(self) -> int:
+        """Its exit code, once it has ended; minus the signal that killed it."""
         return await self._process.wait()
+
+    async def kill(self) -> None:
+        """As a power cut does: nothing of it runs any more."""
+        self._process.kill()
+        await self._process.wait()
 
     async def stop(self) -> None:
         if self._process.returncode is None:
@@ -58,13 +64,19 @@ class Child:
                 await self._process.wait()
 
 
-async def start(name: str, arguments: Sequence[str], env: Mapping[str, str], log: Path) -> Child:
+async def start(
+    name: str,
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    module: str = "copypro_standalone",
+) -> Child:
     """`copypro` with these arguments; what it writes goes to `log`. `env` is added to ours."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "copypro_standalone",
+            module,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
@@ -78,9 +90,13 @@ async def start(name: str, arguments: Sequence[str], env: Mapping[str, str], log
 
 @asynccontextmanager
 async def child(
-    name: str, arguments: Sequence[str], env: Mapping[str, str], log: Path
+    name: str,
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    module: str = "copypro_standalone",
 ) -> AsyncIterator[Child]:
-    started = await start(name, arguments, env, log)
+    started = await start(name, arguments, env, log, module)
     try:
         yield started
     finally:

@@ -40,6 +40,10 @@ class RingLimits(Struct, frozen=True, kw_only=True):
     stop_s: float = 9.5
 
 
+COMPRESSED = RingLimits(watcher=WatcherLimits(drain_s=6.0, spec_age_s=2.0))
+"""For the demo, in which two months pass in a minute: what a tick is worth is old after seconds."""
+
+
 class Ring(Struct, frozen=True):
     """A ring that runs."""
 

@@ -16,6 +16,8 @@ from copypro_standalone.auditing import Finding
 from copypro_standalone.demo_world import Member
 from copypro_standalone.tally import SlaveTally, Tally
 
+TELLING = frozenset({"raw_lots", "lot_min", "failed", "side"})
+"""Numbers that say most in little space."""
 TITLE = "CopyPro · SIMULATED accounts, real trades"
 
 
@@ -67,12 +69,11 @@ class Screen:
 
     def _table(self, tally: Tally) -> Table:
         table = Table(box=None, expand=True, pad_edge=False)
-        table.add_column("copier", style="bold", no_wrap=True)
-        table.add_column("slave", style="dim")
-        for name in ("copied", "closed", "refused"):
-            table.add_column(name, justify="right")
-        table.add_column("last refusal and its numbers", ratio=1)
+        table.add_column("copier", no_wrap=True)
+        for name in ("copied", "ended", "refused"):
+            table.add_column(name, justify="right", no_wrap=True)
         table.add_column("last copy", justify="right", no_wrap=True)
+        table.add_column("  last refusal and its numbers", ratio=1)
         for account, member in self._members.items():
             table.add_row(*_row(member, tally.slaves.get(account) or SlaveTally()))
         return table
@@ -80,16 +81,16 @@ class Screen:
 
 def _row(member: Member, slave: SlaveTally) -> Sequence[str]:
     refused = sum(slave.refused.values())
-    numbers = " ".join(f"{name}={value}" for name, value in list(slave.last_numbers.items())[:3])
+    telling = sorted(slave.last_numbers.items(), key=lambda number: number[0] not in TELLING)
+    numbers = " ".join(f"{name}={value}" for name, value in telling[:2])
     last = f"{slave.last_total_ms:.1f} ms" if slave.last_total_ms is not None else ""
     return (
-        member.name,
-        member.note,
+        f"[bold]{member.name}[/]\n[dim]{member.note}[/]",
         f"[green]{slave.copied}[/]" if slave.copied else "0",
-        str(slave.closed),
+        str(slave.ended),
         f"[yellow]{refused}[/]" if refused else "0",
-        f"[yellow]{slave.last_code}[/] [dim]{numbers}[/]" if slave.last_code else "",
         last,
+        f"  [yellow]{slave.last_code}[/]\n  [dim]{numbers}[/]" if slave.last_code else "",
     )
 
 

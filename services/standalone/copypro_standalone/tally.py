@@ -20,7 +20,8 @@ class Pair(Struct):
     planned_at: datetime | None = None
     copied: int = 0
     """Opens recorded as done: more than one is the fault that must never be."""
-    closed: bool = False
+    ended: bool = False
+    """Closed by us, or by its own stop, target or owner at the broker."""
     code: str = ""
     """Why it was not copied."""
     numbers: dict[str, str] = {}
@@ -33,7 +34,7 @@ class Pair(Struct):
 
 class SlaveTally(Struct):
     copied: int = 0
-    closed: int = 0
+    ended: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     last_code: str = ""
     last_numbers: dict[str, str] = field(default_factory=dict)
@@ -73,8 +74,8 @@ class Tally:
                 self._pair(message).unresolved = True
             case m.CopyReduced():
                 self.reductions += 1
-            case m.CopyClosed():
-                self._closed(message)
+            case m.CopyClosed() | m.CopyDetached():
+                self._ended(message)
             case _:
                 pass
 
@@ -83,6 +84,10 @@ class Tally:
         decided = {(pair.root, pair.slave) for pair in self.pairs.values() if pair.is_decided}
         wanted = [(root, slave) for slave in slaves for root in self.opened]
         return [pair for pair in wanted if pair not in decided]
+
+    def running(self) -> int:
+        """Copies whose end is not recorded yet."""
+        return sum(pair.copied > 0 and not pair.ended for pair in self.pairs.values())
 
     def _pair(self, message: m.CopyPlanned | m.CopySkipped | m.Execution) -> Pair:
         pair = self.pairs.get(message.copy)
@@ -128,11 +133,11 @@ class Tally:
             pair.copied += 1
             self._slave(message.slave).copied += 1
 
-    def _closed(self, message: m.CopyClosed) -> None:
+    def _ended(self, message: m.Execution) -> None:
         pair = self._pair(message)
-        if not pair.closed:
-            pair.closed = True
-            self._slave(message.slave).closed += 1
+        if pair.copied and not pair.ended:
+            pair.ended = True
+            self._slave(message.slave).ended += 1
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -35,6 +35,8 @@ def meaning(code: str) -> str:
 def numbers(message: object) -> Numbers:
     """What a decision was made from, by name."""
     found: Numbers = dict(getattr(message, "numbers", None) or {})
+    if isinstance(message, m.Execution):
+        found = {name: value for name, value in found.items() if value != "None"}
     if isinstance(message, m.AttemptStarted):
         for name, value in (("bid", message.bid), ("ask", message.ask)):
             if value is not None:
@@ -93,7 +95,9 @@ def _order(message: m.SlaveOrder) -> str:
 def _execution(message: m.Execution) -> str:
     match message:
         case m.AttemptStarted():
-            return f"attempt {message.tries} recorded before sending: {_request(message.request)}"
+            return (
+                f"attempt {message.tries + 1} recorded before sending: {_request(message.request)}"
+            )
         case m.CopyOpened():
             word = "increased" if isinstance(message, m.CopyIncreased) else "opened"
             return (
