@@ -24,6 +24,7 @@ from tests.unit.diff_builders import (
     broker,
     deposit,
     hedging,
+    mt4,
     names,
     order,
     row,
@@ -513,3 +514,45 @@ def test_a_book_restored_from_its_records_goes_on_as_if_nothing_had_happened() -
     assert restored.tickets() == {1, 2, 3}
     assert restored.root_of(Ticket(2)) == "2"
     assert restored.root_of(Ticket(3)) is None
+
+
+def test_rows_in_the_wrong_order_still_add_up_to_the_close() -> None:
+    """The one whose list came late is not lost: else the position could never be proved closed."""
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.08"), closed=(row(1, "0.01", deal=9, closed=61),))
+    watch.sees(order(1, "0.09"), closed=(row(1, "0.01", deal=8, closed=60),))
+    watch.sees(order(1, "0.08"))
+    events = watch.sees(closed=(row(1, "0.08", deal=10, closed=62),))
+    assert names(events) == ["PositionClosed"]
+    reduced = [e for e in watch.all if isinstance(e, PositionReduced)]
+    assert [e.deal.ticket for e in reduced] == [8, 9]
+
+
+def test_an_average_price_with_all_digits_of_a_division_is_rounded() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10", price="1.2"))
+    [event] = watch.sees(order(1, "0.30", price="1.1333333333333333333333333333"))
+    assert isinstance(event, PositionIncreased)
+    assert event.deal.price == D("1.1000000000")
+
+
+def test_a_frame_that_closes_something_of_a_position_never_listed_before_waits_for_history() -> (
+    None
+):
+    for left, closed in ((("0.06",), "0.04"), ((), "0.10")):
+        watch = hedging().later(10)
+        frame = order(1, left[0] if left else "0.10", opened=5)
+        piece = row(1, closed, deal=8, opened=5, closed=6)
+        assert watch.sees(frame, closed=(piece,)) == []
+        assert watch.result.missing == (1,)
+        events = watch.snapshot(*(order(1, lots, opened=5) for lots in left), closed=(piece,))
+        assert names(events) == ["PositionOpened", "PositionReduced" if left else "PositionClosed"]
+        assert watch.all[0].lots == D("0.10")  # type: ignore[union-attr]
+
+
+def test_an_entry_commission_is_the_opening_deals_on_mt5_and_the_closing_rows_on_mt4() -> None:
+    for watch, expected in ((hedging(), D("-0.7")), (mt4(), D(0))):
+        [event] = watch.sees(order(1, commission=D("-0.7")))
+        assert isinstance(event, PositionOpened)
+        assert event.deal.commission == expected

@@ -339,3 +339,14 @@ def test_the_middle_of_a_chain_is_not_over_while_its_row_names_a_rest() -> None:
     assert names(events) == ["PositionOpened", "PositionReduced", "PositionReduced"]
     assert set(watch.book.roots) == {"1"}
     assert watch.book.roots["1"].ever_lots == D("0.10")
+
+
+def test_an_ended_ticket_that_continued_an_unknown_one_waits_for_its_beginning() -> None:
+    watch = mt4().later(10)
+    ended = row(2, "0.06", opened=5, closed=8, comment="from #1")
+    assert watch.sees(closed=(ended,)) == []
+    assert watch.result.missing == (1,)
+    first = row(1, "0.04", opened=5, closed=6, comment="to #2")
+    events = watch.snapshot(closed=(first, ended))
+    assert names(events) == ["PositionOpened", "PositionReduced", "PositionClosed"]
+    assert {e.root for e in events} == {"1"}  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import CloseReason
-from copypro.values import OrderKind, Side
+from copypro.values import OrderKind, RootId, Side
 from msgspec import json
 
 from tests.unit.diff_builders import D, Watch, hedging, names, netting, order, row
@@ -176,3 +176,36 @@ def test_a_missed_lifecycle_told_late_does_not_hide_the_open_one() -> None:
     assert names(events) == ["PositionOpened", "PositionClosed"]
     assert watch.sees() == []
     assert watch.result.missing == (3,)
+
+
+def test_a_reversal_and_its_close_whose_frames_come_in_the_wrong_order() -> None:
+    watch = one_open()
+    watch.sees(closed=(row(2, "0.20", SELL, deal=10, opened=30, closed=40),))
+    assert names(watch.all)[1:] == ["PositionOpened", "PositionClosed"]
+    assert watch.result.missing == (1,)
+    late = order(2, "0.20", SELL, opened=30)
+    assert watch.sees(late, closed=(row(1, "0.10", deal=9, closed=30),)) == []
+    assert names(watch.sees()) == ["PositionClosed"]
+    assert not watch.book.roots
+
+
+def test_a_pending_orders_fill_shows_that_the_former_position_is_gone() -> None:
+    watch = one_open()
+    watch.sees(order(1), order(5, "0.20", OrderKind.BUY_LIMIT))
+    filled = order(5, "0.20", opened=60)
+    assert watch.sees(filled) == []
+    events = watch.later(1).snapshot(filled)
+    assert names(events) == ["PositionClosed", "PendingFilled", "PositionOpened"]
+    assert set(watch.book.roots) == {"5"}
+
+
+def test_a_row_of_a_position_that_is_listed_does_not_make_it_a_closed_one() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10", SELL))
+    listed = order(3, "0.09", opened=30)
+    part = row(3, "0.01", deal=11, opened=30, closed=40)
+    assert watch.sees(listed, closed=(part,)) == []
+    assert watch.result.missing == (1,)
+    events = watch.snapshot(listed, closed=(row(1, "0.10", SELL, deal=9, closed=30), part))
+    assert names(events) == ["PositionClosed", "PositionOpened", "PositionReduced"]
+    assert watch.book.roots[RootId("EURUSD:2:3")].open_lots == D("0.09")

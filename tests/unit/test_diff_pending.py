@@ -12,11 +12,12 @@ from copypro.messages import (
     PositionOpened,
     Seen,
 )
-from copypro.values import CopyId, OrderKind, Side, Ticket
+from copypro.values import CopyId, OrderKind, RootId, Side, Ticket
 
 from tests.unit.diff_builders import D, Watch, broker, hedging, mt4, names, netting, order, row
 
 LIMIT = OrderKind.BUY_LIMIT
+ROOT = RootId("5")
 
 
 @pytest.fixture(params=[mt4, hedging, netting], ids=["mt4", "hedging", "netting"])
@@ -138,9 +139,11 @@ def test_while_a_placement_is_unanswered_new_orders_of_its_side_are_withheld() -
 def test_on_netting_a_fill_into_a_position_is_its_increase() -> None:
     watch = netting()
     watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
-    events = watch.sees(order(1, "0.30"))
-    assert names(events) == ["PendingRemoved", "PositionIncreased"]
-    assert events[0].reason == "merged"  # type: ignore[union-attr]
+    assert names(watch.sees(order(1, "0.30"))) == ["PositionIncreased"]
+    assert watch.result.missing == (5,)
+    [removed] = watch.sees(order(1, "0.30"))
+    assert isinstance(removed, PendingRemoved)
+    assert removed.reason == "merged"
 
 
 def test_on_netting_the_pending_may_vanish_before_the_position_has_grown() -> None:
@@ -148,7 +151,18 @@ def test_on_netting_the_pending_may_vanish_before_the_position_has_grown() -> No
     watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
     assert watch.sees(order(1, "0.10")) == []
     assert watch.result.missing == (5,)
-    assert names(watch.sees(order(1, "0.30"))) == ["PendingRemoved", "PositionIncreased"]
+    events = watch.snapshot(order(1, "0.30"))
+    assert names(events) == ["PendingRemoved", "PositionIncreased"]
+
+
+def test_on_netting_one_late_frame_without_the_order_does_not_remove_it() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10", OrderKind.SELL))
+    watch.sees(order(1, "0.10", OrderKind.SELL), order(5, "0.10", LIMIT))
+    closed = row(1, "0.10", OrderKind.SELL, deal=9)
+    assert names(watch.sees(closed=(closed,))) == ["PositionClosed"]
+    assert watch.sees(order(5, "0.10", LIMIT)) == []
+    assert watch.result.missing == ()
 
 
 def test_on_netting_a_growth_of_another_volume_is_no_fill() -> None:
@@ -156,3 +170,46 @@ def test_on_netting_a_growth_of_another_volume_is_no_fill() -> None:
     watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
     assert names(watch.sees(order(1, "0.15"))) == ["PositionIncreased"]
     assert watch.result.missing == (5,)
+
+
+def test_on_netting_a_growth_while_the_order_was_still_listed_is_not_its_fill() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.30"), order(5, "0.20", LIMIT))
+    assert watch.sees(order(1, "0.30")) == []
+    assert watch.result.missing == (5,)
+    assert watch.snapshot(order(1, "0.30"), order(5, "0.20", LIMIT)) == []
+    assert watch.result.missing == ()
+
+
+def test_on_mt4_a_fill_and_a_partial_close_between_two_looks_keep_the_root() -> None:
+    watch = mt4()
+    watch.sees(order(5, "0.10", LIMIT, price="1.05"))
+    left = order(6, "0.06", price="1.05", opened=3, comment="from #5")
+    events = watch.sees(left, closed=(row(5, "0.04", opened=3, closed=4, comment="to #6"),))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionReduced"]
+    assert (watch.book.roots[ROOT].ticket, watch.book.roots[ROOT].open_lots) == (6, D("0.06"))
+
+
+def test_on_mt4_a_listed_rest_is_proof_of_the_fill_and_its_row_follows() -> None:
+    watch = mt4()
+    watch.sees(order(5, "0.10", LIMIT, price="1.05"))
+    left = order(6, "0.06", price="1.05", opened=3, comment="from #5")
+    assert names(watch.sees(left)) == ["PendingFilled", "PositionOpened"]
+    assert watch.result.missing == (5,)
+    [event] = watch.sees(left, closed=(row(5, "0.04", price="1.05", opened=3, closed=4),))
+    assert names([event]) == ["PositionReduced"]
+
+
+def test_on_mt4_a_rest_without_its_tag_waits_while_an_order_that_may_have_filled_is_missing() -> (
+    None
+):
+    watch = mt4()
+    watch.sees(order(5, "0.10", LIMIT, price="1.05"))
+    left = order(6, "0.06", price="1.05", opened=3)
+    assert watch.snapshot(left) == []
+    assert watch.result.missing == (5,)
+    part = row(5, "0.04", price="1.05", opened=3, closed=4)
+    events = watch.snapshot(left, closed=(part,))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionReduced"]
+    assert set(watch.book.roots) == {"5"}

@@ -135,7 +135,10 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10011: (_Row(_UNK), ("ERROR",)),
     10012: (_Row(_UNK), ("TIMEOUT",)),
     10013: (_Row(_STOP, less=_LATER), ("INVALID", "INVALID_REQUEST")),
-    10014: (_Row(_FIX, note="read the terms again and floor again"), ("INVALID_VOLUME",)),
+    10014: (
+        _Row(_FIX, note="read the terms again and floor again; on a close read the open lots"),
+        ("INVALID_VOLUME",),
+    ),
     10015: (_Row(_NOW, note="round to the tick again"), ("INVALID_PRICE",)),
     10016: (
         _Row(
@@ -212,6 +215,11 @@ _BRIDGE: dict[str, tuple[_Row, tuple[int, ...]]] = {
     "TIMEOUT": (_Row(_UNK), (261,)),
     "MAX_SESSIONS_REACHED": (_Row(_STOPA, less=_LATER), (65558,)),
     "NULL_ARGUMENT": (_Row(_STOP), ()),
+    # Ours, for what is no error body: trouble on the way is never settled as quickly as an error
+    # body with an unlisted name.
+    "NO_ANSWER": (_Row(_UNK), ()),
+    "UNREADABLE": (_Row(_UNK), ()),
+    "HTTP": (_Row(_UNK), ()),
     "NO_SUCH_CALL": (_Row(_STOP, note="this bridge lacks the call: another one serves"), ()),
 }
 
@@ -238,7 +246,7 @@ def _spelled(code: str) -> str:
     name = code.strip().upper()
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
-    return name
+    return "HTTP" if name.startswith("HTTP_") else name
 
 
 def classify(platform: Platform, code: str, call: CallKind) -> Verdict:

@@ -164,7 +164,7 @@ class Book:
         self.deltas: dict[str, tuple[Lots, datetime]] = {}
         """Netting: the last signed change of a symbol's volume."""
         self.listed_at: dict[RootId, datetime] = {}
-        """Netting: when a pending order was last in a list."""
+        """When a pending order was last in a list."""
 
     @property
     def is_netting(self) -> bool:

@@ -130,8 +130,7 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
         return  # a late frame's former ticket
     elif root.is_pending:
         if order.kind.is_pending:
-            if book.is_netting:
-                book.listed_at[root.root] = rec.look.at_utc
+            book.listed_at[root.root] = rec.look.at_utc
             rec.pending_levels(root, order)
             if root.open_lots != order.lots:
                 root.open_lots = root.ever_lots = order.lots
@@ -145,7 +144,7 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
 
 
 def _filled(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
-    pieces = [row for row in rows.of_ticket(order.ticket) if row.lots > 0]
+    pieces = rows.with_list(order)
     if pieces and rec.book.platform is Platform.MT5:
         missed.tell(rec, rows, root.root, pieces, order, root)
     else:
@@ -161,10 +160,13 @@ def _vanished(rec: Recording, rows: Rows, listed: Listed, new: Listed) -> None:
     ]
     pending = [root for root in vanished if root.is_pending]
     vanished = [root for root in vanished if not root.is_pending]
+    if book.platform is Platform.MT4:
+        filled = [root for root in pending if mt4_chain.filled(rec, rows, root, new)]
+        pending = [root for root in pending if root not in filled]
+        mt4_chain.settle(rec, rows, [*vanished, *filled], new)
     for root in pending:
         _pending_gone(rec, rows, root)
     if book.platform is Platform.MT4:
-        mt4_chain.settle(rec, rows, vanished, new)
         return
     for root in vanished:
         positions.gone(rec, rows.of_root(root), root)
@@ -192,7 +194,8 @@ def _newcomers(rec: Recording, rows: Rows, new: Listed) -> None:
         if order.kind.is_pending:
             del new[ticket]
             if not rec.is_withheld(order):
-                rec.placed(order)
+                root = rec.placed(order)
+                rec.book.listed_at[root.root] = rec.look.at_utc
     if rec.book.platform is Platform.MT4:
         mt4_chain.newcomers(rec, rows, new)
         return
@@ -200,8 +203,10 @@ def _newcomers(rec: Recording, rows: Rows, new: Listed) -> None:
         if rec.is_withheld(order):
             continue
         root_id = RootId(str(order.identifier or order.ticket))
-        pieces = [row for row in rows.of_ticket(order.ticket) if row.lots > 0]
-        if pieces and rec.book.mode is Mode.HEDGING:
+        pieces = rows.with_list(order)
+        if rows.tells_now(order) and not rec.waited("partly", order.ticket):
+            rec.missing[order.ticket] = None  # closed in part, or wholly and the list is late
+        elif pieces and rec.book.mode is Mode.HEDGING:
             missed.tell(rec, rows, root_id, pieces, order)
         else:
             rec.opened(order, root_id)

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 from copypro.messages import Seen
-from copypro.trading import ClosedOrder, CloseReason
+from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Lots, Ticket
 from msgspec import Struct
 
@@ -92,7 +92,8 @@ class Rows:
     def __init__(self, book: Book, look: Look) -> None:
         self._book, self._look = book, look
         self._used: set[Ticket] = set()
-        self._claimed: set[Ticket] = set()
+        # What is listed is not over, whatever a row says: it closes when a list is without it.
+        self._claimed = {order.ticket for order in look.orders}
         self._of: dict[Ticket, list[ClosedOrder]] = {}
         if look.seen is Seen.LIVE:
             for row in look.closed:
@@ -133,6 +134,26 @@ class Rows:
 
     def of_ticket(self, ticket: Ticket) -> list[ClosedOrder]:
         return [row for row in self._of.get(ticket, ()) if not row.cancelled]
+
+    def with_list(self, order: OpenOrder) -> list[ClosedOrder]:
+        """By history: pieces of a position seen for the first time, which its list has no more. A
+        frame's row may also be of a list that we have not seen yet.
+        """
+        if self._look.seen is Seen.LIVE:
+            return []
+        return [
+            row
+            for row in sorted(self._look.closed, key=key)
+            if row.ticket == order.ticket
+            and row.lots > 0
+            and not row.cancelled
+            and row.kind.side is order.kind.side
+        ]
+
+    def tells_now(self, order: OpenOrder) -> bool:
+        """A frame closes something of a position that no list has shown before."""
+        is_frame = self._look.seen is Seen.LIVE
+        return is_frame and bool(self.of_ticket(order.ticket))
 
     def cancelled(self, ticket: Ticket) -> ClosedOrder | None:
         """The row that says a pending order ended without a fill."""

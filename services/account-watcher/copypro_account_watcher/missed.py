@@ -37,7 +37,7 @@ def tell(
     if rest is not None:
         order = msgspec.structs.replace(rest, ticket=first.ticket, lots=total)
     else:
-        order = _as_opened(first, pieces[-1], total)
+        order = as_opened(first, pieces[-1], total)
     seen = None if rest is not None else Seen.MISSED
     root = rec.opened(order, root_id, seen=seen, pending=pending, copy=copy)
     for at, row in enumerate(pieces):
@@ -61,14 +61,18 @@ def unknown_positions(rec: Recording, rows: Rows) -> None:
             tell(rec, rows, RootId(str(ticket)), pieces)
             continue
         open_root = book.by_symbol.get(first.symbol)
-        if open_root is not None and pieces[-1].closed_at_broker > open_root.opened_at_broker:
+        if (
+            open_root is not None
+            and open_root.side is first.kind.side
+            and pieces[-1].closed_at_broker > open_root.opened_at_broker
+        ):
             continue  # of the position that is still open, under another of its numbers
         life = book.lifecycle(first.symbol)
         life.count += 1
         tell(rec, rows, RootId(f"{first.symbol}:{life.count}:{ticket}"), pieces)
 
 
-def _as_opened(first: ClosedOrder, last: ClosedOrder, lots: Decimal) -> OpenOrder:
+def as_opened(first: ClosedOrder, last: ClosedOrder, lots: Decimal) -> OpenOrder:
     is_chained = from_ticket(first.comment) is not None or to_ticket(first.comment) is not None
     return OpenOrder(
         ticket=Ticket(first.ticket),

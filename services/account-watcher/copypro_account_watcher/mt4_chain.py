@@ -39,6 +39,24 @@ def settle(rec: Recording, rows: Rows, vanished: list[Root], new: New) -> None:
             pass
 
 
+def filled(rec: Recording, rows: Rows, pending: Root, new: New) -> bool:
+    """A pending order that is gone had filled if it ended as a position, or if its rest is listed:
+    it is told as filled, and followed from there.
+    """
+    row = next(iter(rows.of_ticket(pending.ticket)), None)
+    if row is not None and not row.kind.is_pending:
+        order = missed.as_opened(row, row, pending.open_lots)
+    else:
+        rests = (order for order in new.values() if from_ticket(order.comment) == pending.ticket)
+        rest = next(rests, None)
+        if rest is None:
+            return False
+        order = structs.replace(rest, ticket=pending.ticket, lots=pending.open_lots)
+    order = structs.replace(order, comment=pending.comment)
+    rec.opened(order, pending.root, pending=pending, seen=Seen.MISSED)
+    return True
+
+
 def _step(rec: Recording, rows: Rows, root: Root, new: New) -> bool:
     """One ticket of the chain; True: its rest has a ticket of its own that has ended as well."""
     row = next((row for row in rows.of_root(root) if row.ticket == root.ticket), None)
@@ -198,8 +216,7 @@ def newcomers(rec: Recording, rows: Rows, new: New) -> None:
         if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
             continue
         chain = _chain_before(rows, order)
-        has_history = rec.look.seen is not Seen.LIVE and bool(rec.look.closed)
-        if chain and not has_history and not rec.waited("origin", ticket):
+        if chain and not _has_history(rec) and not rec.waited("origin", ticket):
             first = chain[0].ticket  # it may have begun earlier: history tells
             rec.missing[first] = None
             for piece in chain:
@@ -223,6 +240,8 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
     if look.seen is Seen.BASELINE:
         return False
     of_order = shape_of(order)
+    if any(_may_have_filled(rec, root, order) for root in book.roots.values()):
+        return not rec.waited("filled", order.ticket)
     for closed in book.closed.values():
         if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
             return True
@@ -238,6 +257,17 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
             if age > timedelta(seconds=TWIN_AFTER_S):
                 return not rec.waited("twin", order.ticket)
     return False
+
+
+def _may_have_filled(rec: Recording, root: Root, order: OpenOrder) -> bool:
+    """A pending order that is gone may have filled and been closed in part, and this is its rest."""
+    return (
+        root.is_pending
+        and root.ticket in rec.missing
+        and root.ticket < order.ticket
+        and order.lots < root.open_lots
+        and (root.symbol, root.side, root.magic) == (order.symbol, order.kind.side, order.magic)
+    )
 
 
 def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
@@ -274,28 +304,42 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
     """Chains that began and ended between two looks."""
     if not rows:
         return
-    book = rec.book
+    look = rec.look
     for ticket, (row, *_) in rows.unknown().items():
-        if _belongs_to_known(rec, rows, row):
+        if ticket in rec.book.closed_tickets or _belongs_to_known(rec, rows, row):
+            continue  # told as part of a chain just now, or of one that goes on
+        if (row.symbol, row.kind.side) in look.withheld and ticket not in look.copies:
             continue
-        if (row.symbol, row.kind.side) in rec.look.withheld and ticket not in rec.look.copies:
+        chain = _chain_from(rows, row)
+        if to_ticket(chain[-1].comment) is not None:
+            continue  # it goes on under a ticket that no look has shown yet
+        origin = from_ticket(row.comment)
+        if origin is not None and not _has_history(rec) and not rec.waited("origin", ticket):
+            rec.missing[origin] = None
             continue
-        if ticket in book.closed_tickets:
-            continue  # told as part of a chain just now
-        chain = [row]
-        unknown = rows.unknown()
-        while True:
-            named = to_ticket(chain[-1].comment)
-            if named is None:
-                last = chain[-1].ticket
-                named = next(
-                    (t for t, (r, *_) in unknown.items() if from_ticket(r.comment) == last), None
-                )
-            if named is None or named not in unknown or named == chain[-1].ticket:
-                break
-            chain.append(unknown.pop(named)[0])
-        if to_ticket(chain[-1].comment) is None:  # else it goes on under a ticket not seen yet
-            missed.tell(rec, rows, RootId(str(ticket)), chain)
+        missed.tell(rec, rows, RootId(str(ticket)), chain)
+
+
+def _chain_from(rows: Rows, row: ClosedOrder) -> list[ClosedOrder]:
+    """This ended ticket and those that it went on as, by comment."""
+    unknown = rows.unknown()
+    unknown.pop(row.ticket, None)
+    chain = [row]
+    while True:
+        last = chain[-1]
+        named = to_ticket(last.comment)
+        if named is None:
+            followers = (
+                t for t, (r, *_) in unknown.items() if from_ticket(r.comment) == last.ticket
+            )
+            named = next(followers, None)
+        if named is None or named not in unknown:
+            return chain
+        chain.append(unknown.pop(named)[0])
+
+
+def _has_history(rec: Recording) -> bool:
+    return rec.look.seen is not Seen.LIVE and bool(rec.look.closed)
 
 
 def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:

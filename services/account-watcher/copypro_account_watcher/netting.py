@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from copypro.messages import Seen
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Lots, RootId
 
@@ -37,14 +38,17 @@ def signed_lots(book: Book, symbol: str) -> Lots:
 
 def filled_into(rec: Recording, pending: Root) -> bool:
     """The pending order is gone and its symbol changed by just its volume: it became part of the
-    position. A change from before its last listing may be another's: then it is waited for a row.
+    position. One frame may be late, and a change from before its last listing may be another's.
     """
     change = rec.book.deltas.get(pending.symbol)
     if change is None or change[0] != pending.open_lots * pending.side.sign:
         return False
     listed_at = rec.book.listed_at.get(pending.root)
     is_later = listed_at is not None and change[1] > listed_at
-    return is_later or rec.waited("merged", pending.root)
+    stood = rec.stood("merged", pending.root)
+    return rec.waited("merged", pending.root) or (
+        is_later and (stood or rec.look.seen is not Seen.LIVE)
+    )
 
 
 def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:
@@ -52,6 +56,7 @@ def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | No
     if order is not None and order.ticket in book.closed_tickets and not _has(root, order):
         order = None  # a late frame's position of a lifecycle that is over
         if root is not None:
+            rec.missing[root.ticket] = None
             return
     if order is None:
         if root is not None and rec.look.whole:
@@ -76,8 +81,7 @@ def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
     else:
         life.count += 1
         root_id = RootId(f"{order.symbol}:{life.count}:{order.ticket}")
-    pieces = [] if order.ticket in book.closed_tickets else rows.of_ticket(order.ticket)
-    pieces = [row for row in pieces if row.lots > 0 and row.kind.side is order.kind.side]
+    pieces = [] if order.ticket in book.closed_tickets else rows.with_list(order)
     if pieces:
         missed.tell(rec, rows, root_id, pieces, order, pending)
         return
@@ -94,6 +98,12 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
             return
         if not rec.waited("re-ticketed", f"{root.root}/{order.ticket}"):
             rec.missing[root.ticket] = None
+            return
+        known = rec.book.by_ticket.get(order.ticket)
+        if known is not None and known.is_pending:
+            # A pending order's fill is the symbol's one position now: the former is gone.
+            rec.closed(root, piece=None, price=positions.price_now(rec, order))
+            _opened(rec, rows, order)
             return
     if order.ticket not in root.tickets:
         rec.book.retickets(root, order.ticket)

@@ -27,7 +27,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import BalanceOperation, CloseReason, OpenOrder
-from copypro.values import CopyId, Lots, Price, RootId, Ticket, digest
+from copypro.values import CopyId, Lots, Platform, Price, RootId, Ticket, digest
 
 from copypro_account_watcher import evidence
 from copypro_account_watcher.book import PAST_VOLUMES, Book, Root
@@ -42,6 +42,7 @@ MOST_PLACES = 10
 class Recording:
     def __init__(self, book: Book, look: Look) -> None:
         self.book, self.look = book, look
+        self._is_mt5 = book.platform is Platform.MT5
         self.changed: dict[RootId, None] = {}
         self.gone: dict[RootId, None] = {}
         self.missing: dict[Ticket, None] = {}
@@ -63,6 +64,10 @@ class Recording:
         since = self.book.doubts.get(doubt, look.at_utc)
         self._doubts[doubt] = since
         return look.at_utc - since >= timedelta(seconds=look.row_wait_s)
+
+    def stood(self, what: str, name: object) -> bool:
+        """The look before had this doubt as well."""
+        return (what, str(name)) in self.book.doubts
 
     def finish(self) -> None:
         """Doubts that this look no longer showed are over."""
@@ -114,6 +119,8 @@ class Recording:
                 sequence=_count(root),
                 lots=order.lots,
                 price=order.open_price,
+                # MT5 charges on entry; MT4 writes the whole commission on the row of the close.
+                commission=order.commission if self._is_mt5 else Decimal(0),
                 time_broker=order.opened_at_broker,
                 time_utc=opened_at_utc,
             ),
@@ -249,7 +256,7 @@ class Recording:
 
     # --- pending orders -----------------------------------------------------------------------
 
-    def placed(self, order: OpenOrder) -> None:
+    def placed(self, order: OpenOrder) -> Root:
         look = self.look
         root = self._new_root(order, RootId(str(order.ticket)))
         root.copy = look.copies.get(order.ticket)
@@ -277,6 +284,7 @@ class Recording:
             context=look.contexts.get(order.symbol),
         )
         self._tell(self._opens, root, message, "placed", root.root)
+        return root
 
     def pending_levels(self, root: Root, order: OpenOrder) -> None:
         """Where they changed. A stop-limit whose stop was reached is from then on a limit."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NoReturn
-from urllib.parse import quote, urlencode
 
 import aiohttp
 import structlog
 from yarl import URL
 
-from copypro.adapters.bridge_json import Params, fault_in, safe_text
+from copypro.adapters.bridge_json import Params, fault_in, query_of, safe_text
 from copypro.adapters.bridge_wire import (
     NEVER_CONNECTED,
     SEND_ONCE,
@@ -37,9 +36,7 @@ from copypro.retcodes import CREDENTIALS, CallKind, Class, classify
 from copypro.values import Platform
 
 logger = structlog.get_logger("bridge")
-FIRST_BYTE_S = 0.25
-"""A trade call without a connection by then is not sent: its attempt's commit would be stale."""
-BEARS_NO_TOKEN = "INVALID_TOKEN"
+NO_SESSION = "INVALID_TOKEN"
 THROTTLES = frozenset({"TOO_MANY_REQUESTS", "TOO_FREQUENT_REQUEST", "TOO_FREQUENT_REQUESTS"})
 _SECRETS = ("password", "id", "otp")
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-store"}
@@ -78,7 +75,9 @@ class Bridge:
         self._connector: TradeConnector | None = None
         self._closed = False
         self._trade_timeout = aiohttp.ClientTimeout(
-            total=limits.trade_call_s, connect=FIRST_BYTE_S, sock_connect=FIRST_BYTE_S
+            total=limits.trade_call_s,
+            connect=limits.first_byte_s,
+            sock_connect=limits.first_byte_s,
         )
         self._warm_timeout = aiohttp.ClientTimeout(total=limits.read_s)
 
@@ -115,7 +114,7 @@ class Bridge:
         status, body = 0, b""
         try:
             async with session.get(
-                self._url(call, urlencode(params, doseq=True, quote_via=quote)),
+                self._url(call, query_of(params)),
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
@@ -138,8 +137,8 @@ class Bridge:
         code, message = found[0], _safe(found[1], params)
         if code in CREDENTIALS:
             raise CredentialsRefused(code, message)
-        if code == BEARS_NO_TOKEN or "client with id" in message.lower():
-            raise SessionLost(BEARS_NO_TOKEN, "the bridge does not know this session")
+        if code == NO_SESSION or "client with id" in message.lower():
+            raise SessionLost(NO_SESSION, "the bridge does not know this session")
         if "server" in message.lower() and "not found" in message.lower():
             # MT5 gives this the code DONE, MT4 an arbitrary one.
             raise Refused("SERVER_NOT_FOUND", message)
@@ -164,7 +163,7 @@ class Bridge:
         status, body = 0, b""
         try:
             async with session.get(
-                self._url(call, urlencode(params, quote_via=quote)),
+                self._url(call, query_of(params)),
                 timeout=self._trade_timeout,
                 allow_redirects=False,
                 middlewares=SEND_ONCE,
@@ -185,7 +184,7 @@ class Bridge:
         verdict = classify(self.platform, code, kind)
         if not verdict.listed:
             logger.warning("unlisted result code", platform=self.platform, code=code, call=call)
-        if code == BEARS_NO_TOKEN or verdict.class_ is Class.UNKNOWN:
+        if code == NO_SESSION or verdict.class_ is Class.UNKNOWN:
             raise OutcomeUnknown(code, message)
         raise Refused(code, message)
 
@@ -214,7 +213,7 @@ class Bridge:
         failure = ""
         try:
             return await self._reading().ws_connect(
-                self._url(path, f"id={quote(token, safe='')}"),
+                self._url(path, query_of({"id": token})),
                 heartbeat=self.limits.ping_s,
                 max_msg_size=self.limits.frame_bytes,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),

@@ -10,7 +10,6 @@ from copypro.adapters.bridge_json import Params, Unreadable, clock, decoded, pag
 from copypro.errors import Unavailable
 from copypro.trading import BalanceOperation, ClosedOrder, History
 
-PAGE_ORDERS = 1000
 MOST_PAGES = 10_000
 _SECOND = timedelta(seconds=1)
 RowsOf = Callable[[bytes], tuple[History, bool]]
@@ -22,13 +21,15 @@ class Read(Protocol):
     ) -> bytes: ...
 
 
-async def read_history(read: Read, rows_of: RowsOf, since: datetime, until: datetime) -> History:
+async def read_history(
+    read: Read, rows_of: RowsOf, since: datetime, until: datetime, page_orders: int
+) -> History:
     """What ended in [since, until). Errors: as reads; Unavailable for any page that is missing."""
     found = _Found(since, until)
     # Bridges read times to the second: ask for a little more, keep what was asked for.
     span = {"from": clock(since), "to": clock(until + _SECOND)}
     try:
-        await _by_pages(read, rows_of, span, found)
+        await _by_pages(read, rows_of, span, page_orders, found)
     except Unavailable as error:
         if error.code != "HTTP_404":
             raise
@@ -37,10 +38,12 @@ async def read_history(read: Read, rows_of: RowsOf, since: datetime, until: date
     return found.history()
 
 
-async def _by_pages(read: Read, rows_of: RowsOf, span: Params, found: _Found) -> None:
+async def _by_pages(
+    read: Read, rows_of: RowsOf, span: Params, page_orders: int, found: _Found
+) -> None:
     number, count = 0, 1
     while number < count:
-        page = {"ordersPerPage": PAGE_ORDERS, "pageNumber": number, "sort": "CloseTime"}
+        page = {"ordersPerPage": page_orders, "pageNumber": number, "sort": "CloseTime"}
         again = {"ascending": "true", "requestAgain": "true" if number == 0 else "false"}
         body = await read("OrderHistoryPagination", {**span, **page, **again})
         rows, _ = _understood(rows_of, body)
@@ -48,7 +51,7 @@ async def _by_pages(read: Read, rows_of: RowsOf, span: Params, found: _Found) ->
         # A bare list is all there is.
         count = _pages_in(body) if body.lstrip()[:1] == b"{" else 1
         if count > MOST_PAGES:
-            raise Unavailable("HISTORY_TOO_LONG", f"{count} pages of {PAGE_ORDERS} orders")
+            raise Unavailable("HISTORY_TOO_LONG", f"{count} pages of {page_orders} orders")
         number += 1
 
 
@@ -62,7 +65,7 @@ async def _by_spans(
     if not more:
         return
     middle = since + (until - since) // 2
-    if until - since <= 2 * _SECOND:
+    if until - since <= 4 * _SECOND:
         raise Unavailable("HISTORY_INCOMPLETE", "the bridge keeps back a part of the history")
     await _by_spans(read, rows_of, since, middle + _SECOND, found)
     await _by_spans(read, rows_of, middle, until, found)

@@ -24,6 +24,7 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a broker's clock has no zone
 _UNSET_YEAR = 1980
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOTS_PLACES = 8
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 Name = str | int | None
 """An enumeration's value as a bridge writes it."""
 Params = Mapping[str, object]
@@ -62,6 +63,17 @@ def by_name_or_number(names: Mapping[str, tuple[int, Choice]]) -> dict[Name, Cho
     for name, (number, choice) in names.items():
         table[name] = table[number] = table[str(number)] = choice
     return table
+
+
+def query_of(params: Params) -> str:
+    """The query part of a call's URL; a list repeats its name."""
+    parts: list[str] = []
+    for name, value in params.items():
+        for one in value if isinstance(value, list) else (value,):
+            text = str(one)
+            # Most values need no quoting, and this is on the way of every trade call.
+            parts.append(f"{name}={text if _UNRESERVED(text) else quote(text, safe='')}")
+    return "&".join(parts)
 
 
 def scalar(body: bytes) -> str:

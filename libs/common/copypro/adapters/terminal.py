@@ -145,7 +145,7 @@ class BridgeTerminal:
             orders = await self._orders()
             if not orders and self._seen_orders:
                 orders = await self._orders()  # one empty list alone proves nothing
-            if orders or not summary.blank or self._seen_figures or wait.is_over:
+            if not summary.blank or self._seen_figures or wait.is_over:
                 break
             await wait.a_little()  # MT4 does not say when its data are loaded
         self._seen_orders, self._seen_figures = bool(orders), True
@@ -166,7 +166,9 @@ class BridgeTerminal:
             await wait.a_little()
 
     async def history(self, since_broker: datetime, until_broker: datetime) -> History:
-        return await read_history(self._read, self._dialect.history, since_broker, until_broker)
+        page_orders = self._bridge.limits.history_page_orders
+        rows_of = self._dialect.history
+        return await read_history(self._read, rows_of, since_broker, until_broker, page_orders)
 
     async def symbols(self) -> Sequence[str]:
         return await self._get("SymbolList", shapes.names)

@@ -1,0 +1,415 @@
+"""mt5rest's JSON in our words, from frames and rows as mt-rest-api.md shows them."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copypro.adapters.bridge_json import Details, Summary, Unreadable
+from copypro.adapters.mt5_terminal import Mt5Dialect
+from copypro.adapters.mt5_translate import frame, history, open_orders
+from copypro.ports import Credentials
+from copypro.trading import (
+    CloseReason,
+    CloseRequest,
+    DeleteRequest,
+    Done,
+    ModifyRequest,
+    OpenRequest,
+    OrdersSeen,
+    TradeMode,
+)
+from copypro.values import Mode, OrderKind, Ticket
+
+NEVER = "0001-01-01T00:00:00"
+FIGURES = {
+    "balance": 1000,
+    "credit": 0,
+    "equity": 999,
+    "margin": 22,
+    "freeMargin": 977,
+    "profit": -1,
+}
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {
+        "ticket": 5001, "symbol": "EURUSD", "orderType": "Buy", "dealType": "DealBuy",
+        "state": "Filled", "lots": 0.1, "volume": 10000000, "openPrice": 1.1, "closePrice": 1.2,
+        "stopLoss": 0, "takeProfit": 0, "expertId": 77, "comment": "k1", "closeLots": 0,
+        "openTime": "2026-09-14T07:54:39.092", "openTimestampUTC": 1789368879092,
+        "closeTime": NEVER, "closeTimestampUTC": -62135596800000, "expirationTime": NEVER,
+        "digits": 5, "contractSize": 100000, "profit": 0, "swap": 0, "commission": 0,
+        "dealInternalIn": {"ticketNumber": 4001, "positionTicket": 5001},
+        **changes,
+    }  # fmt: skip
+
+
+def deal(number: int, lots: float, **changes: Any) -> dict[str, Any]:
+    return {
+        "ticketNumber": number, "positionTicket": 5001, "direction": "Out", "price": 1.2,
+        "lots": lots, "profit": 4, "commission": -0.1, "swap": 0, "fee": 0, **changes,
+    }  # fmt: skip
+
+
+def body(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def seen(
+    kind: str, order: dict[str, Any] | None, opened: list[Any] | None = None, **update: Any
+) -> OrdersSeen:
+    data = {"update": {"type": kind, "order": order, "closeByTicket": 0, **update},
+            "openedOrders": [] if opened is None else opened, **FIGURES, "user": 123}  # fmt: skip
+    found = frame(body({"type": "OrderUpdate", "id": "x", "data": data}))
+    assert found is not None
+    return found
+
+
+# --- open orders ------------------------------------------------------------------------------
+
+
+def test_a_position() -> None:
+    (order,) = open_orders(body([row(stopLoss=1.05)]))
+    assert (order.ticket, order.kind, order.lots) == (5001, OrderKind.BUY, Decimal("0.1"))
+    assert (order.stop_loss, order.take_profit, order.market_price) == (
+        Decimal("1.05"),
+        None,
+        Decimal("1.2"),
+    )
+    assert order.opened_at_broker == datetime(2026, 9, 14, 7, 54, 39, 92000)
+    assert order.opened_at_utc == datetime(2026, 9, 14, 6, 54, 39, 92000, tzinfo=UTC)
+    assert (order.expires_at_broker, order.identifier, order.deal) == (None, 5001, 4001)
+    assert (order.magic, order.comment) == (77, "k1")
+
+
+@pytest.mark.parametrize(("number", "kind"), list(enumerate(OrderKind)))
+def test_kinds_come_as_names_and_as_numbers(number: int, kind: OrderKind) -> None:
+    rows = [row(orderType=written) for written in (kind.value, number, str(number))]
+    assert {order.kind for order in open_orders(body(rows))} == {kind}
+
+
+def test_what_is_no_order_is_left_out() -> None:
+    on_its_way = row(state="Placed", dealInternalIn=None, orderInternal={"ticketNumber": 5001})
+    assert open_orders(body([row(orderType="Balance"), row(orderType=8), on_its_way])) == ()
+
+
+def test_nulls_and_noise_of_doubles() -> None:
+    (order,) = open_orders(body([row(symbol="X", comment=None, lots=0.30000000000000004,
+                                     dealInternalIn=None)]))  # fmt: skip
+    assert (order.comment, order.lots, order.deal) == ("", Decimal("0.3"), None)
+
+
+def test_a_comment_stays_text_whatever_it_looks_like() -> None:
+    for comment in ("null", "123", "true", "1e5"):
+        (order,) = open_orders(body([row(comment=comment)]))
+        assert order.comment == comment
+
+
+def test_a_comment_that_is_not_utf8() -> None:
+    raw = body([row(comment="k?1")]).replace(b"k?1", b"k\xff1")
+    (order,) = open_orders(raw)
+    assert order.comment == "k�1"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b'{"message":"m","code":"X"}',
+        b'[{"code":"X","message":"m"}]',
+        b"[1]",
+        b"[{}",
+        b"OK",
+    ],
+)
+def test_what_is_no_list_is_not_an_empty_one(raw: bytes) -> None:
+    with pytest.raises(Unreadable):
+        open_orders(raw)
+
+
+# --- frames -----------------------------------------------------------------------------------
+
+
+def test_an_open_frame_has_the_list_and_the_figures() -> None:
+    found = seen("MarketOpen", row(), [row()])
+    assert found.orders == open_orders(body([row()]))
+    assert (found.figures.balance, found.figures.free_margin) == (1000, 977)
+    assert (found.closed, found.operation, found.hint) == (None, None, "MarketOpen")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("MarketClose", CloseReason.UNKNOWN),
+        ("OnStopLoss", CloseReason.STOP_LOSS),
+        ("OnTakeProfit", CloseReason.TAKE_PROFIT),
+        ("OnStopOut", CloseReason.STOP_OUT),
+    ],
+)
+@pytest.mark.parametrize("lots", [0, 0.1])
+def test_a_full_close_is_proven_whatever_lots_says(
+    kind: str, reason: CloseReason, lots: float
+) -> None:
+    order = row(
+        lots=lots, closeLots=0.1, closePrice=1.2, closeTime="2026-09-14T08:00:00", profit=10
+    )
+    closed = seen(kind, order, deal=deal(4002, 0.1)).closed
+    assert closed is not None
+    assert (closed.ticket, closed.deal, closed.lots) == (5001, 4002, Decimal("0.1"))
+    assert (closed.profit, closed.close_price, closed.reason) == (10, Decimal("1.2"), reason)
+    assert closed.closed_at_broker == datetime(2026, 9, 14, 8)
+
+
+def test_a_full_close_without_any_deal() -> None:
+    closed = seen("MarketClose", row(lots=0, closeLots=0.1, profit=10, dealInternalIn=None)).closed
+    assert closed is not None
+    assert (closed.deal, closed.lots, closed.profit) == (5001, Decimal("0.1"), 10)
+
+
+def test_the_last_piece_of_a_position_closed_in_parts() -> None:
+    order = row(lots=0, closeLots=0.1, profit=8, partialCloseDeals=[deal(4002, 0.04)])
+    closed = seen("MarketClose", order, deal=deal(4003, 0.06)).closed
+    assert closed is not None
+    assert (closed.deal, closed.lots, closed.profit) == (4003, Decimal("0.06"), 4)
+
+
+def test_a_partial_close_says_its_own_lots_and_not_the_sum() -> None:
+    order = row(lots=0.03, closeLots=0.07, partialCloseDeals=[deal(4002, 0.04), deal(4003, 0.03)])
+    by_deal = seen("PartialClose", order, [order], deal=deal(4003, 0.03)).closed
+    by_list = seen("PartialClose", order, [order]).closed
+    assert by_deal is not None
+    assert by_list is not None
+    for closed in (by_deal, by_list):
+        assert (closed.deal, closed.lots) == (4003, Decimal("0.03"))
+    assert seen("PartialClose", row(lots=0.06, closeLots=0.04)).closed is None
+
+
+def test_a_deal_with_only_its_volume() -> None:
+    raw = deal(4002, 0, volume=4000000)
+    closed = seen("PartialClose", row(lots=0.06), deal=raw).closed
+    assert closed is not None
+    assert closed.lots == Decimal("0.04")
+
+
+def test_an_opening_deal_is_no_evidence_of_a_close() -> None:
+    assert seen("PartialClose", row(), deal=deal(4001, 0.1, direction="In")).closed is None
+
+
+def test_a_close_by_names_the_other_ticket() -> None:
+    order = row(lots=0, closeLots=0.1)
+    closed = seen(
+        "MarketCloseBy", order, deal=deal(4002, 0.1, direction="OutBy"), closeByTicket=5002
+    )
+    assert closed.closed is not None
+    assert (closed.closed.by_ticket, closed.closed.reason) == (5002, CloseReason.CLOSE_BY)
+
+
+@pytest.mark.parametrize("kind", ["PendingClose", "Expired", "Rejected"])
+def test_a_pending_order_that_ended(kind: str) -> None:
+    closed = seen(kind, row(orderType="BuyLimit", state="Cancelled")).closed
+    assert closed is not None
+    assert (closed.cancelled, closed.ticket) == (True, 5001)
+    # the closing order of a position goes by the same names
+    assert seen(kind, row(orderType="Sell", state="Cancelled")).closed is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["PendingOpen", "Filled", "Started", "MarketModify", "Unknown", None]
+)
+def test_other_frames_prove_no_close(kind: Any) -> None:
+    found = seen(kind, row(), [row()])
+    assert (found.closed, found.operation) == (None, None)
+
+
+def test_a_frame_without_an_order_still_has_the_list() -> None:
+    assert len(seen("Unknown", None, [row()]).orders) == 1
+
+
+def test_a_deposit() -> None:
+    order = row(orderType="Balance", dealType="Balance", symbol="", lots=0, profit=250.5)
+    operation = seen("Balance", order).operation
+    assert operation is not None
+    assert (operation.kind, operation.amount, operation.ticket) == (
+        "Balance",
+        Decimal("250.5"),
+        5001,
+    )
+
+
+def test_other_frames_are_not_ours() -> None:
+    assert frame(b'{"type":"Quote","data":{"symbol":"X","bid":1,"ask":2}}') is None
+    assert frame(b'{"type":"IdNotExist"}') is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"{", b"[]", b"", b'{"type":"OrderUpdate","data":null}', b'{"type":"OrderUpdate"}',
+     b'{"type":"OrderUpdate","data":{"balance":1,"equity":1}}',
+     b'{"type":"OrderUpdate","data":{"balance":1,"equity":1,"openedOrders":null}}'],
+)  # fmt: skip
+def test_a_frame_without_a_list_is_unreadable(raw: bytes) -> None:
+    with pytest.raises(Unreadable):
+        frame(raw)
+
+
+def test_a_frame_with_fifty_orders_takes_well_under_a_millisecond() -> None:
+    data = {
+        "update": {"type": "MarketOpen", "order": row()},
+        "openedOrders": [row()] * 50,
+        **FIGURES,
+    }
+    raw = body({"type": "OrderUpdate", "data": data})
+    times = []
+    for _ in range(20):
+        started = time.process_time()
+        frame(raw)
+        times.append(time.process_time() - started)
+    assert min(times) < 0.001
+
+
+# --- history ----------------------------------------------------------------------------------
+
+
+def rows(*found: dict[str, Any], **page: Any) -> bytes:
+    return body({"orders": list(found), **page})
+
+
+def test_one_piece_per_closing_deal() -> None:
+    closed = row(
+        lots=0.1, closeLots=0.1, profit=12, closeTime="2026-09-14T08:00:00",
+        dealInternalIn={"ticketNumber": 4001, "positionTicket": 5001, "commission": -0.7},
+        partialCloseDeals=[deal(4002, 0.04)],
+        dealInternalOut=deal(4003, 0.06, profit=8, placedType="OnTP"),
+    )  # fmt: skip
+    found, more = history(rows(closed))
+    assert not more
+    assert [(p.deal, p.lots, p.profit) for p in found.closed] == [
+        (4002, Decimal("0.04"), 4),
+        (4003, Decimal("0.06"), 8),
+    ]
+    assert [p.commission for p in found.closed] == [Decimal("-0.8"), Decimal("-0.1")]
+    assert found.closed[1].reason is CloseReason.TAKE_PROFIT
+
+
+def test_one_deal_gives_one_piece_with_the_rows_own_figures() -> None:
+    closed = row(closeLots=0.1, profit=12, commission=-0.7, swap=-1, fee=-0.2,
+                 dealInternalOut=deal(4002, 0.1))  # fmt: skip
+    (piece,) = history(rows(closed))[0].closed
+    assert (piece.profit, piece.commission, piece.swap, piece.fee) == (
+        12, Decimal("-0.7"), -1, Decimal("-0.2"),
+    )  # fmt: skip
+
+
+def test_a_row_of_zeros_gets_its_figures_from_the_deal() -> None:
+    closed = row(lots=0, closeLots=0, profit=0, dealInternalOut=deal(4002, 0.1))
+    (piece,) = history(rows(closed))[0].closed
+    assert (piece.lots, piece.profit) == (Decimal("0.1"), 4)
+
+
+def test_a_cancelled_order_and_operations() -> None:
+    found, _ = history(
+        rows(
+            row(orderType="SellStop", state="Cancelled"),
+            row(orderType="Balance", dealType="Balance", profit=100),
+            row(orderType="Balance", dealType=4, profit=-3),
+            row(orderType=101, dealType=None, profit=50),
+        )
+    )
+    assert [p.cancelled for p in found.closed] == [True]
+    assert [(o.kind, o.amount) for o in found.operations] == [
+        ("Balance", 100), ("Charge", -3), ("Credit", 50),
+    ]  # fmt: skip
+
+
+def test_there_may_be_more_to_fetch() -> None:
+    assert history(rows(action=14))[1]
+    assert not history(rows(action=1))[1]
+    with pytest.raises(Unreadable):
+        history(b'{"code":"X","message":"m"}')
+
+
+# --- answers and requests ---------------------------------------------------------------------
+
+DIALECT = Mt5Dialect()
+OPEN = OpenRequest(symbol="EURUSD", kind=OrderKind.BUY, lots=Decimal("0.1"), comment="T", magic=7,
+                   price=Decimal("1.1"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "filled"),
+    [("Filled", True), ("Placed", False), ("Started", False), (4, True), (1, False)],
+)
+def test_a_market_order_may_be_accepted_and_not_filled(state: Any, filled: bool) -> None:
+    done = DIALECT.opened(body(row(state=state, dealInternalIn=None)), OPEN)
+    assert done == Done(
+        ticket=Ticket(5001), lots=Decimal("0.1"), price=Decimal("1.1"), filled=filled
+    )
+
+
+def test_a_fill_of_less_is_told() -> None:
+    assert DIALECT.opened(body(row(state="Partial", lots=0.04)), OPEN).lots == Decimal("0.04")
+
+
+@pytest.mark.parametrize("state", ["Rejected", "Cancelled", "Expired", 5])
+def test_an_open_that_ended_unfilled_is_unclear(state: Any) -> None:
+    with pytest.raises(Unreadable):
+        DIALECT.opened(body(row(state=state)), OPEN)
+
+
+def test_a_close_says_what_it_closed() -> None:
+    request = CloseRequest(ticket=Ticket(5001), symbol="EURUSD", lots=Decimal("0.03"))
+    reply = row(state="Started", lots=0.03, closeLots=0.07, profit=9)
+    assert DIALECT.closed(body(reply), request).lots == Decimal("0.03")
+    whole = CloseRequest(ticket=Ticket(5001), symbol="EURUSD", lots=None)
+    assert DIALECT.closed(body(reply), whole).lots == Decimal("0.07")
+
+
+def test_deleting_what_had_become_a_position_is_unclear() -> None:
+    request = DeleteRequest(ticket=Ticket(5001))
+    pending = row(orderType="BuyLimit", state="Cancelled")
+    assert DIALECT.deleted(body(pending), request).ticket == 5001
+    with pytest.raises(Unreadable):
+        DIALECT.deleted(body(row(state="Started", closeLots=0.1)), request)
+
+
+def test_a_modify_always_sends_both_levels() -> None:
+    _, params = DIALECT.modify_call(
+        ModifyRequest(ticket=Ticket(1), stop_loss=None, take_profit=None, price=Decimal("1.1"),
+                      stop_limit_price=Decimal("1.2"), expires_at_broker=datetime(2026, 1, 2, 3, 4))
+    )  # fmt: skip
+    assert params == {
+        "ticket": 1, "stoploss": "0", "takeprofit": "0", "price": "1.1", "stoplimit": "1.2",
+        "expiration": "2026-01-02T03:04:00", "expirationType": "Specified",
+    }  # fmt: skip
+
+
+def test_terms_of_trade_and_what_is_not_told() -> None:
+    raw = body({
+        "symbol": "XAUUSD",
+        "symbolInfo": {"digits": 2, "points": 0.01, "contractSize": 100, "profitCurrency": "USD"},
+        "symbolGroup": {"minLots": 0.01, "maxLots": 200, "lotsStep": 0.01, "tradeMode": 3},
+    })  # fmt: skip
+    spec = DIALECT.spec("XAUUSD", raw)
+    assert (spec.point, spec.tick_size, spec.trade_mode) == (
+        Decimal("0.01"), Decimal("0.01"), TradeMode.CLOSE_ONLY,
+    )  # fmt: skip
+    assert (spec.tick_value, spec.margin_currency, spec.volume_limit, spec.calculation) == (
+        None,
+    ) * 4
+    assert (spec.stops_level_points, spec.freeze_level_points) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "mode"),
+    [("Hedging", Mode.HEDGING), ("Netting", Mode.NETTING), ("Default", Mode.NETTING)],
+)
+def test_default_is_netting(method: str, mode: Mode) -> None:
+    summary = Summary(balance=Decimal(1), equity=Decimal(1), currency="USD", method=method)
+    who = Credentials(server="S", login=1, password="x")
+    assert DIALECT.info(summary, Details(user=1), who).mode is mode
