@@ -43,6 +43,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """A new session's stream may take so long to open before a snapshot is taken without it."""
     live_age_s: float = 15.0
     """A position in a frame that opened longer ago than this was missed, not seen live."""
+    row_wait_s: float = 0.3
+    """A smaller volume in a list waits so long for the deal that made it; history is asked at once."""
     missing_polls: int = 5
     missing_every_s: float = 1.0
     history_margin_s: float = 86_400.0

@@ -228,6 +228,9 @@ class Watching:
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up, self.refused = terminal, False, ""
+        if agent.known.baseline_done:
+            # What was opened and closed, paid in or out meanwhile is only in history.
+            self._next_look_at = agent.owner.clock()
         self._stream_open.clear()
         frames = asyncio.create_task(self._frames_loop(terminal))
         looks = asyncio.create_task(self._looks_loop(terminal, info))
@@ -432,6 +435,7 @@ class Watching:
                 withheld=self._withheld(),
                 clock_offset_minutes=self._offset.minutes,
                 missed_since_utc=account.alive_at_utc,
+                row_wait_s=agent.owner.limits.row_wait_s,
             ),
         )
         for fact in result.facts:
@@ -444,7 +448,7 @@ class Watching:
             turn.remember(root_key(agent.id, root), agent.book.roots[root])
         for root in result.gone:
             turn.remember(root_key(agent.id, root), None)
-        if result.facts:
+        if result.facts or not account.baseline_done:
             turn.remember(book_key(agent.id), agent.book.rest())
         if not account.baseline_done:
             account.baseline_done = True

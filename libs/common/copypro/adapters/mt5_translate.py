@@ -193,6 +193,10 @@ def _evidence(update: Update, hint: str) -> ClosedOrder | None:
     deal = _closing_deal(update, row)
     if hint == "PartialClose":
         return None if deal is None else _piece(row, deal, deal.traded_lots)
+    if hint == "MarketOpen" and update.deal is not None:
+        # Netting calls a reduction an open; only its deal tells that something was closed.
+        reduces = DIRECTIONS.get(update.deal.direction) == "Out"
+        return _piece(row, update.deal, update.deal.traded_lots) if reduces else None
     if hint not in _WHOLE:
         return None
     if deal is not None and deal.traded_lots and row.partial_close_deals:
