@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -56,18 +56,58 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(topic: Topic, key: str, envelope: Envelope) -> Outgoing:
-    headers = {
-        "id": envelope.id,
-        "type": type(envelope.message).__name__,
-        "correlation": envelope.correlation,
-        "time": envelope.time.isoformat(),
-        "version": str(SCHEMA_VERSION),
-    }
-    if envelope.cause is not None:
-        headers["cause"] = envelope.cause
-    return Outgoing(
-        topic=topic.name, key=key, value=_encoder.encode(envelope.message), headers=headers
+    return _outgoing(
+        topic,
+        key,
+        envelope.id,
+        envelope.cause,
+        envelope.correlation,
+        envelope.time,
+        envelope.message,
     )
+
+
+def consequence(
+    topic: Topic,
+    key: str,
+    cause: MessageId,
+    correlation: MessageId,
+    discriminator: str,
+    message: Message,
+    time: datetime,
+) -> Outgoing:
+    """`encode(topic, key, caused(...))` in one step, for those who write many a second."""
+    id_ = MessageId(digest(cause, type(message).__name__, discriminator))
+    return _outgoing(topic, key, id_, cause, correlation, time, message)
+
+
+def _outgoing(
+    topic: Topic,
+    key: str,
+    id_: MessageId,
+    cause: MessageId | None,
+    correlation: MessageId,
+    time: datetime,
+    message: Message,
+) -> Outgoing:
+    headers = {
+        "id": id_,
+        "type": type(message).__name__,
+        "correlation": correlation,
+        "time": _iso(time),
+        "version": _VERSION,
+    }
+    if cause is not None:
+        headers["cause"] = cause
+    return Outgoing(topic.name, key, _encoder.encode(message), headers)
+
+
+@lru_cache(maxsize=1024)
+def _iso(time: datetime) -> str:
+    return time.isoformat()
+
+
+_VERSION = str(SCHEMA_VERSION)
 
 
 @cache

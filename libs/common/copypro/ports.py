@@ -38,7 +38,7 @@ NewId = Callable[[], str]
 # --- the log ----------------------------------------------------------------------------------
 
 
-class Outgoing(Struct, frozen=True):
+class Outgoing(Struct, frozen=True, gc=False):
     """A record to be. `value` None on a compacted topic removes the key."""
 
     topic: str
@@ -47,7 +47,7 @@ class Outgoing(Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     topic: str
     partition: int
     offset: int

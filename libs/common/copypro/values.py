@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NewType
 
@@ -99,7 +100,7 @@ _REVERSED = {
 
 def digest(*parts: object) -> str:
     """32 hex digits that depend on every part and on where one ends and the next begins."""
-    return blake2b("|".join(str(part) for part in parts).encode(), digest_size=16).hexdigest()
+    return blake2b("|".join(map(str, parts)).encode(), digest_size=16).hexdigest()
 
 
 def account_id(platform: Platform, server: str, login: int) -> AccountId:
@@ -146,6 +147,7 @@ _MAGIC_BASE = 0x43500000
 _MAGIC_SPAN = 0x000FFFFF
 
 
+@lru_cache(maxsize=4096)
 def magic_of(master: AccountId, slave: AccountId) -> int:
     """The pair's magic number: a positive 32-bit integer from a range of our own, the same on both platforms."""
     return _MAGIC_BASE + int(digest("magic", master, slave)[:8], 16) % _MAGIC_SPAN

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import msgspec
 from copypro import topics
-from copypro.envelope import Envelope, encode, fact
+from copypro.envelope import Envelope, consequence, encode, fact
 from copypro.messages import ExecutionEvent, Message, OrderEvent
 from copypro.ports import Outgoing
 from copypro.topics import Topic
-from copypro.values import AccountId, MessageId, digest
+from copypro.values import AccountId
 
 from copypro_account_watcher.state import Origin
 
@@ -37,16 +37,9 @@ class Turn:
     def consequence(
         self, topic: Topic, key: str, origin: Origin, discriminator: str, message: Message
     ) -> None:
-        name = type(message).__name__
-        id_ = MessageId(digest(origin.id, name, discriminator))
-        envelope = Envelope(
-            id=id_,
-            cause=origin.id,
-            correlation=origin.correlation,
-            time=self.now,
-            message=message,
+        self.outputs.append(
+            consequence(topic, key, origin.id, origin.correlation, discriminator, message, self.now)
         )
-        self._put(topic, key, envelope)
 
     def execution(self, event: ExecutionEvent, origin: Origin, discriminator: object) -> None:
         self.consequence(topics.EXECUTIONS, event.slave, origin, str(discriminator), event)

@@ -146,7 +146,7 @@ def _refuses(
     copier: CopierRecord, event: m.PositionOpened | m.PendingPlaced, offset: int
 ) -> Denial | None:
     state = copier.state
-    if event.copy is not None or tag_in(event.comment) is not None:
+    if event.copy is not None or (event.comment and tag_in(event.comment) is not None):
         return denied("IS_A_COPY", comment=event.comment)
     if is_existing(copier, event, offset):
         return denied("EXISTING", started_at=copier.started_at_utc.isoformat())
@@ -245,6 +245,8 @@ def fraction_of(root: RootRecord, decision: Decision) -> Decimal:
 
 
 def mapping_of(state: Copier, symbol: str) -> SymbolMapping | None:
+    if not state.mappings:
+        return None
     return next((known for known in state.mappings if known.master_symbol == symbol), None)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from copypro import messages as m
 from copypro import topics
-from copypro.envelope import Envelope, caused, encode
+from copypro.envelope import Envelope, consequence
 from copypro.messages import Copier, OpenCopies, Seen
 from copypro.ports import Outgoing, Record
 from copypro.values import AccountId, CopierId, RootId
@@ -343,12 +343,30 @@ class Replicating:
     def _tell(
         self, envelope: Envelope, master: AccountId, discriminator: str, event: m.Message
     ) -> None:
-        consequence = caused(envelope, discriminator, event, self._now)
-        self._outputs.append(encode(topics.COPIER_EVENTS, master, consequence))
+        self._outputs.append(
+            consequence(
+                topics.COPIER_EVENTS,
+                master,
+                envelope.id,
+                envelope.correlation,
+                discriminator,
+                event,
+                self._now,
+            )
+        )
 
     def _order(self, envelope: Envelope, order: m.SlaveOrder) -> None:
-        consequence = caused(envelope, order.copy, order, self._now)
-        self._outputs.append(encode(topics.SLAVE_ORDERS, order.slave, consequence))
+        self._outputs.append(
+            consequence(
+                topics.SLAVE_ORDERS,
+                order.slave,
+                envelope.id,
+                envelope.correlation,
+                order.copy,
+                order,
+                self._now,
+            )
+        )
 
     def _deny(self, envelope: Envelope, master: AccountId, code: str, message: str) -> None:
         self._tell(envelope, master, "", m.CommandDenied(code=code, message=message))

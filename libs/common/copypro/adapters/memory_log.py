@@ -28,6 +28,7 @@ class MemoryLog:
         self.consumed: dict[tuple[str, int, str], int] = {}
         self._owners: dict[tuple[str, int], _MemoryPartition] = {}
         self._given: dict[str, asyncio.Queue[_MemoryPartition | None]] = {}
+        self._numbers: dict[str, int] = {}
         self._closed = False
 
     # --- the port -----------------------------------------------------------------------------
@@ -66,7 +67,10 @@ class MemoryLog:
         return [record for part in self.records.get(topic, []) for record in part]
 
     def partition_of(self, key: str) -> int:
-        return int(digest(key)[:8], 16) % self.count
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = int(digest(key)[:8], 16) % self.count
+        return number
 
     # --- inside -------------------------------------------------------------------------------
 
