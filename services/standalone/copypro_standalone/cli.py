@@ -82,6 +82,7 @@ def demo(
     speed: Annotated[float, typer.Option(help="replayed events a second", min=0.1)] = 15.0,
     trades: Annotated[Path | None, typer.Option(help="a CSV like examples/trades.csv")] = None,
     data: Annotated[Path | None, typer.Option(help="keep the data in this folder")] = None,
+    svg: Annotated[Path | None, typer.Option(help="draw the final screen into this file")] = None,
 ) -> None:
     """Watch real trades being copied between SIMULATED brokers; needs nothing else.
 
@@ -106,6 +107,7 @@ def demo(
                 trades=trades or module.TRADES,
                 ports=(5004, 5005, 5020),
                 data=data,
+                svg=svg,
             )
         )
     except KeyboardInterrupt:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import json
+import re
 import sys
 import tempfile
 import time
@@ -191,6 +193,15 @@ class Demo:
             )
         return table
 
+    def draw(self, path: Path, summary: dict[str, Any]) -> None:
+        """The final screen as a picture."""
+        paper = Console(record=True, file=io.StringIO(), width=118)
+        paper.print(self._table())
+        _report(paper, summary)
+        drawn = paper.export_svg(title="make demo")
+        # The picture asks for fonts of somebody else's server; a page must not.
+        path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.S))
+
     # --- the check -----------------------------------------------------------------------------------
 
     async def _settled(self) -> None:
@@ -337,6 +348,7 @@ async def run(
     trades: Path,
     ports: tuple[int, int, int],
     data: Path | None,
+    svg: Path | None = None,
 ) -> int:
     console = Console(stderr=as_json)
     demo = Demo(console, trades=trades, speed=speed)
@@ -356,6 +368,8 @@ async def run(
             async with Ring(settings, simulated=True) as ring, SimulatorControl(mt5) as control:
                 summary = await demo.run(control, ring)
                 _report(console, summary)
+                if svg is not None:
+                    demo.draw(svg, summary)
                 if as_json:
                     print(json.dumps(summary))
                 if not once:

@@ -1,0 +1,42 @@
+"""What the documents say is what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from copypro.codes import CODES
+from copypro.settings import Settings
+from copypro_standalone.cli import app
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_env_example_names_every_setting_and_no_other() -> None:
+    named = set(re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert named == {field.alias for field in Settings.model_fields.values()}
+
+
+def test_every_code_is_in_the_page_of_errors() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    for code, (meaning, remedy) in CODES.items():
+        assert f"| {code} | {meaning} | {remedy} |" in page
+
+
+def test_every_command_of_the_readme_exists_and_explains_itself() -> None:
+    readme = (ROOT / "README.md").read_text()
+    commands = set(re.findall(r"`copypro ([a-z-]+)", readme))
+    assert {"up", "explain", "unresolved", "settle", "alerts", "mt-simulator"} <= commands
+    for command in commands:
+        shown = CliRunner().invoke(app, [command, "--help"])
+        assert shown.exit_code == 0, command
+        assert "Usage" in shown.output
+
+
+def test_every_call_of_the_page_is_served() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    (listed,) = re.findall(r"^Calls: (.*?)\. The calls", page, re.M)
+    source = (ROOT / "services/gateway/copypro_gateway/api.py").read_text()
+    for call in listed.split(", "):
+        assert f'"{call}"' in source, call
