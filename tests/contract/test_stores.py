@@ -49,6 +49,12 @@ async def test_a_repeat_or_an_older_version_changes_nothing(models: SqliteReadMo
     assert found["copier"] == "new"
 
 
+async def test_fields_are_laid_over_the_sources_earlier_ones(models: SqliteReadModels) -> None:
+    await models.upsert([put("1", "a/0", 1, {"copier": "x", "time": "1"})])
+    await models.upsert([put("1", "a/0", 2, {"time": "2"})])
+    assert await models.source_fields(c.TRADE_LOGS, "1", "a/0") == {"copier": "x", "time": "2"}
+
+
 async def test_a_document_without_sources_is_gone(models: SqliteReadModels) -> None:
     await models.upsert([put("1", "a/0", 1, {"copier": "x"}), put("1", "a/0", 2, None)])
     assert await models.get(c.TRADE_LOGS, "1") is None

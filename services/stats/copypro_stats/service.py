@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import structlog
 from copypro import topics
+from copypro.collections import ROOTS
 from copypro.envelope import dead_letter, decode
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.messages import AlertRaised
@@ -21,7 +21,9 @@ from copypro_stats.projections import Fields, Patch, patches
 
 logger = structlog.get_logger("stats")
 CACHED = 20_000
-"""Parts of documents that are kept at hand to build on."""
+"""Open roots that are kept at hand: their closes build on them."""
+GATHER_S = 0.015
+"""Events of so long become one write: what is shown may wait a moment, what is traded may not."""
 RETRY_FULL_S = 1.0
 PostAlert = Callable[[AlertRaised], Awaitable[None]]
 
@@ -55,7 +57,8 @@ async def project(
     parts = Parts(models)
     posting: set[asyncio.Task[None]] = set()
     while True:
-        records = await partition.read()
+        records = list(await partition.read())
+        await asyncio.sleep(GATHER_S)
         upserts: list[Upsert] = []
         letters: list[Outgoing] = []
         alerts: list[AlertRaised] = []
@@ -87,21 +90,20 @@ async def project(
 
 
 class Parts:
-    """What each source last wrote, so that a patch lays its fields over them."""
+    """Patches as upserts. A patch that builds on another document (a close, on what opened) is given
+    that document's fields: from memory where this process wrote them, else from the read models.
+    """
 
     def __init__(self, models: ReadModels) -> None:
         self._models = models
-        self._known: OrderedDict[tuple[str, str, str], Fields | None] = OrderedDict()
+        self._roots: OrderedDict[tuple[str, str], Fields] = OrderedDict()
 
     async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
-        former = await self._fields(patch.collection, patch.id, source)
-        fields: Fields | None = None
-        if patch.fields is not None:
-            under: Fields = {}
-            if patch.builds_on is not None:
-                under = await self._fields(*patch.builds_on, source) or {}
-            fields = {**under, **(former or {}), **patch.fields}
-        self._keep((patch.collection, patch.id, source), fields)
+        fields = patch.fields
+        if patch.collection == ROOTS:
+            self._keep(patch.id, source, fields)
+        if fields is not None and patch.builds_on is not None:
+            fields = {**await self._under(*patch.builds_on, source), **fields}
         return Upsert(
             collection=patch.collection,
             id=patch.id,
@@ -110,17 +112,16 @@ class Parts:
             fields=fields,
         )
 
-    async def _fields(self, collection: str, id: str, source: str) -> Fields | None:
-        place = (collection, id, source)
-        if place in self._known:
-            self._known.move_to_end(place)
-            return self._known[place]
-        found: Any = await self._models.source_fields(collection, id, source)
-        self._keep(place, found)
-        return found  # type: ignore[no-any-return]
+    async def _under(self, collection: str, id: str, source: str) -> Fields:
+        known = self._roots.get((id, source))
+        if known is not None:
+            return known
+        return await self._models.source_fields(collection, id, source) or {}
 
-    def _keep(self, place: tuple[str, str, str], fields: Fields | None) -> None:
-        self._known[place] = fields
-        self._known.move_to_end(place)
-        if len(self._known) > CACHED:
-            self._known.popitem(last=False)
+    def _keep(self, id: str, source: str, fields: Fields | None) -> None:
+        if fields is None:
+            self._roots.pop((id, source), None)
+            return
+        self._roots[id, source] = fields
+        if len(self._roots) > CACHED:
+            self._roots.popitem(last=False)

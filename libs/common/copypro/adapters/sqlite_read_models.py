@@ -145,17 +145,23 @@ class SqliteReadModels:
         connection.execute("BEGIN IMMEDIATE")
         try:
             for change in changes:
-                fields = None if change.fields is None else _encode(change.fields)
                 place = (change.collection, change.id, change.source)
-                done = connection.execute(
-                    "INSERT INTO parts (collection, id, source, version, fields)"
-                    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (collection, id, source) DO UPDATE SET"
-                    " version = excluded.version, fields = excluded.fields"
-                    " WHERE excluded.version > parts.version",
-                    (*place, change.version, fields),
+                former = connection.execute(
+                    "SELECT version, fields FROM parts"
+                    " WHERE collection = ? AND id = ? AND source = ?",
+                    place,
+                ).fetchone()
+                if former is not None and former[0] >= change.version:
+                    continue
+                fields = change.fields
+                if fields is not None and former is not None and former[1] is not None:
+                    fields = _decode(former[1]) | fields  # type: ignore[assignment]
+                connection.execute(
+                    "REPLACE INTO parts (collection, id, source, version, fields)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (*place, change.version, None if fields is None else _encode(fields)),
                 )
-                if done.rowcount:
-                    touched[change.collection, change.id] = None
+                touched[change.collection, change.id] = None
             for collection, id_ in touched:
                 self._merge(connection, collection, id_)
             connection.execute("COMMIT")
