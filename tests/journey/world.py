@@ -193,16 +193,20 @@ class World:
         self.ring = up.result()
         self._rest = Rest(self.ring.url, self._key)
 
+    def attach(self, url: str) -> None:
+        """Uses a ring that runs elsewhere, in a process of its own."""
+        self._rest = Rest(url, self._key)
+
     async def stop(self) -> None:
         """As SIGTERM does."""
+        if self._rest is not None:
+            await self._rest.__aexit__(None, None, None)
+            self._rest = None
         if self._running is None or self._stopping is None:
             return
         self._stopping.set()
         await self._running
         self._running = self.ring = None
-        if self._rest is not None:
-            await self._rest.__aexit__(None, None, None)
-            self._rest = None
 
     async def _run(self, up: asyncio.Future[Ring], stopping: asyncio.Event) -> None:
         async with ring.running(self.settings, self.limits, simulated=True) as running:

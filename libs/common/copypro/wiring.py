@@ -24,7 +24,9 @@ from copypro.ports import EventLog, ReadModels, TerminalFactory, TerminalLimits,
 from copypro.settings import Settings
 from copypro.values import Platform
 
-OURS = frozenset({"log.db", "read-models.db", "users.db", "vault.db", "secret.key", "lock"})
+OURS = frozenset(
+    {"log.db", "read-models.db", "users.db", "vault.db", "secret.key", "lock", "operator.json"}
+)
 """What may lie in a data folder; beside each database its -wal and -shm."""
 
 

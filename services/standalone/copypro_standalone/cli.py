@@ -171,6 +171,44 @@ def alerts(
 
 
 @app.command()
+def settle(
+    attempt: Annotated[
+        str | None, typer.Argument(help="The attempt, as `copypro unresolved` lists it.")
+    ] = None,
+    ticket: Annotated[
+        int | None, typer.Option(help="It did happen: the ticket it opened or reached.")
+    ] = None,
+    nothing: Annotated[bool, typer.Option("--nothing", help="It did nothing.")] = False,
+    other_copier: Annotated[
+        str | None,
+        typer.Option(
+            "--other-copier",
+            metavar="ACCOUNT",
+            help="Instead of an attempt: leave the unknown copier's position TICKET alone.",
+        ),
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Record a person's decision on an attempt that nobody could settle.
+
+    Talks to the running program: beside its data folder, or by COPYPRO_URL and COPYPRO_KEY.
+    """
+    if (attempt is None) == (other_copier is None):
+        raise typer.BadParameter("give an attempt, or --other-copier with --ticket")
+    if attempt is not None and (ticket is None) == (not nothing):
+        raise typer.BadParameter("give either --ticket or --nothing")
+    if other_copier is not None and ticket is None:
+        raise typer.BadParameter("--other-copier needs --ticket")
+
+    async def main() -> None:
+        from copypro_standalone import operating
+
+        say(await operating.settle(_folder(data), attempt, other_copier, ticket))
+
+    run(main)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as version_of
