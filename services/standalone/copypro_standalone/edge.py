@@ -8,9 +8,14 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
+from copypro.envelope import utc_now
+from copypro.settings import Settings
+from copypro.wiring import Adapters
+from copypro_gateway.api import create_app
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
+from copypro_standalone import door
 from copypro_standalone.supervising import Supervisor
 
 CLOSE_WITHIN_S = 2
@@ -41,6 +46,17 @@ async def serve(app: FastAPI, listener: socket.socket) -> None:
         server.should_exit = True
         await serving
         raise
+
+
+def make_app(
+    settings: Settings, adapters: Adapters, supervisor: Supervisor, url: str, *, simulated: bool
+) -> FastAPI:
+    """The gateway's REST, the health of this process, and the operator's door."""
+    app = create_app(adapters.log, adapters.read_models, adapters.users, adapters.vault)
+    add_health(app, supervisor)
+    key = door.write_door(settings.data, url)
+    door.add_door(app, key, adapters.log, adapters.read_models, utc_now)
+    return app
 
 
 def add_health(app: FastAPI, supervisor: Supervisor) -> None:

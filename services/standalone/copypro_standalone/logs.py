@@ -71,6 +71,7 @@ def configure(format: Format, level: str, *, simulated: bool = False) -> None:
     for chatty in ("uvicorn.access", "aiohttp.access"):
         # An access line carries the query, and with it passwords and keys.
         logging.getLogger(chatty).disabled = True
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 def _mark_simulated(

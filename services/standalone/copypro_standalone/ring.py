@@ -71,6 +71,9 @@ async def running(
         stack.callback(listener.close)
         supervisor = Supervisor(limits.restarts, time.monotonic)
         alert = await stack.enter_async_context(wiring.alert_poster(settings))
+        host, port = listener.getsockname()[:2]
+        url = f"http://{host}:{port}"
+        app = edge.make_app(settings, adapters, supervisor, url, simulated=simulated)
         services = {
             "stats": partial(stats.run, adapters.log, adapters.read_models, utc_now, alert),
             "replicator": partial(replicator.run, adapters.log, utc_now),
@@ -83,13 +86,12 @@ async def running(
                 time.monotonic,
                 limits.watcher,
             ),
-            "gateway": partial(edge.serve, settings, adapters, supervisor, listener, simulated),
+            "gateway": partial(edge.serve, app, listener),
         }
         for name, start in services.items():
             supervisor.start(name, start)
             stack.push_async_callback(supervisor.stop, name)
-        host, port = listener.getsockname()[:2]
-        yield Ring(f"http://{host}:{port}", adapters, supervisor)
+        yield Ring(url, adapters, supervisor)
 
 
 def listen(host: str, port: int) -> socket.socket:
