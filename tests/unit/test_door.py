@@ -45,12 +45,12 @@ class Standing:
 
     async def answer(self, fields: Mapping[str, Any]) -> None:
         """As the stats service would, once the command is on the log."""
-        partition = await anext(self.log.partitions(topics.ACCOUNT_WATCHER))
-        (record,) = await partition.read()
-        envelope = decode(record)
+        async for partition in self.log.partitions(topics.ACCOUNT_WATCHER):
+            (record,) = await partition.read()
+            break
         change = Upsert(
             collection=collections.COMMANDS,
-            id=envelope.id,
+            id=decode(record).id,
             source="order-events/0",
             version=1,
             fields=dict(fields),
