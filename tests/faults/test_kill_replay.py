@@ -5,6 +5,7 @@ one copy of each trade, or none and one recorded reason, and every volume is the
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -46,7 +47,7 @@ class Killed:
         assert settings.api_mt4 is not None
         assert settings.api_mt5 is not None
         env = {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))),
             "COPYPRO_DATA": str(settings.data),
             "COPYPRO_GATEWAY_PORT": str(self.port),
             "ApiMT4": settings.api_mt4.get_secret_value(),

@@ -16,10 +16,11 @@ from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.envelope import decode
 from copypro.ports import Upsert
+from copypro.values import AccountId, AttemptId, Ticket
 from copypro_standalone import door
 from fastapi import FastAPI
 
-ACCOUNT = "a" * 32
+ACCOUNT = AccountId("a" * 32)
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
@@ -78,7 +79,7 @@ async def test_a_decision_becomes_one_command_and_is_answered(standing: Standing
     assert answer.json() == {"settled": "a1"}
     (envelope,) = standing.commands()
     assert envelope.message == messages.SettleUnresolved(
-        account=ACCOUNT, attempt="a1", ticket=7, by="operator ann"
+        account=ACCOUNT, attempt=AttemptId("a1"), ticket=Ticket(7), by="operator ann"
     )
 
 
