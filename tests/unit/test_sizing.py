@@ -141,7 +141,7 @@ def test_fixed_risk_needs_a_stop_on_the_right_side(stop: str | None) -> None:
 
 
 def test_the_larger_loss_counts() -> None:
-    given_ = order(risk_type=RiskType.FIXED_RISK, risk_value=D(1))
+    given_ = order(risk_type=RiskType.FIXED_RISK, risk_value=D(10))
     by_contract = lots(sized(given_, slave(), "1.0", "1.1"))
     by_tick = lots(sized(given_, slave(tick_value=D(2)), "1.0", "1.1"))
     assert by_tick == by_contract / 2

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from functools import cache, lru_cache
-from typing import Any
+from functools import cache
+from hashlib import blake2b
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +24,7 @@ from copypro.values import MessageId, digest
 
 SCHEMA_VERSION = 1
 """Of every message here. A record of a newer one is left alone; of an older one, upcast first."""
+_VERSION = str(SCHEMA_VERSION)
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -53,61 +55,54 @@ def fact(message: Message, time: datetime, *identity: object) -> Envelope:
 
 
 _encoder = msgspec.json.Encoder()
+_Part = TypeVar("_Part")
+
+
+def encoded(part: _Part) -> _Part:
+    """A part of messages, as the JSON it will be: many messages then carry it without encoding it
+    again, to the same bytes. Only for messages that are about to be encoded.
+    """
+    return cast(_Part, msgspec.Raw(_encoder.encode(part)))
+
+
+class Consequences:
+    """Everything that one cause leads to at one time, encoded: equal to
+    `encode(topic, key, caused(cause, discriminator, message, time))`, with what all share made once.
+    """
+
+    __slots__ = ("_cause", "_correlation", "_time")
+
+    def __init__(self, cause: MessageId, correlation: MessageId, time: datetime) -> None:
+        self._cause, self._correlation = cause, correlation
+        self._time = time.isoformat()
+
+    def encode(self, topic: Topic, key: str, discriminator: str, message: Message) -> Outgoing:
+        kind = type(message).__name__
+        name = f"{self._cause}|{kind}|{discriminator}".encode()
+        headers = {
+            "id": blake2b(name, digest_size=16).hexdigest(),
+            "type": kind,
+            "correlation": self._correlation,
+            "time": self._time,
+            "version": _VERSION,
+            "cause": self._cause,
+        }
+        return Outgoing(topic.name, key, _encoder.encode(message), headers)
 
 
 def encode(topic: Topic, key: str, envelope: Envelope) -> Outgoing:
-    return _outgoing(
-        topic,
-        key,
-        envelope.id,
-        envelope.cause,
-        envelope.correlation,
-        envelope.time,
-        envelope.message,
-    )
-
-
-def consequence(
-    topic: Topic,
-    key: str,
-    cause: MessageId,
-    correlation: MessageId,
-    discriminator: str,
-    message: Message,
-    time: datetime,
-) -> Outgoing:
-    """`encode(topic, key, caused(...))` in one step, for those who write many a second."""
-    id_ = MessageId(digest(cause, type(message).__name__, discriminator))
-    return _outgoing(topic, key, id_, cause, correlation, time, message)
-
-
-def _outgoing(
-    topic: Topic,
-    key: str,
-    id_: MessageId,
-    cause: MessageId | None,
-    correlation: MessageId,
-    time: datetime,
-    message: Message,
-) -> Outgoing:
     headers = {
-        "id": id_,
-        "type": type(message).__name__,
-        "correlation": correlation,
-        "time": _iso(time),
+        "id": envelope.id,
+        "type": type(envelope.message).__name__,
+        "correlation": envelope.correlation,
+        "time": envelope.time.isoformat(),
         "version": _VERSION,
     }
-    if cause is not None:
-        headers["cause"] = cause
-    return Outgoing(topic.name, key, _encoder.encode(message), headers)
-
-
-@lru_cache(maxsize=1024)
-def _iso(time: datetime) -> str:
-    return time.isoformat()
-
-
-_VERSION = str(SCHEMA_VERSION)
+    if envelope.cause is not None:
+        headers["cause"] = envelope.cause
+    return Outgoing(
+        topic=topic.name, key=key, value=_encoder.encode(envelope.message), headers=headers
+    )
 
 
 @cache

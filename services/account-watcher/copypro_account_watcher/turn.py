@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 from copypro import topics
-from copypro.envelope import Envelope, consequence, encode, fact
+from copypro.envelope import Consequences, Envelope, encode, fact
 from copypro.messages import ExecutionEvent, Message, OrderEvent
 from copypro.ports import Outgoing
 from copypro.topics import Topic
@@ -37,9 +37,8 @@ class Turn:
     def consequence(
         self, topic: Topic, key: str, origin: Origin, discriminator: str, message: Message
     ) -> None:
-        self.outputs.append(
-            consequence(topic, key, origin.id, origin.correlation, discriminator, message, self.now)
-        )
+        caused = Consequences(origin.id, origin.correlation, self.now)
+        self.outputs.append(caused.encode(topic, key, discriminator, message))
 
     def execution(self, event: ExecutionEvent, origin: Origin, discriminator: object) -> None:
         self.consequence(topics.EXECUTIONS, event.slave, origin, str(discriminator), event)

@@ -1,175 +1,217 @@
-"""What a master did, into what each of its slaves is asked to do. Pure: state and input in, output out.
+"""What a master did, into what one of its slaves is asked to do. Pure: nothing given is changed.
 
-A root is decided on once per pair of accounts, when its first leg opens, and that decision holds
-until it is flat, whatever becomes of the copier: later legs, levels, reductions and the close only
-follow it. Nothing here knows a slave's balance, symbol or price; that is its agent's part.
+A root is decided on once per pair of accounts, when its position opens. What was planned holds
+until the root is flat, whatever becomes of the copier: later legs, levels, reductions and the
+close only follow it. Nothing here knows a slave's balance, symbol or price; that is its agent's part.
+
+A pending order is decided on when it is placed, as an order to mirror. If it was not mirrored,
+nothing was sent, and its fill is a new position like any other, decided on by the rules of then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from copypro import messages as m
 from copypro.codes import Denial, denied
-from copypro.messages import Copier, Seen
-from copypro.options import CopierOptions, FilterMode, PendingMode, SideFilter, SymbolMapping
-from copypro.values import AccountId, CopyId, Lots, Side, copy_id, magic_of, tag_in
+from copypro.messages import Context, Seen
+from copypro.options import CopierOptions, FilterMode, PendingMode, SideFilter
+from copypro.values import AccountId, CopyId, Side, copy_id, tag_in
 from msgspec import Struct
 
-from copypro_replicator.state import CopierRecord, Decision, RootRecord
+from copypro_replicator.state import Decision, LiveCopier, RootRecord
+
+WHOLE = Decimal(1)
 
 
 class Planned(Struct, frozen=True):
-    """One decision: what is recorded for the pair, and what its slave is asked to do."""
+    """One outcome: what the pair's decision now is (None: as before), what is recorded, what is asked."""
 
-    event: m.CopyPlanned | m.CopySkipped | None
-    order: m.SlaveOrder | None
-
-
-# --- the first leg: decided once ----------------------------------------------------------------
+    decision: Decision | None
+    event: m.CopyPlanned | m.CopySkipped
+    order: m.SlaveOrder | None = None
 
 
-def decide_opened(
-    root: RootRecord, event: m.PositionOpened, copier: CopierRecord, offset: int
-) -> Planned:
-    """Plan a copy of a new position, or say why not; the decision is left in the root's pairs."""
-    slave = copier.state.slave
-    former = root.pairs.get(slave)
-    if former is not None and not former.waits_for_fill:
-        return _follow_fill(root, event, copier, former)
-    denial = _refuses(copier, event, offset)
+# --- a position opened: decided once ------------------------------------------------------------
+
+
+def decide_opened(root: RootRecord, copier: LiveCopier, context: Context | None) -> Planned | None:
+    """Plan a copy of an open position, or say why not. None: nothing to decide now, because this
+    copier has decided already, or waits to be resumed before it joins what is there.
+
+    `context` is the event's, perhaps encoded already.
+    """
+    event = root.opened
+    assert event is not None
+    former = root.pairs.get(copier.slave)
+    if former is not None and not former.skipped:
+        if former.pending and former.copier == copier.id and not former.ended:
+            return _fill_of_mirrored(root, copier, context)
+        return _skip_decided(root, copier, former)
+    if former is not None and not former.pending and former.copier == copier.id:
+        return None
+    if event.copy is not None or tag_in(event.comment) is not None:
+        return skip(root, copier, denied("IS_A_COPY", comment=event.comment))
+    options = copier.state.options
+    if event.from_pending and options.pending_mode is PendingMode.IGNORE:
+        return skip(root, copier, denied("PENDING_IGNORED"))
+    joined = is_existing(root, copier)
+    if joined and not options.copy_existing_trades:
+        return skip(root, copier, _not_joined(root, copier))
+    if joined and copier.record.joined_at_utc is None:
+        return None
+    denial = _refuses_now(event, event.side, copier)
     if denial is not None:
-        return skip(root, copier.state, denial, leg=0)
-    return plan_open(root, event, copier, joined=False)
+        return skip(root, copier, denial)
+    assert context is not None
+    return plan_open(root, copier, context, joined=joined)
 
 
 def plan_open(
-    root: RootRecord, event: m.PositionOpened, copier: CopierRecord, *, joined: bool
+    root: RootRecord,
+    copier: LiveCopier,
+    context: Context,
+    *,
+    joined: bool = False,
+    mirrored: bool = False,
 ) -> Planned:
-    """`joined`: the trade was open already; its open rest is copied, and its age counts from the start."""
-    state = copier.state
-    copy = copy_id(state.master, state.slave, root.root)
-    decision = Decision(copier=state.copier, copy=copy)
-    if joined:
+    """Leg 0, of what is open now. `joined`: it was there before the copier took effect, so its age
+    counts from then. `mirrored`: the slave may have filled the whole order by itself, so the leg
+    is the whole, and reductions count from it.
+    """
+    event, record = root.opened, copier.record
+    assert event is not None
+    state = record.state
+    copy = copy_id(state.master, copier.slave, root.root)
+    seen_at = event.seen_at_utc
+    fresh_from = seen_at if event.seen is Seen.LIVE else event.opened_at_utc
+    decision = Decision(copier=copier.id, copy=copy)
+    if joined and record.joined_at_utc is not None:
+        fresh_from = seen_at = record.joined_at_utc
+    is_rest = joined or root.open_lots != root.ever_lots
+    if is_rest and not mirrored:
         decision.joined_lots, decision.joined_ever_lots = root.open_lots, root.ever_lots
-    root.pairs[state.slave] = decision
-    assert event.context is not None
-    fresh_from = event.seen_at_utc if event.seen is Seen.LIVE else event.opened_at_utc
     order = m.OpenCopy(
         copy=copy,
-        copier=state.copier,
+        copier=copier.id,
         master=state.master,
-        slave=state.slave,
+        slave=copier.slave,
         root=root.root,
         leg=0,
         symbol=event.symbol,
         side=event.side,
-        lots=root.open_lots if joined else event.lots,
-        fraction=Decimal(1),
+        lots=root.ever_lots if mirrored else root.open_lots,
+        fraction=WHOLE,
         master_price=event.open_price,
         stop_loss=root.stop_loss,
         take_profit=root.take_profit,
-        context=event.context,
-        options=state.options,
+        context=context,
+        options=copier.options_json,
         same_server=state.same_server,
-        fresh_from_utc=copier.started_at_utc if joined else fresh_from,
-        seen_at_utc=copier.started_at_utc if joined else event.seen_at_utc,
-        magic=magic_of(state.master, state.slave),
-        mapping=mapping_of(state, event.symbol),
+        fresh_from_utc=fresh_from,
+        seen_at_utc=seen_at,
+        magic=copier.magic,
+        mapping=copier.mappings.get(event.symbol),
         from_pending=event.from_pending,
         joined=joined,
     )
-    return Planned(_planned(state, copy, root, event, leg=0), order)
+    return Planned(decision, _planned(root, copier, copy), order)
 
 
-def skip(
-    root: RootRecord, state: Copier, denial: Denial, *, leg: int, pending: bool = False
-) -> Planned:
-    copy = copy_id(state.master, state.slave, root.root)
-    waits = denial.code == "PENDING_ON_FILL"
-    if leg == 0:
-        root.pairs[state.slave] = Decision(
-            copier=state.copier,
-            copy=copy,
-            skipped=denial.code,
-            numbers=dict(denial.numbers),
-            waits_for_fill=waits,
-        )
-    skipped = m.CopySkipped(
-        copy=copy,
-        copier=state.copier,
-        master=state.master,
-        slave=state.slave,
-        root=root.root,
-        leg=leg,
-        **_trade(root.opened or root.placed),
-        code=denial.code,
-        numbers=dict(denial.numbers),
-        remedy=denial.remedy,
-        pending=pending,
-    )
-    return Planned(skipped, None)
+def decide_missed(root: RootRecord, copier: LiveCopier, context: Context | None) -> Planned | None:
+    """It was opened and closed between two looks: there is nothing to copy."""
+    planned = decide_opened(root, copier, context)
+    if planned is None or planned.order is None:
+        return planned
+    return skip(root, copier, denied("MISSED", seen=Seen.MISSED.value, closed=True))
 
 
-def _follow_fill(
-    root: RootRecord, event: m.PositionOpened, copier: CopierRecord, former: Decision
-) -> Planned:
-    """A pending order that was decided on when it was placed has filled."""
-    if former.skipped:
-        denial = denied(former.skipped, **former.numbers)
-        return skip(root, copier.state, denial, leg=0)
-    if former.ended:
-        return skip(root, copier.state, denied("COPIER_STOPPED"), leg=0)
-    if event.context is None:
-        return skip(root, copier.state, denied("MISSED"), leg=0)
-    return plan_open(root, event, copier, joined=False)
+def _fill_of_mirrored(
+    root: RootRecord, copier: LiveCopier, context: Context | None
+) -> Planned | None:
+    """The copy was decided on when the order was placed: pauses and filters come too late for it."""
+    if context is None:
+        known = root.pairs[copier.slave]
+        event = _skipped(root, copier, known.copy, denied("MISSED", context="none"))
+        return Planned(_settled(known), event)
+    return plan_open(root, copier, context, mirrored=True)
+
+
+def _settled(known: Decision) -> Decision:
+    return Decision(copier=known.copier, copy=known.copy)
+
+
+def _skip_decided(root: RootRecord, copier: LiveCopier, former: Decision) -> Planned | None:
+    """The pair has copied this root under a copier that is gone; for this one it is over."""
+    if former.copier == copier.id and not former.ended:
+        return None
+    denial = denied("ALREADY_COPIED", by_copier=former.copier)
+    return Planned(None, _skipped(root, copier, former.copy, denial))
+
+
+def is_open_question(root: RootRecord, copier: LiveCopier) -> bool:
+    """This copier has not decided on the root: it waits to be resumed, or for the rest of a look."""
+    known = root.pairs.get(copier.slave)
+    if known is None or (known.skipped and known.copier != copier.id):
+        return True
+    return bool(known.skipped) and known.pending and root.opened is not None
 
 
 # --- why not ------------------------------------------------------------------------------------
 
 
-def is_existing(
-    copier: CopierRecord, event: m.PositionOpened | m.PendingPlaced, offset: int
-) -> bool:
+def is_existing(root: RootRecord, copier: LiveCopier) -> bool:
     """It was there before the copier took effect, or nothing proves that it was not."""
-    if offset < copier.order_offset:
+    if root.offset < copier.record.order_offset:
         return True
+    event = root.opened or root.placed
+    assert event is not None
     if event.seen is Seen.LIVE:
         return False
     at = event.opened_at_utc if isinstance(event, m.PositionOpened) else event.placed_at_utc
-    return at is None or at <= copier.started_at_utc
+    return at is None or at <= copier.record.started_at_utc
 
 
-def _refuses(
-    copier: CopierRecord, event: m.PositionOpened | m.PendingPlaced, offset: int
+def _not_joined(root: RootRecord, copier: LiveCopier) -> Denial:
+    event, record = root.opened or root.placed, copier.record
+    assert event is not None
+    at = event.opened_at_utc if isinstance(event, m.PositionOpened) else event.placed_at_utc
+    if root.offset >= record.order_offset and event.seen is Seen.MISSED and at is None:
+        return denied("MISSED", seen=event.seen.value, opened_at="unknown")
+    opened_at = "unknown" if at is None else at.isoformat()
+    started_at = record.started_at_utc.isoformat()
+    return denied("EXISTING", started_at=started_at, opened_at=opened_at, seen=event.seen.value)
+
+
+def _refuses_now(
+    event: m.PositionOpened | m.PendingPlaced, side: Side, copier: LiveCopier
 ) -> Denial | None:
     state = copier.state
-    if event.copy is not None or (event.comment and tag_in(event.comment) is not None):
-        return denied("IS_A_COPY", comment=event.comment)
-    if is_existing(copier, event, offset):
-        return denied("EXISTING", started_at=copier.started_at_utc.isoformat())
     if state.paused:
         return denied("PAUSED", reason=state.pause_reason or "ByUser")
     if event.context is None:
-        return denied("MISSED", seen=event.seen.value)
-    kind_side = event.side if isinstance(event, m.PositionOpened) else event.kind.side
-    return filtered(state.options, kind_side, event.lots, event.magic, event.comment)
+        return denied("MISSED", seen=event.seen.value, context="none")
+    return filtered(state.options, side, event.lots, event.magic, event.comment)
 
 
 def filtered(
-    options: CopierOptions, side: Side, lots: Lots, magic: int, comment: str
+    options: CopierOptions, side: Side, lots: Decimal, magic: int, comment: str
 ) -> Denial | None:
     """The copier's filters, on the master's own side, lots, magic and comment."""
-    allowed = {SideFilter.BUY_ONLY: Side.BUY, SideFilter.SELL_ONLY: Side.SELL}
-    only = allowed.get(options.filter_side)
+    only = _ONLY.get(options.filter_side)
     if only is not None and side is not only:
-        return denied("FILTER_SIDE", side=side, filter=options.filter_side)
-    if _leaves_out(options.filter_magic, magic == options.filter_magic_value):
-        return denied("FILTER_MAGIC", magic=magic, filter=options.filter_magic_value)
-    if _leaves_out(options.filter_comment, options.filter_comment_value in comment):
-        return denied("FILTER_COMMENT", comment=comment, filter=options.filter_comment_value)
+        return denied("FILTER_SIDE", side=side.value, filter=options.filter_side.value)
+    if options.filter_magic is not FilterMode.NONE:
+        wanted = options.filter_magic_value
+        if (magic == wanted) is (options.filter_magic is FilterMode.IGNORE):
+            mode = options.filter_magic.value
+            return denied("FILTER_MAGIC", magic=magic, filter=wanted, mode=mode)
+    if options.filter_comment is not FilterMode.NONE:
+        text = options.filter_comment_value
+        if (text in comment) is (options.filter_comment is FilterMode.IGNORE):
+            mode = options.filter_comment.value
+            return denied("FILTER_COMMENT", comment=comment, filter=text, mode=mode)
     if options.filter_lots:
         lowest, highest = options.filter_lots_min, options.filter_lots_max
         if lots < lowest or (highest > 0 and lots > highest):
@@ -177,62 +219,80 @@ def filtered(
     return None
 
 
-def _leaves_out(mode: FilterMode, matches: bool) -> bool:
-    if mode is FilterMode.COPY:
-        return not matches
-    return mode is FilterMode.IGNORE and matches
+_ONLY = {SideFilter.BUY_ONLY: Side.BUY, SideFilter.SELL_ONLY: Side.SELL}
 
 
 # --- what follows the decision --------------------------------------------------------------------
 
 
-def active(root: RootRecord) -> Iterator[tuple[AccountId, Decision]]:
-    """The pairs that copy this root."""
-    for slave, decision in root.pairs.items():
-        if not decision.skipped and not decision.ended:
-            yield slave, decision
-
-
-def increase(
-    root: RootRecord, event: m.PositionIncreased, copier: CopierRecord | None, slave: AccountId
-) -> Planned:
-    """A further leg: copied or skipped as the first one was. Without its copier nothing is added."""
-    decision = root.pairs[slave]
-    if copier is None or copier.state.paused or event.context is None:
-        code = "COPIER_STOPPED" if copier is None else "PAUSED"
-        if event.context is None:
-            code = "MISSED"
-        return Planned(_skipped(root, decision, slave, denied(code), event), None)
+def decide_increased(
+    root: RootRecord, event: m.PositionIncreased, copier: LiveCopier, context: Context | None
+) -> Planned | None:
+    """A further leg: copied or skipped as the first one was. No pause or lost context adds one."""
+    known = root.pairs.get(copier.slave)
+    if known is None:
+        return None  # the copier joins this root when it is first resumed, and then what is open
+    denial = _refuses_leg(known, event, copier)
+    if denial is not None:
+        return Planned(None, _skipped(root, copier, known.copy, denial, event))
+    assert context is not None
     state = copier.state
-    fresh_from = event.seen_at_utc if event.seen is Seen.LIVE else None
     order = m.OpenCopy(
-        copy=decision.copy,
-        copier=decision.copier,
+        copy=known.copy,
+        copier=copier.id,
         master=root.account,
-        slave=slave,
+        slave=copier.slave,
         root=root.root,
         leg=event.leg,
         symbol=event.symbol,
         side=event.side,
         lots=event.lots,
-        fraction=Decimal(1),
+        fraction=WHOLE,
         master_price=event.deal.price,
         stop_loss=root.stop_loss,
         take_profit=root.take_profit,
-        context=event.context,
-        options=state.options,
+        context=context,
+        options=copier.options_json,
         same_server=state.same_server,
-        fresh_from_utc=fresh_from,
+        fresh_from_utc=event.seen_at_utc if event.seen is Seen.LIVE else None,
         seen_at_utc=event.seen_at_utc,
-        magic=magic_of(root.account, slave),
-        mapping=mapping_of(state, event.symbol),
+        magic=copier.magic,
+        mapping=copier.mappings.get(event.symbol),
     )
-    return Planned(_planned(state, decision.copy, root, event, leg=event.leg), order)
+    return Planned(None, _planned(root, copier, known.copy, event), order)
 
 
-def skipped_again(root: RootRecord, event: m.PositionIncreased, slave: AccountId) -> m.CopySkipped:
-    decision = root.pairs[slave]
-    return _skipped(root, decision, slave, denied(decision.skipped, **decision.numbers), event)
+def _refuses_leg(known: Decision, event: m.PositionIncreased, copier: LiveCopier) -> Denial | None:
+    if known.skipped:
+        return denied(known.skipped, **known.numbers)
+    if known.copier != copier.id or known.ended:
+        return denied("ALREADY_COPIED", by_copier=known.copier)
+    if event.copy is not None:
+        return denied("IS_A_COPY", copy=event.copy)
+    if copier.state.paused:
+        return denied("PAUSED", reason=copier.state.pause_reason or "ByUser")
+    if event.context is None:
+        return denied("MISSED", seen=event.seen.value, context="none")
+    return None
+
+
+def stopped_leg(
+    root: RootRecord, slave: AccountId, known: Decision, event: m.PositionIncreased
+) -> m.CopySkipped:
+    """A stopped copier follows what it opened, and adds nothing to it."""
+    denial = denied("COPIER_STOPPED")
+    return m.CopySkipped(
+        copy=known.copy,
+        copier=known.copier,
+        master=root.account,
+        slave=slave,
+        root=root.root,
+        leg=event.leg,
+        **_trade(root, event),
+        code=denial.code,
+        numbers=dict(denial.numbers),
+        remedy=denial.remedy,
+    )
 
 
 def fraction_of(root: RootRecord, decision: Decision) -> Decimal:
@@ -241,41 +301,50 @@ def fraction_of(root: RootRecord, decision: Decision) -> Decimal:
         ever = root.ever_lots
     else:
         ever = decision.joined_lots + root.ever_lots - decision.joined_ever_lots
-    return min(Decimal(1), root.open_lots / ever) if ever > 0 else Decimal(0)
-
-
-def mapping_of(state: Copier, symbol: str) -> SymbolMapping | None:
-    if not state.mappings:
-        return None
-    return next((known for known in state.mappings if known.master_symbol == symbol), None)
+    return min(WHOLE, root.open_lots / ever) if ever > 0 else Decimal(0)
 
 
 # --- pending orders -------------------------------------------------------------------------------
 
 
-def decide_placed(
-    root: RootRecord, event: m.PendingPlaced, copier: CopierRecord, offset: int
-) -> Planned:
-    """Mirrored, copied when it fills, or ignored: recorded either way."""
-    state = copier.state
-    if state.slave in root.pairs:
-        return Planned(None, None)
-    denial = _refuses(copier, event, offset)
-    mode = state.options.pending_mode
-    if denial is None and mode is PendingMode.IGNORE:
-        denial = denied("PENDING_IGNORED")
-    if denial is None and mode is PendingMode.MARKET_ON_FILL:
-        denial = denied("PENDING_ON_FILL")
+def decide_placed(root: RootRecord, copier: LiveCopier, context: Context | None) -> Planned | None:
+    """Mirrored, copied when it fills, or ignored: recorded either way. None: as for a position."""
+    event = root.placed
+    assert event is not None
+    former = root.pairs.get(copier.slave)
+    if former is not None and not former.skipped:
+        return _skip_decided(root, copier, former)
+    if former is not None and former.copier == copier.id:
+        return None
+    if event.copy is not None or tag_in(event.comment) is not None:
+        return skip(root, copier, denied("IS_A_COPY", comment=event.comment), pending=True)
+    options = copier.state.options
+    if options.pending_mode is PendingMode.IGNORE:
+        return skip(root, copier, denied("PENDING_IGNORED"), pending=True)
+    if options.pending_mode is PendingMode.MARKET_ON_FILL:
+        return skip(root, copier, denied("PENDING_ON_FILL"), pending=True)
+    existing = is_existing(root, copier)
+    if existing and not options.copy_existing_trades:
+        return skip(root, copier, _not_joined(root, copier), pending=True)
+    if existing and copier.record.joined_at_utc is None:
+        return None
+    denial = _refuses_now(event, event.kind.side, copier)
     if denial is not None:
-        return skip(root, state, denial, leg=0, pending=True)
-    assert event.context is not None
-    copy = copy_id(state.master, state.slave, root.root)
-    root.pairs[state.slave] = Decision(copier=state.copier, copy=copy)
+        return skip(root, copier, denial, pending=True)
+    assert context is not None
+    return _plan_pending(root, event, copier, context)
+
+
+def _plan_pending(
+    root: RootRecord, event: m.PendingPlaced, copier: LiveCopier, context: Context
+) -> Planned:
+    state = copier.state
+    copy = copy_id(state.master, copier.slave, root.root)
     order = m.PlacePendingCopy(
         copy=copy,
-        copier=state.copier,
+        copier=copier.id,
         master=state.master,
-        slave=state.slave,
+        slave=copier.slave,
         root=root.root,
         symbol=event.symbol,
         kind=event.kind,
@@ -285,67 +354,94 @@ def decide_placed(
         stop_loss=event.stop_loss,
         take_profit=event.take_profit,
         expires_at_utc=event.expires_at_utc,
-        context=event.context,
-        options=state.options,
+        context=context,
+        options=copier.options_json,
         same_server=state.same_server,
         seen_at_utc=event.seen_at_utc,
-        magic=magic_of(state.master, state.slave),
-        mapping=mapping_of(state, event.symbol),
+        magic=copier.magic,
+        mapping=copier.mappings.get(event.symbol),
     )
-    return Planned(_planned(state, copy, root, event, leg=0, pending=True), order)
+    decision = Decision(copier=copier.id, copy=copy, pending=True)
+    return Planned(decision, _planned(root, copier, copy, pending=True), order)
 
 
 # --- the parts --------------------------------------------------------------------------------------
 
 
-Trade = m.PositionOpened | m.PositionIncreased | m.PendingPlaced
+def skip(root: RootRecord, copier: LiveCopier, denial: Denial, *, pending: bool = False) -> Planned:
+    """The first leg is not copied, and so none is."""
+    copy = copy_id(root.account, copier.slave, root.root)
+    decision = Decision(
+        copier=copier.id,
+        copy=copy,
+        skipped=denial.code,
+        numbers=dict(denial.numbers),
+        pending=pending,
+    )
+    return Planned(decision, _skipped(root, copier, copy, denial, pending=pending))
 
 
-def _trade(event: Trade | None) -> dict[str, Any]:
-    """The master's trade, as the decision's record shows it."""
-    assert event is not None
-    side = event.kind.side if isinstance(event, m.PendingPlaced) else event.side
-    price = event.price if isinstance(event, m.PendingPlaced) else event.deal.price
+def _trade(root: RootRecord, event: m.PositionIncreased | None = None) -> dict[str, Any]:
+    """The master's trade (of a further leg: that addition), as the decision's record shows it."""
+    opened = event or root.opened
+    if opened is not None:
+        return {
+            "symbol": opened.symbol,
+            "side": opened.side,
+            "lots": opened.lots,
+            "price": opened.deal.price,
+            "seen_at_utc": opened.seen_at_utc,
+        }
+    placed = root.placed
+    assert placed is not None
     return {
-        "symbol": event.symbol,
-        "side": side,
-        "lots": event.lots,
-        "price": price,
-        "seen_at_utc": event.seen_at_utc,
+        "symbol": placed.symbol,
+        "side": placed.kind.side,
+        "lots": placed.lots,
+        "price": placed.price,
+        "seen_at_utc": placed.seen_at_utc,
     }
 
 
 def _planned(
-    state: Copier, copy: CopyId, root: RootRecord, event: Trade, *, leg: int, pending: bool = False
+    root: RootRecord,
+    copier: LiveCopier,
+    copy: CopyId,
+    event: m.PositionIncreased | None = None,
+    *,
+    pending: bool = False,
 ) -> m.CopyPlanned:
     return m.CopyPlanned(
         copy=copy,
-        copier=state.copier,
-        master=state.master,
-        slave=state.slave,
+        copier=copier.id,
+        master=root.account,
+        slave=copier.slave,
         root=root.root,
-        leg=leg,
+        leg=event.leg if event is not None else 0,
+        **_trade(root, event),
         pending=pending,
-        **_trade(event),
     )
 
 
 def _skipped(
     root: RootRecord,
-    decision: Decision,
-    slave: AccountId,
+    copier: LiveCopier,
+    copy: CopyId,
     denial: Denial,
-    event: m.PositionIncreased,
+    event: m.PositionIncreased | None = None,
+    *,
+    pending: bool = False,
 ) -> m.CopySkipped:
     return m.CopySkipped(
-        copy=decision.copy,
-        copier=decision.copier,
+        copy=copy,
+        copier=copier.id,
         master=root.account,
-        slave=slave,
+        slave=copier.slave,
         root=root.root,
-        leg=event.leg,
+        leg=event.leg if event is not None else 0,
+        **_trade(root, event),
         code=denial.code,
         numbers=dict(denial.numbers),
         remedy=denial.remedy,
-        **_trade(event),
+        pending=pending,
     )

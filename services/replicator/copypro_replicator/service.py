@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 
 import structlog
 from copypro import topics
-from copypro.envelope import Envelope, dead_letter, decode
-from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
-from copypro.ports import Clock, EventLog, Outgoing, Partition, Record
+from copypro.errors import LogClosed, LogFull, PartitionLost
+from copypro.ports import Clock, EventLog, Partition
 
 from copypro_replicator.replicating import Replicating
 
@@ -17,41 +17,43 @@ RETRY_FULL_S = 1.0
 
 
 async def run(log: EventLog, clock: Clock, retry_full_s: float = RETRY_FULL_S) -> None:
-    """Until the log closes or this is cancelled."""
+    """Until the log closes or this is cancelled.
+
+    Errors: BadRecord, for a record of a newer version, which is waited for and never skipped.
+    """
+    turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.REPLICATOR):
-            tasks.create_task(_own(partition, clock, retry_full_s))
+            tasks.create_task(_own(partition, turns[partition.number], clock, retry_full_s))
 
 
-async def _own(partition: Partition, clock: Clock, retry_full_s: float) -> None:
-    """Crash-only: after any failure of the log this memory is gone, and the next owner restores."""
-    try:
-        await replicate(partition, clock)
-    except LogClosed:
-        return
-    except PartitionLost as error:
-        logger.warning("partition lost", partition=partition.number, reason=str(error))
-    except LogFull as error:
-        logger.error("disk full: nothing is planned until there is room", reason=str(error))
-        await asyncio.sleep(retry_full_s)
+async def _own(partition: Partition, turn: asyncio.Lock, clock: Clock, retry_full_s: float) -> None:
+    """Crash-only: after any failure of the log this memory is gone, and the next owner restores.
+
+    `turn`: the next owner of the partition begins when this one is done with it, so that a full
+    disk is tried again at its own pace.
+    """
+    async with turn:
+        try:
+            await replicate(partition, clock)
+        except LogClosed:
+            return
+        except PartitionLost as error:
+            logger.warning("partition lost", partition=partition.number, reason=str(error))
+        except LogFull as error:
+            logger.error("disk full: nothing is planned until there is room", reason=str(error))
+            await asyncio.sleep(retry_full_s)
 
 
 async def replicate(partition: Partition, clock: Clock) -> None:
-    state = Replicating()
+    replicating = Replicating()
     async for record in partition.restore():
-        state.restore(record)
+        replicating.restore(record)
     while True:
         records = await partition.read()
-        now = clock()
-        inputs: list[tuple[Record, Envelope]] = []
-        letters: list[Outgoing] = []
-        for record in records:
-            try:
-                inputs.append((record, decode(record)))
-            except BadRecord as error:
-                if error.newer:
-                    raise
-                logger.error("a record cannot be decoded", where=str(error))
-                letters.append(dead_letter(record, error, now))
-        outputs = state.step(inputs, partition.end_offset(topics.ORDER_EVENTS.name), now)
-        await partition.commit([*outputs, *letters], records)
+        end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
+        outputs = replicating.step(records, end_offset, clock())
+        for output in outputs:
+            if output.topic == topics.DEAD_LETTERS.name:
+                logger.error("a record cannot be read and was put aside", key=output.key)
+        await partition.commit(outputs, records)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
+from copypro import topics
+from copypro.envelope import encoded
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
-from copypro.values import AccountId, CopierId, CopyId, Lots, Price, RootId
+from copypro.ports import Outgoing, Record
+from copypro.values import AccountId, CopierId, CopyId, Lots, MessageId, Price, RootId, magic_of
 from msgspec import Struct
 
 
@@ -15,22 +20,41 @@ class CopierRecord(Struct, kw_only=True, omit_defaults=True):
     order_offset: int
     """Of its master's order events: what opened before it was there already."""
     started_at_utc: datetime
+    joined_at_utc: datetime | None = None
+    """When the trades that were there already were decided on; None: it was started paused and
+    wants them (`copyExistingTrades`), so they wait until it first runs.
+    """
 
 
 class Decision(Struct, kw_only=True, omit_defaults=True):
-    """What was decided for one pair on one root; it holds for the root's whole life."""
+    """What was decided for one pair on one root; a planned one holds for the root's whole life."""
 
     copier: CopierId
     copy: CopyId
     skipped: str = ""
+    """The code, or empty: planned."""
     numbers: Numbers = {}
-    waits_for_fill: bool = False
-    """A pending order that this copier copies when it fills."""
+    pending: bool = False
+    """Decided when the pending order was placed: what was skipped so is decided anew at the fill."""
     joined_lots: Lots | None = None
-    """Of an existing trade: open when it was joined; fractions count from there."""
+    """Open when the copy joined a trade that was no longer whole; fractions count from there."""
     joined_ever_lots: Lots = Decimal(0)
     ended: bool = False
     """Closed or left on request: nothing more is sent."""
+
+    @property
+    def is_followed(self) -> bool:
+        return not self.skipped and not self.ended
+
+
+class Undecided(Struct, kw_only=True):
+    """A root found open too late waits for the rest of the look that found it, which may hold its
+    close. All of a look is appended at once: it is known when the log's end of then is reached.
+    """
+
+    until_offset: int
+    cause: MessageId
+    correlation: MessageId
 
 
 class RootRecord(Struct, kw_only=True, omit_defaults=True):
@@ -38,20 +62,147 @@ class RootRecord(Struct, kw_only=True, omit_defaults=True):
 
     account: AccountId
     root: RootId
+    offset: int
+    """In order-events, of its position; while it is a pending order, of its placing."""
     opened: PositionOpened | None = None
     placed: PendingPlaced | None = None
     """The pending order it was, or still is."""
-    offset: int
+    undecided: Undecided | None = None
     open_lots: Lots = Decimal(0)
     ever_lots: Lots = Decimal(0)
     stop_loss: Price | None = None
     take_profit: Price | None = None
     pairs: dict[AccountId, Decision] = {}
 
+    @property
+    def followed(self) -> Iterator[tuple[AccountId, Decision]]:
+        """The pairs that copy this root."""
+        return ((slave, known) for slave, known in self.pairs.items() if known.is_followed)
 
-def copier_key(copier: CopierId) -> str:
+
+class LiveCopier:
+    """A copier in memory, with what all its copies share made once."""
+
+    __slots__ = ("id", "magic", "mappings", "options_json", "record", "slave", "state")
+
+    def __init__(self, record: CopierRecord) -> None:
+        self.record = record
+        self.state = state = record.state
+        self.id, self.slave = state.copier, state.slave
+        self.magic = magic_of(state.master, state.slave)
+        self.options_json = encoded(state.options)
+        self.mappings = {known.master_symbol: known for known in state.mappings}
+
+
+class Memory:
+    """One partition's copiers and open roots, and which of their records must be written."""
+
+    def __init__(self) -> None:
+        self._copiers: dict[CopierId, LiveCopier] = {}
+        self._of_master: dict[AccountId, dict[AccountId, LiveCopier]] = {}
+        self._roots: dict[AccountId, dict[RootId, RootRecord]] = {}
+        self._undecided: dict[str, RootRecord] = {}
+        self._touched: dict[str, CopierRecord | RootRecord | None] = {}
+
+    # --- copiers ------------------------------------------------------------------------------
+
+    def copier(self, copier: CopierId) -> LiveCopier | None:
+        return self._copiers.get(copier)
+
+    def copiers_of(self, master: AccountId) -> dict[AccountId, LiveCopier]:
+        """By slave: a pair has one copier."""
+        return self._of_master.get(master, {})
+
+    def put_copier(self, record: CopierRecord) -> LiveCopier:
+        self._touched[_copier_key(record.state.copier)] = record
+        return self._add_copier(record)
+
+    def remove_copier(self, copier: LiveCopier) -> None:
+        master = copier.state.master
+        del self._copiers[copier.id]
+        del self._of_master[master][copier.slave]
+        if not self._of_master[master]:
+            del self._of_master[master]
+        self._touched[_copier_key(copier.id)] = None
+
+    # --- roots --------------------------------------------------------------------------------
+
+    def root(self, account: AccountId, root: RootId) -> RootRecord | None:
+        known = self._roots.get(account)
+        return None if known is None else known.get(root)
+
+    def roots_of(self, account: AccountId) -> list[RootRecord]:
+        return list(self._roots.get(account, {}).values())
+
+    def put_root(self, root: RootRecord) -> None:
+        key = self._add_root(root)
+        self._touched[key] = root
+
+    def remove_root(self, root: RootRecord) -> None:
+        key = _root_key(root)
+        known = self._roots[root.account]
+        del known[root.root]
+        if not known:
+            del self._roots[root.account]
+        self._undecided.pop(key, None)
+        self._touched[key] = None
+
+    def undecided(self, until_offset: int) -> list[RootRecord]:
+        """Those of which all that was in the log when they were found has now been read."""
+        return [
+            root
+            for root in self._undecided.values()
+            if root.undecided is not None and root.undecided.until_offset <= until_offset
+        ]
+
+    # --- the log ------------------------------------------------------------------------------
+
+    def restore(self, record: Record) -> None:
+        value = record.value or b""
+        if record.key.startswith("copier/"):
+            self._add_copier(_copier_decoder.decode(value))
+        else:
+            self._add_root(_root_decoder.decode(value))
+
+    def changes(self) -> list[Outgoing]:
+        """The state records since the last call, one per key; a tombstone for what is over."""
+        name = topics.REPLICATOR_STATE.name
+        changes = [
+            Outgoing(name, key, None if state is None else _encoder.encode(state))
+            for key, state in self._touched.items()
+        ]
+        self._touched = {}
+        return changes
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _add_copier(self, record: CopierRecord) -> LiveCopier:
+        live = LiveCopier(record)
+        self._copiers[live.id] = live
+        self._of_master.setdefault(record.state.master, {})[live.slave] = live
+        return live
+
+    def _add_root(self, root: RootRecord) -> str:
+        key = _root_key(root)
+        known = self._roots.get(root.account)
+        if known is None:
+            known = self._roots[root.account] = {}
+        known[root.root] = root
+        if root.undecided is not None:
+            self._undecided[key] = root
+        elif self._undecided:
+            self._undecided.pop(key, None)
+        return key
+
+
+def _copier_key(copier: CopierId) -> str:
     return f"copier/{copier}"
 
 
-def root_key(account: AccountId, root: RootId) -> str:
-    return f"root/{account}/{root}"
+def _root_key(root: RootRecord) -> str:
+    return f"root/{root.account}/{root.root}"
+
+
+_encoder = msgspec.json.Encoder()
+_copier_decoder = msgspec.json.Decoder(CopierRecord)
+_root_decoder = msgspec.json.Decoder(RootRecord)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import time
 import uuid
 from types import TracebackType
@@ -62,7 +63,13 @@ class Ring:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         settings = self._settings
-        self._stores = await Stores.open(settings)
+        listening = _listening_socket(settings.host, settings.gateway_port)
+        self.port = listening.getsockname()[1]
+        try:
+            self._stores = await Stores.open(settings)
+        except BaseException:
+            listening.close()
+            raise
         self._bridges = Bridges(settings, self._terminal_limits)
         stores = self._stores
         app = create_app(
@@ -82,7 +89,7 @@ class Ring:
         )
         self._server = make_server(app, settings.host, settings.gateway_port)
         notify = Notifier(settings.alert_url) if settings.alert_url else None
-        self._start("gateway", self._server.serve())
+        self._start("gateway", self._server.serve(sockets=[listening]))
         self._start("stats", stats.run(stores.log, stores.models, utc_now, notify))
         self._start("replicator", replicator.run(stores.log, utc_now))
         self._start(
@@ -141,15 +148,18 @@ class Ring:
         await asyncio.wait([task], timeout=STOP_WITHIN_S)
 
     async def _listening(self) -> None:
-        """Errors: SettingsError when the port is taken."""
         while not self._server.started:
             if self._tasks["gateway"].done():
-                port = self._settings.gateway_port
-                await self.__aexit__(None, None, None)
-                raise SettingsError(
-                    f"port {port} of {self._settings.host} is taken: set COPYPRO_GATEWAY_PORT"
-                )
+                self._tasks["gateway"].result()
             await asyncio.sleep(0.005)
-        for server in self._server.servers:
-            for socket in server.sockets:
-                self.port = socket.getsockname()[1]
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """Errors: SettingsError when the port is taken or the address is not this machine's."""
+    try:
+        return socket.create_server((host, port), backlog=128, reuse_port=False)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port} ({error.strerror}): set COPYPRO_HOST and"
+            " COPYPRO_GATEWAY_PORT"
+        ) from None

@@ -1,0 +1,202 @@
+"""The life of a copier: each command ends in exactly one event that it caused. Pure."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from copypro import messages as m
+from copypro.codes import denied
+from copypro.envelope import Envelope
+from copypro.messages import Copier, OpenCopies, StopReason
+from copypro.options import SymbolMapping
+from msgspec.structs import replace
+
+from copypro_replicator import copying
+from copypro_replicator.following import context_of, remove_pending
+from copypro_replicator.state import CopierRecord, Decision, LiveCopier, RootRecord
+from copypro_replicator.turn import Turn
+
+
+def command(turn: Turn, envelope: Envelope) -> None:
+    wish: m.CopierCommand = envelope.message
+    turn.because_of(envelope.id, envelope.correlation)
+    if isinstance(wish, m.StartCopier):
+        _start(turn, wish)
+        return
+    copier = turn.memory.copier(wish.copier)
+    if copier is None or copier.state.master != wish.master:
+        _deny(turn, wish, "UNKNOWN_COPIER", "there is no such copier: it was stopped, or never was")
+        return
+    state = copier.state
+    match wish:
+        case m.UpdateCopier():
+            _updated(turn, copier, replace(state, options=wish.options))
+        case m.MapSymbol():
+            kept = _mappings_but(state, wish.mapping.master_symbol)
+            _updated(turn, copier, replace(state, mappings=(*kept, wish.mapping)))
+        case m.UnmapSymbol():
+            _updated(
+                turn, copier, replace(state, mappings=_mappings_but(state, wish.master_symbol))
+            )
+        case m.PauseCopier():
+            paused = replace(state, paused=True, pause_reason=wish.reason)
+            _change(turn, copier, paused)
+            turn.tell(state.master, "", m.CopierPaused(state=paused))
+        case m.ResumeCopier():
+            running = replace(state, paused=False, pause_reason="")
+            turn.tell(state.master, "", m.CopierResumed(state=running))
+            _join_when_running(turn, _change(turn, copier, running))
+        case m.StopCopier():
+            _stop(turn, wish, copier)
+        case _:
+            assert_never(wish)
+
+
+# --- start ----------------------------------------------------------------------------------------
+
+
+def _start(turn: Turn, wish: m.StartCopier) -> None:
+    known = turn.memory.copiers_of(wish.master).get(wish.slave)
+    refused = _refuses(turn, wish, known)
+    if refused is not None:
+        _deny(turn, wish, *refused)
+        return
+    state = Copier(
+        copier=wish.copier if known is None else known.id,
+        user=wish.user,
+        master=wish.master,
+        slave=wish.slave,
+        master_registration=wish.master_registration,
+        slave_registration=wish.slave_registration,
+        same_server=wish.same_server,
+        options=wish.options,
+        mappings=wish.mappings or (() if known is None else known.state.mappings),
+        paused=wish.paused,
+    )
+    if known is not None:
+        copier = _change(turn, known, state)
+    else:
+        waits = wish.paused and wish.options.copy_existing_trades
+        record = CopierRecord(
+            state=state,
+            order_offset=turn.end_offset,
+            started_at_utc=turn.now,
+            joined_at_utc=None if waits else turn.now,
+        )
+        copier = turn.memory.put_copier(record)
+    started = m.CopierStarted(
+        state=state,
+        order_offset=copier.record.order_offset,
+        started_at_utc=copier.record.started_at_utc,
+    )
+    turn.tell(wish.master, "", started)
+    if known is None:
+        for root in turn.memory.roots_of(wish.master):
+            _decide(turn, root, copier)
+    else:
+        _join_when_running(turn, copier)
+
+
+def _refuses(turn: Turn, wish: m.StartCopier, known: LiveCopier | None) -> tuple[str, str] | None:
+    if wish.master == wish.slave:
+        return "SAME_ACCOUNT", "master and slave are the same account: choose two"
+    if known is not None and known.state.user != wish.user:
+        return "PAIR_IN_USE", "another user's copier links these two accounts"
+    other = turn.memory.copier(wish.copier)
+    if other is not None and other is not known:
+        return "COPIER_IN_USE", "this copier's id belongs to another pair: choose a new one"
+    return None
+
+
+def _join_when_running(turn: Turn, copier: LiveCopier) -> None:
+    """A copier that was started paused joins what was there when it first runs."""
+    record = copier.record
+    if record.joined_at_utc is not None or record.state.paused:
+        return
+    record.joined_at_utc = turn.now
+    turn.memory.put_copier(record)
+    for root in turn.memory.roots_of(record.state.master):
+        if copying.is_open_question(root, copier):
+            _decide(turn, root, copier)
+
+
+def _decide(turn: Turn, root: RootRecord, copier: LiveCopier) -> None:
+    """On a root that was there; one that was found late is decided on when its look is over."""
+    if root.undecided is not None:
+        return
+    if root.opened is not None:
+        planned = copying.decide_opened(root, copier, context_of(root.opened))
+    elif root.placed is not None:
+        planned = copying.decide_placed(root, copier, context_of(root.placed))
+    else:
+        return
+    turn.outcome(root, planned)
+    turn.memory.put_root(root)
+
+
+# --- stop -----------------------------------------------------------------------------------------
+
+
+def _stop(turn: Turn, wish: m.StopCopier, copier: LiveCopier) -> None:
+    state = copier.state
+    turn.memory.remove_copier(copier)
+    stopped = m.CopierStopped(
+        copier=state.copier,
+        master=state.master,
+        slave=state.slave,
+        user=state.user,
+        reason=wish.reason,
+        open_copies=wish.open_copies,
+    )
+    turn.tell(state.master, "", stopped)
+    for root in turn.memory.roots_of(state.master):
+        if copying.is_open_question(root, copier):
+            denial = denied("COPIER_STOPPED")
+            pending = root.opened is None
+            turn.outcome(root, copying.skip(root, copier, denial, pending=pending))
+            turn.memory.put_root(root)
+            continue
+        known = root.pairs[copier.slave]
+        if known.is_followed:
+            _let_go(turn, wish, copier, known)
+            turn.memory.put_root(root)
+
+
+def _let_go(turn: Turn, wish: m.StopCopier, copier: LiveCopier, known: Decision) -> None:
+    slave = copier.slave
+    reason = "COPIER_STOPPED" if wish.reason is StopReason.BY_USER else "ACCOUNT_REMOVED"
+    fate = wish.open_copies
+    if fate is OpenCopies.FOLLOW and wish.reason is StopReason.MASTER_REMOVED:
+        fate = OpenCopies.LEAVE  # a removed master tells nothing that could be followed
+    match fate:
+        case OpenCopies.FOLLOW if not known.pending:
+            return
+        case OpenCopies.FOLLOW:  # a mirrored order that has not filled opens nothing any more
+            remove_pending(turn, slave, known, reason)
+        case OpenCopies.CLOSE:
+            turn.ask(m.CloseCopy(copy=known.copy, slave=slave, reason=reason))
+        case OpenCopies.LEAVE:
+            turn.ask(m.DetachCopy(copy=known.copy, slave=slave, reason=reason))
+    known.ended = True
+
+
+# --- the parts --------------------------------------------------------------------------------------
+
+
+def _updated(turn: Turn, copier: LiveCopier, state: Copier) -> None:
+    _change(turn, copier, state)
+    turn.tell(state.master, "", m.CopierUpdated(state=state))
+
+
+def _change(turn: Turn, copier: LiveCopier, state: Copier) -> LiveCopier:
+    record = copier.record
+    record.state = state
+    return turn.memory.put_copier(record)
+
+
+def _mappings_but(state: Copier, master_symbol: str) -> tuple[SymbolMapping, ...]:
+    return tuple(known for known in state.mappings if known.master_symbol != master_symbol)
+
+
+def _deny(turn: Turn, wish: m.CopierCommand, code: str, message: str) -> None:
+    turn.tell(wish.master, "", m.CommandDenied(code=code, message=message))
