@@ -193,6 +193,13 @@ async def test_lost_frames_are_found_by_the_next_snapshot(world: World) -> None:
     await world.eventually(flat)
 
 
+async def test_a_trade_that_only_a_snapshot_shows_is_still_copied(world: World) -> None:
+    master, slave, _ = await two(world)
+    await world.control.stream("Alpha-MT4", 1001, lose=1)
+    await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+
+
 @pytest.mark.parametrize("knob", ["duplicate", "hold", "malformed", "huge", "drop_socket"])
 async def test_nasty_frames_change_nothing(world: World, knob: str) -> None:
     master, slave, _ = await two(world)

@@ -75,6 +75,8 @@ class Watching:
         self._frames = 0
         self._missing: dict[Ticket, float] = {}
         """Vanished tickets, and since when on the monotonic clock."""
+        self._looked_at = float("-inf")
+        """The last look, on the monotonic clock."""
         self._next_look_at: datetime | None = None
         self._disconnected = ""
         self._offset = ClockOffset()
@@ -351,11 +353,19 @@ class Watching:
             snapshot = await terminal.snapshot()
             if streams != self._streams or (frames != self._frames and self._caught_up):
                 continue
-            account = self._agent.known
-            seen = Seen.MISSED if account.baseline_done else Seen.BASELINE
-            await self._look(snapshot.orders, snapshot.figures, seen=seen)
+            await self._look(snapshot.orders, snapshot.figures, seen=self._how_seen())
             self._caught_up = streams == self._streams and self._stream_open.is_set()
             return
+
+    def _how_seen(self) -> Seen:
+        """What a snapshot shows for the first time opened after the last look, which did not show
+        it: with a look a few seconds ago that is as good as seen live, whoever is faster, the
+        snapshot or the frame. After a longer absence nobody knows its age.
+        """
+        if not self._agent.known.baseline_done:
+            return Seen.BASELINE
+        age_s = self._agent.owner.monotonic() - self._looked_at
+        return Seen.LIVE if age_s <= self._agent.owner.limits.live_age_s else Seen.MISSED
 
     async def _read_evidence(self, terminal: Terminal) -> None:
         """History for what vanished and for what nobody answered, applied with a fresh list."""
@@ -374,7 +384,7 @@ class Watching:
             snapshot.figures,
             closed=history.closed,
             operations=history.operations,
-            seen=Seen.MISSED,
+            seen=self._how_seen(),
             has_history=True,
         )
 
@@ -409,6 +419,7 @@ class Watching:
             finish_removal(agent, turn)
             agent.pump(turn)
             self._publishing.seen(orders, figures)
+            self._looked_at = live.mono
             await agent.owner.commit(turn)
 
     def _apply(
