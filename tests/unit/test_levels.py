@@ -373,6 +373,15 @@ def test_a_trailing_stop_that_the_slaves_price_has_passed_goes_as_near_as_may_be
     assert result.numbers["stop_loss_wanted"] == "1.10500"
 
 
+def test_a_stop_as_near_as_may_be_is_not_moved_again_with_every_tick() -> None:
+    symbol = spec(stops_level_points=50)
+    copy, leg = held(
+        Side.BUY, "1.09000", "1.09000", sl="1.10500", stop_now="1.09950", same_server=True
+    )
+    for bid, stop in (("1.10001", "1.09950"), ("1.09990", "1.09950"), ("1.10051", "1.10001")):
+        assert set_at(modified_levels(copy, leg, symbol, quote(bid)))[0] == stop
+
+
 def test_a_level_that_the_master_removes_is_removed() -> None:
     copy, leg = held(Side.BUY, "1.10002", "1.10002", stop_now="1.09000", same_server=True)
     assert set_at(modified_levels(copy, leg, EURUSD, OURS)) == ("None", "None")

@@ -114,7 +114,12 @@ def modified_levels(copy: Copy, leg: Leg, spec: SymbolSpec, quote: Quote) -> Lev
         "master_take_profit": str(copy.take_profit),
         "offset": str(offset),
     }
-    kept = _kept_away(copy.side, wanted, quote, _room(spec, quote), spec)
+    room = _room(spec, quote)
+    kept = _kept_away(copy.side, wanted, quote, room, spec)
+    kept = (
+        _steady(wanted[0], kept[0], leg.set_stop_loss, room),
+        _steady(wanted[1], kept[1], leg.set_take_profit, room),
+    )
     if options.reverse_copy and options.copy_sl and wanted[0] is None:
         kept = (leg.set_stop_loss, kept[1])
     numbers |= _told(wanted, kept)
@@ -330,6 +335,15 @@ def _kept_away(side: Side, wanted: Wanted, at: Quote, room: Decimal, spec: Symbo
     if take_profit is not None and (take_profit - closes_at) * sign < room:
         take_profit = max(round_price(closes_at + sign * room, spec, up), _tick(spec))
     return stop_loss, take_profit
+
+
+def _steady(
+    wanted: Price | None, kept: Price | None, now: Price | None, room: Decimal
+) -> Price | None:
+    """A widened level moves with every tick: one that already stands about there is left (P-8)."""
+    if kept == wanted or kept is None or now is None:
+        return kept
+    return now if abs(now - kept) <= room else kept
 
 
 def _told(wanted: Wanted, kept: Wanted) -> Numbers:
