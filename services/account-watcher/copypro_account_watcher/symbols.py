@@ -99,17 +99,26 @@ def resolve(
         if mapping.slave_symbol in slave_names:
             return Resolved(mapping.slave_symbol, "mapping")
         return denied("UNMAPPED_SYMBOL", symbol=master_symbol, mapped=mapping.slave_symbol)
-    if master_symbol in slave_names:
-        return Resolved(master_symbol, "exact")
-    affix = learn_affix(slave_names)
-    core = _core(master_symbol)
-    if affix is not None and affix.around(core) in slave_names:
-        return Resolved(affix.around(core), "affix")
+    found = _by_name(master_symbol, tuple(slave_names))
+    if found is not None:
+        return found
+    affix, core = learn_affix(slave_names), _core(master_symbol)
     alike = sorted(name for name in set(slave_names) if _is_alike(core.upper(), name.upper()))
     if len(alike) > 1:
         return denied("AMBIGUOUS_SYMBOL", symbol=master_symbol, candidates=", ".join(alike[:5]))
     proposal = alike or _aliases(core, affix, slave_names)
     return denied("UNMAPPED_SYMBOL", symbol=master_symbol, proposal=", ".join(proposal) or "none")
+
+
+@lru_cache(maxsize=1024)
+def _by_name(master_symbol: str, names: tuple[str, ...]) -> Resolved | None:
+    if master_symbol in names:
+        return Resolved(master_symbol, "exact")
+    affix = learn_affix(names)
+    if affix is None:
+        return None
+    name = affix.around(_core(master_symbol))
+    return Resolved(name, "affix") if name in names else None
 
 
 def _core(master_symbol: str) -> str:
@@ -303,12 +312,16 @@ def conversion_symbols(pair: tuple[str, str], slave_names: Sequence[str]) -> lis
     """The slave's symbols whose mid prices multiply to the rate of `pair`, each with whether it is
     inverted: direct, inverse, or by way of USD or EUR; empty if the broker quotes none of them.
     """
-    names = tuple(slave_names)
-    for path in _paths(_whole(pair[0])[0], _whole(pair[1])[0]):
-        found = [_quoted(source, target, names) for source, target in path]
+    return list(_rate_path(_whole(pair[0])[0], _whole(pair[1])[0], tuple(slave_names)))
+
+
+@lru_cache(maxsize=1024)
+def _rate_path(source: str, target: str, names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    for path in _paths(source, target):
+        found = [_quoted(one, other, names) for one, other in path]
         if all(step is not None for step in found):
-            return [step for step in found if step is not None]
-    return []
+            return tuple(step for step in found if step is not None)
+    return ()
 
 
 def _paths(source: str, target: str) -> Iterator[tuple[tuple[str, str], ...]]:
