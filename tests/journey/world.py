@@ -19,6 +19,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,8 @@ class World:
 
     async def sign_up(self, email: str = "journey@example.org") -> str:
         """A user's key; this world's client uses it from then on."""
-        answer = await self.rest.post("/SignUpNonHashed", email=email, password="a long password")
+        hashed = sha256(PASSWORD.encode()).hexdigest()
+        answer = await self.rest.post("/SignUp", email=email, passwordHash=hashed)
         self._key = self.rest.key = str(answer["userKey"] if isinstance(answer, dict) else answer)
         return self._key
 

@@ -109,12 +109,25 @@ def who(slave: Any = SLAVE, root: RootId = ROOT, leg: int = 0) -> dict[str, Any]
     }
 
 
+def traded() -> dict[str, Any]:
+    """The trade as the master made it."""
+    return {
+        "symbol": "EURUSD",
+        "side": Side.BUY,
+        "lots": D("0.10"),
+        "price": D("1.10000"),
+        "seen_at_utc": at(0),
+    }
+
+
 def planned(ms: float = 2, **more: Any) -> Fact:
-    return recorded(m.CopyPlanned(**who(**more)), ms)
+    return recorded(m.CopyPlanned(**who(**more), **traded()), ms)
 
 
 def skipped(code: str, ms: float = 2, slave: Any = OTHER, **numbers: str) -> Fact:
-    message = m.CopySkipped(**who(slave), code=code, numbers=numbers, remedy="something else")
+    message = m.CopySkipped(
+        **who(slave), **traded(), code=code, numbers=numbers, remedy="something else"
+    )
     return recorded(message, ms)
 
 

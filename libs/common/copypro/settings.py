@@ -87,6 +87,11 @@ class Settings(BaseSettings):
         validation_alias="COPYPRO_REQUIRE_KEY",
         description="1: also the calls that the original answers by id alone need a user's key.",
     )
+    sign_up: Literal["", "open", "closed"] = Field(
+        "",
+        validation_alias="COPYPRO_SIGN_UP",
+        description="open or closed; unset: open only where COPYPRO_HOST is this machine alone.",
+    )
     bridge_reads_per_s: Annotated[float, Field(gt=0)] | None = Field(
         None,
         validation_alias="COPYPRO_BRIDGE_READS_PER_S",
@@ -156,6 +161,12 @@ class Settings(BaseSettings):
         """The platforms that are on, and their bridges' addresses, which may carry secrets."""
         both = {Platform.MT4: self.api_mt4, Platform.MT5: self.api_mt5}
         return {platform: url.get_secret_value() for platform, url in both.items() if url}
+
+    @property
+    def sign_up_open(self) -> bool:
+        if self.sign_up:
+            return self.sign_up == "open"
+        return self.host in ("127.0.0.1", "::1", "localhost")
 
     def reads_per_s(self, url: str) -> float:
         if self.bridge_reads_per_s is not None:

@@ -18,7 +18,6 @@ from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.terminal import Terminals
-from copypro.adapters.webhook import Webhook
 from copypro.errors import LogCorrupt
 from copypro.ports import EventLog, ReadModels, TerminalFactory, TerminalLimits, Users, Vault
 from copypro.settings import Settings
@@ -94,14 +93,3 @@ def open_read_models(folder: Path) -> ReadModels:
     """The read models of a program that may be running, read-only. Errors: LogCorrupt."""
     open_log_reader(folder)
     return SqliteReadModels.open_read_only(folder)
-
-
-@asynccontextmanager
-async def alert_poster(settings: Settings) -> AsyncIterator[Webhook]:
-    """Posts alerts to COPYPRO_ALERT_URL; nowhere when it is not set."""
-    url = settings.alert_url.get_secret_value() if settings.alert_url else None
-    webhook = Webhook(url)
-    try:
-        yield webhook
-    finally:
-        await webhook.aclose()

@@ -15,6 +15,8 @@ from copypro_standalone.replaying import Close, Open, Step
 LEAST_LIFE_S = 0.8
 """Two months in a minute: a trade of seconds would be over before anybody could have copied it."""
 FRESH_EVERY_S = 1.0
+MOVES_AHEAD_S = 0.03
+"""Days pass between two trades: the market is at the new price well before the hand moves."""
 
 
 class Player:
@@ -24,6 +26,8 @@ class Player:
         """The first ticket of each trade, in order."""
         self._tickets: dict[int, int] = {}
         self._opened_at: dict[int, float] = {}
+        self._hand = asyncio.Lock()
+        """One hand: nothing else moves the price between bringing it there and trading."""
 
     async def play(self, steps: Sequence[Step], seconds: float) -> None:
         """Evenly over the time. A close waits until its trade has lived a little."""
@@ -36,7 +40,8 @@ class Player:
             for index, step in enumerate(steps):
                 await asyncio.sleep(began + index * pace - time.monotonic())
                 if isinstance(step, Open):
-                    await self._open(step)
+                    async with self._hand:
+                        await self._open(step)
                 else:
                     task = asyncio.create_task(self._close(step, last.get(step.number)))
                     last[step.number] = task
@@ -51,6 +56,7 @@ class Player:
         trade = step.trade
         buy = trade.side.sign > 0
         await self._control.quotes(demo_world.ticks(trade.symbol, trade.open_price, opens=buy))
+        await asyncio.sleep(MOVES_AHEAD_S)
         stop, target = replaying.valid_levels(trade, demo_world.spread(trade.symbol))
         ticket = await self._control.open(
             self._master.dealer.name,
@@ -71,6 +77,10 @@ class Player:
             await former
         alive = time.monotonic() - self._opened_at[step.number]
         await asyncio.sleep(LEAST_LIFE_S - alive)
+        async with self._hand:
+            await self._end(step)
+
+    async def _end(self, step: Close) -> None:
         buy = step.side.sign > 0
         # A buy closes at the bid, a sell at the ask.
         await self._control.quotes(demo_world.ticks(step.symbol, step.price, opens=not buy))

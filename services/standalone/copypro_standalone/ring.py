@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import time
@@ -22,6 +23,7 @@ from copypro_account_watcher import service as watcher
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_replicator import service as replicator
 from copypro_stats import service as stats
+from copypro_stats.notifier import Notifier
 from msgspec import Struct
 
 from copypro_standalone import edge
@@ -70,7 +72,7 @@ async def running(
         listener = listen(settings.host, settings.gateway_port)
         stack.callback(listener.close)
         supervisor = Supervisor(limits.restarts, time.monotonic)
-        alert = await stack.enter_async_context(wiring.alert_poster(settings))
+        alert = Notifier(settings.alert_url.get_secret_value()) if settings.alert_url else None
         host, port = listener.getsockname()[:2]
         url = f"http://{host}:{port}"
         app = edge.make_app(settings, adapters, supervisor, url, simulated=simulated)
@@ -114,6 +116,9 @@ async def up(
             f"no bridge: set {' or '.join(BRIDGE_VARIABLES.values())} to the address of a MetaTrader"
             " REST bridge, such as ApiMT5=http://127.0.0.1:5005 (try `copypro demo` without one)"
         )
+    # Messages hold no cycles: looking for some often only costs time between a frame and its copy.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -68,12 +68,12 @@ class Screen:
         self.console.save_svg(str(path), title="copypro demo", clear=False)
 
     def _table(self, tally: Tally) -> Table:
-        table = Table(box=None, expand=True, pad_edge=False)
+        table = Table(box=None, expand=True, padding=(0, 2, 0, 0))
         table.add_column("copier", no_wrap=True)
         for name in ("copied", "ended", "refused"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("last copy", justify="right", no_wrap=True)
-        table.add_column("  last refusal and its numbers", ratio=1)
+        table.add_column("last refusal", ratio=1)
         for account, member in self._members.items():
             table.add_row(*_row(member, tally.slaves.get(account) or SlaveTally()))
         return table
@@ -90,13 +90,13 @@ def _row(member: Member, slave: SlaveTally) -> Sequence[str]:
         str(slave.ended),
         f"[yellow]{refused}[/]" if refused else "0",
         last,
-        f"  [yellow]{slave.last_code}[/]\n  [dim]{numbers}[/]" if slave.last_code else "",
+        f"[yellow]{slave.last_code}[/]\n[dim]{numbers}[/]" if slave.last_code else "",
     )
 
 
 def latency(legs: Mapping[str, Mapping[str, float]]) -> RenderableType:
-    table = Table(box=None, pad_edge=False, title="milliseconds", title_justify="left")
-    table.add_column("leg", style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("milliseconds", style="bold")
     for name in ("p50", "p95", "p99", "max"):
         table.add_column(name, justify="right")
     former = "seen"

@@ -44,6 +44,14 @@ class Supervisor:
         """By service: why it does not serve now. Empty: everything runs."""
         return dict(self._not_ready)
 
+    def live(self) -> bool:
+        """False once a service cannot be kept alive: the process is about to end."""
+        return not self._failed.done()
+
+    def ready(self) -> list[str]:
+        """Why not; empty: ready."""
+        return [f"{name}: {why}" for name, why in self._not_ready.items()]
+
     def start(self, name: str, start: Start) -> None:
         self._tasks[name] = asyncio.create_task(self._keep(name, start), name=name)
 
