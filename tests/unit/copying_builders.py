@@ -253,6 +253,7 @@ class Desk:
         self.replicating = Replicating()
         self.state: dict[str, bytes] = {}
         self.told: list[Envelope] = []
+        self.written: list[Outgoing] = []
         self.now = T0
         self._ends = {topics.ORDER_EVENTS.name: 0, topics.COPIER_COMMANDS.name: 0}
 
@@ -288,6 +289,7 @@ class Desk:
         told: list[Envelope] = []
         for out in outputs:
             if out.topic != topics.REPLICATOR_STATE.name:
+                self.written.append(out)
                 told.append(decode(Record(out.topic, 0, 0, out.key, out.value, out.headers)))
             elif out.value is None:
                 self.state.pop(out.key, None)

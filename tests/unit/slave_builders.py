@@ -146,6 +146,7 @@ def places(
     master: Context | None = None,
     same_server: bool = False,
     mapping: Any = None,
+    options: CopierOptions | None = None,
     **settings: Any,
 ) -> PlacePendingCopy:
     return PlacePendingCopy(
@@ -159,7 +160,7 @@ def places(
         take_profit=None if tp is None else D(tp),
         expires_at_utc=None,
         context=master or context(),
-        options=CopierOptions(**settings),
+        options=options or CopierOptions(**settings),
         same_server=same_server,
         mapping=mapping,
     )

@@ -1,248 +1,521 @@
-"""Sizing, with the worked examples of the rule book and the traps of binary numbers."""
+"""How many lots, by the worked examples of the rule book (§2.2–§2.4, §2.6) and by their traps."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from copypro.codes import Denial
-from copypro.messages import Context, OpenCopy
+from copypro.codes import CODES, Denial
+from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, RiskType, SymbolMapping
-from copypro.trading import Figures, Quote, SymbolSpec
-from copypro.values import AccountId, CopierId, CopyId, RootId, Side
+from copypro.values import OrderKind, Side
 from copypro_account_watcher.sizing import Sized, Slave, margin_check, size
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from msgspec.structs import replace
 
-D = Decimal
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+from tests.unit.slave_builders import D, context, figures, opens, places, quote, slave, spec
 
-
-def spec(**changes: Any) -> SymbolSpec:
-    base = SymbolSpec(
-        name="X",
-        digits=5,
-        point=D("0.00001"),
-        tick_size=D("0.00001"),
-        contract_size=D(100_000),
-        lot_min=D("0.01"),
-        lot_max=D(100),
-        lot_step=D("0.01"),
-        profit_currency="USD",
-    )
-    return replace(base, **changes)
+ENTRY = D("1.10002")
+GOLD_100 = spec("XAUUSD", digits=2, contract="100")
+GOLD_10 = spec("XAUUSD", digits=2, contract="10")
+ENOUGH = (RiskType.BALANCE_MULTIPLIER, RiskType.EQUITY_MULTIPLIER)
 
 
-def money(balance: str, **changes: str) -> Figures:
-    fields = {"equity": balance, "free_margin": balance} | changes
-    return Figures(balance=D(balance), **{name: D(value) for name, value in fields.items()})
-
-
-def order(
-    lots: str = "1", side: Side = Side.BUY, master: Context | None = None, **options: Any
-) -> OpenCopy:
-    return OpenCopy(
-        copy=CopyId("c"),
-        copier=CopierId("k"),
-        master=AccountId("m"),
-        slave=AccountId("s"),
-        root=RootId("1"),
-        leg=0,
-        symbol="X",
-        side=side,
-        lots=D(lots),
-        fraction=D(1),
-        master_price=D("1.1"),
-        stop_loss=None,
-        take_profit=None,
-        context=master or Context(figures=money("10000"), currency="USD", spec=spec()),
-        options=CopierOptions(**options),
-        same_server=False,
-        fresh_from_utc=NOW,
-        seen_at_utc=NOW,
-        magic=1,
-    )
-
-
-def slave(
-    balance: str = "10000", currency: str = "USD", rates: Any = None, **changes: Any
-) -> Slave:
-    return Slave(
-        figures=money(balance),
-        currency=currency,
-        spec=spec(**changes),
-        quote=Quote(symbol="X", bid=D("1.1"), ask=D("1.1001")),
-        rates=rates or {},
-    )
-
-
-def lots(result: Sized | Denial) -> Decimal:
+def sized(order: OpenCopy, to: Slave, sl: str | None = None, entry: Decimal = ENTRY) -> Sized:
+    result = size(order, to, None if sl is None else D(sl), entry)
     assert isinstance(result, Sized), result
-    return result.lots
+    assert result.numbers["lots"] == str(result.lots)
+    return result
 
 
-def sized(
-    the_order: OpenCopy, the_slave: Slave, stop: str | None = None, entry: str = "1.1"
-) -> Sized | Denial:
-    return size(the_order, the_slave, None if stop is None else D(stop), D(entry))
+def refused(order: OpenCopy, to: Slave, sl: str | None = None, entry: Decimal = ENTRY) -> Denial:
+    result = size(order, to, None if sl is None else D(sl), entry)
+    assert isinstance(result, Denial), result
+    assert result.code in CODES
+    assert all(isinstance(value, str) for value in result.numbers.values())
+    return result
 
 
-def test_multiplier_over_contract_sizes() -> None:
-    gold = Context(figures=money("1"), currency="USD", spec=spec(contract_size=D(100)))
-    given_ = order("0.50", master=gold, risk_value=D("1.5"))
-    assert lots(sized(given_, slave(contract_size=D(10)))) == D("7.5")
+# --- the modes, with the rule book's numbers -----------------------------------------------------
 
 
-def test_contract_only() -> None:
-    dax = Context(figures=money("1"), currency="EUR", spec=spec(contract_size=D(25)))
-    assert lots(sized(order("0.4", master=dax), slave(contract_size=D(1)))) == D(10)
+def test_multiplier_on_gold_of_ten_times_smaller_contracts() -> None:
+    order = opens("0.50", risk_value=D("1.5"), master=context(symbol=GOLD_100))
+    result = sized(order, slave(symbol=GOLD_10))
+    assert result.lots == D("7.5")
+    assert result.numbers["contract_ratio"] == "10"
 
 
-def test_balance_ratio_in_two_currencies() -> None:
-    master = Context(figures=money("20000"), currency="USD", spec=spec())
-    given_ = order("0.80", master=master, risk_type=RiskType.BALANCE_MULTIPLIER)
-    result = sized(given_, slave("5000", "EUR", {("EUR", "USD"): D("1.10")}))
-    assert lots(result) == D("0.22")
-    assert isinstance(result, Sized)
+def test_contract_only_gives_the_same_risk_per_point() -> None:
+    dax = spec("GER40", digits=1, contract="25")
+    order = opens("0.4", master=context(symbol=dax, currency="EUR"))
+    to = slave(symbol=spec("DE40", digits=1, contract="1", lot=("0.1", "100", "0.1")))
+    assert sized(order, to).lots == D("10.0")
+
+
+def test_balance_ratio_converts_the_slaves_money() -> None:
+    order = opens("0.80", risk_type=RiskType.BALANCE_MULTIPLIER, master=context("20000"))
+    result = sized(order, slave("5000", currency="EUR", rates={("EUR", "USD"): "1.10"}))
+    assert result.lots == D("0.22")
     assert result.numbers["ratio"] == "0.275"
+    assert result.numbers["rate"] == "1.10"
 
 
-def test_fixed_master_balance() -> None:
-    given_ = order(
-        "0.80", risk_type=RiskType.FIXED_BALANCE_MULTIPLIER, fixed_master_balance=D(10_000)
+def test_equity_ratio_uses_the_equities() -> None:
+    master = context("20000", equity="10000")
+    order = opens("0.80", risk_type=RiskType.EQUITY_MULTIPLIER, master=master)
+    assert sized(order, slave(figures_=figures("9000", "2500"))).lots == D("0.20")
+
+
+def test_a_fixed_master_balance_takes_the_place_of_the_live_one() -> None:
+    order = opens(
+        "0.80",
+        risk_type=RiskType.FIXED_BALANCE_MULTIPLIER,
+        fixed_master_balance=D(10_000),
+        master=context("777"),
     )
-    assert lots(sized(given_, slave("3000"))) == D("0.24")
+    assert sized(order, slave("3000")).lots == D("0.24")
 
 
-def test_risk_multiply_overrides_the_risk_type() -> None:
-    given_ = order("1", risk_type=RiskType.FIXED_LOT, risk_value=D(9), risk_multiply=D("0.5"))
-    assert lots(sized(given_, slave("5000"))) == D("0.25")
+def test_a_fixed_master_balance_is_in_the_masters_currency() -> None:
+    order = opens(
+        "0.80",
+        risk_type=RiskType.FIXED_BALANCE_MULTIPLIER,
+        fixed_master_balance=D(10_000),
+        master=context("777", currency="EUR"),
+    )
+    assert sized(order, slave("3000", rates={("USD", "EUR"): "0.5"})).lots == D("0.12")
+    assert refused(order, slave("3000")).code == "NO_CONVERSION_RATE"
 
 
-@pytest.mark.parametrize(("cost", "wanted"), [(None, "0.37")])
-def test_fixed_risk(cost: None, wanted: str) -> None:
-    """1 % of 10,000 USD, EURJPY 162.500 to 162.100 at USDJPY 150.00: 0.375, floored."""
-    del cost
-    given_ = order(risk_type=RiskType.FIXED_RISK, risk_value=D(1))
-    yen = {("JPY", "USD"): 1 / D(150)}
-    the_slave = slave("10000", "USD", yen, profit_currency="JPY")
-    result = sized(given_, the_slave, "162.100", "162.500")
-    assert lots(result) == D(wanted)
+def test_a_fixed_master_balance_saves_a_master_whose_balance_is_not_known() -> None:
+    order = opens(
+        "0.80",
+        risk_type=RiskType.FIXED_BALANCE_MULTIPLIER,
+        fixed_master_balance=D(10_000),
+        master=context("0"),
+    )
+    assert sized(order, slave("3000")).lots == D("0.24")
 
 
-@pytest.mark.parametrize("stop", [None, "1.2"])
-def test_fixed_risk_needs_a_stop_on_the_right_side(stop: str | None) -> None:
-    result = sized(order(risk_type=RiskType.FIXED_RISK), slave(), stop)
-    assert isinstance(result, Denial)
-    assert result.code == "NO_STOP"
+def test_without_a_fixed_master_balance_the_live_one_counts() -> None:
+    order = opens("0.80", risk_type=RiskType.FIXED_BALANCE_MULTIPLIER, master=context("20000"))
+    assert sized(order, slave("5000")).lots == D("0.20")
 
 
-def test_the_larger_loss_counts() -> None:
-    given_ = order(risk_type=RiskType.FIXED_RISK, risk_value=D(10))
-    by_contract = lots(sized(given_, slave(), "1.0", "1.1"))
-    by_tick = lots(sized(given_, slave(tick_value=D(2)), "1.0", "1.1"))
-    assert by_tick == by_contract / 2
+def test_fixed_lots_depend_on_nothing_of_the_masters() -> None:
+    for lots in ("0.01", "50", "0", "NaN"):
+        order = opens(lots, risk_type=RiskType.FIXED_LOT, risk_value=D("0.10"))
+        assert sized(order, slave(symbol=GOLD_10)).lots == D("0.10")
 
 
-def test_a_cent_account() -> None:
-    """50,000 USC are 500 USD; contract 1,000: 2.00 lots are the same exposure."""
-    master = Context(figures=money("20000"), currency="USD", spec=spec())
-    given_ = order("0.80", master=master, risk_type=RiskType.BALANCE_MULTIPLIER)
-    the_slave = slave("50000", "USC", {("USC", "USD"): D("0.01")}, contract_size=D(1000))
-    assert lots(sized(given_, the_slave)) == D("2.00")
+YEN = spec("EURJPY", digits=3, profit_currency="JPY", margin_currency="EUR")
+YEN_QUOTE = quote("162.490", "162.500", "EURJPY")
+
+
+def eurjpy(**more: object) -> Slave:
+    rates = {("JPY", "USD"): str(1 / D(150)), ("EUR", "USD"): "1.0833"}
+    values: dict[str, object] = {"symbol": YEN, "at": YEN_QUOTE, "rates": rates} | more
+    return slave("10000", **values)  # type: ignore[arg-type]
+
+
+def risks(percent: str = "1", **settings: object) -> OpenCopy:
+    return opens("5", risk_type=RiskType.FIXED_RISK, risk_value=D(percent), **settings)  # type: ignore[arg-type]
+
+
+def test_fixed_risk_by_the_stops_distance() -> None:
+    result = sized(risks(), eurjpy(), "162.100", D("162.500"))
+    assert result.lots == D("0.37")
+    assert result.numbers["raw_lots"] == "0.375"
+    assert result.numbers["risk_money"] == "100"
+    assert D(result.numbers["loss_per_lot"]).quantize(D("0.01")) == D("266.67")
+
+
+def test_fixed_risk_counts_the_commission_where_it_is_known() -> None:
+    result = sized(risks(), eurjpy(cost_per_lot=D(7)), "162.100", D("162.500"))
+    assert result.lots == D("0.36")
+    assert D(result.numbers["raw_lots"]).quantize(D("0.0001")) == D("0.3654")
+
+
+def test_fixed_risk_takes_the_larger_of_the_two_losses() -> None:
+    """A tick value of 1.00 says 400 a lot, the contract says 266.67."""
+    symbol = spec("EURJPY", digits=3, profit_currency="JPY", tick_value=D("1.00"))
+    assert sized(risks(), eurjpy(symbol=symbol), "162.100", D("162.500")).lots == D("0.25")
+    smaller = spec("EURJPY", digits=3, profit_currency="JPY", tick_value=D("0.10"))
+    assert sized(risks(), eurjpy(symbol=smaller), "162.100", D("162.500")).lots == D("0.37")
+
+
+def test_fixed_risk_needs_no_rate_where_the_tick_value_is_known() -> None:
+    symbol = spec("EURJPY", digits=3, profit_currency="JPY", tick_value=D("0.66666667"))
+    result = sized(risks(), eurjpy(symbol=symbol, rates={}), "162.100", D("162.500"))
+    assert result.lots == D("0.37")
+
+
+def test_fixed_risk_without_rate_and_tick_value_is_refused_never_guessed() -> None:
+    denial = refused(risks(), eurjpy(rates={}), "162.100", D("162.500"))
+    assert denial.code == "NO_CONVERSION_RATE"
+    assert denial.numbers["pair"] == "JPY→USD"
+
+
+def test_fixed_risk_on_mt4_which_tells_neither() -> None:
+    denial = refused(risks(), eurjpy(symbol=spec("EURJPY", digits=3)), "162.100", D("162.500"))
+    assert (denial.code, denial.numbers["pair"]) == ("NO_CONVERSION_RATE", "unknown→USD")
+
+
+def test_fixed_risk_of_a_sell() -> None:
+    order = risks(side=Side.SELL)
+    assert sized(order, eurjpy(), "162.890", D("162.490")).lots == D("0.37")
+
+
+def test_fixed_risk_of_a_reversed_buy_is_that_of_a_sell() -> None:
+    order = risks(reverse_copy=True)
+    assert sized(order, eurjpy(), "162.890", D("162.490")).lots == D("0.37")
+    assert refused(order, eurjpy(), "162.100", D("162.490")).code == "NO_STOP"
+
+
+def test_fixed_risk_of_a_pending_order_counts_from_its_trigger() -> None:
+    order = places(OrderKind.SELL_LIMIT, "163.000", risk_type=RiskType.FIXED_RISK, risk_value=D(1))
+    result = size(order, eurjpy(), D("163.400"), D("163.000"))
+    assert isinstance(result, Sized)
+    assert result.lots == D("0.37")
+
+
+@pytest.mark.parametrize("stop", [None, "162.500", "162.900"])
+def test_fixed_risk_needs_a_stop_on_the_losing_side(stop: str | None) -> None:
+    assert refused(risks(), eurjpy(), stop, D("162.500")).code == "NO_STOP"
+
+
+def test_fixed_risk_refuses_a_stop_nearer_than_spread_and_stop_level() -> None:
+    """0.019 away with a spread of 0.010 and ten points of stop level: 52 lots for 100 dollars."""
+    near = spec("EURJPY", digits=3, profit_currency="JPY", stops_level_points=10)
+    denial = refused(risks(), eurjpy(symbol=near), "162.481", D("162.500"))
+    assert denial.code == "STOPS_TOO_CLOSE"
+    assert denial.numbers["nearest"] == "0.020"
+    assert sized(risks(), eurjpy(symbol=near), "162.480", D("162.500")).lots == D("7.5")
+
+
+def test_a_cent_account_has_the_masters_exposure() -> None:
+    """50,000 cents are 500 dollars; 2.00 lots of 1,000 units on them are the master's four times."""
+    order = opens("0.80", risk_type=RiskType.BALANCE_MULTIPLIER, master=context("20000"))
+    result = sized(order, slave("50000", currency="USC", symbol=spec(contract="1000")))
+    assert result.lots == D("2.00")
+    assert result.numbers["contract_ratio"] == "100"
+    assert result.numbers["ratio"] == "0.025"
+    assert result.numbers["slave_money"] == "50000 USC"
+
+
+def test_risk_multiply_overrides_whatever_risk_type_says() -> None:
+    order = opens(
+        "0.80",
+        risk_type=RiskType.FIXED_LOT,
+        risk_value=D(50),
+        risk_multiply=D(2),
+        master=context("20000"),
+    )
+    result = sized(order, slave("5000"))
+    assert result.lots == D("0.40")
+    assert result.numbers["rule"] == "BalanceMultiplier"
+
+
+def test_risk_multiply_with_a_fixed_master_balance_uses_that() -> None:
+    order = opens("0.80", risk_multiply=D(2), fixed_master_balance=D(10_000))
+    result = sized(order, slave("2500"))
+    assert result.lots == D("0.40")
+    assert result.numbers["rule"] == "FixedBalanceMultiplier"
+
+
+@pytest.mark.parametrize("rule", list(RiskType))
+def test_the_refiner_is_the_last_factor_of_every_rule(rule: RiskType) -> None:
+    value = D("0.37") if rule is RiskType.FIXED_LOT else D(1)
+    plain = opens("0.40", risk_type=rule, risk_value=value)
+    refined = opens("0.40", risk_type=rule, risk_value=value, lot_refiner=D("0.5"))
+    before, after = (
+        sized(order, eurjpy(), "162.100", D("162.500")).numbers["raw_lots"]
+        for order in (plain, refined)
+    )
+    assert D(after) == D(before) / 2
+
+
+def test_a_mappings_lots_override_all_sizing() -> None:
+    mapping = SymbolMapping(master_symbol="A", slave_symbol="B", slave_lots=D("0.33"))
+    order = opens("NaN", mapping=mapping, risk_value=D(-1), lot_refiner=D("0.5"))
+    assert sized(order, slave(symbol=GOLD_10)).lots == D("0.33")
+
+
+def test_a_mapping_of_no_lots_leaves_sizing_to_the_rule() -> None:
+    mapping = SymbolMapping(master_symbol="A", slave_symbol="B", slave_lots=D(0))
+    assert sized(opens("0.10", mapping=mapping), slave()).lots == D("0.10")
+
+
+def test_contract_alignment_can_be_switched_off() -> None:
+    order = opens("0.50", master=context(symbol=GOLD_100), contract_alignment=False)
+    result = sized(order, slave(symbol=GOLD_10))
+    assert result.lots == D("0.50")
+    assert result.numbers["contract_ratio"] == "1"
+
+
+# --- rounding and limits -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("raw", "step", "wanted"),
+    ("lots", "step"),
+    [("0.29", "0.01"), ("0.07", "0.01"), ("0.57", "0.01"), ("0.3", "0.1"), ("1.15", "0.05")],
+)
+def test_volumes_that_binary_arithmetic_would_cut(lots: str, step: str) -> None:
+    assert sized(opens(lots), slave(symbol=spec(lot=("0.01", "100", step)))).lots == D(lots)
+
+
+def test_ratios_without_a_last_digit_cost_no_step() -> None:
+    """10,000 / 30,000 of 0.03 lots is 0.01, and an inverse rate is no excuse either."""
+    order = opens("0.03", risk_type=RiskType.BALANCE_MULTIPLIER, master=context("30000"))
+    assert sized(order, slave("10000")).lots == D("0.01")
+    inverse = {("EUR", "USD"): str(1 / D("0.9"))}
+    order = opens("0.9", risk_type=RiskType.BALANCE_MULTIPLIER, master=context("10000"))
+    assert sized(order, slave("10000", currency="EUR", rates=inverse)).lots == D("1.00")
+
+
+@pytest.mark.parametrize(
+    ("lots", "lot", "result"),
     [
-        ("0.29", "0.01", "0.29"),
-        ("0.07", "0.01", "0.07"),
-        ("0.3", "0.1", "0.3"),
-        ("0.37", "0.25", "0.25"),
+        ("0.99", ("0.25", "100", "0.25"), "0.75"),
+        ("0.34", ("0.05", "100", "0.05"), "0.30"),
+        ("0.059", ("0.03", "100", "0.02"), "0.04"),
+        ("3.7", ("1", "100", "1"), "3"),
+        ("0.0059", ("0.001", "100", "0.001"), "0.005"),
     ],
 )
-def test_floors_exactly(raw: str, step: str, wanted: str) -> None:
-    given_ = order(risk_type=RiskType.FIXED_LOT, risk_value=D(raw))
-    assert lots(sized(given_, slave(lot_step=D(step), lot_min=D(step)))) == D(wanted)
+def test_steps_that_are_no_power_of_ten(lots: str, lot: tuple[str, str, str], result: str) -> None:
+    assert sized(opens(lots), slave(symbol=spec(lot=lot))).lots == D(result)
 
 
-def test_below_the_minimum_says_why_and_force_lifts_only_within_its_cap() -> None:
-    low = order(risk_type=RiskType.FIXED_LOT, risk_value=D("0.005"))
-    refused = sized(low, slave())
-    assert isinstance(refused, Denial)
-    assert (refused.code, refused.numbers["raw_lots"]) == ("BELOW_MIN_LOT", "0.005")
-    near = order(risk_type=RiskType.FIXED_LOT, risk_value=D("0.008"), force_min_lot=True)
-    assert lots(sized(near, slave())) == D("0.01")
-    far = order(risk_type=RiskType.FIXED_LOT, risk_value=D("0.005"), force_min_lot=True)
-    assert isinstance(sized(far, slave()), Denial)
+def test_volumes_are_floored_never_rounded_up() -> None:
+    assert sized(opens("0.0199"), slave()).lots == D("0.01")
 
 
-def test_above_the_maximum() -> None:
-    big = order(risk_type=RiskType.FIXED_LOT, risk_value=D(500))
-    assert isinstance(sized(big, slave()), Denial)
-    capped = order(risk_type=RiskType.FIXED_LOT, risk_value=D(500), force_max_lot=True)
-    assert lots(sized(capped, slave())) == D(100)
+def test_round_volumes_are_written_without_an_exponent() -> None:
+    assert str(sized(opens("100"), slave()).lots) == "100"
 
 
-def test_the_volume_limit() -> None:
-    result = sized(order("2"), replace(slave(volume_limit=D(5)), open_lots_same_direction=D(4)))
-    assert isinstance(result, Denial)
-    assert result.code == "VOLUME_LIMIT"
+def test_below_the_minimum_is_skipped_with_the_numbers() -> None:
+    denial = refused(opens("0.05", risk_value=D("0.1")), slave())
+    assert denial.code == "BELOW_MIN_LOT"
+    assert denial.numbers["raw_lots"] == "0.005"
+    assert denial.numbers["lot_min"] == "0.01"
+    assert denial.numbers["risk_at_minimum"] == "2"
+    assert "forceMinLot" in denial.remedy
 
 
-@pytest.mark.parametrize("bad", ["0", "-1", "NaN", "Infinity", "1e9"])
-def test_impossible_values_are_refused(bad: str) -> None:
-    result = sized(order(risk_type=RiskType.FIXED_LOT, risk_value=D(bad)), slave())
-    assert isinstance(result, Denial)
-    assert result.code == "INVALID_VOLUME"
+SMALL_GOLD = spec("XAUUSD", digits=2, contract="100", profit_currency="USD")
+GOLD_QUOTE = quote("2400.00", "2400.20", "XAUUSD")
 
 
-def test_unknown_balances_and_rates_are_refused() -> None:
-    zero = Context(figures=money("0"), currency="USD", spec=spec())
-    ratio = {"risk_type": RiskType.BALANCE_MULTIPLIER}
-    for the_order, the_slave, code in (
-        (order(master=zero, **ratio), slave(), "MASTER_BALANCE_UNKNOWN"),
-        (order(**ratio), slave("0"), "SLAVE_BALANCE_UNKNOWN"),
-        (order(**ratio), slave(currency="EUR"), "NO_CONVERSION_RATE"),
-    ):
-        result = sized(the_order, the_slave)
-        assert isinstance(result, Denial)
-        assert result.code == code
+def test_force_min_lot_lifts_inside_its_risk_cap() -> None:
+    """500 at 1 % and a stop 6.00 away: 0.0083 lots; the minimum risks 6 instead of 5."""
+    order = risks(force_min_lot=True)
+    to = slave("500", symbol=SMALL_GOLD, at=GOLD_QUOTE)
+    result = sized(order, to, "2394.20", D("2400.20"))
+    assert result.lots == D("0.01")
+    assert result.numbers["forced"] == "min"
+    assert result.numbers["risk_at_minimum"] == "1.2"
+    assert result.numbers["raw_lots"] == "0.00833333"
 
 
-def test_a_mapping_with_lots_overrides_all() -> None:
-    mapping = SymbolMapping(master_symbol="X", slave_symbol="X", slave_lots=D("0.2"))
-    assert lots(sized(replace(order("5"), mapping=mapping), slave())) == D("0.2")
+def test_force_min_lot_refuses_ten_times_the_exposure() -> None:
+    order = opens("0.01", risk_value=D("0.1"), force_min_lot=True)
+    denial = refused(order, slave())
+    assert denial.code == "BELOW_MIN_LOT"
+    assert denial.numbers["risk_at_minimum"] == "10"
+    assert denial.numbers["risk_cap"] == "1.5"
 
 
-def test_the_margin_reserve_and_level() -> None:
+def test_the_cap_itself_is_inside() -> None:
+    minimum = slave(symbol=spec(lot=("0.03", "100", "0.01")))
+    assert sized(opens("0.02", force_min_lot=True), minimum).lots == D("0.03")
+    assert refused(opens("0.0199", force_min_lot=True), minimum).code == "BELOW_MIN_LOT"
+
+
+def test_above_the_maximum_is_skipped_or_capped() -> None:
+    small = slave(symbol=spec(lot=("0.01", "0.55", "0.1")))
+    denial = refused(opens("0.80"), small)
+    assert (denial.code, denial.numbers["lot_max"]) == ("ABOVE_MAX_LOT", "0.55")
+    result = sized(opens("0.80", force_max_lot=True), small)
+    assert (result.lots, result.numbers["forced"]) == (D("0.5"), "max")
+
+
+def test_a_volume_limit_counts_what_is_open_in_that_direction() -> None:
+    limited = spec(volume_limit=D("1.00"))
+    assert sized(opens("0.40"), slave(symbol=limited, open_lots="0.60")).lots == D("0.40")
+    denial = refused(opens("0.41"), slave(symbol=limited, open_lots="0.60"))
+    assert denial.code == "VOLUME_LIMIT"
+    assert (denial.numbers["open_lots"], denial.numbers["lots"]) == ("0.60", "0.41")
+
+
+# --- what is no volume at all ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lots", ["0", "-1", "NaN", "Infinity", "1000000000", "1E+999999"])
+def test_masters_lots_that_are_none(lots: str) -> None:
+    denial = refused(opens(lots), slave())
+    assert denial.code == "INVALID_VOLUME"
+    assert denial.numbers["master_lots"] == lots
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "NaN", "-Infinity", "1E+999999", "1E-999999"])
+@pytest.mark.parametrize("rule", [RiskType.FIXED_LOT, RiskType.LOT_MULTIPLIER])
+def test_risk_values_that_are_none(rule: RiskType, value: str) -> None:
+    assert refused(opens(risk_type=rule, risk_value=D(value)), slave()).code in (
+        "INVALID_VOLUME",
+        "BELOW_MIN_LOT",
+    )
+
+
+def test_a_billion_fixed_lots_are_a_mistake_not_a_size_to_cap() -> None:
+    order = opens(risk_type=RiskType.FIXED_LOT, risk_value=D(10) ** 9, force_max_lot=True)
+    denial = refused(order, slave())
+    assert (denial.code, denial.numbers["raw_lots"]) == ("INVALID_VOLUME", "1000000000")
+
+
+@pytest.mark.parametrize("lots", ["-1", "NaN", "1000000000"])
+def test_mapped_lots_that_are_none(lots: str) -> None:
+    mapping = SymbolMapping(master_symbol="A", slave_symbol="B", slave_lots=D(lots))
+    assert refused(opens(mapping=mapping), slave()).code == "INVALID_VOLUME"
+
+
+@pytest.mark.parametrize("refiner", ["0", "-1", "NaN"])
+def test_refiners_that_are_none(refiner: str) -> None:
+    assert refused(opens(lot_refiner=D(refiner)), slave()).code == "INVALID_VOLUME"
+
+
+@pytest.mark.parametrize(
+    "lot", [("0.01", "100", "0"), ("0", "100", "0.01"), ("0.10", "0.05", "0.01"), ("1", "0", "1")]
+)
+def test_a_symbol_that_allows_no_volume_says_so(lot: tuple[str, str, str]) -> None:
+    order = opens("5", force_min_lot=True, force_max_lot=True)
+    denial = refused(order, slave(symbol=spec(lot=lot)))
+    assert (denial.code, denial.numbers["lot_min"]) == ("INVALID_VOLUME", lot[0])
+
+
+@pytest.mark.parametrize("balance", ["0", "-5", "NaN"])
+@pytest.mark.parametrize("rule", ENOUGH)
+def test_a_master_without_a_balance_is_never_divided_by(rule: RiskType, balance: str) -> None:
+    denial = refused(opens(risk_type=rule, master=context(balance)), slave())
+    assert denial.code == "MASTER_BALANCE_UNKNOWN"
+
+
+@pytest.mark.parametrize("rule", [*ENOUGH, RiskType.FIXED_RISK])
+def test_a_slave_without_a_balance_opens_nothing(rule: RiskType) -> None:
+    assert refused(opens(risk_type=rule), slave("0"), "1.09").code == "SLAVE_BALANCE_UNKNOWN"
+
+
+def test_a_fixed_master_balance_below_zero_is_not_the_live_one() -> None:
+    order = opens(risk_multiply=D(1), fixed_master_balance=D(-1))
+    assert refused(order, slave()).code == "MASTER_BALANCE_UNKNOWN"
+
+
+@pytest.mark.parametrize("rule", ENOUGH)
+def test_a_missing_rate_is_never_taken_for_one(rule: RiskType) -> None:
+    denial = refused(opens(risk_type=rule), slave(currency="EUR"))
+    assert (denial.code, denial.numbers["pair"]) == ("NO_CONVERSION_RATE", "EUR→USD")
+
+
+def test_an_unknown_contract_size_is_never_taken_for_the_same() -> None:
+    blind = context(symbol=spec(contract="0"))
+    assert refused(opens(master=blind), slave()).code == "SYMBOL_MISMATCH"
+    assert refused(opens(), slave(symbol=spec(contract="0"))).code == "SYMBOL_MISMATCH"
+
+
+def test_the_numbers_tell_the_whole_calculation() -> None:
+    order = opens(
+        "0.80", risk_type=RiskType.BALANCE_MULTIPLIER, risk_value=D(2), master=context("20000")
+    )
+    numbers = sized(order, slave("5000", currency="EUR", rates={("EUR", "USD"): "1.10"})).numbers
+    assert numbers == {
+        "rule": "BalanceMultiplier",
+        "risk_value": "2",
+        "master_lots": "0.80",
+        "lot_refiner": "1",
+        "master_contract_size": "100000",
+        "slave_contract_size": "100000",
+        "contract_ratio": "1",
+        "slave_money": "5000 EUR",
+        "master_money": "20000 USD",
+        "rate": "1.10",
+        "ratio": "0.275",
+        "raw_lots": "0.44",
+        "lot_min": "0.01",
+        "lot_max": "100",
+        "lot_step": "0.01",
+        "floored_lots": "0.44",
+        "lots": "0.44",
+    }
+
+
+# --- margin ----------------------------------------------------------------------------------------
+
+
+DEFAULT = CopierOptions()
+
+
+def test_the_rule_books_margin_of_0_37_lots_passes() -> None:
+    assert margin_check(D("0.37"), eurjpy(), D("400.83"), DEFAULT) is None
+
+
+def test_a_fifth_of_the_equity_stays_free() -> None:
+    to = slave(figures_=figures("1000", free_margin="600"))
+    assert margin_check(D("0.37"), to, D("400"), DEFAULT) is None
+    denial = margin_check(D("0.37"), to, D("400.01"), DEFAULT)
+    assert denial is not None
+    assert denial.code == "NOT_ENOUGH_MARGIN"
+    assert denial.numbers["required"] == "400.01"
+    assert denial.numbers["reserve"] == "0.2"
+
+
+def test_a_floor_for_the_margin_level() -> None:
+    to = slave(figures_=figures("1000", free_margin="900", margin="100"))
     options = CopierOptions(min_margin_level=D(300))
-    assert margin_check(D(1), slave(), D("400.83"), options) is None
-    short = margin_check(D(1), slave(), D(9000), options)
-    assert short is not None
-    assert short.code == "NOT_ENOUGH_MARGIN"
-    level = margin_check(D(1), slave(), D(5000), options)
-    assert level is not None
-    assert level.code == "MARGIN_LEVEL"
+    assert margin_check(D(1), to, D("233"), options) is None
+    denial = margin_check(D(1), to, D("234"), options)
+    assert denial is not None
+    assert (denial.code, denial.numbers["min_margin_level"]) == ("MARGIN_LEVEL", "300")
 
 
-volumes = st.decimals("0.001", "200", places=3)
-steps = st.sampled_from([D("0.01"), D("0.1"), D("0.05"), D("0.25"), D(1)])
+MT4 = spec(margin_currency="EUR", margin_divider=D(100), calculation="Forex")
 
 
-@given(raw=volumes, step=steps, force=st.booleans())
-@settings(max_examples=200)
-def test_never_above_the_raw_size_and_always_valid(
-    raw: Decimal, step: Decimal, force: bool
-) -> None:
-    given_ = order(risk_type=RiskType.FIXED_LOT, risk_value=raw, force_min_lot=force)
-    result = sized(given_, slave(lot_step=step, lot_min=step, lot_max=D(50)))
-    if isinstance(result, Denial):
-        assert result.code in ("BELOW_MIN_LOT", "ABOVE_MAX_LOT")
-        return
-    assert result.lots % step == 0
-    assert step <= result.lots <= 50
-    assert result.lots <= raw or (force and result.lots == step <= raw * D("1.5"))
+def test_on_mt4_margin_is_estimated_with_the_reserve_doubled() -> None:
+    """One lot at a divider of 100: 1,000 EUR, 1,100 USD; two fifths of the equity stay free."""
+    rates = {("EUR", "USD"): "1.10"}
+    enough = slave(symbol=MT4, rates=rates, figures_=figures("1000", free_margin="1500"))
+    assert margin_check(D(1), enough, None, DEFAULT) is None
+    short = slave(symbol=MT4, rates=rates, figures_=figures("1000", free_margin="1499"))
+    denial = margin_check(D(1), short, None, DEFAULT)
+    assert denial is not None
+    assert denial.code == "NOT_ENOUGH_MARGIN"
+    assert denial.numbers["required"] == "1100"
+    assert denial.numbers["reserve"] == "0.4"
+    assert denial.numbers["estimated"] == "true"
+
+
+def test_on_mt4_a_cfds_margin_is_taken_of_its_price() -> None:
+    symbol = spec(
+        "GER40", digits=1, contract="1", margin_currency="EUR", margin_divider=D(20),
+        calculation="CFD",
+    )  # fmt: skip
+    to = slave("2000", currency="EUR", symbol=symbol, at=quote("18000.0", "18002.0", "GER40"))
+    assert margin_check(D(1), to, None, DEFAULT) is None
+    denial = margin_check(D(2), to, None, DEFAULT)
+    assert denial is not None
+    assert denial.numbers["required"] == "1800.2"
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        spec(),
+        spec(margin_currency="EUR"),
+        spec(margin_divider=D(100)),
+        spec(margin_currency="GBP", margin_divider=D(100)),
+        spec(margin_currency="EUR", margin_divider=D(1)),
+    ],
+)
+def test_what_cannot_be_estimated_is_left_to_the_broker(symbol: object) -> None:
+    to = slave("1", symbol=symbol, rates={("EUR", "USD"): "1.10"})  # type: ignore[arg-type]
+    assert margin_check(D(50), to, None, DEFAULT) is None

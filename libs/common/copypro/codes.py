@@ -129,6 +129,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the price has already crossed the master's stop",
         "nothing: the idea is dead",
     ),
+    "REVERSE_NO_STOP": (
+        "a reverse copy's stop is the master's take profit, and the master has none",
+        "set a take profit on the master's trade, or the copier's fixedSlPips",
+    ),
     "STOPS_TOO_CLOSE": ("the stop is too near the slave's price", "use a wider stop"),
     "STOP_NOT_SET": (
         "the master has a stop and the slave's could not be set",

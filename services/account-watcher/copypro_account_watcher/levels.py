@@ -7,7 +7,7 @@ copying swaps the two levels by their distances.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from copypro.codes import Denial, denied
 from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
@@ -20,13 +20,18 @@ from copypro_account_watcher.state import Copy, Leg
 
 MAX_SLIPPAGE_SPREADS = 3
 MAX_SLIPPAGE_SHARE = Decimal("0.001")
+SAME_MOMENT_S = 5.0
+"""Two quotes further apart in time show how the market moved, not how the feeds differ."""
+
+Wanted = tuple[Price | None, Price | None]
+"""Stop loss and take profit."""
 
 
 class Levels(Struct, frozen=True, kw_only=True):
     stop_loss: Price | None
     take_profit: Price | None
     offset: Decimal
-    """Slave's price minus master's; 0 where prices are taken as they are."""
+    """Slave's price minus master's; 0 where prices are taken as they are. Kept with the leg."""
     numbers: Numbers
 
 
@@ -41,101 +46,99 @@ def pip_size(spec: SymbolSpec) -> Decimal:
     return spec.point * 10 if spec.digits in (3, 5) else spec.point
 
 
-def round_price(price: Price, spec: SymbolSpec) -> Price:
+def round_price(price: Price, spec: SymbolSpec, rounding: str = ROUND_HALF_EVEN) -> Price:
     """To the tick size, then to the digits (P-1)."""
-    tick = spec.tick_size if spec.tick_size > 0 else spec.point
-    ticks = (price / tick).to_integral_value(ROUND_HALF_EVEN)
-    return (ticks * tick).quantize(Decimal(1).scaleb(-spec.digits), ROUND_HALF_EVEN)
+    tick = _tick(spec)
+    ticks = (price / tick).to_integral_value(rounding)
+    return (ticks * tick).quantize(Decimal(1).scaleb(-spec.digits), rounding)
 
 
-def levels(order: OpenCopy, spec: SymbolSpec, quote: Quote) -> Levels | Denial:
-    """The stops to open with, and the offset that every later stop of this leg uses."""
+# --- a position --------------------------------------------------------------------------------
+
+
+def levels(
+    order: OpenCopy, spec: SymbolSpec, quote: Quote, *, master_quote_age_s: float = 0.0
+) -> Levels | Denial:
+    """The stops to open with, and the offset that every later stop of this leg uses.
+
+    `quote` is the slave's now, `master_quote_age_s` how much older the order's own look is. Denials:
+    STOP_CROSSED, where the slave's price is beyond the master's stop already (P-4), and
+    REVERSE_NO_STOP, where reverse copying would leave the copy without one.
+    """
     options = order.options
     side = order.side.opposite if options.reverse_copy else order.side
-    offset = _offset(
-        order.context.quote, order.master_price, order.side, quote, options, order.same_server
-    )
-    if order.joined:
-        offset = Decimal(0)
-    entry = quote.to_open(side)
-    wanted_sl, wanted_tp = _wanted(
-        side,
-        order.side,
-        order.stop_loss,
-        order.take_profit,
-        order.master_price,
-        entry,
-        offset,
-        options,
-        spec,
-        distance=_mode(options, order.same_server) is StopMode.DISTANCE,
-    )
-    if (
-        options.reverse_copy
-        and options.copy_sl
-        and order.stop_loss is not None
-        and wanted_sl is None
-    ):
-        # The master's target would be our stop; without one, the copy would have no stop at all.
-        return denied("NO_STOP", reverse="the master has no take profit", master_sl=order.stop_loss)
-    if wanted_sl is not None and _is_crossed(side, wanted_sl, quote):
-        return denied("STOP_CROSSED", stop_loss=wanted_sl, bid=quote.bid, ask=quote.ask)
-    stop_loss, take_profit = _kept_away(side, wanted_sl, wanted_tp, quote, spec)
-    numbers = {
+    offset, numbers = _offset(order, quote, master_quote_age_s)
+    numbers |= {
         "master_stop_loss": str(order.stop_loss),
         "master_take_profit": str(order.take_profit),
-        "offset": str(offset),
-        "stop_loss": str(stop_loss),
-        "take_profit": str(take_profit),
     }
-    if stop_loss != wanted_sl:
-        numbers["stop_loss_wanted"] = str(wanted_sl)
-    if take_profit != wanted_tp:
-        numbers["take_profit_wanted"] = str(wanted_tp)
-    return Levels(stop_loss=stop_loss, take_profit=take_profit, offset=offset, numbers=numbers)
+    if order.stop_loss is not None and _is_crossed(order.side, order.stop_loss + offset, quote):
+        return denied("STOP_CROSSED", **numbers, bid=quote.bid, ask=quote.ask)
+    wanted = _wanted(
+        side,
+        (order.stop_loss, order.take_profit),
+        order.master_price,
+        quote.to_open(side),
+        offset,
+        spec,
+        options,
+        same_server=order.same_server,
+    )
+    if options.reverse_copy and options.copy_sl and wanted[0] is None:
+        return Denial("REVERSE_NO_STOP", numbers)
+    kept = _kept_away(side, wanted, quote, _room(spec, quote), spec)
+    numbers |= _told(wanted, kept)
+    return Levels(stop_loss=kept[0], take_profit=kept[1], offset=offset, numbers=numbers)
 
 
 def modified_levels(copy: Copy, leg: Leg, spec: SymbolSpec, quote: Quote) -> Levels:
-    """The stops for the master's latest ones, with the offset that was fixed at copying."""
+    """The stops for the master's latest ones, with the offset that was fixed at copying.
+
+    Never a refusal: what is too near or crossed goes as near as the broker allows. A reverse copy
+    keeps its stop when the master takes away the target that it came from.
+    """
     options = copy.options
-    master_side = copy.side.opposite if options.reverse_copy else copy.side
     offset = leg.offset if leg.offset is not None else Decimal(0)
-    wanted_sl, wanted_tp = _wanted(
+    wanted = _wanted(
         copy.side,
-        master_side,
-        copy.stop_loss,
-        copy.take_profit,
+        (copy.stop_loss, copy.take_profit),
         leg.master_price,
         leg.open_price,
         offset,
-        options,
         spec,
-        distance=_mode(options, copy.same_server) is StopMode.DISTANCE,
+        options,
+        same_server=copy.same_server,
     )
-    stop_loss, take_profit = _kept_away(copy.side, wanted_sl, wanted_tp, quote, spec)
     numbers = {
         "master_stop_loss": str(copy.stop_loss),
         "master_take_profit": str(copy.take_profit),
         "offset": str(offset),
-        "stop_loss": str(stop_loss),
-        "take_profit": str(take_profit),
     }
-    return Levels(stop_loss=stop_loss, take_profit=take_profit, offset=offset, numbers=numbers)
+    room = _room(spec, quote)
+    kept = _kept_away(copy.side, wanted, quote, room, spec)
+    kept = (
+        _steady(wanted[0], kept[0], leg.set_stop_loss, room),
+        _steady(wanted[1], kept[1], leg.set_take_profit, room),
+    )
+    if options.reverse_copy and options.copy_sl and wanted[0] is None:
+        kept = (leg.set_stop_loss, kept[1])
+    numbers |= _told(wanted, kept)
+    return Levels(stop_loss=kept[0], take_profit=kept[1], offset=offset, numbers=numbers)
 
 
 def slippage_check(order: OpenCopy, side: Side, quote: Quote, offset: Decimal) -> Numbers | Denial:
     """How far the slave's price is from the master's, with the feeds' difference taken out (P-10).
 
     A gain is capped as well: a price much better than the master's is a stale quote or a wrong
-    symbol. Default cap: the larger of 3 spreads and 0.1 % of the price.
+    symbol. Default cap: the larger of 3 spreads and 0.1 % of the price. A joined trade is measured
+    from now, not from where the master once opened.
     """
-    entry = quote.to_open(side)
-    spread = quote.ask - quote.bid
+    entry, spread = quote.to_open(side), quote.ask - quote.bid
     adverse = (entry - order.master_price - offset) * side.sign
     if order.joined:
-        adverse = Decimal(0)  # measured from now, not from where the master once opened
+        adverse = Decimal(0)
     cap = order.options.max_slippage
-    if cap is None:
+    if cap is None or not cap.is_finite():
         cap = max(spread * MAX_SLIPPAGE_SPREADS, entry * MAX_SLIPPAGE_SHARE)
     numbers = {
         "master_price": str(order.master_price),
@@ -147,6 +150,9 @@ def slippage_check(order: OpenCopy, side: Side, quote: Quote, offset: Decimal) -
     return Denial("SLIPPAGE", numbers) if abs(adverse) > cap else numbers
 
 
+# --- a pending order ---------------------------------------------------------------------------
+
+
 def pending_levels(
     pending: PlacePendingCopy,
     spec: SymbolSpec,
@@ -154,49 +160,64 @@ def pending_levels(
     platform: Platform,
     offset: Decimal | None = None,
 ) -> PendingLevels | Denial:
-    """A mirrored pending order: kind, trigger and stops on the slave. `offset`: fixed when placed."""
+    """A mirrored pending order: kind, trigger and stops on the slave.
+
+    `offset`: the one fixed when it was placed; None when it is placed now. Denials: PENDING_KIND,
+    PENDING_PRICE (the market is beyond the trigger, or too near), REVERSE_NO_STOP.
+    """
     options = pending.options
     kind = pending.kind.reversed if options.reverse_copy else pending.kind
-    stop_limit = kind in (OrderKind.BUY_STOP_LIMIT, OrderKind.SELL_STOP_LIMIT)
-    if stop_limit and (platform is Platform.MT4 or options.reverse_copy):
+    is_stop_limit = kind in (OrderKind.BUY_STOP_LIMIT, OrderKind.SELL_STOP_LIMIT)
+    if is_stop_limit and (platform is Platform.MT4 or options.reverse_copy):
         return denied("PENDING_KIND", kind=kind.value, platform=platform.value)
+    numbers: Numbers = {}
     if offset is None:
-        offset = _offset(
-            pending.context.quote, None, pending.kind.side, quote, options, pending.same_server
-        )
+        offset, numbers = _offset(pending, quote, 0.0)
+    numbers |= {"master_price": str(pending.price), "offset": str(offset)}
     price = round_price(pending.price + offset, spec)
     if not _is_placeable(kind, price, quote, spec):
-        return denied("PENDING_PRICE", kind=kind.value, price=price, bid=quote.bid, ask=quote.ask)
-    wanted_sl, wanted_tp = _wanted(
-        kind.side,
-        pending.kind.side,
-        pending.stop_loss,
-        pending.take_profit,
-        pending.price,
-        price,
-        offset,
-        options,
-        spec,
-        distance=_mode(options, pending.same_server) is StopMode.DISTANCE,
-    )
-    trigger = Quote(symbol=quote.symbol, bid=price, ask=price)
-    stop_loss, take_profit = _kept_away(kind.side, wanted_sl, wanted_tp, trigger, spec)
+        at = {"price": price, "bid": quote.bid, "ask": quote.ask}
+        return denied("PENDING_PRICE", **numbers, kind=kind.value, **at)
     limit = pending.stop_limit_price
+    stop_limit_price = None if limit is None else round_price(limit + offset, spec)
+    entry = price if stop_limit_price is None else stop_limit_price
+    wanted = _wanted(
+        kind.side,
+        (pending.stop_loss, pending.take_profit),
+        pending.price if limit is None else limit,
+        entry,
+        offset,
+        spec,
+        options,
+        same_server=pending.same_server,
+    )
+    if options.reverse_copy and options.copy_sl and wanted[0] is None:
+        return Denial("REVERSE_NO_STOP", numbers)
+    filled = Quote(symbol=quote.symbol, bid=entry, ask=entry)
+    kept = _kept_away(kind.side, wanted, filled, _room(spec, quote), spec)
     return PendingLevels(
-        stop_loss=stop_loss,
-        take_profit=take_profit,
+        stop_loss=kept[0],
+        take_profit=kept[1],
         offset=offset,
         kind=kind,
         price=price,
-        stop_limit_price=None if limit is None else round_price(limit + offset, spec),
-        numbers={
-            "master_price": str(pending.price),
-            "offset": str(offset),
-            "price": str(price),
-            "stop_loss": str(stop_loss),
-            "take_profit": str(take_profit),
-        },
+        stop_limit_price=stop_limit_price,
+        numbers=numbers | {"price": str(price)} | _told(wanted, kept),
     )
+
+
+def _is_placeable(kind: OrderKind, price: Price, quote: Quote, spec: SymbolSpec) -> bool:
+    """The safe side of both rules seen: buy limits and sell stops below the bid, sell limits above
+    it, buy stops above the ask, each by the broker's minimum distance.
+    """
+    room = spec.stops_level_points * spec.point
+    match kind:
+        case OrderKind.BUY_LIMIT | OrderKind.SELL_STOP | OrderKind.SELL_STOP_LIMIT:
+            return price <= quote.bid - room
+        case OrderKind.SELL_LIMIT:
+            return price >= quote.bid + room
+        case _:
+            return price >= quote.ask + room
 
 
 # --- the parts ---------------------------------------------------------------------------------
@@ -209,106 +230,132 @@ def _mode(options: CopierOptions, same_server: bool) -> StopMode:
 
 
 def _offset(
-    master: Quote | None,
-    master_price: Price | None,
-    master_side: Side,
-    slave: Quote,
-    options: CopierOptions,
-    same_server: bool,
-) -> Decimal:
-    """Slave's feed minus master's, by the mids; where the master's look had no quote, by the side
-    on which the master has just been filled. 0 in price mode.
+    order: OpenCopy | PlacePendingCopy, slave: Quote, master_quote_age_s: float
+) -> tuple[Decimal, Numbers]:
+    """Slave's feed minus master's, by the mids of one moment; with the numbers it is made of.
+
+    0 in price mode, and where no quotes of one moment are at hand: then slippage is measured in
+    full, so that a market that has moved is not taken for a feed that differs.
     """
-    if _mode(options, same_server) is StopMode.PRICE:
-        return Decimal(0)
-    if master is not None:
-        return slave.mid - master.mid
-    if master_price is not None:
-        return slave.to_open(master_side) - master_price
-    return Decimal(0)
+    master = order.context.quote
+    is_joined = isinstance(order, OpenCopy) and order.joined
+    if (
+        _mode(order.options, order.same_server) is StopMode.PRICE
+        or master is None
+        or is_joined
+        or master_quote_age_s > SAME_MOMENT_S
+    ):
+        return Decimal(0), {"offset": "0"}
+    offset = slave.mid - master.mid
+    mids = {"master_mid": str(master.mid), "slave_mid": str(slave.mid)}
+    return offset, {**mids, "offset": str(offset)}
 
 
 def _wanted(
     side: Side,
-    master_side: Side,
-    master_sl: Price | None,
-    master_tp: Price | None,
+    master: Wanted,
     master_entry: Price,
     entry: Price,
     offset: Decimal,
-    options: CopierOptions,
     spec: SymbolSpec,
+    options: CopierOptions,
     *,
-    distance: bool,
-) -> tuple[Price | None, Price | None]:
-    """The slave's levels before the broker's minimum distance, on tick and digits."""
-    master_sl = master_sl if options.copy_sl else None
-    master_tp = master_tp if options.copy_tp else None
-    pip = pip_size(spec)
-    down = -side.sign  # the way a stop loss lies from the entry
+    same_server: bool,
+) -> Wanted:
+    """The slave's levels before the broker's minimum distance, on tick and digits.
 
-    def carried(level: Price | None) -> Price | None:
-        if level is None:
-            return None
-        if distance:
-            return entry + (level - master_entry)
-        return level + offset
-
-    if side is master_side:
-        stop_loss, take_profit = carried(master_sl), carried(master_tp)
-    else:
-        # Reverse: our stop is as far as the master's target, our target as far as its stop.
-        stop_loss = None if master_tp is None else entry + down * abs(master_tp - master_entry)
-        take_profit = None if master_sl is None else entry - down * abs(master_entry - master_sl)
-    if stop_loss is not None:
-        stop_loss += down * options.sl_refinement_pips * pip
-    elif options.fixed_sl_pips:
-        stop_loss = entry + down * options.fixed_sl_pips * pip
-    if take_profit is not None:
-        take_profit -= down * options.tp_refinement_pips * pip
-    elif options.fixed_tp_pips:
-        take_profit = entry - down * options.fixed_tp_pips * pip
+    In reverse our stop is as far from our entry as the master's target from its own, and our target
+    as its stop. copySL and copyTP speak of the slave's levels. A refinement in pips moves a copied
+    level away from the entry (below zero: towards it); fixed pips take the place of one not copied.
+    """
+    stop_loss, take_profit = master[::-1] if options.reverse_copy else master
+    by_distance = options.reverse_copy or _mode(options, same_server) is StopMode.DISTANCE
+    shift = entry - master_entry if by_distance else offset
     return (
-        None if stop_loss is None else round_price(stop_loss, spec),
-        None if take_profit is None else round_price(take_profit, spec),
+        _level(
+            stop_loss if options.copy_sl else None,
+            shift,
+            entry,
+            -side.sign * pip_size(spec),
+            options.sl_refinement_pips,
+            options.fixed_sl_pips,
+            spec,
+        ),
+        _level(
+            take_profit if options.copy_tp else None,
+            shift,
+            entry,
+            side.sign * pip_size(spec),
+            options.tp_refinement_pips,
+            options.fixed_tp_pips,
+            spec,
+        ),
     )
 
 
+def _level(
+    master: Price | None,
+    shift: Decimal,
+    entry: Price,
+    outward: Decimal,
+    refinement_pips: int,
+    fixed_pips: int,
+    spec: SymbolSpec,
+) -> Price | None:
+    """`outward`: one pip away from the entry. Never 0 or below, which a bridge takes for "none"."""
+    if master is not None:
+        level = master + shift + outward * refinement_pips
+    elif fixed_pips > 0:
+        level = entry + outward * fixed_pips
+    else:
+        return None
+    return max(round_price(level, spec), _tick(spec))
+
+
 def _is_crossed(side: Side, stop_loss: Price, quote: Quote) -> bool:
-    """P-4: the price is already beyond the stop, so the idea is dead."""
-    if side is Side.BUY:
-        return quote.bid <= stop_loss
-    return quote.ask >= stop_loss
+    """P-4, seen from a position of this side: it would close at or beyond its stop."""
+    return (quote.to_close(side) - stop_loss) * side.sign <= 0
 
 
-def _kept_away(
-    side: Side, stop_loss: Price | None, take_profit: Price | None, quote: Quote, spec: SymbolSpec
-) -> tuple[Price | None, Price | None]:
-    """Widened to the broker's minimum distance (P-5); a level of 0 says nothing, and one spread of
-    room is left then, but only for levels that would otherwise be on the wrong side.
+def _room(spec: SymbolSpec, quote: Quote) -> Decimal:
+    """How near the market a level may be. A stop level of 0 says "variable" at many brokers: one
+    spread then (§3.2), and never less than a tick.
     """
-    room = spec.stops_level_points * spec.point
-    to_close = quote.to_close(side)
-    sign = side.sign
-    if stop_loss is not None:
-        nearest = to_close - sign * room
-        if (nearest - stop_loss) * sign < 0:
-            stop_loss = round_price(nearest, spec)
-    if take_profit is not None:
-        nearest = to_close + sign * room
-        if (take_profit - nearest) * sign < 0:
-            take_profit = round_price(nearest, spec)
+    room = spec.stops_level_points * spec.point or quote.ask - quote.bid
+    return max(room, _tick(spec))
+
+
+def _kept_away(side: Side, wanted: Wanted, at: Quote, room: Decimal, spec: SymbolSpec) -> Wanted:
+    """Widened to the minimum distance (P-5), rounded away from the market; never dropped."""
+    stop_loss, take_profit = wanted
+    closes_at, sign = at.to_close(side), side.sign
+    down, up = (ROUND_FLOOR, ROUND_CEILING) if side is Side.BUY else (ROUND_CEILING, ROUND_FLOOR)
+    if stop_loss is not None and (closes_at - stop_loss) * sign < room:
+        stop_loss = max(round_price(closes_at - sign * room, spec, down), _tick(spec))
+    if take_profit is not None and (take_profit - closes_at) * sign < room:
+        take_profit = max(round_price(closes_at + sign * room, spec, up), _tick(spec))
     return stop_loss, take_profit
 
 
-def _is_placeable(kind: OrderKind, price: Price, quote: Quote, spec: SymbolSpec) -> bool:
-    """The safe side of both rules seen: buy limits and sell stops below the bid, the others above
-    the ask (or bid for sell limits), by the broker's minimum distance.
-    """
-    room = spec.stops_level_points * spec.point
-    below = kind in (OrderKind.BUY_LIMIT, OrderKind.SELL_STOP, OrderKind.SELL_STOP_LIMIT)
-    if below:
-        return price <= quote.bid - room
-    if kind is OrderKind.SELL_LIMIT:
-        return price >= quote.bid + room
-    return price >= quote.ask + room
+def _steady(
+    wanted: Price | None, kept: Price | None, now: Price | None, room: Decimal
+) -> Price | None:
+    """A widened level moves with every tick: one that already stands about there is left (P-8)."""
+    if kept == wanted or kept is None or now is None:
+        return kept
+    return now if abs(now - kept) <= room else kept
+
+
+def _told(wanted: Wanted, kept: Wanted) -> Numbers:
+    """The levels as they will be sent, and as they were wanted where that differs."""
+    numbers = {"stop_loss": str(kept[0]), "take_profit": str(kept[1])}
+    if kept[0] != wanted[0]:
+        numbers["stop_loss_wanted"] = str(wanted[0])
+    if kept[1] != wanted[1]:
+        numbers["take_profit_wanted"] = str(wanted[1])
+    return numbers
+
+
+def _tick(spec: SymbolSpec) -> Decimal:
+    tick = spec.tick_size if spec.tick_size > 0 else spec.point
+    return tick if tick > 0 else Decimal(1).scaleb(-spec.digits)

@@ -56,7 +56,8 @@ def plan_open(
     quote, spec = found.quote, found.spec
     side = copy.side
     entry = quote.to_open(side)
-    levels = stops.levels(order, spec, quote)
+    age_s = max(0.0, (live.now - order.seen_at_utc).total_seconds())
+    levels = stops.levels(order, spec, quote, master_quote_age_s=age_s)
     if isinstance(levels, Denial):
         return levels
     slippage = stops.slippage_check(order, side, quote, levels.offset)
@@ -123,7 +124,16 @@ def find_market(
     refused = _may_trade(copy, spec) or _alone_on_netting(copy, name, live)
     if refused is not None:
         return refused
-    checks = symbols.check_pair(order, spec, quote, resolved.how, live.currency, rates)
+    checks = symbols.check_pair(
+        order.context,
+        spec,
+        quote,
+        resolved.how,
+        live.currency,
+        rates,
+        master_price=order.master_price if isinstance(order, OpenCopy) else None,
+        joined=isinstance(order, OpenCopy) and order.joined,
+    )
     if isinstance(checks, Denial):
         # A tick value moves with the market: only fresh terms may refuse.
         return checks if live.has_fresh_spec(name) else live.renew_spec(name)

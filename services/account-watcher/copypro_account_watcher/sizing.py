@@ -16,12 +16,14 @@ from copypro.values import Lots, Price, Side
 from msgspec import Struct
 
 from copypro_account_watcher.symbols import Rates, rate_of
-from copypro_account_watcher.targets import floor_to_step
+from copypro_account_watcher.targets import floor_to_step, smallest_lots
 
 FORCE_MIN_CAP = Decimal("1.5")
 """forceMinLot lifts to the minimum only while that risks at most this many times what was meant."""
 MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
+LARGEST = Decimal(10) ** 15
+"""No factor, contract or sum of money is meant to be larger, in whatever currency."""
 
 
 class Slave(Struct, frozen=True, kw_only=True):
@@ -33,9 +35,14 @@ class Slave(Struct, frozen=True, kw_only=True):
     quote: Quote
     rates: Rates
     open_lots_same_direction: Lots = Decimal(0)
+    """Open, pending and in flight, of this symbol and side: what a volume limit counts."""
+    cost_per_lot: Decimal = Decimal(0)
+    """Commission of one lot, opened and closed, in the account's currency, where known."""
 
 
 class Sized(Struct, frozen=True):
+    """`numbers` hold every input and intermediate by name: the volume can be recomputed from them."""
+
     lots: Lots
     numbers: Numbers
 
@@ -45,21 +52,18 @@ def size(
 ) -> Sized | Denial:
     """The volume to open with, valid for the symbol; or the refusal with its numbers.
 
-    `stop_loss` is the final stop on the slave, `entry` its executable price; both matter only for
-    risk by stop.
+    `stop_loss` is the final stop on the slave, `entry` its executable price (a pending order's
+    trigger); both matter only for risk by stop. Denials: INVALID_VOLUME for anything that is no
+    volume at all, BELOW_MIN_LOT, ABOVE_MAX_LOT, VOLUME_LIMIT, and what a rule needs but nobody
+    knows (NO_STOP, STOPS_TOO_CLOSE, NO_CONVERSION_RATE, …_BALANCE_UNKNOWN, SYMBOL_MISMATCH).
     """
-    mapped = order.mapping.slave_lots if order.mapping is not None else None
-    if mapped is not None and mapped > 0:
-        raw: Lots | Denial = mapped
-        numbers = {"rule": "mapping", "slave_lots": str(mapped)}
-    else:
-        numbers = {}
-        raw = _raw_lots(order, slave, stop_loss, entry, numbers)
+    numbers: Numbers = {}
+    raw = _raw_lots(order, slave, stop_loss, entry, numbers)
     if isinstance(raw, Denial):
         return raw
-    if not raw.is_finite() or raw <= 0 or raw > MOST_LOTS:
-        return denied("INVALID_VOLUME", **numbers, raw_lots=raw)
     numbers["raw_lots"] = _text(raw)
+    if not 0 < raw <= MOST_LOTS:
+        return Denial("INVALID_VOLUME", numbers)
     return _fit(raw, order.options, slave, numbers)
 
 
@@ -70,68 +74,93 @@ def _raw_lots(
     entry: Price,
     numbers: Numbers,
 ) -> Lots | Denial:
+    """As the rule says: no broker's step or limit is in it yet."""
     options = order.options
-    rule, factor = options.risk_type, options.risk_value
-    if options.risk_multiply is not None:
-        rule, factor = RiskType.BALANCE_MULTIPLIER, options.risk_multiply
-        if options.fixed_master_balance > 0:
-            rule = RiskType.FIXED_BALANCE_MULTIPLIER
+    mapped = order.mapping.slave_lots if order.mapping is not None else None
+    if mapped is not None and mapped != 0:
+        numbers["rule"], numbers["slave_lots"] = "mapping", str(mapped)
+        return mapped if _is_usable(mapped) else Denial("INVALID_VOLUME", numbers)
+    rule, factor = _rule(options)
     numbers["rule"], numbers["risk_value"] = rule.value, str(factor)
-    numbers["master_lots"] = str(order.lots)
-    if not factor.is_finite() or factor <= 0:
-        return denied("INVALID_VOLUME", **numbers)
+    numbers["master_lots"], numbers["lot_refiner"] = str(order.lots), str(options.lot_refiner)
+    if not _is_usable(factor) or not _is_usable(options.lot_refiner):
+        return Denial("INVALID_VOLUME", numbers)
+    factor *= options.lot_refiner
     if rule is RiskType.FIXED_LOT:
-        return factor * options.lot_refiner
+        return factor
     if rule is RiskType.FIXED_RISK:
-        raw = _by_risk(factor, slave, stop_loss, entry, _side(order).sign, numbers)
-        return raw if isinstance(raw, Denial) else raw * options.lot_refiner
+        return _by_risk(factor, slave, stop_loss, entry, _side(order), numbers)
+    if not _is_usable(order.lots) or order.lots > MOST_LOTS:
+        return Denial("INVALID_VOLUME", numbers)
+    contract = _contract_ratio(order, slave, numbers)
+    if isinstance(contract, Denial):
+        return contract
     ratio = _ratio(rule, order, slave, numbers)
     if isinstance(ratio, Denial):
         return ratio
-    contract = _contract_ratio(order, slave, options)
-    if isinstance(contract, Denial):
-        return contract
-    numbers["contract_ratio"], numbers["ratio"] = _text(contract), _text(ratio)
-    numbers["lot_refiner"] = str(options.lot_refiner)
-    return order.lots * contract * factor * ratio * options.lot_refiner
+    # One division, at the end: what divides evenly stays exact.
+    over = order.lots * factor * contract[0] * ratio[0]
+    return over / (contract[1] * ratio[1])
+
+
+def _rule(options: CopierOptions) -> tuple[RiskType, Decimal]:
+    """riskMultiply, obsolete, overrides the risk model when set."""
+    if options.risk_multiply is None:
+        return options.risk_type, options.risk_value
+    fixed = options.fixed_master_balance != 0
+    rule = RiskType.FIXED_BALANCE_MULTIPLIER if fixed else RiskType.BALANCE_MULTIPLIER
+    return rule, options.risk_multiply
+
+
+Ratio = tuple[Decimal, Decimal]
+"""(over, under), both above zero."""
 
 
 def _contract_ratio(
-    order: OpenCopy | PlacePendingCopy, slave: Slave, options: CopierOptions
-) -> Decimal | Denial:
+    order: OpenCopy | PlacePendingCopy, slave: Slave, numbers: Numbers
+) -> Ratio | Denial:
     """S-1: lots of two brokers are comparable only through what one lot contains."""
-    if not options.contract_alignment:
-        return Decimal(1)
+    if not order.options.contract_alignment:
+        numbers["contract_ratio"] = "1"
+        return Decimal(1), Decimal(1)
     master = order.context.spec
-    if master is None or master.contract_size <= 0 or slave.spec.contract_size <= 0:
-        return denied("SYMBOL_MISMATCH", symbol=slave.spec.name, check_contract="unknown")
-    return master.contract_size / slave.spec.contract_size
+    theirs, ours = None if master is None else master.contract_size, slave.spec.contract_size
+    numbers["master_contract_size"] = "unknown" if theirs is None else str(theirs)
+    numbers["slave_contract_size"] = str(ours)
+    if theirs is None or not _is_usable(theirs) or not _is_usable(ours):
+        return denied("SYMBOL_MISMATCH", symbol=slave.spec.name, **numbers)
+    numbers["contract_ratio"] = _text(theirs / ours)
+    return theirs, ours
 
 
 def _ratio(
     rule: RiskType, order: OpenCopy | PlacePendingCopy, slave: Slave, numbers: Numbers
-) -> Decimal | Denial:
-    """Slave's money by master's, both in the master's currency; 1 for a plain multiplier."""
+) -> Ratio | Denial:
+    """Slave's money by master's, both in the master's currency; 1 for a plain multiplier.
+
+    A balance of zero is one that is not synchronised yet: it is never divided by (S-6).
+    """
     if rule is RiskType.LOT_MULTIPLIER:
-        return Decimal(1)
+        return Decimal(1), Decimal(1)
     context = order.context
     if rule is RiskType.EQUITY_MULTIPLIER:
         ours, theirs = slave.figures.equity, context.figures.equity
     else:
         ours, theirs = slave.figures.balance, context.figures.balance
-    if rule is RiskType.FIXED_BALANCE_MULTIPLIER and order.options.fixed_master_balance > 0:
+    if rule is RiskType.FIXED_BALANCE_MULTIPLIER and order.options.fixed_master_balance != 0:
         theirs = order.options.fixed_master_balance
     numbers["slave_money"] = f"{ours} {slave.currency}"
     numbers["master_money"] = f"{theirs} {context.currency}"
-    if not theirs.is_finite() or theirs <= 0:
-        return denied("MASTER_BALANCE_UNKNOWN", **numbers)
-    if not ours.is_finite() or ours <= 0:
-        return denied("SLAVE_BALANCE_UNKNOWN", **numbers)
+    if not _is_usable(theirs):
+        return Denial("MASTER_BALANCE_UNKNOWN", numbers)
+    if not _is_usable(ours):
+        return Denial("SLAVE_BALANCE_UNKNOWN", numbers)
     rate = rate_of(slave.rates, slave.currency, context.currency)
     if rate is None:
         return denied("NO_CONVERSION_RATE", pair=f"{slave.currency}→{context.currency}", **numbers)
     numbers["rate"] = str(rate)
-    return ours * rate / theirs
+    numbers["ratio"] = _text(ours * rate / theirs)
+    return ours * rate, theirs
 
 
 def _by_risk(
@@ -139,89 +168,112 @@ def _by_risk(
     slave: Slave,
     stop_loss: Price | None,
     entry: Price,
-    side_sign: int,
+    side: Side,
     numbers: Numbers,
 ) -> Lots | Denial:
-    """R × equity / loss per lot at the stop; the larger of the loss by contract and by tick value,
-    since brokers' tick values are for one side and move with the rate (§2.3).
-    """
-    spec = slave.spec
+    """percent of equity / loss of one lot at the stop (§2.3)."""
     numbers["entry"], numbers["stop_loss"] = str(entry), str(stop_loss)
-    if stop_loss is None or (entry - stop_loss) * side_sign <= 0:
-        return denied("NO_STOP", **numbers)
-    distance = abs(entry - stop_loss)
-    losses: list[Decimal] = []
-    rate = (
-        rate_of(slave.rates, spec.profit_currency, slave.currency) if spec.profit_currency else None
-    )
-    if rate is not None:
-        losses.append(distance * spec.contract_size * rate)
-    if spec.tick_value is not None and spec.tick_size > 0:
-        losses.append(distance / spec.tick_size * spec.tick_value)
-    if not losses:
-        pair = f"{spec.profit_currency}→{slave.currency}"
+    if stop_loss is None or (entry - stop_loss) * side.sign <= 0:
+        return Denial("NO_STOP", numbers)
+    spec, distance = slave.spec, abs(entry - stop_loss)
+    nearest = slave.quote.ask - slave.quote.bid + spec.stops_level_points * spec.point
+    if distance < nearest:
+        # So near a stop is noise, and the volume that it asks for enormous.
+        return denied("STOPS_TOO_CLOSE", distance=distance, nearest=nearest, **numbers)
+    equity = slave.figures.equity
+    numbers["equity"] = f"{equity} {slave.currency}"
+    if not _is_usable(equity):
+        return Denial("SLAVE_BALANCE_UNKNOWN", numbers)
+    loss = _loss_per_lot(slave, distance, numbers)
+    if loss is None:
+        pair = f"{spec.profit_currency or 'unknown'}→{slave.currency}"
         return denied("NO_CONVERSION_RATE", pair=pair, **numbers)
-    if slave.figures.equity <= 0:
-        return denied("SLAVE_BALANCE_UNKNOWN", equity=slave.figures.equity, **numbers)
-    loss_per_lot = max(losses)
-    money = slave.figures.equity * percent / 100
-    numbers["equity"] = f"{slave.figures.equity} {slave.currency}"
-    numbers["risk_money"], numbers["loss_per_lot"] = _text(money), _text(loss_per_lot)
-    return money / loss_per_lot
+    cost = max(slave.cost_per_lot, Decimal(0))
+    numbers["risk_money"] = _text(equity * percent / 100)
+    numbers["loss_per_lot"], numbers["cost_per_lot"] = _text(loss), str(cost)
+    return equity * percent / (100 * (loss + cost))
+
+
+def _loss_per_lot(slave: Slave, distance: Decimal, numbers: Numbers) -> Decimal | None:
+    """In the account's currency; the larger of the loss by contract and the loss by tick value,
+    since brokers' tick values are for one side and move with the rate. None where neither is known
+    (MT4 tells neither the profit's currency nor a tick's value).
+    """
+    spec, losses = slave.spec, []
+    numbers["slave_contract_size"] = str(spec.contract_size)
+    if spec.profit_currency:
+        rate = rate_of(slave.rates, spec.profit_currency, slave.currency)
+        numbers["rate"] = "unknown" if rate is None else str(rate)
+        if rate is not None:
+            losses.append(distance * spec.contract_size * rate)
+    if spec.tick_value is not None and spec.tick_size > 0:
+        numbers["tick_value"], numbers["tick_size"] = str(spec.tick_value), str(spec.tick_size)
+        losses.append(distance / spec.tick_size * spec.tick_value)
+    loss = max(losses, default=Decimal(0))
+    return loss if _is_usable(loss) else None
+
+
+# --- what the symbol allows ----------------------------------------------------------------------
 
 
 def _fit(raw: Lots, options: CopierOptions, slave: Slave, numbers: Numbers) -> Sized | Denial:
-    """Floored to the step, inside minimum and maximum and the symbol's limit."""
+    """Floored to the step, inside minimum and maximum and the symbol's limit (§2.4)."""
     spec = slave.spec
     numbers |= {"lot_min": str(spec.lot_min), "lot_max": str(spec.lot_max)}
     numbers["lot_step"] = str(spec.lot_step)
+    if spec.lot_step <= 0 or spec.lot_min <= 0:
+        return Denial("INVALID_VOLUME", numbers)
+    lowest, highest = smallest_lots(spec), floor_to_step(spec.lot_max, spec.lot_step)
+    if highest < lowest:
+        return Denial("INVALID_VOLUME", numbers)
     lots = floor_to_step(raw, spec.lot_step)
-    highest = floor_to_step(spec.lot_max, spec.lot_step)
+    numbers["floored_lots"] = _text(lots)
     if lots > highest:
         if not options.force_max_lot:
             return Denial("ABOVE_MAX_LOT", numbers)
         lots, numbers["forced"] = highest, "max"
-    if lots < spec.lot_min:
-        lowest = _smallest(spec)
+    if lots < lowest:
         numbers["risk_at_minimum"] = _text(lowest / raw)
-        if not options.force_min_lot or lowest > raw * FORCE_MIN_CAP:
-            numbers["forced_cap"] = str(FORCE_MIN_CAP)
+        if not options.force_min_lot:
+            return Denial("BELOW_MIN_LOT", numbers)
+        numbers["risk_cap"] = str(FORCE_MIN_CAP)
+        if lowest > raw * FORCE_MIN_CAP:
             return Denial("BELOW_MIN_LOT", numbers)
         lots, numbers["forced"] = lowest, "min"
     if spec.volume_limit is not None and spec.volume_limit > 0:
         numbers["volume_limit"] = str(spec.volume_limit)
         numbers["open_lots"] = str(slave.open_lots_same_direction)
         if slave.open_lots_same_direction + lots > spec.volume_limit:
-            return Denial("VOLUME_LIMIT", numbers)
+            return denied("VOLUME_LIMIT", **numbers, lots=_text(lots))
     lots = _plain(lots)
     numbers["lots"] = str(lots)
     return Sized(lots, numbers)
 
 
-def _smallest(spec: SymbolSpec) -> Lots:
-    """The smallest volume that is on the step and not below the minimum."""
-    floor = floor_to_step(spec.lot_min, spec.lot_step)
-    return floor if floor >= spec.lot_min else floor + spec.lot_step
+# --- margin ----------------------------------------------------------------------------------------
 
 
 def margin_check(
     lots: Lots, slave: Slave, required: Decimal | None, options: CopierOptions
 ) -> Denial | None:
-    """§2.6: after the open, `reserve` of the equity must still be free.
+    """§2.6: after the open, `margin_reserve` of the equity must still be free, and the margin level
+    must not fall below its floor where one is set.
 
-    `required` None: the platform does not tell. Then it is estimated from contract size and margin
-    divider with the reserve doubled, where both currencies are one; else the broker decides (its
-    "not enough money" is a certain refusal).
+    `required`: the open's margin in the account's currency. None: the platform does not tell; then
+    it is estimated from contract size and margin divider with the reserve doubled, and where that
+    cannot be done the broker decides (its "not enough money" is a certain refusal).
     """
     figures, reserve = slave.figures, options.margin_reserve
+    estimated = required is None
     if required is None:
         required = _estimate(lots, slave)
         reserve *= 2
-        if required is None:
-            return None
+    if required is None or not required.is_finite():
+        return None
     numbers = {
         "lots": str(lots),
         "required": _text(required),
+        "estimated": str(estimated).lower(),
         "free_margin": str(figures.free_margin),
         "equity": str(figures.equity),
         "reserve": str(reserve),
@@ -239,16 +291,28 @@ def margin_check(
 
 
 def _estimate(lots: Lots, slave: Slave) -> Decimal | None:
+    """MT4's margin by its divider; None where a currency or the divider says nothing.
+
+    A divider of 1 is MetaTrader's "100 %", which the account's leverage still divides by an amount
+    that symbols and hours change: no estimate.
+    """
     spec = slave.spec
-    if not spec.margin_divider or spec.margin_divider <= 0 or spec.margin_currency is None:
+    if spec.margin_divider is None or spec.margin_divider <= 1 or not spec.margin_currency:
         return None
-    base = lots * spec.contract_size / spec.margin_divider
-    if spec.calculation not in (None, "Forex"):
-        return base * slave.quote.ask if spec.margin_currency == slave.currency else None
     rate = rate_of(slave.rates, spec.margin_currency, slave.currency)
-    if rate is None and spec.profit_currency == slave.currency:
-        rate = slave.quote.ask
-    return None if rate is None else base * rate
+    if rate is None:
+        return None
+    units = lots * spec.contract_size / spec.margin_divider
+    is_forex = spec.calculation in (None, "Forex")
+    return units * rate if is_forex else units * slave.quote.ask * rate
+
+
+# --- the parts -------------------------------------------------------------------------------------
+
+
+def _is_usable(value: Decimal) -> bool:
+    """A number above zero that somebody could have meant: products of such cannot overflow."""
+    return value.is_finite() and 0 < value <= LARGEST
 
 
 def _side(order: OpenCopy | PlacePendingCopy) -> Side:

@@ -6,24 +6,28 @@ forex majors prove it, and whatever the name says, contract, currency and live p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 
 from copypro.codes import Denial, denied
-from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
+from copypro.messages import Context, Numbers, OpenCopy, PlacePendingCopy
 from copypro.options import RiskType, SymbolMapping
 from copypro.trading import Quote, SymbolSpec
+from copypro.values import Price
 from msgspec import Struct
 
 Rates = Mapping[tuple[str, str], Decimal]
-"""fx(A→B) by (A, B): how many B one A is worth, at mid prices."""
+"""fx(A→B) by (A, B): how many B one A is worth, at mid prices. Cents are no currency of their own."""
 
+CENTS = {"USC": "USD", "EUC": "EUR", "GBX": "GBP", "ZAC": "ZAR"}
+"""Units of a hundredth, as brokers name them: of cent accounts, and of shares quoted in pence."""
 MAJORS = (
     "EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "NZDUSD", "EURGBP", "EURJPY",
     "GBPJPY", "EURCHF", "AUDJPY",
 )  # fmt: skip
 MAJORS_NEEDED = 5
+SHORTEST_LOOK_ALIKE = 5
 ALIASES = (
     ("GOLD", "XAUUSD"),
     ("SILVER", "XAGUSD"),
@@ -35,8 +39,12 @@ ALIASES = (
     ("XTIUSD", "USOIL"),
     ("XBRUSD", "UKOIL"),
 )
+HUBS = ("USD", "EUR")
+"""Currencies by way of which a rate is found that the broker does not quote itself."""
 PRICE_TOLERANCE = Decimal("0.005")
 PRICE_TOLERANCE_OTHER = Decimal("0.02")
+PRICE_TOLERANCE_LOOSE = Decimal("0.2")
+"""Not to be confirmed by anybody: further apart, the two prices are of another scale or thing."""
 TICK_VALUE_TOLERANCE = Decimal("0.02")
 METALS = ("XAU", "XAG", "XPT", "XPD", "GOLD", "SILVER")
 
@@ -45,6 +53,9 @@ class Affix(Struct, frozen=True):
     prefix: str
     suffix: str
 
+    def around(self, name: str) -> str:
+        return f"{self.prefix}{name}{self.suffix}"
+
 
 class Resolved(Struct, frozen=True):
     name: str
@@ -52,103 +63,146 @@ class Resolved(Struct, frozen=True):
     """mapping, exact or affix."""
 
 
+# --- by name -----------------------------------------------------------------------------------
+
+
 @lru_cache(maxsize=256)
-def _learned(names: tuple[str, ...]) -> Affix | None:
+def _proven(names: tuple[str, ...]) -> tuple[Affix, ...]:
     groups: dict[Affix, set[str]] = {}
     for name in names:
         for major in MAJORS:
-            at = name.upper().find(major)
+            at = name.find(major)
             if at >= 0:
                 affix = Affix(name[:at], name[at + len(major) :])
                 groups.setdefault(affix, set()).add(major)
-    proven = [affix for affix, majors in groups.items() if len(majors) >= MAJORS_NEEDED]
+    return tuple(affix for affix, majors in groups.items() if len(majors) >= MAJORS_NEEDED)
+
+
+def learn_affix(slave_names: Sequence[str]) -> Affix | None:
+    """The prefix and suffix that at least five forex majors share, if only one such group exists.
+
+    Computed once per list of names.
+    """
+    proven = _proven(tuple(slave_names))
     return proven[0] if len(proven) == 1 else None
-
-
-def learn_affix(names: Sequence[str]) -> Affix | None:
-    """The prefix and suffix that at least five forex majors share, if only one such group exists."""
-    return _learned(tuple(names))
 
 
 def resolve(
     master_symbol: str, mapping: SymbolMapping | None, slave_names: Sequence[str]
 ) -> Resolved | Denial:
-    """A person's mapping, the same name, or the slave's proven affix; aliases are only proposed."""
-    known = set(slave_names)
+    """A person's mapping, the very same name, or the slave's proven affix around it (§5.1).
+
+    Aliases and look-alikes, other letter cases among them, are only proposed, in the refusal's
+    numbers: `proposal`, or `candidates` where several could be meant.
+    """
     if mapping is not None:
-        if mapping.slave_symbol in known:
+        if mapping.slave_symbol in slave_names:
             return Resolved(mapping.slave_symbol, "mapping")
         return denied("UNMAPPED_SYMBOL", symbol=master_symbol, mapped=mapping.slave_symbol)
-    core = _core(master_symbol, slave_names)
-    candidates = sorted(name for name in known if core is not None and name.upper() == core.upper())
-    if master_symbol in known:
-        return Resolved(master_symbol, "exact")
-    same = sorted(name for name in known if name.upper() == master_symbol.upper())
-    if len(same) == 1:
-        return Resolved(same[0], "exact")
-    if len(same) > 1:
-        return denied("AMBIGUOUS_SYMBOL", symbol=master_symbol, candidates=", ".join(same))
-    if len(candidates) == 1:
-        return Resolved(candidates[0], "affix")
-    if len(candidates) > 1:
-        return denied("AMBIGUOUS_SYMBOL", symbol=master_symbol, candidates=", ".join(candidates))
-    alike = sorted(name for name in known if master_symbol.upper() in name.upper())
+    found = _by_name(master_symbol, tuple(slave_names))
+    if found is not None:
+        return found
+    affix, core = learn_affix(slave_names), _core(master_symbol)
+    alike = sorted(name for name in set(slave_names) if _is_alike(core.upper(), name.upper()))
     if len(alike) > 1:
         return denied("AMBIGUOUS_SYMBOL", symbol=master_symbol, candidates=", ".join(alike[:5]))
-    proposal = alike or _proposed(master_symbol, known)
+    proposal = alike or _aliases(core, affix, slave_names)
     return denied("UNMAPPED_SYMBOL", symbol=master_symbol, proposal=", ".join(proposal) or "none")
 
 
-def _core(master_symbol: str, slave_names: Sequence[str]) -> str | None:
-    """The name with the slave's affix around it; a master's own affix is taken off only where a
-    forex major shows it.
-    """
-    affix = learn_affix(slave_names)
+@lru_cache(maxsize=1024)
+def _by_name(master_symbol: str, names: tuple[str, ...]) -> Resolved | None:
+    if master_symbol in names:
+        return Resolved(master_symbol, "exact")
+    affix = learn_affix(names)
     if affix is None:
         return None
-    core = next((major for major in MAJORS if major in master_symbol.upper()), master_symbol)
-    return f"{affix.prefix}{core}{affix.suffix}"
+    name = affix.around(_core(master_symbol))
+    return Resolved(name, "affix") if name in names else None
 
 
-def _proposed(master_symbol: str, known: set[str]) -> list[str]:
-    group = next((group for group in ALIASES if master_symbol.upper() in group), ())
-    return sorted(name for name in known if name.upper() in group)
+def _core(master_symbol: str) -> str:
+    """A forex major without what the master's broker put around it; any other name as it is.
+
+    A letter case or sign must show where the major ends: EURUSDm and EURUSD.r are EURUSD with a
+    suffix, but EURUSDT is another thing.
+    """
+    for major in MAJORS:
+        before, found, after = master_symbol.partition(major)
+        if found and not _belongs(before[-1:]) and not _belongs(after[:1]):
+            return major
+    return master_symbol
+
+
+def _belongs(letter: str) -> bool:
+    return letter.isdigit() or letter.isupper()
+
+
+def _is_alike(core: str, name: str) -> bool:
+    return core in name or (len(name) >= SHORTEST_LOOK_ALIKE and name in core)
+
+
+def _aliases(core: str, affix: Affix | None, slave_names: Sequence[str]) -> list[str]:
+    group = next((group for group in ALIASES if core.upper() in group), ())
+    spelled = {alias for alias in group if alias != core.upper()}
+    spelled |= {affix.around(alias) for alias in spelled} if affix is not None else set()
+    return sorted(name for name in set(slave_names) if name in spelled or name.upper() in spelled)
 
 
 # --- is it the same thing? ---------------------------------------------------------------------
 
 
 def check_pair(
-    order: OpenCopy | PlacePendingCopy,
+    master: Context,
     spec: SymbolSpec,
     quote: Quote,
     how: str,
     currency: str,
     rates: Rates,
+    *,
+    master_price: Price | None = None,
+    joined: bool = False,
 ) -> Numbers | Denial:
-    """Pass, fail or unknown for each check of §5.2; contract size and live price must pass, the
-    others must not fail. A person's mapping confirms a difference of class, of currency, or of
-    tick value; a price that is off stays a refusal unless mapped.
+    """Pass, fail or unknown for each check of §5.2, by name; `currency` is the slave account's.
+
+    Contract sizes must be known and the live price must agree, the other checks must not fail. A
+    person's mapping confirms a difference of currency, class or tick value, a price that cannot be
+    compared, and one that is up to 20 % off (another expiry, another quote currency); further
+    apart it is another scale or another thing, and nobody can confirm that.
+
+    `master_price`: what the master has just been filled at, for a look that had no quote. `joined`:
+    the master's quote is as old as its trade, and shows no more than the scale.
     """
-    master = order.context
     checks: dict[str, str] = {}
     numbers: dict[str, object] = {"symbol": spec.name, "how": how}
     other = master.spec
-    if other is None or other.contract_size <= 0 or spec.contract_size <= 0:
+    if quote.bid <= 0 or quote.ask < quote.bid:
+        return denied("STALE_QUOTE", symbol=spec.name, bid=quote.bid, ask=quote.ask)
+    if other is None or not _is_size(other.contract_size) or not _is_size(spec.contract_size):
         return denied("SYMBOL_MISMATCH", **numbers, check_contract="unknown")
     numbers["master_contract_size"] = other.contract_size
     numbers["slave_contract_size"] = spec.contract_size
     checks["check_contract"] = "pass"
     checks["check_profit_currency"] = _same(other.profit_currency, spec.profit_currency)
-    checks["check_margin_currency"] = _same(other.margin_currency, spec.margin_currency)
+    checks["check_base_currency"] = _same(_base_currency(other), _base_currency(spec))
     checks["check_class"] = _same(other.calculation, spec.calculation)
     checks["check_tick_value"] = _tick_value(spec, currency, rates, numbers)
-    checks["check_price"] = _price(_master_price(order), quote, other, numbers)
-    failed = [name for name, result in checks.items() if result == "fail"]
+    seen = master.quote.mid if master.quote is not None else master_price
+    loose = joined or how == "mapping"
+    checks["check_price"] = _price(seen, quote, other, numbers, loose=loose)
     numbers.update(checks)
-    if failed and how != "mapping":
+    failed = [name for name, result in checks.items() if result == "fail"]
+    if how == "mapping":
+        failed = [name for name in failed if name == "check_price"]
+    elif checks["check_price"] == "unknown":
+        failed.append("check_price")
+    if failed:
         return denied("SYMBOL_MISMATCH", **numbers, failed=", ".join(failed))
     return {name: str(value) for name, value in numbers.items()}
+
+
+def _is_size(size: Decimal) -> bool:
+    return size.is_finite() and size > 0
 
 
 def _same(one: str | None, other: str | None) -> str:
@@ -157,26 +211,41 @@ def _same(one: str | None, other: str | None) -> str:
     return "pass" if one.upper() == other.upper() else "fail"
 
 
-def _master_price(order: OpenCopy | PlacePendingCopy) -> Decimal | None:
-    """The master's market: the quote of its look, or where it has just been filled itself."""
-    if order.context.quote is not None:
-        return order.context.quote.mid
-    if isinstance(order, OpenCopy) and not order.joined:
-        return order.master_price
-    return None
+def _base_currency(spec: SymbolSpec) -> str | None:
+    """The base of a currency pair; None for everything else.
+
+    No bridge tells it. The margin's currency is the base where the name goes on with the profit's,
+    or holds a major; of gold and indices it only says in what the broker takes its margin.
+    """
+    base, name = (spec.margin_currency or "").upper(), spec.name.upper()
+    if not base or base not in name:
+        return None
+    if any(major in name and major.startswith(base) for major in MAJORS):
+        return base
+    profit = (spec.profit_currency or "").upper()
+    return base if profit and base + profit in name else None
 
 
 def _price(
-    master: Decimal | None, slave: Quote, spec: SymbolSpec, numbers: dict[str, object]
+    master: Price | None,
+    slave: Quote,
+    spec: SymbolSpec,
+    numbers: dict[str, object],
+    *,
+    loose: bool,
 ) -> str:
-    """Unknown only for a trade that was open before anybody looked."""
     if master is None or master <= 0:
         return "unknown"
     off = abs(slave.mid / master - 1)
     name = spec.name.upper()
-    forex = spec.calculation == "Forex" or any(major in name for major in MAJORS)
-    narrow = forex or any(metal in name for metal in METALS)
+    narrow = (
+        spec.calculation == "Forex"
+        or _base_currency(spec) is not None
+        or any(core in name for core in (*MAJORS, *METALS))
+    )
     tolerance = PRICE_TOLERANCE if narrow else PRICE_TOLERANCE_OTHER
+    if loose:
+        tolerance = PRICE_TOLERANCE_LOOSE
     numbers["price_off"] = round(off, 6)
     numbers["price_tolerance"] = tolerance
     return "pass" if off < tolerance else "fail"
@@ -200,13 +269,29 @@ def _tick_value(spec: SymbolSpec, currency: str, rates: Rates, numbers: dict[str
 
 
 def rate_of(rates: Rates, source: str, target: str) -> Decimal | None:
-    return Decimal(1) if source == target else rates.get((source, target))
+    """What one unit of `source` is worth in `target`; None where `rates` do not tell, never a guess.
+
+    A hundred cents are one of their currency by definition, so that cent accounts need no quote.
+    """
+    (whole_source, part), (whole_target, whole) = _whole(source), _whole(target)
+    if whole_source == whole_target:
+        return part / whole
+    rate = rates.get((whole_source, whole_target))
+    if rate is None or not rate.is_finite() or rate <= 0:
+        return None
+    return rate * part / whole
+
+
+def _whole(currency: str) -> tuple[str, Decimal]:
+    """The currency that a unit belongs to, and what the unit is worth in it."""
+    name = currency.upper()
+    return (CENTS[name], Decimal("0.01")) if name in CENTS else (name, Decimal(1))
 
 
 def conversions(
     order: OpenCopy | PlacePendingCopy, spec: SymbolSpec, slave_currency: str
 ) -> set[tuple[str, str]]:
-    """The rates that sizing and the checks of this order use."""
+    """The rates that sizing, the checks and the margin of this order use, as keys of `Rates`."""
     options, wanted = order.options, set()
     ratio = {
         RiskType.BALANCE_MULTIPLIER,
@@ -217,26 +302,39 @@ def conversions(
         wanted.add((slave_currency, order.context.currency))
     if spec.profit_currency:
         wanted.add((spec.profit_currency, slave_currency))
-    return {(source, target) for source, target in wanted if source != target}
+    if spec.margin_divider and spec.margin_currency:
+        wanted.add((spec.margin_currency, slave_currency))
+    wholes = {(_whole(source)[0], _whole(target)[0]) for source, target in wanted}
+    return {(source, target) for source, target in wholes if source != target}
 
 
 def conversion_symbols(pair: tuple[str, str], slave_names: Sequence[str]) -> list[tuple[str, bool]]:
-    """The slave's symbols whose quotes multiply to the rate, each with whether it is inverted:
-    direct, inverse, or through USD; empty if the broker quotes none of them.
+    """The slave's symbols whose mid prices multiply to the rate of `pair`, each with whether it is
+    inverted: direct, inverse, or by way of USD or EUR; empty if the broker quotes none of them.
     """
-    source, target = pair
-    for path in (((source, target),), ((source, "USD"), ("USD", target))):
-        found = [_quoted(one, other, slave_names) for one, other in path if one != other]
-        if found and all(step is not None for step in found):
-            return [step for step in found if step is not None]
-    return []
+    return list(_rate_path(_whole(pair[0])[0], _whole(pair[1])[0], tuple(slave_names)))
 
 
-def _quoted(source: str, target: str, names: Sequence[str]) -> tuple[str, bool] | None:
-    affix = learn_affix(names) or Affix("", "")
-    known = {name.upper(): name for name in names}
-    for name, inverse in ((f"{source}{target}", False), (f"{target}{source}", True)):
-        for spelled in (f"{affix.prefix}{name}{affix.suffix}", name):
-            if spelled.upper() in known:
-                return known[spelled.upper()], inverse
+@lru_cache(maxsize=1024)
+def _rate_path(source: str, target: str, names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    for path in _paths(source, target):
+        found = [_quoted(one, other, names) for one, other in path]
+        if all(step is not None for step in found):
+            return tuple(step for step in found if step is not None)
+    return ()
+
+
+def _paths(source: str, target: str) -> Iterator[tuple[tuple[str, str], ...]]:
+    yield ((source, target),)
+    for hub in HUBS:
+        if hub not in (source, target):
+            yield ((source, hub), (hub, target))
+
+
+def _quoted(source: str, target: str, names: tuple[str, ...]) -> tuple[str, bool] | None:
+    """Any proven spelling will do: for a rate it does not matter which contract it is of."""
+    for affix in (Affix("", ""), *_proven(names)):
+        for pair, inverse in ((source + target, False), (target + source, True)):
+            if affix.around(pair) in names:
+                return affix.around(pair), inverse
     return None

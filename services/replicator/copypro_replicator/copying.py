@@ -25,7 +25,7 @@ from copypro_replicator.state import Decision, LiveCopier, RootRecord
 WHOLE = Decimal(1)
 
 
-class Planned(Struct, frozen=True):
+class Planned(Struct, frozen=True, gc=False):
     """One outcome: what the pair's decision now is (None: as before), what is recorded, what is asked."""
 
     decision: Decision | None

@@ -26,7 +26,7 @@ class CopierRecord(Struct, kw_only=True, omit_defaults=True):
     """
 
 
-class Decision(Struct, kw_only=True, omit_defaults=True):
+class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
     """What was decided for one pair on one root; a planned one holds for the root's whole life."""
 
     copier: CopierId
@@ -47,7 +47,7 @@ class Decision(Struct, kw_only=True, omit_defaults=True):
         return not self.skipped and not self.ended
 
 
-class Undecided(Struct, kw_only=True):
+class Undecided(Struct, kw_only=True, gc=False):
     """A root found open too late waits for the rest of the look that found it, which may hold its
     close. All of a look is appended at once: it is known when the log's end of then is reached.
     """
@@ -57,7 +57,7 @@ class Undecided(Struct, kw_only=True):
     correlation: MessageId
 
 
-class RootRecord(Struct, kw_only=True, omit_defaults=True):
+class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     """An open root of a watched account, with every pair's decision on it."""
 
     account: AccountId

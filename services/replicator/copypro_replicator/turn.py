@@ -41,10 +41,12 @@ class Turn:
         """Remembers the pair's decision on a root, and says it. The root is written by the caller."""
         if planned is None:
             return
-        event = planned.event
+        event, order, encode = planned.event, planned.order, self._consequences.encode
+        slave, copy = event.slave, event.copy
         if planned.decision is not None:
-            root.pairs[event.slave] = planned.decision
+            root.pairs[slave] = planned.decision
         # A pair's former and present copier may each have an outcome for one event.
-        self.tell(root.account, f"{event.copy}/{event.copier}", event)
-        if planned.order is not None:
-            self.ask(planned.order)
+        told = encode(topics.COPIER_EVENTS, root.account, f"{copy}/{event.copier}", event)
+        self.outputs.append(told)
+        if order is not None:
+            self.outputs.append(encode(topics.SLAVE_ORDERS, slave, copy, order))

@@ -28,7 +28,7 @@ class MemoryLog:
         self.consumed: dict[tuple[str, int, str], int] = {}
         self._owners: dict[tuple[str, int], _MemoryPartition] = {}
         self._given: dict[str, asyncio.Queue[_MemoryPartition | None]] = {}
-        self._numbers: dict[str, int] = {}
+        self._places: dict[str, int] = {}
         self._closed = False
 
     # --- the port -----------------------------------------------------------------------------
@@ -67,10 +67,10 @@ class MemoryLog:
         return [record for part in self.records.get(topic, []) for record in part]
 
     def partition_of(self, key: str) -> int:
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = int(digest(key)[:8], 16) % self.count
-        return number
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = int(digest(key)[:8], 16) % self.count
+        return place
 
     # --- inside -------------------------------------------------------------------------------
 

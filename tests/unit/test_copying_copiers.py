@@ -1,0 +1,237 @@
+"""The life of a copier: each command ends in exactly one event that it caused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from copypro import messages as m
+from copypro.messages import OpenCopies, StopReason
+from copypro.options import CopierOptions, SymbolMapping
+from copypro.values import CopierId, RootId, UserId
+
+from tests.unit.copying_builders import (
+    COPIER,
+    COPY,
+    MASTER,
+    OTHER_MASTER,
+    SECOND,
+    SLAVE,
+    SLAVES,
+    T0,
+    D,
+    account_removed,
+    at,
+    closed,
+    copy_of,
+    desk,
+    increased,
+    names,
+    only,
+    opened,
+    pause,
+    reduced,
+    resume,
+    start,
+    stop,
+)
+
+MAPPING = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD.x")
+
+
+def test_a_start_says_from_which_event_on_it_takes_effect() -> None:
+    given = desk(opened(), opened(RootId("502")))
+    outputs = given.when(start(), unread=3)
+    started = only(outputs, m.CopierStarted)
+    assert (started.order_offset, started.started_at_utc) == (5, T0)
+    assert (started.state.copier, started.state.master) == (COPIER, MASTER)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (start(slave=MASTER), "SAME_ACCOUNT"),
+        (start(SECOND, user=UserId("somebody")), "PAIR_IN_USE"),
+        (start(COPIER, slave=SLAVES[1]), "COPIER_IN_USE"),
+        (pause(SECOND), "UNKNOWN_COPIER"),
+        (resume(SECOND), "UNKNOWN_COPIER"),
+        (stop(SECOND), "UNKNOWN_COPIER"),
+        (m.UpdateCopier(copier=SECOND, master=MASTER, options=CopierOptions()), "UNKNOWN_COPIER"),
+        (m.MapSymbol(copier=SECOND, master=MASTER, mapping=MAPPING), "UNKNOWN_COPIER"),
+        (m.UnmapSymbol(copier=SECOND, master=MASTER, master_symbol="X"), "UNKNOWN_COPIER"),
+        (m.PauseCopier(copier=COPIER, master=OTHER_MASTER, reason=""), "UNKNOWN_COPIER"),
+    ],
+)
+def test_a_command_that_changes_nothing_is_denied_with_a_reason(command: Any, code: str) -> None:
+    given = desk(start())
+    before = dict(given.state)
+    outputs = given.when(command)
+    assert names(outputs) == [code]
+    assert outputs[0].message
+    assert given.state == before
+
+
+@pytest.mark.parametrize(
+    ("command", "event"),
+    [
+        (start(SECOND, slave=SLAVES[1]), m.CopierStarted),
+        (start(SECOND), m.CopierStarted),
+        (pause(), m.CopierPaused),
+        (resume(), m.CopierResumed),
+        (m.UpdateCopier(copier=COPIER, master=MASTER, options=CopierOptions()), m.CopierUpdated),
+        (m.MapSymbol(copier=COPIER, master=MASTER, mapping=MAPPING), m.CopierUpdated),
+        (m.UnmapSymbol(copier=COPIER, master=MASTER, master_symbol="X"), m.CopierUpdated),
+        (stop(), m.CopierStopped),
+    ],
+)
+def test_a_command_ends_in_one_event_that_names_it(command: Any, event: type) -> None:
+    given = desk(start())
+    outputs = given.when(command)
+    assert [type(output) for output in outputs] == [event]
+    started, ended = given.told
+    assert ended.cause != started.cause
+    assert ended.cause == ended.correlation
+
+
+def test_the_same_pair_again_is_the_same_copier_with_new_options() -> None:
+    given = desk(start(mappings=(MAPPING,)), opened(), pause())
+    given.now = at(60)
+    started = only(given.when(start(SECOND, risk_value=D(2))), m.CopierStarted)
+    assert started.state.copier == COPIER
+    assert (started.state.options.risk_value, started.state.paused) == (D(2), False)
+    assert started.state.mappings == (MAPPING,)
+    assert (started.order_offset, started.started_at_utc) == (0, T0)
+    order = only(given.when(opened(RootId("502"))), m.OpenCopy)
+    assert (order.copier, order.options.risk_value) == (COPIER, D(2))
+    assert names(given.when(closed())) == ["CloseCopy"]
+
+
+def test_new_options_and_mappings_apply_to_later_trades() -> None:
+    given = desk(start())
+    options = CopierOptions(risk_value=D("0.1"))
+    given.when(m.UpdateCopier(copier=COPIER, master=MASTER, options=options))
+    given.when(m.MapSymbol(copier=COPIER, master=MASTER, mapping=MAPPING))
+    order = only(given.when(opened()), m.OpenCopy)
+    assert (order.options, order.mapping) == (options, MAPPING)
+    given.when(m.UnmapSymbol(copier=COPIER, master=MASTER, master_symbol="EURUSD"))
+    assert only(given.when(increased()), m.OpenCopy).mapping is None
+
+
+def test_a_symbol_mapped_again_has_one_mapping() -> None:
+    given = desk(start(mappings=(MAPPING,)))
+    newer = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD.pro")
+    updated = only(
+        given.when(m.MapSymbol(copier=COPIER, master=MASTER, mapping=newer)), m.CopierUpdated
+    )
+    assert updated.state.mappings == (newer,)
+
+
+# --- stop -----------------------------------------------------------------------------------------
+
+
+def test_stop_and_follow_goes_on_until_flat() -> None:
+    given = desk(start(), opened())
+    assert names(given.when(stop())) == ["CopierStopped"]
+    assert given.when(opened(RootId("502"))) == []
+    assert names(given.each(reduced("0.5"), closed())) == ["ReduceCopy", "CloseCopy"]
+
+
+def test_stop_and_close_closes_each_open_copy() -> None:
+    given = desk(start(), start(SECOND, slave=SLAVES[1]), opened(), opened(RootId("502")))
+    outputs = given.when(stop(open_copies=OpenCopies.CLOSE))
+    assert names(outputs) == ["CopierStopped", "CloseCopy", "CloseCopy"]
+    assert {o.slave for o in outputs} == {SLAVE}
+    assert {o.copy for o in outputs[1:]} == {COPY, copy_of(SLAVE, RootId("502"))}
+    assert [o.slave for o in given.when(closed())] == [SLAVES[1]]
+
+
+def test_stop_and_leave_detaches_each_open_copy() -> None:
+    given = desk(start(), opened())
+    outputs = given.when(stop(open_copies=OpenCopies.LEAVE))
+    assert names(outputs) == ["CopierStopped", "DetachCopy"]
+    assert outputs[1].reason == "COPIER_STOPPED"
+    assert given.when(closed()) == []
+
+
+def test_no_pair_copies_a_root_twice_also_after_stop_and_start() -> None:
+    for fate in OpenCopies:
+        given = desk(start(), opened(), stop(open_copies=fate))
+        given.restart()
+        outputs = given.when(start(SECOND, copy_existing_trades=True))
+        assert names(outputs) == ["CopierStarted", "ALREADY_COPIED"], fate
+        assert outputs[1].numbers == {"by_copier": COPIER}
+        assert only(given.when(opened(RootId("502"))), m.OpenCopy).copier == SECOND
+        leg = given.when(increased())
+        assert [o.copier for o in leg if o.code == "ALREADY_COPIED"] == [SECOND]
+        assert m.OpenCopy not in [type(o) for o in leg]
+
+
+def test_what_the_pair_only_skipped_may_be_joined_by_its_next_copier() -> None:
+    given = desk(opened(), start())
+    given.when(stop())
+    outputs = given.when(start(SECOND, copy_existing_trades=True))
+    assert names(outputs) == ["CopierStarted", "CopyPlanned", "OpenCopy"]
+
+
+def test_a_stop_closes_what_a_former_copier_of_the_pair_left_to_follow() -> None:
+    given = desk(start(), opened(), stop(), start(SECOND))
+    outputs = given.when(stop(SECOND, OpenCopies.CLOSE))
+    assert names(outputs) == ["CopierStopped", "CloseCopy"]
+
+
+# --- accounts that are removed --------------------------------------------------------------------
+
+
+def test_stopping_for_a_removed_master_never_leaves_copies_waiting_for_news() -> None:
+    given = desk(start(), opened())
+    outputs = given.when(stop(reason=StopReason.MASTER_REMOVED))
+    assert names(outputs) == ["CopierStopped", "DetachCopy"]
+    assert outputs[1].reason == "ACCOUNT_REMOVED"
+
+
+def test_the_commands_of_a_removal_may_come_after_it() -> None:
+    given = desk(start(), opened(), opened(RootId("502"), copy=COPY))
+    assert given.when(account_removed()) == []
+    outputs = given.when(stop(open_copies=OpenCopies.CLOSE, reason=StopReason.MASTER_REMOVED))
+    assert names(outputs) == ["CopierStopped", "CloseCopy"]
+
+
+def test_a_removed_masters_copies_without_a_copier_are_detached() -> None:
+    given = desk(start(), opened(), stop())
+    outputs = given.when(account_removed())
+    assert names(outputs) == ["DetachCopy"]
+
+
+def test_an_account_added_again_does_not_copy_its_trades_again() -> None:
+    given = desk(start(), opened())
+    given.when(stop(open_copies=OpenCopies.LEAVE, reason=StopReason.MASTER_REMOVED))
+    given.when(account_removed())
+    given.restart()
+    given.when(start(SECOND, copy_existing_trades=True))
+    again = opened(seen=m.Seen.BASELINE)
+    assert "OpenCopy" not in names(given.when(again))
+    assert given.when(closed()) == []
+    assert not any(key.startswith("root/") for key in given.state)
+
+
+def test_a_removed_master_leaves_no_record_of_what_nobody_copied() -> None:
+    given = desk(opened(), start())
+    given.when(account_removed())
+    assert list(given.state) == [f"copier/{COPIER}"]
+
+
+def test_only_the_last_registrations_removal_ends_anything() -> None:
+    given = desk(start(), opened(), stop())
+    removal = m.AccountRemoved(account=MASTER, registration=_registration(), last=False)
+    assert given.when(removal) == []
+    assert names(given.when(closed())) == ["CloseCopy"]
+
+
+def test_a_stopped_copiers_record_is_removed() -> None:
+    given = desk(start(), stop())
+    assert given.state == {}
+    assert names(given.when(start(CopierId("e" * 32)))) == ["CopierStarted"]
+
+
+def _registration() -> Any:
+    return start().master_registration

@@ -1,0 +1,246 @@
+"""What was there when a copier started, and what was found too late."""
+
+from __future__ import annotations
+
+import pytest
+from copypro import messages as m
+from copypro.messages import OpenCopies, Seen
+from copypro.options import CopierOptions, PendingMode, SideFilter
+from copypro.values import RootId
+
+from tests.unit.copying_builders import (
+    COPIER,
+    MASTER,
+    SECOND,
+    SLAVES,
+    T0,
+    D,
+    at,
+    closed,
+    copy_of,
+    desk,
+    increased,
+    names,
+    only,
+    opened,
+    pause,
+    pending_removed,
+    placed,
+    reduced,
+    resume,
+    start,
+    stop,
+)
+
+EARLY, LATE = at(-60), at(60)
+
+
+# --- existing -------------------------------------------------------------------------------------
+
+
+def test_trades_that_were_open_are_recorded_as_skipped() -> None:
+    given = desk(opened(), opened(RootId("502")))
+    outputs = given.when(start())
+    assert names(outputs) == ["CopierStarted", "EXISTING", "EXISTING"]
+    assert outputs[1].remedy == "start the copier with copyExistingTrades"
+    assert names(given.when(increased())) == ["EXISTING"]
+    assert given.each(reduced("0.5"), closed()) == []
+
+
+def test_an_event_that_was_in_the_log_before_the_start_is_existing_when_it_is_read() -> None:
+    given = desk()
+    given.when(start(), unread=1)
+    assert names(given.when(opened(opened_at_utc=LATE))) == ["EXISTING"]
+    assert names(given.when(opened(RootId("502")))) == ["CopyPlanned", "OpenCopy"]
+
+
+@pytest.mark.parametrize("seen", [Seen.BASELINE, Seen.MISSED])
+def test_what_a_first_look_finds_is_existing_unless_it_opened_later(seen: Seen) -> None:
+    given = desk(start())
+    assert names(given.when(opened(seen=seen, opened_at_utc=EARLY))) == ["EXISTING"]
+    assert names(given.when(opened(RootId("2"), seen=seen, opened_at_utc=T0))) == ["EXISTING"]
+    order = only(given.when(opened(RootId("3"), seen=seen, opened_at_utc=LATE)), m.OpenCopy)
+    assert (order.fresh_from_utc, order.joined) == (LATE, False)
+
+
+def test_a_first_look_without_a_known_clock_proves_nothing() -> None:
+    given = desk(start())
+    found = opened(seen=Seen.BASELINE, opened_at_utc=None)
+    assert names(given.when(found)) == ["EXISTING"]
+
+
+def test_an_existing_trade_is_joined_with_what_is_left_of_it() -> None:
+    given = desk(opened(), increased(lots="0.5", ever="1.5"), reduced("0.6", "1.5"))
+    given.now = at(300)
+    outputs = given.when(start(copy_existing_trades=True))
+    order = only(outputs, m.OpenCopy)
+    assert (order.lots, order.fraction, order.joined) == (D("0.6"), 1, True)
+    assert (order.fresh_from_utc, order.seen_at_utc) == (at(300), at(300))
+    assert only(outputs, m.CopierStarted).started_at_utc == at(300)
+
+
+def test_fractions_of_a_joined_trade_count_from_what_was_joined() -> None:
+    given = desk(opened(), reduced("0.5"), start(copy_existing_trades=True))
+    assert only(given.when(reduced("0.4")), m.ReduceCopy).fraction == D("0.8")
+    given.restart()
+    given.when(increased(lots="0.5", ever="1.5", open_lots=D("0.9")))
+    # joined 0.5 and grew by 0.5: half of that is open
+    assert only(given.when(reduced("0.5", "1.5")), m.ReduceCopy).fraction == D("0.5")
+
+
+def test_a_joined_trade_passes_the_filters_or_says_why_not() -> None:
+    given = desk(opened())
+    options = {"copy_existing_trades": True, "filter_side": SideFilter.SELL_ONLY}
+    assert names(given.when(start(**options))) == ["CopierStarted", "FILTER_SIDE"]
+
+
+def test_a_copy_of_ours_is_not_joined() -> None:
+    given = desk(opened(copy=copy_of(SLAVES[2])))
+    outputs = given.when(start(copy_existing_trades=True))
+    assert names(outputs) == ["CopierStarted", "IS_A_COPY"]
+
+
+def test_existing_trades_found_after_the_start_are_joined_too() -> None:
+    given = desk(start(copy_existing_trades=True))
+    order = only(given.when(opened(seen=Seen.BASELINE, opened_at_utc=EARLY)), m.OpenCopy)
+    assert (order.joined, order.fresh_from_utc) == (True, T0)
+
+
+# --- started paused, to join later ----------------------------------------------------------------
+
+
+def test_a_copier_started_paused_joins_what_is_open_when_it_first_runs() -> None:
+    given = desk(opened(), opened(RootId("502")))
+    assert names(given.when(start(copy_existing_trades=True, paused=True))) == ["CopierStarted"]
+    assert names(given.when(opened(RootId("503")))) == ["PAUSED"]
+    assert names(given.when(closed(RootId("502")))) == ["PAUSED"]
+    given.restart()
+    given.now = at(900)
+    outputs = given.when(resume())
+    assert names(outputs) == ["CopierResumed", "CopyPlanned", "OpenCopy"]
+    order = only(outputs, m.OpenCopy)
+    assert (order.root, order.joined, order.fresh_from_utc) == ("501", True, at(900))
+    assert given.each(pause()) != []
+    assert names(given.when(resume())) == ["CopierResumed"]
+
+
+def test_what_was_never_joined_has_its_reason_too() -> None:
+    given = desk(opened(), placed(RootId("7")))
+    options = {"copy_existing_trades": True, "pending_mode": PendingMode.MIRROR}
+    given.when(start(paused=True, **options))
+    removal = m.PendingRemoved(
+        account=MASTER, root=RootId("7"), ticket=pending_removed().ticket, seen_at_utc=at(4)
+    )
+    skipped = only(given.when(removal), m.CopySkipped)
+    assert (skipped.code, skipped.pending) == ("PAUSED", True)
+    assert names(given.when(stop())) == ["CopierStopped", "COPIER_STOPPED"]
+
+
+def test_a_start_of_the_same_pair_resumes_and_joins() -> None:
+    given = desk(opened())
+    given.when(start(copy_existing_trades=True, paused=True))
+    outputs = given.when(start(SECOND, copy_existing_trades=True))
+    assert names(outputs) == ["CopierStarted", "CopyPlanned", "OpenCopy"]
+    assert only(outputs, m.OpenCopy).copier == COPIER
+
+
+def test_joining_may_be_given_up_before_it_runs() -> None:
+    given = desk(opened())
+    given.when(start(copy_existing_trades=True, paused=True))
+    given.when(m.UpdateCopier(copier=COPIER, master=MASTER, options=CopierOptions()))
+    assert names(given.when(resume())) == ["CopierResumed", "EXISTING"]
+
+
+def test_a_paused_copier_that_wants_nothing_existing_says_so_at_once() -> None:
+    given = desk(opened())
+    assert names(given.when(start(paused=True))) == ["CopierStarted", "EXISTING"]
+
+
+# --- missed ---------------------------------------------------------------------------------------
+
+MISSED = Seen.MISSED
+
+
+def test_what_is_found_open_late_counts_its_age_from_the_brokers_open() -> None:
+    given = desk(start())
+    order = only(
+        given.when(opened(seen=MISSED, opened_at_utc=LATE, seen_at_utc=at(90))), m.OpenCopy
+    )
+    assert (order.fresh_from_utc, order.seen_at_utc) == (LATE, at(90))
+
+
+def test_what_is_found_late_without_a_known_age_is_not_copied() -> None:
+    given = desk(start())
+    skipped = only(given.when(opened(seen=MISSED, opened_at_utc=None)), m.CopySkipped)
+    assert (skipped.code, skipped.numbers["opened_at"]) == ("MISSED", "unknown")
+
+
+def test_what_opened_and_closed_between_two_looks_is_not_copied() -> None:
+    given = desk(start())
+    outputs = given.when(opened(seen=MISSED, opened_at_utc=LATE), closed(seen=MISSED))
+    assert names(outputs) == ["MISSED"]
+    assert outputs[0].numbers == {"seen": "missed", "closed": "True"}
+    assert not any(key.startswith("root/") for key in given.state)
+
+
+def test_also_when_the_records_of_that_look_are_read_apart() -> None:
+    given = desk(start())
+    assert given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=2) == []
+    given.restart()
+    assert given.when(reduced("0.5")) == []
+    outputs = given.when(closed(seen=MISSED))
+    assert names(outputs) == ["MISSED"]
+    assert given.told[-1].cause != given.told[0].cause
+
+
+def test_its_outcome_names_the_open_as_its_cause() -> None:
+    given, together = desk(start()), desk(start())
+    given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=1)
+    given.when(closed(seen=MISSED))
+    together.when(opened(seen=MISSED, opened_at_utc=LATE), closed(seen=MISSED))
+    assert [e.id for e in given.told] == [e.id for e in together.told]
+    assert [e.cause for e in given.told] == [e.cause for e in together.told]
+
+
+def test_what_is_still_open_at_the_end_of_that_look_is_decided_on_then() -> None:
+    given = desk(start())
+    found = opened(seen=MISSED, opened_at_utc=LATE)
+    assert given.when(found, unread=2) == []
+    given.restart()
+    assert given.when(reduced("0.4")) == []
+    outputs = given.when(opened(RootId("77"), account=SLAVES[3]))
+    order = only(outputs, m.OpenCopy)
+    assert (order.root, order.lots, order.joined) == ("501", D("0.4"), False)
+    assert only(given.when(reduced("0.3")), m.ReduceCopy).fraction == D("0.75")
+
+
+def test_growing_proves_that_it_is_open() -> None:
+    given = desk(start())
+    given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=9)
+    outputs = given.when(increased(), unread=8)
+    assert [(o.leg, o.lots) for o in outputs if isinstance(o, m.OpenCopy)] == [
+        (0, D("1.00")),
+        (1, D("0.5")),
+    ]
+
+
+def test_a_copier_started_meanwhile_decides_when_the_look_is_over() -> None:
+    given = desk()
+    given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=1)
+    outputs = given.when(start(copy_existing_trades=True), unread=1)
+    assert names(outputs) == ["CopierStarted"]
+    assert names(given.when(closed(seen=MISSED))) == ["MISSED"]
+
+
+def test_a_copier_stopped_meanwhile_says_so() -> None:
+    given = desk(start())
+    given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=1)
+    outputs = given.when(stop(open_copies=OpenCopies.CLOSE), unread=1)
+    assert names(outputs) == ["CopierStopped", "COPIER_STOPPED"]
+    assert given.when(closed(seen=MISSED)) == []
+
+
+def test_a_missed_copy_of_ours_keeps_its_own_reason() -> None:
+    given = desk(start())
+    found = opened(seen=MISSED, opened_at_utc=LATE, copy=copy_of(SLAVES[2]))
+    assert names(given.when(found, closed(seen=MISSED))) == ["IS_A_COPY"]

@@ -1,0 +1,172 @@
+"""Pending orders in the three modes, before and after they fill."""
+
+from __future__ import annotations
+
+from copypro import messages as m
+from copypro.messages import OpenCopies, Seen
+from copypro.options import PendingMode, SideFilter
+from copypro.values import OrderKind, RootId
+
+from tests.unit.copying_builders import (
+    COPY,
+    MASTER,
+    SECOND,
+    SLAVE,
+    D,
+    at,
+    closed,
+    desk,
+    filled,
+    names,
+    only,
+    opened,
+    pause,
+    pending_modified,
+    pending_removed,
+    placed,
+    reduced,
+    resume,
+    start,
+    stop,
+)
+
+MIRROR = PendingMode.MIRROR
+
+
+def test_a_mirrored_order_is_placed_as_the_masters_own() -> None:
+    given = desk(start(pending_mode=MIRROR, reverse_copy=True))
+    outputs = given.when(placed())
+    assert names(outputs) == ["CopyPlanned", "PlacePendingCopy"]
+    assert only(outputs, m.CopyPlanned).pending
+    order = only(outputs, m.PlacePendingCopy)
+    assert (order.copy, order.kind, order.price) == (COPY, OrderKind.BUY_LIMIT, D("1.07"))
+    assert order.expires_at_utc == at(3600)
+
+
+def test_a_mirrored_order_follows_changes_and_is_removed_with_the_masters() -> None:
+    given = desk(start(pending_mode=MIRROR), placed())
+    assert only(given.when(pending_modified("1.06")), m.ModifyPendingCopy).price == D("1.06")
+    outputs = given.when(pending_removed())
+    assert names(outputs) == ["RemovePendingCopy", "CloseCopy"]
+    assert not any(key.startswith("root/") for key in given.state)
+
+
+def test_the_fill_of_a_mirrored_order_is_an_open_of_the_same_copy() -> None:
+    given = desk(start(pending_mode=MIRROR), placed())
+    outputs = given.when(filled(seen_at_utc=at(50)))
+    assert names(outputs) == ["CopyPlanned", "OpenCopy"]
+    order = only(outputs, m.OpenCopy)
+    assert (order.copy, order.leg, order.from_pending) == (COPY, 0, True)
+    assert order.fresh_from_utc == at(50)
+    assert names(given.when(closed())) == ["CloseCopy"]
+
+
+def test_a_mirrored_order_that_fills_during_a_pause_was_decided_before_it() -> None:
+    given = desk(start(pending_mode=MIRROR), placed(), pause())
+    assert names(given.when(filled())) == ["CopyPlanned", "OpenCopy"]
+
+
+def test_market_on_fill_records_the_placing_and_opens_at_the_fill() -> None:
+    given = desk(start())
+    skipped = only(given.when(placed()), m.CopySkipped)
+    assert (skipped.code, skipped.pending) == ("PENDING_ON_FILL", True)
+    assert given.when(pending_modified("1.06")) == []
+    order = only(given.when(filled(seen_at_utc=at(50))), m.OpenCopy)
+    assert (order.from_pending, order.fresh_from_utc) == (True, at(50))
+
+
+def test_market_on_fill_of_a_removed_order_asks_nothing() -> None:
+    given = desk(start(), placed())
+    assert given.when(pending_removed()) == []
+
+
+def test_ignored_orders_are_recorded_at_the_placing_and_at_the_fill() -> None:
+    given = desk(start(pending_mode=PendingMode.IGNORE))
+    first = only(given.when(placed()), m.CopySkipped)
+    second = only(given.when(filled()), m.CopySkipped)
+    assert (first.code, first.pending) == ("PENDING_IGNORED", True)
+    assert (second.code, second.pending) == ("PENDING_IGNORED", False)
+    assert given.when(closed()) == []
+
+
+def test_filters_apply_at_the_placing_of_a_mirrored_order_and_at_its_fill() -> None:
+    given = desk(start(pending_mode=MIRROR, filter_side=SideFilter.SELL_ONLY))
+    assert names(given.when(placed())) == ["FILTER_SIDE"]
+    assert names(given.when(filled())) == ["FILTER_SIDE"]
+
+
+def test_what_a_pause_left_unmirrored_is_copied_when_it_fills_after_it() -> None:
+    given = desk(start(pending_mode=MIRROR), pause(), placed(), resume())
+    assert names(given.when(filled())) == ["CopyPlanned", "OpenCopy"]
+
+
+def test_an_order_placed_before_the_copier_is_not_mirrored_but_its_fill_is_new() -> None:
+    given = desk(placed())
+    outputs = given.when(start(pending_mode=MIRROR))
+    assert names(outputs) == ["CopierStarted", "EXISTING"]
+    assert only(outputs, m.CopySkipped).pending
+    assert names(given.when(filled())) == ["CopyPlanned", "OpenCopy"]
+
+
+def test_existing_orders_are_mirrored_where_existing_trades_are_wanted() -> None:
+    given = desk(placed())
+    outputs = given.when(start(pending_mode=MIRROR, copy_existing_trades=True))
+    assert names(outputs) == ["CopierStarted", "CopyPlanned", "PlacePendingCopy"]
+
+
+def test_a_stop_takes_unfilled_mirrored_orders_back() -> None:
+    given = desk(start(pending_mode=MIRROR), placed())
+    outputs = given.when(stop(open_copies=OpenCopies.FOLLOW))
+    assert names(outputs) == ["CopierStopped", "RemovePendingCopy", "CloseCopy"]
+    assert given.when(pending_modified("1.05")) == []
+    assert given.when(filled()) == []
+
+
+def test_the_fill_of_an_order_taken_back_is_not_copied_by_a_new_copier_of_the_pair() -> None:
+    given = desk(start(pending_mode=MIRROR), placed(), stop())
+    assert names(given.when(start(SECOND))) == ["CopierStarted", "ALREADY_COPIED"]
+    assert names(given.when(filled())) == ["ALREADY_COPIED"]
+
+
+def test_a_mirrored_order_that_filled_and_closed_unseen_is_closed_on_the_slave() -> None:
+    given = desk(start(pending_mode=MIRROR), placed())
+    seen = Seen.MISSED
+    outputs = given.when(filled(seen=seen, opened_at_utc=at(20)), closed(seen=seen))
+    assert names(outputs) == ["MISSED", "CloseCopy"]
+
+
+def test_reductions_of_a_mirrored_order_count_from_the_whole_order() -> None:
+    """The slave's own order may have filled as a whole, so the rest is a fraction of the whole."""
+    given = desk(start(pending_mode=MIRROR), placed())
+    fill = filled(seen=Seen.MISSED, opened_at_utc=at(20))
+    outputs = given.when(fill, reduced("0.25"))
+    assert only(outputs, m.ReduceCopy).fraction == D("0.25")
+    assert only(outputs, m.OpenCopy).lots == D("1.00")
+    assert only(given.when(reduced("0.1")), m.ReduceCopy).fraction == D("0.1")
+
+
+def test_a_placed_copy_of_ours_is_not_mirrored() -> None:
+    given = desk(start(pending_mode=MIRROR))
+    assert names(given.when(placed(copy=COPY))) == ["IS_A_COPY"]
+    assert names(given.when(filled(copy=COPY))) == ["IS_A_COPY"]
+
+
+def test_the_same_placing_again_changes_nothing() -> None:
+    given = desk(start(pending_mode=MIRROR), placed())
+    assert given.when(placed()) == []
+    given.restart()
+    assert given.when(placed()) == []
+    assert names(given.when(filled())) == ["CopyPlanned", "OpenCopy"]
+
+
+def test_a_late_removal_of_an_order_that_filled_closes_nothing() -> None:
+    given = desk(start(pending_mode=MIRROR), placed(), filled())
+    assert given.when(pending_removed(), pending_modified("1.0")) == []
+    assert only(given.when(closed()), m.CloseCopy).slave == SLAVE
+
+
+def test_a_position_of_another_root_is_not_its_fill() -> None:
+    given = desk(start(), placed(RootId("77")))
+    outputs = given.when(opened())
+    assert only(outputs, m.OpenCopy).master == MASTER
+    assert names(given.when(filled(root=RootId("77")))) == ["CopyPlanned", "OpenCopy"]
