@@ -185,6 +185,11 @@ async def settled(
         await asyncio.sleep(0.3)
 
 
+def brief(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    names = ("outcome", "success", "exceptionCode", "exceptionMessage", "slaveTicket", "times")
+    return [tuple(row[name] for name in names) for row in rows]
+
+
 async def check(
     control: SimulatorControl, hand: Hand, rows: dict[str, dict[str, Any]], copiers: list[str]
 ) -> None:
@@ -213,11 +218,11 @@ async def check(
             assert len(there) <= 1, f"{root} was copied twice on {server}"
             if there:
                 copies += 1
-                assert any(row["success"] for row in found), (root, server, found)
+                assert any(row["success"] for row in found), (root, server, brief(found))
                 assert first[there[0]] <= wanted
             else:
                 codes = [row["exceptionCode"] for row in found]
-                assert all(codes), (root, server, found)
+                assert all(codes), (root, server, brief(found))
                 reasons[codes[0]] += 1
         assert set(tags) <= ours, "a position that no master's trade explains"
     summary = (

@@ -23,6 +23,8 @@ from copypro.messages import (
     AccountRefused,
     AccountSymbols,
     Context,
+    PendingPlaced,
+    PositionIncreased,
     PositionOpened,
     Rights,
     Seen,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from copypro_account_watcher.agent import AccountAgent
 
 logger = structlog.get_logger("account-watcher")
+Entry = PositionOpened | PendingPlaced | PositionIncreased
 
 
 class Watching:
@@ -230,6 +233,8 @@ class Watching:
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up, self.refused = terminal, False, ""
+        if self._offset.minutes is None:
+            self._offset = ClockOffset(agent.known.clock_offset_minutes)
         if agent.known.baseline_done:
             # What was opened and closed, paid in or out meanwhile is only in history.
             self._next_look_at = agent.owner.clock()
@@ -282,7 +287,12 @@ class Watching:
         live.mono = owner.monotonic()
         live.learn_quote(quote)
         if quote.time_broker is not None:
+            known = self._offset.minutes
             self._offset.see(quote.time_broker, owner.clock())
+            if known is None and self._offset.minutes is not None:
+                # What history holds can be dated only now.
+                self._next_look_at = owner.clock()
+                self.look_soon()
 
     async def _looks_loop(self, terminal: Terminal, info: AccountInfo) -> None:
         limits = self._agent.owner.limits
@@ -330,7 +340,8 @@ class Watching:
         self.connected, self._disconnected = True, ""
         turn = Turn(agent.owner.clock())
         account.info, account.connected = info, True
-        account.clock_offset_minutes = self._offset.minutes
+        if self._offset.minutes is not None:
+            account.clock_offset_minutes = self._offset.minutes
         account.serial += 1
         event = AccountConnected(
             account=agent.id, info=info, clock_offset_minutes=self._offset.minutes
@@ -353,19 +364,10 @@ class Watching:
             snapshot = await terminal.snapshot()
             if streams != self._streams or (frames != self._frames and self._caught_up):
                 continue
-            await self._look(snapshot.orders, snapshot.figures, seen=self._how_seen())
+            seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
+            await self._look(snapshot.orders, snapshot.figures, seen=seen)
             self._caught_up = streams == self._streams and self._stream_open.is_set()
             return
-
-    def _how_seen(self) -> Seen:
-        """What a snapshot shows for the first time opened after the last look, which did not show
-        it: with a look a few seconds ago that is as good as seen live, whoever is faster, the
-        snapshot or the frame. After a longer absence nobody knows its age.
-        """
-        if not self._agent.known.baseline_done:
-            return Seen.BASELINE
-        age_s = self._agent.owner.monotonic() - self._looked_at
-        return Seen.LIVE if age_s <= self._agent.owner.limits.live_age_s else Seen.MISSED
 
     async def _read_evidence(self, terminal: Terminal) -> None:
         """History for what vanished and for what nobody answered, applied with a fresh list."""
@@ -384,7 +386,7 @@ class Watching:
             snapshot.figures,
             closed=history.closed,
             operations=history.operations,
-            seen=self._how_seen(),
+            seen=Seen.MISSED,
             has_history=True,
         )
 
@@ -403,6 +405,9 @@ class Watching:
         async with self._looking:
             for symbol in new_symbols(agent.book, orders):
                 await self._learn_spec(symbol)
+            for order in orders:
+                if order.kind.is_pending and self._is_news(order):
+                    await self._learn_quote(order.symbol)
             turn = Turn(agent.owner.clock())
             live = agent.market.live
             live.now, live.mono = turn.now, agent.owner.monotonic()
@@ -451,8 +456,8 @@ class Watching:
         )
         for fact in result.facts:
             message = fact.message
-            if isinstance(message, PositionOpened) and seen is Seen.LIVE:
-                message = self._not_live_if_old(message)
+            if isinstance(message, Entry):
+                message = self._as_seen(message)
             turn.fact(agent.id, message, *fact.identity)
             follow(agent, message, turn)
         for root in result.changed:
@@ -475,13 +480,27 @@ class Watching:
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
 
-    def _not_live_if_old(self, message: PositionOpened) -> PositionOpened:
-        """A frame lists everything: what opened long before it was missed, not seen live."""
-        opened_at = message.opened_at_utc
-        limit = timedelta(seconds=self._agent.owner.limits.live_age_s)
-        if message.from_pending or opened_at is None or message.seen_at_utc - opened_at <= limit:
-            return message
-        return msgspec.structs.replace(message, seen=Seen.MISSED)
+    def _as_seen(self, message: Entry) -> Entry:
+        """Live or missed, by what is known of its age.
+
+        What stands in this list and did not in the last one, a few seconds ago, opened in between:
+        that is as good as live, whoever is faster, the snapshot or the frame. But a list shows
+        everything, so what opened long ago by its own time was missed, whatever showed it first.
+        """
+        limit_s = self._agent.owner.limits.live_age_s
+        live = self._agent.market.live
+        seen = message.seen
+        if seen is Seen.MISSED and message.ticket in live.positions:
+            seen = Seen.LIVE if live.mono - self._looked_at <= limit_s else seen
+        opened_at = getattr(message, "opened_at_utc", None)
+        if (
+            seen is Seen.LIVE
+            and opened_at is not None
+            and not getattr(message, "from_pending", False)
+        ):
+            is_old = message.seen_at_utc - opened_at > timedelta(seconds=limit_s)
+            seen = Seen.MISSED if is_old else seen
+        return message if seen is message.seen else msgspec.structs.replace(message, seen=seen)
 
     def _contexts(self, orders: Sequence[OpenOrder], figures: Figures) -> dict[str, Context]:
         live = self._agent.market.live
@@ -539,6 +558,18 @@ class Watching:
             logger.warning(
                 "no specification", account=self._agent.id, symbol=symbol, code=error.code
             )
+
+    async def _learn_quote(self, symbol: str) -> None:
+        """A pending order's own price is not the market's: its slaves compare the market."""
+        live = self._agent.market.live
+        live.mono = self._agent.owner.monotonic()
+        if self.terminal is None or live.quote(symbol) is not None:
+            return
+        try:
+            quote = await self.terminal.quote(symbol, self._agent.owner.limits.quote_age_s)
+            live.learn_quote(quote)
+        except TerminalError as error:
+            logger.warning("no quote", account=self._agent.id, symbol=symbol, code=error.code)
 
     def _note_missing(self, missing: Sequence[Ticket], turn: Turn) -> None:
         agent = self._agent
