@@ -163,19 +163,21 @@ def modified(stop_loss: str | None, take_profit: str | None) -> m.PositionModifi
     )
 
 
-def reduced(open_lots: str, ever_lots: str = "1.00", root: RootId = ROOT) -> m.PositionReduced:
+def reduced(
+    open_lots: str, ever_lots: str = "1.00", root: RootId = ROOT, seconds: float = 7
+) -> m.PositionReduced:
     return m.PositionReduced(
         account=MASTER,
         root=root,
         ticket=Ticket(502),
         open_lots=D(open_lots),
         ever_lots=D(ever_lots),
-        seen_at_utc=at(7),
+        seen_at_utc=at(seconds),
         deal=deal(),
     )
 
 
-def closed(root: RootId = ROOT, seen: Seen = Seen.LIVE) -> m.PositionClosed:
+def closed(root: RootId = ROOT, seen: Seen = Seen.LIVE, seconds: float = 9) -> m.PositionClosed:
     return m.PositionClosed(
         account=MASTER,
         root=root,
@@ -183,7 +185,7 @@ def closed(root: RootId = ROOT, seen: Seen = Seen.LIVE) -> m.PositionClosed:
         symbol="EURUSD",
         side=Side.BUY,
         seen=seen,
-        seen_at_utc=at(9),
+        seen_at_utc=at(seconds),
         deal=deal(),
     )
 
@@ -225,6 +227,17 @@ def filled(**changes: Any) -> m.PositionOpened:
 
 def account_removed() -> m.AccountRemoved:
     return m.AccountRemoved(account=MASTER, registration=RegistrationId("m" * 32), last=True)
+
+
+def missed(root: RootId = ROOT, **changes: Any) -> m.PositionOpened:
+    """Found at 90 s, opened at 60 s."""
+    given: dict[str, Any] = {"seen": Seen.MISSED, "opened_at_utc": at(60), "seen_at_utc": at(90)}
+    return opened(root, **(given | changes))
+
+
+def closed_unseen(root: RootId = ROOT) -> m.PositionClosed:
+    """By the look that found `missed`."""
+    return closed(root, Seen.MISSED, 90)
 
 
 # --- the log, without one -----------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from copypro import messages as m
 from copypro.messages import OpenCopies, Seen
@@ -17,9 +19,12 @@ from tests.unit.copying_builders import (
     D,
     at,
     closed,
+    closed_unseen,
     copy_of,
     desk,
     increased,
+    missed,
+    modified,
     names,
     only,
     opened,
@@ -90,7 +95,7 @@ def test_fractions_of_a_joined_trade_count_from_what_was_joined() -> None:
 
 def test_a_joined_trade_passes_the_filters_or_says_why_not() -> None:
     given = desk(opened())
-    options = {"copy_existing_trades": True, "filter_side": SideFilter.SELL_ONLY}
+    options: dict[str, Any] = {"copy_existing_trades": True, "filter_side": SideFilter.SELL_ONLY}
     assert names(given.when(start(**options))) == ["CopierStarted", "FILTER_SIDE"]
 
 
@@ -126,7 +131,10 @@ def test_a_copier_started_paused_joins_what_is_open_when_it_first_runs() -> None
 
 def test_what_was_never_joined_has_its_reason_too() -> None:
     given = desk(opened(), placed(RootId("7")))
-    options = {"copy_existing_trades": True, "pending_mode": PendingMode.MIRROR}
+    options: dict[str, Any] = {
+        "copy_existing_trades": True,
+        "pending_mode": PendingMode.MIRROR,
+    }
     given.when(start(paused=True, **options))
     removal = m.PendingRemoved(
         account=MASTER, root=RootId("7"), ticket=pending_removed().ticket, seen_at_utc=at(4)
@@ -158,89 +166,81 @@ def test_a_paused_copier_that_wants_nothing_existing_says_so_at_once() -> None:
 
 # --- missed ---------------------------------------------------------------------------------------
 
-MISSED = Seen.MISSED
-
 
 def test_what_is_found_open_late_counts_its_age_from_the_brokers_open() -> None:
     given = desk(start())
-    order = only(
-        given.when(opened(seen=MISSED, opened_at_utc=LATE, seen_at_utc=at(90))), m.OpenCopy
-    )
-    assert (order.fresh_from_utc, order.seen_at_utc) == (LATE, at(90))
+    order = only(given.when(missed()), m.OpenCopy)
+    assert (order.fresh_from_utc, order.seen_at_utc) == (at(60), at(90))
 
 
 def test_what_is_found_late_without_a_known_age_is_not_copied() -> None:
     given = desk(start())
-    skipped = only(given.when(opened(seen=MISSED, opened_at_utc=None)), m.CopySkipped)
+    skipped = only(given.when(missed(opened_at_utc=None)), m.CopySkipped)
     assert (skipped.code, skipped.numbers["opened_at"]) == ("MISSED", "unknown")
 
 
 def test_what_opened_and_closed_between_two_looks_is_not_copied() -> None:
     given = desk(start())
-    outputs = given.when(opened(seen=MISSED, opened_at_utc=LATE), closed(seen=MISSED))
+    outputs = given.when(missed(), reduced("0.5", seconds=90), closed_unseen())
     assert names(outputs) == ["MISSED"]
     assert outputs[0].numbers == {"seen": "missed", "closed": "True"}
     assert not any(key.startswith("root/") for key in given.state)
 
 
 def test_also_when_the_records_of_that_look_are_read_apart() -> None:
+    apart, together = desk(start()), desk(start())
+    assert apart.when(missed(), unread=2) == []
+    apart.restart()
+    assert apart.when(reduced("0.5", seconds=90), unread=1) == []
+    assert names(apart.when(closed_unseen())) == ["MISSED"]
+    together.when(missed(), reduced("0.5", seconds=90), closed_unseen())
+    assert [(e.id, e.cause) for e in apart.told] == [(e.id, e.cause) for e in together.told]
+
+
+def test_the_rest_of_what_was_partly_closed_between_two_looks_is_copied() -> None:
     given = desk(start())
-    assert given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=2) == []
+    assert given.when(missed(), unread=2) == []
     given.restart()
-    assert given.when(reduced("0.5")) == []
-    outputs = given.when(closed(seen=MISSED))
-    assert names(outputs) == ["MISSED"]
-    assert given.told[-1].cause != given.told[0].cause
-
-
-def test_its_outcome_names_the_open_as_its_cause() -> None:
-    given, together = desk(start()), desk(start())
-    given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=1)
-    given.when(closed(seen=MISSED))
-    together.when(opened(seen=MISSED, opened_at_utc=LATE), closed(seen=MISSED))
-    assert [e.id for e in given.told] == [e.id for e in together.told]
-    assert [e.cause for e in given.told] == [e.cause for e in together.told]
-
-
-def test_what_is_still_open_at_the_end_of_that_look_is_decided_on_then() -> None:
-    given = desk(start())
-    found = opened(seen=MISSED, opened_at_utc=LATE)
-    assert given.when(found, unread=2) == []
-    given.restart()
-    assert given.when(reduced("0.4")) == []
-    outputs = given.when(opened(RootId("77"), account=SLAVES[3]))
-    order = only(outputs, m.OpenCopy)
+    assert given.when(reduced("0.4", seconds=90), unread=1) == []
+    order = only(given.when(opened(account=SLAVES[3])), m.OpenCopy)
     assert (order.root, order.lots, order.joined) == ("501", D("0.4"), False)
-    assert only(given.when(reduced("0.3")), m.ReduceCopy).fraction == D("0.75")
+    assert only(given.when(reduced("0.3", seconds=95)), m.ReduceCopy).fraction == D("0.75")
 
 
-def test_growing_proves_that_it_is_open() -> None:
+@pytest.mark.parametrize(
+    ("later", "follows"),
+    [
+        (increased(seen_at_utc=at(95)), ["CopyPlanned", "OpenCopy"]),
+        (reduced("0.5", seconds=95), ["ReduceCopy"]),
+        (closed(seconds=95), ["CloseCopy"]),
+        (modified("1.0", None), ["ModifyCopy"]),
+    ],
+)
+def test_a_later_look_proves_that_it_was_still_open(later: Any, follows: list[str]) -> None:
     given = desk(start())
-    given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=9)
-    outputs = given.when(increased(), unread=8)
-    assert [(o.leg, o.lots) for o in outputs if isinstance(o, m.OpenCopy)] == [
-        (0, D("1.00")),
-        (1, D("0.5")),
-    ]
+    given.when(missed(), unread=9)
+    outputs = given.when(later, unread=8)
+    assert names(outputs) == ["CopyPlanned", "OpenCopy", *follows]
+    assert outputs[1].lots == D("1.00")
+    assert outputs[1].stop_loss == D("1.07")
 
 
 def test_a_copier_started_meanwhile_decides_when_the_look_is_over() -> None:
     given = desk()
-    given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=1)
+    given.when(missed(), unread=1)
     outputs = given.when(start(copy_existing_trades=True), unread=1)
     assert names(outputs) == ["CopierStarted"]
-    assert names(given.when(closed(seen=MISSED))) == ["MISSED"]
+    assert names(given.when(closed_unseen())) == ["MISSED"]
 
 
 def test_a_copier_stopped_meanwhile_says_so() -> None:
     given = desk(start())
-    given.when(opened(seen=MISSED, opened_at_utc=LATE), unread=1)
+    given.when(missed(), unread=1)
     outputs = given.when(stop(open_copies=OpenCopies.CLOSE), unread=1)
     assert names(outputs) == ["CopierStopped", "COPIER_STOPPED"]
-    assert given.when(closed(seen=MISSED)) == []
+    assert given.when(closed_unseen()) == []
 
 
 def test_a_missed_copy_of_ours_keeps_its_own_reason() -> None:
     given = desk(start())
-    found = opened(seen=MISSED, opened_at_utc=LATE, copy=copy_of(SLAVES[2]))
-    assert names(given.when(found, closed(seen=MISSED))) == ["IS_A_COPY"]
+    assert names(given.when(missed(copy=copy_of(SLAVES[2])), closed_unseen())) == ["IS_A_COPY"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copypro import messages as m
-from copypro.messages import OpenCopies, Seen
+from copypro.messages import OpenCopies
 from copypro.options import PendingMode, SideFilter
 from copypro.values import OrderKind, RootId
 
@@ -15,8 +15,10 @@ from tests.unit.copying_builders import (
     D,
     at,
     closed,
+    closed_unseen,
     desk,
     filled,
+    missed,
     names,
     only,
     opened,
@@ -130,16 +132,14 @@ def test_the_fill_of_an_order_taken_back_is_not_copied_by_a_new_copier_of_the_pa
 
 def test_a_mirrored_order_that_filled_and_closed_unseen_is_closed_on_the_slave() -> None:
     given = desk(start(pending_mode=MIRROR), placed())
-    seen = Seen.MISSED
-    outputs = given.when(filled(seen=seen, opened_at_utc=at(20)), closed(seen=seen))
+    outputs = given.when(missed(from_pending=True), closed_unseen())
     assert names(outputs) == ["MISSED", "CloseCopy"]
 
 
 def test_reductions_of_a_mirrored_order_count_from_the_whole_order() -> None:
     """The slave's own order may have filled as a whole, so the rest is a fraction of the whole."""
     given = desk(start(pending_mode=MIRROR), placed())
-    fill = filled(seen=Seen.MISSED, opened_at_utc=at(20))
-    outputs = given.when(fill, reduced("0.25"))
+    outputs = given.when(missed(from_pending=True), reduced("0.25", seconds=90))
     assert only(outputs, m.ReduceCopy).fraction == D("0.25")
     assert only(outputs, m.OpenCopy).lots == D("1.00")
     assert only(given.when(reduced("0.1")), m.ReduceCopy).fraction == D("0.1")

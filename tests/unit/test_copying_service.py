@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -74,11 +74,16 @@ READERS = {
 }
 
 
+async def _given(log: MemoryLog, role: Role) -> AsyncGenerator[Partition, None]:
+    async for partition in log.partitions(role):
+        yield partition
+
+
 async def told(log: MemoryLog, topic: str, count: int) -> list[str]:
     """The kinds of the first records of a topic, once there are so many, as its reader sees them."""
     kinds: list[str] = []
     role, key = READERS[topic]
-    async with asyncio.timeout(5), aclosing(log.partitions(role)) as partitions:
+    async with asyncio.timeout(5), aclosing(_given(log, role)) as partitions:
         async for partition in partitions:
             if partition.number != log.partition_of(key):
                 continue

@@ -48,7 +48,7 @@ def decide_opened(root: RootRecord, copier: LiveCopier, context: Context | None)
     if former is not None and not former.skipped:
         if former.pending and former.copier == copier.id and not former.ended:
             return _fill_of_mirrored(root, copier, context)
-        return _skip_decided(root, copier, former)
+        return _skip_decided(root, copier, former, pending=False)
     if former is not None and not former.pending and former.copier == copier.id:
         return None
     if event.copy is not None or tag_in(event.comment) is not None:
@@ -142,12 +142,14 @@ def _settled(known: Decision) -> Decision:
     return Decision(copier=known.copier, copy=known.copy)
 
 
-def _skip_decided(root: RootRecord, copier: LiveCopier, former: Decision) -> Planned | None:
+def _skip_decided(
+    root: RootRecord, copier: LiveCopier, former: Decision, *, pending: bool
+) -> Planned | None:
     """The pair has copied this root under a copier that is gone; for this one it is over."""
     if former.copier == copier.id and not former.ended:
         return None
     denial = denied("ALREADY_COPIED", by_copier=former.copier)
-    return Planned(None, _skipped(root, copier, former.copy, denial))
+    return Planned(None, _skipped(root, copier, former.copy, denial, pending=pending))
 
 
 def is_open_question(root: RootRecord, copier: LiveCopier) -> bool:
@@ -313,7 +315,7 @@ def decide_placed(root: RootRecord, copier: LiveCopier, context: Context | None)
     assert event is not None
     former = root.pairs.get(copier.slave)
     if former is not None and not former.skipped:
-        return _skip_decided(root, copier, former)
+        return _skip_decided(root, copier, former, pending=True)
     if former is not None and former.copier == copier.id:
         return None
     if event.copy is not None or tag_in(event.comment) is not None:

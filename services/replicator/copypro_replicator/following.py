@@ -28,9 +28,9 @@ def follow(turn: Turn, envelope: Envelope, offset: int) -> None:
             if event.seen is not Seen.IMPORTED:
                 _increased(turn, envelope, event)
         case m.PositionModified():
-            _modified(turn, event)
+            _modified(turn, envelope, event)
         case m.PositionReduced():
-            _reduced(turn, event)
+            _reduced(turn, envelope, event)
         case m.PositionClosed():
             if event.seen is not Seen.IMPORTED:
                 _closed(turn, envelope, event)
@@ -55,6 +55,17 @@ def settle(turn: Turn, root: RootRecord) -> None:
     turn.memory.put_root(root)
     turn.because_of(undecided.cause, undecided.correlation)
     decide_opened(turn, root)
+
+
+def _settle_for_later_look(turn: Turn, root: RootRecord, envelope: Envelope) -> None:
+    """An event of a later look proves that the root outlived the look that found it. All facts of
+    a look have its time.
+    """
+    if root.undecided is None or root.opened is None:
+        return
+    if root.opened.seen_at_utc != envelope.message.seen_at_utc:
+        settle(turn, root)
+        turn.because_of(envelope.id, envelope.correlation)
 
 
 def decide_opened(turn: Turn, root: RootRecord) -> None:
@@ -96,9 +107,7 @@ def _increased(turn: Turn, envelope: Envelope, event: m.PositionIncreased) -> No
     root = turn.memory.root(event.account, event.root)
     if root is None or root.opened is None:
         return
-    if root.undecided is not None:  # what grows was not closed by the look that found it
-        settle(turn, root)
-        turn.because_of(envelope.id, envelope.correlation)
+    _settle_for_later_look(turn, root, envelope)
     root.open_lots, root.ever_lots = event.open_lots, event.ever_lots
     turn.memory.put_root(root)
     copiers = turn.memory.copiers_of(event.account)
@@ -112,10 +121,11 @@ def _increased(turn: Turn, envelope: Envelope, event: m.PositionIncreased) -> No
             turn.tell(root.account, f"{known.copy}/{known.copier}", skipped)
 
 
-def _modified(turn: Turn, event: m.PositionModified) -> None:
+def _modified(turn: Turn, envelope: Envelope, event: m.PositionModified) -> None:
     root = turn.memory.root(event.account, event.root)
     if root is None:
         return
+    _settle_for_later_look(turn, root, envelope)
     root.stop_loss, root.take_profit = event.stop_loss, event.take_profit
     turn.memory.put_root(root)
     for slave, known in root.followed:
@@ -128,10 +138,11 @@ def _modified(turn: Turn, event: m.PositionModified) -> None:
         turn.ask(modify)
 
 
-def _reduced(turn: Turn, event: m.PositionReduced) -> None:
+def _reduced(turn: Turn, envelope: Envelope, event: m.PositionReduced) -> None:
     root = turn.memory.root(event.account, event.root)
     if root is None:
         return
+    _settle_for_later_look(turn, root, envelope)
     root.open_lots, root.ever_lots = event.open_lots, event.ever_lots
     turn.memory.put_root(root)
     for slave, known in root.followed:
@@ -143,6 +154,7 @@ def _closed(turn: Turn, envelope: Envelope, event: m.PositionClosed) -> None:
     root = turn.memory.root(event.account, event.root)
     if root is None:
         return
+    _settle_for_later_look(turn, root, envelope)
     followed = list(root.followed)
     if root.undecided is not None and root.opened is not None:
         turn.because_of(root.undecided.cause, root.undecided.correlation)

@@ -48,8 +48,8 @@ class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Undecided(Struct, kw_only=True, gc=False):
-    """A root found open too late waits for the rest of the look that found it, which may hold its
-    close. All of a look is appended at once: it is known when the log's end of then is reached.
+    """A root found too late waits for the rest of the look that found it, which may hold its close.
+    All of a look is appended at once: it is known when the log's end of then is reached.
     """
 
     until_offset: int
