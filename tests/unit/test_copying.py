@@ -257,6 +257,11 @@ def test_the_same_open_again_changes_nothing() -> None:
     assert names(given.when(closed())) == ["CloseCopy"]
 
 
+def test_the_same_open_again_does_not_bring_old_levels_back() -> None:
+    given = desk(start(), opened(), modified(None, "1.2"), opened())
+    assert only(given.when(increased()), m.OpenCopy).stop_loss is None
+
+
 def test_an_open_seen_again_after_a_skip_is_not_decided_again() -> None:
     given = desk(start(), pause(), opened(), resume())
     assert given.when(opened()) == []

@@ -111,6 +111,14 @@ def test_existing_trades_found_after_the_start_are_joined_too() -> None:
     assert (order.joined, order.fresh_from_utc) == (True, T0)
 
 
+def test_a_later_pause_does_not_make_existing_trades_fresh() -> None:
+    given = desk(start(copy_existing_trades=True), pause())
+    given.now = at(900)
+    given.when(resume())
+    order = only(given.when(opened(seen=Seen.BASELINE, opened_at_utc=EARLY)), m.OpenCopy)
+    assert order.fresh_from_utc == T0
+
+
 # --- started paused, to join later ----------------------------------------------------------------
 
 

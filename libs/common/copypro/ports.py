@@ -39,7 +39,11 @@ NewId = Callable[[], str]
 
 
 class Outgoing(Struct, frozen=True, gc=False):
-    """A record to be. `value` None on a compacted topic removes the key."""
+    """A record to be. `value` None on a compacted topic removes the key.
+
+    Not tracked by the garbage collector: text and bytes form no cycles, and looking for them in
+    the many records in flight took a fifth of the replicator's time.
+    """
 
     topic: str
     key: str
@@ -112,8 +116,8 @@ class Upsert(Struct, frozen=True, kw_only=True):
     """One source's fields of one document.
 
     `source` is a topic and partition, `version` the offset that led to them: a version that is not
-    newer than the source's stored one changes nothing. `fields` are laid over the source's earlier
-    ones; None removes them (and the document, once no source has fields left).
+    newer than the source's stored one changes nothing. `fields` replace all earlier fields of that
+    source; None removes them (and the document, once no source has fields left).
     """
 
     collection: str

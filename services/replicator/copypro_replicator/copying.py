@@ -16,10 +16,11 @@ from typing import Any
 from copypro import messages as m
 from copypro.codes import Denial, denied
 from copypro.messages import Context, Seen
-from copypro.options import CopierOptions, FilterMode, PendingMode, SideFilter
-from copypro.values import AccountId, CopyId, Side, copy_id, tag_in
+from copypro.options import PendingMode
+from copypro.values import AccountId, CopyId, copy_id
 from msgspec import Struct
 
+from copypro_replicator.refusals import is_a_copy, is_existing, not_joined, refuses_now
 from copypro_replicator.state import Decision, LiveCopier, RootRecord
 
 WHOLE = Decimal(1)
@@ -51,17 +52,18 @@ def decide_opened(root: RootRecord, copier: LiveCopier, context: Context | None)
         return _skip_decided(root, copier, former, pending=False)
     if former is not None and not former.pending and former.copier == copier.id:
         return None
-    if event.copy is not None or tag_in(event.comment) is not None:
-        return skip(root, copier, denied("IS_A_COPY", comment=event.comment))
+    a_copy = is_a_copy(event)
+    if a_copy is not None:
+        return skip(root, copier, a_copy)
     options = copier.state.options
     if event.from_pending and options.pending_mode is PendingMode.IGNORE:
         return skip(root, copier, denied("PENDING_IGNORED"))
     joined = is_existing(root, copier)
     if joined and not options.copy_existing_trades:
-        return skip(root, copier, _not_joined(root, copier))
+        return skip(root, copier, not_joined(root, copier))
     if joined and copier.record.joined_at_utc is None:
         return None
-    denial = _refuses_now(event, event.side, copier)
+    denial = refuses_now(event, event.side, copier)
     if denial is not None:
         return skip(root, copier, denial)
     assert context is not None
@@ -160,70 +162,6 @@ def is_open_question(root: RootRecord, copier: LiveCopier) -> bool:
     return bool(known.skipped) and known.pending and root.opened is not None
 
 
-# --- why not ------------------------------------------------------------------------------------
-
-
-def is_existing(root: RootRecord, copier: LiveCopier) -> bool:
-    """It was there before the copier took effect, or nothing proves that it was not."""
-    if root.offset < copier.record.order_offset:
-        return True
-    event = root.opened or root.placed
-    assert event is not None
-    if event.seen is Seen.LIVE:
-        return False
-    at = event.opened_at_utc if isinstance(event, m.PositionOpened) else event.placed_at_utc
-    return at is None or at <= copier.record.started_at_utc
-
-
-def _not_joined(root: RootRecord, copier: LiveCopier) -> Denial:
-    event, record = root.opened or root.placed, copier.record
-    assert event is not None
-    at = event.opened_at_utc if isinstance(event, m.PositionOpened) else event.placed_at_utc
-    if root.offset >= record.order_offset and event.seen is Seen.MISSED and at is None:
-        return denied("MISSED", seen=event.seen.value, opened_at="unknown")
-    opened_at = "unknown" if at is None else at.isoformat()
-    started_at = record.started_at_utc.isoformat()
-    return denied("EXISTING", started_at=started_at, opened_at=opened_at, seen=event.seen.value)
-
-
-def _refuses_now(
-    event: m.PositionOpened | m.PendingPlaced, side: Side, copier: LiveCopier
-) -> Denial | None:
-    state = copier.state
-    if state.paused:
-        return denied("PAUSED", reason=state.pause_reason or "ByUser")
-    if event.context is None:
-        return denied("MISSED", seen=event.seen.value, context="none")
-    return filtered(state.options, side, event.lots, event.magic, event.comment)
-
-
-def filtered(
-    options: CopierOptions, side: Side, lots: Decimal, magic: int, comment: str
-) -> Denial | None:
-    """The copier's filters, on the master's own side, lots, magic and comment."""
-    only = _ONLY.get(options.filter_side)
-    if only is not None and side is not only:
-        return denied("FILTER_SIDE", side=side.value, filter=options.filter_side.value)
-    if options.filter_magic is not FilterMode.NONE:
-        wanted = options.filter_magic_value
-        if (magic == wanted) is (options.filter_magic is FilterMode.IGNORE):
-            mode = options.filter_magic.value
-            return denied("FILTER_MAGIC", magic=magic, filter=wanted, mode=mode)
-    if options.filter_comment is not FilterMode.NONE:
-        text = options.filter_comment_value
-        if (text in comment) is (options.filter_comment is FilterMode.IGNORE):
-            mode = options.filter_comment.value
-            return denied("FILTER_COMMENT", comment=comment, filter=text, mode=mode)
-    if options.filter_lots:
-        lowest, highest = options.filter_lots_min, options.filter_lots_max
-        if lots < lowest or (highest > 0 and lots > highest):
-            return denied("FILTER_LOTS", lots=lots, minimum=lowest, maximum=highest)
-    return None
-
-
-_ONLY = {SideFilter.BUY_ONLY: Side.BUY, SideFilter.SELL_ONLY: Side.SELL}
-
-
 # --- what follows the decision --------------------------------------------------------------------
 
 
@@ -318,8 +256,9 @@ def decide_placed(root: RootRecord, copier: LiveCopier, context: Context | None)
         return _skip_decided(root, copier, former, pending=True)
     if former is not None and former.copier == copier.id:
         return None
-    if event.copy is not None or tag_in(event.comment) is not None:
-        return skip(root, copier, denied("IS_A_COPY", comment=event.comment), pending=True)
+    a_copy = is_a_copy(event)
+    if a_copy is not None:
+        return skip(root, copier, a_copy, pending=True)
     options = copier.state.options
     if options.pending_mode is PendingMode.IGNORE:
         return skip(root, copier, denied("PENDING_IGNORED"), pending=True)
@@ -327,10 +266,10 @@ def decide_placed(root: RootRecord, copier: LiveCopier, context: Context | None)
         return skip(root, copier, denied("PENDING_ON_FILL"), pending=True)
     existing = is_existing(root, copier)
     if existing and not options.copy_existing_trades:
-        return skip(root, copier, _not_joined(root, copier), pending=True)
+        return skip(root, copier, not_joined(root, copier), pending=True)
     if existing and copier.record.joined_at_utc is None:
         return None
-    denial = _refuses_now(event, event.kind.side, copier)
+    denial = refuses_now(event, event.kind.side, copier)
     if denial is not None:
         return skip(root, copier, denial, pending=True)
     assert context is not None
