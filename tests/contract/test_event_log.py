@@ -139,12 +139,12 @@ async def test_a_full_disk_writes_nothing_and_the_log_works_again_with_room(tmp_
     owners = aiter(log.partitions(ROLE))
     partition = await anext(owners)
     await partition.commit([out(STATE, "k", b"before")])
-    log.limit_pages(1)
+    await log.limit_pages(1)
     with pytest.raises(LogFull):
         await partition.commit([out(STATE, "k", b"x" * 200_000)])
     with pytest.raises(PartitionLost):
         await partition.commit([out(STATE, "k", b"later")])
-    log.limit_pages(1_000_000)
+    await log.limit_pages(1_000_000)
     again = await asyncio.wait_for(anext(owners), 5)
     assert await restored(again) == {"k": b"before"}
     await again.commit([out(STATE, "k", b"after")])

@@ -1,8 +1,9 @@
 """The log in one SQLite file: nothing to install, durable at every commit, one partition.
 
-One writer thread makes one transaction of everything that waits (group commit) with
-`synchronous=FULL`, so a commit costs one fsync however many share it. What was just written goes
-to readers in this process from memory. A lock file keeps a second process out.
+Each topic is a table that only grows at its end. What waits is inserted by the event loop as one
+transaction, and a thread makes it durable (`synchronous=FULL`), so a commit costs one fsync however
+many share it, and the loop goes on meanwhile. What was just written goes to readers in this process
+from memory. A lock file keeps a second process out.
 """
 
 from __future__ import annotations
@@ -34,23 +35,24 @@ TAIL = 8192
 BATCH = 512
 """Most records that one read gives."""
 
+_COLUMNS = "offset, key, value, headers, recorded_at"
 _TABLES = """
-CREATE TABLE records (
-    topic TEXT NOT NULL, offset INTEGER NOT NULL, key TEXT NOT NULL, value BLOB, headers BLOB NOT NULL,
-    recorded_at REAL NOT NULL, PRIMARY KEY (topic, offset)) WITHOUT ROWID;
-CREATE TABLE latest (
-    topic TEXT NOT NULL, key TEXT NOT NULL, offset INTEGER NOT NULL, value BLOB NOT NULL,
-    headers BLOB NOT NULL, recorded_at REAL NOT NULL, PRIMARY KEY (topic, key)) WITHOUT ROWID;
-CREATE INDEX latest_by_offset ON latest (topic, offset);
-CREATE TABLE ends (topic TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE consumed (
+CREATE TABLE IF NOT EXISTS ends (topic TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS consumed (
     role TEXT NOT NULL, topic TEXT NOT NULL, offset INTEGER NOT NULL,
     PRIMARY KEY (role, topic)) WITHOUT ROWID;
 """
-_COLUMNS = "topic, offset, key, value, headers, recorded_at"
+_TOPIC_TABLE = """
+CREATE TABLE IF NOT EXISTS "{name}" (
+    offset INTEGER PRIMARY KEY, key TEXT NOT NULL {unique}, value BLOB, headers BLOB NOT NULL,
+    recorded_at REAL NOT NULL);
+"""
 _COMPACTED = frozenset(topic.name for topic in topics.TOPICS if topic.compacted)
 _headers_of = msgspec.json.Decoder(dict[str, str])
 _encode = msgspec.json.Encoder().encode
+
+
+_Row = tuple[int, str, bytes | None, bytes, float]
 
 
 class _Job:
@@ -67,6 +69,17 @@ class _Job:
         self.error: LogError | None = None
 
 
+class _Transaction:
+    """What is inserted together: the jobs, their records, and the ends of the topics after them."""
+
+    __slots__ = ("ends", "error", "jobs", "records")
+
+    def __init__(self, jobs: list[_Job], ends: dict[str, int]) -> None:
+        self.jobs, self.ends = jobs, ends
+        self.records: list[Record] = []
+        self.error: LogError | None = None
+
+
 class SqliteLog:
     """An EventLog. Made by `open`; every other method belongs to the event loop it was made in."""
 
@@ -75,12 +88,14 @@ class SqliteLog:
         self._loop = asyncio.get_running_loop()
         self._ends: dict[str, int] = dict(connection.execute("SELECT topic, offset FROM ends"))
         self._tails: dict[str, deque[Record]] = {}
-        self._jobs: queue.SimpleQueue[_Job | int | None] = queue.SimpleQueue()
         self._partitions: set[_SqlitePartition] = set()
+        self._waiting: list[_Job] = []
+        self._is_writing = False
+        self._written = asyncio.Event()
+        self._to_commit: queue.SimpleQueue[_Transaction | None] = queue.SimpleQueue()
         self._closed = False
-        self._written_ends = dict(self._ends)
-        self._writer = threading.Thread(target=self._write, name="sqlite-log", daemon=True)
-        self._writer.start()
+        self._thread = threading.Thread(target=self._commit, name="sqlite-log", daemon=True)
+        self._thread.start()
 
     @classmethod
     async def open(cls, folder: Path) -> SqliteLog:
@@ -112,17 +127,23 @@ class SqliteLog:
         if self._closed:
             return
         self._closed = True
-        self._jobs.put(None)
-        await asyncio.to_thread(self._writer.join)
+        while self._is_writing:
+            self._written.clear()
+            await self._written.wait()
+        self._to_commit.put(None)
+        await asyncio.to_thread(self._thread.join)
         for partition in list(self._partitions):
             partition.wake()
             partition.over.set()
         self._connection.close()
         self._lock.close()
 
-    def limit_pages(self, pages: int) -> None:
+    async def limit_pages(self, pages: int) -> None:
         """Lets the file grow no further than this: a full disk, for tests and for quotas."""
-        self._jobs.put(pages)
+        while self._is_writing:
+            self._written.clear()
+            await self._written.wait()
+        self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
     # --- for partitions -----------------------------------------------------------------------
 
@@ -138,7 +159,10 @@ class SqliteLog:
         if self._closed:
             done.set_exception(LogClosed("the log is closed"))
             return done
-        self._jobs.put(_Job(outputs, consumed, partition, done))
+        self._waiting.append(_Job(outputs, consumed, partition, done))
+        if not self._is_writing:
+            self._is_writing = True
+            self._loop.call_soon(self._write)
         return done
 
     def end_offset(self, topic: str) -> int:
@@ -152,61 +176,48 @@ class SqliteLog:
             if topic not in _COMPACTED:
                 return [tail[at] for at in range(skip, min(len(tail), skip + most))]
             return [record for record in tail if record.offset >= offset][:most]
-        table = "latest" if topic in _COMPACTED else "records"
-        query = (
-            f"SELECT {_COLUMNS} FROM {table} WHERE topic = ? AND offset >= ?"
-            " ORDER BY offset LIMIT ?"
-        )
+        query = f'SELECT {_COLUMNS} FROM "{topic}" WHERE offset >= ? ORDER BY offset LIMIT ?'
         with _reading(self._folder) as connection:
-            return [_record(row) for row in connection.execute(query, (topic, offset, most))]
+            return [_record(topic, row) for row in connection.execute(query, (offset, most))]
 
     def state(self, topic: str) -> list[Record]:
         with _reading(self._folder) as connection:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM latest WHERE topic = ? ORDER BY offset", (topic,)
-            )
-            return [_record(row) for row in rows]
+            rows = connection.execute(f'SELECT {_COLUMNS} FROM "{topic}" ORDER BY offset')
+            return [_record(topic, row) for row in rows]
 
     def consumed(self, role: str) -> dict[str, int]:
         with _reading(self._folder) as connection:
             rows = connection.execute("SELECT topic, offset FROM consumed WHERE role = ?", (role,))
             return dict(rows.fetchall())
 
-    # --- the writer ---------------------------------------------------------------------------
+    # --- writing ------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """The writer thread: one transaction for all that waits, until the log is closed."""
-        closing = False
-        while not closing:
-            batch = [self._jobs.get()]
-            while True:
-                try:
-                    batch.append(self._jobs.get_nowait())
-                except queue.Empty:
-                    break
-            jobs: list[_Job] = []
-            for item in batch:
-                if item is None:
-                    closing = True
-                elif isinstance(item, int):
-                    self._connection.execute(f"PRAGMA max_page_count = {item}")
-                else:
-                    jobs.append(item)
-            if jobs:
-                self._write_batch(jobs)
-
-    def _write_batch(self, jobs: list[_Job]) -> None:
+        """All that waits becomes one transaction, which the thread then makes durable."""
+        jobs, self._waiting = self._waiting, []
         live = [job for job in jobs if not self._is_fenced(job)]
-        written: list[Record] = []
+        transaction = _Transaction(jobs, dict(self._ends))
         try:
-            written = self._transaction(live)
+            self._insert(live, transaction)
         except sqlite3.Error as error:
-            failure = _failure(error)
-            for job in live:
-                job.error = failure
-                if job.partition is not None:
-                    job.partition.failed = True
-        self._loop.call_soon_threadsafe(self._deliver, jobs, written)
+            self._undo(transaction, error)
+            self._deliver(transaction)
+        else:
+            self._to_commit.put(transaction)
+
+    def _commit(self) -> None:
+        """The thread: one call at a time, in which SQLite waits for the disk."""
+        while (transaction := self._to_commit.get()) is not None:
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._undo(transaction, error)
+            self._loop.call_soon_threadsafe(self._deliver, transaction)
+
+    def _undo(self, transaction: _Transaction, error: sqlite3.Error) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        transaction.error = _failure(error)
 
     def _is_fenced(self, job: _Job) -> bool:
         if job.partition is not None and job.partition.failed:
@@ -214,80 +225,80 @@ class SqliteLog:
             return True
         return False
 
-    def _transaction(self, jobs: list[_Job]) -> list[Record]:
+    def _insert(self, jobs: list[_Job], transaction: _Transaction) -> None:
         now = time.time()
-        ends = dict(self._written_ends)
-        records: list[Record] = []
-        rows: list[tuple[object, ...]] = []
-        latest: dict[tuple[str, str], tuple[object, ...]] = {}
-        removed: dict[tuple[str, str], None] = {}
+        ends, records = transaction.ends, transaction.records
+        added: dict[str, list[_Row]] = {}
+        latest: dict[str, dict[str, _Row]] = {}
         consumed: dict[tuple[str, str], int] = {}
         for job in jobs:
             for out in job.outputs:
                 topic = out.topic
                 offset = ends.get(topic, 0)
                 ends[topic] = offset + 1
-                record = Record(topic, 0, offset, out.key, out.value, out.headers, now)
-                row = (topic, offset, out.key, out.value, _encode(out.headers), now)
+                records.append(Record(topic, 0, offset, out.key, out.value, out.headers, now))
+                row = (offset, out.key, out.value, _encode(out.headers), now)
                 if topic in _COMPACTED:
-                    place = (topic, out.key)
-                    if out.value is None:
-                        latest.pop(place, None)
-                        removed[place] = None
-                    else:
-                        removed.pop(place, None)
-                        latest[place] = row
+                    latest.setdefault(topic, {})[out.key] = row
                 else:
-                    rows.append(row)
-                records.append(record)
+                    added.setdefault(topic, []).append(row)
             if job.partition is not None:
                 for topic, offset in job.consumed.items():
                     consumed[job.partition.role.name, topic] = offset
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        try:
-            insert = f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
-            connection.executemany(insert, rows)
-            replace = f"REPLACE INTO latest ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
-            connection.executemany(replace, latest.values())
-            connection.executemany("DELETE FROM latest WHERE topic = ? AND key = ?", removed)
-            changed = [(t, o) for t, o in ends.items() if self._written_ends.get(t) != o]
-            connection.executemany("REPLACE INTO ends (topic, offset) VALUES (?, ?)", changed)
-            connection.executemany(
-                "REPLACE INTO consumed (role, topic, offset) VALUES (?, ?, ?)",
-                [(role, topic, offset) for (role, topic), offset in consumed.items()],
-            )
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        self._written_ends = ends
-        return records
+        for topic, rows in added.items():
+            connection.executemany(f'INSERT INTO "{topic}" VALUES (?, ?, ?, ?, ?)', rows)
+        for topic, by_key in latest.items():
+            kept = [row for row in by_key.values() if row[2] is not None]
+            removed = [(row[1],) for row in by_key.values() if row[2] is None]
+            connection.executemany(f'REPLACE INTO "{topic}" VALUES (?, ?, ?, ?, ?)', kept)
+            connection.executemany(f'DELETE FROM "{topic}" WHERE key = ?', removed)
+        connection.executemany(
+            "REPLACE INTO ends (topic, offset) VALUES (?, ?)",
+            [(topic, ends[topic]) for topic in {record.topic for record in records}],
+        )
+        connection.executemany(
+            "REPLACE INTO consumed (role, topic, offset) VALUES (?, ?, ?)",
+            [(role, topic, offset) for (role, topic), offset in consumed.items()],
+        )
 
-    def _deliver(self, jobs: list[_Job], written: list[Record]) -> None:
-        """Back in the loop: readers see the records before the writers go on."""
-        for record in written:
-            topic = record.topic
-            self._ends[topic] = record.offset + 1
-            tail = self._tails.get(topic)
-            if tail is None:
-                tail = self._tails[topic] = deque(maxlen=TAIL)
-            tail.append(record)
-        if written:
-            names = {record.topic for record in written}
-            for partition in self._partitions:
-                if not names.isdisjoint(partition.input_names):
-                    partition.wake()
-        for job in jobs:
+    def _deliver(self, transaction: _Transaction) -> None:
+        """Back in the loop: what waited meanwhile is written, readers see the records, and only
+        then the writers go on.
+        """
+        if transaction.error is None:
+            self._ends = transaction.ends
+            self._keep(transaction.records)
+        else:
+            for job in transaction.jobs:
+                job.error = job.error or transaction.error
+        for job in transaction.jobs:
             if job.error is not None and job.partition is not None:
                 job.partition.lose()
+        if self._waiting:
+            self._write()
+        else:
+            self._is_writing = False
+            self._written.set()
+        for job in transaction.jobs:
             if job.done.done():
                 continue
             if job.error is None:
                 job.done.set_result(None)
             else:
                 job.done.set_exception(job.error)
+
+    def _keep(self, records: list[Record]) -> None:
+        for record in records:
+            tail = self._tails.get(record.topic)
+            if tail is None:
+                tail = self._tails[record.topic] = deque(maxlen=TAIL)
+            tail.append(record)
+        names = {record.topic for record in records}
+        for partition in self._partitions:
+            if not names.isdisjoint(partition.input_names):
+                partition.wake()
 
 
 class _SqlitePartition:
@@ -364,11 +375,10 @@ class SqliteLogReader:
 
     def records(self, topic: str, since: int = 0) -> Iterator[Record]:
         """All records of a topic from an offset on, in order; compacted ones as they now are."""
-        table = "latest" if topic in _COMPACTED else "records"
-        query = f"SELECT {_COLUMNS} FROM {table} WHERE topic = ? AND offset >= ? ORDER BY offset"
+        query = f'SELECT {_COLUMNS} FROM "{topic}" WHERE offset >= ? ORDER BY offset'
         with _reading(self._folder) as connection:
-            for row in connection.execute(query, (topic, since)):
-                yield _record(row)
+            for row in connection.execute(query, (since,)):
+                yield _record(topic, row)
 
 
 def _retrieved(done: asyncio.Future[None]) -> None:
@@ -391,8 +401,8 @@ class _reading:
         self._connection.close()
 
 
-def _record(row: tuple[str, int, str, bytes | None, bytes, float]) -> Record:
-    topic, offset, key, value, headers, recorded_at = row
+def _record(topic: str, row: _Row) -> Record:
+    offset, key, value, headers, recorded_at = row
     return Record(topic, 0, offset, key, value, _headers_of.decode(headers), recorded_at)
 
 
@@ -417,8 +427,11 @@ def _open_file(path: Path) -> sqlite3.Connection:
             _check(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_TABLES)
+        for topic in topics.TOPICS:
+            unique = "UNIQUE" if topic.compacted else ""
+            connection.execute(_TOPIC_TABLE.format(name=topic.name, unique=unique))
         if is_new:
-            connection.executescript(_TABLES)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
     except sqlite3.DatabaseError as error:
