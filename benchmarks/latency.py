@@ -1,153 +1,61 @@
 """From the master's frame to the slave's request on the wire, and what that costs at the least.
 
-The ring runs in this process; the simulated bridges in another, which stamps each request as it
-comes in. The floor is what nobody can do without: parse one frame, three durable SQLite commits of
-records of this size one after another (event, plan, attempt), one aiohttp GET; with ten slaves the
-gets of the floor leave together. Own latency here is frame received → request received by the
-bridge, for both, in one run on one machine.
+The floor is what nobody can do without: parse one frame, three durable SQLite commits one after
+another of as many records of this size (event, plans, attempts), and bare aiohttp GETs, which with
+ten slaves leave together. Both are taken by turns in one process and in one rhythm: trades of a
+person or a robot, not a burst.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import statistics
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import msgspec
 from copypro.adapters.mt5_terminal import Mt5Dialect
-from copypro.settings import Settings
-from copypro.wiring import read_log
-from copypro_account_watcher.limits import WatcherLimits
-from copypro_standalone.demo import simulator_process
-from copypro_standalone.ring import Ring
-from mt_simulator.client import SimulatorControl
 
-Numbers = dict[str, float]
-PASSWORD = "bench"
+from benchmarks.world import Wire, World, spread, world
+
+REST_S = 0.03
+RECORD = b"x" * 1000
 
 
-async def build(control: SimulatorControl, slaves: int) -> None:
-    await control.add_server(name="Bench-MT5", platform="MT5")
-    await control.add_symbol("Bench-MT5", name="EURUSD")
-    await control.quote("Bench-MT5", "EURUSD", "1.10000", "1.10010")
-    for login in range(1, slaves + 2):
-        await control.add_account(
-            server="Bench-MT5", platform="MT5", login=login, password=PASSWORD, balance="100000000"
-        )
+class Floor:
+    def __init__(self, folder: Path, bridge: str, http: aiohttp.ClientSession) -> None:
+        self._dialect, self._bridge, self._http = Mt5Dialect(), bridge, http
+        self._frame = _a_frame()
+        self._connection = sqlite3.connect(folder / "floor.db", isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("CREATE TABLE records (number INTEGER PRIMARY KEY, value)")
 
-
-async def register(url: str, slaves: int) -> None:
-    async with aiohttp.ClientSession(base_url=url) as http:
-
-        async def call(name: str, **body: Any) -> Any:
-            async with http.post(f"/{name}", json=body, headers=headers) as response:
-                answer = await response.json()
-                assert response.status == 200, answer
-                return answer
-
-        headers: dict[str, str] = {}
-        key = (await call("SignUp", email="b@example.com", passwordHash="0" * 64))["userKey"]
-        headers["Authorization"] = f"Bearer {key}"
-        ids = []
-        for login in range(1, slaves + 2):
-            added = await call(
-                "AddAccount", type="MT5", user=login, password=PASSWORD, server="Bench-MT5"
+    async def once(self, number: int, slaves: int) -> float:
+        """When it began: its requests leave with the comments F{number}x{slave}."""
+        begun = time.time()
+        self._dialect.frame(self._frame)
+        for rows in (2, 2 * slaves + 1, 2 * slaves):
+            self._connection.execute("BEGIN")
+            self._connection.executemany(
+                "INSERT INTO records (value) VALUES (?)", [(RECORD,)] * rows
             )
-            ids.append(added["accountId"])
-        while True:
-            if all(account["connected"] for account in await call("Accounts")):
-                break
-            await asyncio.sleep(0.05)
-        for slave in ids[1:]:
-            await call("Start", masterAccountId=ids[0], slaveAccountId=slave, riskValue="0.5")
+            self._connection.execute("COMMIT")
+        await asyncio.gather(*(self._get(f"F{number}x{slave}") for slave in range(slaves)))
+        return begun
+
+    async def _get(self, comment: str) -> None:
+        query = f"comment={comment}&symbol=EURUSD&operation=Buy&volume=0.1&id=none"
+        async with self._http.get(f"{self._bridge}/OrderSend?{query}") as response:
+            await response.read()
+
+    def close(self) -> None:
+        self._connection.close()
 
 
-async def own(control: SimulatorControl, data: Path, trades: int, slaves: int) -> list[float]:
-    """Milliseconds, one per slave order: the event's `seen_at` to the bridge's receipt."""
-    await control.clear_ledger()
-    done = 0
-    for _ in range(trades):
-        await control.quote("Bench-MT5", "EURUSD", "1.10000", "1.10010")
-        done += slaves
-        ticket = await control.open("Bench-MT5", 1, "EURUSD", "Buy", "0.10")
-        await counted(control, "ordersend", done)
-        await control.close("Bench-MT5", 1, ticket)
-        await counted(control, "orderclose", done)
-        await asyncio.sleep(0.02)  # trades of a person or a robot, not a burst
-    entries = await control.ledger("OrderSend")
-    arrived = {entry["parameters"]["comment"]: entry["at"] for entry in entries}
-    seen: dict[str, float] = {}
-    for record in read_log(data).records("executions"):
-        if record.headers["type"] == "AttemptStarted":
-            event = msgspec.json.decode(record.value or b"")
-            if event.get("seen_at_utc"):
-                seen[event["tag"]] = datetime.fromisoformat(event["seen_at_utc"]).timestamp()
-    return [(at - seen[tag]) * 1000 for tag, at in arrived.items() if tag in seen]
-
-
-async def counted(control: SimulatorControl, call: str, wanted: int) -> None:
-    """Until the bridge has seen so many of a call."""
-    async with asyncio.timeout(30):
-        while True:
-            if (await control.ledger_counts()).get(call, 0) >= wanted:
-                return
-            await asyncio.sleep(0.005)
-
-
-async def floor(
-    control: SimulatorControl, url: str, frame: bytes, trades: int, slaves: int
-) -> list[float]:
-    dialect = Mt5Dialect()
-    took: list[float] = []
-    with tempfile.TemporaryDirectory() as name:
-        connection = sqlite3.connect(Path(name) / "floor.db", isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("CREATE TABLE records (value)")
-        async with aiohttp.ClientSession() as http:
-
-            async def get(number: int, login: int) -> None:
-                query = f"comment=F{number}x{login}&symbol=EURUSD&operation=Buy&volume=0.1&id=none"
-                async with http.get(f"{url}/OrderSend?{query}") as response:
-                    await response.read()
-
-            for number in range(trades):
-                begun = time.time()
-                dialect.frame(frame)
-                for rows in (1, 2 * slaves, 2 * slaves):
-                    connection.execute("BEGIN")
-                    connection.executemany(
-                        "INSERT INTO records VALUES (?)", [(b"x" * 1200,)] * rows
-                    )
-                    connection.execute("COMMIT")
-                await asyncio.gather(*(get(number, login) for login in range(slaves)))
-                entries = await control.ledger("OrderSend")
-                mine = [
-                    e["at"]
-                    for e in entries
-                    if e["parameters"].get("comment", "").startswith(f"F{number}x")
-                ]
-                took.extend((at - begun) * 1000 for at in mine)
-        connection.close()
-    return took
-
-
-def spread(values: list[float]) -> Numbers:
-    ordered = sorted(values)
-    return {
-        "p50": statistics.median(ordered),
-        "p99": ordered[int((len(ordered) - 1) * 0.99)],
-        "n": float(len(ordered)),
-    }
-
-
-def a_frame() -> bytes:
+def _a_frame() -> bytes:
     order = {
         "ticket": 5,
         "symbol": "EURUSD",
@@ -160,56 +68,56 @@ def a_frame() -> bytes:
         "expertId": 0,
         "comment": "",
     }
+    figures = {"balance": 1, "equity": 1, "margin": 0, "freeMargin": 1, "profit": 0}
     data = {
         "update": {"type": "MarketOpen", "order": order},
         "openedOrders": [order],
-        "balance": 1,
-        "equity": 1,
-        "margin": 0,
-        "freeMargin": 1,
-        "profit": 0,
+        **figures,
     }
     return msgspec.json.encode({"type": "OrderUpdate", "data": data})
 
 
-async def measure(slaves: int, trades: int = 150) -> dict[str, Numbers]:
-    with tempfile.TemporaryDirectory() as name:
-        data = Path(name)
-        async with simulator_process(0, 0) as (_, mt5), SimulatorControl(mt5) as control:
-            await build(control, slaves)
-            settings = Settings.model_validate(
-                {
-                    "api_mt5": mt5,
-                    "data": data,
-                    "gateway_port": 0,
-                    "sign_up": "open",
-                    "reads_per_s": 1000,
-                }
-            )
-            async with Ring(settings, WatcherLimits(snapshot_every_s=30)) as ring:
-                await register(ring.url, slaves)
-                await own(control, data, 10, slaves)  # symbols and margins are read once
-                ours = await own(control, data, trades, slaves)
-            await control.clear_ledger()
-            bare = await floor(control, mt5, a_frame(), trades, slaves)
-    mine, least = spread(ours), spread(bare)
-    ratios = {name: mine[name] / least[name] for name in ("p50", "p99")}
-    return {"own_ms": mine, "floor_ms": least, "ratio": ratios}
+async def measure(slaves: int, trades: int) -> tuple[list[float], list[float]]:
+    """Milliseconds, one per request: the ring's own, and the floor's."""
+    bare: list[float] = []
+    async with world(slaves) as made, aiohttp.ClientSession() as http:
+        with Wire() as wire, tempfile.TemporaryDirectory() as name:
+            floor = Floor(Path(name), made.bridge, http)
+            for number in range(trades):
+                await _own(made)
+                await asyncio.sleep(REST_S)
+                begun = await floor.once(number, slaves)
+                sent = [wire.sent[f"F{number}x{slave}"] for slave in range(slaves)]
+                bare.extend((at - begun) * 1000 for at in sent)
+                await asyncio.sleep(REST_S)
+            floor.close()
+        seen = made.seen()
+        own = [(at - seen[tag]) * 1000 for tag, at in wire.sent.items() if tag in seen]
+    assert len(own) == len(bare) == trades * slaves, (len(own), len(bare))
+    return own, bare
 
 
-def main() -> None:
+async def _own(made: World) -> None:
+    closed = (await made.control.ledger_counts()).get("ordersend", 0)
+    await asyncio.sleep(REST_S)
+    await made.open()
+    await asyncio.sleep(REST_S)  # the first look at the ledger comes when the orders are out
+    await made.until("ordersend", closed + made.slaves)
+    await made.close_all()
+
+
+def main(trades: int = 150) -> None:
     import uvloop
 
-    print(
-        "own latency: frame received → request at the bridge (wanted: p50 ≤ 1.5×, p99 ≤ 2× the floor)"
-    )
+    print("own latency, frame received → request on the wire, ms (wanted: p50 ≤ 1.5×, p99 ≤ 2×)")
     for slaves in (1, 10):
-        found = uvloop.run(measure(slaves))
-        shown = "  ".join(
-            f"{name} p50 {values['p50']:.2f} p99 {values['p99']:.2f}"
-            for name, values in found.items()
+        own, bare = uvloop.run(measure(slaves, trades))
+        (own50, own99), (bare50, bare99) = spread(own), spread(bare)
+        print(
+            f"  {slaves:3} slaves: own p50 {own50:.2f} p99 {own99:.2f}"
+            f"   floor p50 {bare50:.2f} p99 {bare99:.2f}"
+            f"   ratio p50 {own50 / bare50:.2f} p99 {own99 / bare99:.2f}"
         )
-        print(f"  {slaves:3} slaves: {shown}")
 
 
 if __name__ == "__main__":

@@ -152,6 +152,58 @@ async def test_a_full_disk_writes_nothing_and_the_log_works_again_with_room(tmp_
     await log.close()
 
 
+async def test_what_is_read_ahead_of_the_disk_falls_with_all_that_followed_from_it(
+    tmp_path: Path,
+) -> None:
+    log = await SqliteLog.open(tmp_path)
+    owners, outside = aiter(log.partitions(ROLE)), aiter(log.partitions(topics.STATS))
+    partition, reader = await anext(owners), await anext(outside)
+    await log.append([out(EVENTS, "a", b"kept")])
+    (kept,) = await reader.read()
+    await partition.commit([], await partition.read())
+    await log.limit_pages(1)
+    appending = asyncio.create_task(log.append([out(EVENTS, "a", b"x" * 200_000)]))
+    (ahead,) = await asyncio.wait_for(partition.read(), 5)
+    assert ahead.offset == kept.offset + 1
+    with pytest.raises((LogFull, PartitionLost)):
+        await partition.commit([out(OUT, "s", b"follows")], [ahead])
+    with pytest.raises(LogFull):
+        await appending
+    with pytest.raises(PartitionLost):  # it writes elsewhere: it was never shown what fell
+        await asyncio.wait_for(reader.read(), 5)
+    await log.limit_pages(1_000_000)
+    partition, reader = await anext(owners), await anext(outside)
+    await log.append([out(EVENTS, "a", b"next")])
+    assert [r.value for r in await read_all(partition, 1)] == [b"next"]
+    assert [r.value for r in await read_all(reader, 2)] == [b"kept", b"next"]
+    await log.close()
+    assert list(SqliteLogReader(tmp_path).records(OUT)) == []
+
+
+async def test_a_lost_owners_commits_stand_before_the_next_owner_restores(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path)
+    owners = aiter(log.partitions(ROLE))
+    first = await anext(owners)
+    committing = asyncio.create_task(first.commit([out(STATE, "k", b"v")]))
+    await asyncio.sleep(0)
+    lose(log, first)
+    second = await asyncio.wait_for(anext(owners), 5)
+    assert await restored(second) == {"k": b"v"}
+    await committing
+    await log.close()
+
+
+async def test_a_burst_larger_than_memory_keeps_is_read_whole(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path)
+    partition = await take(log)
+    appending = asyncio.create_task(
+        log.append([out(EVENTS, "a", b"%d" % n) for n in range(20_000)])
+    )
+    assert len(await read_all(partition, 20_000)) == 20_000
+    await appending
+    await log.close()
+
+
 async def test_a_reader_of_another_process_sees_what_is_committed(tmp_path: Path) -> None:
     log = await SqliteLog.open(tmp_path)
     await log.append([out(EVENTS, "a", b"1"), out(EVENTS, "b", b"2")])

@@ -59,7 +59,7 @@ class Record(Struct, frozen=True, gc=False):
     value: bytes | None
     headers: Mapping[str, str]
     recorded_at: float = 0.0
-    """When the log made it durable: seconds since 1970, by the log's clock; 0 where unknown."""
+    """When the log took it in: seconds since 1970, by the log's clock; 0 where unknown."""
 
 
 class EventLog(Protocol):
@@ -89,7 +89,9 @@ class Partition(Protocol):
 
     async def read(self) -> Sequence[Record]:
         """The next input records, in order per topic, starting after the last committed ones; waits
-        until there is at least one. PartitionLost may come late: it spares work, commit is the fence.
+        until there is at least one. Durable, unless the log can promise that nothing that is
+        committed in consequence becomes durable before them (never for a role that writes elsewhere).
+        PartitionLost may come late: it spares work, commit is the fence.
         """
 
     async def commit(self, outputs: Sequence[Outgoing], consumed: Sequence[Record] = ()) -> None:

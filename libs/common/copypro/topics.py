@@ -57,6 +57,10 @@ class Role(Struct, frozen=True):
     name: str
     inputs: tuple[Topic, ...]
     state: Topic
+    writes_elsewhere: bool = False
+    """It changes something outside the log before it commits (read models), so it is given only what
+    is durable. The others may be given what their own commits cannot overtake.
+    """
 
 
 ACCOUNT_WATCHER = Role("account-watcher", (ACCOUNT_COMMANDS, SLAVE_ORDERS), WATCHER_STATE)
@@ -65,5 +69,6 @@ STATS = Role(
     "stats",
     (ORDER_EVENTS, ACCOUNT_SNAPSHOTS, ACCOUNT_SYMBOLS, COPIER_EVENTS, EXECUTIONS),
     STATS_STATE,
+    writes_elsewhere=True,
 )
 ROLES = (ACCOUNT_WATCHER, REPLICATOR, STATS)

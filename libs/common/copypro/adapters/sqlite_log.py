@@ -1,9 +1,14 @@
 """The log in one SQLite file: nothing to install, durable at every commit, one partition.
 
-Each topic is a table that only grows at its end. What waits is inserted by the event loop as one
-transaction, and a thread makes it durable (`synchronous=FULL`), so a commit costs one fsync however
-many share it, and the loop goes on meanwhile. What was just written goes to readers in this process
-from memory. A lock file keeps a second process out.
+All commits form one order. Each topic is a table that only grows at its end. What waits is inserted
+by the event loop as one transaction, and a thread makes it durable (`synchronous=FULL`), so a commit
+costs one fsync however many share it, and the loop goes on meanwhile.
+
+A record reaches its readers in this process from memory, as soon as its place in the order is fixed:
+what they commit in consequence stands behind it in the same order, so it becomes durable with it or
+after it or not at all, and a trade call, which waits for its attempt's commit, has waited for
+everything that led to it. When a transaction fails, everything behind it fails too and every
+partition is lost: all memory that saw it is thrown away. A lock file keeps a second process out.
 """
 
 from __future__ import annotations
@@ -56,27 +61,25 @@ _Row = tuple[int, str, bytes | None, bytes, float]
 
 
 class _Job:
-    __slots__ = ("consumed", "done", "error", "outputs", "partition")
+    """Records with their places in the order, waiting to be durable."""
+
+    __slots__ = ("consumed", "done", "records", "role")
 
     def __init__(
         self,
-        outputs: Sequence[Outgoing],
+        records: list[Record],
         consumed: dict[str, int],
-        partition: _SqlitePartition | None,
+        role: str,
         done: asyncio.Future[None],
     ) -> None:
-        self.outputs, self.consumed, self.partition, self.done = outputs, consumed, partition, done
-        self.error: LogError | None = None
+        self.records, self.consumed, self.role, self.done = records, consumed, role, done
 
 
 class _Transaction:
-    """What is inserted together: the jobs, their records, and the ends of the topics after them."""
+    __slots__ = ("error", "jobs")
 
-    __slots__ = ("ends", "error", "jobs", "records")
-
-    def __init__(self, jobs: list[_Job], ends: dict[str, int]) -> None:
-        self.jobs, self.ends = jobs, ends
-        self.records: list[Record] = []
+    def __init__(self, jobs: list[_Job]) -> None:
+        self.jobs = jobs
         self.error: LogError | None = None
 
 
@@ -86,7 +89,10 @@ class SqliteLog:
     def __init__(self, connection: sqlite3.Connection, folder: Path, lock: IO[str]) -> None:
         self._connection, self._folder, self._lock = connection, folder, lock
         self._loop = asyncio.get_running_loop()
-        self._ends: dict[str, int] = dict(connection.execute("SELECT topic, offset FROM ends"))
+        self._durable_ends: dict[str, int] = dict(
+            connection.execute("SELECT topic, offset FROM ends")
+        )
+        self._ends = dict(self._durable_ends)
         self._tails: dict[str, deque[Record]] = {}
         self._partitions: set[_SqlitePartition] = set()
         self._waiting: list[_Job] = []
@@ -109,7 +115,7 @@ class SqliteLog:
         return cls(connection, folder, lock)
 
     async def append(self, messages: Sequence[Outgoing]) -> None:
-        await self._submit(messages, {}, None)
+        await self._submit(messages, {}, "")
 
     async def partitions(self, role: Role) -> AsyncIterator[Partition]:
         """Gives the one partition, and gives it anew each time its former owner failed."""
@@ -127,9 +133,7 @@ class SqliteLog:
         if self._closed:
             return
         self._closed = True
-        while self._is_writing:
-            self._written.clear()
-            await self._written.wait()
+        await self.flushed()
         self._to_commit.put(None)
         await asyncio.to_thread(self._thread.join)
         for partition in list(self._partitions):
@@ -140,42 +144,59 @@ class SqliteLog:
 
     async def limit_pages(self, pages: int) -> None:
         """Lets the file grow no further than this: a full disk, for tests and for quotas."""
-        while self._is_writing:
-            self._written.clear()
-            await self._written.wait()
+        await self.flushed()
         self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
     # --- for partitions -----------------------------------------------------------------------
 
     def _submit(
-        self,
-        outputs: Sequence[Outgoing],
-        consumed: dict[str, int],
-        partition: _SqlitePartition | None,
+        self, outputs: Sequence[Outgoing], consumed: dict[str, int], role: str
     ) -> asyncio.Future[None]:
-        """Queued before this returns: call order is commit order."""
+        """Has its place in the order before this returns, and its readers know; durable when done."""
         done: asyncio.Future[None] = self._loop.create_future()
         done.add_done_callback(_retrieved)
         if self._closed:
             done.set_exception(LogClosed("the log is closed"))
             return done
-        self._waiting.append(_Job(outputs, consumed, partition, done))
+        now, ends = time.time(), self._ends
+        records: list[Record] = []
+        for out in outputs:
+            topic = out.topic
+            offset = ends.get(topic, 0)
+            ends[topic] = offset + 1
+            record = Record(topic, 0, offset, out.key, out.value, out.headers, now)
+            records.append(record)
+            tail = self._tails.get(topic)
+            if tail is None:
+                tail = self._tails[topic] = deque(maxlen=TAIL)
+            tail.append(record)
+        self._waiting.append(_Job(records, consumed, role, done))
         if not self._is_writing:
             self._is_writing = True
             self._loop.call_soon(self._write)
+        self._wake(records, durable=False)
         return done
 
-    def end_offset(self, topic: str) -> int:
-        return self._ends.get(topic, 0)
+    async def flushed(self) -> None:
+        """Until everything that has a place in the order is durable, or has failed."""
+        while self._is_writing:
+            self._written.clear()
+            await self._written.wait()
 
-    def records_from(self, topic: str, offset: int, most: int) -> list[Record]:
-        """From memory where the reader keeps up, else from the file."""
+    def end_offset(self, topic: str, *, durable: bool = False) -> int:
+        return (self._durable_ends if durable else self._ends).get(topic, 0)
+
+    def in_memory(self, topic: str, offset: int) -> bool:
         tail = self._tails.get(topic)
-        if tail and tail[0].offset <= offset:
-            skip = offset - tail[0].offset
-            if topic not in _COMPACTED:
-                return [tail[at] for at in range(skip, min(len(tail), skip + most))]
-            return [record for record in tail if record.offset >= offset][:most]
+        return tail is not None and tail[0].offset <= offset
+
+    def records_in_memory(self, topic: str, offset: int, until: int) -> list[Record]:
+        tail = self._tails[topic]
+        first = tail[0].offset
+        return [tail[at] for at in range(offset - first, until - first)]
+
+    def records_on_disk(self, topic: str, offset: int, most: int) -> list[Record]:
+        """The durable ones; of a compacted topic those that no later one replaced."""
         query = f'SELECT {_COLUMNS} FROM "{topic}" WHERE offset >= ? ORDER BY offset LIMIT ?'
         with _reading(self._folder) as connection:
             return [_record(topic, row) for row in connection.execute(query, (offset, most))]
@@ -195,13 +216,12 @@ class SqliteLog:
     def _write(self) -> None:
         """All that waits becomes one transaction, which the thread then makes durable."""
         jobs, self._waiting = self._waiting, []
-        live = [job for job in jobs if not self._is_fenced(job)]
-        transaction = _Transaction(jobs, dict(self._ends))
+        transaction = _Transaction(jobs)
         try:
-            self._insert(live, transaction)
+            self._insert(jobs)
         except sqlite3.Error as error:
             self._undo(transaction, error)
-            self._deliver(transaction)
+            self._settle(transaction)
         else:
             self._to_commit.put(transaction)
 
@@ -212,39 +232,35 @@ class SqliteLog:
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 self._undo(transaction, error)
-            self._loop.call_soon_threadsafe(self._deliver, transaction)
+            self._loop.call_soon_threadsafe(self._settle, transaction)
 
     def _undo(self, transaction: _Transaction, error: sqlite3.Error) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         transaction.error = _failure(error)
 
-    def _is_fenced(self, job: _Job) -> bool:
-        if job.partition is not None and job.partition.failed:
-            job.error = PartitionLost("an earlier commit failed, or another owner took over")
-            return True
-        return False
-
-    def _insert(self, jobs: list[_Job], transaction: _Transaction) -> None:
-        now = time.time()
-        ends, records = transaction.ends, transaction.records
+    def _insert(self, jobs: list[_Job]) -> None:
         added: dict[str, list[_Row]] = {}
         latest: dict[str, dict[str, _Row]] = {}
         consumed: dict[tuple[str, str], int] = {}
+        ends: dict[str, int] = {}
         for job in jobs:
-            for out in job.outputs:
-                topic = out.topic
-                offset = ends.get(topic, 0)
-                ends[topic] = offset + 1
-                records.append(Record(topic, 0, offset, out.key, out.value, out.headers, now))
-                row = (offset, out.key, out.value, _encode(out.headers), now)
+            for record in job.records:
+                topic = record.topic
+                ends[topic] = record.offset + 1
+                row = (
+                    record.offset,
+                    record.key,
+                    record.value,
+                    _encode(record.headers),
+                    record.recorded_at,
+                )
                 if topic in _COMPACTED:
-                    latest.setdefault(topic, {})[out.key] = row
+                    latest.setdefault(topic, {})[record.key] = row
                 else:
                     added.setdefault(topic, []).append(row)
-            if job.partition is not None:
-                for topic, offset in job.consumed.items():
-                    consumed[job.partition.role.name, topic] = offset
+            for topic, offset in job.consumed.items():
+                consumed[job.role, topic] = offset
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         for topic, rows in added.items():
@@ -254,50 +270,43 @@ class SqliteLog:
             removed = [(row[1],) for row in by_key.values() if row[2] is None]
             connection.executemany(f'REPLACE INTO "{topic}" VALUES (?, ?, ?, ?, ?)', kept)
             connection.executemany(f'DELETE FROM "{topic}" WHERE key = ?', removed)
-        connection.executemany(
-            "REPLACE INTO ends (topic, offset) VALUES (?, ?)",
-            [(topic, ends[topic]) for topic in {record.topic for record in records}],
-        )
+        connection.executemany("REPLACE INTO ends (topic, offset) VALUES (?, ?)", ends.items())
         connection.executemany(
             "REPLACE INTO consumed (role, topic, offset) VALUES (?, ?, ?)",
             [(role, topic, offset) for (role, topic), offset in consumed.items()],
         )
 
-    def _deliver(self, transaction: _Transaction) -> None:
-        """Back in the loop: what waited meanwhile is written, readers see the records, and only
-        then the writers go on.
-        """
-        if transaction.error is None:
-            self._ends = transaction.ends
-            self._keep(transaction.records)
-        else:
-            for job in transaction.jobs:
-                job.error = job.error or transaction.error
-        for job in transaction.jobs:
-            if job.error is not None and job.partition is not None:
-                job.partition.lose()
+    def _settle(self, transaction: _Transaction) -> None:
+        """Back in the loop: what waited meanwhile is written first, then the writers go on."""
+        jobs, error = transaction.jobs, transaction.error
+        if error is not None:
+            jobs = jobs + self._waiting
+            self._waiting = []
+            self._ends = dict(self._durable_ends)
+            self._tails.clear()
+            for partition in list(self._partitions):
+                partition.lose()
         if self._waiting:
             self._write()
         else:
             self._is_writing = False
             self._written.set()
-        for job in transaction.jobs:
+        for job in jobs:
+            if error is None:
+                for record in job.records:
+                    self._durable_ends[record.topic] = record.offset + 1
+                self._wake(job.records, durable=True)
             if job.done.done():
                 continue
-            if job.error is None:
+            if error is None:
                 job.done.set_result(None)
             else:
-                job.done.set_exception(job.error)
+                job.done.set_exception(error)
 
-    def _keep(self, records: list[Record]) -> None:
-        for record in records:
-            tail = self._tails.get(record.topic)
-            if tail is None:
-                tail = self._tails[record.topic] = deque(maxlen=TAIL)
-            tail.append(record)
+    def _wake(self, records: Sequence[Record], *, durable: bool) -> None:
         names = {record.topic for record in records}
         for partition in self._partitions:
-            if not names.isdisjoint(partition.input_names):
+            if partition.role.writes_elsewhere is durable and names & partition.input_names:
                 partition.wake()
 
 
@@ -314,11 +323,13 @@ class _SqlitePartition:
         self._positions: dict[str, int] | None = None
 
     async def restore(self) -> AsyncIterator[Record]:
+        await self._log.flushed()
         for record in self._log.state(self.role.state.name):
             yield record
 
     async def read(self) -> Sequence[Record]:
         if self._positions is None:
+            await self._log.flushed()
             consumed = self._log.consumed(self.role.name)
             self._positions = {name: consumed.get(name, 0) for name in self.input_names}
         while True:
@@ -329,17 +340,26 @@ class _SqlitePartition:
             self._news.clear()
             found: list[Record] = []
             for topic in self.role.inputs:
-                position = self._positions[topic.name]
-                if position < self._log.end_offset(topic.name):
-                    records = self._log.records_from(topic.name, position, BATCH)
-                    if records:
-                        self._positions[topic.name] = records[-1].offset + 1
-                        found.extend(records)
-                    else:  # only tombstones since then
-                        self._positions[topic.name] = self._log.end_offset(topic.name)
+                found.extend(await self._next(topic.name, self._positions))
             if found:
                 return found
             await self._news.wait()
+
+    async def _next(self, topic: str, positions: dict[str, int]) -> list[Record]:
+        """From memory where this reader keeps up, else from the file."""
+        log, position = self._log, positions[topic]
+        end = log.end_offset(topic, durable=self.role.writes_elsewhere)
+        if position >= end:
+            return []
+        if log.in_memory(topic, position):
+            until = min(end, position + BATCH)
+            positions[topic] = until
+            return log.records_in_memory(topic, position, until)
+        await log.flushed()
+        records = log.records_on_disk(topic, position, BATCH)
+        # None: only tombstones since then.
+        positions[topic] = records[-1].offset + 1 if records else end
+        return records
 
     async def commit(self, outputs: Sequence[Outgoing], consumed: Sequence[Record] = ()) -> None:
         if self.failed:
@@ -347,7 +367,7 @@ class _SqlitePartition:
         offsets: dict[str, int] = {}
         for record in consumed:
             offsets[record.topic] = record.offset + 1
-        await asyncio.shield(self._log._submit(outputs, offsets, self))
+        await asyncio.shield(self._log._submit(outputs, offsets, self.role.name))
 
     def end_offset(self, topic: str) -> int:
         return self._log.end_offset(topic)
