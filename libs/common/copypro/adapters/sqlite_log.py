@@ -37,6 +37,8 @@ APPLICATION_ID = 0x43505250
 SCHEMA = 1
 TAIL = 8192
 """Records of a topic that are kept in memory for readers that keep up."""
+QUIET_TURNS = 3
+"""Turns of the event loop without news, after which what waits is written."""
 BATCH = 512
 """Most records that one read gives."""
 
@@ -152,7 +154,9 @@ class SqliteLog:
     def _submit(
         self, outputs: Sequence[Outgoing], consumed: dict[str, int], role: str
     ) -> asyncio.Future[None]:
-        """Has its place in the order before this returns, and its readers know; durable when done."""
+        """Has its place in the order before this returns, and its readers know; durable when done.
+        Whoever waits for it may be cancelled: it is written all the same.
+        """
         done: asyncio.Future[None] = self._loop.create_future()
         done.add_done_callback(_retrieved)
         if self._closed:
@@ -173,7 +177,7 @@ class SqliteLog:
         self._waiting.append(_Job(records, consumed, role, done))
         if not self._is_writing:
             self._is_writing = True
-            self._loop.call_soon(self._write)
+            self._gather(0, 0)
         self._wake(records, durable=False)
         return done
 
@@ -212,6 +216,17 @@ class SqliteLog:
             return dict(rows.fetchall())
 
     # --- writing ------------------------------------------------------------------------------
+
+    def _gather(self, known: int, quiet: int) -> None:
+        """Let the readers that were woken answer first: an event, its plans and their attempts then
+        share one transaction. It is written once a few turns of the loop brought nothing more.
+        """
+        waiting = len(self._waiting)
+        quiet = quiet + 1 if waiting == known else 0
+        if quiet < QUIET_TURNS and waiting < BATCH:
+            self._loop.call_soon(self._gather, waiting, quiet)
+        else:
+            self._write()
 
     def _write(self) -> None:
         """All that waits becomes one transaction, which the thread then makes durable."""
@@ -367,7 +382,7 @@ class _SqlitePartition:
         offsets: dict[str, int] = {}
         for record in consumed:
             offsets[record.topic] = record.offset + 1
-        await asyncio.shield(self._log._submit(outputs, offsets, self.role.name))
+        await self._log._submit(outputs, offsets, self.role.name)
 
     def end_offset(self, topic: str) -> int:
         return self._log.end_offset(topic)
