@@ -29,8 +29,8 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not slow" -q
 
-bench: $(STAMP) ## side-by-side ratios, measured in one run
-	$(BIN)/python -m benchmarks
+bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for one of them)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(STAMP) ## requirements.lock from pyproject.toml, with hashes
 	$(BIN)/python -m pip install --quiet uv

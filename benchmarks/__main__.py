@@ -1,6 +1,12 @@
-"""`make bench`: every ratio, each measured in one run."""
+"""`make bench`: every ratio, each measured in one run. `ARGS=memory` and the like for one of them."""
 
-from benchmarks import latency, replicator
+import sys
 
-replicator.main()
-latency.main()
+from benchmarks import latency, memory, replicator, throughput
+
+ALL = {"replicator": replicator, "latency": latency, "throughput": throughput, "memory": memory}
+
+for name in sys.argv[1:] or ALL:
+    if name not in ALL:
+        sys.exit(f"no benchmark {name}: there are {', '.join(ALL)}")
+    ALL[name].main()

@@ -11,7 +11,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -80,7 +80,9 @@ class World:
     async def until(self, call: str, wanted: int) -> None:
         """Until the bridge has seen so many of a call; asks seldom, to disturb little."""
         async with asyncio.timeout(120):
-            while (await self.control.ledger_counts()).get(call, 0) < wanted:
+            while True:
+                if (await self.control.ledger_counts()).get(call, 0) >= wanted:
+                    return
                 await asyncio.sleep(0.03)
 
     def records(self, topic: str, kind: str) -> list[Record]:
@@ -166,7 +168,9 @@ async def register(url: str, logins: Sequence[int]) -> Registered:
             body = {"type": "MT5", "user": login, "password": PASSWORD, "server": SERVER}
             ids.append((await call(http, "AddAccount", headers, body))["accountId"])
         async with asyncio.timeout(300):
-            while not all(a["connected"] for a in await call(http, "Accounts", headers, {})):
+            while True:
+                if all(a["connected"] for a in await call(http, "Accounts", headers, {})):
+                    break
                 await asyncio.sleep(0.1)
     return Registered(headers, ids[0], ids[1:])
 
@@ -188,7 +192,5 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
 
 def rate(moments: Sequence[float]) -> float:
     """Events per second, from the first to the last."""
-    return (len(moments) - 1) / (max(moments) - min(moments))
-
-
-Measure = Callable[[], Any]
+    took = max(moments) - min(moments)
+    return (len(moments) - 1) / took if took else float("nan")

@@ -47,7 +47,7 @@ from copypro_account_watcher.state import (
     account_key,
     copy_key,
 )
-from copypro_account_watcher.step import Asks, Denies, Rests, Sends, Waits
+from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 from copypro_account_watcher.turn import Turn
 from copypro_account_watcher.watching import Watching
@@ -73,8 +73,9 @@ class AccountAgent:
         self.market = Market(self)
         self.watching = Watching(self)
         self._dirty: dict[CopyId, None] = {}
+        self._queue: dict[CopyId, None] = {}
+        """Copies that wait until no other open is under way, in order."""
         self._blocked: dict[CopyId, None] = {}
-        self._open_in_flight: CopyId | None = None
         self._symbols_in_flight: set[str] = set()
         self._wakes: dict[CopyId, asyncio.TimerHandle] = {}
         self._marks: list[tuple[datetime, str]] = []
@@ -168,12 +169,21 @@ class AccountAgent:
                 for copy in self.copies.values()
                 if copy.symbol and (copy.attempt is not None or copy.standing)
             }
-        while self._dirty:
+        while self._dirty or self._is_queue_open():
             batch = [self.copies[copy] for copy in self._dirty if copy in self.copies]
             self._dirty.clear()
             batch.sort(key=lambda copy: not copy.closing)
             for copy in batch:
                 self._advance(copy, turn)
+
+    def _is_queue_open(self) -> bool:
+        """The place for an open is free: the next in the queue is looked at."""
+        if self.market.live.opening is not None or not self._queue:
+            return False
+        first = next(iter(self._queue))
+        del self._queue[first]
+        self._dirty[first] = None
+        return True
 
     def _advance(self, copy: Copy, turn: Turn) -> None:
         while True:
@@ -188,6 +198,9 @@ class AccountAgent:
                     continue
                 case Waits():
                     self._wake_at(copy, step.until)
+                case Queues():
+                    self._wake_at(copy, step.until)
+                    self._queue[copy.copy] = None
                 case Asks():
                     self.market.ask(copy.copy, step.needs)
                 case Sends():
@@ -205,7 +218,7 @@ class AccountAgent:
             return
         opens = step.kind == "open" or step.kind == "place"
         symbol = copy.symbol if self.market.live.mode is Mode.NETTING else ""
-        if (opens and self._open_in_flight is not None) or symbol in self._symbols_in_flight:
+        if symbol in self._symbols_in_flight:
             self._blocked[copy.copy] = None
             return
         if not terminal.is_warm():
@@ -215,7 +228,7 @@ class AccountAgent:
         leg = copy.leg(step.leg)
         copy.attempt = attempt
         if opens:
-            self._open_in_flight = copy.copy
+            self.market.live.opening = copy.copy
         if symbol:
             self._symbols_in_flight.add(symbol)
         quote = step.quote
@@ -341,8 +354,8 @@ class AccountAgent:
 
     def _release(self, copy: Copy) -> None:
         """Its call is over: the next in the queue may go."""
-        if self._open_in_flight == copy.copy:
-            self._open_in_flight = None
+        if self.market.live.opening == copy.copy:
+            self.market.live.opening = None
         self._symbols_in_flight.discard(copy.symbol)
         self._dirty.update(self._blocked)
         self._blocked.clear()

@@ -50,6 +50,8 @@ class Live:
         self.mono = 0.0
         self.connected = False
         self.opens_off: Denial | None = None
+        self.opening: CopyId | None = None
+        """The copy whose open is under way: one at a time, so that each is sized by its own figures."""
         self.names: Sequence[str] | None = None
         self.positions: Mapping[Ticket, OpenOrder] = {}
         self.clock_offset_minutes: int | None = None
@@ -96,6 +98,9 @@ class Live:
         if found is None or self.mono - found[1] > self.limits.quote_age_s:
             return None
         return found[0]
+
+    def is_opening_another(self, copy: CopyId) -> bool:
+        return self.opening is not None and self.opening != copy
 
     def margin_per_lot(self, symbol: str, side: Side) -> tuple[bool, Decimal | None]:
         """(known, margin of one lot); known and None: the platform does not tell."""

@@ -17,7 +17,15 @@ from copypro_account_watcher import sizing
 from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Market, check_margin, find_market, magic_of
 from copypro_account_watcher.state import Copy, Leg, LegStatus
-from copypro_account_watcher.step import Denies, Sends, Step, Waits, ask_or_wait, backing_off
+from copypro_account_watcher.step import (
+    Denies,
+    Queues,
+    Sends,
+    Step,
+    Waits,
+    ask_or_wait,
+    backing_off,
+)
 
 
 def next_pending_step(copy: Copy, live: Live) -> Step | None:
@@ -50,8 +58,10 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
         return Denies(leg.number, denied("MASTER_FLAT", reason=copy.pending_gone))
     if live.opens_off is not None:
         return Denies(leg.number, live.opens_off)
-    found = find_market(copy, pending, live)
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
+    if live.is_opening_another(copy.copy):
+        return Queues(far)
+    found = find_market(copy, pending, live)
     if isinstance(found, Denial):
         return Denies(leg.number, found)
     if not isinstance(found, Market):

@@ -27,6 +27,7 @@ class Publishing:
         self._published: tuple[tuple[OpenOrder, ...], Figures] | None = None
         self._published_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
+        self._is_due_soon = False
         self._equity_at = float("-inf")
         self._equity = _Range()
 
@@ -34,17 +35,17 @@ class Publishing:
         """A look succeeded: this is also the proof of life."""
         self._latest = (orders, figures)
         self._equity.see(orders, figures, self._agent)
+        if self._timer is not None and self._is_due_soon:
+            return
         limits, now = self._agent.owner.limits, self._agent.owner.monotonic()
-        every_s = limits.alive_every_s
-        if self._latest != self._published:
-            every_s = limits.publish_every_s
-        wait_s = max(0.0, self._published_at + every_s - now)
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(wait_s, self._due)
-        elif every_s == limits.publish_every_s:
+        self._is_due_soon = self._latest != self._published
+        if self._timer is not None:
+            if not self._is_due_soon:
+                return
             self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._due)
+        every_s = limits.publish_every_s if self._is_due_soon else limits.alive_every_s
+        wait_s = max(0.0, self._published_at + every_s - now)
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._due)
 
     def stop(self) -> None:
         if self._timer is not None:

@@ -1,4 +1,4 @@
-"""What a copy does next: the closed set of steps, and the two ways of waiting."""
+"""What a copy does next: the closed set of steps, and the ways of waiting."""
 
 from __future__ import annotations
 
@@ -43,11 +43,17 @@ class Waits(Struct, frozen=True):
     until: datetime
 
 
+class Queues(Struct, frozen=True):
+    """Another copy's open is under way on this account: its turn comes, or it expires."""
+
+    until: datetime
+
+
 class Rests(Struct, frozen=True):
     """Nothing to do until something changes."""
 
 
-Step = Sends | Denies | Asks | Waits | Rests
+Step = Sends | Denies | Asks | Waits | Queues | Rests
 
 
 def ask_or_wait(needs: tuple[Need, ...], live: Live, expires_at: datetime) -> Step:

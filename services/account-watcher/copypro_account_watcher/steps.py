@@ -22,6 +22,7 @@ from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.step import (
     Asks,
     Denies,
+    Queues,
     Rests,
     Sends,
     Step,
@@ -182,6 +183,8 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
         return Waits(expires_at)
     if (pause := backing_off(copy, live)) is not None:
         return Waits(min(pause.until, expires_at))
+    if live.is_opening_another(copy.copy):
+        return Queues(expires_at)
     plan = plan_open(copy, leg, order, live)
     match plan:
         case Denial():

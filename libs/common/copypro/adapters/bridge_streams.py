@@ -15,9 +15,17 @@ import aiohttp
 from aiohttp import WSMsgType
 
 from copypro.adapters.bridge import Bridge
-from copypro.adapters.bridge_json import Unreadable, decoded, envelope, moment_or_none, tick
+from copypro.adapters.bridge_json import (
+    Envelope,
+    Unreadable,
+    decoded,
+    envelope,
+    moment_or_none,
+    tick,
+)
+from copypro.adapters.dialect import Dialect
 from copypro.errors import SessionLost, TerminalError, Unavailable
-from copypro.trading import OrdersSeen, Quote, StreamLost, StreamOpened, Update
+from copypro.trading import Quote, StreamLost, StreamOpened, Update
 
 ORDERS, QUOTES = "OnOrderUpdate", "OnQuote"
 REOPEN_FIRST_S = 0.2
@@ -32,13 +40,14 @@ class Streams:
         self,
         bridge: Bridge,
         token: str,
-        orders: Callable[[bytes], OrdersSeen | None],
+        dialect: Dialect,
         resubscribe: Callable[[], Awaitable[None]],
     ) -> None:
         self._bridge, self._token = bridge, token
-        self._orders_of, self._resubscribe = orders, resubscribe
+        self._dialect, self._resubscribe = dialect, resubscribe
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._updates: deque[Update] = deque()
+        self._updates: deque[bytes | StreamOpened | StreamLost] = deque()
+        """Frames of orders as they came, and what happened to their stream."""
         self._quotes: dict[str, Quote] = {}
         self._news = asyncio.Event()
         self._failure: TerminalError | None = None
@@ -53,7 +62,8 @@ class Streams:
                 await self._news.wait()
                 self._news.clear()
                 while self._updates:
-                    yield self._updates.popleft()
+                    for update in self._understood(self._updates.popleft()):
+                        yield update
                 ticks, self._quotes = self._quotes, {}
                 for quote in ticks.values():
                     if self._updates:
@@ -132,26 +142,40 @@ class Streams:
 
     def _read(self, path: str, frame: bytes) -> None:
         try:
-            if path == ORDERS:
+            outer = decoded(envelope, frame)
+            if outer.type == "IdNotExist":
+                raise SessionLost("INVALID_TOKEN", "the bridge does not know this session")
+            if path == QUOTES:
+                self._on_quote(outer)
+            elif outer.type == "OrderUpdate":
                 self._on_orders(frame)
-            else:
-                self._on_quote(frame)
         except Unreadable as error:
             if path == ORDERS:
-                self._tell(StreamLost(f"an unreadable frame ({error})"))
-                self._tell(StreamOpened())
+                self._unread(error)
 
     def _on_orders(self, frame: bytes) -> None:
-        seen = self._orders_of(frame)
-        if seen is not None:
-            self._tell(seen)
-        elif decoded(envelope, frame).type == "IdNotExist":
-            raise SessionLost("INVALID_TOKEN", "the bridge does not know this session")
+        """A frame that nobody has read yet and that proves nothing is outdated by the next list."""
+        if self._updates:
+            last = self._updates[-1]
+            if isinstance(last, bytes) and not self._dialect.proves(last):
+                self._updates.pop()
+        self._tell(frame)
 
-    def _on_quote(self, frame: bytes) -> None:
-        outer = decoded(envelope, frame)
-        if outer.type == "IdNotExist":
-            raise SessionLost("INVALID_TOKEN", "the bridge does not know this session")
+    def _understood(self, told: bytes | StreamOpened | StreamLost) -> list[Update]:
+        if not isinstance(told, bytes):
+            return [told]
+        try:
+            seen = self._dialect.frame(told)
+        except Unreadable as error:
+            self._unread(error)
+            return []
+        return [] if seen is None else [seen]
+
+    def _unread(self, error: Unreadable) -> None:
+        self._tell(StreamLost(f"an unreadable frame ({error})"))
+        self._tell(StreamOpened())
+
+    def _on_quote(self, outer: Envelope) -> None:
         if outer.type != "Quote":
             return
         quote = decoded(tick, bytes(outer.data))
@@ -164,7 +188,7 @@ class Streams:
             )
             self._news.set()
 
-    def _tell(self, update: Update) -> None:
+    def _tell(self, update: bytes | StreamOpened | StreamLost) -> None:
         if len(self._updates) >= WAITING_FRAMES:
             self._updates.clear()
             self._updates.extend((StreamLost("too many unread frames"), StreamOpened()))

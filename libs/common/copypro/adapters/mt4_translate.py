@@ -87,11 +87,16 @@ class _Update(Struct):
     order: Order | None = None
 
 
-class _Data(Struct, rename="camel"):
+class _News(Struct):
+    """What changed, without the list."""
+
+    update: _Update | None = None
+
+
+class _Data(_News, rename="camel", kw_only=True):
     opened_orders: list[Order]
     balance: Decimal
     equity: Decimal
-    update: _Update | None = None
     credit: Decimal = ZERO
     margin: Decimal = ZERO
     free_margin: Decimal = ZERO
@@ -104,6 +109,7 @@ class _Page(Struct):
 
 order = msgspec.json.Decoder(Order, strict=False)
 _orders = msgspec.json.Decoder(list[Order], strict=False)
+_news = msgspec.json.Decoder(_News, strict=False)
 _data = msgspec.json.Decoder(_Data, strict=False)
 _page = msgspec.json.Decoder(_Page, strict=False)
 
@@ -119,11 +125,7 @@ def frame(body: bytes) -> OrdersSeen | None:
     if outer.type != "OrderUpdate":
         return None
     data = decoded(_data, bytes(outer.data))
-    update = data.update or _Update()
-    hint = _ACTIONS.get(update.action, str(update.action or ""))
-    row, closed = update.order, None
-    if row is not None and row.type in KINDS and hint in ("PositionClose", "PendingClose"):
-        closed = _closed(row, cancelled=KINDS[row.type].is_pending)
+    closed, paid = _proofs(data)
     return OrdersSeen(
         orders=_listed(data.opened_orders),
         figures=Figures(
@@ -135,9 +137,29 @@ def frame(body: bytes) -> OrdersSeen | None:
             profit=data.profit,
         ),
         closed=closed,
-        operation=_operation(row) if row is not None else None,
-        hint=hint,
+        operation=paid,
+        hint=_hint(data.update),
     )
+
+
+def proves(body: bytes) -> bool:
+    """Errors: Unreadable."""
+    news = decoded(_news, bytes(decoded(envelope, body).data))
+    return any(_proofs(news))
+
+
+def _hint(update: _Update | None) -> str:
+    return "" if update is None else _ACTIONS.get(update.action, str(update.action or ""))
+
+
+def _proofs(news: _News) -> tuple[ClosedOrder | None, BalanceOperation | None]:
+    row = None if news.update is None else news.update.order
+    if row is None:
+        return None, None
+    closed = None
+    if row.type in KINDS and _hint(news.update) in ("PositionClose", "PendingClose"):
+        closed = _closed(row, cancelled=KINDS[row.type].is_pending)
+    return closed, _operation(row)
 
 
 def history(body: bytes) -> tuple[History, bool]:

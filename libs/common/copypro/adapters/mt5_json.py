@@ -123,11 +123,16 @@ class Update(Struct, rename="camel"):
     close_by_ticket: int | None = None
 
 
-class FrameData(Struct, rename="camel"):
+class FrameNews(Struct):
+    """What changed, without the list."""
+
+    update: Update | None = None
+
+
+class FrameData(FrameNews, rename="camel", kw_only=True):
     opened_orders: list[Order]
     balance: Decimal
     equity: Decimal
-    update: Update | None = None
     credit: Decimal = ZERO
     margin: Decimal = ZERO
     free_margin: Decimal = ZERO
@@ -142,5 +147,6 @@ class Page(Struct, rename="camel"):
 
 order = msgspec.json.Decoder(Order, strict=False)
 orders = msgspec.json.Decoder(list[Order], strict=False)
+frame_news = msgspec.json.Decoder(FrameNews, strict=False)
 frame_data = msgspec.json.Decoder(FrameData, strict=False)
 page = msgspec.json.Decoder(Page, strict=False)

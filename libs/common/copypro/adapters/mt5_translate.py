@@ -24,9 +24,11 @@ from copypro.adapters.mt5_json import (
     OPERATIONS,
     PLACED,
     Deal,
+    FrameNews,
     Order,
     Update,
     frame_data,
+    frame_news,
     orders,
     page,
 )
@@ -62,8 +64,7 @@ def frame(body: bytes) -> OrdersSeen | None:
     if outer.type != "OrderUpdate":
         return None
     data = decoded(frame_data, bytes(outer.data))
-    update = data.update or Update()
-    hint = str(update.type or "")
+    closed, paid = _proofs(data)
     return OrdersSeen(
         orders=_listed(data.opened_orders),
         figures=Figures(
@@ -74,10 +75,27 @@ def frame(body: bytes) -> OrdersSeen | None:
             free_margin=data.free_margin,
             profit=data.profit,
         ),
-        closed=_evidence(update, hint) if update.order is not None else None,
-        operation=operation(update.order) if update.order is not None else None,
-        hint=hint,
+        closed=closed,
+        operation=paid,
+        hint=_hint(data.update),
     )
+
+
+def proves(body: bytes) -> bool:
+    """Errors: Unreadable."""
+    news = decoded(frame_news, bytes(decoded(envelope, body).data))
+    return any(_proofs(news))
+
+
+def _hint(update: Update | None) -> str:
+    return str(update.type or "") if update is not None else ""
+
+
+def _proofs(news: FrameNews) -> tuple[ClosedOrder | None, BalanceOperation | None]:
+    update = news.update
+    if update is None or update.order is None:
+        return None, None
+    return _evidence(update, _hint(update)), operation(update.order)
 
 
 def history(body: bytes) -> tuple[History, bool]:

@@ -211,7 +211,7 @@ class BridgeTerminal:
         streams = Streams(
             self._bridge,
             self._token,
-            self._dialect.frame,
+            self._dialect,
             lambda: self._subscribe(list(self._subscribed)),
         )
         self._streams = streams
