@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 class Publishing:
     """Snapshots: when changed at most one a second, else one each 30 s as proof of life. Equity: one
-    a minute while it changes, with the highs and lows since the last one.
+    a minute while it changes, with the highs and lows of the snapshots since the last one.
     """
 
     def __init__(self, agent: AccountAgent) -> None:
@@ -34,7 +34,6 @@ class Publishing:
     def seen(self, orders: tuple[OpenOrder, ...], figures: Figures) -> None:
         """A look succeeded: this is also the proof of life."""
         self._latest = (orders, figures)
-        self._equity.see(orders, figures, self._agent)
         if self._timer is not None and self._is_due_soon:
             return
         limits, now = self._agent.owner.limits, self._agent.owner.monotonic()
@@ -62,6 +61,7 @@ class Publishing:
             return
         now = owner.monotonic()
         orders, figures = self._published = self._latest
+        self._equity.see(orders, figures, agent)
         self._published_at = now
         turn = Turn(owner.clock())
         snapshot = AccountSnapshot(
@@ -75,7 +75,7 @@ class Publishing:
 
 
 class _Range:
-    """Highest and lowest equity, and profit of each root, since the last record."""
+    """Highest and lowest equity, and profit of each root, of the snapshots since the last record."""
 
     def __init__(self) -> None:
         self.changed = False
