@@ -11,6 +11,7 @@ from copypro import topics
 from copypro.envelope import encoded
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
 from copypro.ports import Outgoing, Record
+from copypro.trading import SymbolSpec
 from copypro.values import AccountId, CopierId, CopyId, Lots, MessageId, Price, RootId, magic_of
 from msgspec import Struct
 
@@ -103,6 +104,7 @@ class Memory:
         self._roots: dict[AccountId, dict[RootId, RootRecord]] = {}
         self._undecided: dict[str, RootRecord] = {}
         self._touched: dict[str, CopierRecord | RootRecord | None] = {}
+        self._specs: dict[str, SymbolSpec] = {}
 
     # --- copiers ------------------------------------------------------------------------------
 
@@ -184,6 +186,8 @@ class Memory:
 
     def _add_root(self, root: RootRecord) -> str:
         key = _root_key(root)
+        if root.account not in self._of_master:
+            self._share_spec(root)
         known = self._roots.get(root.account)
         if known is None:
             known = self._roots[root.account] = {}
@@ -193,6 +197,22 @@ class Memory:
         elif self._undecided:
             self._undecided.pop(key, None)
         return key
+
+
+    def _share_spec(self, root: RootRecord) -> None:
+        """Most accounts have no copiers, and each of their positions brings its symbol's terms: equal
+        ones are kept once.
+        """
+        opened = root.opened
+        if opened is None or opened.context is None or opened.context.spec is None:
+            return
+        spec = opened.context.spec
+        known = self._specs.get(spec.name)
+        if known != spec:
+            self._specs[spec.name] = spec
+        elif known is not spec:
+            context = msgspec.structs.replace(opened.context, spec=known)
+            root.opened = msgspec.structs.replace(opened, context=context)
 
 
 def _copier_key(copier: CopierId) -> str:

@@ -35,7 +35,7 @@ FILE = "log.db"
 LOCK = "lock"
 APPLICATION_ID = 0x43505250
 SCHEMA = 1
-TAIL = 8192
+TAIL = 2048
 """Records of a topic that are kept in memory for readers that keep up."""
 QUIET_TURNS = 3
 """Turns of the event loop without news, after which what waits is written."""
@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS "{name}" (
     recorded_at REAL NOT NULL);
 """
 _COMPACTED = frozenset(topic.name for topic in topics.TOPICS if topic.compacted)
+_INPUTS = frozenset(topic.name for role in topics.ROLES for topic in role.inputs)
 _headers_of = msgspec.json.Decoder(dict[str, str])
 _encode = msgspec.json.Encoder().encode
 
@@ -170,10 +171,11 @@ class SqliteLog:
             ends[topic] = offset + 1
             record = Record(topic, 0, offset, out.key, out.value, out.headers, now)
             records.append(record)
-            tail = self._tails.get(topic)
-            if tail is None:
-                tail = self._tails[topic] = deque(maxlen=TAIL)
-            tail.append(record)
+            if topic in _INPUTS:
+                tail = self._tails.get(topic)
+                if tail is None:
+                    tail = self._tails[topic] = deque(maxlen=TAIL)
+                tail.append(record)
         self._waiting.append(_Job(records, consumed, role, done))
         if not self._is_writing:
             self._is_writing = True
