@@ -236,3 +236,72 @@ async def test_removing_an_account_leaves_or_closes_its_copies_as_asked(world: W
     assert len(await leaves.positions()) == 1
     assert [a["id"] for a in await world.call("Accounts")] == [master.id]
     await world.call("OpenOrders", expect=404, accountId=leaves.id)
+
+
+async def test_with_a_wrong_clock_of_this_machine_nothing_is_opened_and_closes_go_on(
+    world: World,
+) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    first = await master.open("EURUSD", "Buy", "0.10")  # from here on both are sent quotes
+
+    async def copied() -> bool:
+        return len(await slave.positions()) == 1
+
+    await world.eventually(copied)
+    await world.control.shift_clock(20)
+    codes: list[str] = []
+
+    async def refused() -> bool:
+        await world.control.tick_again()
+        await master.open("EURUSD", "Sell", "0.10")
+        codes[:] = [r["exceptionCode"] for r in await world.logs(copier) if r["exceptionCode"]]
+        return "CLOCK_OFF" in codes
+
+    await world.eventually(refused)
+    await master.close(first)
+
+    async def closed() -> bool:
+        return all(p["kind"] == "Sell" for p in await slave.positions())
+
+    await world.eventually(closed)  # closes wait for no clock
+
+
+async def test_a_full_disk_sends_nothing_says_so_and_resumes(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    assert world.ring is not None
+    await world.ring.stores.log.limit_pages(1)
+    ticket = await master.open("EURUSD", "Buy", "0.10")
+
+    async def said() -> bool:
+        return "disk full" in "".join(capfd.readouterr())
+
+    await world.eventually(said)
+    assert await world.control.ledger("OrderSend", slave.login) == []
+    await world.ring.stores.log.limit_pages(10_000_000)
+
+    async def settled() -> bool:
+        return len(await slave.positions()) == 1 or bool(
+            [row for row in await world.logs(copier) if row["exceptionCode"]]
+        )
+
+    await world.eventually(settled, within_s=30)
+    assert len(await world.control.ledger("OrderSend", slave.login)) <= 1
+    await master.close(ticket)
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+    again = await master.open("EURUSD", "Sell", "0.10")
+
+    async def copied() -> bool:
+        return [p["kind"] for p in await slave.positions()] == ["Sell"]
+
+    await world.eventually(copied)
+    await master.close(again)

@@ -222,3 +222,60 @@ async def test_remove_and_start_again_never_copies_a_root_twice(world: World) ->
     await master.close(other)
     await has(world, slave)
     assert len(await slave.trades()) == 2
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_copy_whose_volume_its_owner_changed_is_left_alone_unless_strict(
+    world: World, strict: bool
+) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave, strictClose=strict)
+    ticket = await master.open("EURUSD", "Buy", "0.50")
+    await has(world, slave, "0.50")
+    (position,) = await slave.positions()
+    await slave.close(position["ticket"], "0.20")
+    if not strict:
+        await detached(world, copier, "VOLUME_CHANGED")
+    await master.close(ticket)
+    if strict:
+        await has(world, slave)
+    else:
+        other = await master.open("EURUSD", "Sell", "0.10")
+        await has(world, slave, "0.10", "0.30")
+        await master.close(other)
+        await has(world, slave, "0.30")
+
+
+async def detached(world: World, copier: str, reason: str) -> None:
+    async def there() -> bool:
+        rows = [row for row in await world.logs(copier) if row["outcome"] == "detached"]
+        return any(reason in str(row) for row in rows)
+
+    await world.eventually(there)
+
+
+async def test_what_is_over_when_our_close_arrives_is_recorded_as_closed(world: World) -> None:
+    """The copy's own stop is faster than the close that the master's close asks for."""
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "0.50")
+    await has(world, slave, "0.50")
+    (position,) = await slave.positions()
+    await world.control.script(
+        "MT5", endpoint="OrderClose", login=2001, delay_before_s=0.3, error="INVALID_TICKET"
+    )
+    await master.close(ticket)
+
+    async def asked() -> bool:
+        return bool(await world.control.ledger("OrderClose", 2001))
+
+    await world.eventually(asked)
+    await slave.close(position["ticket"])
+
+    async def logged() -> bool:
+        rows = [row for row in await world.logs(copier) if row["success"]]
+        return [row["outcome"] for row in rows].count("closed") == 1
+
+    await world.eventually(logged)

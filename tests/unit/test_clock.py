@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from copypro_account_watcher.clock import ClockOffset, age_s, to_broker, to_utc
+from copypro_account_watcher.clock import ClockOffset, HostClock, age_s, to_broker, to_utc
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,3 +104,24 @@ def test_whatever_ticks_are_late_by_the_quarter_is_right(minutes: int, late_s: l
         now = NOW + timedelta(seconds=second)
         clock.see((now + timedelta(minutes=minutes, seconds=-late)).replace(tzinfo=None), now)
     assert clock.minutes in (None, minutes)
+
+
+@pytest.mark.parametrize(
+    ("skews", "off_s"),
+    [
+        ({"one": 30.0}, None),
+        ({"one": 30.0, "two": 0.4}, None),
+        ({"one": 30.0, "two": -30.0}, None),
+        ({"one": 30.0, "two": 29.5, "three": 31.0}, 29.5),
+        ({"one": -1.8, "two": -1.9}, None),
+        ({"one": -2.5, "two": -2.1}, -2.1),
+    ],
+)
+def test_this_machines_clock_is_wrong_only_when_several_servers_say_so(
+    skews: dict[str, float], off_s: float | None
+) -> None:
+    host = HostClock(limit_s=1.0)
+    for server, skew_s in skews.items():
+        host.see(server, skew_s, mono=100.0)
+    assert host.off_s(mono=100.0) == off_s
+    assert host.off_s(mono=100.0 + 601.0) is None, "what was seen long ago says nothing"

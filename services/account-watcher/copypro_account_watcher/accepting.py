@@ -33,13 +33,31 @@ PENDING_LEG = 0
 
 
 def accept(
-    copy: Copy | None, order: SlaveOrder, origin: Origin, now: datetime
+    copy: Copy | None, order: SlaveOrder, origin: Origin, now: datetime, *, is_over: bool = False
 ) -> tuple[Copy | None, list[ExecutionEvent]]:
     """The copy as it is now wanted, and what is decided by that alone.
 
-    An order for a copy that is not known (denied and forgotten long ago) changes nothing.
+    An order for a copy that is not known (denied and forgotten long ago) changes nothing. `is_over`:
+    the copy was here and has ended; whatever may ask for it again, it is never opened twice.
     """
     match order:
+        case OpenCopy() if is_over:
+            code = "ALREADY_COPIED"
+            return None, [
+                CopyDenied(
+                    copy=order.copy,
+                    copier=order.copier,
+                    master=order.master,
+                    slave=order.slave,
+                    root=order.root,
+                    leg=order.leg,
+                    code=code,
+                    numbers={"by_copier": order.copier},
+                    remedy=CODES[code][1],
+                )
+            ]
+        case PlacePendingCopy() if is_over:
+            return None, []
         case OpenCopy():
             return _accept_open(copy, order, origin, now)
         case PlacePendingCopy():

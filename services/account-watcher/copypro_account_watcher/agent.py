@@ -30,7 +30,7 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Mode, digest
+from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Mode, digest, leg_tag
 
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
@@ -134,12 +134,14 @@ class AccountAgent:
     def on_slave_order(self, envelope: Envelope, turn: Turn) -> None:
         order = envelope.message
         origin = Origin(envelope.id, envelope.correlation)
-        copy, events = accept(self.copies.get(order.copy), order, origin, turn.now)
+        known = self.copies.get(order.copy)
+        is_over = known is None and leg_tag(order.copy, 0) in self.forgotten
+        copy, events = accept(known, order, origin, turn.now, is_over=is_over)
+        for event in events:
+            turn.execution(event, origin, f"{event.leg}")
         if copy is None:
             return
         self._know(copy)
-        for event in events:
-            turn.execution(event, origin, f"{event.leg}")
         self.touch(copy, turn)
         if not self._started:
             self.start()
@@ -163,6 +165,7 @@ class AccountAgent:
             self._opens_paused_until = None
             clear_alert(self, turn, "breaker")
         live.opens_off = self._opens_off()
+        self._alert_clock(turn)
         if live.mode is Mode.NETTING:
             live.held = {
                 copy.symbol: copy.copy
@@ -376,6 +379,9 @@ class AccountAgent:
             return denied("OTHER_COPIER", ticket=account.strangers[0])
         if self._broker_stop:
             return denied("OPENS_PAUSED", broker=self._broker_stop)
+        off_s = self.owner.host_clock.off_s(self.owner.monotonic())
+        if off_s is not None:
+            return denied("CLOCK_OFF", off_s=f"{off_s:.1f}")
         unresolved = sum(1 for copy in self.copies.values() if is_unresolved(copy))
         if unresolved >= 2:
             return denied("OPENS_PAUSED", unresolved=unresolved)
@@ -384,6 +390,14 @@ class AccountAgent:
         if self.watching.connected and account.info is not None and account.info.investor:
             return denied("READ_ONLY")
         return None
+
+    def _alert_clock(self, turn: Turn) -> None:
+        off = self.market.live.opens_off
+        if off is not None and off.code == "CLOCK_OFF" and self.copies:
+            text = "this machine's clock is wrong: nothing is opened until it is right"
+            raise_alert(self, turn, "CLOCK_OFF", "clock", text, **dict(off.numbers))
+        else:
+            clear_alert(self, turn, "clock")
 
     def _count(self, what: str, turn: Turn) -> None:
         """The circuit breaker: too many refusals or unclear answers in a minute pause opens."""

@@ -75,6 +75,34 @@ class ClockOffset:
         return (now_utc - self._confirmed_at).total_seconds() > self._limits.doubt_after_s
 
 
+class HostClock:
+    """Whether this machine's own clock is wrong: when the brokers of several servers say so (T-6).
+
+    One broker alone may have the wrong clock itself. A tick's time has whole seconds and is always a
+    little old, so a broker may seem late by `late_s` more.
+    """
+
+    def __init__(self, limit_s: float, late_s: float = 1.0, kept_s: float = 600.0) -> None:
+        self._limit_s, self._late_s, self._kept_s = limit_s, late_s, kept_s
+        self._skews: dict[str, tuple[float, float]] = {}
+
+    def see(self, server: str, skew_s: float, mono: float) -> None:
+        self._skews[server] = (skew_s, mono)
+
+    def off_s(self, mono: float) -> float | None:
+        """Seconds by which this clock is behind (positive) or ahead (negative) of all of at least
+        two servers; None: it is not, or nobody can tell.
+        """
+        skews = [skew for skew, at in self._skews.values() if mono - at <= self._kept_s]
+        if len(skews) < 2:
+            return None
+        if min(skews) > self._limit_s:
+            return min(skews)
+        if max(skews) < -(self._limit_s + self._late_s):
+            return max(skews)
+        return None
+
+
 def to_utc(time_broker: datetime, offset_minutes: int | None) -> datetime | None:
     """Aware UTC of a broker's time; None while the offset is unknown."""
     if offset_minutes is None:

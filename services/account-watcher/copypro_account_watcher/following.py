@@ -21,10 +21,10 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import Done
+from copypro.trading import CloseReason, Done
 from copypro.values import TAG_LENGTH, AttemptId, RootId
 
-from copypro_account_watcher.accepting import about
+from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
@@ -98,12 +98,26 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
+    ours = sum((other.lots for other in together), Decimal(0))
+    by_owner = event.reason is not CloseReason.STOP_OUT and not (
+        copy.attempt is not None and copy.attempt.kind == "close"
+    )
+    if event.open_lots < ours and by_owner and not copy.options.strict_close:
+        leave_alone(agent, copy, "VOLUME_CHANGED", turn)
+        return
     if len(together) == 1:
         leg.lots = event.open_lots
     elif sum(other.lots for other in together) > event.open_lots and leg is together[-1]:
         others = sum((other.lots for other in together[:-1]), Decimal(0))
         leg.lots = max(Decimal(0), event.open_lots - others)
     leg.ticket, leg.moved = event.ticket, False
+    agent.touch(copy, turn)
+
+
+def leave_alone(agent: AccountAgent, copy: Copy, reason: str, turn: Turn) -> None:
+    """Its owner took it in hand: it is managed no more."""
+    for event in detach(copy, reason, forget=False):
+        turn.execution(event, copy.origin, f"{event.leg}/detached")
     agent.touch(copy, turn)
 
 

@@ -179,7 +179,10 @@ def not_sent(
     copy.attempt = None
     _later(copy, attempt, now, limits, 0.0)
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
-    return Consequence(events=[CopyNotSent(**common, reason=reason)])
+    events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason)]
+    if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
+        events.append(gone)
+    return Consequence(events=events)
 
 
 def unknown(
@@ -226,6 +229,8 @@ def refused(
         return CopyRejected(**common, code=error.code, message=error.message, final=final)
 
     refresh = verdict.class_ is Class.FIX
+    if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
+        return Consequence(events=[rejected(final=True), gone])
     if attempt.kind in ("close", "delete"):
         # A close is never given up: whatever the code, it is tried again after a look.
         _later(copy, attempt, now, limits, verdict.wait_s)
@@ -254,6 +259,22 @@ def refused(
         refresh_symbol=True,
         pause_opens=error.code if stop_account else "",
         counts_as="stop",
+    )
+
+
+def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> CopyClosed | None:
+    """Its own stop or target was faster than our close: the leg's end is recorded all the same."""
+    leg = copy.leg(attempt.leg)
+    if attempt.kind != "close" or leg.status is not LegStatus.ENDED or leg.closed is None:
+        return None
+    _step_done(copy)
+    return CopyClosed(
+        **common,
+        ticket=leg.closed.ticket,
+        closed_lots=leg.closed.lots,
+        price=leg.closed.price,
+        profit=leg.closed.profit,
+        reason=copy.closing or "reduced",
     )
 
 

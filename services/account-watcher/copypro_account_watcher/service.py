@@ -26,6 +26,7 @@ from copypro.ports import (
 from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
+from copypro_account_watcher.clock import HostClock
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.turn import Turn
 
@@ -62,6 +63,7 @@ class Owner:
         self.terminals, self.vault = terminals, vault
         self.clock, self.monotonic, self.limits = clock, monotonic, limits
         self.draining = False
+        self.host_clock = HostClock(limits.clock_off_s)
         self._partition = partition
         self._agents: dict[AccountId, AccountAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()

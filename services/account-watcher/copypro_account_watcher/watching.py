@@ -289,6 +289,8 @@ class Watching:
         if quote.time_broker is not None:
             known = self._offset.minutes
             self._offset.see(quote.time_broker, owner.clock())
+            if self._offset.skew_s is not None:
+                owner.host_clock.see(self._agent.known.server, self._offset.skew_s, live.mono)
             if known is None and self._offset.minutes is not None:
                 # What history holds can be dated only now.
                 self._next_look_at = owner.clock()

@@ -198,7 +198,6 @@ class Memory:
             self._undecided.pop(key, None)
         return key
 
-
     def _share_spec(self, root: RootRecord) -> None:
         """Most accounts have no copiers, and each of their positions brings its symbol's terms: equal
         ones are kept once.

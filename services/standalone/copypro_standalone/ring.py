@@ -58,6 +58,10 @@ class Ring:
     def url(self) -> str:
         return f"http://{self._settings.host}:{self.port}"
 
+    @property
+    def stores(self) -> Stores:
+        return self._stores
+
     async def __aenter__(self) -> Ring:
         # Messages hold no cycles: collecting them often only costs time between a frame and its copy.
         gc.freeze()
