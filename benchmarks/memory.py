@@ -1,7 +1,7 @@
 """What an idle account costs: resident memory of the ring, over 1,000 accounts of ten symbols each.
 
-Each account is connected, has its two streams open, holds a position in each of the ten symbols and
-knows their terms and quotes.
+Each account is connected and has its stream open. Once with nothing open, and once with a position in
+each of the ten symbols, whose terms and quotes it then knows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def measure(base: int, added: int) -> float:
+async def measure(base: int, added: int, *, positions: bool) -> float:
     """Bytes for each of `added` accounts beyond the first `base`."""
     with tempfile.TemporaryDirectory() as name:
         async with simulator_process(0, 0) as (_, mt5), SimulatorControl(mt5) as control:
@@ -39,7 +39,7 @@ async def measure(base: int, added: int) -> float:
                 await control.add_account(
                     server=SERVER, platform="MT5", login=login, password=PASSWORD, balance="1000000"
                 )
-                for symbol in SYMBOLS:
+                for symbol in SYMBOLS if positions else ():
                     await control.open(SERVER, login, symbol, "Buy", "0.01")
             async with running(mt5, Path(name)) as ring:
                 await register(ring.url, range(1, base + 1))
@@ -61,9 +61,10 @@ async def settled() -> None:
 def main(added: int = 1000) -> None:
     import uvloop
 
-    per_account = uvloop.run(measure(100, added))
     print(f"memory for each of {added} idle accounts (wanted: ≤ 100 kB)")
-    print(f"  {per_account / 1000:.1f} kB")
+    for positions, name in ((False, "nothing open"), (True, "ten positions")):
+        per_account = uvloop.run(measure(100, added, positions=positions))
+        print(f"  {name}: {per_account / 1000:.1f} kB")
 
 
 if __name__ == "__main__":

@@ -17,17 +17,18 @@ from tests.journey.world import CANARY, Account, World
 pytestmark = pytest.mark.slow
 
 
-async def copypro(data: Path, *arguments: str, key: str = "") -> tuple[int, str]:
+async def copypro(data: Path, *arguments: str, key: str = "", answers: str = "") -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "copypro_standalone",
         *arguments,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={"COPYPRO_DATA": str(data), "COPYPRO_KEY": key, "COLUMNS": "200", "PATH": ""},
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    said, _ = await asyncio.wait_for(process.communicate(answers.encode()), 30)
     assert CANARY not in said.decode()
     return process.returncode or 0, said.decode()
 
@@ -160,3 +161,17 @@ async def test_what_cannot_be_found_is_said_with_the_place(world: World, tmp_pat
     code, text = await copypro(world.data, "settle", "any", "--attempt", "x")
     assert code == 2
     assert "COPYPRO_KEY" in text
+
+
+async def test_an_operator_makes_a_user_while_the_program_runs(world: World) -> None:
+    password = f"{CANARY}\n{CANARY}\n"
+    code, text = await copypro(world.data, "users", "add", "b@example.com", answers=password)
+    assert code == 0, text
+    world.key = text.split()[-1]
+    assert await world.call("Accounts") == []
+    code, text = await copypro(world.data, "users", "add", "b@example.com", answers=password)
+    assert code == 2
+    assert "sign in" in text
+    code, text = await copypro(world.data, "users", "add", "nobody", answers=password)
+    assert code == 2
+    assert "e-mail" in text

@@ -74,6 +74,12 @@ class Bridges:
             await made.aclose()
 
 
+async def open_users(folder: Path) -> SqliteUsers:
+    """Beside the running program. Errors: LogCorrupt (no data of ours in this folder)."""
+    read_log(folder)
+    return await SqliteUsers.open(folder)
+
+
 def read_log(folder: Path) -> SqliteLogReader:
     return SqliteLogReader(folder.resolve())
 

@@ -17,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A MetaTrader 4/5 trade copier: exactly once, and every decision can be explained.",
 )
+users = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
+app.add_typer(users, name="users")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
@@ -204,14 +206,36 @@ def settle(
     With --attempt and --ticket: it did open this ticket. With --attempt alone: it did nothing.
     With --ticket alone: leave this tagged position of another copier alone, and open again.
     """
-    from copypro_standalone import explaining
+    from copypro_standalone import operating
 
     if not key:
         _fail("set COPYPRO_KEY to your userKey (SignIn gives one)")
-    problem = asyncio.run(explaining.settle(url, key, account, attempt or None, ticket or None))
+    problem = asyncio.run(operating.settle(url, key, account, attempt or None, ticket or None))
     if problem:
         _fail(problem)
     typer.echo("recorded")
+
+
+@users.command("add")
+def add_user(
+    email: Annotated[str, typer.Argument(help="the new user signs in with it")],
+    data: Data = Path(".copypro"),
+    password: Annotated[
+        str,
+        typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="asked for"),
+    ] = "",
+) -> None:
+    """Make a user where sign-up is closed, also while the program runs; prints the userKey."""
+    from copypro.errors import CopyProError
+    from copypro_gateway.errors import ApiError
+
+    from copypro_standalone import operating
+
+    try:
+        key = asyncio.run(operating.add_user(data, email, password))
+    except (CopyProError, ApiError) as error:
+        _fail(error)
+    typer.echo(key)
 
 
 @app.command()

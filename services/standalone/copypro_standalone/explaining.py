@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 from copypro import topics
 from copypro.envelope import decode
@@ -84,20 +83,3 @@ def open_rows(data: Path, collection: str) -> list[dict[str, Any]]:
 def one_line(row: dict[str, Any]) -> str:
     shown = {name: value for name, value in row.items() if name not in ("id", "open")}
     return f"{row['id']}: " + "  ".join(f"{name}={value}" for name, value in shown.items())
-
-
-async def settle(
-    url: str, key: str, account: str, attempt: str | None, ticket: int | None
-) -> str | None:
-    """What went wrong, or None."""
-    body = {"accountId": account, "attempt": attempt, "ticket": ticket}
-    headers = {"Authorization": f"Bearer {key}"}
-    try:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(f"{url}/Settle", json=body, headers=headers) as response,
-        ):
-            answer = await response.json()
-            return None if response.status == 200 else str(answer.get("message", answer))
-    except aiohttp.ClientError as error:
-        return f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"

@@ -1,0 +1,39 @@
+"""What an operator changes: through the gateway where it is about trades, in the store for users."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from pathlib import Path
+
+import aiohttp
+from copypro.envelope import utc_now
+from copypro.wiring import open_users
+from copypro_gateway.auth import Auth
+
+
+async def add_user(data: Path, email: str, password: str) -> str:
+    """The userKey. Errors: LogCorrupt, ApiError for an e-mail that is none or is taken."""
+    users = await open_users(data)
+    try:
+        auth = Auth(users, utc_now, lambda: uuid.uuid4().hex)
+        return await auth.sign_up(email, hashlib.sha256(password.encode()).hexdigest())
+    finally:
+        await users.close()
+
+
+async def settle(
+    url: str, key: str, account: str, attempt: str | None, ticket: int | None
+) -> str | None:
+    """What went wrong, or None."""
+    body = {"accountId": account, "attempt": attempt, "ticket": ticket}
+    headers = {"Authorization": f"Bearer {key}"}
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{url}/Settle", json=body, headers=headers) as response,
+        ):
+            answer = await response.json()
+            return None if response.status == 200 else str(answer.get("message", answer))
+    except aiohttp.ClientError as error:
+        return f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
