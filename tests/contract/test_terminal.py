@@ -207,9 +207,8 @@ async def test_a_snapshot_waits_for_the_session_to_be_synchronised(side: Side) -
     assert snapshot.figures.balance == 10_000
 
 
+@pytest.mark.parametrize("side", [Platform.MT5], indirect=True)  # mt4rest does not say it
 async def test_a_session_that_never_synchronises_gives_no_list(side: Side) -> None:
-    if side.platform is Platform.MT4:
-        pytest.skip("mt4rest does not say whether it is synchronised")
     side.simulator.control.bridge(side.platform, unsynced_calls=1000)
     with pytest.raises(Unavailable, match="NOT_SYNCHRONISED"):
         await side.terminal().connect()
