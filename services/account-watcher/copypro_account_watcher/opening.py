@@ -224,7 +224,7 @@ def check_margin(
     refused = sizing.margin_check(lots, found.slave, required, copy.options)
     if refused is not None:
         return refused
-    return {"margin_required": "unknown" if required is None else str(required)}
+    return {"margin_required": "unknown" if required is None else f"{required:.2f}"}
 
 
 def magic_of(order: OpenCopy | PlacePendingCopy) -> int:
