@@ -233,6 +233,11 @@ async def test_a_copy_whose_volume_its_owner_changed_is_left_alone_unless_strict
     copier = await world.copier(master, slave, strictClose=strict)
     ticket = await master.open("EURUSD", "Buy", "0.50")
     await has(world, slave, "0.50")
+
+    async def answered() -> bool:
+        return [row["outcome"] for row in await world.logs(copier)] == ["opened"]
+
+    await world.eventually(answered)
     (position,) = await slave.positions()
     await slave.close(position["ticket"], "0.20")
     if not strict:

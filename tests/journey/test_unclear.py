@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from copypro.values import Platform, account_id
 from copypro.wiring import read_log
 
 from tests.journey.world import CANARY, Account, World
@@ -198,6 +200,63 @@ async def test_a_trade_that_only_a_snapshot_shows_is_still_copied(world: World) 
     await world.control.stream("Alpha-MT4", 1001, lose=1)
     await master.open("EURUSD", "Buy", "0.10")
     await world.eventually(slave.positions)
+
+
+@pytest.mark.parametrize("server", ["Alpha-MT4", "Alpha-MT5"])
+async def test_what_opened_and_closed_between_two_looks_is_recorded_with_its_reason(
+    world: World, server: str
+) -> None:
+    master = await world.account(server, 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    first = await master.open("EURUSD", "Buy", "0.10")  # its quotes tell the broker's clock
+
+    async def dated() -> bool:
+        await world.control.tick_again()
+        records = read_log(world.data).records("account-watcher-state")
+        states = [r.value or b"" for r in records if r.key == f"account/{account}"]
+        return any(b"clock_offset_minutes" in state for state in states)
+
+    account = account_id(Platform(server[-3:]), server, 1001)
+    await world.eventually(dated)
+    await master.close(first)
+    copier = await world.copier(master, slave)
+    await world.control.stream(server, 1001, lose=6)  # none of its frames arrives
+    ticket = await master.open("EURUSD", "Buy", "0.10")
+    await master.close(ticket)
+    # MT4 tells whole seconds: what opened in the second of the start may have been there before.
+    assert await world.code(copier) in ("MISSED", "EXISTING")
+    assert await sends(world, slave) == []
+    (row,) = await world.logs(copier)
+    assert not row["success"]
+    assert row["masterOrder"]["ticket"] == str(ticket)
+
+
+async def test_the_status_shown_is_never_fresher_than_its_proof(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+
+    async def shown() -> dict[str, Any]:
+        (account,) = await world.call("Accounts")
+        assert account["id"] == master.id
+        return dict(account)
+
+    await world.control.script("MT4", endpoint="*", times=-1, silent=True)
+    silent_since = datetime.now(UTC)
+
+    async def old() -> bool:
+        return float((await shown())["seenAliveAgeSeconds"]) >= 1.5
+
+    await world.eventually(old)
+    account = await shown()
+    proof = datetime.fromisoformat(account["seenAliveAt"])
+    assert proof <= silent_since + timedelta(seconds=0.1)
+    age_s = (datetime.now(UTC) - proof).total_seconds()
+    assert abs(age_s - float(account["seenAliveAgeSeconds"])) < 0.5
+    await world.control.clear_scripts()
+
+    async def alive() -> bool:
+        return datetime.fromisoformat((await shown())["seenAliveAt"]) > silent_since
+
+    await world.eventually(alive, within_s=30)  # the silent read must first give up
 
 
 @pytest.mark.parametrize("knob", ["duplicate", "hold", "malformed", "huge", "drop_socket"])

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -81,6 +82,7 @@ class Watching:
         self._looked_at = float("-inf")
         """The last look, on the monotonic clock."""
         self._next_look_at: datetime | None = None
+        self._balance: Decimal | None = None
         self._disconnected = ""
         self._offset = ClockOffset()
         self._publishing = Publishing(agent)
@@ -342,8 +344,6 @@ class Watching:
         self.connected, self._disconnected = True, ""
         turn = Turn(agent.owner.clock())
         account.info, account.connected = info, True
-        if self._offset.minutes is not None:
-            account.clock_offset_minutes = self._offset.minutes
         account.serial += 1
         event = AccountConnected(
             account=agent.id, info=info, clock_offset_minutes=self._offset.minutes
@@ -415,9 +415,11 @@ class Watching:
             live.now, live.mono = turn.now, agent.owner.monotonic()
             live.learn_figures(figures)
             live.clock_offset_minutes = self._offset.minutes
+            self._remember_clock(turn)
             live.positions = {order.ticket: order for order in orders}
             live.just_ended.clear()
-            self._apply(orders, figures, closed, operations, seen, turn)
+            told = self._apply(orders, figures, closed, operations, seen, turn)
+            self._follow_balance(figures.balance, told)
             again = unresolved.settle(
                 agent, orders, closed if has_history else None, turn.now, turn
             )
@@ -437,7 +439,8 @@ class Watching:
         operations: tuple[BalanceOperation, ...],
         seen: Seen,
         turn: Turn,
-    ) -> None:
+    ) -> bool:
+        """Whether anything happened."""
         agent = self._agent
         account = agent.known
         result = diff(
@@ -481,6 +484,23 @@ class Watching:
                     agent.revive(order, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
+        return bool(result.facts)
+
+    def _remember_clock(self, turn: Turn) -> None:
+        """The broker's clock as last known dates what is found after a restart."""
+        account, minutes = self._agent.known, self._offset.minutes
+        if minutes is not None and minutes != account.clock_offset_minutes:
+            account.clock_offset_minutes = minutes
+            self._agent.save_account(turn)
+
+    def _follow_balance(self, balance: Decimal, told: bool) -> None:
+        """Money moved and nothing was seen that moved it: a trade that opened and closed between two
+        looks, or a payment. History tells.
+        """
+        former, self._balance = self._balance, balance
+        if former is not None and balance != former and not told:
+            self._next_look_at = self._agent.owner.clock()
+            self.look_soon()
 
     def _as_seen(self, message: Entry) -> Entry:
         """Live or missed, by what is known of its age.
