@@ -226,7 +226,8 @@ def is_under_watch(
         return False
     offset = look.clock_offset_minutes
     moment = at_utc or to_utc(at_broker, EASTERNMOST_MINUTES if offset is None else offset)
-    return moment is not None and moment >= book.since_utc
+    # MT4 tells whole seconds: the second of the first look counts as after it.
+    return moment is not None and moment >= book.since_utc.replace(microsecond=0)
 
 
 def _is_unspent(row: ClosedOrder, root: Root) -> bool:
