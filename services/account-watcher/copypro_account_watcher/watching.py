@@ -46,6 +46,7 @@ from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.book import Rest
 from copypro_account_watcher.clock import ClockOffset
 from copypro_account_watcher.commands import finish_removal, updated
 from copypro_account_watcher.diff import Look, diff, new_symbols
@@ -83,6 +84,7 @@ class Watching:
         """The last look, on the monotonic clock."""
         self._next_look_at: datetime | None = None
         self._balance: Decimal | None = None
+        self._rest: Rest | None = None
         self._disconnected = ""
         self._offset = ClockOffset()
         self._publishing = Publishing(agent)
@@ -469,12 +471,16 @@ class Watching:
             turn.remember(root_key(agent.id, root), agent.book.roots[root])
         for root in result.gone:
             turn.remember(root_key(agent.id, root), None)
-        if result.facts or not account.baseline_done:
-            turn.remember(book_key(agent.id), agent.book.rest())
+        rest = agent.book.rest()
+        if rest != self._rest:
+            self._rest = rest
+            turn.remember(book_key(agent.id), rest)
         if not account.baseline_done:
             account.baseline_done = True
             agent.save_account(turn)
-        if result.facts or account.alive_at_utc is None:
+        alive_at = account.alive_at_utc
+        every = timedelta(seconds=agent.owner.limits.publish_every_s)
+        if alive_at is None or (result.facts and turn.now - alive_at > every):
             account.alive_at_utc = turn.now
             agent.save_account(turn)
         if seen is not Seen.LIVE:
