@@ -138,7 +138,6 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     unresolved_at_utc: datetime | None = None
     wait_s: float = 0.0
     """From `unresolved_at_utc`: how long it may still happen."""
-    absent_reads: int = 0
     absent_read_at_utc: datetime | None = None
     person: bool = False
     """Ambiguous: waits for a person's decision."""

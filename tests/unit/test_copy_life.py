@@ -1,0 +1,299 @@
+"""A copy from its order to its end: accepted, stepped, answered. The rule book of the slave's side."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copypro import messages as m
+from copypro.errors import OutcomeUnknown, Refused
+from copypro.trading import CloseRequest, Done, OpenOrder, OpenRequest
+from copypro.values import (
+    AttemptId,
+    Lots,
+    MessageId,
+    Mode,
+    OrderKind,
+    Platform,
+    Ticket,
+)
+from copypro_account_watcher import outcomes
+from copypro_account_watcher.accepting import accept, detach
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.live import Live, NeedFigures, NeedNames, NeedQuote, NeedSpec
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin
+from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
+from copypro_account_watcher.steps import next_step
+
+from tests.unit.slave_builders import SEEN_AT, D, figures, opens, quote, spec
+
+ORIGIN = Origin(MessageId("e" * 32), MessageId("d" * 32))
+LIMITS = WatcherLimits()
+TICKET = Ticket(77)
+
+
+def wanted(**more: Any) -> Copy:
+    """An accepted order, nothing sent yet."""
+    copy, events = accept(None, opens(**more), ORIGIN, SEEN_AT)
+    assert copy is not None
+    assert events == []
+    return copy
+
+
+def standing(lots: str = "0.10", **more: Any) -> Copy:
+    """Its first leg is open at the broker."""
+    copy = wanted(**more)
+    leg = copy.legs[0]
+    leg.status, leg.ticket, leg.order = LegStatus.OPEN, TICKET, None
+    leg.original_lots = leg.lots = D(lots)
+    copy.symbol, copy.settled_levels = "EURUSD", (copy.stop_loss, copy.take_profit)
+    return copy
+
+
+def live(*, age_s: float = 0.0, mode: Mode = Mode.HEDGING, known: bool = True) -> Live:
+    """The slave's account: connected, everything known and fresh."""
+    made = Live(Platform.MT5, LIMITS)
+    made.now, made.mono = SEEN_AT + timedelta(seconds=age_s), 1000.0
+    made.connected, made.currency, made.mode = True, "USD", mode
+    if known:
+        made.names = ("EURUSD",)
+        made.learn_spec(spec())
+        made.learn_quote(quote("1.10000", "1.10002"))
+        made.learn_figures(figures("10000"))
+        for side in m.Side:
+            made.learn_margin("EURUSD", side, D("1000"))
+    return made
+
+
+def attempt(kind: str, request: Any, *, expected: Lots | None = None) -> Attempt:
+    return Attempt(
+        id=AttemptId("1" * 32),
+        kind=kind,
+        leg=0,
+        request=request,
+        started_at_utc=SEEN_AT,
+        tries=0,
+        longest_call_s=65.0,
+        expected_lots=expected,
+    )
+
+
+def close_order(reason: str = "MASTER_FLAT") -> m.CloseCopy:
+    copy = wanted()
+    return m.CloseCopy(copy=copy.copy, slave=copy.slave, reason=reason, forget=True)
+
+
+TIMES: dict[str, datetime] = {"sent_at_utc": SEEN_AT, "answered_at_utc": SEEN_AT}
+
+
+# --- what is sent -------------------------------------------------------------------------------
+
+
+def test_a_fresh_order_with_everything_known_is_sent_with_its_tag_and_numbers() -> None:
+    copy = wanted()
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "open"
+    request = step.request
+    assert isinstance(request, OpenRequest)
+    assert (request.lots, request.symbol, request.comment) == (
+        D("0.10"),
+        "EURUSD",
+        copy.legs[0].tag,
+    )
+    assert D(step.numbers["lots"]) == D("0.10")
+    assert step.quote is not None
+
+
+def test_what_is_not_known_is_asked_for_and_nothing_is_guessed() -> None:
+    unknown = live(known=False)
+    assert next_step(wanted(), unknown) == Asks((NeedNames(),))
+    unknown.names = ("EURUSD",)
+    step = next_step(wanted(), unknown)
+    assert isinstance(step, Asks)
+    assert set(step.needs) == {NeedSpec("EURUSD"), NeedQuote("EURUSD"), NeedFigures()}
+
+
+def test_an_open_waits_its_turn_behind_another_and_not_beyond_its_life() -> None:
+    busy = live()
+    busy.opening = m.CopyId("another")
+    copy = wanted(max_age_s=5)
+    assert next_step(copy, busy) == Queues(SEEN_AT + timedelta(seconds=5))
+    busy.now += timedelta(seconds=5)
+    step = next_step(copy, busy)
+    assert isinstance(step, Denies)
+    assert step.denial.code == "EXPIRED"
+
+
+def test_a_close_waits_for_no_open() -> None:
+    busy = live()
+    busy.opening = m.CopyId("another")
+    copy = standing()
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    step = next_step(copy, busy)
+    assert isinstance(step, Sends)
+    assert step.kind == "close"
+
+
+def test_nothing_is_sent_while_an_attempt_is_under_way_or_unresolved() -> None:
+    copy = standing()
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    copy.attempt = attempt("open", None)
+    assert next_step(copy, live()) == Rests()
+    copy.attempt.unresolved_at_utc = SEEN_AT
+    assert next_step(copy, live()) == Rests()
+
+
+def test_an_open_that_the_master_closed_meanwhile_is_never_sent() -> None:
+    copy = wanted()
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Denies)
+    assert step.denial.code == "MASTER_FLAT"
+
+
+def test_a_delayed_copier_waits_so_long() -> None:
+    step = next_step(wanted(trade_delay_ms=700), live(age_s=0.5))
+    assert step == Waits(SEEN_AT + timedelta(milliseconds=700))
+    assert isinstance(next_step(wanted(trade_delay_ms=700), live(age_s=0.7)), Sends)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "lots", "piece"),
+    [("0.75", "0.07", "0.02"), ("0.5", "0.07", "0.04"), ("0.25", "0.07", "0.06")],
+)
+def test_a_reduction_closes_down_to_the_cumulative_target(
+    fraction: str, lots: str, piece: str
+) -> None:
+    """Trading rules §2.5: floor of the original times the fraction that is left."""
+    copy = standing(lots, copy_sl=False)
+    order = m.ReduceCopy(copy=copy.copy, slave=copy.slave, fraction=D(fraction))
+    accept(copy, order, ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    assert step.request.lots == D(piece)
+    assert step.expected_lots == D(lots) - D(piece)
+
+
+def test_never_more_is_closed_than_the_broker_shows() -> None:
+    copy = standing("0.50")
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    netting = live(mode=Mode.NETTING)
+    netting.positions = {TICKET: position("0.30")}
+    step = next_step(copy, netting)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    assert step.request.lots in (None, D("0.30")), "all of it, and no flip"
+
+
+def position(lots: str) -> OpenOrder:
+    return OpenOrder(
+        ticket=TICKET,
+        symbol="EURUSD",
+        kind=OrderKind.BUY,
+        lots=D(lots),
+        open_price=D("1.1"),
+        opened_at_broker=datetime(2026, 9, 14, 10),
+    )
+
+
+# --- what an answer leads to --------------------------------------------------------------------
+
+
+def closing(copy: Copy) -> Attempt:
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    request = CloseRequest(ticket=TICKET, symbol="EURUSD", lots=None)
+    copy.attempt = attempt("close", request, expected=D(0))
+    return copy.attempt
+
+
+def refused(copy: Copy, under_way: Attempt, code: str) -> list[m.ExecutionEvent]:
+    found = outcomes.refused(
+        copy, under_way, Refused(code, code), Platform.MT5, SEEN_AT, LIMITS, TIMES
+    )
+    return found.events
+
+
+def test_a_refused_close_is_tried_again_whatever_the_code() -> None:
+    for code in ("REQUOTE", "MARKET_CLOSED", "NOT_ENOUGH_MONEY", "SOMETHING_NEW"):
+        copy = standing()
+        (rejected,) = refused(copy, closing(copy), code)
+        assert isinstance(rejected, m.CopyRejected)
+        assert not rejected.final
+        assert copy.attempt is None
+        assert isinstance(next_step(copy, live()), Waits)
+        assert isinstance(next_step(copy, live(age_s=3600)), Sends)
+
+
+def test_a_leg_that_ended_by_itself_before_our_close_is_recorded_as_closed() -> None:
+    copy = standing()
+    under_way = closing(copy)
+    leg: Leg = copy.legs[0]
+    leg.status, leg.lots = LegStatus.ENDED, D(0)
+    leg.closed = Done(ticket=TICKET, lots=D("0.10"), price=D("1.2"), profit=D(9))
+    rejected, closed = refused(copy, under_way, "INVALID_TICKET")
+    assert isinstance(rejected, m.CopyRejected)
+    assert rejected.final
+    assert isinstance(closed, m.CopyClosed)
+    assert (closed.closed_lots, closed.price, closed.profit) == (D("0.10"), D("1.2"), D(9))
+    assert copy.over
+
+
+def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:
+    request = OpenRequest(
+        symbol="EURUSD", kind=OrderKind.BUY, lots=D("0.10"), comment="T", magic=1, price=D("1.1")
+    )
+    copy = wanted()
+    copy.attempt = attempt("open", request)
+    (rejected,) = refused(copy, copy.attempt, "NOT_ENOUGH_MONEY")
+    assert isinstance(rejected, m.CopyRejected)
+    assert rejected.final
+    assert copy.legs[0].status is LegStatus.ENDED
+    assert next_step(copy, live()) == Rests(), "an open is not tried again"
+
+    copy = wanted()
+    copy.attempt = attempt("open", request)
+    error = OutcomeUnknown("NO_ANSWER", "the connection broke")
+    found = outcomes.unknown(copy, copy.attempt, error, True, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+    (unresolved,) = found.events
+    assert isinstance(unresolved, m.CopyUnresolved)
+    assert found.look
+    assert copy.attempt is not None
+    assert next_step(copy, live(age_s=3600)) == Rests(), "it is looked for, never sent again"
+
+
+# --- what is accepted ---------------------------------------------------------------------------
+
+
+def test_the_same_order_twice_is_one_leg() -> None:
+    copy = wanted()
+    again, events = accept(copy, opens(), ORIGIN, SEEN_AT)
+    assert again is copy
+    assert events == []
+    assert len(copy.legs) == 1
+
+
+def test_a_copy_that_is_over_is_never_opened_again() -> None:
+    copy, events = accept(None, opens(), ORIGIN, SEEN_AT, is_over=True)
+    assert copy is None
+    (denied,) = events
+    assert isinstance(denied, m.CopyDenied)
+    assert denied.code == "ALREADY_COPIED"
+
+
+def test_orders_for_an_unknown_copy_change_nothing() -> None:
+    order = m.ReduceCopy(copy=wanted().copy, slave=wanted().slave, fraction=Decimal("0.5"))
+    assert accept(None, order, ORIGIN, SEEN_AT) == (None, [])
+    assert accept(None, close_order(), ORIGIN, SEEN_AT) == (None, [])
+
+
+def test_a_detached_copy_is_left_alone_by_everything_that_follows() -> None:
+    copy = standing()
+    (event,) = detach(copy, "CLOSED_BY_CLIENT", forget=False)
+    assert isinstance(event, m.CopyDetached)
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    assert next_step(copy, live()) == Rests()
+    assert copy.over
