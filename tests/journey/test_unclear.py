@@ -126,6 +126,22 @@ async def test_an_unclear_partial_close_never_closes_too_much(
     assert await slave.lots() == [Decimal("0.60")]
 
 
+async def test_a_copy_reduced_before_any_look_showed_it_is_still_ours(world: World) -> None:
+    """MT4 gives the rest another ticket, without our tag; nothing was seen under the first one."""
+    master, slave, copier = await two(world, "Beta-MT4")
+    await world.control.stream("Beta-MT4", 2001, lose=4)
+    ticket = await master.open("EURUSD", "Buy", "1.00")
+    rest = await master.close(ticket, "0.40")
+    await outcome(world, copier, "reduced")
+    assert await slave.lots() == [Decimal("0.60")]
+    await master.close(rest)
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+
+
 async def test_a_slow_broker_delays_no_other_account(world: World) -> None:
     master = await world.account("Alpha-MT4", 1001)
     slow = await world.account("Beta-MT5", 2001)

@@ -25,6 +25,7 @@ from copypro.trading import CloseReason, Done
 from copypro.values import TAG_LENGTH, AttemptId, RootId
 
 from copypro_account_watcher.accepting import about, detach
+from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
@@ -66,12 +67,26 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     leg = next((leg for leg in copy.legs if leg.ticket == event.ticket), None)
     if leg is None and tagged is not None and tagged[0] is copy:
         leg = tagged[1]
+    if leg is None and isinstance(event, PositionOpened):
+        leg = _rest_of(copy, event)
     if leg is None:
         return
     leg.slave_root = event.root
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(copy, leg, event, turn)
     agent.touch(copy, turn)
+
+
+def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
+    """MT4: a leg that was partly closed before any look showed it. Its rest, under another ticket
+    and without our tag, is the first that is seen of it.
+    """
+    former = from_ticket(event.comment)
+    standing = (leg for leg in copy.legs if leg.status is LegStatus.OPEN)
+    leg = next((leg for leg in standing if former is not None and leg.ticket == former), None)
+    if leg is not None:
+        leg.ticket, leg.lots, leg.moved = event.ticket, event.lots, False
+    return leg
 
 
 def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:

@@ -50,6 +50,7 @@ from copypro_account_watcher.book import Rest
 from copypro_account_watcher.clock import ClockOffset
 from copypro_account_watcher.commands import finish_removal, updated
 from copypro_account_watcher.diff import Look, diff, new_symbols
+from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.following import follow
 from copypro_account_watcher.history import Importing
 from copypro_account_watcher.live import Live
@@ -562,6 +563,8 @@ class Watching:
                     known[order.ticket] = agent.by_tag[tag][0].copy
                 elif tag in agent.forgotten:
                     known[order.ticket] = agent.forgotten[tag].copy
+                elif (former := from_ticket(order.comment)) in known:
+                    known[order.ticket] = known[former]  # MT4: the rest of a leg not seen before
         return known
 
     def _withheld(self) -> set[tuple[str, Side]]:
