@@ -142,6 +142,26 @@ async def test_a_copy_reduced_before_any_look_showed_it_is_still_ours(world: Wor
     await world.eventually(flat)
 
 
+async def test_a_trade_of_a_moment_without_a_stream_is_told(world: World) -> None:
+    """Opened and closed while the stream was lost: history tells, and the log says why no copy."""
+    master, slave, copier = await two(world)
+    first = await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    for _ in range(11):  # MT4 tells whole seconds: not in the one of the first look
+        await asyncio.sleep(0.1)
+        await world.control.tick_again()
+    await world.control.stream("Alpha-MT4", 1001, drop_socket=1)
+    await master.close(await master.open("GBPUSD", "Buy", "0.20"))
+
+    async def told() -> bool:
+        rows = await world.logs(copier)
+        return any(row["outcome"] == "skipped" for row in rows)
+
+    await world.eventually(told)
+    await master.close(first)
+    assert {piece["order"]["symbol"] for piece in await slave.trades()} <= {"EURUSD"}
+
+
 async def test_a_slow_broker_delays_no_other_account(world: World) -> None:
     master = await world.account("Alpha-MT4", 1001)
     slow = await world.account("Beta-MT5", 2001)

@@ -285,6 +285,9 @@ class Watching:
                         self._caught_up = False
                         self._streams += 1
                         self._stream_open.set()
+                        if self._agent.known.baseline_done:
+                            # What was opened and closed without a stream is only in history.
+                            self._next_look_at = self._agent.owner.clock()
                         self.look_soon()
 
     def _on_quote(self, quote: Quote) -> None:
