@@ -162,6 +162,30 @@ async def test_a_trade_of_a_moment_without_a_stream_is_told(world: World) -> Non
     assert {piece["order"]["symbol"] for piece in await slave.trades()} <= {"EURUSD"}
 
 
+@pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
+async def test_a_list_from_before_a_close_is_not_a_late_fill(world: World, server: str) -> None:
+    """The list was asked for before our close and comes after it: nothing fills, nothing is closed twice."""
+    master, slave, copier = await two(world, server)
+    ticket = await master.open("EURUSD", "Buy", "0.10")
+    await outcome(world, copier, "opened")
+    await world.control.stream(server, 2001, lose=9)
+    await world.control.script(
+        server[-3:], endpoint="OpenedOrders", login=2001, delay_after_s=0.5, times=2
+    )
+
+    async def asked() -> bool:
+        ledger = await world.control.ledger("OpenedOrders", 2001)
+        return len(ledger) > before
+
+    before = len(await world.control.ledger("OpenedOrders", 2001))
+    await world.eventually(asked)
+    await master.close(ticket)
+    await outcome(world, copier, "closed")
+    await asyncio.sleep(1.2)
+    assert len(await world.control.ledger("OrderClose", 2001)) == 1
+    assert [row["code"] for row in await world.call("Alerts")] == []
+
+
 async def test_a_slow_broker_delays_no_other_account(world: World) -> None:
     master = await world.account("Alpha-MT4", 1001)
     slow = await world.account("Beta-MT5", 2001)

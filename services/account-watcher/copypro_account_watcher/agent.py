@@ -326,7 +326,7 @@ class AccountAgent:
                 raise answer
         leg = copy.leg(attempt.leg)
         if attempt.kind in ("close", "delete") and leg.status is LegStatus.ENDED and leg.ticket:
-            self.market.live.just_ended.add(leg.ticket)
+            self.market.live.just_ended[leg.ticket] = self.owner.monotonic()
         self.apply(copy, attempt, result, origin, turn)
 
     def apply(

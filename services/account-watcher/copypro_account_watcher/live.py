@@ -57,8 +57,8 @@ class Live:
         self.clock_offset_minutes: int | None = None
         self.held: Mapping[str, CopyId] = {}
         """Netting: by symbol, the copy that has it open or under way."""
-        self.just_ended: set[Ticket] = set()
-        """Tickets that our own calls ended since the last look, which may still list them."""
+        self.just_ended: dict[Ticket, float] = {}
+        """Tickets that our own calls ended, and when: a look asked for before may still list them."""
         self._figures: tuple[Figures, float] | None = None
         self._specs: dict[str, tuple[SymbolSpec, float]] = {}
         self._quotes: dict[str, tuple[Quote, float]] = {}
@@ -113,6 +113,15 @@ class Live:
         """It was asked for just now and the broker had no answer."""
         failed_at = self._missing.get(need)
         return failed_at is not None and self.mono - failed_at <= self.limits.quote_age_s
+
+    def looked(self, orders: Sequence[OpenOrder], asked_at: float | None) -> None:
+        """A list as it was asked for at that time; None: a frame, which may be of any time."""
+        self.positions = {order.ticket: order for order in orders}
+        self.just_ended = {
+            ticket: ended_at
+            for ticket, ended_at in self.just_ended.items()
+            if asked_at is None or asked_at <= ended_at
+        }
 
     # --- what was learned ---------------------------------------------------------------------
 

@@ -369,11 +369,12 @@ class Watching:
         """A look at the whole list, thrown away if a frame came in between: it may be older."""
         for _ in range(self._agent.owner.limits.snapshot_tries):
             frames, streams = self._frames, self._streams
+            asked_at = self._agent.owner.monotonic()
             snapshot = await terminal.snapshot()
             if streams != self._streams or (frames != self._frames and self._caught_up):
                 continue
             seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
-            await self._look(snapshot.orders, snapshot.figures, seen=seen)
+            await self._look(snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at)
             self._caught_up = streams == self._streams and self._stream_open.is_set()
             return
 
@@ -387,6 +388,7 @@ class Watching:
         margin = timedelta(seconds=limits.history_margin_s)
         since = min([alive, *started]) + offset - margin
         history = await terminal.history(_naive(since), _naive(now + offset + margin))
+        asked_at = agent.owner.monotonic()
         snapshot = await terminal.snapshot()
         self._next_look_at = None
         await self._look(
@@ -396,6 +398,7 @@ class Watching:
             operations=history.operations,
             seen=Seen.MISSED,
             has_history=True,
+            asked_at=asked_at,
         )
 
     async def _look(
@@ -407,6 +410,7 @@ class Watching:
         closed: tuple[ClosedOrder, ...] = (),
         operations: tuple[BalanceOperation, ...] = (),
         has_history: bool = False,
+        asked_at: float | None = None,
     ) -> None:
         """One look at the account: diff, record, follow our legs, settle what can be settled."""
         agent = self._agent
@@ -422,8 +426,7 @@ class Watching:
             live.learn_figures(figures)
             live.clock_offset_minutes = self._offset.minutes
             self._remember_clock(turn)
-            live.positions = {order.ticket: order for order in orders}
-            live.just_ended.clear()
+            live.looked(orders, asked_at)
             told = self._apply(orders, figures, closed, operations, seen, turn)
             self._follow_balance(figures.balance, told)
             again = unresolved.settle(
@@ -490,7 +493,8 @@ class Watching:
         if seen is not Seen.LIVE:
             for order in orders:
                 tag = order.comment[:TAG_LENGTH]
-                if tag in agent.forgotten and tag not in agent.by_tag:
+                is_over = order.ticket in agent.market.live.just_ended  # the list is older
+                if tag in agent.forgotten and tag not in agent.by_tag and not is_over:
                     agent.revive(order, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
