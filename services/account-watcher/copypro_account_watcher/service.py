@@ -18,6 +18,7 @@ from copypro.ports import (
     Clock,
     EventLog,
     Monotonic,
+    Outgoing,
     Partition,
     Record,
     TerminalFactory,
@@ -98,11 +99,23 @@ class Owner:
         """
         outputs = turn.close()
         if outputs or consumed:
-            try:
-                await self._partition.commit(outputs, consumed)
-            except (PartitionLost, LogFull, LogClosed) as error:
-                self._fail(error)
-                raise
+            # Whoever waits here may be cancelled, as a lost session's looks are. What is recorded
+            # as begun must begin all the same: an attempt whose call never left waits for ever.
+            await asyncio.shield(self.spawn(self._commit(turn, outputs, consumed), "commit"))
+        else:
+            self._begin(turn)
+
+    async def _commit(
+        self, turn: Turn, outputs: Sequence[Outgoing], consumed: Sequence[Record]
+    ) -> None:
+        try:
+            await self._partition.commit(outputs, consumed)
+        except (PartitionLost, LogFull, LogClosed) as error:
+            self._fail(error)
+            raise
+        self._begin(turn)
+
+    def _begin(self, turn: Turn) -> None:
         committed_at = self.monotonic()
         for effect in turn.effects:
             effect(committed_at)
