@@ -126,6 +126,31 @@ async def test_an_unclear_partial_close_never_closes_too_much(
     assert await slave.lots() == [Decimal("0.60")]
 
 
+@pytest.mark.parametrize("mode", ["Hedging", "Netting"])
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_part_that_is_closed_and_not_told_yet_is_not_closed_again(
+    world: World, mode: str, early: bool
+) -> None:
+    """The list shows less, its deal is waited for, and the answer was unclear: nothing more to close."""
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001, mode=mode)
+    copier = await world.copier(master, slave)
+    if early:  # before any look showed the position
+        await world.control.stream("Beta-MT5", 2001, lose=9)
+    knob = {"endpoint": "OrderClose", "login": 2001, "error": "SOMETHING_NEW", "execute": True}
+    await world.control.script("MT5", **knob)
+    ticket = await master.open("EURUSD", "Buy", "1.00")
+    if not early:
+        await world.eventually(slave.positions)
+        await outcome(world, copier, "opened")
+        await world.control.stream("Beta-MT5", 2001, lose=9)
+    await master.close(ticket, "0.40")
+    await outcome(world, copier, "absent")
+    await asyncio.sleep(1.0)
+    assert await slave.lots() == [Decimal("0.60")]
+    assert len(await world.control.ledger("OrderClose", 2001)) == 1
+
+
 async def test_a_copy_reduced_before_any_look_showed_it_is_still_ours(world: World) -> None:
     """MT4 gives the rest another ticket, without our tag; nothing was seen under the first one."""
     master, slave, copier = await two(world, "Beta-MT4")
@@ -165,7 +190,7 @@ async def test_a_trade_of_a_moment_without_a_stream_is_told(world: World) -> Non
 @pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
 async def test_a_list_from_before_a_close_is_not_a_late_fill(world: World, server: str) -> None:
     """The list was asked for before our close and comes after it: nothing fills, nothing is closed twice."""
-    master, slave, copier = await two(world, server)
+    master, _, copier = await two(world, server)
     ticket = await master.open("EURUSD", "Buy", "0.10")
     await outcome(world, copier, "opened")
     await world.control.stream(server, 2001, lose=9)

@@ -74,6 +74,8 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     leg.slave_root = event.root
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(copy, leg, event, turn)
+    elif leg.status is LegStatus.OPEN and len(copy.live_legs) == 1:
+        leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
     agent.touch(copy, turn)
 
 

@@ -87,7 +87,7 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
         return pause
     assert leg.ticket is not None
     position = live.positions.get(leg.ticket)
-    lots: Lots | None = leg.lots - target
+    lots: Lots | None = _held(copy, leg, live) - target if target else leg.lots
     if target == 0 and live.mode is Mode.HEDGING:
         lots = None
     elif position is not None and lots is not None:
@@ -134,10 +134,28 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
         target = target_lots(
             leg.original_lots, copy.fraction, spec, has_stop, copy.options.small_rest
         )
-        piece = to_close(leg.lots, target, spec)
+        held = _held(copy, leg, live)
+        piece = to_close(held, target, spec)
         if piece > 0:
-            return _close(copy, leg, leg.lots - piece, live)
+            return _close(copy, leg, held - piece, live)
+        if to_close(leg.lots, target, spec) > 0:  # the list and the ledger agree in a moment
+            return Waits(live.now + timedelta(seconds=live.limits.later_close_first_s))
     return None
+
+
+def _held(copy: Copy, leg: Leg, live: Live) -> Lots:
+    """What a leg may still close: the ledger's lots, or fewer if the latest list shows fewer. An
+    earlier part may be closed already and not told yet, since its deal is waited for.
+    """
+    position = live.positions.get(leg.ticket) if leg.ticket is not None else None
+    if position is None:
+        return leg.lots
+    others = (
+        other.lots
+        for other in copy.legs
+        if other is not leg and other.status is LegStatus.OPEN and other.ticket == leg.ticket
+    )
+    return min(leg.lots, position.lots - sum(others, Decimal(0)))
 
 
 def _naked(copy: Copy, live: Live) -> Step | None:

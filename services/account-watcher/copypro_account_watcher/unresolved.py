@@ -34,15 +34,19 @@ def settle(
     orders: Sequence[OpenOrder],
     ended: Sequence[ClosedOrder] | None,
     looked_at: datetime,
+    asked_at: datetime | None,
     turn: Turn,
 ) -> datetime | None:
-    """Settle what this look can settle; when to look again, with history, for the rest."""
+    """Settle what this look can settle; when to look again, with history, for the rest.
+
+    `asked_at`: before which the list shows everything; None: a frame, which may be late.
+    """
     again: datetime | None = None
     for copy in list(agent.copies.values()):
         attempt = copy.attempt
         if attempt is None or attempt.unresolved_at_utc is None:
             continue
-        look_at = _settle_one(agent, copy, attempt, orders, ended, looked_at, turn)
+        look_at = _settle_one(agent, copy, attempt, orders, ended, looked_at, asked_at, turn)
         if look_at is not None:
             again = look_at if again is None else min(again, look_at)
     return again
@@ -55,10 +59,13 @@ def _settle_one(
     orders: Sequence[OpenOrder],
     ended: Sequence[ClosedOrder] | None,
     looked_at: datetime,
+    asked_at: datetime | None,
     turn: Turn,
 ) -> datetime | None:
     if not isinstance(attempt.request, OpenRequest):
-        wait_until = settle_change(attempt, agent.market.live.mode, looked_at)
+        if asked_at is None:
+            return looked_at
+        wait_until = settle_change(attempt, agent.market.live.mode, asked_at)
         if wait_until is None:
             planned_anew(agent, copy, "a later look shows what stands", turn)
         return wait_until

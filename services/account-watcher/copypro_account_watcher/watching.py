@@ -429,8 +429,11 @@ class Watching:
             live.looked(orders, asked_at)
             told = self._apply(orders, figures, closed, operations, seen, turn)
             self._follow_balance(figures.balance, told)
+            asked = None
+            if asked_at is not None:
+                asked = turn.now - timedelta(seconds=max(0.0, live.mono - asked_at))
             again = unresolved.settle(
-                agent, orders, closed if has_history else None, turn.now, turn
+                agent, orders, closed if has_history else None, turn.now, asked, turn
             )
             if again is not None:
                 self._next_look_at = again
