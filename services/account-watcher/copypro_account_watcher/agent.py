@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from copypro.codes import Denial, denied
 from copypro.envelope import Envelope
 from copypro.errors import NotSent, OutcomeUnknown, Refused, TerminalError
-from copypro.messages import AttemptStarted, ExecutionEvent
+from copypro.messages import AttemptStarted
 from copypro.ports import Record, Terminal
 from copypro.retcodes import is_listed
 from copypro.trading import (
@@ -37,6 +36,7 @@ from copypro_account_watcher.accepting import about, accept, deny
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.market import Market
+from copypro_account_watcher.permission import Permission, is_unresolved
 from copypro_account_watcher.state import (
     Account,
     Attempt,
@@ -72,15 +72,13 @@ class AccountAgent:
         self.calls: set[asyncio.Task[None]] = set()
         self.market = Market(self)
         self.watching = Watching(self)
+        self.permission = Permission(self)
         self._dirty: dict[CopyId, None] = {}
         self._queue: dict[CopyId, None] = {}
         """Copies that wait until no other open is under way, in order."""
         self._blocked: dict[CopyId, None] = {}
         self._symbols_in_flight: set[str] = set()
         self._wakes: dict[CopyId, asyncio.TimerHandle] = {}
-        self._marks: list[tuple[datetime, str]] = []
-        self._opens_paused_until: datetime | None = None
-        self._broker_stop = ""
         self._started = False
 
     # --- restoring ----------------------------------------------------------------------------
@@ -161,11 +159,7 @@ class AccountAgent:
         live = self.market.live
         live.now, live.mono = turn.now, self.owner.monotonic()
         live.connected = self.watching.connected
-        if self._opens_paused_until is not None and turn.now >= self._opens_paused_until:
-            self._opens_paused_until = None
-            clear_alert(self, turn, "breaker")
-        live.opens_off = self._opens_off()
-        self._alert_clock(turn)
+        self.permission.refresh(turn)
         if live.mode is Mode.NETTING:
             live.held = {
                 copy.symbol: copy.copy
@@ -343,17 +337,15 @@ class AccountAgent:
         if result.refresh_symbol and copy.symbol:
             self.market.live.forget_symbol(copy.symbol)
         if result.pause_opens:
-            self._broker_stop = result.pause_opens
-            text = f"the broker answered {result.pause_opens}: nothing is opened on this account"
-            raise_alert(self, turn, "OPENS_PAUSED", f"stop/{result.pause_opens}", text)
+            self.permission.stopped_by_broker(result.pause_opens, turn)
         if result.counts_as:
-            self._count(result.counts_as, turn)
+            self.permission.count(result.counts_as, turn)
         if result.look:
             self.watching.look_soon()
         self._alert_slow_close(copy, turn)
         self.touch(copy, turn)
-        if copy.attempt is not None and copy.attempt.unresolved_at_utc is not None:
-            self.watching.unresolved(copy)
+        if is_unresolved(copy):
+            self.watching.unresolved()
 
     def _release(self, copy: Copy) -> None:
         """Its call is over: the next in the queue may go."""
@@ -362,62 +354,6 @@ class AccountAgent:
         self._symbols_in_flight.discard(copy.symbol)
         self._dirty.update(self._blocked)
         self._blocked.clear()
-
-    # --- when opens are off -------------------------------------------------------------------
-
-    def _opens_off(self) -> Denial | None:
-        account = self.account
-        if account is None:
-            return None
-        if account.removed or account.removal is not None:
-            return denied("ACCOUNT_REMOVED")
-        if account.registrations and not any(r.enabled for r in account.registrations.values()):
-            return denied("ACCOUNT_DISABLED")
-        if not self.watching.connected and self.watching.refused:
-            return denied("ACCOUNT_REFUSED", broker=self.watching.refused)
-        if account.strangers:
-            return denied("OTHER_COPIER", ticket=account.strangers[0])
-        if self._broker_stop:
-            return denied("OPENS_PAUSED", broker=self._broker_stop)
-        off_s = self.owner.host_clock.off_s(self.owner.monotonic())
-        if off_s is not None:
-            return denied("CLOCK_OFF", off_s=f"{off_s:.1f}")
-        unresolved = sum(1 for copy in self.copies.values() if is_unresolved(copy))
-        if unresolved >= 2:
-            return denied("OPENS_PAUSED", unresolved=unresolved)
-        if self._opens_paused_until is not None:
-            return denied("OPENS_PAUSED", until=self._opens_paused_until.isoformat())
-        if self.watching.connected and account.info is not None and account.info.investor:
-            return denied("READ_ONLY")
-        return None
-
-    def _alert_clock(self, turn: Turn) -> None:
-        off = self.market.live.opens_off
-        if off is not None and off.code == "CLOCK_OFF" and self.copies:
-            text = "this machine's clock is wrong: nothing is opened until it is right"
-            raise_alert(self, turn, "CLOCK_OFF", "clock", text, **dict(off.numbers))
-        else:
-            clear_alert(self, turn, "clock")
-
-    def _count(self, what: str, turn: Turn) -> None:
-        """The circuit breaker: too many refusals or unclear answers in a minute pause opens."""
-        limits = self.owner.limits
-        since = turn.now - timedelta(seconds=limits.breaker_window_s)
-        self._marks = [mark for mark in self._marks if mark[0] > since] + [(turn.now, what)]
-        stops = sum(1 for _, kind in self._marks if kind == "stop")
-        unknowns = len(self._marks) - stops
-        if stops >= limits.breaker_stops or unknowns >= limits.breaker_unknowns:
-            until = turn.now + timedelta(seconds=limits.breaker_pause_s)
-            self._opens_paused_until = until
-            self._marks.clear()
-            text = (
-                f"{stops} refusals and {unknowns} unclear answers in {limits.breaker_window_s:g} s"
-            )
-            raise_alert(self, turn, "OPENS_PAUSED", "breaker", text, until=until)
-
-    def reconnected(self) -> None:
-        """A new session: what the broker refused for good may have been put right."""
-        self._broker_stop = ""
 
     def _alert_slow_close(self, copy: Copy, turn: Turn) -> None:
         since, limit = copy.closing_since_utc, self.owner.limits.close_alert_after_s
@@ -501,13 +437,6 @@ class AccountAgent:
 
     def wake(self, copies: Iterable[CopyId]) -> None:
         self.owner.spawn(self._wake(list(copies)), f"wake-{self.id[:8]}")
-
-    def execution(self, event: ExecutionEvent, copy: Copy, discriminator: str, turn: Turn) -> None:
-        turn.execution(event, copy.origin, discriminator)
-
-
-def is_unresolved(copy: Copy) -> bool:
-    return copy.attempt is not None and copy.attempt.unresolved_at_utc is not None
 
 
 async def perform(terminal: Terminal, request: TradeRequest) -> Done:

@@ -1,8 +1,8 @@
-"""One account's session: connects, looks, follows; turns what it sees into order events.
+"""One account's session: connects, follows its stream, and takes snapshots.
 
 The list of open orders is the truth and frames are hints: after every (re)connect a snapshot
-comes first, and what it shows that was not known was missed, not seen live. Looks of an account
-are taken one after another; a snapshot that a frame overtook is thrown away and taken again.
+comes first, and what it shows that was not known was missed, not seen live. A snapshot that a frame
+overtook is thrown away and taken again.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 from copypro import topics
 from copypro.errors import CredentialsRefused, SecretsError, TerminalError
@@ -23,46 +21,30 @@ from copypro.messages import (
     AccountDisconnected,
     AccountRefused,
     AccountSymbols,
-    Context,
-    PendingPlaced,
-    PositionIncreased,
-    PositionOpened,
     Rights,
     Seen,
 )
 from copypro.ports import Credentials, Terminal
 from copypro.trading import (
     AccountInfo,
-    BalanceOperation,
-    ClosedOrder,
-    Figures,
-    OpenOrder,
     OrdersSeen,
     Quote,
     StreamLost,
     StreamOpened,
 )
-from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
 
-from copypro_account_watcher import unresolved
-from copypro_account_watcher.alerts import clear_alert, raise_alert
-from copypro_account_watcher.book import Rest
 from copypro_account_watcher.clock import ClockOffset
-from copypro_account_watcher.commands import finish_removal, updated
-from copypro_account_watcher.diff import Look, diff, new_symbols
-from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.following import follow
+from copypro_account_watcher.commands import updated
 from copypro_account_watcher.history import Importing
 from copypro_account_watcher.live import Live
-from copypro_account_watcher.publishing import Publishing
-from copypro_account_watcher.state import Account, Copy, Registration, book_key, root_key
+from copypro_account_watcher.looking import Looking
+from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
     from copypro_account_watcher.agent import AccountAgent
 
 logger = structlog.get_logger("account-watcher")
-Entry = PositionOpened | PendingPlaced | PositionIncreased
 
 
 class Watching:
@@ -71,7 +53,6 @@ class Watching:
         self.connected = False
         self.refused = ""
         self._agent = agent
-        self._looking = asyncio.Lock()
         self._credentials = asyncio.Event()
         self._look_wanted = asyncio.Event()
         self._caught_up = False
@@ -79,16 +60,9 @@ class Watching:
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
         self._frames = 0
-        self._missing: dict[Ticket, float] = {}
-        """Vanished tickets, and since when on the monotonic clock."""
-        self._looked_at = float("-inf")
-        """The last look, on the monotonic clock."""
-        self._next_look_at: datetime | None = None
-        self._balance: Decimal | None = None
-        self._rest: Rest | None = None
         self._disconnected = ""
-        self._offset = ClockOffset()
-        self._publishing = Publishing(agent)
+        self.offset = ClockOffset()
+        self._looking = Looking(agent, self)
 
     # --- from the agent -----------------------------------------------------------------------
 
@@ -101,17 +75,16 @@ class Watching:
     def look_soon(self) -> None:
         self._look_wanted.set()
 
-    def unresolved(self, copy: Copy) -> None:
-        """From now on looks read history as well, until this copy's attempt is settled."""
-        self._next_look_at = self._agent.owner.clock()
-        self._look_wanted.set()
+    def unresolved(self) -> None:
+        """From now on looks read history as well, until every attempt is settled."""
+        self._looking.want_history()
 
     async def look_now(self) -> None:
         if self.terminal is not None:
             await self._snapshot(self.terminal)
 
     async def disconnect(self) -> None:
-        self._publishing.stop()
+        self._looking.publishing.stop()
         terminal, self.terminal, self.connected = self.terminal, None, False
         if terminal is not None:
             await terminal.disconnect()
@@ -238,11 +211,11 @@ class Watching:
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up, self.refused = terminal, False, ""
-        if self._offset.minutes is None:
-            self._offset = ClockOffset(agent.known.clock_offset_minutes)
+        if self.offset.minutes is None:
+            self.offset = ClockOffset(agent.known.clock_offset_minutes)
         if agent.known.baseline_done:
             # What was opened and closed, paid in or out meanwhile is only in history.
-            self._next_look_at = agent.owner.clock()
+            self._looking.want_history()
         self._stream_open.clear()
         frames = asyncio.create_task(self._frames_loop(terminal))
         looks = asyncio.create_task(self._looks_loop(terminal, info))
@@ -267,7 +240,7 @@ class Watching:
                     case OrdersSeen():
                         self._frames += 1
                         if self._caught_up:
-                            await self._look(
+                            await self._looking.look(
                                 update.orders,
                                 update.figures,
                                 closed=() if update.closed is None else (update.closed,),
@@ -287,7 +260,7 @@ class Watching:
                         self._stream_open.set()
                         if self._agent.known.baseline_done:
                             # What was opened and closed without a stream is only in history.
-                            self._next_look_at = self._agent.owner.clock()
+                            self._looking.want_history()
                         self.look_soon()
 
     def _on_quote(self, quote: Quote) -> None:
@@ -295,14 +268,13 @@ class Watching:
         live.mono = owner.monotonic()
         live.learn_quote(quote)
         if quote.time_broker is not None:
-            known = self._offset.minutes
-            self._offset.see(quote.time_broker, owner.clock())
-            if self._offset.skew_s is not None:
-                owner.host_clock.see(self._agent.known.server, self._offset.skew_s, live.mono)
-            if known is None and self._offset.minutes is not None:
+            known = self.offset.minutes
+            self.offset.see(quote.time_broker, owner.clock())
+            if self.offset.skew_s is not None:
+                owner.host_clock.see(self._agent.known.server, self.offset.skew_s, live.mono)
+            if known is None and self.offset.minutes is not None:
                 # What history holds can be dated only now.
-                self._next_look_at = owner.clock()
-                self.look_soon()
+                self._looking.want_history()
 
     async def _looks_loop(self, terminal: Terminal, info: AccountInfo) -> None:
         limits = self._agent.owner.limits
@@ -314,7 +286,7 @@ class Watching:
             if first:
                 await self._connected(info)
                 first = False
-            if self._missing or self._history_is_due():
+            if self._looking.missing or self._looking.is_history_due():
                 await self._read_evidence(terminal)
             await self._wait_for_next_look(limits.snapshot_every_s)
 
@@ -329,19 +301,16 @@ class Watching:
 
     async def _wait_for_next_look(self, every_s: float) -> None:
         wait_s = every_s
-        if self._missing:
+        if self._looking.missing:
             wait_s = min(wait_s, self._agent.owner.limits.missing_every_s)
-        if self._next_look_at is not None:
-            due_s = (self._next_look_at - self._agent.owner.clock()).total_seconds()
+        history_at = self._looking.history_at
+        if history_at is not None:
+            due_s = (history_at - self._agent.owner.clock()).total_seconds()
             wait_s = min(wait_s, max(0.01, due_s))
         try:
             await asyncio.wait_for(self._look_wanted.wait(), wait_s)
         except TimeoutError:
             return
-
-    def _history_is_due(self) -> bool:
-        due = self._next_look_at
-        return due is not None and due <= self._agent.owner.clock()
 
     async def _connected(self, info: AccountInfo) -> None:
         """A first look succeeded: say so, and let everything that waited go on."""
@@ -352,11 +321,11 @@ class Watching:
         account.info, account.connected = info, True
         account.serial += 1
         event = AccountConnected(
-            account=agent.id, info=info, clock_offset_minutes=self._offset.minutes
+            account=agent.id, info=info, clock_offset_minutes=self.offset.minutes
         )
         turn.fact(agent.id, event, account.serial)
         agent.save_account(turn)
-        agent.reconnected()
+        agent.permission.reconnected(turn)
         agent.touch_all()
         agent.pump(turn)
         await agent.owner.commit(turn)
@@ -374,7 +343,9 @@ class Watching:
             if streams != self._streams or (frames != self._frames and self._caught_up):
                 continue
             seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
-            await self._look(snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at)
+            await self._looking.look(
+                snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at
+            )
             self._caught_up = streams == self._streams and self._stream_open.is_set()
             return
 
@@ -382,7 +353,7 @@ class Watching:
         """History for what vanished and for what nobody answered, applied with a fresh list."""
         agent = self._agent
         limits, now = agent.owner.limits, agent.owner.clock()
-        offset = timedelta(minutes=self._offset.minutes or 0)
+        offset = timedelta(minutes=self.offset.minutes or 0)
         alive = agent.known.alive_at_utc or now
         started = [c.attempt.started_at_utc for c in agent.copies.values() if c.attempt is not None]
         margin = timedelta(seconds=limits.history_margin_s)
@@ -390,8 +361,8 @@ class Watching:
         history = await terminal.history(_naive(since), _naive(now + offset + margin))
         asked_at = agent.owner.monotonic()
         snapshot = await terminal.snapshot()
-        self._next_look_at = None
-        await self._look(
+        self._looking.history_at = None
+        await self._looking.look(
             snapshot.orders,
             snapshot.figures,
             closed=history.closed,
@@ -400,248 +371,6 @@ class Watching:
             has_history=True,
             asked_at=asked_at,
         )
-
-    async def _look(
-        self,
-        orders: tuple[OpenOrder, ...],
-        figures: Figures,
-        *,
-        seen: Seen,
-        closed: tuple[ClosedOrder, ...] = (),
-        operations: tuple[BalanceOperation, ...] = (),
-        has_history: bool = False,
-        asked_at: float | None = None,
-    ) -> None:
-        """One look at the account: diff, record, follow our legs, settle what can be settled."""
-        agent = self._agent
-        async with self._looking:
-            for symbol in new_symbols(agent.book, orders):
-                await self._learn_spec(symbol)
-            for order in orders:
-                if order.kind.is_pending and self._is_news(order):
-                    await self._learn_quote(order.symbol)
-            turn = Turn(agent.owner.clock())
-            live = agent.market.live
-            live.now, live.mono = turn.now, agent.owner.monotonic()
-            live.learn_figures(figures)
-            live.clock_offset_minutes = self._offset.minutes
-            self._remember_clock(turn)
-            live.looked(orders, asked_at)
-            told = self._apply(orders, figures, closed, operations, seen, turn)
-            self._follow_balance(figures.balance, told)
-            asked = None
-            if asked_at is not None:
-                asked = turn.now - timedelta(seconds=max(0.0, live.mono - asked_at))
-            again = unresolved.settle(
-                agent, orders, closed if has_history else None, turn.now, asked, turn
-            )
-            if again is not None:
-                self._next_look_at = again
-            finish_removal(agent, turn)
-            agent.pump(turn)
-            self._publishing.seen(orders, figures)
-            self._looked_at = live.mono
-            await agent.owner.commit(turn)
-
-    def _apply(
-        self,
-        orders: tuple[OpenOrder, ...],
-        figures: Figures,
-        closed: tuple[ClosedOrder, ...],
-        operations: tuple[BalanceOperation, ...],
-        seen: Seen,
-        turn: Turn,
-    ) -> bool:
-        """Whether anything happened."""
-        agent = self._agent
-        account = agent.known
-        result = diff(
-            agent.book,
-            Look(
-                orders=orders,
-                closed=closed,
-                operations=operations,
-                seen=seen,
-                at_utc=turn.now,
-                contexts=self._contexts(orders, figures),
-                copies=self._copies(orders),
-                withheld=self._withheld(),
-                clock_offset_minutes=self._offset.minutes,
-                missed_since_utc=account.alive_at_utc,
-                row_wait_s=agent.owner.limits.row_wait_s,
-            ),
-        )
-        for fact in result.facts:
-            message = fact.message
-            if isinstance(message, Entry):
-                message = self._as_seen(message)
-            turn.fact(agent.id, message, *fact.identity)
-            follow(agent, message, turn)
-        for root in result.changed:
-            turn.remember(root_key(agent.id, root), agent.book.roots[root])
-        for root in result.gone:
-            turn.remember(root_key(agent.id, root), None)
-        rest = agent.book.rest()
-        if rest != self._rest:
-            self._rest = rest
-            turn.remember(book_key(agent.id), rest)
-        if not account.baseline_done:
-            account.baseline_done = True
-            agent.save_account(turn)
-        alive_at = account.alive_at_utc
-        every = timedelta(seconds=agent.owner.limits.publish_every_s)
-        if alive_at is None or (result.facts and turn.now - alive_at > every):
-            account.alive_at_utc = turn.now
-            agent.save_account(turn)
-        if seen is not Seen.LIVE:
-            for order in orders:
-                tag = order.comment[:TAG_LENGTH]
-                is_over = order.ticket in agent.market.live.just_ended  # the list is older
-                if tag in agent.forgotten and tag not in agent.by_tag and not is_over:
-                    agent.revive(order, turn)
-        self._note_missing(result.missing, turn)
-        self._note_strangers(result.unknown_tags, account, turn)
-        return bool(result.facts)
-
-    def _remember_clock(self, turn: Turn) -> None:
-        """The broker's clock as last known dates what is found after a restart."""
-        account, minutes = self._agent.known, self._offset.minutes
-        if minutes is not None and minutes != account.clock_offset_minutes:
-            account.clock_offset_minutes = minutes
-            self._agent.save_account(turn)
-
-    def _follow_balance(self, balance: Decimal, told: bool) -> None:
-        """Money moved and nothing was seen that moved it: a trade that opened and closed between two
-        looks, or a payment. History tells.
-        """
-        former, self._balance = self._balance, balance
-        if former is not None and balance != former and not told:
-            self._next_look_at = self._agent.owner.clock()
-            self.look_soon()
-
-    def _as_seen(self, message: Entry) -> Entry:
-        """Live or missed, by what is known of its age.
-
-        What stands in this list and did not in the last one, a few seconds ago, opened in between:
-        that is as good as live, whoever is faster, the snapshot or the frame. But a list shows
-        everything, so what opened long ago by its own time was missed, whatever showed it first.
-        """
-        limit_s = self._agent.owner.limits.live_age_s
-        live = self._agent.market.live
-        seen = message.seen
-        if seen is Seen.MISSED and message.ticket in live.positions:
-            seen = Seen.LIVE if live.mono - self._looked_at <= limit_s else seen
-        opened_at = getattr(message, "opened_at_utc", None)
-        if (
-            seen is Seen.LIVE
-            and opened_at is not None
-            and not getattr(message, "from_pending", False)
-        ):
-            is_old = message.seen_at_utc - opened_at > timedelta(seconds=limit_s)
-            seen = Seen.MISSED if is_old else seen
-        return message if seen is message.seen else msgspec.structs.replace(message, seen=seen)
-
-    def _contexts(self, orders: Sequence[OpenOrder], figures: Figures) -> dict[str, Context]:
-        live = self._agent.market.live
-        return {
-            order.symbol: Context(
-                figures=figures,
-                currency=live.currency,
-                spec=live.any_spec(order.symbol),
-                quote=live.quote(order.symbol),
-            )
-            for order in orders
-            if self._is_news(order)
-        }
-
-    def _is_news(self, order: OpenOrder) -> bool:
-        """It opened or grew: its event carries the account as it is at this look."""
-        root = self._agent.book.of_order(order)
-        return root is None or root.kind is not order.kind or root.open_lots != order.lots
-
-    def _copies(self, orders: Sequence[OpenOrder]) -> dict[Ticket, CopyId]:
-        agent = self._agent
-        known: dict[Ticket, CopyId] = {}
-        for copy in agent.copies.values():
-            for leg in copy.legs:
-                if leg.ticket is not None:
-                    known[leg.ticket] = copy.copy
-        for order in orders:
-            if order.ticket not in known and order.comment:
-                tag = order.comment[:TAG_LENGTH]
-                if tag in agent.by_tag:
-                    known[order.ticket] = agent.by_tag[tag][0].copy
-                elif tag in agent.forgotten:
-                    known[order.ticket] = agent.forgotten[tag].copy
-                elif (former := from_ticket(order.comment)) in known:
-                    known[order.ticket] = known[former]  # MT4: the rest of a leg not seen before
-        return known
-
-    def _withheld(self) -> set[tuple[str, Side]]:
-        return {
-            (copy.symbol, copy.side)
-            for copy in self._agent.copies.values()
-            if copy.attempt is not None and copy.attempt.kind in ("open", "place")
-        }
-
-    async def _learn_spec(self, symbol: str) -> None:
-        live = self._agent.market.live
-        live.mono = self._agent.owner.monotonic()
-        if self.terminal is None or live.any_spec(symbol) is not None:
-            return
-        try:
-            live.learn_spec(await self.terminal.symbol(symbol))
-            # From now on its quotes come by themselves: they show the broker's clock, and the
-            # master's price beside its next trade.
-            self._agent.market.follow_quotes(symbol, self.terminal)
-        except TerminalError as error:
-            # The event goes out without a specification; whoever needs it says so by its code.
-            logger.warning(
-                "no specification", account=self._agent.id, symbol=symbol, code=error.code
-            )
-
-    async def _learn_quote(self, symbol: str) -> None:
-        """A pending order's own price is not the market's: its slaves compare the market."""
-        live = self._agent.market.live
-        live.mono = self._agent.owner.monotonic()
-        if self.terminal is None or live.quote(symbol) is not None:
-            return
-        try:
-            quote = await self.terminal.quote(symbol, self._agent.owner.limits.quote_age_s)
-            live.learn_quote(quote)
-        except TerminalError as error:
-            logger.warning("no quote", account=self._agent.id, symbol=symbol, code=error.code)
-
-    def _note_missing(self, missing: Sequence[Ticket], turn: Turn) -> None:
-        agent = self._agent
-        for ticket in list(self._missing):
-            if ticket not in missing:
-                del self._missing[ticket]
-                clear_alert(agent, turn, f"missing/{ticket}")
-        now, limits = agent.owner.monotonic(), agent.owner.limits
-        for ticket in missing:
-            since = self._missing.setdefault(ticket, now)
-            if now - since >= limits.missing_polls * limits.missing_every_s:
-                text = f"ticket {ticket} vanished and no history shows that it closed: nothing is closed"
-                raise_alert(agent, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
-        if any(self._missing[ticket] == now for ticket in missing):
-            self.look_soon()
-
-    def _note_strangers(self, unknown: Sequence[OpenOrder], account: Account, turn: Turn) -> None:
-        agent = self._agent
-        present = {order.ticket for order in unknown}
-        for order in unknown:
-            ticket = order.ticket
-            if ticket in account.strangers or ticket in account.settled_tickets:
-                continue
-            account.strangers.append(ticket)
-            tag = tag_in(order.comment)
-            text = f"ticket {ticket} carries a copier's tag that is not ours ({tag}): opens are off"
-            raise_alert(agent, turn, "OTHER_COPIER", f"other-copier/{ticket}", text, ticket=ticket)
-            agent.save_account(turn)
-        for ticket in [t for t in account.settled_tickets if t not in present]:
-            account.settled_tickets.remove(ticket)
-            agent.save_account(turn)
 
     async def publish_symbols(self, names: Sequence[str]) -> None:
         """The account's symbols, in bounded pieces, for those who show them."""

@@ -1,0 +1,302 @@
+"""One look at an account: what changed is recorded, and everything that follows from it is done.
+
+Looks of an account are taken one after another, each in one turn, whether a frame, a snapshot or
+history shows something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from copypro.errors import TerminalError
+from copypro.messages import Context, PendingPlaced, PositionIncreased, PositionOpened, Seen
+from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder
+from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
+
+from copypro_account_watcher import unresolved
+from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.book import Rest
+from copypro_account_watcher.commands import finish_removal
+from copypro_account_watcher.diff import Look, diff, new_symbols
+from copypro_account_watcher.evidence import from_ticket
+from copypro_account_watcher.following import follow
+from copypro_account_watcher.publishing import Publishing
+from copypro_account_watcher.state import Account, book_key, root_key
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+    from copypro_account_watcher.watching import Watching
+
+logger = structlog.get_logger("account-watcher")
+Entry = PositionOpened | PendingPlaced | PositionIncreased
+
+
+class Looking:
+    def __init__(self, agent: AccountAgent, session: Watching) -> None:
+        self.missing: dict[Ticket, float] = {}
+        """Vanished tickets, and since when on the monotonic clock."""
+        self.history_at: datetime | None = None
+        """From then on a look reads history as well."""
+        self.publishing = Publishing(agent)
+        self._agent, self._session = agent, session
+        self._one_at_a_time = asyncio.Lock()
+        self._looked_at = float("-inf")
+        """The last look, on the monotonic clock."""
+        self._balance: Decimal | None = None
+        self._rest: Rest | None = None
+
+    def want_history(self) -> None:
+        """What only history tells is to be read now."""
+        self.history_at = self._agent.owner.clock()
+        self._session.look_soon()
+
+    def is_history_due(self) -> bool:
+        return self.history_at is not None and self.history_at <= self._agent.owner.clock()
+
+    async def look(
+        self,
+        orders: tuple[OpenOrder, ...],
+        figures: Figures,
+        *,
+        seen: Seen,
+        closed: tuple[ClosedOrder, ...] = (),
+        operations: tuple[BalanceOperation, ...] = (),
+        has_history: bool = False,
+        asked_at: float | None = None,
+    ) -> None:
+        """One look at the account: diff, record, follow our legs, settle what can be settled."""
+        agent = self._agent
+        async with self._one_at_a_time:
+            for symbol in new_symbols(agent.book, orders):
+                await self._learn_spec(symbol)
+            for order in orders:
+                if order.kind.is_pending and self._is_news(order):
+                    await self._learn_quote(order.symbol)
+            turn = Turn(agent.owner.clock())
+            live = agent.market.live
+            live.now, live.mono = turn.now, agent.owner.monotonic()
+            live.learn_figures(figures)
+            live.clock_offset_minutes = self._session.offset.minutes
+            self._remember_clock(turn)
+            live.looked(orders, asked_at)
+            told = self._apply(orders, figures, closed, operations, seen, turn)
+            self._follow_balance(figures.balance, told)
+            asked = None
+            if asked_at is not None:
+                asked = turn.now - timedelta(seconds=max(0.0, live.mono - asked_at))
+            again = unresolved.settle(
+                agent, orders, closed if has_history else None, turn.now, asked, turn
+            )
+            if again is not None:
+                self.history_at = again
+            finish_removal(agent, turn)
+            agent.pump(turn)
+            self.publishing.seen(orders, figures)
+            self._looked_at = live.mono
+            await agent.owner.commit(turn)
+
+    def _apply(
+        self,
+        orders: tuple[OpenOrder, ...],
+        figures: Figures,
+        closed: tuple[ClosedOrder, ...],
+        operations: tuple[BalanceOperation, ...],
+        seen: Seen,
+        turn: Turn,
+    ) -> bool:
+        """Whether anything happened."""
+        agent = self._agent
+        account = agent.known
+        result = diff(
+            agent.book,
+            Look(
+                orders=orders,
+                closed=closed,
+                operations=operations,
+                seen=seen,
+                at_utc=turn.now,
+                contexts=self._contexts(orders, figures),
+                copies=self._copies(orders),
+                withheld=self._withheld(),
+                clock_offset_minutes=self._session.offset.minutes,
+                missed_since_utc=account.alive_at_utc,
+                row_wait_s=agent.owner.limits.row_wait_s,
+            ),
+        )
+        for fact in result.facts:
+            message = fact.message
+            if isinstance(message, Entry):
+                message = self._as_seen(message)
+            turn.fact(agent.id, message, *fact.identity)
+            follow(agent, message, turn)
+        for root in result.changed:
+            turn.remember(root_key(agent.id, root), agent.book.roots[root])
+        for root in result.gone:
+            turn.remember(root_key(agent.id, root), None)
+        rest = agent.book.rest()
+        if rest != self._rest:
+            self._rest = rest
+            turn.remember(book_key(agent.id), rest)
+        if not account.baseline_done:
+            account.baseline_done = True
+            agent.save_account(turn)
+        alive_at = account.alive_at_utc
+        every = timedelta(seconds=agent.owner.limits.publish_every_s)
+        if alive_at is None or (result.facts and turn.now - alive_at > every):
+            account.alive_at_utc = turn.now
+            agent.save_account(turn)
+        if seen is not Seen.LIVE:
+            for order in orders:
+                tag = order.comment[:TAG_LENGTH]
+                is_over = order.ticket in agent.market.live.just_ended  # the list is older
+                if tag in agent.forgotten and tag not in agent.by_tag and not is_over:
+                    agent.revive(order, turn)
+        self._note_missing(result.missing, turn)
+        self._note_strangers(result.unknown_tags, account, turn)
+        return bool(result.facts)
+
+    def _remember_clock(self, turn: Turn) -> None:
+        """The broker's clock as last known dates what is found after a restart."""
+        account, minutes = self._agent.known, self._session.offset.minutes
+        if minutes is not None and minutes != account.clock_offset_minutes:
+            account.clock_offset_minutes = minutes
+            self._agent.save_account(turn)
+
+    def _follow_balance(self, balance: Decimal, told: bool) -> None:
+        """Money moved and nothing was seen that moved it: a trade that opened and closed between two
+        looks, or a payment. History tells.
+        """
+        former, self._balance = self._balance, balance
+        if former is not None and balance != former and not told:
+            self.want_history()
+
+    def _as_seen(self, message: Entry) -> Entry:
+        """Live or missed, by what is known of its age.
+
+        What stands in this list and did not in the last one, a few seconds ago, opened in between:
+        that is as good as live, whoever is faster, the snapshot or the frame. But a list shows
+        everything, so what opened long ago by its own time was missed, whatever showed it first.
+        """
+        limit_s = self._agent.owner.limits.live_age_s
+        live = self._agent.market.live
+        seen = message.seen
+        if seen is Seen.MISSED and message.ticket in live.positions:
+            seen = Seen.LIVE if live.mono - self._looked_at <= limit_s else seen
+        opened_at = getattr(message, "opened_at_utc", None)
+        if (
+            seen is Seen.LIVE
+            and opened_at is not None
+            and not getattr(message, "from_pending", False)
+        ):
+            is_old = message.seen_at_utc - opened_at > timedelta(seconds=limit_s)
+            seen = Seen.MISSED if is_old else seen
+        return message if seen is message.seen else msgspec.structs.replace(message, seen=seen)
+
+    def _contexts(self, orders: Sequence[OpenOrder], figures: Figures) -> dict[str, Context]:
+        live = self._agent.market.live
+        return {
+            order.symbol: Context(
+                figures=figures,
+                currency=live.currency,
+                spec=live.any_spec(order.symbol),
+                quote=live.quote(order.symbol),
+            )
+            for order in orders
+            if self._is_news(order)
+        }
+
+    def _is_news(self, order: OpenOrder) -> bool:
+        """It opened or grew: its event carries the account as it is at this look."""
+        root = self._agent.book.of_order(order)
+        return root is None or root.kind is not order.kind or root.open_lots != order.lots
+
+    def _copies(self, orders: Sequence[OpenOrder]) -> dict[Ticket, CopyId]:
+        agent = self._agent
+        known: dict[Ticket, CopyId] = {}
+        for copy in agent.copies.values():
+            for leg in copy.legs:
+                if leg.ticket is not None:
+                    known[leg.ticket] = copy.copy
+        for order in orders:
+            if order.ticket not in known and order.comment:
+                tag = order.comment[:TAG_LENGTH]
+                if tag in agent.by_tag:
+                    known[order.ticket] = agent.by_tag[tag][0].copy
+                elif tag in agent.forgotten:
+                    known[order.ticket] = agent.forgotten[tag].copy
+                elif (former := from_ticket(order.comment)) in known:
+                    known[order.ticket] = known[former]  # MT4: the rest of a leg not seen before
+        return known
+
+    def _withheld(self) -> set[tuple[str, Side]]:
+        return {
+            (copy.symbol, copy.side)
+            for copy in self._agent.copies.values()
+            if copy.attempt is not None and copy.attempt.kind in ("open", "place")
+        }
+
+    async def _learn_spec(self, symbol: str) -> None:
+        live = self._agent.market.live
+        live.mono = self._agent.owner.monotonic()
+        if self._session.terminal is None or live.any_spec(symbol) is not None:
+            return
+        try:
+            live.learn_spec(await self._session.terminal.symbol(symbol))
+            # From now on its quotes come by themselves: they show the broker's clock, and the
+            # master's price beside its next trade.
+            self._agent.market.follow_quotes(symbol, self._session.terminal)
+        except TerminalError as error:
+            # The event goes out without a specification; whoever needs it says so by its code.
+            logger.warning(
+                "no specification", account=self._agent.id, symbol=symbol, code=error.code
+            )
+
+    async def _learn_quote(self, symbol: str) -> None:
+        """A pending order's own price is not the market's: its slaves compare the market."""
+        live = self._agent.market.live
+        live.mono = self._agent.owner.monotonic()
+        if self._session.terminal is None or live.quote(symbol) is not None:
+            return
+        try:
+            quote = await self._session.terminal.quote(symbol, self._agent.owner.limits.quote_age_s)
+            live.learn_quote(quote)
+        except TerminalError as error:
+            logger.warning("no quote", account=self._agent.id, symbol=symbol, code=error.code)
+
+    def _note_missing(self, missing: Sequence[Ticket], turn: Turn) -> None:
+        agent = self._agent
+        for ticket in list(self.missing):
+            if ticket not in missing:
+                del self.missing[ticket]
+                clear_alert(agent, turn, f"missing/{ticket}")
+        now, limits = agent.owner.monotonic(), agent.owner.limits
+        for ticket in missing:
+            since = self.missing.setdefault(ticket, now)
+            if now - since >= limits.missing_polls * limits.missing_every_s:
+                text = f"ticket {ticket} vanished and no history shows that it closed: nothing is closed"
+                raise_alert(agent, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
+        if any(self.missing[ticket] == now for ticket in missing):
+            self._session.look_soon()
+
+    def _note_strangers(self, unknown: Sequence[OpenOrder], account: Account, turn: Turn) -> None:
+        agent = self._agent
+        present = {order.ticket for order in unknown}
+        for order in unknown:
+            ticket = order.ticket
+            if ticket in account.strangers or ticket in account.settled_tickets:
+                continue
+            account.strangers.append(ticket)
+            tag = tag_in(order.comment)
+            text = f"ticket {ticket} carries a copier's tag that is not ours ({tag}): opens are off"
+            raise_alert(agent, turn, "OTHER_COPIER", f"other-copier/{ticket}", text, ticket=ticket)
+            agent.save_account(turn)
+        for ticket in [t for t in account.settled_tickets if t not in present]:
+            account.settled_tickets.remove(ticket)
+            agent.save_account(turn)

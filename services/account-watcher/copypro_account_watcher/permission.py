@@ -1,0 +1,99 @@
+"""Whether anything may be opened on an account, and why not. Closes never ask."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from copypro.codes import Denial, denied
+
+from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.state import Copy
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+MOST_UNRESOLVED = 2
+"""So many attempts that nobody has settled, and nothing more is opened."""
+
+
+class Permission:
+    """The circuit breaker of one account, and everything else that pauses its opens."""
+
+    def __init__(self, agent: AccountAgent) -> None:
+        self._agent = agent
+        self._marks: list[tuple[datetime, str]] = []
+        self._paused_until: datetime | None = None
+        self._broker_stop = ""
+
+    def refresh(self, turn: Turn) -> None:
+        """Decides anew, for the steps of this turn."""
+        agent = self._agent
+        if self._paused_until is not None and turn.now >= self._paused_until:
+            self._paused_until = None
+            clear_alert(agent, turn, "breaker")
+        off = agent.market.live.opens_off = self._opens_off()
+        if off is not None and off.code == "CLOCK_OFF" and agent.copies:
+            text = "this machine's clock is wrong: nothing is opened until it is right"
+            raise_alert(agent, turn, "CLOCK_OFF", "clock", text, **dict(off.numbers))
+        else:
+            clear_alert(agent, turn, "clock")
+
+    def stopped_by_broker(self, code: str, turn: Turn) -> None:
+        """Until the next session: the broker said that nothing will be opened."""
+        self._broker_stop = code
+        text = f"the broker answered {code}: nothing is opened on this account"
+        raise_alert(self._agent, turn, "OPENS_PAUSED", "broker-stop", text)
+
+    def reconnected(self, turn: Turn) -> None:
+        """A new session: what the broker refused for good may have been put right."""
+        self._broker_stop = ""
+        clear_alert(self._agent, turn, "broker-stop")
+
+    def count(self, what: str, turn: Turn) -> None:
+        """Too many refusals ("stop") or unclear answers ("unknown") in a minute pause opens."""
+        limits = self._agent.owner.limits
+        since = turn.now - timedelta(seconds=limits.breaker_window_s)
+        self._marks = [mark for mark in self._marks if mark[0] > since] + [(turn.now, what)]
+        stops = sum(1 for _, kind in self._marks if kind == "stop")
+        unknowns = len(self._marks) - stops
+        if stops >= limits.breaker_stops or unknowns >= limits.breaker_unknowns:
+            until = turn.now + timedelta(seconds=limits.breaker_pause_s)
+            self._paused_until = until
+            self._marks.clear()
+            text = (
+                f"{stops} refusals and {unknowns} unclear answers in {limits.breaker_window_s:g} s"
+            )
+            raise_alert(self._agent, turn, "OPENS_PAUSED", "breaker", text, until=until)
+
+    def _opens_off(self) -> Denial | None:
+        agent = self._agent
+        account, watching = agent.account, agent.watching
+        if account is None:
+            return None
+        if account.removed or account.removal is not None:
+            return denied("ACCOUNT_REMOVED")
+        if account.registrations and not any(r.enabled for r in account.registrations.values()):
+            return denied("ACCOUNT_DISABLED")
+        if not watching.connected and watching.refused:
+            return denied("ACCOUNT_REFUSED", broker=watching.refused)
+        if account.strangers:
+            return denied("OTHER_COPIER", ticket=account.strangers[0])
+        if self._broker_stop:
+            return denied("OPENS_PAUSED", broker=self._broker_stop)
+        off_s = agent.owner.host_clock.off_s(agent.owner.monotonic())
+        if off_s is not None:
+            return denied("CLOCK_OFF", off_s=f"{off_s:.1f}")
+        unresolved = sum(1 for copy in agent.copies.values() if is_unresolved(copy))
+        if unresolved >= MOST_UNRESOLVED:
+            return denied("OPENS_PAUSED", unresolved=unresolved)
+        if self._paused_until is not None:
+            return denied("OPENS_PAUSED", until=self._paused_until.isoformat())
+        if watching.connected and account.info is not None and account.info.investor:
+            return denied("READ_ONLY")
+        return None
+
+
+def is_unresolved(copy: Copy) -> bool:
+    return copy.attempt is not None and copy.attempt.unresolved_at_utc is not None
