@@ -261,9 +261,7 @@ class Storm:
         if what == "forget":
             await control.forget_sessions(platform)
         elif what == "empty":
-            # One alone: several in a row are believed, and then a row of history that was counted
-            # by other means can prove a close (test_unclear: "no proof of a close later").
-            await control.bridge(platform, empty_lists=1)
+            await control.bridge(platform, empty_lists=dice.randint(1, 6))
         elif what == "error":
             await control.bridge(platform, error_lists=dice.randint(1, 4))
         elif what == "unsynced":

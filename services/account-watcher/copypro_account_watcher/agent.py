@@ -224,6 +224,8 @@ class AccountAgent:
         attempt = self._attempt(copy, step, turn.now)
         leg = copy.leg(step.leg)
         copy.attempt = attempt
+        if step.kind == "close":
+            leg.asked_lots = step.expected_lots
         if opens:
             self.market.live.opening = copy.copy
         if symbol:

@@ -27,6 +27,7 @@ from copypro.values import TAG_LENGTH, AttemptId, RootId
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
+from copypro_account_watcher.targets import target_lots
 from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
@@ -115,11 +116,7 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
-    ours = sum((other.lots for other in together), Decimal(0))
-    by_owner = event.reason is not CloseReason.STOP_OUT and not (
-        copy.attempt is not None and copy.attempt.kind == "close"
-    )
-    if event.open_lots < ours and by_owner and not copy.options.strict_close:
+    if _is_by_owner(agent, copy, together, event) and not copy.options.strict_close:
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
     if len(together) == 1:
@@ -129,6 +126,27 @@ def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, 
         leg.lots = max(Decimal(0), event.open_lots - others)
     leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _is_by_owner(
+    agent: AccountAgent, copy: Copy, together: list[Leg], event: PositionReduced
+) -> bool:
+    """Less is left than the master's part of it, and than any close of ours was to leave: its effect
+    may show long after its answer, or instead of one.
+    """
+    if event.reason is CloseReason.STOP_OUT:
+        return False
+    if copy.closing or (copy.attempt is not None and copy.attempt.kind == "close"):
+        return False
+    spec = agent.market.live.any_spec(copy.symbol)
+    if spec is None:
+        return False
+    least = Decimal(0)
+    for leg in together:
+        has_stop, rest = leg.set_stop_loss is not None, copy.options.small_rest
+        target = target_lots(leg.original_lots, copy.fraction, spec, has_stop, rest)
+        least += min(target, leg.lots, target if leg.asked_lots is None else leg.asked_lots)
+    return event.open_lots < least
 
 
 def leave_alone(agent: AccountAgent, copy: Copy, reason: str, turn: Turn) -> None:

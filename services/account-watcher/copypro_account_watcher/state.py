@@ -107,6 +107,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     original_lots: Lots = Decimal(0)
     lots: Lots = Decimal(0)
     """Open now, by our ledger."""
+    asked_lots: Lots | None = None
+    """What our last close of it was to leave."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""

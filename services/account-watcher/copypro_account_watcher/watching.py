@@ -29,6 +29,7 @@ from copypro.trading import (
     AccountInfo,
     OrdersSeen,
     Quote,
+    Snapshot,
     StreamLost,
     StreamOpened,
 )
@@ -207,7 +208,9 @@ class Watching:
     async def _follow(self, terminal: Terminal, info: AccountInfo) -> None:
         """Until the session is lost or another password should be used."""
         agent = self._agent
+        under_way = agent.market.live.opening
         agent.market.live = Live(info.platform, agent.owner.limits)
+        agent.market.live.opening = under_way  # a new session ends no call of the former one
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up, self.refused = terminal, False, ""
@@ -282,13 +285,14 @@ class Watching:
         await self._wait_for_stream(limits.stream_wait_s)
         while True:
             self._look_wanted.clear()
-            await self._snapshot(terminal)
-            if first:
+            looked = await self._snapshot(terminal)
+            if first and looked:
                 await self._connected(info)
                 first = False
-            if self._looking.missing or self._looking.is_history_due():
+            if looked and (self._looking.missing or self._looking.is_history_due()):
                 await self._read_evidence(terminal)
-            await self._wait_for_next_look(limits.snapshot_every_s)
+            every_s = limits.snapshot_every_s if looked else limits.missing_every_s
+            await self._wait_for_next_look(every_s)
 
     async def _wait_for_stream(self, seconds: float) -> None:
         """The stream first, then the snapshot: what happens in between is in both. A bridge whose
@@ -334,20 +338,37 @@ class Watching:
 
     # --- looks --------------------------------------------------------------------------------
 
-    async def _snapshot(self, terminal: Terminal) -> None:
-        """A look at the whole list, thrown away if a frame came in between: it may be older."""
+    async def _snapshot(self, terminal: Terminal) -> bool:
+        """A look at the whole list, thrown away if a frame came in between: it may be older. False:
+        there was none that could be believed.
+        """
         for _ in range(self._agent.owner.limits.snapshot_tries):
             frames, streams = self._frames, self._streams
             asked_at = self._agent.owner.monotonic()
             snapshot = await terminal.snapshot()
             if streams != self._streams or (frames != self._frames and self._caught_up):
                 continue
+            if not self._is_believable(snapshot):
+                return False
             seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
             await self._looking.look(
                 snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at
             )
             self._caught_up = streams == self._streams and self._stream_open.is_set()
-            return
+            return True
+        return False
+
+    def _is_believable(self, snapshot: Snapshot) -> bool:
+        """A list without positions on an account whose margin is in use is not whole, however often
+        it is read: bridges answer so while their data load. Looked at again in a moment.
+        """
+        if snapshot.figures.margin <= 0 or any(not o.kind.is_pending for o in snapshot.orders):
+            return True
+        agent = self._agent
+        logger.warning("an empty list beside used margin is not believed", account=agent.id)
+        again = timedelta(seconds=agent.owner.limits.missing_every_s)
+        self._looking.history_at = agent.owner.clock() + again
+        return False
 
     async def _read_evidence(self, terminal: Terminal) -> None:
         """History for what vanished and for what nobody answered, applied with a fresh list."""
@@ -361,6 +382,8 @@ class Watching:
         history = await terminal.history(_naive(since), _naive(now + offset + margin))
         asked_at = agent.owner.monotonic()
         snapshot = await terminal.snapshot()
+        if not self._is_believable(snapshot):
+            return
         self._looking.history_at = None
         await self._looking.look(
             snapshot.orders,
