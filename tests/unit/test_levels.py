@@ -106,7 +106,9 @@ def test_a_mode_that_a_person_chose_overrides() -> None:
     assert set_at(levels(by_price, INDEX, ours))[0] == "38900.0"
     by_distance = opens(sl="38900.0", price="39010.0", master=at, sl_mode=StopMode.DISTANCE)
     assert set_at(levels(by_distance, INDEX, ours))[0] == "39010.0"
-    by_offset = opens(sl="38900.0", master=at, sl_mode=StopMode.OFFSET, same_server=True)
+    by_offset = opens(
+        sl="38900.0", price="39000.0", master=at, sl_mode=StopMode.OFFSET, same_server=True
+    )
     assert set_at(levels(by_offset, INDEX, ours))[0] == "39020.0"
 
 
@@ -115,6 +117,14 @@ def test_a_sells_distance_is_measured_upwards() -> None:
         side=Side.SELL, sl="1.10500", tp="1.09000", price="1.10000", sl_mode=StopMode.DISTANCE
     )
     assert set_at(levels(order, EURUSD, quote("1.20000", "1.20002"))) == ("1.20500", "1.19000")
+
+
+def test_a_quote_that_the_fill_left_behind_tells_no_difference_of_feeds() -> None:
+    """A jump of the market triggered the master's order; its quote is of before."""
+    order = opens(sl="38800.0", price="38900.0", master=index("39000.0"))
+    result = levels(order, INDEX, us30("38900.0"))
+    assert isinstance(result, Levels)
+    assert (result.offset, result.stop_loss) == (0, D("38800.0"))
 
 
 def test_quotes_of_different_moments_tell_no_difference_of_feeds() -> None:

@@ -23,6 +23,9 @@ MAX_SLIPPAGE_SHARE = Decimal("0.001")
 SAME_MOMENT_S = 5.0
 """Two quotes further apart in time show how the market moved, not how the feeds differ."""
 
+FILL_SPREADS = 2
+"""A fill this far from a quote was made at another one."""
+
 Wanted = tuple[Price | None, Price | None]
 """Stop loss and take profit."""
 
@@ -244,11 +247,22 @@ def _offset(
         or master is None
         or is_joined
         or master_quote_age_s > SAME_MOMENT_S
+        or _is_outdated(order, master)
     ):
         return Decimal(0), {"offset": "0"}
     offset = slave.mid - master.mid
     mids = {"master_mid": str(master.mid), "slave_mid": str(slave.mid)}
     return offset, {**mids, "offset": str(offset)}
+
+
+def _is_outdated(order: OpenCopy | PlacePendingCopy, master: Quote) -> bool:
+    """The master was filled at a price that is not of this quote: the market moved in between, as it
+    does when it triggers a pending order.
+    """
+    if not isinstance(order, OpenCopy):
+        return False
+    away = abs(order.master_price - master.to_open(order.side))
+    return away > FILL_SPREADS * (master.ask - master.bid)
 
 
 def _wanted(

@@ -93,8 +93,12 @@ def done(
             return Consequence(events=[modified])
         case CloseRequest():
             return _closed(copy, attempt, answer, platform, common)
-    leg.status = LegStatus.ENDED
     reason = copy.pending_gone or copy.closing
+    if leg.order is not None and not reason:
+        # The master's order filled and ours was in the way: now the market.
+        leg.status, leg.ticket, reason = LegStatus.WAITING, None, "MASTER_FILLED"
+    else:
+        leg.status = LegStatus.ENDED
     return Consequence(
         events=[CopyPendingRemoved(**common, ticket=request.ticket, reason=reason)], look=True
     )

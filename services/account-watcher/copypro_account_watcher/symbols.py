@@ -170,8 +170,8 @@ def check_pair(
     compared, and one that is up to 20 % off (another expiry, another quote currency); further
     apart it is another scale or another thing, and nobody can confirm that.
 
-    `master_price`: what the master has just been filled at, for a look that had no quote. `joined`:
-    the master's quote is as old as its trade, and shows no more than the scale.
+    `master_price`: what the master has just been filled at, fresher than its quote. `joined`: it was
+    filled long ago, and the price shows no more than the scale.
     """
     checks: dict[str, str] = {}
     numbers: dict[str, object] = {"symbol": spec.name, "how": how}
@@ -187,7 +187,10 @@ def check_pair(
     checks["check_base_currency"] = _same(_base_currency(other), _base_currency(spec))
     checks["check_class"] = _same(other.calculation, spec.calculation)
     checks["check_tick_value"] = _tick_value(spec, currency, rates, numbers)
-    seen = master.quote.mid if master.quote is not None else master_price
+    # A fill is fresher than any quote; of a joined trade it is long ago.
+    seen = master.quote.mid if master.quote is not None else None
+    if master_price is not None and (seen is None or not joined):
+        seen = master_price
     loose = joined or how == "mapping"
     checks["check_price"] = _price(seen, quote, other, numbers, loose=loose)
     numbers.update(checks)

@@ -16,7 +16,7 @@ from typing import Any
 from copypro import messages as m
 from copypro.codes import Denial, denied
 from copypro.messages import Context, Seen
-from copypro.options import PendingMode
+from copypro.options import MagicMode, PendingMode
 from copypro.values import AccountId, CopyId, copy_id
 from msgspec import Struct
 
@@ -113,7 +113,7 @@ def plan_open(
         same_server=state.same_server,
         fresh_from_utc=fresh_from,
         seen_at_utc=seen_at,
-        magic=copier.magic,
+        magic=_magic(copier, event.magic),
         mapping=copier.mappings.get(event.symbol),
         from_pending=event.from_pending,
         joined=joined,
@@ -196,7 +196,7 @@ def decide_increased(
         same_server=state.same_server,
         fresh_from_utc=event.seen_at_utc if event.seen is Seen.LIVE else None,
         seen_at_utc=event.seen_at_utc,
-        magic=copier.magic,
+        magic=_magic(copier, root.opened.magic if root.opened is not None else 0),
         mapping=copier.mappings.get(event.symbol),
     )
     return Planned(None, _planned(root, copier, known.copy, event), order)
@@ -299,7 +299,7 @@ def _plan_pending(
         options=copier.options_json,
         same_server=state.same_server,
         seen_at_utc=event.seen_at_utc,
-        magic=copier.magic,
+        magic=_magic(copier, event.magic),
         mapping=copier.mappings.get(event.symbol),
     )
     decision = Decision(copier=copier.id, copy=copy, pending=True)
@@ -386,3 +386,11 @@ def _skipped(
         remedy=denial.remedy,
         pending=pending,
     )
+
+
+def _magic(copier: LiveCopier, masters: int) -> int:
+    """The pair's own, by which an order without its tag is still found; the master's where the
+    copier carries it over and MT4 can hold it.
+    """
+    is_carried = copier.state.options.copy_magic_number is MagicMode.YES
+    return masters if is_carried and 0 < masters < 2**31 else copier.magic
