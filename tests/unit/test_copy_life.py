@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
@@ -20,14 +21,14 @@ from copypro.values import (
     Ticket,
 )
 from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept, detach
+from copypro_account_watcher.accepting import accept, deny, detach
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live, NeedFigures, NeedNames, NeedQuote, NeedSpec
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin
 from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 
-from tests.unit.slave_builders import SEEN_AT, D, figures, opens, quote, spec
+from tests.unit.slave_builders import SEEN_AT, D, figures, opens, places, quote, spec
 
 ORIGIN = Origin(MessageId("e" * 32), MessageId("d" * 32))
 LIMITS = WatcherLimits()
@@ -282,6 +283,36 @@ def test_a_copy_that_is_over_is_never_opened_again() -> None:
     (denied,) = events
     assert isinstance(denied, m.CopyDenied)
     assert denied.code == "ALREADY_COPIED"
+
+
+def test_an_order_that_could_not_be_mirrored_is_copied_when_it_fills() -> None:
+    copy, _ = accept(None, places(OrderKind.BUY_STOP_LIMIT, "1.105"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    deny(copy, copy.legs[0], "PENDING_KIND", {})
+    filled = msgspec.structs.replace(opens(), from_pending=True)
+    accept(copy, filled, ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "open"
+
+
+def test_when_ours_was_in_the_way_of_the_market_the_market_follows_its_deletion() -> None:
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    leg = copy.legs[0]
+    leg.status, leg.ticket = LegStatus.PLACED, TICKET
+    accept(copy, msgspec.structs.replace(opens(), from_pending=True), ORIGIN, SEEN_AT)
+    late = live(age_s=LIMITS.pending_grace_s)
+    delete = next_step(copy, late)
+    assert isinstance(delete, Sends)
+    assert delete.kind == "delete"
+    copy.attempt = attempt("delete", delete.request)
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.1"))
+    (removed,) = outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES).events
+    assert isinstance(removed, m.CopyPendingRemoved)
+    step = next_step(copy, late)
+    assert isinstance(step, Sends)
+    assert step.kind == "open"
 
 
 def test_orders_for_an_unknown_copy_change_nothing() -> None:

@@ -135,6 +135,8 @@ def _accept_open(
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)
     if known is not None and order.from_pending:
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
+        if copy.denied is not None and copy.denied[0] == "PENDING_KIND":
+            known.status, copy.denied = LegStatus.WAITING, None  # it could not be mirrored
         known.order, known.origin = order, origin
         copy.pending_filled_at_utc = now
         _fresh_start(copy)
