@@ -27,6 +27,21 @@ class Settings(BaseSettings):
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
     log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")
 
+    kafka: str = Field("", alias="KAFKA_BOOTSTRAP_SERVERS", description="host:port,host:port")
+    topic_prefix: str = Field("", alias="COPYPRO_TOPIC_PREFIX", pattern=r"^[A-Za-z0-9._-]{0,60}$")
+    partitions: int = Field(16, alias="COPYPRO_PARTITIONS", ge=1, le=1000)
+    replication: int = Field(1, alias="COPYPRO_REPLICATION", ge=1, le=9)
+    session_timeout_s: float = Field(6.0, alias="COPYPRO_SESSION_TIMEOUT_S", ge=1)
+    kafka_security: str = Field("PLAINTEXT", alias="KAFKA_SECURITY_PROTOCOL")
+    kafka_sasl_mechanism: str = Field("", alias="KAFKA_SASL_MECHANISM")
+    kafka_username: str = Field("", alias="KAFKA_SASL_USERNAME")
+    kafka_password: str = Field("", alias="KAFKA_SASL_PASSWORD", repr=False)
+    kafka_ca_file: str = Field("", alias="KAFKA_SSL_CA_FILE")
+    kafka_cert_file: str = Field("", alias="KAFKA_SSL_CERT_FILE")
+    kafka_key_file: str = Field("", alias="KAFKA_SSL_KEY_FILE")
+    mongo: str = Field("", alias="MongoDB", repr=False, description="mongodb://host:port/database")
+    service_port: int = Field(5021, alias="COPYPRO_SERVICE_PORT", ge=0, le=65535)
+
     @field_validator("api_mt4", "api_mt5", "alert_url")
     @classmethod
     def _is_address(cls, value: str) -> str:

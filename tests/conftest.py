@@ -1,0 +1,94 @@
+"""Real servers for tests: an address from the environment, else Docker, else this machine's own.
+
+Where none can be had, the tests that need them are skipped with one line that says so;
+COPYPRO_TEST_SERVERS=required (as in CI) makes that a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.servers import Kafka, Mongo, ServersUnavailable
+
+Started = Iterator[str]
+
+
+@pytest.fixture(scope="session")
+def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker for this run of the tests; each test makes topics under a prefix of its own."""
+    yield from _server(
+        "COPYPRO_TEST_KAFKA", _docker_kafka, lambda: _own_kafka(tmp_path_factory.mktemp("kafka"))
+    )
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A replica set of one for this run; each test uses a database of its own."""
+    yield from _server(
+        "COPYPRO_TEST_MONGODB", _docker_mongo, lambda: _own_mongo(tmp_path_factory.mktemp("mongod"))
+    )
+
+
+def _server(variable: str, docker: Callable[[], Started], own: Callable[[], Started]) -> Started:
+    given = os.environ.get(variable)
+    if given:
+        yield given
+    elif _has_docker():
+        yield from docker()
+    else:
+        yield from own()
+
+
+def _own_kafka(folder: Path) -> Iterator[str]:
+    kafka = Kafka(folder)
+    _start_or_skip(kafka.start)
+    yield kafka.address
+    kafka.stop()
+
+
+def _own_mongo(folder: Path) -> Iterator[str]:
+    mongo = Mongo(folder)
+    _start_or_skip(mongo.start)
+    yield mongo.url
+    mongo.stop()
+
+
+def _docker_kafka() -> Iterator[str]:
+    from testcontainers.kafka import KafkaContainer
+
+    with KafkaContainer("confluentinc/cp-kafka:7.9.1").with_kraft() as container:
+        yield container.get_bootstrap_server()
+
+
+def _docker_mongo() -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.waiting_utils import wait_for_logs
+
+    container = DockerContainer("mongo:8").with_exposed_ports(27017)
+    with container.with_command("mongod --replSet copypro --bind_ip_all") as running:
+        wait_for_logs(running, "Waiting for connections")
+        running.exec(["mongosh", "--eval", "rs.initiate()"])
+        wait_for_logs(running, "Transition to primary complete")
+        host, port = running.get_container_host_ip(), running.get_exposed_port(27017)
+        yield f"mongodb://{host}:{port}/?directConnection=true"
+
+
+def _start_or_skip(start: Callable[[], None]) -> None:
+    try:
+        start()
+    except ServersUnavailable as error:
+        if os.environ.get("COPYPRO_TEST_SERVERS") == "required":
+            pytest.fail(f"real servers are required here: {error}")
+        pytest.skip(f"no real server on this machine: {error}")
+
+
+def _has_docker() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
