@@ -8,6 +8,8 @@
     │  ├─ LogBusy             another process holds the same data folder
     │  ├─ LogFull             the disk is full: nothing was written
     │  └─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    ├─ StoreUnavailable       a server of ours does not answer: it is waited for
+    ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
@@ -54,6 +56,14 @@ class LogFull(LogError):
 
 
 class LogCorrupt(LogError):
+    pass
+
+
+class StoreUnavailable(CopyProError):
+    pass
+
+
+class ServiceEnded(CopyProError):
     pass
 
 
