@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from copypro import messages as m
-from copypro.lines import ERROR, Line, line_of, line_of_decisions
+from copypro.lines import ERROR, INFO, Line, line_of, line_of_decisions
 from copypro.ports import Monotonic, Told
 from copypro.values import AttemptId, MessageId
 
@@ -70,34 +70,32 @@ class OperatorsJournal:
         self._second, self._lines, self._left_out = 0, 0, 0
 
     def tell(self, told: Sequence[Told], decided_at: datetime, recorded_at: datetime) -> None:
-        decisions: dict[tuple[MessageId, str], list[m.Decided]] = {}
+        planned: dict[MessageId, list[m.Decided]] = {}
+        skipped: dict[tuple[MessageId, str], list[m.Decided]] = {}
         joining: set[MessageId] = set()
         for one in told:
             event = one.event
-            if isinstance(event, m.Decided):
-                code = event.code if isinstance(event, m.CopySkipped) else ""
-                decisions.setdefault((one.correlation, code), []).append(event)
-                continue
-            if isinstance(event, m.CopierStarted | m.CopierResumed):
-                joining.add(one.correlation)
-            self._count(event, one.because_at, recorded_at)
-            line = line_of(event)
-            if line is not None:
-                self._say(line, one.correlation)
-        for (correlation, code), decided in decisions.items():
-            self._count_decisions(code, decided)
-            if not code and correlation not in joining:
+            kind = type(event)
+            if kind is m.CopyPlanned:
+                planned.setdefault(one.correlation, []).append(event)
+            elif kind is m.CopySkipped:
+                skipped.setdefault((one.correlation, event.code), []).append(event)
+            else:
+                if kind is m.CopierStarted or kind is m.CopierResumed:
+                    joining.add(one.correlation)
+                self._count(event, one.because_at, recorded_at)
+                self._say(line_of(event), one.correlation)
+        for cause, copies in planned.items():
+            self._tally.planned(len(copies))
+            if cause not in joining:
                 # What stood before its copier came was seen long ago: that is no latency of ours.
-                self._tally.leg("seen-planned", _seconds(decided[0].seen_at_utc, decided_at))
-            self._say(line_of_decisions(code, decided), correlation)
+                self._tally.leg("seen-planned", _seconds(copies[0].seen_at_utc, decided_at))
+            self._say_decisions("", copies, cause)
+        for (cause, code), copies in skipped.items():
+            self._tally.not_copied("skipped", code, len(copies))
+            self._say_decisions(code, copies, cause)
 
     # --- counts -------------------------------------------------------------------------------
-
-    def _count_decisions(self, code: str, decided: list[m.Decided]) -> None:
-        if code:
-            self._tally.not_copied("skipped", code, len(decided))
-        else:
-            self._tally.planned(len(decided))
 
     def _count(self, event: m.Message, planned_at: datetime | None, recorded_at: datetime) -> None:
         outcome = OUTCOMES.get(type(event))
@@ -134,13 +132,17 @@ class OperatorsJournal:
 
     # --- lines --------------------------------------------------------------------------------
 
-    def _say(self, line: Line, correlation: MessageId) -> None:
-        if not self._may_say(line):
-            return
-        say = getattr(self._logger, line.level)
-        say(line.what, correlation=correlation, **line.fields)
+    def _say(self, line: Line | None, correlation: MessageId) -> None:
+        if line is not None and self._may_say(line.level):
+            say = getattr(self._logger, line.level)
+            say(line.what, correlation=correlation, **line.fields)
 
-    def _may_say(self, line: Line) -> bool:
+    def _say_decisions(self, code: str, copies: list[m.Decided], correlation: MessageId) -> None:
+        if self._may_say(INFO):
+            line = line_of_decisions(code, copies)
+            self._logger.info(line.what, correlation=correlation, **line.fields)
+
+    def _may_say(self, level: str) -> bool:
         """Errors always."""
         second = int(self._monotonic())
         if second != self._second:
@@ -149,7 +151,7 @@ class OperatorsJournal:
                 self._logger.warning("lines left out", lines=self._left_out)
                 self._left_out = 0
         self._lines += 1
-        if self._lines > self._most and line.level != ERROR:
+        if self._lines > self._most and level != ERROR:
             self._left_out += 1
             return False
         return True

@@ -86,7 +86,7 @@ def _happened(event: m.Execution) -> tuple[str, str, dict[str, Any]]:
                 "ticket": event.ticket, "closed_lots": closed, "reason": event.reason,
             }  # fmt: skip
         case m.CopyDenied():
-            return INFO, "denied", {"code": event.code, "numbers": event.numbers}
+            return INFO, "denied", {"code": event.code, "root": event.root}
         case m.CopyRejected():
             level = WARNING if event.final else INFO
             told = {"code": event.code, "message": event.message, "final": event.final}

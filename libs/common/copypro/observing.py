@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 
 from msgspec import Struct
 
@@ -82,8 +83,9 @@ class ObservedLog:
         meter.committed(APPENDS, monotonic() - begun)
 
     async def partitions(self, role: Role) -> AsyncIterator[Partition]:
-        async for partition in self._log.partitions(role):
-            yield self._ownership.own(role, partition)
+        async with aclosing(self._log.partitions(role)) as partitions:  # type: ignore[type-var]
+            async for partition in partitions:
+                yield self._ownership.own(role, partition)
 
     async def close(self) -> None:
         await self._log.close()

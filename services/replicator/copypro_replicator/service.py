@@ -71,4 +71,5 @@ async def replicate(partition: Partition, clock: Clock, journal: Journal | None 
                 logger.error("a record cannot be read and was put aside", key=output.key)
         await partition.commit(outputs, records)
         if journal is not None and replicating.told:
-            journal.tell(replicating.told, now, clock())
+            # Later, so that what was told of the causes is told first.
+            asyncio.get_running_loop().call_soon(journal.tell, replicating.told, now, clock())
