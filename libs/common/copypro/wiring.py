@@ -75,6 +75,7 @@ class Stores:
 
     async def _open(self, store: Store) -> None:
         settings, folder = self._settings, self._folder
+        folder.mkdir(parents=True, exist_ok=True)
         match store:
             case Store.LOG:
                 opened: EventLog | ReadModels | Users | Vault = await _open_log(settings)
