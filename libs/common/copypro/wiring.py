@@ -9,6 +9,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from copypro.adapters.http_server import HttpServer
+from copypro.adapters.kafka_client import KafkaLimits, KafkaSettings
+from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.metrics import Metrics
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
@@ -75,7 +77,7 @@ class Stores:
         settings, folder = self._settings, self._folder
         match store:
             case Store.LOG:
-                opened: EventLog | ReadModels | Users | Vault = await SqliteLog.open(folder)
+                opened: EventLog | ReadModels | Users | Vault = await _open_log(settings)
             case Store.MODELS:
                 opened = await SqliteReadModels.open(folder)
             case Store.USERS:
@@ -84,6 +86,27 @@ class Stores:
                 opened = await SqliteVault.open(folder, _keys(settings))
         self._opened.append(opened)
         setattr(self, store.value, opened)
+
+
+async def _open_log(settings: Settings) -> EventLog:
+    if settings.kafka:
+        limits = KafkaLimits(session_timeout_s=settings.session_timeout_s)
+        return await KafkaLog.open(kafka_settings(settings), limits)
+    return await SqliteLog.open(settings.data.resolve())
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap=settings.kafka,
+        prefix=settings.topic_prefix,
+        security=settings.kafka_security,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        username=settings.kafka_username,
+        password=settings.kafka_password,
+        ca_file=settings.kafka_ca_file,
+        cert_file=settings.kafka_cert_file,
+        key_file=settings.kafka_key_file,
+    )
 
 
 def _keys(settings: Settings) -> Sequence[str]:
