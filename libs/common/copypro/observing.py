@@ -141,6 +141,10 @@ class ObservedPartition:
         for record in consumed:
             self.positions[record.topic] = record.offset + 1
 
+    def give_up(self, reason: str) -> None:
+        self._ownership.lost(self)
+        self._partition.give_up(reason)
+
     def end_offset(self, topic: str) -> int:
         return self._partition.end_offset(topic)
 

@@ -103,6 +103,11 @@ class Partition(Protocol):
         Errors: PartitionLost, LogFull (then nothing of it was written), LogClosed.
         """
 
+    def give_up(self, reason: str) -> None:
+        """The owner's memory is not to be trusted: nothing of it takes effect any more, and the log
+        gives the partition anew, to this process or another.
+        """
+
     def end_offset(self, topic: str) -> int:
         """The offset after the last record of an input topic in this partition, as known now."""
 
