@@ -9,6 +9,9 @@
     │  ├─ LogFull             the disk is full: nothing was written
     │  └─ LogCorrupt          the data is not ours, damaged, or from a newer version
     ├─ BadRecord              a record that cannot be decoded; carries where and why
+    ├─ StoreError             read models, users or the vault
+    │  ├─ StoreUnavailable    the database does not answer now: wait, then ask the same again
+    │  └─ StoreRefused        nothing will help until a person changes what the message names
     ├─ SecretsError           a secret does not open with the keys at hand
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
     └─ TerminalError          carries `code` (the bridge's name for it, or ours) and `message`
@@ -66,6 +69,18 @@ class BadRecord(CopyProError):
         super().__init__(f"{topic}/{partition} at {offset}: {reason}")
         self.topic, self.partition, self.offset = topic, partition, offset
         self.reason, self.newer = reason, newer
+
+
+class StoreError(CopyProError):
+    """Its message never carries an address with a password."""
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class StoreRefused(StoreError):
+    pass
 
 
 class SecretsError(CopyProError):

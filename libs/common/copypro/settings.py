@@ -70,10 +70,14 @@ class Settings(BaseSettings):
         return 200.0 if _is_private(urlsplit(address).hostname or "") else 3.0
 
 
-def load() -> Settings:
-    """Errors: SettingsError that names the variable and what it takes."""
+def load(data: Path | None = None) -> Settings:
+    """`data`: a folder that was named on the command line.
+
+    Errors: SettingsError that names the variable and what it takes.
+    """
     try:
-        return Settings()  # type: ignore[call-arg]
+        settings = Settings()  # type: ignore[call-arg]
+        return settings if data is None else settings.model_copy(update={"data": data})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
