@@ -10,8 +10,9 @@ import msgspec
 from copypro import topics
 from copypro.envelope import decode
 from copypro.messages import AccountRegistered
-from copypro.ports import Record
-from copypro.wiring import read_log, read_models
+from copypro.ports import Document, Record
+from copypro.settings import Settings
+from copypro.wiring import open_models, read_log
 from rich.console import Console
 
 from copypro_standalone.story import Read, Story, find_root, tell
@@ -67,15 +68,10 @@ def show(story: Story) -> None:
             console.print(f"[bold]copy {copy[:8]}[/] {shown}", highlight=False)
 
 
-def open_rows(data: Path, collection: str) -> list[dict[str, Any]]:
-    read_log(data)  # the folder is ours, or a clear error says that it is not
-
-    async def find() -> list[dict[str, Any]]:
-        models = read_models(data)
-        try:
+def open_rows(settings: Settings, collection: str) -> list[Document]:
+    async def find() -> list[Document]:
+        async with open_models(settings) as models:
             return await models.find(collection, {"open": True})
-        finally:
-            await models.close()
 
     return asyncio.run(find())
 
