@@ -420,6 +420,13 @@ class SqliteLogReader:
             for row in connection.execute(query, (since,)):
                 yield _record(topic, row)
 
+    def end(self, topic: str) -> int:
+        """The offset after the last durable record."""
+        query = "SELECT offset FROM ends WHERE topic = ?"
+        with _reading(self._folder) as connection:
+            row = connection.execute(query, (topic,)).fetchone()
+        return int(row[0]) if row is not None else 0
+
 
 def _retrieved(done: asyncio.Future[None]) -> None:
     """Whoever asked may have been cancelled meanwhile; the failure is the partition's anyway."""
