@@ -115,6 +115,11 @@ class World:
             }
         )
 
+    def environment(self) -> dict[str, str]:
+        """The variables by which another process finds the same servers."""
+        fields = Settings.model_fields
+        return {str(fields[name].alias): str(value) for name, value in self.stack.items()}
+
     async def stop(self) -> None:
         if self.ring is not None:
             await self._http.close()
