@@ -103,7 +103,7 @@ class Partition(Protocol):
         Errors: PartitionLost, LogFull (then nothing of it was written), LogClosed.
         """
 
-    def give_up(self, reason: str) -> None:
+    def abandon(self, reason: str) -> None:
         """The owner's memory is not to be trusted: nothing of it takes effect any more, and the log
         gives the partition anew, to this process or another.
         """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.terminal import Terminals
+from copypro.errors import CopyProError
 from copypro.health import App
 from copypro.ports import (
     EventLog,
@@ -30,6 +32,10 @@ from copypro.ports import (
 )
 from copypro.settings import Settings
 from copypro.values import Platform
+
+Probe = Callable[[], Awaitable[object]]
+PROBE_S = 3.0
+"""A server that has not answered by then does not answer."""
 
 
 class Store(StrEnum):
@@ -52,11 +58,12 @@ class Stores:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._folder = settings, settings.data.resolve()
         self._opened: list[EventLog | ReadModels | Users | Vault] = []
+        self._probes: dict[str, Probe] = {}
 
     @classmethod
     async def open(cls, settings: Settings, needs: Collection[Store] = tuple(Store)) -> Stores:
-        """Errors: LogBusy, LogCorrupt, SecretsError: each says what to do. StoreUnavailable: a server
-        does not answer yet.
+        """Errors: LogBusy, LogCorrupt, LogRefused, LogLayout, SecretsError: each says what to do.
+        LogUnavailable, StoreUnavailable: a server does not answer yet.
         """
         stores = cls(settings)
         try:
@@ -73,11 +80,22 @@ class Stores:
         for opened in self._opened:
             await opened.close()
 
+    async def unreachable(self) -> list[str]:
+        """The servers that do not answer now, with what they said."""
+        reasons: list[str] = []
+        for name, probe in self._probes.items():
+            try:
+                async with asyncio.timeout(PROBE_S):
+                    await probe()
+            except (CopyProError, OSError, TimeoutError) as error:
+                reasons.append(f"{name}: {error or 'no answer'}")
+        return reasons
+
     async def _open(self, store: Store) -> None:
         settings, folder = self._settings, self._folder
         match store:
             case Store.LOG:
-                opened: EventLog | ReadModels | Users | Vault = await _open_log(settings)
+                opened: EventLog | ReadModels | Users | Vault = await self._open_log()
             case Store.MODELS:
                 opened = await SqliteReadModels.open(folder)
             case Store.USERS:
@@ -87,12 +105,14 @@ class Stores:
         self._opened.append(opened)
         setattr(self, store.value, opened)
 
-
-async def _open_log(settings: Settings) -> EventLog:
-    if settings.kafka:
+    async def _open_log(self) -> EventLog:
+        settings = self._settings
+        if not settings.kafka:
+            return await SqliteLog.open(self._folder)
         limits = KafkaLimits(session_timeout_s=settings.session_timeout_s)
-        return await KafkaLog.open(kafka_settings(settings), limits)
-    return await SqliteLog.open(settings.data.resolve())
+        log = await KafkaLog.open(kafka_settings(settings), limits)
+        self._probes["log"] = log.clients.knock
+        return log
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:

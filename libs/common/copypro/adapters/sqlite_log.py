@@ -389,7 +389,7 @@ class _SqlitePartition:
     def end_offset(self, topic: str) -> int:
         return self._log.end_offset(topic)
 
-    def give_up(self, reason: str) -> None:
+    def abandon(self, reason: str) -> None:
         self.lose()
 
     def lose(self) -> None:
