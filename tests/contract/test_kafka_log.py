@@ -221,6 +221,14 @@ async def test_a_wrong_number_of_partitions_is_refused(kafka_address: str) -> No
             await KafkaLog.open(settings, FAST)
 
 
+async def test_another_number_of_partitions_makes_nothing(kafka_settings: KafkaSettings) -> None:
+    clients = Clients(kafka_settings, FAST)
+    async with started(clients.admin(), 30) as admin:
+        assert await kafka_topics.create(admin, kafka_settings.prefix, 2, 1) == []
+        with pytest.raises(LogLayout, match="COPYPRO_PARTITIONS"):
+            await kafka_topics.create(admin, kafka_settings.prefix, 3, 1)
+
+
 async def test_a_topic_that_forgets_is_refused(kafka_address: str) -> None:
     async with topics_on(kafka_address, partitions=1) as settings:
         name = f"{settings.prefix}{STATE}"

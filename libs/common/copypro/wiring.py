@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from copypro.adapters import kafka_topics
 from copypro.adapters.http_server import HttpServer
-from copypro.adapters.kafka_client import KafkaLimits, KafkaSettings
+from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.metrics import Metrics
 from copypro.adapters.mt4_terminal import Mt4Dialect
@@ -93,6 +102,7 @@ class Stores:
 
     async def _open(self, store: Store) -> None:
         settings, folder = self._settings, self._folder
+        folder.mkdir(parents=True, exist_ok=True)
         match store:
             case Store.LOG:
                 opened: EventLog | ReadModels | Users | Vault = await self._open_log()
@@ -127,6 +137,28 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
         cert_file=settings.kafka_cert_file,
         key_file=settings.kafka_key_file,
     )
+
+
+async def create_topics(settings: Settings) -> tuple[list[str], int]:
+    """What was missing and is made, and the partitions of each. Errors: LogUnavailable, LogRefused."""
+    count, copies = settings.partitions, settings.replication
+    async with _kafka_admin(settings) as admin:
+        return await kafka_topics.create(admin, settings.topic_prefix, count, copies), count
+
+
+async def check_topics(settings: Settings) -> list[str]:
+    """What differs, a line each. Errors: LogUnavailable, LogRefused."""
+    async with _kafka_admin(settings) as admin:
+        return (await kafka_topics.read_layout(admin, settings.topic_prefix)).differences()
+
+
+@asynccontextmanager
+async def _kafka_admin(settings: Settings) -> AsyncIterator[kafka_topics.Admin]:
+    limits = KafkaLimits()
+    clients = Clients(kafka_settings(settings), limits)
+    await clients.knock()
+    async with started(clients.admin(), limits.start_s) as admin:
+        yield admin
 
 
 def _keys(settings: Settings) -> Sequence[str]:

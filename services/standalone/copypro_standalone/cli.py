@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from copypro_standalone import cluster
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -18,6 +20,7 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
 app.add_typer(users, name="users")
+app.add_typer(cluster.app, name="topics")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]

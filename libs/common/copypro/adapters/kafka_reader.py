@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from aiokafka import TopicPartition
 
@@ -19,18 +20,16 @@ class KafkaLogReader:
 
     def records(self, topic: str, since: int = 0) -> Iterator[Record]:
         """All records of a topic from an offset on: each partition's in order, one partition after
-        another, up to the end as it was when this was asked. For code without an event loop.
+        another, up to the end as it was when this was asked. Blocks its caller.
 
         Errors: LogUnavailable, LogRefused, LogLayout (no such topic).
         """
-        with asyncio.Runner() as runner:
+        with ThreadPoolExecutor(1, "kafka-reader") as thread:
+            runner = asyncio.Runner()
             found = aiter(self.read(topic, since))
-            while True:
-                try:
-                    batch = runner.run(_next(found))
-                except StopAsyncIteration:
-                    return
+            while batch := thread.submit(runner.run, _next(found)).result():
                 yield from batch
+            thread.submit(runner.close).result()
 
     async def read(self, topic: str, since: int = 0) -> AsyncIterator[list[Record]]:
         """The same, batch by batch."""
@@ -57,5 +56,5 @@ class KafkaLogReader:
         return sorted(part["partition"] for part in described["partitions"])
 
 
-async def _next(found: AsyncIterator[list[Record]]) -> list[Record]:
-    return await anext(found)
+async def _next(found: AsyncIterator[list[Record]]) -> list[Record] | None:
+    return await anext(found, None)
