@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro.wiring import read_log
+from copypro.topics import EXECUTIONS
 
 from tests.journey.world import CANARY, Account, World
 
@@ -86,8 +86,7 @@ async def test_explain_tells_why_a_trade_was_not_copied(world: World) -> None:
 async def attempts(world: World) -> list[dict[str, Any]]:
     return [
         msgspec.json.decode(record.value or b"")
-        for record in read_log(world.data).records("executions")
-        if record.headers["type"] == "AttemptStarted"
+        for record in await world.records(EXECUTIONS, "AttemptStarted")
     ]
 
 

@@ -11,7 +11,10 @@
     │  ├─ LogUnavailable      its servers do not answer, or nobody knows what became of a write
     │  ├─ LogRefused          its servers refuse our credentials: waiting does not help
     │  └─ LogLayout           its topics are missing or not as they must be; says what differs
-    ├─ StoreUnavailable       a server of ours does not answer: it is waited for (LogUnavailable too)
+    ├─ StoreError             a server that keeps our data: MongoDB, and Kafka by the two below
+    │  ├─ StoreUnavailable    it does not answer now: wait, then ask the same again (LogUnavailable too)
+    │  └─ StoreRefused        nothing helps until a person changes what the message names (LogRefused
+    │                         and LogLayout too)
     ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
@@ -62,7 +65,15 @@ class LogCorrupt(LogError):
     pass
 
 
-class StoreUnavailable(CopyProError):
+class StoreError(CopyProError):
+    pass
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class StoreRefused(StoreError):
     pass
 
 
@@ -70,11 +81,11 @@ class LogUnavailable(LogError, StoreUnavailable):
     pass
 
 
-class LogRefused(LogError):
+class LogRefused(LogError, StoreRefused):
     pass
 
 
-class LogLayout(LogError):
+class LogLayout(LogError, StoreRefused):
     pass
 
 

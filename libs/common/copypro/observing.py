@@ -141,9 +141,9 @@ class ObservedPartition:
         for record in consumed:
             self.positions[record.topic] = record.offset + 1
 
-    def abandon(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
         self._ownership.lost(self)
-        self._partition.abandon(reason)
+        self._partition.give_up(reason)
 
     def end_offset(self, topic: str) -> int:
         return self._partition.end_offset(topic)

@@ -197,7 +197,7 @@ class Owner:
             "an agent broke: its partition starts over", task=task.get_name(), exc_info=error
         )
         reason = f"{task.get_name()} broke"
-        self._partition.abandon(reason)
+        self._partition.give_up(reason)
         self._fail(PartitionLost(reason))
 
     def _fail(self, error: Exception) -> None:

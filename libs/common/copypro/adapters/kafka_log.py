@@ -273,7 +273,7 @@ class _Group:
         numbers = {place.partition for place in places}
         self._assigned = frozenset(numbers)
         for number in self._owners.keys() - numbers:
-            self._owners[number].lose("assigned to another process")
+            self._owners[number].give_up("assigned to another process")
         for number in sorted(numbers):
             owner = self._owners.get(number)
             if owner is None:
@@ -352,7 +352,7 @@ class _Group:
         self._assigned = frozenset()
         owners, self._owners = list(self._owners.values()), {}
         error = LogClosed(reason) if self.log.closed else PartitionLost(reason)
-        await asyncio.gather(*(owner.give_up(error) for owner in owners))
+        await asyncio.gather(*(owner.hand_over(error) for owner in owners))
         for task in list(self._tasks):
             task.cancel()
         consumer, self._consumer = self._consumer, None
@@ -443,8 +443,8 @@ class KafkaPartition:
     def end_offset(self, topic: str) -> int:
         return max(self._ends.get(topic, 0), self._next.get(topic, 0))
 
-    def abandon(self, reason: str) -> None:
-        self.lose(reason)
+    def give_up(self, reason: str) -> None:
+        self._end(PartitionLost(reason))
 
     # --- for the group ------------------------------------------------------------------------
 
@@ -462,10 +462,7 @@ class KafkaPartition:
     def next_offset(self, topic: str) -> int:
         return self._next[topic]
 
-    def lose(self, reason: str) -> None:
-        self._end(PartitionLost(reason))
-
-    async def give_up(self, error: LogError) -> None:
+    async def hand_over(self, error: LogError) -> None:
         self._end(error)
         await self.closed()
 
@@ -476,7 +473,7 @@ class KafkaPartition:
     async def finish(self, error: LogError) -> None:
         """What was submitted becomes durable; nothing follows it."""
         await self._writer.finish()
-        await self.give_up(error)
+        await self.hand_over(error)
 
     # --- inside -------------------------------------------------------------------------------
 

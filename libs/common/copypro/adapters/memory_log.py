@@ -160,7 +160,7 @@ class _MemoryPartition:
             log.consumed[place] = record.offset + 1
         await asyncio.sleep(0)
 
-    def abandon(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
         if not self.fenced:
             self._log.lose(self.role, self.number)
 
