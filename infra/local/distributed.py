@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -30,7 +31,9 @@ from infra.local.servers import Server, ServersUnavailable
 LOGS = FOLDER / "logs"
 SECRETS = FOLDER / "secret.keys"
 BRIDGES = ("ApiMT4", "ApiMT5")
-MT4_PORT, MT5_PORT, GATEWAY_PORT, FIRST_PORT = 5004, 5005, 5020, 5021
+SHIFT = int(os.environ.get("COPYPRO_LOCAL_PORT_SHIFT") or 0)
+"""Beside another installation on this machine: added to every port."""
+MT4_PORT, MT5_PORT, GATEWAY_PORT, FIRST_PORT = (port + SHIFT for port in (5004, 5005, 5020, 5021))
 KINDS = ("account-watcher", "account-watcher", "replicator", "replicator", "stats")
 OWNED_WITHIN_S = 60.0
 STOP_WITHIN_S = 12.0
@@ -66,7 +69,7 @@ class Service(Server):
                 return dict(json.load(answer))
         except urllib.error.HTTPError as answer:
             return dict(json.load(answer))
-        except OSError:
+        except (OSError, HTTPException):
             return {}
 
 

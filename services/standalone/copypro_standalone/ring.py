@@ -26,6 +26,7 @@ from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
 from copypro.ports import TerminalLimits
 from copypro.settings import Settings
+from copypro.topics import ROLES
 from copypro.wiring import Bridges, Store, Stores, http_server, operators_metrics
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_stats.notifier import Notifier
@@ -106,6 +107,9 @@ class Ring:
             self._stores = await self._open_stores()
             self._watch()
             self._start("probes", self._probe(self._stores))
+            for role in ROLES:
+                if role.name in self._services:
+                    self._ownership.join(role)
             for name in ALL:
                 if name in self._services:
                     self._run(name, self.stores)
