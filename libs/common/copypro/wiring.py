@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
@@ -28,6 +36,7 @@ from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
+from copypro.errors import CopyProError
 from copypro.health import App
 from copypro.ports import (
     EventLog,
@@ -40,6 +49,10 @@ from copypro.ports import (
 )
 from copypro.settings import Settings
 from copypro.values import Platform
+
+Probe = Callable[[], Awaitable[object]]
+PROBE_S = 3.0
+"""A server that has not answered by then does not answer."""
 
 
 class Store(StrEnum):
@@ -62,11 +75,12 @@ class Stores:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened: list[EventLog | ReadModels | Users | Vault | MongoDatabase] = []
+        self._probes: dict[str, Probe] = {}
 
     @classmethod
     async def open(cls, settings: Settings, needs: Collection[Store] = tuple(Store)) -> Stores:
         """Errors: LogBusy, LogCorrupt, LogRefused, LogLayout, SecretsError, StoreRefused: each says
-        what to do. StoreUnavailable: a server does not answer yet.
+        what to do. LogUnavailable, StoreUnavailable: a server does not answer yet.
         """
         stores = cls(settings)
         try:
@@ -81,27 +95,50 @@ class Stores:
         for opened in self._opened:
             await opened.close()
 
+    async def unreachable(self) -> list[str]:
+        """The servers that do not answer now, with what they said."""
+        reasons: list[str] = []
+        for name, probe in self._probes.items():
+            try:
+                async with asyncio.timeout(PROBE_S):
+                    await probe()
+            except (CopyProError, OSError, TimeoutError) as error:
+                reasons.append(f"{name}: {error or 'no answer'}")
+        return reasons
+
     async def _open(self, needs: Collection[Store]) -> None:
         settings = self._settings
         installation: str | None = None
         if Store.LOG in needs:
-            self.log = await _open_log(settings)
-            self._opened.append(self.log)
-            installation = self.log.cluster_id if isinstance(self.log, KafkaLog) else None
+            installation = await self._open_log()
         kept = [store for store in Store if store in needs and store is not Store.LOG]
         if not kept:
             return
         database: MongoDatabase | None = None
         if settings.mongo:
             database = await MongoDatabase.open(settings.mongo, _new_id, installation)
+            self._opened.append(database)
+            self._probes["database"] = database.names
         else:
             settings.data.resolve().mkdir(parents=True, exist_ok=True)
         for store in kept:
             opened = await _open_kept(store, settings, database)
             setattr(self, store.value, opened)
             self._opened.append(opened)
-        if database is not None:
-            self._opened.append(database)
+
+    async def _open_log(self) -> str | None:
+        """What tells this log from every other, where it is a server's."""
+        settings = self._settings
+        if not settings.kafka:
+            self.log = await SqliteLog.open(settings.data.resolve())
+            self._opened.append(self.log)
+            return None
+        limits = KafkaLimits(session_timeout_s=settings.session_timeout_s)
+        log = await KafkaLog.open(kafka_settings(settings), limits)
+        self.log = log
+        self._opened.append(log)
+        self._probes["log"] = log.clients.knock
+        return log.cluster_id
 
 
 async def _open_kept(
@@ -122,13 +159,6 @@ async def _open_kept(
             return await MongoVault.open(database, _keys(settings))
         case _:
             return await SqliteVault.open(folder, _keys(settings))
-
-
-async def _open_log(settings: Settings) -> EventLog:
-    if settings.kafka:
-        limits = KafkaLimits(session_timeout_s=settings.session_timeout_s)
-        return await KafkaLog.open(kafka_settings(settings), limits)
-    return await SqliteLog.open(settings.data.resolve())
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:

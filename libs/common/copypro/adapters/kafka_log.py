@@ -139,6 +139,7 @@ class _Group:
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen_at: dict[TopicPartition, int] = {}
         self._running: asyncio.Task[None] | None = None
+        self._said_at = float("-inf")
 
     def start(self) -> None:
         self._running = asyncio.create_task(self._run(), name=f"group-{self.role.name}")
@@ -164,16 +165,21 @@ class _Group:
                     tries = 0
                     await self._pump()
                 except LogError as error:
-                    logger.warning("log unreachable", role=self.role.name, reason=str(error))
+                    self._say(error)
                 except KafkaError as error:
-                    logger.warning(
-                        "log unreachable", role=self.role.name, reason=str(meaning(error))
-                    )
+                    self._say(meaning(error))
                 await self._leave("the log became unreachable")
                 await asyncio.sleep(_back_off(tries, self.log.clients.limits))
                 tries += 1
         finally:
             await self._leave("the log is closed")
+
+    def _say(self, error: LogError) -> None:
+        """Once, and then twice a minute."""
+        now = asyncio.get_running_loop().time()
+        if now - self._said_at >= self.log.clients.limits.say_again_s:
+            self._said_at = now
+            logger.warning("log unreachable", role=self.role.name, reason=str(error))
 
     async def close(self) -> None:
         """Owners give up, the group is left, and whoever waits for a partition is told the end."""
