@@ -128,11 +128,15 @@ class Program:
         }
 
     async def call(self, name: str, key: str = "", **body: Any) -> Any:
+        status, answer = await self.ask(name, key, **body)
+        assert status == 200, (name, answer)
+        return answer
+
+    async def ask(self, name: str, key: str = "", **body: Any) -> tuple[int, Any]:
+        """The status, whichever it is, and the answer."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         async with (
             aiohttp.ClientSession() as session,
             session.post(f"{self.url}/{name}", json=body, headers=headers) as response,
         ):
-            answer = await response.json()
-            assert response.status == 200, (name, answer)
-            return answer
+            return response.status, await response.json()

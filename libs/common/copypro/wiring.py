@@ -103,7 +103,7 @@ class Stores:
                 async with asyncio.timeout(PROBE_S):
                     await probe()
             except (CopyProError, OSError, TimeoutError) as error:
-                reasons.append(f"{name}: {error or 'no answer'}")
+                reasons.append(f"{name}: {str(error) or 'no answer'}")
         return reasons
 
     async def _open(self, needs: Collection[Store]) -> None:

@@ -225,12 +225,12 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"code": "DISK_FULL", "message": text}, 507)
 
     async def no_log(_: Request, error: Exception) -> JSONResponse:
-        logger.error("the log does not answer", reason=str(error))
+        logger.debug("the log does not answer", reason=str(error))  # `not ready` says it, once
         text = "the log does not answer now; whether this was taken shows later: try again then"
         return JSONResponse({"code": "LOG_UNAVAILABLE", "message": text}, 503)
 
     async def unavailable(_: Request, error: Exception) -> JSONResponse:
-        logger.error("the database does not answer", reason=str(error))
+        logger.debug("the database does not answer", reason=str(error))
         text = "the database does not answer now: try again in a few seconds"
         return JSONResponse({"code": "STORE_UNAVAILABLE", "message": text}, 503)
 

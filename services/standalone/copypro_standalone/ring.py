@@ -41,9 +41,10 @@ NEEDS = {
 """Each service and what it needs of what is durable, in the order in which they start."""
 ALL = tuple(NEEDS)
 HTTP = "http"
-STOP_WITHIN_S = 8.5
+STOP_WITHIN_S = 8.0
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
-CUT_OFF_S = 0.5
+CLOSE_WITHIN_S = 1.0
+CUT_OFF_S = 0.2
 ASK_AGAIN_S = 1.0
 SAY_AGAIN_S = 30.0
 READY_EVERY_S = 0.2
@@ -260,6 +261,10 @@ class Ring:
         await self._end("replicator", deadline)
         await self._end("stats", deadline)
         await self._end("probes", deadline)
+        self._start("stores", self._close_stores())
+        await self._end("stores", time.monotonic() + CLOSE_WITHIN_S, cancel=False)
+
+    async def _close_stores(self) -> None:
         await self._bridges.close()
         if self._stores is not None:
             await self._stores.close()
@@ -273,7 +278,7 @@ class Ring:
             task.cancel()
         await asyncio.wait([task], timeout=max(0.0, deadline - time.monotonic()))
         if not task.done():
-            logger.warning("cut off: it did not end in time", service=name)
+            logger.warning("cut off: it did not end in time", part=name)
             task.cancel()
             await asyncio.wait([task], timeout=CUT_OFF_S)
 
