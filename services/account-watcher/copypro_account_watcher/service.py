@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from copypro import topics
-from copypro.envelope import dead_letter, decode
+from copypro.envelope import SCHEMA_VERSION, dead_letter, decode, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.ports import (
     Clock,
@@ -24,6 +24,7 @@ from copypro.ports import (
     TerminalFactory,
     Vault,
 )
+from copypro.readiness import Readiness, wait_for_upgrade
 from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
@@ -41,13 +42,19 @@ async def run(
     clock: Clock,
     monotonic: Monotonic,
     limits: WatcherLimits,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
 ) -> None:
     """Until the log closes or this is cancelled; then opens stop at once, calls in flight get
-    `drain_s` to be answered and recorded.
+    `drain_s` to be answered and recorded. A record newer than `schema_version` makes its partition
+    not ready, until a newer process owns it.
     """
+    readiness = readiness or Readiness(topics.ACCOUNT_WATCHER.name)
     async with asyncio.TaskGroup() as owners:
         async for partition in log.partitions(topics.ACCOUNT_WATCHER):
-            owner = Owner(partition, terminals, vault, clock, monotonic, limits)
+            owner = Owner(
+                partition, terminals, vault, clock, monotonic, limits, readiness, schema_version
+            )
             owners.create_task(owner.run(), name=f"watcher-{partition.number}")
 
 
@@ -60,12 +67,15 @@ class Owner:
         clock: Clock,
         monotonic: Monotonic,
         limits: WatcherLimits,
+        readiness: Readiness,
+        schema_version: int,
     ) -> None:
         self.terminals, self.vault = terminals, vault
         self.clock, self.monotonic, self.limits = clock, monotonic, limits
         self.draining = False
         self.host_clock = HostClock(limits.clock_off_s)
         self._partition = partition
+        self._readiness, self._schema_version = readiness, schema_version
         self._agents: dict[AccountId, AccountAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
@@ -144,13 +154,9 @@ class Owner:
             self._failed.set_exception(error)
 
     async def _read(self) -> None:
-        async for record in self._partition.restore():
-            kind, account, *_ = record.key.split("/")
-            self._agent(AccountId(account)).restore(kind, record)
-        for agent in self._agents.values():
-            agent.start()
-        while True:
-            records = await self._partition.read()
+        newer = await self._restore()
+        while newer is None:
+            records, newer = readable(await self._partition.read(), self._schema_version)
             turn = Turn(self.clock())
             touched: dict[AccountId, AccountAgent] = {}
             for record in records:
@@ -160,13 +166,27 @@ class Owner:
             for pumped in touched.values():
                 pumped.pump(turn)
             await self.commit(turn, records)
+        # The agents go on with what they were told: a close that is under way is not left alone.
+        await wait_for_upgrade(self._partition, newer, self._readiness)
+
+    async def _restore(self) -> BadRecord | None:
+        """Starts the agents, unless some of their memory is of a newer version: then none."""
+        newer: BadRecord | None = None
+        async for record in self._partition.restore():
+            if newer is None:
+                newer = readable((record,), self._schema_version)[1]
+            if newer is None:
+                kind, account, *_ = record.key.split("/")
+                self._agent(AccountId(account)).restore(kind, record)
+        if newer is None:
+            for agent in self._agents.values():
+                agent.start()
+        return newer
 
     def _route(self, record: Record, turn: Turn) -> AccountAgent | None:
         try:
             envelope = decode(record)
         except BadRecord as error:
-            if error.newer:
-                raise
             logger.error("a record cannot be decoded", where=str(error))
             turn.outputs.append(dead_letter(record, error, turn.now))
             return None

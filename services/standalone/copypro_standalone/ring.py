@@ -16,7 +16,9 @@ import structlog
 from copypro.envelope import utc_now
 from copypro.errors import SettingsError
 from copypro.ports import TerminalLimits
+from copypro.readiness import Readiness
 from copypro.settings import Settings
+from copypro.topics import ROLES
 from copypro.wiring import Bridges, Stores
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_gateway.api import create_app, make_server
@@ -52,6 +54,7 @@ class Ring:
         self._terminal_limits = terminal_limits or TerminalLimits()
         self._simulated = simulated
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._readiness = {role.name: Readiness(role.name) for role in ROLES}
         self.port = settings.gateway_port
 
     @property
@@ -92,10 +95,13 @@ class Ring:
             banner="SIMULATED" if self._simulated else "",
         )
         self._server = make_server(app, settings.host, settings.gateway_port)
+        ready = self._readiness
         notify = Notifier(settings.alert_url) if settings.alert_url else None
         self._start("gateway", self._server.serve(sockets=[listening]))
-        self._start("stats", stats.run(stores.log, stores.models, utc_now, notify))
-        self._start("replicator", replicator.run(stores.log, utc_now))
+        self._start("stats", stats.run(stores.log, stores.models, utc_now, notify, ready["stats"]))
+        self._start(
+            "replicator", replicator.run(stores.log, utc_now, readiness=ready["replicator"])
+        )
         self._start(
             "account-watcher",
             watcher.run(
@@ -105,6 +111,7 @@ class Ring:
                 utc_now,
                 time.monotonic,
                 self._watcher_limits,
+                ready["account-watcher"],
             ),
         )
         await self._listening()
@@ -138,7 +145,8 @@ class Ring:
         return all(not task.done() for task in self._tasks.values())
 
     def ready(self) -> list[str]:
-        return [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
+        ended = [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
+        return ended + [why for each in self._readiness.values() for why in each.reasons()]
 
     # --- inside -------------------------------------------------------------------------------
 

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 from copypro import topics
 from copypro.collections import ROOTS
-from copypro.envelope import dead_letter, decode
+from copypro.envelope import SCHEMA_VERSION, dead_letter, decode, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Upsert
+from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_stats.projections import Fields, Patch, patches
 
@@ -29,19 +30,33 @@ PostAlert = Callable[[AlertRaised], Awaitable[None]]
 
 
 async def run(
-    log: EventLog, models: ReadModels, clock: Clock, post_alert: PostAlert | None = None
+    log: EventLog,
+    models: ReadModels,
+    clock: Clock,
+    post_alert: PostAlert | None = None,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
 ) -> None:
-    """Until the log closes or this is cancelled."""
+    """Until the log closes or this is cancelled. A record newer than `schema_version` makes its
+    partition not ready, until a newer process owns it.
+    """
+    readiness = readiness or Readiness(topics.STATS.name)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.STATS):
-            tasks.create_task(_own(partition, models, clock, post_alert))
+            tasks.create_task(_own(partition, models, clock, post_alert, readiness, schema_version))
 
 
 async def _own(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    post_alert: PostAlert | None,
+    readiness: Readiness,
+    schema_version: int,
 ) -> None:
     try:
-        await project(partition, models, clock, post_alert)
+        newer = await project(partition, models, clock, post_alert, schema_version)
+        await wait_for_upgrade(partition, newer, readiness)
     except LogClosed:
         return
     except PartitionLost as error:
@@ -52,12 +67,18 @@ async def _own(
 
 
 async def project(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
-) -> None:
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    post_alert: PostAlert | None,
+    schema_version: int = SCHEMA_VERSION,
+) -> BadRecord:
+    """Until a record of a newer version; that one is not taken in, nor any behind it."""
     parts = Parts(models)
     posting: set[asyncio.Task[None]] = set()
-    while True:
-        records = list(await partition.read())
+    newer: BadRecord | None = None
+    while newer is None:
+        records, newer = readable(await partition.read(), schema_version)
         await asyncio.sleep(GATHER_S)
         upserts: list[Upsert] = []
         letters: list[Outgoing] = []
@@ -68,8 +89,6 @@ async def project(
             try:
                 envelope = decode(record)
             except BadRecord as error:
-                if error.newer:
-                    raise
                 logger.error("a record cannot be decoded", where=str(error))
                 letters.append(dead_letter(record, error, clock()))
                 continue
@@ -87,6 +106,7 @@ async def project(
                 task = asyncio.ensure_future(post_alert(alert))
                 posting.add(task)
                 task.add_done_callback(posting.discard)
+    return newer
 
 
 class Parts:
