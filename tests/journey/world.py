@@ -19,6 +19,8 @@ from mt_simulator.client import SimulatorControl
 from mt_simulator.main import Simulator, start
 
 CANARY = "c4n4ry-p4ssw0rd"
+OPERATOR = f"{CANARY}-operator"
+"""The gateway's operator key."""
 WITHIN_S = 10.0
 FAST = WatcherLimits(
     longest_call_s=1.0,
@@ -100,6 +102,7 @@ class World:
                 "data": self.data,
                 "gateway_port": 0,
                 "sign_up": "open",
+                "manager_key": OPERATOR,
                 "reads_per_s": 1000,
             }
         )

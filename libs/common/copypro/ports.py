@@ -5,7 +5,7 @@ Each has one contract suite in tests/contract, which asks for its promises by na
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -105,6 +105,15 @@ class Partition(Protocol):
 
     def end_offset(self, topic: str) -> int:
         """The offset after the last record of an input topic in this partition, as known now."""
+
+
+class LogReader(Protocol):
+    """Reads what is committed, beside the running services; changes nothing. Blocks: for threads and
+    command lines.
+    """
+
+    def records(self, topic: str, since: int = 0) -> Iterator[Record]:
+        """All records of a topic there are now, in order within a partition, from an offset on."""
 
 
 # --- read models ------------------------------------------------------------------------------

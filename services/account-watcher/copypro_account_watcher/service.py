@@ -67,15 +67,16 @@ class Owner:
         clock: Clock,
         monotonic: Monotonic,
         limits: WatcherLimits,
-        readiness: Readiness,
-        schema_version: int,
+        readiness: Readiness | None = None,
+        schema_version: int = SCHEMA_VERSION,
     ) -> None:
         self.terminals, self.vault = terminals, vault
         self.clock, self.monotonic, self.limits = clock, monotonic, limits
         self.draining = False
         self.host_clock = HostClock(limits.clock_off_s)
         self._partition = partition
-        self._readiness, self._schema_version = readiness, schema_version
+        self._readiness = readiness or Readiness(topics.ACCOUNT_WATCHER.name)
+        self._schema_version = schema_version
         self._agents: dict[AccountId, AccountAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None

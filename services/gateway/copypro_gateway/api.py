@@ -14,7 +14,7 @@ import msgspec
 import structlog
 import uvicorn
 from copypro.errors import LogFull
-from copypro.ports import Clock, EventLog, NewId, ReadModels, Users, Vault
+from copypro.ports import Clock, EventLog, LogReader, NewId, ReadModels, Users, Vault
 from copypro.values import UserId
 from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,9 +22,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from copypro_gateway import parameters as p
-from copypro_gateway.auth import Auth
+from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gateway import Gateway, GatewaySettings, Pending
+from copypro_gateway.letters import Letters
 
 logger = structlog.get_logger("gateway")
 Given = TypeVar("Given", bound=p.Parameters)
@@ -41,6 +42,7 @@ class Health(Protocol):
 def create_app(
     *,
     log: EventLog,
+    reader: LogReader,
     read_models: ReadModels,
     users: Users,
     vault: Vault,
@@ -56,6 +58,14 @@ def create_app(
     gateway = Gateway(log, read_models, vault, clock, new_id, settings)
     calls = _Calls(app, auth, settings)
     _add_calls(calls, auth, gateway, settings)
+    letters = Letters(log, reader, clock)
+    calls.add(
+        "ReplayDeadLetter",
+        p.ReplayDeadLetter,
+        lambda _, given: letters.replay(given),
+        key="operator",
+        tag="operators",
+    )
     _add_errors(app)
 
     @app.get("/health/live", tags=["health"])
@@ -85,7 +95,9 @@ class _Calls:
     def add(
         self, name: str, kind: type[Given], handler: Handler, *, key: str = "required", tag: str
     ) -> None:
-        """`key`: required; "id": the original documents it with the id alone; "none"."""
+        """`key`: required; "id": the original documents it with the id alone; "none"; "operator":
+        the operator's own.
+        """
 
         async def run(request: Request, given: Any) -> Any:
             user = await self._user(request, given, key)
@@ -122,6 +134,9 @@ class _Calls:
             return None
         header = request.headers.get("Authorization", "")
         token = header.removeprefix("Bearer ").strip() or given.user_key
+        if key == "operator":
+            check_operator(token, self._settings.operator_key_hash)
+            return None
         if key == "id" and not token and not self._settings.require_key:
             return None
         return await self._auth.user_of(token)

@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
 app.add_typer(users, name="users")
+letters = typer.Typer(no_args_is_help=True, help="Records that could not be read.")
+app.add_typer(letters, name="dead-letters")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
@@ -214,6 +216,53 @@ def settle(
     if problem:
         _fail(problem)
     typer.echo("recorded")
+
+
+@letters.command("list")
+def list_letters(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+    """Records that no service could read and that were not replayed yet, oldest first."""
+    from copypro.errors import CopyProError
+
+    from copypro_standalone import explaining
+
+    try:
+        rows = explaining.letter_rows(data)
+    except CopyProError as error:
+        _fail(error)
+    if as_json:
+        typer.echo(json.dumps(rows))
+    elif not rows:
+        typer.echo("no dead letters")
+    for row in [] if as_json else rows:
+        typer.echo(
+            f"{row['topic']} {row['partition']} {row['offset']}: {row['type']} of {row['key']},"
+            f" put aside {row['written_at']}: {row['reason']}"
+        )
+
+
+@letters.command("replay")
+def replay_letter(
+    topic: Annotated[str, typer.Argument(help="as `copypro dead-letters list` shows it")],
+    partition: Annotated[int, typer.Argument()],
+    offset: Annotated[int, typer.Argument()],
+    url: Annotated[str, typer.Option(envvar="COPYPRO_URL")] = "http://127.0.0.1:5020",
+    key: Annotated[
+        str, typer.Option(envvar="COPYPRO_MANAGER_KEY", help="the gateway's operator key")
+    ] = "",
+) -> None:
+    """Append the record to its topic again, as it was, once an upgrade can read it.
+
+    It comes after everything that is there now: an old change of stops replaces newer ones. An open
+    that is too old is denied as EXPIRED, as any other.
+    """
+    from copypro_standalone import operating
+
+    if not key:
+        _fail("set COPYPRO_MANAGER_KEY to the key that the gateway was started with")
+    problem = asyncio.run(operating.replay_letter(url, key, topic, partition, offset))
+    if problem:
+        _fail(problem)
+    typer.echo("replayed")
 
 
 @users.command("add")

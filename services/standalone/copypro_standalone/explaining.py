@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from copypro import topics
 from copypro.envelope import decode
+from copypro.letters import open_letters
 from copypro.messages import AccountRegistered
 from copypro.ports import Record
 from copypro.wiring import read_log, read_models
@@ -65,6 +66,23 @@ def show(story: Story) -> None:
         if legs:
             shown = "  ".join(f"{name} {ms:.2f} ms" for name, ms in legs.items())
             console.print(f"[bold]copy {copy[:8]}[/] {shown}", highlight=False)
+
+
+def letter_rows(data: Path) -> list[dict[str, Any]]:
+    """Errors: LogCorrupt for a folder that is not ours, BadRecord for letters of a newer version."""
+    records = read_log(data).records(topics.DEAD_LETTERS.name)
+    return [
+        {
+            "topic": letter.letter.topic,
+            "partition": letter.letter.partition,
+            "offset": letter.letter.offset,
+            "key": letter.letter.key,
+            "type": letter.letter.headers.get("type", "a record without a type"),
+            "written_at": letter.written_at.isoformat(),
+            "reason": letter.letter.reason,
+        }
+        for letter in open_letters(records)
+    ]
 
 
 def open_rows(data: Path, collection: str) -> list[dict[str, Any]]:

@@ -19,9 +19,10 @@ from copypro.ports import TerminalLimits
 from copypro.readiness import Readiness
 from copypro.settings import Settings
 from copypro.topics import ROLES
-from copypro.wiring import Bridges, Stores
+from copypro.wiring import Bridges, Stores, read_log
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_gateway.api import create_app, make_server
+from copypro_gateway.auth import hash_of
 from copypro_gateway.gateway import GatewaySettings
 from copypro_stats.notifier import Notifier
 
@@ -81,6 +82,7 @@ class Ring:
         stores = self._stores
         app = create_app(
             log=stores.log,
+            reader=read_log(settings.data),
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
@@ -90,6 +92,7 @@ class Ring:
                 platforms=frozenset(self._bridges.factories),
                 require_key=settings.require_key,
                 sign_up_open=settings.sign_up_open,
+                operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             health=self,
             banner="SIMULATED" if self._simulated else "",
