@@ -44,7 +44,7 @@ class FullPartition:
         self.number, self._partition = partition.number, partition
         self._owner, self._role = owner, role
         self.restore, self.read = partition.restore, partition.read
-        self.end_offset = partition.end_offset
+        self.end_offset, self.lose = partition.end_offset, partition.lose
 
     async def commit(self, outputs: Sequence[Outgoing], consumed: Sequence[Record] = ()) -> None:
         owner = self._owner

@@ -103,6 +103,11 @@ class Partition(Protocol):
         Errors: PartitionLost, LogFull (then nothing of it was written), LogClosed.
         """
 
+    def lose(self) -> None:
+        """For an owner that cannot go on: nothing of it takes effect any more, and `partitions` gives
+        the partition anew. Once it is lost this changes nothing.
+        """
+
     def end_offset(self, topic: str) -> int:
         """The offset after the last record of an input topic in this partition, as known now."""
 

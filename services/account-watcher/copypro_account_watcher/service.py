@@ -33,6 +33,8 @@ from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
+RECORDED = (PartitionLost, LogFull, LogClosed)
+"""Ends of a commit: it has told the owner itself."""
 
 
 async def run(
@@ -83,6 +85,12 @@ class Owner:
 
     async def run(self) -> None:
         """Returns when the partition was lost or the log is full: `partitions` gives it again."""
+        broken = await self._run()
+        if broken is not None:
+            await self._readiness.start_over(self._partition, broken)
+
+    async def _run(self) -> Exception | None:
+        """What broke, if it was something that nobody expects. Every agent has stopped by then."""
         self._failed = asyncio.get_running_loop().create_future()
         reader = asyncio.create_task(self._read())
         try:
@@ -91,7 +99,7 @@ class Owner:
                 self._failed.result()
             reader.result()
         except LogClosed:
-            return
+            return None
         except PartitionLost as error:
             logger.warning("partition lost", partition=self._partition.number, reason=str(error))
         except LogFull as error:
@@ -100,9 +108,13 @@ class Owner:
         except asyncio.CancelledError:
             await self._drain()
             raise
+        except Exception as error:
+            logger.exception("the partition broke", partition=self._partition.number)
+            return error
         finally:
             reader.cancel()
             await self._stop(reader)
+        return None
 
     async def commit(self, turn: Turn, consumed: Sequence[Record] = ()) -> None:
         """Records the turn, then lets its effects start. Called in the same breath as the changes
@@ -121,7 +133,7 @@ class Owner:
     ) -> None:
         try:
             await self._partition.commit(outputs, consumed)
-        except (PartitionLost, LogFull, LogClosed) as error:
+        except RECORDED as error:
             self._fail(error)
             raise
         self._begin(turn)
@@ -143,12 +155,9 @@ class Owner:
         if task.cancelled():
             return
         error = task.exception()
-        if error is None or isinstance(error, (PartitionLost, LogFull, LogClosed)):
-            return
-        logger.error(
-            "an agent broke: its partition starts over", task=task.get_name(), exc_info=error
-        )
-        self._fail(PartitionLost(f"{task.get_name()} broke"))
+        if isinstance(error, Exception) and not isinstance(error, RECORDED):
+            logger.error("an agent broke", task=task.get_name())
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if self._failed is not None and not self._failed.done():

@@ -61,6 +61,9 @@ async def _own(
         except LogFull as error:
             logger.error("disk full: nothing is planned until there is room", reason=str(error))
             await asyncio.sleep(retry_full_s)
+        except Exception as error:
+            logger.exception("the partition broke", partition=partition.number)
+            await readiness.start_over(partition, error)
 
 
 async def replicate(

@@ -64,6 +64,9 @@ async def _own(
     except LogFull as error:
         logger.error("disk full: nothing is projected until there is room", reason=str(error))
         await asyncio.sleep(RETRY_FULL_S)
+    except Exception as error:
+        logger.exception("the partition broke", partition=partition.number)
+        await readiness.start_over(partition, error)
 
 
 async def project(
