@@ -23,6 +23,8 @@ Stack = Mapping[str, Any]
 """The settings that name the servers of a stack; none: everything is embedded."""
 EMBEDDED: Stack = {}
 CANARY = "c4n4ry-p4ssw0rd"
+OPERATOR = f"{CANARY}-operator"
+"""The gateway's operator key."""
 WITHIN_S = 10.0
 FAST = WatcherLimits(
     longest_call_s=1.0,
@@ -110,6 +112,7 @@ class World:
                 "data": self.data,
                 "gateway_port": 0,
                 "sign_up": "open",
+                "manager_key": OPERATOR,
                 "reads_per_s": 1000,
                 **self.stack,
             }

@@ -104,8 +104,8 @@ class Partition(Protocol):
         """
 
     def give_up(self, reason: str) -> None:
-        """The owner's memory is not to be trusted: nothing of it takes effect any more, and the log
-        gives the partition anew, to this process or another.
+        """For an owner that cannot go on: nothing of it takes effect any more, and the log gives the
+        partition anew, to this process or another. Once it is lost this changes nothing.
         """
 
     def end_offset(self, topic: str) -> int:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import structlog
 from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
-from copypro.ports import Clock, EventLog, Meter, NewId, ReadModels, Users, Vault
+from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, ReadModels, Users, Vault
 from copypro.values import UserId
 from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,9 +21,10 @@ from starlette.exceptions import HTTPException
 from structlog.contextvars import bound_contextvars
 
 from copypro_gateway import parameters as p
-from copypro_gateway.auth import Auth
+from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gateway import Gateway, GatewaySettings, Pending
+from copypro_gateway.letters import Letters
 from copypro_gateway.measuring import Measured
 
 logger = structlog.get_logger("gateway")
@@ -34,6 +35,7 @@ Handler = Callable[[Any, Any], Awaitable[Any]]
 def create_app(
     *,
     log: EventLog,
+    history: LogHistory,
     read_models: ReadModels,
     users: Users,
     vault: Vault,
@@ -49,6 +51,14 @@ def create_app(
     gateway = Gateway(log, read_models, vault, clock, new_id, settings)
     calls = _Calls(app, auth, settings)
     _add_calls(calls, auth, gateway, settings)
+    letters = Letters(log, history, clock)
+    calls.add(
+        "ReplayDeadLetter",
+        p.ReplayDeadLetter,
+        lambda _, given: letters.replay(given),
+        key="operator",
+        tag="operators",
+    )
     _add_errors(app)
     app.add_middleware(Measured, meter=meter)
 
@@ -69,7 +79,9 @@ class _Calls:
     def add(
         self, name: str, kind: type[Given], handler: Handler, *, key: str = "required", tag: str
     ) -> None:
-        """`key`: required; "id": the original documents it with the id alone; "none"."""
+        """`key`: required; "id": the original documents it with the id alone; "none"; "operator":
+        the operator's own.
+        """
 
         async def run(request: Request, given: Any) -> Any:
             user = await self._user(request, given, key)
@@ -107,6 +119,9 @@ class _Calls:
             return None
         header = request.headers.get("Authorization", "")
         token = header.removeprefix("Bearer ").strip() or given.user_key
+        if key == "operator":
+            check_operator(token, self._settings.operator_key_hash)
+            return None
         if key == "id" and not token and not self._settings.require_key:
             return None
         return await self._auth.user_of(token)

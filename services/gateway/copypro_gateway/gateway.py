@@ -46,6 +46,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """Those with a bridge address."""
     require_key: bool = False
     sign_up_open: bool = True
+    operator_key_hash: str = ""
+    """Of the key that operators' calls need (`auth.hash_of`); empty: those calls are off."""
     visible_within_s: float = 5.0
 
 

@@ -23,6 +23,8 @@ app.add_typer(users, name="users")
 app.add_typer(cluster.app, name="topics")
 rebuilds = typer.Typer(no_args_is_help=True, help="Make anew what follows from the log.")
 app.add_typer(rebuilds, name="rebuild")
+letters = typer.Typer(no_args_is_help=True, help="Records that could not be read.")
+app.add_typer(letters, name="dead-letters")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
@@ -268,6 +270,54 @@ def settle(
     if problem:
         _fail(problem)
     typer.echo("recorded")
+
+
+@letters.command("list")
+def list_letters(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+    """Records that no service could read and that were not replayed yet, oldest first."""
+    from copypro.errors import CopyProError
+    from copypro.settings import load
+
+    from copypro_standalone import explaining
+
+    try:
+        rows = asyncio.run(explaining.letter_rows(load(data)))
+    except CopyProError as error:
+        _fail(error)
+    if as_json:
+        typer.echo(json.dumps(rows))
+    elif not rows:
+        typer.echo("no dead letters")
+    for row in [] if as_json else rows:
+        typer.echo(
+            f"{row['topic']} {row['partition']} {row['offset']}: {row['type']} of {row['key']},"
+            f" put aside {row['written_at']}: {row['reason']}"
+        )
+
+
+@letters.command("replay")
+def replay_letter(
+    topic: Annotated[str, typer.Argument(help="as `copypro dead-letters list` shows it")],
+    partition: Annotated[int, typer.Argument()],
+    offset: Annotated[int, typer.Argument()],
+    url: Annotated[str, typer.Option(envvar="COPYPRO_URL")] = "http://127.0.0.1:5020",
+    key: Annotated[
+        str, typer.Option(envvar="COPYPRO_MANAGER_KEY", help="the gateway's operator key")
+    ] = "",
+) -> None:
+    """Append the record to its topic again, as it was, once an upgrade can read it.
+
+    It comes after everything that is there now: an old change of stops replaces newer ones. An open
+    that is too old is denied as EXPIRED, as any other.
+    """
+    from copypro_standalone import operating
+
+    if not key:
+        _fail("set COPYPRO_MANAGER_KEY to the key that the gateway was started with")
+    problem = asyncio.run(operating.replay_letter(url, key, topic, partition, offset))
+    if problem:
+        _fail(problem)
+    typer.echo("replayed")
 
 
 @users.command("add")

@@ -25,9 +25,17 @@ from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
 from copypro.ports import TerminalLimits
+from copypro.readiness import Readiness
 from copypro.settings import Settings
 from copypro.topics import ROLES
-from copypro.wiring import Bridges, Store, Stores, http_server, operators_metrics
+from copypro.wiring import (
+    Bridges,
+    Store,
+    Stores,
+    http_server,
+    open_history,
+    operators_metrics,
+)
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_stats.notifier import Notifier
 
@@ -78,6 +86,7 @@ class Ring:
         self._unreachable: list[str] = []
         self._metrics = operators_metrics()
         self._ownership = Ownership(self._metrics, time.monotonic)
+        self._readiness = {role.name: Readiness(role.name) for role in ROLES}
         self._watched = watcher.Watched()
         self._edge = Edge(self, self._metrics.page)
         self._server = http_server(self._edge)
@@ -157,7 +166,8 @@ class Ring:
     def not_ready(self) -> list[str]:
         ended = [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
         waits = [self._waits_for] if self._waits_for else []
-        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready()]
+        broken = [why for each in self._readiness.values() for why in each.reasons()]
+        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready(), *broken]
 
     def partitions(self) -> dict[str, int]:
         return self._ownership.counts()
@@ -209,9 +219,11 @@ class Ring:
             case "stats":
                 address = self._settings.alert_url
                 notify = Notifier(address) if address else None
-                self._start(name, stats.run(log, stores.models, utc_now, notify))
+                work = stats.run(log, stores.models, utc_now, notify, self._readiness[name])
+                self._start(name, work)
             case "replicator":
-                self._start(name, replicator.run(log, utc_now, journal))
+                readiness = self._readiness[name]
+                self._start(name, replicator.run(log, utc_now, journal, readiness=readiness))
             case "account-watcher":
                 work = watcher.run(
                     log,
@@ -220,8 +232,9 @@ class Ring:
                     utc_now,
                     time.monotonic,
                     self._watcher_limits,
-                    self._watched,
-                    journal,
+                    self._readiness[name],
+                    watched=self._watched,
+                    journal=journal,
                 )
                 self._start(name, work)
             case "gateway":
@@ -229,11 +242,13 @@ class Ring:
 
     def _gateway(self, log: ObservedLog, stores: Stores) -> App:
         from copypro_gateway.api import create_app
+        from copypro_gateway.auth import hash_of
         from copypro_gateway.gateway import GatewaySettings
 
         settings = self._settings
         app: App = create_app(
             log=log,
+            history=open_history(settings),
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
@@ -243,6 +258,7 @@ class Ring:
                 platforms=frozenset(self._bridges.factories),
                 require_key=settings.require_key,
                 sign_up_open=settings.sign_up_open,
+                operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
             banner="SIMULATED" if settings.simulated else "",

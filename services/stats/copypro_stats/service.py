@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from copypro import topics
-from copypro.envelope import dead_letter
-from copypro.errors import LogClosed, LogFull, PartitionLost, StoreUnavailable
+from copypro.envelope import SCHEMA_VERSION, dead_letter, readable
+from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost, StoreUnavailable
 from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
+from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_stats.batch import Batch, Parts, batch_of
 
@@ -26,19 +27,33 @@ PostAlert = Callable[[AlertRaised], Awaitable[None]]
 
 
 async def run(
-    log: EventLog, models: ReadModels, clock: Clock, post_alert: PostAlert | None = None
+    log: EventLog,
+    models: ReadModels,
+    clock: Clock,
+    post_alert: PostAlert | None = None,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
 ) -> None:
-    """Until the log closes or this is cancelled."""
+    """Until the log closes or this is cancelled. A record newer than `schema_version` makes its
+    partition not ready, until a newer process owns it.
+    """
+    readiness = readiness or Readiness(topics.STATS.name)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.STATS):
-            tasks.create_task(_own(partition, models, clock, post_alert))
+            tasks.create_task(_own(partition, models, clock, post_alert, readiness, schema_version))
 
 
 async def _own(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    post_alert: PostAlert | None,
+    readiness: Readiness,
+    schema_version: int,
 ) -> None:
     try:
-        await project(partition, models, clock, post_alert)
+        newer = await project(partition, models, clock, post_alert, schema_version)
+        await wait_for_upgrade(partition, newer, readiness)
     except LogClosed:
         return
     except PartitionLost as error:
@@ -46,15 +61,24 @@ async def _own(
     except LogFull as error:
         logger.error("disk full: nothing is projected until there is room", reason=str(error))
         await asyncio.sleep(RETRY_FULL_S)
+    except Exception as error:
+        logger.exception("the partition broke", partition=partition.number)
+        await readiness.start_over(partition, error)
 
 
 async def project(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
-) -> None:
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    post_alert: PostAlert | None,
+    schema_version: int = SCHEMA_VERSION,
+) -> BadRecord:
+    """Until a record of a newer version; that one is not taken in, nor any behind it."""
     parts = Parts(models)
     posting: set[asyncio.Task[None]] = set()
-    while True:
-        records = list(await partition.read())
+    newer: BadRecord | None = None
+    while newer is None:
+        records, newer = readable(await partition.read(), schema_version)
         await asyncio.sleep(GATHER_S)
         batch = await _written(records, parts, models)
         letters: list[Outgoing] = []
@@ -75,6 +99,7 @@ async def project(
                 task = asyncio.ensure_future(post_alert(alert))
                 posting.add(task)
                 task.add_done_callback(posting.discard)
+    return newer
 
 
 async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) -> Batch:
