@@ -47,14 +47,14 @@ def _server(variable: str, docker: Callable[[], Started], own: Callable[[], Star
 
 def _own_kafka(folder: Path) -> Iterator[str]:
     kafka = Kafka(folder)
-    _start_or_skip(kafka.start)
+    start_or_skip(kafka.start)
     yield kafka.address
     kafka.stop()
 
 
 def _own_mongo(folder: Path) -> Iterator[str]:
     mongo = Mongo(folder)
-    _start_or_skip(mongo.start)
+    start_or_skip(mongo.start)
     yield mongo.url
     mongo.stop()
 
@@ -79,7 +79,7 @@ def _docker_mongo() -> Iterator[str]:
         yield f"mongodb://{host}:{port}/?directConnection=true"
 
 
-def _start_or_skip(start: Callable[[], None]) -> None:
+def start_or_skip(start: Callable[[], None]) -> None:
     try:
         start()
     except ServersUnavailable as error:

@@ -17,7 +17,9 @@ from tests.journey.world import CANARY, Account, World
 pytestmark = pytest.mark.slow
 
 
-async def copypro(data: Path, *arguments: str, key: str = "", answers: str = "") -> tuple[int, str]:
+async def copypro(
+    data: Path, *arguments: str, key: str = "", answers: str = "", **environment: str
+) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -26,7 +28,13 @@ async def copypro(data: Path, *arguments: str, key: str = "", answers: str = "")
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={"COPYPRO_DATA": str(data), "COPYPRO_KEY": key, "COLUMNS": "200", "PATH": ""},
+        env={
+            "COPYPRO_DATA": str(data),
+            "COPYPRO_KEY": key,
+            "COLUMNS": "200",
+            "PATH": "",
+            **environment,
+        },
     )
     said, _ = await asyncio.wait_for(process.communicate(answers.encode()), 30)
     assert CANARY not in said.decode()

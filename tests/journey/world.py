@@ -83,8 +83,10 @@ class Account:
 
 
 class World:
-    def __init__(self, simulator: Simulator, control: SimulatorControl, data: Path) -> None:
-        self.simulator, self.control, self.data = simulator, control, data
+    def __init__(
+        self, simulator: Simulator, control: SimulatorControl, data: Path, mongo: str = ""
+    ) -> None:
+        self.simulator, self.control, self.data, self.mongo = simulator, control, data, mongo
         self.ring: Ring | None = None
         self.key = ""
 
@@ -101,8 +103,10 @@ class World:
                 "gateway_port": 0,
                 "sign_up": "open",
                 "reads_per_s": 1000,
+                "mongo": self.mongo,
             }
         )
+        self.settings = settings
         self.ring = await Ring(settings, limits, FAST_CALLS).__aenter__()
         self._http = aiohttp.ClientSession(base_url=self.ring.url)
 
@@ -192,11 +196,13 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(data: Path, limits: WatcherLimits = FAST) -> AsyncIterator[World]:
+async def a_world(
+    data: Path, limits: WatcherLimits = FAST, mongo: str = ""
+) -> AsyncIterator[World]:
     """Four brokers with five currency pairs and gold, a ring on them, one user signed up."""
     simulator = await start()
     async with SimulatorControl(simulator.mt5_url) as control:
-        world = World(simulator, control, data)
+        world = World(simulator, control, data, mongo)
         for server, platform in SERVERS.items():
             await control.add_server(name=server, platform=platform)
             for name in FOREX:
