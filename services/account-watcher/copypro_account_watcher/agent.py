@@ -29,7 +29,16 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Mode, digest, leg_tag
+from copypro.values import (
+    TAG_LENGTH,
+    AccountId,
+    AttemptId,
+    CopyId,
+    Mode,
+    RegistrationId,
+    digest,
+    leg_tag,
+)
 
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
@@ -37,6 +46,7 @@ from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.permission import Permission, is_unresolved
+from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.state import (
     Account,
     Attempt,
@@ -73,6 +83,7 @@ class AccountAgent:
         self.market = Market(self)
         self.watching = Watching(self)
         self.permission = Permission(self)
+        self.proving = Proving(self)
         self._dirty: dict[CopyId, None] = {}
         self._queue: dict[CopyId, None] = {}
         """Copies that wait until no other open is under way, in order."""
@@ -118,6 +129,9 @@ class AccountAgent:
             self._dirty[copy.copy] = None
         self.owner.spawn(self._wake(None), f"agent-{self.id[:8]}-start")
         self.watching.start()
+        self.proving.start()
+        if self.account is not None:
+            self.destroy_keys(self.account.doomed)
 
     async def disconnect(self) -> None:
         for wake in self._wakes.values():
@@ -372,6 +386,21 @@ class AccountAgent:
     def known(self) -> Account:
         assert self.account is not None
         return self.account
+
+    def destroy_keys(self, registrations: Iterable[RegistrationId]) -> None:
+        """The data keys of removed registrations; what is cut short is done after the next start."""
+        for registration in registrations:
+            self.owner.spawn(self._destroy_key(registration), f"key-{registration[:8]}")
+
+    async def _destroy_key(self, registration: RegistrationId) -> None:
+        await self.owner.vault.destroy(registration)
+        account = self.account
+        if account is None or registration not in account.doomed:
+            return
+        turn = Turn(self.owner.clock())
+        account.doomed.remove(registration)
+        self.save_account(turn)
+        await self.owner.commit(turn)
 
     def save_account(self, turn: Turn) -> None:
         turn.remember(account_key(self.id), self.account)

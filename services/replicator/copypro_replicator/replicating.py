@@ -22,6 +22,7 @@ UNHEEDED = frozenset(
         "AccountConnected",
         "AccountDisconnected",
         "AccountRefused",
+        "ProofDelayed",
         "CommandDenied",
         "Settled",
         "PendingFilled",
