@@ -301,3 +301,43 @@ async def test_a_login_that_its_broker_takes_no_more_is_an_alert_until_it_is_put
         return await slave.positions() == [] and await world.call("Alerts") == []
 
     await world.eventually(put_right)
+
+
+async def test_who_may_no_longer_read_the_master_is_copied_nothing_of_it(world: World) -> None:
+    theirs = await world.account("Alpha-MT5", 1001, investor_password="look")
+    await another_user(world)
+    watched = await world.register("Alpha-MT5", 1001, "look")
+    slave = await world.account("Beta-MT4", 2001)
+    copier = await world.copier(watched, slave)
+    await theirs.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    await world.control.set_account("Alpha-MT5", 1001, investor_password="other")
+    await world.register("Alpha-MT5", 1001, "look again")  # a typo: what worked before is not tried
+
+    async def paused() -> bool:
+        return str((await world.call("GetCopier", id=copier))["pauseReason"]) != "None"
+
+    assert not await paused()
+    other = await third_user(world, "Alpha-MT5", 1001, "other")
+    await world.eventually(paused)
+    assert (await world.call("GetCopier", id=copier))["pauseReason"] == "WrongMasterPassword"
+    await theirs.open("GBPUSD", "Buy", "0.10")
+    assert await world.code(copier) == "PAUSED"
+    answer = await world.call("CopierPause", expect=403, id=copier, paused=False)
+    assert answer["code"] == "NOT_PROVED"
+    await world.register("Alpha-MT5", 1001, "other")
+
+    async def runs() -> bool:
+        return not await paused()
+
+    await world.eventually(runs)
+    assert other != watched.id
+
+
+async def third_user(world: World, server: str, login: int, password: str) -> str:
+    """Knows the account's present password of that kind."""
+    key = world.key
+    await another_user(world, "c@example.com")
+    account = await world.register(server, login, password)
+    world.key = key
+    return account.id

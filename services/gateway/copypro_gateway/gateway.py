@@ -343,9 +343,15 @@ class Gateway:
         if given.paused:
             wish: Message = m.PauseCopier(copier=copier, master=master, reason=given.reason)
         else:
+            await self._readable_master(doc)
             wish = m.ResumeCopier(copier=copier, master=master)
         await self.command((topics.COPIER_COMMANDS, master, wish))
         return {"result": "OK"}
+
+    async def _readable_master(self, copier: Doc) -> None:
+        registration = await self.registration(None, str(copier["master_registration"]))
+        if not rights.may_read(registration):
+            raise rights.not_proved("masterAccountId", registration)
 
     async def update_copier(self, user: UserId, given: p.UpdateCopier) -> Doc:
         doc = await self.copier(user, given.copier_id)
