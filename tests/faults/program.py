@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ class Program:
                             return
                 except aiohttp.ClientError:
                     pass
+                await asyncio.sleep(0.02)
+
+    async def until(
+        self, condition: Callable[[], Awaitable[object]], within_s: float = 20.0
+    ) -> None:
+        async with asyncio.timeout(within_s):
+            while True:
+                if await condition():
+                    return
                 await asyncio.sleep(0.02)
 
     async def kill(self) -> None:

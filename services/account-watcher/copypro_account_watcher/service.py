@@ -7,7 +7,8 @@ owner took over, everything in memory is thrown away and the partition is restor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.ports import (
     Clock,
     EventLog,
+    Journal,
     Monotonic,
     Outgoing,
     Partition,
@@ -41,14 +43,38 @@ async def run(
     clock: Clock,
     monotonic: Monotonic,
     limits: WatcherLimits,
+    watched: Watched,
+    journal: Journal | None = None,
 ) -> None:
     """Until the log closes or this is cancelled; then opens stop at once, calls in flight get
     `drain_s` to be answered and recorded.
     """
     async with asyncio.TaskGroup() as owners:
         async for partition in log.partitions(topics.ACCOUNT_WATCHER):
-            owner = Owner(partition, terminals, vault, clock, monotonic, limits)
-            owners.create_task(owner.run(), name=f"watcher-{partition.number}")
+            owner = Owner(partition, terminals, vault, clock, monotonic, limits, journal)
+            owners.create_task(watched.while_running(owner), name=f"watcher-{partition.number}")
+
+
+class Watched:
+    """The accounts of this process as they are now, for whoever counts them."""
+
+    def __init__(self) -> None:
+        self.owners: set[Owner] = set()
+
+    async def while_running(self, owner: Owner) -> None:
+        self.owners.add(owner)
+        try:
+            await owner.run()
+        finally:
+            self.owners.discard(owner)
+
+    def sessions(self) -> Counter[str]:
+        """Accounts by the state of their session."""
+        return Counter(agent.session for owner in self.owners for agent in owner.agents)
+
+    def unresolved(self) -> int:
+        """Attempts whose outcome nobody knows yet."""
+        return sum(agent.unresolved for owner in self.owners for agent in owner.agents)
 
 
 class Owner:
@@ -60,15 +86,20 @@ class Owner:
         clock: Clock,
         monotonic: Monotonic,
         limits: WatcherLimits,
+        journal: Journal | None = None,
     ) -> None:
         self.terminals, self.vault = terminals, vault
         self.clock, self.monotonic, self.limits = clock, monotonic, limits
         self.draining = False
         self.host_clock = HostClock(limits.clock_off_s)
-        self._partition = partition
+        self._partition, self._journal = partition, journal
         self._agents: dict[AccountId, AccountAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
+
+    @property
+    def agents(self) -> Collection[AccountAgent]:
+        return self._agents.values()
 
     async def run(self) -> None:
         """Returns when the partition was lost or the log is full: `partitions` gives it again."""
@@ -119,6 +150,10 @@ class Owner:
         committed_at = self.monotonic()
         for effect in turn.effects:
             effect(committed_at)
+        if self._journal is not None and turn.told:
+            # After the first step of the calls that just began: nothing is sent later for a line.
+            loop, recorded_at = asyncio.get_running_loop(), self.clock()
+            loop.call_soon(self._journal.tell, turn.told, turn.now, recorded_at)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Work of an agent. What it does not expect ends this owner, never just the work."""
