@@ -391,7 +391,7 @@ class AccountAgent:
             return "removed"
         if self.watching.connected:
             return "connected"
-        if self.watching.refused:
+        if self.account.refused:
             return "refused"
         return "disconnected" if self.watching.was_lost else "connecting"
 

@@ -90,9 +90,8 @@ class Permission:
             return denied("ACCOUNT_REMOVED")
         if account.registrations and not any(r.enabled for r in account.registrations.values()):
             return denied("ACCOUNT_DISABLED")
-        refused = next((r.refused for r in account.registrations.values() if r.refused), "")
-        if account.usable is None and refused:
-            return denied("ACCOUNT_REFUSED", broker=refused)
+        if account.refused:
+            return denied("ACCOUNT_REFUSED", broker=account.refused)
         if account.strangers:
             return denied("OTHER_COPIER", ticket=account.strangers[0])
         if self._broker_stop:

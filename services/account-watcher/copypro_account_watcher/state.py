@@ -97,6 +97,13 @@ class Account(Struct, kw_only=True, omit_defaults=True):
         proved = [r for r in self.registrations.values() if r.sealed_password]
         return max(proved, key=lambda r: (r.rights is Rights.TRADE, r.age), default=None)
 
+    @property
+    def refused(self) -> str:
+        """Why there is none that works: the broker's code; empty: there is one, or one to be tried."""
+        if self.usable is not None:
+            return ""
+        return next((r.refused for r in self.registrations.values() if r.refused), "")
+
 
 class LegStatus(StrEnum):
     WAITING = "waiting"
