@@ -54,13 +54,31 @@ async def test_a_taken_port_is_said_and_ends(tmp_path: Path) -> None:
         assert await first.terminate() == 0
 
 
-async def test_a_foreign_data_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["log.db", "users.db"])
+async def test_a_foreign_data_folder_is_refused_in_one_line_and_left_alone(
+    tmp_path: Path, name: str
+) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    (data / "log.db").write_bytes(b"somebody's notes " * 200)
-    program = Program(data, "http://127.0.0.1:1", "http://127.0.0.1:1", free_port())
+    (data / name).write_bytes(b"somebody's notes " * 200)
+    said = await refused(Program(data, "http://127.0.0.1:1", "http://127.0.0.1:1", free_port()))
+    assert str(data / name) in said
+    assert (data / name).read_bytes().startswith(b"somebody")
+
+
+async def test_a_file_in_the_data_folders_place_is_refused_in_one_line(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.write_text("")
+    said = await refused(Program(data, "http://127.0.0.1:1", "http://127.0.0.1:1", free_port()))
+    assert "COPYPRO_DATA" in said
+
+
+async def refused(program: Program) -> str:
+    """The one line with which it ended."""
     await program.start(wait=False)
     assert program.process is not None
-    assert await asyncio.wait_for(program.process.wait(), 10) == 2
-    assert "log.db" in program.log.read_text()
-    assert (data / "log.db").read_bytes().startswith(b"somebody")
+    assert await asyncio.wait_for(program.process.wait(), 20) == 2
+    said = program.log.read_text().strip()
+    assert said.startswith("copypro: ")
+    assert "\n" not in said
+    return said

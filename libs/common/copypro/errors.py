@@ -7,11 +7,13 @@
     │  ├─ LogClosed           the log was closed on purpose
     │  ├─ LogBusy             another process holds the same data folder
     │  ├─ LogFull             the disk is full: nothing was written
-    │  ├─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    │  ├─ LogCorrupt          the data is not ours, damaged, or from a newer version (StoreRefused too)
     │  ├─ LogUnavailable      its servers do not answer, or nobody knows what became of a write
     │  ├─ LogRefused          its servers refuse our credentials: waiting does not help
     │  └─ LogLayout           its topics are missing or not as they must be; says what differs
-    ├─ StoreUnavailable       a server of ours does not answer: it is waited for (LogUnavailable too)
+    ├─ StoreError             read models, users or the vault
+    │  ├─ StoreUnavailable    a server of ours does not answer: it is waited for (LogUnavailable too)
+    │  └─ StoreRefused        nothing will help until a person changes what the message names
     ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
@@ -58,15 +60,23 @@ class LogFull(LogError):
     pass
 
 
-class LogCorrupt(LogError):
+class StoreError(CopyProError):
+    """Its message never carries an address with a password."""
+
+
+class StoreUnavailable(StoreError):
     pass
 
 
-class StoreUnavailable(CopyProError):
+class StoreRefused(StoreError):
     pass
 
 
 class LogUnavailable(LogError, StoreUnavailable):
+    pass
+
+
+class LogCorrupt(LogError, StoreRefused):
     pass
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,10 +19,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from copypro.adapters.sqlite_file import make_folder, open_file, saying, unusable
 from copypro.errors import SecretsError
 from copypro.values import RegistrationId
 
 FILE = "vault.db"
+APPLICATION_ID = 0x43505256
 KEY_FILE = "secret.key"
 NONCE_BYTES = 12
 _CANARY = "copypro"
@@ -35,16 +36,29 @@ Answer = TypeVar("Answer")
 
 
 def load_or_make_key(folder: Path) -> list[str]:
-    """The operator's keys from the data folder, newest first; made once, mode 0600."""
+    """The operator's keys from the data folder, newest first; made once, mode 0600.
+
+    Errors: SettingsError (the folder cannot be used), SecretsError (the file holds no key).
+    """
     path = folder / KEY_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    return path.read_text().split()
+    make_folder(folder)
+    try:
+        if not path.exists():
+            _write_key(path)
+        return path.read_text("ascii").split()
+    except OSError as error:
+        raise unusable(path, error) from None
+    except UnicodeDecodeError:
+        text = f"{path} holds no key: restore it from a backup, or set COPYPRO_SECRET_KEYS"
+        raise SecretsError(text) from None
+
+
+def _write_key(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(Fernet.generate_key() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 class SqliteVault:
@@ -55,12 +69,15 @@ class SqliteVault:
 
     @classmethod
     async def open(cls, folder: Path, keys: Sequence[str]) -> SqliteVault:
-        """Errors: SecretsError when the keys are malformed or do not open what is already there."""
+        """Errors: SecretsError when the keys are malformed or do not open what is already there;
+        StoreRefused, StoreUnavailable.
+        """
         try:
             fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError:
             raise SecretsError(
-                "COPYPRO_SECRET_KEYS: each key is 32 random bytes in url-safe base64"
+                "COPYPRO_SECRET_KEYS (or secret.key in the data folder): each key is 32 random bytes"
+                " in url-safe base64"
             ) from None
         vault = cls(folder / FILE, fernet)
         await vault._in(vault._connect)
@@ -96,12 +113,9 @@ class SqliteVault:
         self._pool.shutdown()
 
     def _connect(self) -> None:
-        self._connection = sqlite3.connect(self._path, isolation_level=None)
+        self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
         os.chmod(self._path, 0o600)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA secure_delete = ON")
-        self._connection.executescript(_TABLES)
         row = self._connection.execute("SELECT wrapped FROM canary").fetchone()
         if row is None:
             wrapped = self._fernet.encrypt(_CANARY.encode())
@@ -133,4 +147,8 @@ class SqliteVault:
         return key
 
     async def _in(self, function: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+        def run() -> Answer:
+            with saying(self._path):
+                return function()
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from copypro.adapters.sqlite_file import open_file, saying
 from copypro.collections import INDEXED
 from copypro.ports import Document, Scalar, Upsert
 
 FILE = "read-models.db"
-SCHEMA = 1
+APPLICATION_ID = 0x4350524D
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS parts (
@@ -31,16 +32,17 @@ def _table(collection: str) -> str:
     return f"doc_{collection}"
 
 
-def _schema(connection: sqlite3.Connection) -> None:
-    connection.executescript(_TABLES)
+def _schema() -> str:
+    statements = [_TABLES]
     for collection, fields in INDEXED.items():
         columns = "".join(f", f_{field}" for field in fields)
         table = _table(collection)
-        connection.execute(
+        statements.append(
             f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, document BLOB{columns}) WITHOUT ROWID"
         )
         for field in fields:
-            connection.execute(f"CREATE INDEX IF NOT EXISTS {table}_{field} ON {table} (f_{field})")
+            statements.append(f"CREATE INDEX IF NOT EXISTS {table}_{field} ON {table} (f_{field})")
+    return ";".join(statements)
 
 
 class SqliteReadModels:
@@ -55,6 +57,7 @@ class SqliteReadModels:
 
     @classmethod
     async def open(cls, folder: Path) -> SqliteReadModels:
+        """Errors: StoreRefused, StoreUnavailable."""
         models = cls(folder / FILE, read_only=False)
         await models._in(models._writer, models._connect)
         return models
@@ -123,13 +126,14 @@ class SqliteReadModels:
     async def _in(
         self, pool: ThreadPoolExecutor, function: Callable[..., Answer], *args: Any
     ) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
+        def run() -> Answer:
+            with saying(self._path):
+                return function(*args)
+
+        return await asyncio.get_running_loop().run_in_executor(pool, run)
 
     def _connect(self) -> None:
-        self._writing = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        self._writing.execute("PRAGMA journal_mode = WAL")
-        self._writing.execute("PRAGMA synchronous = FULL")
-        _schema(self._writing)
+        self._writing = open_file(self._path, APPLICATION_ID, _schema())
 
     def _select(self, query: str, values: Sequence[Scalar]) -> list[Document]:
         if self._reading is None:
@@ -166,7 +170,8 @@ class SqliteReadModels:
                 self._merge(connection, collection, id_)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk ends it by itself
+                connection.execute("ROLLBACK")
             raise
 
     def _merge(self, connection: sqlite3.Connection, collection: str, id_: str) -> None:
