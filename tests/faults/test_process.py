@@ -14,6 +14,8 @@ from tests.faults.program import Program
 from tests.faults.test_kill_9 import free_port
 
 pytestmark = pytest.mark.slow
+NOWHERE = ("http://127.0.0.1:1", "http://127.0.0.1:1")
+REAL_LIMITS = {"COPYPRO_TEST_LIMITS": ""}
 
 
 async def test_health_answers_sigterm_ends_cleanly_and_a_second_process_is_refused(
@@ -26,7 +28,7 @@ async def test_health_answers_sigterm_ends_cleanly_and_a_second_process_is_refus
             for name in ("live", "ready"):
                 async with session.get(f"{first.url}/health/{name}") as response:
                     assert response.status == 200
-        second = Program(tmp_path / "data", mt4, mt5, free_port())
+        second = Program(tmp_path / "data", mt4, mt5, free_port(), **REAL_LIMITS)
         second.log = tmp_path / "second.log"
         await second.start(wait=False)
         assert second.process is not None
@@ -61,7 +63,7 @@ async def test_a_foreign_data_folder_is_refused_in_one_line_and_left_alone(
     data = tmp_path / "data"
     data.mkdir()
     (data / name).write_bytes(b"somebody's notes " * 200)
-    said = await refused(Program(data, "http://127.0.0.1:1", "http://127.0.0.1:1", free_port()))
+    said = await refused(Program(data, *NOWHERE, free_port(), **REAL_LIMITS))
     assert str(data / name) in said
     assert (data / name).read_bytes().startswith(b"somebody")
 
@@ -69,7 +71,7 @@ async def test_a_foreign_data_folder_is_refused_in_one_line_and_left_alone(
 async def test_a_file_in_the_data_folders_place_is_refused_in_one_line(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.write_text("")
-    said = await refused(Program(data, "http://127.0.0.1:1", "http://127.0.0.1:1", free_port()))
+    said = await refused(Program(data, *NOWHERE, free_port(), **REAL_LIMITS))
     assert "COPYPRO_DATA" in said
 
 

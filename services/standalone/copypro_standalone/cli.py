@@ -21,6 +21,7 @@ app.add_typer(users, name="users")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
+TestLimits = Annotated[bool, typer.Option("--test-limits", hidden=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of text")]
 
 
@@ -30,7 +31,7 @@ def _fail(error: object) -> NoReturn:
 
 
 @app.command()
-def up() -> None:
+def up(test_limits: TestLimits = False) -> None:
     """Copy real accounts: the whole program in one process.
 
     Settings come from the environment: ApiMT4 and ApiMT5 (addresses of your bridges; a platform
@@ -41,52 +42,52 @@ def up() -> None:
     recorded. A second one ends it at once. Exit codes: 0 stopped, 1 a service ended by itself,
     2 wrong settings or data, 130 and 143 ended at once.
     """
-    _serve("gateway", "account-watcher", "replicator", "stats")
+    _serve("gateway", "account-watcher", "replicator", "stats", test_limits=test_limits)
 
 
 @app.command()
-def gateway() -> None:
+def gateway(test_limits: TestLimits = False) -> None:
     """The REST API alone, beside other processes: needs Kafka and MongoDB.
 
     Turns calls into commands and answers queries. Settings as for `up`, and
     KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS; ApiMT4 and ApiMT5 say which platforms
     are on. Answers on COPYPRO_GATEWAY_PORT (5020). Run as many as calls need.
     """
-    _serve("gateway")
+    _serve("gateway", test_limits=test_limits)
 
 
 @app.command("account-watcher")
-def account_watcher() -> None:
+def account_watcher(test_limits: TestLimits = False) -> None:
     """Owns accounts at the bridges, sees and trades: needs Kafka and MongoDB.
 
     Settings: ApiMT4, ApiMT5, KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS (the gateway's).
     Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as many as accounts need: they share
     the partitions, and each account has one owner at a time.
     """
-    _serve("account-watcher")
+    _serve("account-watcher", test_limits=test_limits)
 
 
 @app.command()
-def replicator() -> None:
+def replicator(test_limits: TestLimits = False) -> None:
     """Plans what each slave is asked to do, alone: needs Kafka.
 
     Settings: KAFKA_BOOTSTRAP_SERVERS. Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as
     many as trades need: they share the partitions.
     """
-    _serve("replicator")
+    _serve("replicator", test_limits=test_limits)
 
 
 @app.command()
-def stats() -> None:
+def stats(test_limits: TestLimits = False) -> None:
     """Makes what REST shows from the events, and posts alerts, alone: needs Kafka and MongoDB.
 
     Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_ALERT_URL. Health and metrics on
     COPYPRO_SERVICE_PORT (5021). Run as many as events need: they share the partitions.
     """
-    _serve("stats")
+    _serve("stats", test_limits=test_limits)
 
 
-def _serve(*services: str) -> None:
+def _serve(*services: str, test_limits: bool) -> None:
     import uvloop
     from copypro.errors import CopyProError, ServiceEnded
     from copypro.settings import load
@@ -99,7 +100,7 @@ def _serve(*services: str) -> None:
     try:
         settings = load()
         configure(as_json=settings.log_json, simulated=settings.simulated)
-        limits = scaled_limits(os.environ.get("COPYPRO_TEST_LIMITS", ""))
+        limits = scaled_limits(os.environ, wanted=test_limits)
         uvloop.run(serving.run(Ring(settings, *limits, services=services)))
     except ServiceEnded:
         raise typer.Exit(1) from None
