@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 from copypro.envelope import Envelope
-from copypro.errors import NotSent, OutcomeUnknown, Refused, TerminalError
+from copypro.errors import NotSent, OutcomeUnknown, Refused, StoreUnavailable, TerminalError
 from copypro.messages import AttemptStarted
 from copypro.ports import Record, Terminal
 from copypro.retcodes import is_listed
@@ -412,7 +412,13 @@ class AccountAgent:
             self.owner.spawn(self._destroy_key(registration), f"key-{registration[:8]}")
 
     async def _destroy_key(self, registration: RegistrationId) -> None:
-        await self.owner.vault.destroy(registration)
+        try:
+            await self.owner.vault.destroy(registration)
+        except StoreUnavailable as error:
+            logger.warning("a data key is not destroyed yet", reason=str(error))
+            await asyncio.sleep(self.owner.limits.retry_log_s)
+            self.destroy_keys((registration,))
+            return
         account = self.account
         if account is None or registration not in account.doomed:
             return

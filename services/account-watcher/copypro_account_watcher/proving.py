@@ -10,10 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
-from copypro.errors import CredentialsRefused, SecretsError, TerminalError
+from copypro.errors import CredentialsRefused, SecretsError, StoreUnavailable, TerminalError
 from copypro.messages import AccountRefused, ProofDelayed, Rights
-from copypro.ports import Credentials
-from copypro.trading import AccountInfo
+from copypro.ports import Credentials, Terminal, Vault
 from copypro.values import RegistrationId
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
@@ -69,8 +68,9 @@ class Proving:
         """One try. False: it could not be made."""
         sealed = registration.unproved
         try:
-            password = await self._unseal(registration, sealed)
-            info = await self._login(password)
+            password = await unseal(self._agent.owner.vault, registration, sealed)
+            others = await self._with_another(password)
+            info = await terminal_of(self._agent, password).prove()
         except CredentialsRefused as error:
             if self._is_current(registration, sealed):
                 await self.refused(registration, sealed, error)
@@ -79,20 +79,9 @@ class Proving:
             if self._is_current(registration, sealed):
                 await self._delay(registration, error)
             return False
-        replaced = await self._replaced(registration, password, _rights_of(info))
         if self._is_current(registration, sealed):
-            await self._proved(registration, _rights_of(info), replaced)
+            await self._proved(registration, Rights.READ if info.investor else Rights.TRADE, others)
         return True
-
-    async def _login(self, password: str) -> AccountInfo:
-        account = self._agent.known
-        factory = self._agent.owner.terminals.get(account.platform)
-        if factory is None:
-            name = f"Api{account.platform}"
-            text = f"{name} is not set: {account.platform} accounts are off"
-            raise TerminalError("PLATFORM_OFF", text)
-        who = Credentials(server=account.server, login=account.login, password=password)
-        return await factory(who).prove()
 
     def _is_current(self, registration: Registration, sealed: str) -> bool:
         """It was neither removed nor given another password while this one was tried."""
@@ -100,46 +89,35 @@ class Proving:
         known = account and account.registrations.get(registration.registration)
         return known is registration and registration.unproved == sealed
 
-    async def _unseal(self, registration: Registration, sealed: str) -> str:
-        try:
-            return await self._agent.owner.vault.unseal(registration.registration, sealed)
-        except SecretsError:
-            text = "the stored password cannot be opened; set it again"
-            raise CredentialsRefused("PASSWORD_UNREADABLE", text) from None
-
-    async def _replaced(
-        self, registration: Registration, password: str, rights: Rights
-    ) -> list[Registration]:
-        """Whose proof this one makes doubtful: an account has one password for each kind of right.
-
-        The registration itself is among them unless the password is the one that it had before.
-        """
+    async def _with_another(self, password: str) -> list[Registration]:
+        """The registrations whose password, if they have proved one, is not this one."""
         found: list[Registration] = []
-        for other in list(self._agent.known.registrations.values()):
-            is_itself = other is registration
-            if other.sealed_password and (is_itself or other.rights is rights):
-                try:
-                    known = await self._unseal(other, other.sealed_password)
-                except CredentialsRefused:
-                    known = ""
-                if known != password:
-                    found.append(other)
-            elif is_itself:
-                found.append(other)
+        for known in list(self._agent.known.registrations.values()):
+            try:
+                theirs = known.sealed_password and await unseal(
+                    self._agent.owner.vault, known, known.sealed_password
+                )
+            except CredentialsRefused:
+                theirs = ""
+            if theirs != password:
+                found.append(known)
         return found
 
     # --- outcomes -----------------------------------------------------------------------------
 
     async def _proved(
-        self, registration: Registration, rights: Rights, replaced: list[Registration]
+        self, registration: Registration, rights: Rights, others: list[Registration]
     ) -> None:
+        """`others` have another password. An account has one for each kind of right: who has the same
+        right by another one has to prove that again.
+        """
         agent, account = self._agent, self._agent.known
         turn = Turn(agent.owner.clock())
-        if registration in replaced:  # a new password: the others have to prove theirs again
+        if registration in others:  # it is new for this registration too
             account.proofs += 1
             registration.sealed_password, registration.age = registration.unproved, account.proofs
-            for other in replaced:
-                if other is not registration:
+            for other in others:
+                if other is not registration and other.rights is rights:
                     other.unproved = other.unproved or other.sealed_password
         registration.unproved, registration.refused, registration.rights = "", "", rights
         self._delayed.pop(registration.registration, None)
@@ -201,8 +179,25 @@ class Proving:
         await agent.owner.commit(turn)
 
 
-def _rights_of(info: AccountInfo) -> Rights:
-    return Rights.READ if info.investor else Rights.TRADE
+def terminal_of(agent: AccountAgent, password: str) -> Terminal:
+    """Errors: TerminalError where the platform has no bridge."""
+    account = agent.known
+    factory = agent.owner.terminals.get(account.platform)
+    if factory is None:
+        text = f"Api{account.platform} is not set: {account.platform} accounts are off"
+        raise TerminalError("PLATFORM_OFF", text)
+    return factory(Credentials(server=account.server, login=account.login, password=password))
+
+
+async def unseal(vault: Vault, registration: Registration, sealed: str) -> str:
+    """Errors: CredentialsRefused (it opens no more), TerminalError (the vault does not answer now)."""
+    try:
+        return await vault.unseal(registration.registration, sealed)
+    except SecretsError:
+        text = "the stored password cannot be opened; set it again"
+        raise CredentialsRefused("PASSWORD_UNREADABLE", text) from None
+    except StoreUnavailable as error:
+        raise TerminalError("STORE_UNAVAILABLE", str(error)) from None
 
 
 def _cause(registration: Registration) -> str:

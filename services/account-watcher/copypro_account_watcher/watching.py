@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 from copypro import topics
-from copypro.errors import CredentialsRefused, SecretsError, TerminalError
+from copypro.errors import CredentialsRefused, TerminalError
 from copypro.messages import (
     AccountConnected,
     AccountDisconnected,
     AccountSymbols,
     Seen,
 )
-from copypro.ports import Credentials, Terminal
+from copypro.ports import Terminal
 from copypro.trading import (
     AccountInfo,
     OrdersSeen,
@@ -37,6 +37,7 @@ from copypro_account_watcher.clock import ClockOffset
 from copypro_account_watcher.history import Importing
 from copypro_account_watcher.live import Live
 from copypro_account_watcher.looking import Looking
+from copypro_account_watcher.proving import terminal_of, unseal
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
 
@@ -103,11 +104,9 @@ class Watching:
             if registration is None:
                 await self._credentials.wait()
                 continue
-            terminal = await self._open_terminal(registration)
-            if terminal is None:
-                await self._credentials.wait()
-                continue
             try:
+                password = await unseal(owner.vault, registration, registration.sealed_password)
+                terminal = terminal_of(self._agent, password)
                 info = await terminal.connect()
                 failures = 0
                 await self._follow(terminal, info, registration)
@@ -146,24 +145,6 @@ class Watching:
             now = self._usable()
             if now is None or now.sealed_password != used.sealed_password:
                 return
-
-    async def _open_terminal(self, registration: Registration) -> Terminal | None:
-        owner, account = self._agent.owner, self._agent.known
-        factory = owner.terminals.get(account.platform)
-        if factory is None:
-            name = f"Api{account.platform}"
-            text = f"{name} is not set: {account.platform} accounts are off"
-            await self._lost(TerminalError("PLATFORM_OFF", text))
-            return None
-        try:
-            password = await owner.vault.unseal(
-                registration.registration, registration.sealed_password
-            )
-        except SecretsError:
-            text = "the stored password cannot be opened; set it again"
-            await self._refused(registration, CredentialsRefused("PASSWORD_UNREADABLE", text))
-            return None
-        return factory(Credentials(server=account.server, login=account.login, password=password))
 
     async def _lost(self, error: TerminalError) -> None:
         """Recorded once per cause, not at each of the reconnects that follow."""
