@@ -87,12 +87,17 @@ class World:
         self.simulator, self.control, self.data = simulator, control, data
         self.ring: Ring | None = None
         self.key = ""
+        self._limits = FAST
+        self._more: dict[str, Any] = {}
 
     @property
     def http(self) -> aiohttp.ClientSession:
         return self._http
 
-    async def start(self, limits: WatcherLimits = FAST) -> None:
+    async def start(self, limits: WatcherLimits | None = None, **more: Any) -> None:
+        """The ring, with the limits and settings that it had before unless others are given."""
+        self._limits = limits or self._limits
+        self._more |= more
         settings = Settings.model_validate(
             {
                 "api_mt4": self.simulator.mt4_url,
@@ -102,8 +107,9 @@ class World:
                 "sign_up": "open",
                 "reads_per_s": 1000,
             }
+            | self._more
         )
-        self.ring = await Ring(settings, limits, FAST_CALLS).__aenter__()
+        self.ring = await Ring(settings, self._limits, FAST_CALLS).__aenter__()
         self._http = aiohttp.ClientSession(base_url=self.ring.url)
 
     async def stop(self) -> None:

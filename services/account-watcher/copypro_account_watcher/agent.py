@@ -45,6 +45,7 @@ from copypro_account_watcher.accepting import about, accept, deny
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.market import Market
+from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission, is_unresolved
 from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.state import (
@@ -84,6 +85,7 @@ class AccountAgent:
         self.watching = Watching(self)
         self.permission = Permission(self)
         self.proving = Proving(self)
+        self.overdue = Overdue(self)
         self._dirty: dict[CopyId, None] = {}
         self._queue: dict[CopyId, None] = {}
         """Copies that wait until no other open is under way, in order."""
@@ -130,12 +132,14 @@ class AccountAgent:
         self.owner.spawn(self._wake(None), f"agent-{self.id[:8]}-start")
         self.watching.start()
         self.proving.start()
+        self.overdue.down("not connected since the start")
         if self.account is not None:
             self.destroy_keys(self.account.doomed)
 
     async def disconnect(self) -> None:
         for wake in self._wakes.values():
             wake.cancel()
+        self.overdue.stop()
         await self.watching.disconnect()
 
     # --- inputs -------------------------------------------------------------------------------
@@ -219,6 +223,8 @@ class AccountAgent:
                 case Rests():
                     pass
             break
+        if copy.closing:
+            self.overdue.closing(copy, turn)
         if copy.over:
             self._forget(copy, turn)
 
@@ -358,7 +364,7 @@ class AccountAgent:
             self.permission.count(result.counts_as, turn)
         if result.look:
             self.watching.look_soon()
-        self._alert_slow_close(copy, turn)
+        self.overdue.closing(copy, turn)
         self.touch(copy, turn)
         if is_unresolved(copy):
             self.watching.unresolved()
@@ -370,15 +376,6 @@ class AccountAgent:
         self._symbols_in_flight.discard(copy.symbol)
         self._dirty.update(self._blocked)
         self._blocked.clear()
-
-    def _alert_slow_close(self, copy: Copy, turn: Turn) -> None:
-        since, limit = copy.closing_since_utc, self.owner.limits.close_alert_after_s
-        cause = f"close/{copy.copy}"
-        if since is not None and copy.live_legs and (turn.now - since).total_seconds() > limit:
-            tickets = ", ".join(str(leg.ticket) for leg in copy.live_legs)
-            raise_alert(self, turn, "CLOSE_FAILS", cause, f"{tickets} should be closed and is not")
-        elif not copy.live_legs:
-            clear_alert(self, turn, cause)
 
     # --- for operators ------------------------------------------------------------------------
 

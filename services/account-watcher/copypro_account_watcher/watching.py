@@ -154,6 +154,7 @@ class Watching:
             logger.debug("not connected", account=agent.id, code=error.code, message=error.message)
             return
         self._disconnected, account.connected = error.code, False
+        agent.overdue.down(error.code)
         account.serial += 1
         turn = Turn(agent.owner.clock())
         event = AccountDisconnected(account=agent.id, code=error.code, message=error.message)
@@ -299,6 +300,7 @@ class Watching:
         turn.fact(agent.id, event, account.serial)
         agent.save_account(turn)
         agent.permission.reconnected(turn)
+        agent.overdue.up(turn)
         agent.touch_all()
         agent.pump(turn)
         await agent.owner.commit(turn)
