@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from tests.journey.receiver import a_receiver
 from tests.journey.world import FAST, Account, World, a_world
 
 pytestmark = pytest.mark.slow
@@ -102,3 +103,30 @@ async def test_a_master_that_is_stopped_out_is_an_alert_until_it_trades_again(wo
     await world.control.deposit(master.server, master.login, "10000")
     await master.open("GBPUSD", "Buy", "0.01")
     await alerts(world)
+
+
+async def test_alerts_are_posted_once_each_and_the_address_is_nowhere_in_the_log(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with a_receiver() as receiver:
+        receiver.statuses = [503]
+        await world.stop()
+        await world.start(alert_url=receiver.url)
+        master, _, ticket = await copied(world)
+        await world.control.bridge("MT5", down=True)
+        await master.close(ticket)
+        await alerts(world, "CLOSE_FAILS", "ACCOUNT_DOWN")
+
+        async def posted() -> bool:
+            return len(receiver.taken) == 2
+
+        await world.eventually(posted)
+        await world.stop()
+        await world.start()
+        await alerts(world, "CLOSE_FAILS", "ACCOUNT_DOWN")
+        assert {body["code"] for body in receiver.taken} == {"CLOSE_FAILS", "ACCOUNT_DOWN"}
+        assert len({body["id"] for body in receiver.tries}) == 2
+        assert len(receiver.taken) == 2, "a restart posts nothing again that was taken"
+    said = "".join(capfd.readouterr())
+    assert "alert not delivered yet" in said
+    assert "c4n4ry-t0ken" not in said

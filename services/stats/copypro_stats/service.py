@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 
 import structlog
 from copypro import topics
@@ -17,6 +16,7 @@ from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Upsert
 
+from copypro_stats.posting import Outbox, Post, PostLimits, posting
 from copypro_stats.projections import Fields, Patch, patches
 
 logger = structlog.get_logger("stats")
@@ -25,23 +25,31 @@ CACHED = 20_000
 GATHER_S = 0.015
 """Events of so long become one write: what is shown may wait a moment, what is traded may not."""
 RETRY_FULL_S = 1.0
-PostAlert = Callable[[AlertRaised], Awaitable[None]]
 
 
 async def run(
-    log: EventLog, models: ReadModels, clock: Clock, post_alert: PostAlert | None = None
+    log: EventLog,
+    models: ReadModels,
+    clock: Clock,
+    post: Post | None = None,
+    limits: PostLimits | None = None,
 ) -> None:
-    """Until the log closes or this is cancelled."""
+    """Until the log closes or this is cancelled. `post` None: alerts are shown and not posted."""
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.STATS):
-            tasks.create_task(_own(partition, models, clock, post_alert))
+            tasks.create_task(_own(partition, models, clock, post, limits))
 
 
 async def _own(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    post: Post | None,
+    limits: PostLimits | None,
 ) -> None:
     try:
-        await project(partition, models, clock, post_alert)
+        async with posting(partition, post, clock, limits) as outbox:
+            await project(partition, models, clock, outbox)
     except LogClosed:
         return
     except PartitionLost as error:
@@ -51,17 +59,13 @@ async def _own(
         await asyncio.sleep(RETRY_FULL_S)
 
 
-async def project(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
-) -> None:
+async def project(partition: Partition, models: ReadModels, clock: Clock, outbox: Outbox) -> None:
     parts = Parts(models)
-    posting: set[asyncio.Task[None]] = set()
     while True:
         records = list(await partition.read())
         await asyncio.sleep(GATHER_S)
         upserts: list[Upsert] = []
         letters: list[Outgoing] = []
-        alerts: list[AlertRaised] = []
         for record in records:
             if record.value is None:
                 continue
@@ -85,14 +89,10 @@ async def project(
                     text=event.text,
                     correlation=envelope.correlation,
                 )
-                alerts.append(event)
+                letters.extend(outbox.remember(envelope))
         await models.upsert(upserts)
         await partition.commit(letters, records)
-        if post_alert is not None:
-            for alert in alerts:
-                task = asyncio.ensure_future(post_alert(alert))
-                posting.add(task)
-                task.add_done_callback(posting.discard)
+        outbox.committed()
 
 
 class Parts:
