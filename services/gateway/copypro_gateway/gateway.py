@@ -33,6 +33,7 @@ from msgspec import Struct
 from copypro_gateway import parameters as p
 from copypro_gateway import rights, shapes
 from copypro_gateway.errors import DENIED_STATUS, ApiError, bad, unknown
+from copypro_gateway.pages import Page, newest
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -212,21 +213,22 @@ class Gateway:
         doc: Any = await self._models.get(c.OPEN_ORDERS, str(registration["account"]))
         return [shapes.open_order(order) for order in (doc or {}).get("orders", [])]
 
-    async def closed_orders(self, user: UserId | None, given: p.ClosedOrders) -> list[Doc]:
-        """From inclusive, to exclusive, both on the broker's clock."""
+    async def closed_orders(self, user: UserId | None, given: p.ClosedOrders) -> Page:
+        """Newest first; from inclusive, to exclusive, both on the broker's clock."""
         registration = await self._readable(user, given.account_id)
         since, until = _moment("from", given.from_), _moment("to", given.to)
         if since is not None and until is not None and since > until:
             raise bad("from", "is later than to")
-        rows = await self._models.find(
+        page = await newest(
+            self._models,
             c.CLOSED_ORDERS,
             {"account": registration["account"]},
-            order_by="closed_at",
+            "closed_at",
             since=since,
             until=until,
             limit=given.limit,
         )
-        return [shapes.closed_order(row) for row in rows]
+        return Page([shapes.closed_order(row) for row in page.rows], page.next_to)
 
     async def _readable(self, user: UserId | None, id: str) -> Doc:
         registration = await self.registration(user, id)
@@ -506,4 +508,4 @@ def _moment(field: str, value: str | None) -> str | None:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise bad(field, f"{value} is not a time like 2026-01-31T13:30:00") from None
-    return moment.replace(tzinfo=None).strftime("%Y-%m-%dT%H:%M:%S.000")
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
