@@ -12,14 +12,17 @@ from copypro import collections as c
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.errors import CopyProError, SecretsError, SettingsError, StoreRefused
 from copypro.settings import Settings
-from copypro.wiring import Stores, open_users, read_log
+from copypro.wiring import Stores, open_history, open_models, open_users
 
 FILES = ("log.db", "users.db", "vault.db", "read-models.db")
 
 
+def settings_of(folder: Path) -> Settings:
+    return Settings.model_validate({"data": folder, "api_mt5": "http://127.0.0.1:1"})
+
+
 async def opened(folder: Path) -> None:
-    settings = Settings.model_validate({"data": folder, "api_mt5": "http://127.0.0.1:1"})
-    await (await Stores.open(settings)).close()
+    await (await Stores.open(settings_of(folder))).close()
 
 
 def garbage(path: Path) -> None:
@@ -124,25 +127,31 @@ async def test_damage_that_only_shows_later_is_named_too(used: Path) -> None:
     await models.close()
 
 
-async def _read_log(folder: Path) -> None:
-    read_log(folder)
+async def look_at_the_log(settings: Settings) -> None:
+    open_history(settings)
 
 
-async def _read_models(folder: Path) -> None:
-    models = SqliteReadModels.open_read_only(folder)
-    try:
+async def look_at_documents(settings: Settings) -> None:
+    async with open_models(settings) as models:
         await models.find(c.ALERTS)
-    finally:
-        await models.close()
+
+
+async def look_at_users(settings: Settings) -> None:
+    async with open_users(settings) as users:
+        await users.by_email("a@example.com")
 
 
 @pytest.mark.parametrize(
     ("name", "look"),
-    [("log.db", _read_log), ("read-models.db", _read_models), ("users.db", open_users)],
+    [
+        ("log.db", look_at_the_log),
+        ("read-models.db", look_at_documents),
+        ("users.db", look_at_users),
+    ],
 )
 async def test_commands_that_only_look_say_it_as_well(
-    used: Path, name: str, look: Callable[[Path], Awaitable[object]]
+    used: Path, name: str, look: Callable[[Settings], Awaitable[object]]
 ) -> None:
     garbage(used / name)
     with pytest.raises(CopyProError, match=name):
-        await look(used)
+        await look(settings_of(used))

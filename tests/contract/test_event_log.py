@@ -16,7 +16,7 @@ from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.errors import LogBusy, LogClosed, LogCorrupt, LogFull, PartitionLost
 from copypro.ports import EventLog, Outgoing, Partition, Record
 
-from tests.kafka import fence
+from tests.servers import fence
 
 ROLE = topics.REPLICATOR
 EVENTS, COMMANDS = topics.ORDER_EVENTS.name, topics.COPIER_COMMANDS.name

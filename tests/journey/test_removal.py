@@ -11,9 +11,15 @@ from copypro.envelope import Envelope, encode, utc_now
 from copypro.messages import UpdateAccount
 from copypro.values import AccountId, MessageId, RegistrationId
 
-from tests.journey.world import Account, World
+from tests.journey.world import EMBEDDED, Account, Stack, World
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stack() -> Stack:
+    """The files of the data folder are looked into."""
+    return EMBEDDED
 
 
 def keys(world: World) -> set[str]:

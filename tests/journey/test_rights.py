@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from copypro.wiring import read_log
+from copypro.topics import ORDER_EVENTS
 
 from tests.journey.world import CANARY, Account, World
 
@@ -31,8 +31,8 @@ async def refused(world: World, account: Account) -> None:
     await world.eventually(is_refused)
 
 
-def session_events(world: World) -> Counter[str]:
-    types = [r.headers["type"] for r in read_log(world.data).records("order-events")]
+async def session_events(world: World) -> Counter[str]:
+    types = [record.headers["type"] for record in await world.records(ORDER_EVENTS)]
     return Counter(t for t in types if t in ("AccountConnected", "AccountDisconnected"))
 
 
@@ -43,7 +43,7 @@ async def test_a_wrong_password_is_tried_once_and_gives_nothing_of_somebody_else
     await theirs.open("EURUSD", "Buy", "0.10")
     await another_user(world)
     mine = await world.account("Alpha-MT4", 1001)
-    before = session_events(world)
+    before = await session_events(world)
     tries = len(await world.control.ledger("ConnectEx", 2001))
     claimed = await world.register("Beta-MT5", 2001, WRONG)
     await refused(world, claimed)
@@ -64,7 +64,7 @@ async def test_a_wrong_password_is_tried_once_and_gives_nothing_of_somebody_else
     assert settled["code"] == "NOT_PROVED"
     assert await world.call("Unresolved") == []
     assert len(await world.control.ledger("ConnectEx", 2001)) == tries + 1
-    assert session_events(world) == before, "somebody's wrong password cut a working session"
+    assert await session_events(world) == before, "somebody's wrong password cut a working session"
 
 
 async def test_alerts_and_unresolved_attempts_are_for_those_who_may_read(world: World) -> None:
@@ -182,7 +182,7 @@ async def test_a_typo_leaves_the_password_that_works_in_use(world: World) -> Non
     await world.copier(master, slave)
     ticket = await master.open("EURUSD", "Buy", "0.10")
     await world.eventually(slave.positions)
-    before = session_events(world)
+    before = await session_events(world)
     again = await world.register("Beta-MT5", 2001, WRONG)
     assert again.id == slave.id
     await refused(world, slave)
@@ -195,7 +195,7 @@ async def test_a_typo_leaves_the_password_that_works_in_use(world: World) -> Non
         return await slave.positions() == []
 
     await world.eventually(flat)
-    assert session_events(world) == before
+    assert await session_events(world) == before
     assert await world.call("Alerts") == []
     await world.register("Beta-MT5", 2001)
 
@@ -203,7 +203,7 @@ async def test_a_typo_leaves_the_password_that_works_in_use(world: World) -> Non
         return (await shown(world, slave))["connectError"] is None
 
     await world.eventually(clean)
-    assert session_events(world) == before, "the same password needs no new session"
+    assert await session_events(world) == before, "the same password needs no new session"
 
 
 async def test_an_investor_password_beside_a_trading_one_takes_nothing_from_it(

@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 
 from tests.journey.receiver import a_receiver
-from tests.journey.world import Account, World
+from tests.journey.world import EMBEDDED, Account, Stack, World
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stack() -> Stack:
+    """The files of the data folder are looked into."""
+    return EMBEDDED
+
+
 RIGHT = "c4n4ry-r1ght &/pass"
 WRONG = "c4n4ry-wr0ng%pass"
 LATER = "c4n4ry-l4ter+pass"

@@ -7,13 +7,14 @@
     │  ├─ LogClosed           the log was closed on purpose
     │  ├─ LogBusy             another process holds the same data folder
     │  ├─ LogFull             the disk is full: nothing was written
-    │  ├─ LogCorrupt          the data is not ours, damaged, or from a newer version (StoreRefused too)
+    │  ├─ LogCorrupt          the data is not ours, damaged, or from a newer version
     │  ├─ LogUnavailable      its servers do not answer, or nobody knows what became of a write
     │  ├─ LogRefused          its servers refuse our credentials: waiting does not help
     │  └─ LogLayout           its topics are missing or not as they must be; says what differs
-    ├─ StoreError             read models, users or the vault
-    │  ├─ StoreUnavailable    a server of ours does not answer: it is waited for (LogUnavailable too)
-    │  └─ StoreRefused        nothing will help until a person changes what the message names
+    ├─ StoreError             what keeps our data: files, MongoDB, and Kafka by the two below
+    │  ├─ StoreUnavailable    it does not answer now: wait, then ask the same again (LogUnavailable too)
+    │  └─ StoreRefused        nothing helps until a person changes what the message names (LogCorrupt,
+    │                         LogRefused and LogLayout too)
     ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
@@ -61,7 +62,7 @@ class LogFull(LogError):
 
 
 class StoreError(CopyProError):
-    """Its message never carries an address with a password."""
+    pass
 
 
 class StoreUnavailable(StoreError):
@@ -80,11 +81,11 @@ class LogCorrupt(LogError, StoreRefused):
     pass
 
 
-class LogRefused(LogError):
+class LogRefused(LogError, StoreRefused):
     pass
 
 
-class LogLayout(LogError):
+class LogLayout(LogError, StoreRefused):
     pass
 
 

@@ -47,12 +47,30 @@ async def run(
     journal: Journal | None = None,
 ) -> None:
     """Until the log closes or this is cancelled; then opens stop at once, calls in flight get
-    `drain_s` to be answered and recorded.
+    `drain_s` to be answered and recorded, and only after that the partitions are given up.
     """
-    async with asyncio.TaskGroup() as owners:
+    is_stopping = False
+
+    async def take(owners: asyncio.TaskGroup) -> None:
         async for partition in log.partitions(topics.ACCOUNT_WATCHER):
-            owner = Owner(partition, terminals, vault, clock, monotonic, limits, journal)
-            owners.create_task(watched.while_running(owner), name=f"watcher-{partition.number}")
+            if not is_stopping:
+                owner = Owner(partition, terminals, vault, clock, monotonic, limits, journal)
+                owners.create_task(watched.while_running(owner), name=f"watcher-{partition.number}")
+
+    taking: asyncio.Task[None] | None = None
+    try:
+        async with asyncio.TaskGroup() as owners:
+            # Not one of the group: it ends after the owners, since its end gives the partitions up.
+            taking = asyncio.create_task(take(owners), name="watcher-partitions")
+            try:
+                await asyncio.wait([taking])
+                taking.result()
+            finally:
+                is_stopping = True
+    finally:
+        if taking is not None:
+            taking.cancel()
+            await asyncio.wait([taking])
 
 
 class Watched:
@@ -95,6 +113,7 @@ class Owner:
         self._partition, self._journal = partition, journal
         self._agents: dict[AccountId, AccountAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._commits: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
 
     @property
@@ -123,6 +142,8 @@ class Owner:
         finally:
             reader.cancel()
             await self._stop(reader)
+            if self._failed.done():
+                self._failed.exception()  # of a commit after the end: nobody waits for it any more
 
     async def commit(self, turn: Turn, consumed: Sequence[Record] = ()) -> None:
         """Records the turn, then lets its effects start. Called in the same breath as the changes
@@ -132,7 +153,10 @@ class Owner:
         if outputs or consumed:
             # Whoever waits here may be cancelled, as a lost session's looks are. What is recorded
             # as begun must begin all the same: an attempt whose call never left waits for ever.
-            await asyncio.shield(self.spawn(self._commit(turn, outputs, consumed), "commit"))
+            commit = self.spawn(self._commit(turn, outputs, consumed), "commit")
+            self._commits.add(commit)
+            commit.add_done_callback(self._commits.discard)
+            await asyncio.shield(commit)
         else:
             self._begin(turn)
 
@@ -172,7 +196,9 @@ class Owner:
         logger.error(
             "an agent broke: its partition starts over", task=task.get_name(), exc_info=error
         )
-        self._fail(PartitionLost(f"{task.get_name()} broke"))
+        reason = f"{task.get_name()} broke"
+        self._partition.give_up(reason)
+        self._fail(PartitionLost(reason))
 
     def _fail(self, error: Exception) -> None:
         if self._failed is not None and not self._failed.done():
@@ -219,11 +245,19 @@ class Owner:
         return agent
 
     async def _drain(self) -> None:
-        """No new opens; what is on the wire gets its answer recorded, within the limit."""
+        """No new opens; what is on the wire, or recorded as begun, gets its answer recorded, within
+        the limit.
+        """
         self.draining = True
-        calls = [task for agent in self._agents.values() for task in agent.calls]
-        if calls:
-            await asyncio.wait(calls, timeout=self.limits.drain_s)
+        until = self.monotonic() + self.limits.drain_s
+        while under_way := [*self._calls(), *self._commits]:
+            left_s = until - self.monotonic()
+            if left_s <= 0:
+                return
+            await asyncio.wait(under_way, timeout=left_s)
+
+    def _calls(self) -> list[asyncio.Task[None]]:
+        return [task for agent in self._agents.values() for task in agent.calls]
 
     async def _stop(self, reader: asyncio.Task[None]) -> None:
         tasks = [*self._tasks, reader]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 import structlog
-from copypro.errors import LogFull
+from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
 from copypro.ports import Clock, EventLog, Meter, NewId, ReadModels, Users, Vault
 from copypro.values import UserId
 from fastapi import Body, FastAPI, Query, Request, Response
@@ -227,6 +227,16 @@ def _add_errors(app: FastAPI) -> None:
         text = "the disk is full: nothing was changed; make room and try again"
         return JSONResponse({"code": "DISK_FULL", "message": text}, 507)
 
+    async def no_log(_: Request, error: Exception) -> JSONResponse:
+        logger.error("the log does not answer", reason=str(error))
+        text = "the log does not answer now; whether this was taken shows later: try again then"
+        return JSONResponse({"code": "LOG_UNAVAILABLE", "message": text}, 503)
+
+    async def unavailable(_: Request, error: Exception) -> JSONResponse:
+        logger.error("the database does not answer", reason=str(error))
+        text = "the database does not answer now: try again in a few seconds"
+        return JSONResponse({"code": "STORE_UNAVAILABLE", "message": text}, 503)
+
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         logger.error("a call failed", path=request.url.path, error=type(error).__name__)
         text = "something unexpected happened; the log says what"
@@ -236,4 +246,6 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(LogFull, full)
+    app.add_exception_handler(LogUnavailable, no_log)
+    app.add_exception_handler(StoreUnavailable, unavailable)
     app.add_exception_handler(Exception, unexpected)

@@ -12,7 +12,7 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
 from copypro.envelope import Envelope, encode
-from copypro.errors import LogFull
+from copypro.errors import LogFull, StoreUnavailable
 from copypro.messages import Message
 from copypro.options import SymbolMapping
 from copypro.ports import Clock, EventLog, NewId, ReadModels, Vault
@@ -103,7 +103,10 @@ class Gateway:
     async def _visible(self, command: MessageId) -> Doc:
         deadline, wait_s = self._deadline(), POLL_FIRST_S
         while True:
-            done = await self._models.get(c.COMMANDS, command)
+            try:
+                done = await self._models.get(c.COMMANDS, command)
+            except StoreUnavailable:
+                raise Pending(command) from None  # it is recorded; when it shows, nobody can tell
             if done is not None:
                 code = done.get("code")
                 if code is not None:

@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from copypro_standalone import cluster
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -18,6 +20,9 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
 app.add_typer(users, name="users")
+app.add_typer(cluster.app, name="topics")
+rebuilds = typer.Typer(no_args_is_help=True, help="Make anew what follows from the log.")
+app.add_typer(rebuilds, name="rebuild")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
@@ -194,15 +199,17 @@ def explain(
 ) -> None:
     """The whole story of one trade: seen, decided with its numbers, sent, answered, recorded."""
     from copypro.errors import CopyProError
+    from copypro.settings import load
 
     from copypro_standalone import explaining
 
     try:
-        story = explaining.story_of(data, account, ticket)
+        settings = load(data)
+        story = asyncio.run(explaining.story_of(settings, account, ticket))
     except CopyProError as error:
         _fail(error)
     if story is None:
-        _fail(f"ticket {ticket} of account {account} is in no event of {data}")
+        _fail(f"ticket {ticket} of account {account} is in no event of {settings.log_place}")
     if as_json:
         typer.echo(explaining.as_json(story))
     else:
@@ -223,11 +230,12 @@ def alerts(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
 
 def _list(data: Path, collection: str, as_json: bool, empty: str) -> None:
     from copypro.errors import CopyProError
+    from copypro.settings import load
 
     from copypro_standalone import explaining
 
     try:
-        rows = explaining.open_rows(data, collection)
+        rows = explaining.open_rows(load(data), collection)
     except CopyProError as error:
         _fail(error)
     if as_json:
@@ -274,15 +282,35 @@ def add_user(
 ) -> None:
     """Make a user where sign-up is closed, also while the program runs; prints the userKey."""
     from copypro.errors import CopyProError
+    from copypro.settings import load
     from copypro_gateway.errors import ApiError
 
     from copypro_standalone import operating
 
     try:
-        key = asyncio.run(operating.add_user(data, email, password))
+        key = asyncio.run(operating.add_user(load(data), email, password))
     except (CopyProError, ApiError) as error:
         _fail(error)
     typer.echo(key)
+
+
+@rebuilds.command("stats")
+def rebuild_stats(data: Data = Path(".copypro")) -> None:
+    """Make the read models (accounts, orders, logs, statistics) anew from the log, then switch.
+
+    Works while the program runs: the new ones are built beside the live ones, and readers see the
+    former or the new ones, whole. Users and passwords are not touched.
+    """
+    from copypro.errors import CopyProError
+    from copypro.settings import load
+
+    from copypro_standalone import operating
+
+    try:
+        records = asyncio.run(operating.rebuild_stats(load(data)))
+    except CopyProError as error:
+        _fail(error)
+    typer.echo(f"rebuilt from {records} records")
 
 
 @app.command()

@@ -20,12 +20,13 @@ import copypro_replicator.service as replicator
 import copypro_stats.service as stats
 import structlog
 from copypro.envelope import utc_now
-from copypro.errors import ServiceEnded, SettingsError, StoreUnavailable
+from copypro.errors import LogUnavailable, ServiceEnded, SettingsError, StoreUnavailable
 from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
 from copypro.ports import TerminalLimits
 from copypro.settings import Settings
+from copypro.topics import ROLES
 from copypro.wiring import Bridges, Store, Stores, http_server, operators_metrics
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_stats.notifier import Notifier
@@ -46,6 +47,7 @@ CUT_OFF_S = 0.5
 ASK_AGAIN_S = 1.0
 SAY_AGAIN_S = 30.0
 READY_EVERY_S = 0.2
+PROBE_EVERY_S = 3.0
 
 
 class Ring:
@@ -72,6 +74,7 @@ class Ring:
         self._terminal_limits = terminal_limits or TerminalLimits()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._waits_for = "starting"
+        self._unreachable: list[str] = []
         self._metrics = operators_metrics()
         self._ownership = Ownership(self._metrics, time.monotonic)
         self._watched = watcher.Watched()
@@ -103,6 +106,10 @@ class Ring:
             await self._answers()
             self._stores = await self._open_stores()
             self._watch()
+            self._start("probes", self._probe(self._stores))
+            for role in ROLES:
+                if role.name in self._services:
+                    self._ownership.join(role)
             for name in ALL:
                 if name in self._services:
                     self._run(name, self.stores)
@@ -149,7 +156,7 @@ class Ring:
     def not_ready(self) -> list[str]:
         ended = [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
         waits = [self._waits_for] if self._waits_for else []
-        return [*ended, *waits, *self._ownership.not_ready()]
+        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready()]
 
     def partitions(self) -> dict[str, int]:
         return self._ownership.counts()
@@ -172,12 +179,18 @@ class Ring:
         while True:
             try:
                 return await Stores.open(self._settings, needs)
-            except StoreUnavailable as error:
+            except (LogUnavailable, StoreUnavailable) as error:
                 self._waits_for, now = f"waiting: {error}", time.monotonic()
                 if now - said_at >= SAY_AGAIN_S:
                     logger.warning("waiting", reason=str(error), waited_s=round(now - begun))
                     said_at = now
             await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _probe(self, stores: Stores) -> None:
+        """Whether the servers still answer: for readiness alone, nothing else depends on it."""
+        while True:
+            self._unreachable = await stores.unreachable()
+            await asyncio.sleep(PROBE_EVERY_S)
 
     def _watch(self) -> None:
         if "account-watcher" in self._services:
@@ -246,6 +259,7 @@ class Ring:
         await self._end(HTTP, deadline, cancel=False)
         await self._end("replicator", deadline)
         await self._end("stats", deadline)
+        await self._end("probes", deadline)
         await self._bridges.close()
         if self._stores is not None:
             await self._stores.close()

@@ -19,6 +19,7 @@ from copypro import topics
 from copypro.errors import LogLayout, LogUnavailable
 from copypro.topics import ROLES, TOPICS, Topic
 
+Admin = AIOKafkaAdminClient
 RECORD_BYTES = 4_000_000
 KNOWN_S = 30.0
 _STATES = frozenset(role.state.name for role in ROLES)
@@ -104,8 +105,17 @@ async def create(
     admin: AIOKafkaAdminClient, prefix: str, partitions: int, replication: int
 ) -> list[str]:
     """Makes what is missing and touches nothing that is there; the names of what it made. Returns
-    when the cluster knows them. Errors: LogUnavailable with the broker's word, TimeoutError.
+    when the cluster knows them. Errors: LogLayout (some are there with another number of
+    partitions: nothing is made), LogUnavailable with the broker's word, TimeoutError.
     """
+    there = (await read_layout(admin, prefix)).found.items()
+    other = {name: one.partitions for name, one in there if one.partitions not in (0, partitions)}
+    if other:
+        listed = ", ".join(f"{prefix}{name} {count}" for name, count in sorted(other.items()))
+        raise LogLayout(
+            f"topics are there with other numbers of partitions than {partitions}: {listed}. Set"
+            " COPYPRO_PARTITIONS to theirs; another number is a move to new topics"
+        )
     minimum = {"min.insync.replicas": "2"} if replication >= 3 else {}
     wanted = [
         NewTopic(

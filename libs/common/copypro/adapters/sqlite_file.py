@@ -26,14 +26,19 @@ def unusable(path: Path, error: OSError) -> SettingsError:
     return SettingsError(f"{path} cannot be used ({error.strerror}): {_REMEDY}")
 
 
-def open_file(path: Path, application_id: int, tables: str, schema: int = 1) -> sqlite3.Connection:
+def open_file(
+    path: Path, application_id: int, tables: str, schema: int = 1, *, busy_s: float = 5.0
+) -> sqlite3.Connection:
     """Durable at every commit; what is not there yet is made, all of it or nothing.
 
-    `application_id` tells our files from others'. Errors: StoreRefused (damaged, another program's,
+    `application_id` tells our files from others'; `busy_s`: how long a write waits for somebody
+    else's. Errors: StoreRefused (damaged, another program's,
     from a newer version, or not to be written), StoreUnavailable (locked, disk full).
     """
     with saying(path):
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=busy_s, isolation_level=None, check_same_thread=False
+        )
         try:
             check_file(connection, path, application_id, schema)
             _prepare(connection, application_id, tables, schema)
