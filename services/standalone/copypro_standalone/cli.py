@@ -93,12 +93,13 @@ def stats(test_limits: TestLimits = False) -> None:
 
 
 def _serve(*services: str, test_limits: bool) -> None:
+    import structlog
     import uvloop
     from copypro.errors import CopyProError, ServiceEnded
     from copypro.settings import load
 
     from copypro_standalone import serving
-    from copypro_standalone.limits import scaled_limits
+    from copypro_standalone.limits import REAL_LIMITS, scaled_limits
     from copypro_standalone.logs import configure
     from copypro_standalone.ring import Ring
 
@@ -106,7 +107,10 @@ def _serve(*services: str, test_limits: bool) -> None:
         settings = load()
         configure(as_json=settings.log_json, simulated=settings.simulated)
         limits = scaled_limits(os.environ, wanted=test_limits)
-        uvloop.run(serving.run(Ring(settings, *limits, services=services)))
+        ring = Ring(settings, *limits, services=services)
+        if limits != REAL_LIMITS:
+            structlog.get_logger("copypro").info("LIMITS OF A TEST: not for real money")
+        uvloop.run(serving.run(ring))
     except ServiceEnded:
         raise typer.Exit(1) from None
     except CopyProError as error:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-import structlog
 from copypro.errors import SettingsError
 from copypro.ports import TerminalLimits
 from copypro_account_watcher.limits import WatcherLimits
 
-logger = structlog.get_logger("copypro")
 VARIABLE = "COPYPRO_TEST_LIMITS"
+REAL_LIMITS = (WatcherLimits(), TerminalLimits())
 
 
 def scaled_limits(
@@ -24,7 +23,7 @@ def scaled_limits(
     """
     text = environment.get(VARIABLE, "")
     if not text:
-        return WatcherLimits(), TerminalLimits()
+        return REAL_LIMITS
     if not wanted:
         raise SettingsError(f"{VARIABLE} is set, which is for tests of this program: unset it")
     try:
@@ -34,11 +33,9 @@ def scaled_limits(
         unknown = given.keys() - watcher.keys() - terminal.keys()
         if unknown:
             raise SettingsError(f"{VARIABLE}: there is no limit {', '.join(sorted(unknown))}")
-        limits = msgspec.convert(watcher, WatcherLimits), msgspec.convert(terminal, TerminalLimits)
+        return msgspec.convert(watcher, WatcherLimits), msgspec.convert(terminal, TerminalLimits)
     except msgspec.MsgspecError as error:
         raise SettingsError(f"{VARIABLE}: {error}") from None
-    logger.info("TEST LIMITS: not for real money", limits=sorted(given))
-    return limits
 
 
 def _those_of(kind: type[msgspec.Struct], given: dict[str, object]) -> dict[str, object]:
