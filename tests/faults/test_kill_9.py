@@ -84,8 +84,13 @@ async def register(program: Program) -> tuple[str, list[str]]:
 class Hand:
     """The master's hand: opens, partly closes and closes without a pause."""
 
-    def __init__(self, control: SimulatorControl, draw: random.Random) -> None:
-        self.control, self.draw = control, draw
+    def __init__(
+        self,
+        control: SimulatorControl,
+        draw: random.Random,
+        pause_s: tuple[float, float] = (0.005, 0.06),
+    ) -> None:
+        self.control, self.draw, self._pause_s = control, draw, pause_s
         self.roots: list[int] = []
         self.chains: dict[int, list[int]] = {}
         """MT4 gives the rest of a partial close another ticket: what was opened and partly closed
@@ -97,7 +102,7 @@ class Hand:
     async def trade(self) -> None:
         while not self.stop.is_set():
             await self._one()
-            await asyncio.sleep(self.draw.uniform(0.005, 0.06))
+            await asyncio.sleep(self.draw.uniform(*self._pause_s))
 
     async def _one(self) -> None:
         act = self.draw.random()
@@ -168,10 +173,15 @@ async def test_kill_9_at_25_moments_leaves_each_trade_one_copy_or_one_reason(
 
 
 async def settled(
-    program: Program, key: str, copiers: list[str], control: SimulatorControl, roots: int
+    program: Program,
+    key: str,
+    copiers: list[str],
+    control: SimulatorControl,
+    roots: int,
+    within_s: float = SETTLED_WITHIN_S,
 ) -> dict[str, dict[str, Any]]:
     """Rows of all opens by id, once each is decided and nothing is left open at the slaves."""
-    deadline = asyncio.get_running_loop().time() + SETTLED_WITHIN_S
+    deadline = asyncio.get_running_loop().time() + within_s
     rows: dict[str, dict[str, Any]] = {}
     while True:
         rows = {}
