@@ -17,7 +17,7 @@ from infra.local.servers import Kafka
 from tests.conftest import own_server
 from tests.faults.program import Program
 from tests.faults.test_kill_9 import free_port
-from tests.kafka import topics_on
+from tests.servers import topics_on
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PARTITIONS = 4
