@@ -65,7 +65,7 @@ class Program:
     async def start(self, *, wait: bool = True) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "copypro_standalone", self.command,
+                sys.executable, "-m", "copypro_standalone", self.command, "--test-limits",
                 env=self._environment, stdout=log, stderr=log,
             )  # fmt: skip
         if wait:

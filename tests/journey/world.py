@@ -95,13 +95,18 @@ class World:
         self.simulator, self.control, self.data, self.stack = simulator, control, data, stack
         self.ring: Ring | None = None
         self.key = ""
+        self._limits = FAST
+        self._more: dict[str, Any] = {}
 
     @property
     def http(self) -> aiohttp.ClientSession:
         return self._http
 
-    async def start(self, limits: WatcherLimits = FAST) -> None:
-        self.ring = await Ring(self.settings(), limits, FAST_CALLS).__aenter__()
+    async def start(self, limits: WatcherLimits | None = None, **more: Any) -> None:
+        """The ring, with the limits and settings that it had before unless others are given."""
+        self._limits = limits or self._limits
+        self._more |= more
+        self.ring = await Ring(self.settings(), self._limits, FAST_CALLS).__aenter__()
         self._http = aiohttp.ClientSession(base_url=self.ring.url)
 
     def settings(self) -> Settings:
@@ -115,6 +120,7 @@ class World:
                 "manager_key": OPERATOR,
                 "reads_per_s": 1000,
                 **self.stack,
+                **self._more,
             }
         )
 

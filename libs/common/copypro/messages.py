@@ -277,13 +277,17 @@ class AccountRegistered(Message, frozen=True, kw_only=True):
 
 
 class AccountUpdated(Message, frozen=True, kw_only=True):
-    """A registration as it now is; `rights` as its own password has proved them."""
+    """A registration as it now is; `rights` as a password of its own has proved them by a login."""
 
     account: AccountId
     registration: RegistrationId
     name: str
     enabled: bool
     rights: Rights
+    proving: bool = False
+    """A password of it waits to be tried."""
+    refused: str = ""
+    """The code with which the last password that was tried was refused; empty: it was not."""
 
 
 class AccountConnected(Message, frozen=True, kw_only=True):
@@ -306,7 +310,18 @@ class AccountDisconnected(Message, frozen=True, kw_only=True):
 
 
 class AccountRefused(Message, frozen=True, kw_only=True):
-    """The login was refused; it is not tried again until the password is changed."""
+    """A registration's password was refused; it is not tried again until it is changed."""
+
+    account: AccountId
+    registration: RegistrationId
+    code: str
+    message: str
+    rights: Rights = Rights.NONE
+    """What an earlier password of the registration still proves."""
+
+
+class ProofDelayed(Message, frozen=True, kw_only=True):
+    """A registration's password could not be tried yet, and why; it is tried again by itself."""
 
     account: AccountId
     registration: RegistrationId
@@ -545,6 +560,7 @@ OrderEvent = (
     | AccountConnected
     | AccountDisconnected
     | AccountRefused
+    | ProofDelayed
     | AccountRemoved
     | CommandDenied
     | Settled
@@ -623,6 +639,8 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     mapping: SymbolMapping | None = None
     from_pending: bool = False
     """The master's pending order filled: if a mirrored order of this copy exists, it is awaited first."""
+    registration: RegistrationId | None = None
+    """The slave's registration in whose name it is: without its right to trade nothing opens."""
     joined: bool = False
     """The trade was open before the copier: its entry price and that look's quote say nothing now."""
 
@@ -683,6 +701,7 @@ class PlacePendingCopy(Message, frozen=True, kw_only=True):
     seen_at_utc: datetime
     magic: int
     mapping: SymbolMapping | None = None
+    registration: RegistrationId | None = None
 
 
 class ModifyPendingCopy(Message, frozen=True, kw_only=True):

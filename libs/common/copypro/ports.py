@@ -349,6 +349,11 @@ class Terminal(Protocol):
     async def connect(self) -> AccountInfo:
         """A session for the account, one try. Reconnecting uses the old session where it still lives."""
 
+    async def prove(self) -> AccountInfo:
+        """Whether these credentials log in, one try, in a session of its own that is ended at once:
+        one that lives already proves nothing, and stays as it is. This terminal stays unconnected.
+        """
+
     async def snapshot(self) -> Snapshot:
         """One consistent look at a session that is connected, synchronised and ours. Raises
         Unavailable rather than giving a list that might be empty or short for another reason.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 from copypro.envelope import Envelope
-from copypro.errors import NotSent, OutcomeUnknown, Refused, TerminalError
+from copypro.errors import NotSent, OutcomeUnknown, Refused, StoreUnavailable, TerminalError
 from copypro.messages import AttemptStarted
 from copypro.ports import Record, Terminal
 from copypro.retcodes import is_listed
@@ -29,14 +29,25 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Mode, digest, leg_tag
+from copypro.values import (
+    TAG_LENGTH,
+    AccountId,
+    AttemptId,
+    CopyId,
+    Mode,
+    RegistrationId,
+    digest,
+    leg_tag,
+)
 
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.market import Market
+from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission, is_unresolved
+from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.state import (
     Account,
     Attempt,
@@ -73,6 +84,8 @@ class AccountAgent:
         self.market = Market(self)
         self.watching = Watching(self)
         self.permission = Permission(self)
+        self.proving = Proving(self)
+        self.overdue = Overdue(self)
         self._dirty: dict[CopyId, None] = {}
         self._queue: dict[CopyId, None] = {}
         """Copies that wait until no other open is under way, in order."""
@@ -118,10 +131,15 @@ class AccountAgent:
             self._dirty[copy.copy] = None
         self.owner.spawn(self._wake(None), f"agent-{self.id[:8]}-start")
         self.watching.start()
+        self.proving.start()
+        self.overdue.down("not connected since the start")
+        if self.account is not None:
+            self.destroy_keys(self.account.doomed)
 
     async def disconnect(self) -> None:
         for wake in self._wakes.values():
             wake.cancel()
+        self.overdue.stop()
         await self.watching.disconnect()
 
     # --- inputs -------------------------------------------------------------------------------
@@ -205,6 +223,8 @@ class AccountAgent:
                 case Rests():
                     pass
             break
+        if copy.closing:
+            self.overdue.closing(copy, turn)
         if copy.over:
             self._forget(copy, turn)
 
@@ -344,7 +364,7 @@ class AccountAgent:
             self.permission.count(result.counts_as, turn)
         if result.look:
             self.watching.look_soon()
-        self._alert_slow_close(copy, turn)
+        self.overdue.closing(copy, turn)
         self.touch(copy, turn)
         if is_unresolved(copy):
             self.watching.unresolved()
@@ -357,15 +377,6 @@ class AccountAgent:
         self._dirty.update(self._blocked)
         self._blocked.clear()
 
-    def _alert_slow_close(self, copy: Copy, turn: Turn) -> None:
-        since, limit = copy.closing_since_utc, self.owner.limits.close_alert_after_s
-        cause = f"close/{copy.copy}"
-        if since is not None and copy.live_legs and (turn.now - since).total_seconds() > limit:
-            tickets = ", ".join(str(leg.ticket) for leg in copy.live_legs)
-            raise_alert(self, turn, "CLOSE_FAILS", cause, f"{tickets} should be closed and is not")
-        elif not copy.live_legs:
-            clear_alert(self, turn, cause)
-
     # --- for operators ------------------------------------------------------------------------
 
     @property
@@ -377,7 +388,7 @@ class AccountAgent:
             return "removed"
         if self.watching.connected:
             return "connected"
-        if self.watching.refused:
+        if self.account.refused:
             return "refused"
         return "disconnected" if self.watching.was_lost else "connecting"
 
@@ -391,6 +402,27 @@ class AccountAgent:
     def known(self) -> Account:
         assert self.account is not None
         return self.account
+
+    def destroy_keys(self, registrations: Iterable[RegistrationId]) -> None:
+        """The data keys of removed registrations; what is cut short is done after the next start."""
+        for registration in registrations:
+            self.owner.spawn(self._destroy_key(registration), f"key-{registration[:8]}")
+
+    async def _destroy_key(self, registration: RegistrationId) -> None:
+        try:
+            await self.owner.vault.destroy(registration)
+        except StoreUnavailable as error:
+            logger.warning("a data key is not destroyed yet", reason=str(error))
+            await asyncio.sleep(self.owner.limits.retry_log_s)
+            self.destroy_keys((registration,))
+            return
+        account = self.account
+        if account is None or registration not in account.doomed:
+            return
+        turn = Turn(self.owner.clock())
+        account.doomed.remove(registration)
+        self.save_account(turn)
+        await self.owner.commit(turn)
 
     def save_account(self, turn: Turn) -> None:
         turn.remember(account_key(self.id), self.account)

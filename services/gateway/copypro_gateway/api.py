@@ -26,6 +26,7 @@ from copypro_gateway.errors import ApiError
 from copypro_gateway.gateway import Gateway, GatewaySettings, Pending
 from copypro_gateway.letters import Letters
 from copypro_gateway.measuring import Measured
+from copypro_gateway.pages import Page
 
 logger = structlog.get_logger("gateway")
 Given = TypeVar("Given", bound=p.Parameters)
@@ -92,7 +93,9 @@ class _Calls:
                 body = {"commandId": pending.command, "done": False}
                 return JSONResponse(body, 202)
             # Straight to bytes: FastAPI's own encoding of long lists would hold up the whole process.
-            return Response(msgspec.json.encode(answer), media_type="application/json")
+            page = answer if isinstance(answer, Page) else Page(answer)
+            encoded = msgspec.json.encode(page.rows)
+            return Response(encoded, media_type="application/json", headers=page.headers())
 
         async def by_query(request: Request, given: Any) -> Any:
             return await run(request, given)

@@ -28,6 +28,7 @@ app.add_typer(letters, name="dead-letters")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
+TestLimits = Annotated[bool, typer.Option("--test-limits", hidden=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of text")]
 
 
@@ -37,7 +38,7 @@ def _fail(error: object) -> NoReturn:
 
 
 @app.command()
-def up() -> None:
+def up(test_limits: TestLimits = False) -> None:
     """Copy real accounts: the whole program in one process.
 
     Settings come from the environment: ApiMT4 and ApiMT5 (addresses of your bridges; a platform
@@ -48,66 +49,70 @@ def up() -> None:
     recorded. A second one ends it at once. Exit codes: 0 stopped, 1 a service ended by itself,
     2 wrong settings or data, 130 and 143 ended at once.
     """
-    _serve("gateway", "account-watcher", "replicator", "stats")
+    _serve("gateway", "account-watcher", "replicator", "stats", test_limits=test_limits)
 
 
 @app.command()
-def gateway() -> None:
+def gateway(test_limits: TestLimits = False) -> None:
     """The REST API alone, beside other processes: needs Kafka and MongoDB.
 
     Turns calls into commands and answers queries. Settings as for `up`, and
     KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS; ApiMT4 and ApiMT5 say which platforms
     are on. Answers on COPYPRO_GATEWAY_PORT (5020). Run as many as calls need.
     """
-    _serve("gateway")
+    _serve("gateway", test_limits=test_limits)
 
 
 @app.command("account-watcher")
-def account_watcher() -> None:
+def account_watcher(test_limits: TestLimits = False) -> None:
     """Owns accounts at the bridges, sees and trades: needs Kafka and MongoDB.
 
     Settings: ApiMT4, ApiMT5, KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS (the gateway's).
     Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as many as accounts need: they share
     the partitions, and each account has one owner at a time.
     """
-    _serve("account-watcher")
+    _serve("account-watcher", test_limits=test_limits)
 
 
 @app.command()
-def replicator() -> None:
+def replicator(test_limits: TestLimits = False) -> None:
     """Plans what each slave is asked to do, alone: needs Kafka.
 
     Settings: KAFKA_BOOTSTRAP_SERVERS. Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as
     many as trades need: they share the partitions.
     """
-    _serve("replicator")
+    _serve("replicator", test_limits=test_limits)
 
 
 @app.command()
-def stats() -> None:
+def stats(test_limits: TestLimits = False) -> None:
     """Makes what REST shows from the events, and posts alerts, alone: needs Kafka and MongoDB.
 
     Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_ALERT_URL. Health and metrics on
     COPYPRO_SERVICE_PORT (5021). Run as many as events need: they share the partitions.
     """
-    _serve("stats")
+    _serve("stats", test_limits=test_limits)
 
 
-def _serve(*services: str) -> None:
+def _serve(*services: str, test_limits: bool) -> None:
+    import structlog
     import uvloop
     from copypro.errors import CopyProError, ServiceEnded
     from copypro.settings import load
 
     from copypro_standalone import serving
-    from copypro_standalone.limits import scaled_limits
+    from copypro_standalone.limits import REAL_LIMITS, scaled_limits
     from copypro_standalone.logs import configure
     from copypro_standalone.ring import Ring
 
     try:
         settings = load()
         configure(as_json=settings.log_json, simulated=settings.simulated)
-        limits = scaled_limits(os.environ.get("COPYPRO_TEST_LIMITS", ""))
-        uvloop.run(serving.run(Ring(settings, *limits, services=services)))
+        limits = scaled_limits(os.environ, wanted=test_limits)
+        ring = Ring(settings, *limits, services=services)
+        if limits != REAL_LIMITS:
+            structlog.get_logger("copypro").info("LIMITS OF A TEST: not for real money")
+        uvloop.run(serving.run(ring))
     except ServiceEnded:
         raise typer.Exit(1) from None
     except CopyProError as error:

@@ -219,7 +219,9 @@ class Ring:
             case "stats":
                 address = self._settings.alert_url
                 notify = Notifier(address) if address else None
-                work = stats.run(log, stores.models, utc_now, notify, self._readiness[name])
+                work = stats.run(
+                    log, stores.models, utc_now, notify, readiness=self._readiness[name]
+                )
                 self._start(name, work)
             case "replicator":
                 readiness = self._readiness[name]

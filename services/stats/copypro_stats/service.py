@@ -6,7 +6,7 @@ The documents carry the offsets that led to them, so a batch that is read again 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 from copypro import topics
@@ -17,42 +17,46 @@ from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Reco
 from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_stats.batch import Batch, Parts, batch_of
+from copypro_stats.posting import Outbox, Post, PostLimits, posting
 
 logger = structlog.get_logger("stats")
 GATHER_S = 0.015
 """Events of so long become one write: what is shown may wait a moment, what is traded may not."""
 RETRY_FULL_S = 1.0
 RETRY_STORE_S = 1.0
-PostAlert = Callable[[AlertRaised], Awaitable[None]]
 
 
 async def run(
     log: EventLog,
     models: ReadModels,
     clock: Clock,
-    post_alert: PostAlert | None = None,
+    post: Post | None = None,
+    limits: PostLimits | None = None,
     readiness: Readiness | None = None,
     schema_version: int = SCHEMA_VERSION,
 ) -> None:
-    """Until the log closes or this is cancelled. A record newer than `schema_version` makes its
-    partition not ready, until a newer process owns it.
+    """Until the log closes or this is cancelled. `post` None: alerts are shown and not posted. A record
+    newer than `schema_version` makes its partition not ready, until a newer process owns it.
     """
     readiness = readiness or Readiness(topics.STATS.name)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.STATS):
-            tasks.create_task(_own(partition, models, clock, post_alert, readiness, schema_version))
+            work = _own(partition, models, clock, post, limits, readiness, schema_version)
+            tasks.create_task(work)
 
 
 async def _own(
     partition: Partition,
     models: ReadModels,
     clock: Clock,
-    post_alert: PostAlert | None,
+    post: Post | None,
+    limits: PostLimits | None,
     readiness: Readiness,
     schema_version: int,
 ) -> None:
     try:
-        newer = await project(partition, models, clock, post_alert, schema_version)
+        async with posting(partition, post, clock, limits) as outbox:
+            newer = await project(partition, models, clock, outbox, schema_version)
         await wait_for_upgrade(partition, newer, readiness)
     except LogClosed:
         return
@@ -70,12 +74,11 @@ async def project(
     partition: Partition,
     models: ReadModels,
     clock: Clock,
-    post_alert: PostAlert | None,
+    outbox: Outbox,
     schema_version: int = SCHEMA_VERSION,
 ) -> BadRecord:
     """Until a record of a newer version; that one is not taken in, nor any behind it."""
     parts = Parts(models)
-    posting: set[asyncio.Task[None]] = set()
     newer: BadRecord | None = None
     while newer is None:
         records, newer = readable(await partition.read(), schema_version)
@@ -85,7 +88,6 @@ async def project(
         for record, error in batch.unreadable:
             logger.error("a record cannot be decoded", where=str(error))
             letters.append(dead_letter(record, error, clock()))
-        await partition.commit(letters, records)
         for envelope in batch.alerts:
             alert: AlertRaised = envelope.message
             logger.error(
@@ -95,10 +97,9 @@ async def project(
                 text=alert.text,
                 correlation=envelope.correlation,
             )
-            if post_alert is not None:
-                task = asyncio.ensure_future(post_alert(alert))
-                posting.add(task)
-                task.add_done_callback(posting.discard)
+            letters.extend(outbox.remember(envelope))
+        await partition.commit(letters, records)
+        outbox.committed()
     return newer
 
 
