@@ -88,9 +88,10 @@ def test_fractions_of_a_joined_trade_count_from_what_was_joined() -> None:
     given = desk(opened(), reduced("0.5"), start(copy_existing_trades=True))
     assert only(given.when(reduced("0.4")), m.ReduceCopy).fraction == D("0.8")
     given.restart()
-    given.when(increased(lots="0.5", ever="1.5", open_lots=D("0.9")))
-    # joined 0.5 and grew by 0.5: half of that is open
-    assert only(given.when(reduced("0.5", "1.5")), m.ReduceCopy).fraction == D("0.5")
+    leg = only(given.when(increased(lots="0.5", ever="1.5", open_lots=D("0.9"))), m.OpenCopy)
+    assert leg.fraction == D("0.8")
+    # half of each is left: of the 0.4 of before, and of the 0.5 that came
+    assert only(given.when(reduced("0.45", "1.5")), m.ReduceCopy).fraction == D("0.4")
 
 
 def test_a_joined_trade_passes_the_filters_or_says_why_not() -> None:

@@ -542,7 +542,9 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     lots: Lots
     """The master's lots of this leg."""
     fraction: Decimal
-    """Master's open lots / lots ever opened at planning: 1, unless an existing trade is joined."""
+    """What the master had left of the copy's first leg when this one was added: the reductions of
+    before do not cut it. 1 for the first leg.
+    """
     master_price: Price
     """What slippage is measured from: the master's open price, or its market price for a joined trade."""
     stop_loss: Price | None
@@ -570,7 +572,9 @@ class ModifyCopy(Message, frozen=True, kw_only=True):
 
 
 class ReduceCopy(Message, frozen=True, kw_only=True):
-    """Bring every leg down to its original volume × fraction (cumulative, never above what is open)."""
+    """Bring the first leg down to its original volume × fraction, and each later one to its original
+    volume × fraction / its own OpenCopy's fraction. Cumulative, never above what is open.
+    """
 
     copy: CopyId
     slave: AccountId

@@ -143,7 +143,13 @@ def _accept_open(
         return copy, []
     if known is not None:
         return copy, []
-    leg = Leg(number=order.leg, tag=leg_tag(copy.copy, order.leg), order=order, origin=origin)
+    leg = Leg(
+        number=order.leg,
+        tag=leg_tag(copy.copy, order.leg),
+        order=order,
+        origin=origin,
+        base=order.fraction,
+    )
     copy.legs.append(leg)
     if copy.denied is not None:
         return copy, [deny(copy, leg, *copy.denied)]

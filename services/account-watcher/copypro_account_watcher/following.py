@@ -144,7 +144,7 @@ def _is_by_owner(
     least = Decimal(0)
     for leg in together:
         has_stop, rest = leg.set_stop_loss is not None, copy.options.small_rest
-        target = target_lots(leg.original_lots, copy.fraction, spec, has_stop, rest)
+        target = target_lots(leg.original_lots, copy.left_of(leg), spec, has_stop, rest)
         least += min(target, leg.lots, target if leg.asked_lots is None else leg.asked_lots)
     return event.open_lots < least
 

@@ -102,6 +102,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """What is to be opened; dropped once it stands."""
     origin: Origin | None = None
     ticket: Ticket | None = None
+    base: Decimal = Decimal(1)
+    """The copy's fraction when the master added this leg."""
     moved: bool = False
     """MT4 gave the rest another ticket, which no look has shown yet."""
     original_lots: Lots = Decimal(0)
@@ -165,6 +167,7 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """The slave's name for it; empty until resolved."""
     legs: list[Leg] = []
     fraction: Decimal = Decimal(1)
+    """What the master has left of the first leg."""
     stop_loss: Price | None = None
     take_profit: Price | None = None
     """The master's levels as last heard."""
@@ -195,6 +198,12 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     def leg(self, number: int) -> Leg:
         return next(leg for leg in self.legs if leg.number == number)
+
+    def left_of(self, leg: Leg) -> Decimal:
+        """The fraction of the leg's original volume that should be left: only what the master took
+        off since it was added.
+        """
+        return self.fraction / leg.base
 
     @property
     def live_legs(self) -> list[Leg]:

@@ -106,7 +106,7 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
     numbers = {
         "original_lots": str(leg.original_lots),
         "open_lots": str(leg.lots),
-        "fraction": str(Decimal(0) if copy.closing else copy.fraction),
+        "fraction": str(Decimal(0) if copy.closing else copy.left_of(leg)),
         "target_lots": str(target),
         "why": copy.closing or "master reduced",
     }
@@ -121,19 +121,16 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
 
 
 def _reduce(copy: Copy, live: Live) -> Step | None:
-    """Every leg down to its original × fraction, rounded down: cumulative, so no dust remains."""
-    if copy.fraction == 1:
-        return None
+    """Every leg down to its original × what is left of it, rounded down: cumulative, so no dust."""
     for leg in copy.legs:
-        if leg.status is not LegStatus.OPEN or leg.moved:
+        left = copy.left_of(leg)
+        if left == 1 or leg.status is not LegStatus.OPEN or leg.moved:
             continue
         spec = live.any_spec(copy.symbol)
         if spec is None:
             return Asks((NeedSpec(copy.symbol),)) if live.connected else None
         has_stop = leg.set_stop_loss is not None
-        target = target_lots(
-            leg.original_lots, copy.fraction, spec, has_stop, copy.options.small_rest
-        )
+        target = target_lots(leg.original_lots, left, spec, has_stop, copy.options.small_rest)
         held = _held(copy, leg, live)
         piece = to_close(held, target, spec)
         if piece > 0:

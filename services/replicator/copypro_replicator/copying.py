@@ -91,9 +91,8 @@ def plan_open(
     decision = Decision(copier=copier.id, copy=copy)
     if joined and record.joined_at_utc is not None:
         fresh_from = seen_at = record.joined_at_utc
-    is_rest = joined or root.open_lots != root.ever_lots
-    if is_rest and not mirrored:
-        decision.joined_lots, decision.joined_ever_lots = root.open_lots, root.ever_lots
+    if not mirrored:
+        decision.base = root.fraction
     order = m.OpenCopy(
         copy=copy,
         copier=copier.id,
@@ -187,7 +186,7 @@ def decide_increased(
         symbol=event.symbol,
         side=event.side,
         lots=event.lots,
-        fraction=WHOLE,
+        fraction=fraction_of(root, known),
         master_price=event.deal.price,
         stop_loss=root.stop_loss,
         take_profit=root.take_profit,
@@ -236,12 +235,8 @@ def stopped_leg(
 
 
 def fraction_of(root: RootRecord, decision: Decision) -> Decimal:
-    """Open / ever opened; for a joined trade, of what was open when it was joined and added since."""
-    if decision.joined_lots is None:
-        ever = root.ever_lots
-    else:
-        ever = decision.joined_lots + root.ever_lots - decision.joined_ever_lots
-    return min(WHOLE, root.open_lots / ever) if ever > 0 else Decimal(0)
+    """What the master has left of what the copy's first leg stands for."""
+    return min(WHOLE, root.fraction / decision.base)
 
 
 # --- pending orders -------------------------------------------------------------------------------
