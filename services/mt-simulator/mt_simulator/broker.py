@@ -214,7 +214,7 @@ class Brokers:
         server = self.server_of(account)
         symbol = server.symbols[order.symbol]
         if account.mode == "Netting":
-            existing = self._netting_position(account, order.symbol)
+            existing = self._netting_position(account, order)
             if existing is not None:
                 return self._net(account, existing, order, now)
         figures = self.figures(account)
@@ -234,9 +234,15 @@ class Brokers:
         self._tell(account, Change(what="filled" if filled_pending else "opened", order=order))
         return order
 
-    def _netting_position(self, account: Account, symbol: str) -> Order | None:
+    def _netting_position(self, account: Account, filling: Order) -> Order | None:
+        """The symbol's position, if there is one beside the order that is filling."""
         return next(
-            (o for o in account.orders.values() if o.symbol == symbol and not o.pending), None
+            (
+                o
+                for o in account.orders.values()
+                if o.symbol == filling.symbol and not o.pending and o is not filling
+            ),
+            None,
         )
 
     def _net(self, account: Account, position: Order, order: Order, now: datetime) -> Order:
@@ -267,7 +273,7 @@ class Brokers:
             account, position, position.lots, order.open_price, now, deal=deal, reason="Reversed"
         )
         order.lots = excess
-        order.ticket = _ticket(server)
+        order.ticket = order.ticket or _ticket(server)
         order.deal = deal
         account.orders[order.ticket] = order
         self._tell(account, Change(what="reversed", order=order, closed=closed))
@@ -422,6 +428,8 @@ class Brokers:
 
     def _tick(self, account: Account, symbol: Symbol, now: datetime) -> None:
         for order in [o for o in account.orders.values() if o.symbol == symbol.name]:
+            if order.ticket not in account.orders:
+                continue  # on netting, what filled before it in this tick took it away
             if order.pending:
                 self._tick_pending(account, order, symbol, now)
             else:
