@@ -6,10 +6,11 @@ order in which it happened, so that the faces can tell their streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from decimal import Decimal
 
+from mt_simulator import rollover
 from mt_simulator.model import (
     D0,
     Account,
@@ -296,6 +297,7 @@ class Brokers:
         order = self._order(account, ticket)
         symbol = self._symbol(account, order.symbol)
         self._is_open(account)
+        self._check_frozen(account, symbol, order)
         changed = Order(**{name: getattr(order, name) for name in order.__struct_fields__})
         changed.stop_loss, changed.take_profit = stop_loss, take_profit
         if order.pending:
@@ -329,6 +331,7 @@ class Brokers:
         symbol = self._symbol(account, order.symbol)
         if reason == "Client":
             self._is_open(account)
+            self._check_frozen(account, symbol, order)
             if symbol.trade_mode == "Disabled":
                 raise self._no(account, "disabled")
         lots = lots or order.lots
@@ -377,13 +380,15 @@ class Brokers:
         self._tell(account, Change(what="partly", order=order, closed=closed, rest=rest))
         return closed
 
-    def delete(
-        self, account: Account, ticket: int, now: datetime, reason: str = "Cancelled"
-    ) -> Closed:
+    def delete(self, account: Account, ticket: int, now: datetime) -> Closed:
         order = self._order(account, ticket)
         if not order.pending:
             raise self._no(account, "ticket", "not a pending order")
-        del account.orders[ticket]
+        self._check_frozen(account, self._symbol(account, order.symbol), order)
+        return self._drop(account, order, now, "Cancelled")
+
+    def _drop(self, account: Account, order: Order, now: datetime, reason: str) -> Closed:
+        del account.orders[order.ticket]
         closed = self._history(account, order, order.lots, order.open_price, now, reason=reason)
         what = "expired" if reason == "Expired" else "deleted"
         self._tell(account, Change(what=what, order=order, closed=closed))
@@ -419,12 +424,29 @@ class Brokers:
         server = self.servers[server_name]
         symbol = server.symbols[symbol_name]
         symbol.bid, symbol.ask, symbol.quoted_at = bid, ask, server.clock(now)
+        self.roll_over(server, server.clock(now).date())
         if not server.market_open:
             return symbol
         for account in self.accounts.values():
             if account.server == server_name and account.orders:
                 self._tick(account, symbol, now)
         return symbol
+
+    def roll_over(self, server: Server, today: date) -> None:
+        """Charges the swap of every night since the last one that was charged."""
+        since, server.rolled_on = server.rolled_on or today, today
+        for night in rollover.nights(since, today):
+            for account in self.accounts.values():
+                if account.server == server.name:
+                    held = rollover.held_over(account.orders.values(), night)
+                    self.charge_swap(account, held, night)
+
+    def charge_swap(self, account: Account, held: Iterable[Order], night: date) -> None:
+        server = self.server_of(account)
+        for order in held:
+            symbol = server.symbols[order.symbol]
+            rate = self.rate(server, symbol.profit_currency, account.currency)
+            order.swap += rollover.swap_of(order, symbol, rollover.times(symbol, night), rate)
 
     def _tick(self, account: Account, symbol: Symbol, now: datetime) -> None:
         for order in [o for o in account.orders.values() if o.symbol == symbol.name]:
@@ -449,7 +471,7 @@ class Brokers:
     def _tick_pending(self, account: Account, order: Order, symbol: Symbol, now: datetime) -> None:
         server = self.server_of(account)
         if order.expires_at is not None and server.clock(now) >= order.expires_at:
-            self.delete(account, order.ticket, now, reason="Expired")
+            self._drop(account, order, now, "Expired")
             return
         if not _TRIGGERS[order.kind](order, symbol):
             return
@@ -465,7 +487,7 @@ class Brokers:
             self._fill(account, order, now)
         except Refusal:
             order.kind += "Stop"
-            self.delete(account, order.ticket, now)
+            self._drop(account, order, now, "Cancelled")
 
     def _tick_position(self, account: Account, order: Order, symbol: Symbol, now: datetime) -> None:
         sign = 1 if order.buy else -1
@@ -521,6 +543,17 @@ class Brokers:
             raise self._no(account, "stops", f"stop loss {order.stop_loss} too near {price}")
         if order.take_profit and (order.take_profit - price) * sign < room:
             raise self._no(account, "stops", f"take profit {order.take_profit} too near {price}")
+
+    def _check_frozen(self, account: Account, symbol: Symbol, order: Order) -> None:
+        """The market is so near to a level or a trigger that it may be reached at any moment."""
+        room = symbol.freeze_level * symbol.point
+        if not room:
+            return
+        price, levels = symbol.closes_at(order.buy), (order.stop_loss, order.take_profit)
+        if order.pending:
+            price, levels = symbol.opens_at(order.buy), (order.open_price, D0)
+        if any(level and abs(price - level) <= room for level in levels):
+            raise self._no(account, "frozen", f"{price} is within the freeze level")
 
     def _check_pending(self, account: Account, symbol: Symbol, order: Order) -> None:
         room = symbol.stops_level * symbol.point

@@ -7,7 +7,7 @@ It is also the master's hand: trades made here are not requests of a bridge and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -102,6 +102,13 @@ class Control:
             for symbol in server.symbols.values():
                 if symbol.bid > 0:
                     self.quote(server.name, symbol.name, str(symbol.bid), str(symbol.ask))
+
+    def roll_over(self, server: str, night: str) -> None:
+        """As if this day of the server's (2026-09-16) had just ended: what is open is charged."""
+        for account in self._brokers.accounts.values():
+            if account.server == server:
+                held = [order for order in account.orders.values() if not order.pending]
+                self._brokers.charge_swap(account, held, date.fromisoformat(night))
 
     def shift_clock(self, seconds: float) -> None:
         self._clock.shift += timedelta(seconds=seconds)
