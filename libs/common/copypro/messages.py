@@ -802,7 +802,7 @@ class CopyOpened(Outcome, frozen=True, kw_only=True):
 
 
 class CopyIncreased(CopyOpened, frozen=True, kw_only=True):
-    """A further leg stands."""
+    """A further leg stands, or an order was filled further: `lots` is then the leg's whole."""
 
 
 class CopyPendingPlaced(Outcome, frozen=True, kw_only=True):
