@@ -260,9 +260,11 @@ class Brokers:
             position.deal = deal
             if order.stop_loss or order.take_profit:
                 position.stop_loss, position.take_profit = order.stop_loss, order.take_profit
+            self._reticket(account, position, order.ticket or _ticket(server))
             self._tell(account, Change(what="added", order=position))
             return position
         if order.lots < position.lots:
+            self._reticket(account, position, order.ticket or _ticket(server))
             self._close_piece(account, position, order.lots, order.open_price, now, deal=deal)
             return position
         excess = order.lots - position.lots
@@ -278,6 +280,23 @@ class Brokers:
         order.deal = deal
         account.orders[order.ticket] = order
         self._tell(account, Change(what="reversed", order=order, closed=closed))
+        return order
+
+    def _reticket(self, account: Account, position: Order, ticket: int) -> None:
+        if not account.retickets:
+            return
+        del account.orders[position.ticket]
+        position.position, position.ticket = position.identifier, ticket
+        account.orders[ticket] = position
+
+    def fill_more(self, account: Account, ticket: int, lots: Decimal, now: datetime) -> Order:
+        """A further fill of the order that opened it: more on the same ticket."""
+        order = self._order(account, ticket)
+        price = self._symbol(account, order.symbol).opens_at(order.buy)
+        total = order.lots + lots
+        order.open_price = (order.open_price * order.lots + price * lots) / total
+        order.lots, order.deal = total, _deal(self.server_of(account))
+        self._tell(account, Change(what="added", order=order))
         return order
 
     # --- changing and closing ---------------------------------------------------------------------

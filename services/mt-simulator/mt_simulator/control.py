@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from mt_simulator.broker import Brokers
-from mt_simulator.face import Face
+from mt_simulator.face import Face, Params
 from mt_simulator.knobs import FaceKnobs, Knob, Ledger, StreamKnobs
 from mt_simulator.model import D0, Account, Platform, Refusal, Server, Symbol
 
@@ -146,6 +146,11 @@ class Control:
         )
         return order.ticket
 
+    def fill_more(self, server: str, login: int, ticket: int, lots: str) -> None:
+        """A further fill of the order that opened the position."""
+        account = self._account(server, login)
+        self._brokers.fill_more(account, ticket, Decimal(lots), self._clock())
+
     def close(
         self, server: str, login: int, ticket: int, lots: str = "0", price: str | None = None
     ) -> int:
@@ -238,11 +243,16 @@ class Control:
         if fields.get("down"):
             face.drop_all_streams()
 
+    def disconnect(self, server: str, login: int) -> None:
+        """Its sessions end; ConnectByToken still brings them back."""
+        account = self._account(server, login)
+        face = self._faces[account.platform]
+        for session in [s for s in face.sessions.values() if s.account is account]:
+            face.disconnect(session, Params({}))
+
     def forget_sessions(self, platform: str) -> None:
         """As after a restart of the bridge."""
-        face = self._faces[Platform(platform)]
-        face.drop_all_streams()
-        face.sessions.clear()
+        self._faces[Platform(platform)].forget()
 
     def _account(self, server: str, login: int) -> Account:
         return self._brokers.account(server, login)

@@ -108,10 +108,16 @@ class Order(Struct, kw_only=True):
     commission: Decimal = D0
     swap: Decimal = D0
     deal: int = 0
+    position: int = 0
+    """MT5's identifier: the ticket it opened with, where it has another one by now."""
     closed_lots: Decimal = D0
     lots_asked: Decimal = D0
     opened_ms: int = 0
     """UTC milliseconds."""
+
+    @property
+    def identifier(self) -> int:
+        return self.position or self.ticket
 
     @property
     def buy(self) -> bool:
@@ -167,6 +173,8 @@ class Account(Struct, kw_only=True):
     stop_out_percent: Decimal = Decimal(50)
     name: str = "Simulated"
     disabled: bool = False
+    retickets: bool = False
+    """Netting: the position is shown under the ticket of its latest deal's order."""
     market_execution_stops: bool = True
     """False: the broker refuses stops that come with an open."""
     orders: dict[int, Order] = {}
