@@ -115,16 +115,49 @@ async def a_pair(
     **options: Any,
 ) -> AsyncIterator[Pair]:
     """Accounts of their own for one case, removed after it, and the usual prices."""
-    server, mode, slave_server, slave_mode = pairing
     await world.quote("EURUSD", "1.10000", "1.10010")
-    master = await world.account(
-        server, next(_logins), connected=False, mode=mode, **(of_master or {})
-    )
-    slave = await world.account(
-        slave_server, next(_logins), connected=False, mode=slave_mode, **(of_slave or {})
-    )
-    for account in (master, slave):
-        await world.eventually(lambda account=account: world.is_connected(account))
+    master, slave = await _accounts(world, pairing, of_master, of_slave)
     yield Pair(world, master, slave, await world.copier(master, slave, **options))
     for account in (master, slave):
         await world.call("RemoveAccount", accountId=account.id)
+
+
+class Kept:
+    """One master and slave for each pairing, used by one case after another; each starts flat, with
+    a copier of its own and the usual prices.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._accounts: dict[tuple[str, str, str, str], tuple[Account, Account]] = {}
+
+    @asynccontextmanager
+    async def pair(self, pairing: tuple[str, str, str, str], **options: Any) -> AsyncIterator[Pair]:
+        world = self.world
+        for symbol in ("EURUSD", "GBPUSD", "AUDUSD"):
+            await world.quote(symbol, "1.10000", "1.10010")
+        accounts = self._accounts.pop(pairing, None) or await _accounts(world, pairing)
+        copier = await world.copier(*accounts, **options)
+        pair = Pair(world, *accounts, copier)
+        yield pair
+        await pair.shows()
+        await world.call("Remove", id=copier)
+        self._accounts[pairing] = accounts  # not of a case that failed
+
+
+async def _accounts(
+    world: World,
+    pairing: tuple[str, str, str, str],
+    of_master: dict[str, Any] | None = None,
+    of_slave: dict[str, Any] | None = None,
+) -> tuple[Account, Account]:
+    server, mode, slave_server, slave_mode = pairing
+    made = [
+        await world.account(server, next(_logins), connected=False, mode=mode, **(of_master or {})),
+        await world.account(
+            slave_server, next(_logins), connected=False, mode=slave_mode, **(of_slave or {})
+        ),
+    ]
+    for account in made:
+        await world.eventually(lambda account=account: world.is_connected(account))
+    return made[0], made[1]

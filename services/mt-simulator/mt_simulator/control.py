@@ -73,6 +73,13 @@ class Control:
             symbol.bid, symbol.ask, symbol.quoted_at = former.bid, former.ask, former.quoted_at
         symbols[symbol.name] = symbol
 
+    def set_symbol(self, server: str, name: str, **fields: Any) -> None:
+        """Fields of model.Symbol."""
+        symbol = self._brokers.servers[server].symbols[name]
+        for field, value in fields.items():
+            kind = Symbol.__annotations__[field]
+            setattr(symbol, field, Decimal(value) if kind == "Decimal" else value)
+
     def add_account(self, **fields: Any) -> None:
         """Fields of model.Account; its opening balance is a deposit in its history."""
         account = msgspec.convert(fields, Account, strict=False)
