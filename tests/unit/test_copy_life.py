@@ -24,7 +24,7 @@ from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny, detach
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live, NeedFigures, NeedNames, NeedQuote, NeedSpec
-from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin, as_now
 from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 
@@ -84,6 +84,11 @@ def attempt(kind: str, request: Any, *, expected: Lots | None = None) -> Attempt
 def close_order(reason: str = "MASTER_FLAT") -> m.CloseCopy:
     copy = wanted()
     return m.CloseCopy(copy=copy.copy, slave=copy.slave, reason=reason, forget=True)
+
+
+def modify(copy: Copy, stop_loss: str | None) -> m.ModifyCopy:
+    level = None if stop_loss is None else D(stop_loss)
+    return m.ModifyCopy(copy=copy.copy, slave=copy.slave, stop_loss=level, take_profit=None)
 
 
 TIMES: dict[str, datetime] = {"sent_at_utc": SEEN_AT, "answered_at_utc": SEEN_AT}
@@ -177,6 +182,18 @@ def test_a_reduction_closes_down_to_the_cumulative_target(
     assert isinstance(step.request, CloseRequest)
     assert step.request.lots == D(piece)
     assert step.expected_lots == D(lots) - D(piece)
+
+
+def test_a_stop_set_while_the_rest_has_no_ticket_yet_is_set_once_it_has() -> None:
+    """MT4 gives the rest of a partial close another ticket, which only the next look shows."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss, copy.legs[0].moved = D("1.05"), True
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    assert next_step(copy, live()) == Rests()
+    copy.legs[0].moved = False
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "modify"
 
 
 def test_never_more_is_closed_than_the_broker_shows() -> None:
@@ -327,4 +344,70 @@ def test_a_detached_copy_is_left_alone_by_everything_that_follows() -> None:
     assert isinstance(event, m.CopyDetached)
     accept(copy, close_order(), ORIGIN, SEEN_AT)
     assert next_step(copy, live()) == Rests()
+    assert copy.legs[0].status is LegStatus.LEFT
+    assert not copy.over, "the broker still shows it: it must be known as ours"
+    copy.legs[0].status = LegStatus.ENDED
     assert copy.over
+
+
+def test_what_waits_is_denied_when_its_copy_is_let_go() -> None:
+    copy = wanted()
+    assert detach(copy, "COPIER_STOPPED", forget=True) == []
+    step = next_step(copy, live())
+    assert isinstance(step, Denies)
+    assert (step.denial.code, step.denial.numbers) == ("DETACHED", {"reason": "COPIER_STOPPED"})
+
+
+def test_what_is_under_way_when_its_copy_is_let_go_is_left_once_it_stands() -> None:
+    copy = wanted()
+    sends = next_step(copy, live())
+    assert isinstance(sends, Sends)
+    copy.attempt = attempt("open", sends.request)
+    (event,) = detach(copy, "COPIER_STOPPED", forget=True)
+    assert isinstance(event, m.CopyDetached)
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert copy.legs[0].status is LegStatus.LEFT
+    assert next_step(copy, live()) == Rests()
+
+
+def test_an_open_that_was_given_up_is_remembered_as_long_as_it_may_still_fill() -> None:
+    copy = wanted()
+    leg = copy.legs[0]
+    deny(copy, leg, "NOT_RESENT", {})
+    leg.status, leg.lost = LegStatus.LOST, attempt("open", None)
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    until = SEEN_AT + timedelta(seconds=LIMITS.late_fill_s)
+    assert next_step(copy, live()) == Waits(until)
+    assert not copy.over
+    assert next_step(copy, live(age_s=LIMITS.late_fill_s)) == Rests()
+    assert copy.over
+
+
+def test_a_position_too_many_is_closed_even_if_the_copy_is_left() -> None:
+    copy = standing()
+    copy.legs.append(
+        Leg(number=-78, tag=copy.legs[0].tag, status=LegStatus.OPEN, ticket=Ticket(78))
+    )
+    detach(copy, "VOLUME_CHANGED", forget=False)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    assert step.request.ticket == 78
+    copy.attempt = attempt("close", step.request, expected=D(0))
+    copy.attempt.leg = -78
+    answer = Done(ticket=Ticket(78), lots=D("0.10"), price=D("1.1"))
+    (closed,) = outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES).events
+    assert isinstance(closed, m.CopyClosed)
+    assert closed.reason == "DUPLICATE"
+
+
+def test_a_record_of_before_legs_could_be_left_is_read_as_left() -> None:
+    """Detached legs were written as ended, with the lots that they had."""
+    copy = standing()
+    copy.detached = "VOLUME_CHANGED"
+    copy.legs[0].status = LegStatus.ENDED
+    closed_by_hand = Leg(number=1, tag="T", status=LegStatus.ENDED, ticket=Ticket(78), lots=D(0))
+    copy.legs.append(closed_by_hand)
+    read = as_now(msgspec.json.decode(msgspec.json.encode(copy), type=Copy))
+    assert [leg.status for leg in read.legs] == [LegStatus.LEFT, LegStatus.ENDED]

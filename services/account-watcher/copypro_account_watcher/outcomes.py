@@ -31,7 +31,7 @@ from msgspec import Struct
 
 from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.state import Attempt, Copy, LegStatus
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 
 CALLS = {
     "open": CallKind.OPEN,
@@ -67,7 +67,8 @@ def done(
     request = attempt.request
     match request:
         case OpenRequest() if attempt.kind == "place":
-            leg.status, leg.ticket, leg.lots = LegStatus.PLACED, answer.ticket, answer.lots
+            leg.status = LegStatus.LEFT if copy.detached else LegStatus.PLACED
+            leg.ticket, leg.lots = answer.ticket, answer.lots
             leg.placed_by = attempt.id
             leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
             placed = CopyPendingPlaced(
@@ -109,8 +110,8 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
     request = attempt.request
     assert isinstance(request, OpenRequest)
     leg = copy.leg(attempt.leg)
-    if leg.status is not LegStatus.ENDED:
-        leg.status = LegStatus.OPEN
+    if leg.is_live:
+        leg.status = LegStatus.LEFT if copy.detached else LegStatus.OPEN
     if leg.ticket is None:
         leg.ticket = answer.ticket
     leg.original_lots = answer.lots
@@ -149,7 +150,7 @@ def _closed(
             closed_lots=answer.lots,
             price=answer.price,
             profit=answer.profit,
-            reason=copy.closing or "reduced",
+            reason=closing_reason(copy, leg),
         )
         if answer.lots and answer.lots < leg.lots:
             leg.lots -= answer.lots
@@ -169,6 +170,10 @@ def _closed(
         price=answer.price,
     )
     return Consequence(events=[reduced], look=leg.moved)
+
+
+def closing_reason(copy: Copy, leg: Leg) -> str:
+    return "DUPLICATE" if leg.is_extra else copy.closing or "reduced"
 
 
 def not_sent(
@@ -278,7 +283,7 @@ def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> Cop
         closed_lots=leg.closed.lots,
         price=leg.closed.price,
         profit=leg.closed.profit,
-        reason=copy.closing or "reduced",
+        reason=closing_reason(copy, leg),
     )
 
 

@@ -85,13 +85,39 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     serial: int = 0
 
 
+class Attempt(Struct, kw_only=True, omit_defaults=True):
+    id: AttemptId
+    kind: str
+    """open, place, modify, close or delete."""
+    leg: int
+    request: TradeRequest
+    started_at_utc: datetime
+    tries: int
+    longest_call_s: float
+    expected_lots: Lots | None = None
+    """Of a close: what the leg holds once it is done."""
+    unresolved_at_utc: datetime | None = None
+    wait_s: float = 0.0
+    """From `unresolved_at_utc`: how long it may still happen."""
+    absent_read_at_utc: datetime | None = None
+    person: bool = False
+    """Ambiguous: waits for a person's decision."""
+
+
 class LegStatus(StrEnum):
     WAITING = "waiting"
     """Not sent, or sent and the attempt says how it stands."""
     PLACED = "placed"
     """A mirrored pending order stands at the broker."""
     OPEN = "open"
+    LEFT = "left"
+    """It stands and is not ours to touch any more: taken in hand by the slave's owner, or left on
+    request. Known as ours until the broker shows that it ended.
+    """
+    LOST = "lost"
+    """Sent once, looked for and not found: given up. If it shows after all, it is this one."""
     ENDED = "ended"
+    """Nothing of it stands, and nothing can."""
 
 
 class Leg(Struct, kw_only=True, omit_defaults=True):
@@ -126,25 +152,18 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
+    lost: Attempt | None = None
+    """Of a lost leg: the attempt that was given up."""
 
+    @property
+    def is_live(self) -> bool:
+        """It is still to be sent, or to be followed."""
+        return self.status in (LegStatus.WAITING, LegStatus.PLACED, LegStatus.OPEN)
 
-class Attempt(Struct, kw_only=True, omit_defaults=True):
-    id: AttemptId
-    kind: str
-    """open, place, modify, close or delete."""
-    leg: int
-    request: TradeRequest
-    started_at_utc: datetime
-    tries: int
-    longest_call_s: float
-    expected_lots: Lots | None = None
-    """Of a close: what the leg holds once it is done."""
-    unresolved_at_utc: datetime | None = None
-    wait_s: float = 0.0
-    """From `unresolved_at_utc`: how long it may still happen."""
-    absent_read_at_utc: datetime | None = None
-    person: bool = False
-    """Ambiguous: waits for a person's decision."""
+    @property
+    def is_extra(self) -> bool:
+        """A position too many with another leg's tag: it is closed, whatever is wanted of the copy."""
+        return self.number < 0
 
 
 class Copy(Struct, kw_only=True, omit_defaults=True):
@@ -207,7 +226,7 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     @property
     def live_legs(self) -> list[Leg]:
-        return [leg for leg in self.legs if leg.status is not LegStatus.ENDED]
+        return [leg for leg in self.legs if leg.is_live]
 
     @property
     def standing(self) -> bool:
@@ -216,8 +235,20 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     @property
     def over(self) -> bool:
-        """Nothing stands, nothing is under way, nothing more will come: it may be forgotten."""
-        return self.forget and self.attempt is None and not self.live_legs
+        """Nothing stands or can come to stand, nothing is under way, nothing more will be asked: it
+        may be forgotten. Until then this record tells how it ended.
+        """
+        ended = all(leg.status is LegStatus.ENDED for leg in self.legs)
+        return self.forget and self.attempt is None and ended
+
+
+def as_now(copy: Copy) -> Copy:
+    """A record of before legs could be left: a detached copy's legs that had not ended."""
+    if copy.detached:
+        for leg in copy.legs:
+            if leg.status is LegStatus.ENDED and leg.ticket is not None and leg.lots > 0:
+                leg.status = LegStatus.LEFT
+    return copy
 
 
 def account_key(account: AccountId) -> str:

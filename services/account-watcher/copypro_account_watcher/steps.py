@@ -38,10 +38,15 @@ CLOSE_SLIPPAGE_POINTS = 10_000
 
 def next_step(copy: Copy, live: Live) -> Step:
     """One attempt at a time within a copy: while one is under way, everything else waits."""
+    step = _next_step(copy, live)
+    return _until_nothing_can_come(copy, live) if isinstance(step, Rests) else step
+
+
+def _next_step(copy: Copy, live: Live) -> Step:
     if copy.attempt is not None:
         return Rests()
     for leg in copy.legs:
-        if leg.number < 0 and leg.status is LegStatus.OPEN:
+        if leg.is_extra and leg.is_live:
             return _close(copy, leg, Decimal(0), live)
     if copy.detached:
         return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
@@ -58,6 +63,17 @@ def next_step(copy: Copy, live: Live) -> Step:
     )
 
 
+def _until_nothing_can_come(copy: Copy, live: Live) -> Step:
+    """What was given up may still fill for some time."""
+    lost = [leg for leg in copy.legs if leg.lost is not None]
+    limit = timedelta(seconds=live.limits.late_fill_s)
+    for leg in lost:
+        if leg.lost is not None and live.now >= leg.lost.started_at_utc + limit:
+            leg.status, leg.lost = LegStatus.ENDED, None
+    left = [leg.lost.started_at_utc + limit for leg in lost if leg.lost is not None]
+    return Waits(min(left)) if left else Rests()
+
+
 # --- less: closes, never blocked ---------------------------------------------------------------
 
 
@@ -65,7 +81,7 @@ def _close_everything(copy: Copy, live: Live) -> Step:
     unsent = _deny_waiting(copy, "MASTER_FLAT", reason=copy.closing)
     if unsent is not None:
         return unsent
-    standing = [leg for leg in copy.legs if leg.status is not LegStatus.ENDED]
+    standing = copy.live_legs
     if not standing or not live.connected:
         return Rests()
     if (pause := backing_off(copy, live)) is not None:
@@ -246,8 +262,10 @@ def _modify(copy: Copy, live: Live) -> Step | None:
     if copy.settled_levels == wanted or not live.connected:
         return None
     for leg in copy.legs:
-        if leg.status is not LegStatus.OPEN or leg.moved or leg.ticket is None:
+        if leg.status is not LegStatus.OPEN:
             continue
+        if leg.moved or leg.ticket is None:
+            return None  # the next look shows the rest's ticket
         spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
         if spec is None or quote is None:
             needs = tuple(
