@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
-from copypro.trading import CloseRequest, Done, OpenOrder, OpenRequest
+from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import (
     AttemptId,
     Lots,
@@ -258,6 +258,26 @@ def test_a_leg_that_ended_by_itself_before_our_close_is_recorded_as_closed() -> 
     assert isinstance(closed, m.CopyClosed)
     assert (closed.closed_lots, closed.price, closed.profit) == (D("0.10"), D("1.2"), D(9))
     assert copy.over
+
+
+def modifying(copy: Copy, stop_loss: str) -> Attempt:
+    accept(copy, modify(copy, stop_loss), ORIGIN, SEEN_AT)
+    request = ModifyRequest(ticket=TICKET, stop_loss=D(stop_loss), take_profit=None)
+    copy.attempt = attempt("modify", request)
+    return copy.attempt
+
+
+def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set() -> None:
+    """The server may have opened the position anew under another one: look, then try again."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    under_way = modifying(copy, "1.06")
+    found = outcomes.refused(
+        copy, under_way, Refused("INVALID_TICKET", ""), Platform.MT5, SEEN_AT, LIMITS, TIMES
+    )
+    assert found.look
+    assert copy.legs[0].set_stop_loss == D("1.05")
+    assert isinstance(next_step(copy, live(age_s=60)), Sends)
 
 
 def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:

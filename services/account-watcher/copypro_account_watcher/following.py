@@ -6,6 +6,7 @@ is reported by its answer; what nobody here asked for detaches the leg.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,15 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
                     _pending_removed(agent, copy, leg, event, turn)
                 else:
                     _left_ended(agent, copy, leg, turn)
+
+
+def follow_tickets(agent: AccountAgent, changed: Iterable[RootId], turn: Turn) -> None:
+    """The server may open a position anew under another ticket: the leg is addressed by that one."""
+    for root in (agent.book.roots[root] for root in changed):
+        for copy, leg in _legs(agent, root.root):
+            if leg.ticket != root.ticket:
+                leg.ticket, leg.moved = root.ticket, False
+                agent.touch(copy, turn)
 
 
 def _legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, Leg]]:

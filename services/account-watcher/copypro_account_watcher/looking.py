@@ -26,7 +26,7 @@ from copypro_account_watcher.claiming import claim
 from copypro_account_watcher.commands import finish_removal
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.following import follow
+from copypro_account_watcher.following import follow, follow_tickets
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.state import Account, book_key, root_key
 from copypro_account_watcher.turn import Turn
@@ -138,6 +138,7 @@ class Looking:
                 message = self._as_seen(message)
             turn.fact(agent.id, message, *fact.identity)
             follow(agent, message, turn)
+        follow_tickets(agent, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(agent.id, root), agent.book.roots[root])
         for root in result.gone:

@@ -6,6 +6,7 @@ until `reconcile` has proof. Volumes seen in the broker's list win over volumes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,7 +25,7 @@ from copypro.messages import (
     CopyUnresolved,
     ExecutionEvent,
 )
-from copypro.retcodes import CallKind, Class, classify
+from copypro.retcodes import CallKind, Class, Verdict, classify
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import Platform
 from msgspec import Struct
@@ -245,7 +246,7 @@ def refused(
         _later(copy, attempt, now, limits, verdict.wait_s)
         return Consequence(events=[rejected(final=False)], look=True, refresh_symbol=refresh)
     if attempt.kind == "modify":
-        return _modify_refused(copy, attempt, verdict.class_, verdict.wait_s, now, limits, rejected)
+        return _modify_refused(copy, attempt, verdict, now, limits, rejected)
     match verdict.class_:
         case Class.NOW if _may_try_now(copy, attempt, now, limits):
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
@@ -290,17 +291,15 @@ def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> Cop
 def _modify_refused(
     copy: Copy,
     attempt: Attempt,
-    class_: Class,
-    wait_s: float,
+    verdict: Verdict,
     now: datetime,
     limits: WatcherLimits,
-    rejected: Any,
+    rejected: Callable[[bool], CopyRejected],
 ) -> Consequence:
-    request = attempt.request
+    class_, request = verdict.class_, attempt.request
     assert isinstance(request, ModifyRequest)
     leg = copy.leg(attempt.leg)
-    if class_ is Class.OK:
-        # "Nothing to change", or it is gone: both are what was wanted, or shown by the next look.
+    if class_ is Class.OK:  # nothing to change: that is what was wanted
         leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
         _step_done(copy)
         return Consequence(events=[rejected(False)], look=True)
@@ -310,8 +309,8 @@ def _modify_refused(
         return Consequence(events=[rejected(True)], refresh_symbol=True)
     if class_ is Class.NOW and _may_try_now(copy, attempt, now, limits):
         return Consequence(events=[rejected(False)], refresh_symbol=True)
-    _later(copy, attempt, now, limits, wait_s)
-    return Consequence(events=[rejected(False)], refresh_symbol=True)
+    _later(copy, attempt, now, limits, verdict.wait_s)
+    return Consequence(events=[rejected(False)], look=verdict.is_gone, refresh_symbol=True)
 
 
 def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits) -> bool:

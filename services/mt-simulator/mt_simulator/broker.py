@@ -371,6 +371,16 @@ class Brokers:
         self._tell(account, Change(what="partly", order=order, closed=closed, rest=rest))
         return closed
 
+    def reopen(self, account: Account, ticket: int) -> Order:
+        """As some servers charge swap: the position goes on under another ticket, its identifier kept."""
+        order = self._order(account, ticket)
+        del account.orders[ticket]
+        order.identifier = order.id
+        order.ticket = _ticket(self.server_of(account))
+        account.orders[order.ticket] = order
+        self._tell(account, Change(what="modified", order=order))
+        return order
+
     def delete(
         self, account: Account, ticket: int, now: datetime, reason: str = "Cancelled"
     ) -> Closed:

@@ -104,6 +104,12 @@ class Order(Struct, kw_only=True):
     lots_asked: Decimal = D0
     opened_ms: int = 0
     """UTC milliseconds."""
+    identifier: int = 0
+    """MT5: the ticket it first had, where the server gave it another one."""
+
+    @property
+    def id(self) -> int:
+        return self.identifier or self.ticket
 
     @property
     def buy(self) -> bool:
