@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from copypro.wiring import read_log
 
 from tests.journey.world import Account, World
 
@@ -117,8 +116,8 @@ async def test_what_a_removed_master_left_is_still_a_copy(world: World) -> None:
     await world.call("RemoveAccount", accountId=master.id)
 
     async def left() -> bool:
-        kinds = [record.headers["type"] for record in read_log(world.data).records("executions")]
-        return "CopyDetached" in kinds
+        rows = await world.call("TradeLogsAll")
+        return "detached" in {row["outcome"] for row in rows}
 
     await world.eventually(left)
     await again(world, True)

@@ -218,6 +218,37 @@ def position(lots: str) -> OpenOrder:
     )
 
 
+@pytest.mark.parametrize("options", [{"sl": "1.05"}, {"tp": "1.2", "reverse_copy": True}])
+def test_a_leg_without_the_masters_stop_is_closed_in_time(options: dict[str, Any]) -> None:
+    copy = standing(**options)
+    copy.settled_levels = None
+    assert isinstance(next_step(copy, live()), Sends), "first it is tried"
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=LIMITS.stops_within_s))
+    step = next_step(copy, live(age_s=LIMITS.stops_within_s))
+    assert isinstance(step, Sends)
+    assert (step.kind, copy.closing) == ("close", "STOP_NOT_SET")
+
+
+def test_time_without_a_session_does_not_count_against_a_leg_without_a_stop() -> None:
+    copy = standing(sl="1.05")
+    copy.settled_levels = None
+    next_step(copy, live())
+    off = live(age_s=3600)
+    off.connected = False
+    assert next_step(copy, off) == Rests()
+    step = next_step(copy, live(age_s=3601))
+    assert isinstance(step, Sends)
+    assert step.kind == "modify"
+
+
+def test_a_leg_that_wants_no_stop_is_never_closed_for_it() -> None:
+    for copy in (standing(), standing(sl="1.05", copy_sl=False)):
+        copy.settled_levels = None
+        next_step(copy, live())
+        assert next_step(copy, live(age_s=3600)) == Rests()
+
+
 # --- what an answer leads to --------------------------------------------------------------------
 
 
@@ -278,6 +309,34 @@ def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set() -> None:
     assert found.look
     assert copy.legs[0].set_stop_loss == D("1.05")
     assert isinstance(next_step(copy, live(age_s=60)), Sends)
+
+
+@pytest.mark.parametrize("code", ["MARKET_CLOSED", "INVALID_STOPS", "PRICE_OFF", "LOCKED"])
+def test_a_stop_that_may_be_set_later_is_pursued(code: str) -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    for _ in range(20):
+        under_way = modifying(copy, "1.06") if copy.attempt is None else copy.attempt
+        (rejected,) = refused(copy, under_way, code)
+        assert isinstance(rejected, m.CopyRejected)
+        assert not rejected.final
+        assert isinstance(next_step(copy, live(age_s=3600)), Sends)
+
+
+def test_a_stop_that_is_never_corrected_is_given_up_after_so_many_corrections() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    modifying(copy, "1.06")
+    finals = []
+    for code in ("MARKET_CLOSED", *["INVALID_VOLUME"] * (LIMITS.stops_tries + 1)):
+        copy.attempt = attempt(
+            "modify", ModifyRequest(ticket=TICKET, stop_loss=D(1), take_profit=None)
+        )
+        (rejected,) = refused(copy, copy.attempt, code)
+        assert isinstance(rejected, m.CopyRejected)
+        finals.append(rejected.final)
+    assert finals == [False] * (LIMITS.stops_tries + 1) + [True]
+    assert next_step(copy, live(age_s=3600)) == Rests()
 
 
 def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:

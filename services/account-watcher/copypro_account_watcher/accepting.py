@@ -214,5 +214,6 @@ def _moved(pending: PlacePendingCopy, order: ModifyPendingCopy) -> PlacePendingC
 
 def _fresh_start(copy: Copy) -> None:
     """What is wanted changed: waits and counts of the former step no longer apply."""
-    copy.tries, copy.first_try_at_utc, copy.not_before_utc = 0, None, None
+    copy.tries, copy.corrections = 0, 0
+    copy.first_try_at_utc, copy.not_before_utc = None, None
     copy.settled_levels = None

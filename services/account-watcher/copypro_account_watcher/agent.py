@@ -32,6 +32,7 @@ from copypro.values import AccountId, AttemptId, CopyId, Mode, digest, leg_tag
 
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
+from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.following import tie
@@ -184,6 +185,7 @@ class AccountAgent:
         return True
 
     def _advance(self, copy: Copy, turn: Turn) -> None:
+        until: datetime | None = None
         while True:
             step = next_step(copy, self.market.live)
             match step:
@@ -195,9 +197,9 @@ class AccountAgent:
                     turn.remember(copy_key(self.id, copy.copy), copy)
                     continue
                 case Waits():
-                    self._wake_at(copy, step.until)
+                    until = step.until
                 case Queues():
-                    self._wake_at(copy, step.until)
+                    until = step.until
                     self._queue[copy.copy] = None
                 case Asks():
                     self.market.ask(copy.copy, step.needs)
@@ -208,6 +210,10 @@ class AccountAgent:
             break
         if copy.over:
             self._forget(copy, turn)
+            return
+        times = [time for time in (until, self._alarm(copy, turn)) if time is not None]
+        if times:
+            self._wake_at(copy, min(times))
 
     def _send(self, copy: Copy, step: Sends, turn: Turn) -> None:
         """Start the attempt if its place is free and a connection stands ready for it."""
@@ -346,7 +352,6 @@ class AccountAgent:
             self.permission.count(result.counts_as, turn)
         if result.look:
             self.watching.look_soon()
-        self._alert_slow_close(copy, turn)
         self.touch(copy, turn)
         if is_unresolved(copy):
             self.watching.unresolved()
@@ -359,14 +364,17 @@ class AccountAgent:
         self._dirty.update(self._blocked)
         self._blocked.clear()
 
-    def _alert_slow_close(self, copy: Copy, turn: Turn) -> None:
-        since, limit = copy.closing_since_utc, self.owner.limits.close_alert_after_s
-        cause = f"close/{copy.copy}"
-        if since is not None and copy.live_legs and (turn.now - since).total_seconds() > limit:
-            tickets = ", ".join(str(leg.ticket) for leg in copy.live_legs)
-            raise_alert(self, turn, "CLOSE_FAILS", cause, f"{tickets} should be closed and is not")
-        elif not copy.live_legs:
-            clear_alert(self, turn, cause)
+    def _alarm(self, copy: Copy, turn: Turn) -> datetime | None:
+        """Raise and clear what an operator must know of it; when to ask again."""
+        wanted, again_at = alarms(copy, turn.now, self.owner.limits)
+        if wanted or (self.account is not None and self.account.alerts):
+            for name in ALARMS:
+                cause, alarm = f"{name}/{copy.copy}", wanted.get(name)
+                if alarm is None:
+                    clear_alert(self, turn, cause)
+                else:
+                    raise_alert(self, turn, alarm.code, cause, alarm.text)
+        return again_at
 
     # --- for operators ------------------------------------------------------------------------
 
@@ -418,7 +426,7 @@ class AccountAgent:
         wake = self._wakes.pop(copy.copy, None)
         if wake is not None:
             wake.cancel()
-        for cause in ("close", "late", "inferred"):
+        for cause in (*ALARMS, "late", "inferred"):
             clear_alert(self, turn, f"{cause}/{copy.copy}")
         turn.remember(copy_key(self.id, copy.copy), None)
 

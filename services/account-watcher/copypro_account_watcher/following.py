@@ -151,6 +151,7 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
     leg.ticket, leg.original_lots, leg.lots = event.ticket, event.lots, event.lots
     leg.open_price = event.open_price
     leg.set_stop_loss, leg.set_take_profit = event.stop_loss, event.take_profit
+    copy.settled_levels = None  # a gap may have cost it a stop
     opened = CopyOpened(
         **about(copy, leg.number),
         attempt=leg.placed_by or AttemptId(""),

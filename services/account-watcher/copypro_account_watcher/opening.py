@@ -72,9 +72,6 @@ def plan_open(
         return margin
     copy.symbol = found.symbol
     leg.offset, leg.master_price = levels.offset, order.master_price
-    wants_stop = levels.stop_loss is not None
-    if copy.bare_open and wants_stop and leg.naked_since_utc is None:
-        leg.naked_since_utc = live.now
     request = OpenRequest(
         symbol=found.symbol,
         kind=kind,

@@ -85,6 +85,7 @@ def done(
             return Consequence(events=[stands(copy, attempt, answer, common)])
         case ModifyRequest():
             leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+            copy.levels_late_since_utc = None
             modified = CopyModified(
                 **common,
                 ticket=request.ticket,
@@ -188,6 +189,8 @@ def not_sent(
     """Certainly nothing left this machine: the same step may be tried again."""
     copy.attempt = None
     _later(copy, attempt, now, limits, 0.0)
+    if attempt.kind == "modify":
+        copy.levels_late_since_utc = copy.levels_late_since_utc or now
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
     events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason)]
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
@@ -301,9 +304,14 @@ def _modify_refused(
     leg = copy.leg(attempt.leg)
     if class_ is Class.OK:  # nothing to change: that is what was wanted
         leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+        copy.levels_late_since_utc = None
         _step_done(copy)
         return Consequence(events=[rejected(False)], look=True)
-    if class_ is Class.STOP or class_ is Class.STOP_ACCOUNT or copy.tries >= limits.stops_tries:
+    copy.levels_late_since_utc = copy.levels_late_since_utc or now
+    if class_ is Class.FIX:
+        copy.corrections += 1
+    is_final = class_ in (Class.STOP, Class.STOP_ACCOUNT)
+    if is_final or copy.corrections > limits.stops_tries:
         copy.settled_levels = (copy.stop_loss, copy.take_profit)
         copy.tries, copy.not_before_utc = 0, None
         return Consequence(events=[rejected(True)], refresh_symbol=True)
@@ -338,7 +346,8 @@ def _later(
 
 
 def _step_done(copy: Copy) -> None:
-    copy.tries, copy.first_try_at_utc, copy.not_before_utc = 0, None, None
+    copy.tries, copy.corrections = 0, 0
+    copy.first_try_at_utc, copy.not_before_utc = None, None
 
 
 def _has_stops(attempt: Attempt) -> bool:

@@ -207,6 +207,10 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Refusals in a row of the present step."""
     first_try_at_utc: datetime | None = None
     not_before_utc: datetime | None = None
+    corrections: int = 0
+    """Of the present step: how often the broker asked for something else."""
+    levels_late_since_utc: datetime | None = None
+    """The master's levels are not set although it was tried: since when."""
     bare_open: bool = False
     """The broker refuses stops with the open: open first, then set them."""
     pending: PlacePendingCopy | None = None
@@ -245,11 +249,15 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
 
 def as_now(copy: Copy) -> Copy:
-    """A record of before legs could be left: a detached copy's legs that had not ended."""
-    if copy.detached:
-        for leg in copy.legs:
-            if leg.status is LegStatus.ENDED and leg.ticket is not None and leg.lots > 0:
-                leg.status = LegStatus.LEFT
+    """A record of before legs could be left: a detached copy's legs that had not ended. And of when
+    stops were given up: they are tried again.
+    """
+    for leg in copy.legs:
+        is_open_end = leg.ticket is not None and leg.lots > 0
+        if copy.detached and leg.status is LegStatus.ENDED and is_open_end:
+            leg.status = LegStatus.LEFT
+        if copy.stop_loss is not None and leg.set_stop_loss is None:
+            copy.settled_levels = None
     return copy
 
 
