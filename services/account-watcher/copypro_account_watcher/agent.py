@@ -154,6 +154,12 @@ class AccountAgent:
     def touch_all(self) -> None:
         self._dirty.update(dict.fromkeys(self.copies))
 
+    def try_again(self) -> None:
+        """A new session: nothing that was put off waits any longer."""
+        for copy in self.copies.values():
+            copy.not_before_utc = None
+        self.touch_all()
+
     # --- the pump -----------------------------------------------------------------------------
 
     def pump(self, turn: Turn) -> None:

@@ -335,7 +335,7 @@ class Watching:
         turn.fact(agent.id, event, account.serial)
         agent.save_account(turn)
         agent.permission.reconnected(turn)
-        agent.touch_all()
+        agent.try_again()
         agent.pump(turn)
         await agent.owner.commit(turn)
         if not account.history_done and self.terminal is not None:
