@@ -196,6 +196,29 @@ def test_a_stop_set_while_the_rest_has_no_ticket_yet_is_set_once_it_has() -> Non
     assert step.kind == "modify"
 
 
+def test_what_the_master_closed_before_our_open_is_not_opened() -> None:
+    """And what it closes after it is taken from what was opened."""
+    copy = wanted(lots="1.00", copy_sl=False)
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots == D("0.50")
+    copy.attempt = attempt("open", step.request)
+    answer = Done(ticket=TICKET, lots=D("0.50"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, live()) == Rests()
+    accept(copy, reduce(copy, "0.25"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    assert step.request.lots == D("0.25")
+
+
+def reduce(copy: Copy, fraction: str) -> m.ReduceCopy:
+    return m.ReduceCopy(copy=copy.copy, slave=copy.slave, fraction=D(fraction))
+
+
 def test_never_more_is_closed_than_the_broker_shows() -> None:
     copy = standing("0.50")
     accept(copy, close_order(), ORIGIN, SEEN_AT)

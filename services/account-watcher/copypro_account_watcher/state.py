@@ -131,7 +131,7 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     origin: Origin | None = None
     ticket: Ticket | None = None
     base: Decimal = Decimal(1)
-    """The copy's fraction when the master added this leg."""
+    """The copy's fraction when the leg was sized: later reductions count from there."""
     moved: bool = False
     """MT4 gave the rest another ticket, which no look has shown yet."""
     original_lots: Lots = Decimal(0)
