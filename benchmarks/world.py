@@ -24,7 +24,7 @@ from copypro.ports import Record
 from copypro.settings import Settings
 from copypro.wiring import read_log
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_standalone.demo import simulator_process
+from copypro_standalone.demo_rings import simulator_process
 from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
 

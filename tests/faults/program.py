@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,19 @@ LIMITS = {
 
 
 class Program:
-    """`copypro up` on one data folder."""
+    """`copypro up` on one data folder, or another command beside others."""
 
-    def __init__(self, data: Path, mt4: str, mt5: str, port: int, **environment: str) -> None:
+    def __init__(
+        self,
+        data: Path,
+        mt4: str,
+        mt5: str,
+        port: int,
+        *,
+        command: str = "up",
+        **environment: str,
+    ) -> None:
+        self.command = command
         self.url = f"http://127.0.0.1:{port}"
         self.log = data.parent / "copypro.log"
         self._environment = os.environ | {
@@ -43,6 +54,7 @@ class Program:
             "ApiMT5": mt5,
             "COPYPRO_DATA": str(data),
             "COPYPRO_GATEWAY_PORT": str(port),
+            "COPYPRO_SERVICE_PORT": str(port),
             "COPYPRO_BRIDGE_READS_PER_S": "1000",
             "COPYPRO_TEST_LIMITS": json.dumps(LIMITS),
             **environment,
@@ -52,7 +64,7 @@ class Program:
     async def start(self, *, wait: bool = True) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "copypro_standalone", "up",
+                sys.executable, "-m", "copypro_standalone", self.command,
                 env=self._environment, stdout=log, stderr=log,
             )  # fmt: skip
         if wait:
@@ -69,6 +81,15 @@ class Program:
                             return
                 except aiohttp.ClientError:
                     pass
+                await asyncio.sleep(0.02)
+
+    async def until(
+        self, condition: Callable[[], Awaitable[object]], within_s: float = 20.0
+    ) -> None:
+        async with asyncio.timeout(within_s):
+            while True:
+                if await condition():
+                    return
                 await asyncio.sleep(0.02)
 
     async def kill(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +18,9 @@ from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
 from mt_simulator.main import Simulator, start
 
+Stack = Mapping[str, Any]
+"""The settings that name the servers of a stack; none: everything is embedded."""
+EMBEDDED: Stack = {}
 CANARY = "c4n4ry-p4ssw0rd"
 WITHIN_S = 10.0
 FAST = WatcherLimits(
@@ -83,8 +86,10 @@ class Account:
 
 
 class World:
-    def __init__(self, simulator: Simulator, control: SimulatorControl, data: Path) -> None:
-        self.simulator, self.control, self.data = simulator, control, data
+    def __init__(
+        self, simulator: Simulator, control: SimulatorControl, data: Path, stack: Stack
+    ) -> None:
+        self.simulator, self.control, self.data, self.stack = simulator, control, data, stack
         self.ring: Ring | None = None
         self.key = ""
 
@@ -101,6 +106,7 @@ class World:
                 "gateway_port": 0,
                 "sign_up": "open",
                 "reads_per_s": 1000,
+                **self.stack,
             }
         )
         self.ring = await Ring(settings, limits, FAST_CALLS).__aenter__()
@@ -192,11 +198,13 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(data: Path, limits: WatcherLimits = FAST) -> AsyncIterator[World]:
+async def a_world(
+    data: Path, limits: WatcherLimits = FAST, stack: Stack = EMBEDDED
+) -> AsyncIterator[World]:
     """Four brokers with five currency pairs and gold, a ring on them, one user signed up."""
     simulator = await start()
     async with SimulatorControl(simulator.mt5_url) as control:
-        world = World(simulator, control, data)
+        world = World(simulator, control, data, stack)
         for server, platform in SERVERS.items():
             await control.add_server(name=server, platform=platform)
             for name in FOREX:

@@ -7,7 +7,12 @@
     │  ├─ LogClosed           the log was closed on purpose
     │  ├─ LogBusy             another process holds the same data folder
     │  ├─ LogFull             the disk is full: nothing was written
-    │  └─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    │  ├─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    │  ├─ LogUnavailable      its servers do not answer, or nobody knows what became of a write
+    │  ├─ LogRefused          its servers refuse our credentials: waiting does not help
+    │  └─ LogLayout           its topics are missing or not as they must be; says what differs
+    ├─ StoreUnavailable       a server of ours does not answer: it is waited for (LogUnavailable too)
+    ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
@@ -54,6 +59,26 @@ class LogFull(LogError):
 
 
 class LogCorrupt(LogError):
+    pass
+
+
+class StoreUnavailable(CopyProError):
+    pass
+
+
+class LogUnavailable(LogError, StoreUnavailable):
+    pass
+
+
+class LogRefused(LogError):
+    pass
+
+
+class LogLayout(LogError):
+    pass
+
+
+class ServiceEnded(CopyProError):
     pass
 
 

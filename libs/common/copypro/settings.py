@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     sign_up: str = Field("", alias="COPYPRO_SIGN_UP", description="open or closed")
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
     log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")
+    simulated: bool = Field(False, alias="COPYPRO_SIMULATED")
 
     kafka: str = Field("", alias="KAFKA_BOOTSTRAP_SERVERS", description="host:port,host:port")
     topic_prefix: str = Field("", alias="COPYPRO_TOPIC_PREFIX", pattern=r"^[A-Za-z0-9._-]{0,60}$")

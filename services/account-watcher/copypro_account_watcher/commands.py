@@ -172,6 +172,8 @@ def finish_removal(agent: AccountAgent, turn: Turn) -> None:
         left.extend(leg.ticket for leg in copy.live_legs if leg.ticket is not None)
         for detached in detach(copy, "ACCOUNT_REMOVED", forget=True):
             turn.execution(detached, removal.origin, f"{copy.copy}/{detached.leg}")
+        for leg in copy.legs:
+            leg.slave_root = None  # added again, the account is looked at afresh
         agent.touch(copy, turn)
     for cause in list(account.alerts):
         clear_alert(agent, turn, cause)

@@ -94,6 +94,13 @@ def levels(
     return Levels(stop_loss=kept[0], take_profit=kept[1], offset=offset, numbers=numbers)
 
 
+def wants_stop(copy: Copy) -> bool:
+    """The master has what our stop comes from."""
+    options = copy.options
+    source = copy.take_profit if options.reverse_copy else copy.stop_loss
+    return (options.copy_sl and source is not None) or options.fixed_sl_pips > 0
+
+
 def modified_levels(copy: Copy, leg: Leg, spec: SymbolSpec, quote: Quote) -> Levels:
     """The stops for the master's latest ones, with the offset that was fixed at copying.
 

@@ -22,10 +22,11 @@ from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.book import Rest
+from copypro_account_watcher.claiming import claim
 from copypro_account_watcher.commands import finish_removal
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.following import follow
+from copypro_account_watcher.following import follow, follow_tickets
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.state import Account, book_key, root_key
 from copypro_account_watcher.turn import Turn
@@ -86,7 +87,7 @@ class Looking:
             live.clock_offset_minutes = self._session.offset.minutes
             self._remember_clock(turn)
             live.looked(orders, asked_at)
-            told = self._apply(orders, figures, closed, operations, seen, turn)
+            told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
             self._follow_balance(figures.balance, told)
             asked = None
             if asked_at is not None:
@@ -109,6 +110,7 @@ class Looking:
         closed: tuple[ClosedOrder, ...],
         operations: tuple[BalanceOperation, ...],
         seen: Seen,
+        has_history: bool,
         turn: Turn,
     ) -> bool:
         """Whether anything happened."""
@@ -136,6 +138,7 @@ class Looking:
                 message = self._as_seen(message)
             turn.fact(agent.id, message, *fact.identity)
             follow(agent, message, turn)
+        follow_tickets(agent, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(agent.id, root), agent.book.roots[root])
         for root in result.gone:
@@ -153,11 +156,7 @@ class Looking:
             account.alive_at_utc = turn.now
             agent.save_account(turn)
         if seen is not Seen.LIVE:
-            for order in orders:
-                tag = order.comment[:TAG_LENGTH]
-                is_over = order.ticket in agent.market.live.just_ended  # the list is older
-                if tag in agent.forgotten and tag not in agent.by_tag and not is_over:
-                    agent.revive(order, turn)
+            claim(agent, orders, turn, has_history=has_history)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
         return bool(result.facts)
@@ -226,11 +225,9 @@ class Looking:
                     known[leg.ticket] = copy.copy
         for order in orders:
             if order.ticket not in known and order.comment:
-                tag = order.comment[:TAG_LENGTH]
-                if tag in agent.by_tag:
-                    known[order.ticket] = agent.by_tag[tag][0].copy
-                elif tag in agent.forgotten:
-                    known[order.ticket] = agent.forgotten[tag].copy
+                tagged = agent.tagged(order.comment[:TAG_LENGTH])
+                if tagged is not None:
+                    known[order.ticket] = tagged[0].copy
                 elif (former := from_ticket(order.comment)) in known:
                     known[order.ticket] = known[former]  # MT4: the rest of a leg not seen before
         return known

@@ -63,7 +63,7 @@ def settle_open(
     if tagged:
         first, *more = sorted(tagged, key=lambda order: order.ticket)
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
-        return Found(_as_done(first), False, evidence, tuple(order.ticket for order in more))
+        return found_open(first, evidence, *(order.ticket for order in more))
     if gone:
         piece = gone[0]
         answer = Done(ticket=piece.ticket, lots=piece.lots, price=piece.open_price)
@@ -91,6 +91,10 @@ def settle_open(
         f"neither open orders nor history show tag {leg.tag} or its shape, read twice,"
         f" {attempt.wait_s:g} s after the last answer could have come"
     )
+
+
+def found_open(order: OpenOrder, evidence: str, *duplicates: Ticket) -> Found:
+    return Found(_as_done(order), False, evidence, duplicates)
 
 
 def settle_change(attempt: Attempt, mode: Mode, looked_at: datetime) -> datetime | None:

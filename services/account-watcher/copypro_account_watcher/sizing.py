@@ -48,12 +48,17 @@ class Sized(Struct, frozen=True):
 
 
 def size(
-    order: OpenCopy | PlacePendingCopy, slave: Slave, stop_loss: Price | None, entry: Price
+    order: OpenCopy | PlacePendingCopy,
+    slave: Slave,
+    stop_loss: Price | None,
+    entry: Price,
+    share: Decimal = Decimal(1),
 ) -> Sized | Denial:
     """The volume to open with, valid for the symbol; or the refusal with its numbers.
 
     `stop_loss` is the final stop on the slave, `entry` its executable price (a pending order's
-    trigger); both matter only for risk by stop. Denials: INVALID_VOLUME for anything that is no
+    trigger); both matter only for risk by stop. `share`: what the master has left of the order's
+    lots. Denials: INVALID_VOLUME for anything that is no
     volume at all, BELOW_MIN_LOT, ABOVE_MAX_LOT, VOLUME_LIMIT, and what a rule needs but nobody
     knows (NO_STOP, STOPS_TOO_CLOSE, NO_CONVERSION_RATE, …_BALANCE_UNKNOWN, SYMBOL_MISMATCH).
     """
@@ -61,6 +66,8 @@ def size(
     raw = _raw_lots(order, slave, stop_loss, entry, numbers)
     if isinstance(raw, Denial):
         return raw
+    if share != 1:
+        raw, numbers["share_left"] = raw * share, _text(share)
     numbers["raw_lots"] = _text(raw)
     if not 0 < raw <= MOST_LOTS:
         return Denial("INVALID_VOLUME", numbers)

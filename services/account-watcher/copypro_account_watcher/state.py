@@ -33,6 +33,8 @@ class Origin(Struct, frozen=True):
 
     id: MessageId
     correlation: MessageId
+    at_utc: datetime | None = None
+    """When a slave order was planned, by the planner's clock."""
 
 
 class Registration(Struct, kw_only=True, omit_defaults=True):
@@ -85,13 +87,39 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     serial: int = 0
 
 
+class Attempt(Struct, kw_only=True, omit_defaults=True):
+    id: AttemptId
+    kind: str
+    """open, place, modify, close or delete."""
+    leg: int
+    request: TradeRequest
+    started_at_utc: datetime
+    tries: int
+    longest_call_s: float
+    expected_lots: Lots | None = None
+    """Of a close: what the leg holds once it is done."""
+    unresolved_at_utc: datetime | None = None
+    wait_s: float = 0.0
+    """From `unresolved_at_utc`: how long it may still happen."""
+    absent_read_at_utc: datetime | None = None
+    person: bool = False
+    """Ambiguous: waits for a person's decision."""
+
+
 class LegStatus(StrEnum):
     WAITING = "waiting"
     """Not sent, or sent and the attempt says how it stands."""
     PLACED = "placed"
     """A mirrored pending order stands at the broker."""
     OPEN = "open"
+    LEFT = "left"
+    """It stands and is not ours to touch any more: taken in hand by the slave's owner, or left on
+    request. Known as ours until the broker shows that it ended.
+    """
+    LOST = "lost"
+    """Sent once, looked for and not found: given up. If it shows after all, it is this one."""
     ENDED = "ended"
+    """Nothing of it stands, and nothing can."""
 
 
 class Leg(Struct, kw_only=True, omit_defaults=True):
@@ -103,7 +131,7 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     origin: Origin | None = None
     ticket: Ticket | None = None
     base: Decimal = Decimal(1)
-    """The copy's fraction when the master added this leg."""
+    """The copy's fraction when the leg was sized: later reductions count from there."""
     moved: bool = False
     """MT4 gave the rest another ticket, which no look has shown yet."""
     original_lots: Lots = Decimal(0)
@@ -128,25 +156,18 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
+    lost: Attempt | None = None
+    """Of a lost leg: the attempt that was given up."""
 
+    @property
+    def is_live(self) -> bool:
+        """It is still to be sent, or to be followed."""
+        return self.status in (LegStatus.WAITING, LegStatus.PLACED, LegStatus.OPEN)
 
-class Attempt(Struct, kw_only=True, omit_defaults=True):
-    id: AttemptId
-    kind: str
-    """open, place, modify, close or delete."""
-    leg: int
-    request: TradeRequest
-    started_at_utc: datetime
-    tries: int
-    longest_call_s: float
-    expected_lots: Lots | None = None
-    """Of a close: what the leg holds once it is done."""
-    unresolved_at_utc: datetime | None = None
-    wait_s: float = 0.0
-    """From `unresolved_at_utc`: how long it may still happen."""
-    absent_read_at_utc: datetime | None = None
-    person: bool = False
-    """Ambiguous: waits for a person's decision."""
+    @property
+    def is_extra(self) -> bool:
+        """A position too many with another leg's tag: it is closed, whatever is wanted of the copy."""
+        return self.number < 0
 
 
 class Copy(Struct, kw_only=True, omit_defaults=True):
@@ -188,6 +209,10 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Refusals in a row of the present step."""
     first_try_at_utc: datetime | None = None
     not_before_utc: datetime | None = None
+    corrections: int = 0
+    """Of the present step: how often the broker asked for something else."""
+    levels_late_since_utc: datetime | None = None
+    """The master's levels are not set although it was tried: since when."""
     bare_open: bool = False
     """The broker refuses stops with the open: open first, then set them."""
     pending: PlacePendingCopy | None = None
@@ -209,7 +234,7 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     @property
     def live_legs(self) -> list[Leg]:
-        return [leg for leg in self.legs if leg.status is not LegStatus.ENDED]
+        return [leg for leg in self.legs if leg.is_live]
 
     @property
     def standing(self) -> bool:
@@ -218,8 +243,24 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     @property
     def over(self) -> bool:
-        """Nothing stands, nothing is under way, nothing more will come: it may be forgotten."""
-        return self.forget and self.attempt is None and not self.live_legs
+        """Nothing stands or can come to stand, nothing is under way, nothing more will be asked: it
+        may be forgotten. Until then this record tells how it ended.
+        """
+        ended = all(leg.status is LegStatus.ENDED for leg in self.legs)
+        return self.forget and self.attempt is None and ended
+
+
+def as_now(copy: Copy) -> Copy:
+    """A record of before legs could be left: a detached copy's legs that had not ended. And of when
+    stops were given up: they are tried again.
+    """
+    for leg in copy.legs:
+        is_open_end = leg.ticket is not None and leg.lots > 0
+        if copy.detached and leg.status is LegStatus.ENDED and is_open_end:
+            leg.status = LegStatus.LEFT
+        if copy.stop_loss is not None and leg.set_stop_loss is None:
+            copy.settled_levels = None
+    return copy
 
 
 def account_key(account: AccountId) -> str:

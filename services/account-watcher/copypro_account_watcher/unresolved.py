@@ -117,16 +117,16 @@ def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
     clear_alert(agent, turn, cause)
     if finding.inferred:
         text = f"ticket {finding.answer.ticket} was taken for ours by its shape: {finding.evidence}"
-        raise_alert(agent, turn, "INFERRED", f"inferred/{attempt.id}", text)
+        raise_alert(agent, turn, "INFERRED", f"inferred/{copy.copy}", text)
     for ticket in finding.duplicates:
-        _close_duplicate(agent, copy, leg, ticket, turn)
+        close_duplicate(agent, copy, leg, ticket, turn)
     agent.watching.look_soon()
 
 
-def _close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
+def close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
     """Two tickets with one leg's tag: the later one becomes a leg of its own that is closed at once."""
     order = agent.market.live.positions.get(ticket)
-    text = f"ticket {ticket} carries the tag of a leg that already stands: it is closed"
+    text = f"ticket {ticket} carries the tag of a leg that has its position: it is closed"
     raise_alert(agent, turn, "DUPLICATE", f"duplicate/{ticket}", text, ticket=ticket)
     extra = Leg(
         number=-ticket,
@@ -136,6 +136,7 @@ def _close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, 
         ticket=ticket,
         original_lots=Decimal(0),
         lots=order.lots if order is not None else Decimal(0),
+        slave_root=agent.book.root_of(ticket),
     )
     copy.legs.append(extra)
     agent.touch(copy, turn)
@@ -153,6 +154,7 @@ def absent(agent: AccountAgent, copy: Copy, finding: Absent, turn: Turn) -> None
     turn.execution(reconciled, origin, attempt.id)
     denied = deny(copy, leg, "NOT_RESENT", {"attempt": attempt.id})
     turn.execution(denied, origin, f"{leg.number}")
+    leg.status, leg.lost = LegStatus.LOST, attempt
     clear_alert(agent, turn, f"attempt/{attempt.id}")
     agent.touch(copy, turn)
 

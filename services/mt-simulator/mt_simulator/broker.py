@@ -286,7 +286,7 @@ class Brokers:
         if not account.retickets:
             return
         del account.orders[position.ticket]
-        position.position, position.ticket = position.identifier, ticket
+        position.identifier, position.ticket = position.id, ticket
         account.orders[ticket] = position
 
     def fill_more(self, account: Account, ticket: int, lots: Decimal, now: datetime) -> Order:
@@ -398,6 +398,16 @@ class Brokers:
         closed.position_left = rest.lots
         self._tell(account, Change(what="partly", order=order, closed=closed, rest=rest))
         return closed
+
+    def reopen(self, account: Account, ticket: int) -> Order:
+        """As some servers charge swap: the position goes on under another ticket, its identifier kept."""
+        order = self._order(account, ticket)
+        del account.orders[ticket]
+        order.identifier = order.id
+        order.ticket = _ticket(self.server_of(account))
+        account.orders[order.ticket] = order
+        self._tell(account, Change(what="modified", order=order))
+        return order
 
     def delete(self, account: Account, ticket: int, now: datetime) -> Closed:
         order = self._order(account, ticket)

@@ -171,6 +171,12 @@ class Control:
             return int(closed.comment.removeprefix("to #"))
         return 0
 
+    def reopen(self, server: str, login: int, ticket: int, tells: bool = True) -> int:
+        """Its new ticket. `tells`: the bridge shows the identifier that stays."""
+        order = self._brokers.reopen(self._account(server, login), ticket)
+        order.identifier = order.identifier if tells else 0
+        return order.ticket
+
     def close_by(self, server: str, login: int, ticket: int, other: int) -> None:
         self._brokers.close_by(self._account(server, login), ticket, other, self._clock())
 

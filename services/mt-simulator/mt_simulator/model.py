@@ -108,16 +108,16 @@ class Order(Struct, kw_only=True):
     commission: Decimal = D0
     swap: Decimal = D0
     deal: int = 0
-    position: int = 0
-    """MT5's identifier: the ticket it opened with, where it has another one by now."""
     closed_lots: Decimal = D0
     lots_asked: Decimal = D0
     opened_ms: int = 0
     """UTC milliseconds."""
+    identifier: int = 0
+    """MT5: the ticket it first had, where the server gave it another one."""
 
     @property
-    def identifier(self) -> int:
-        return self.position or self.ticket
+    def id(self) -> int:
+        return self.identifier or self.ticket
 
     @property
     def buy(self) -> bool:

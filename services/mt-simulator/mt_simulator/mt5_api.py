@@ -302,7 +302,7 @@ class Mt5Face(Face):
             "expirationType": "Specified" if order.expires_at else "GTC",
             "expirationTime": stamp(order.expires_at) if order.expires_at else _NEVER,
             "fillPolicy": "FillOrKill",
-            "dealInternalIn": {"ticketNumber": order.deal, "positionTicket": order.identifier},
+            "dealInternalIn": {"ticketNumber": order.deal, "positionTicket": order.id},
             "dealInternalOut": None,
             "orderInternal": {"ticketNumber": order.ticket} if order.pending else None,
             "partialCloseDeals": [],
@@ -347,7 +347,7 @@ class Mt5Face(Face):
         order = closed.order
         return {
             "ticketNumber": closed.deal,
-            "positionTicket": order.identifier,
+            "positionTicket": order.id,
             "symbol": order.symbol,
             "type": "DealSell" if order.buy else "DealBuy",
             "direction": {"CloseBy": "OutBy", "Reversed": "InOut"}.get(closed.reason, "Out"),

@@ -78,7 +78,13 @@ async def project(
                 upserts.append(await parts.upsert(patch, source, record.offset))
             event = envelope.message
             if isinstance(event, AlertRaised):
-                logger.error("alert", code=event.code, account=event.account, text=event.text)
+                logger.error(
+                    "alert",
+                    code=event.code,
+                    account=event.account,
+                    text=event.text,
+                    correlation=envelope.correlation,
+                )
                 alerts.append(event)
         await models.upsert(upserts)
         await partition.commit(letters, records)

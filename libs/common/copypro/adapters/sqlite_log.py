@@ -389,6 +389,9 @@ class _SqlitePartition:
     def end_offset(self, topic: str) -> int:
         return self._log.end_offset(topic)
 
+    def give_up(self, reason: str) -> None:
+        self.lose()
+
     def lose(self) -> None:
         """Nothing of this owner takes effect any more; the next one is given the partition."""
         self.failed = True
