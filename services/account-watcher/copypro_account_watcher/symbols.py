@@ -265,6 +265,17 @@ def _tick_value(spec: SymbolSpec, currency: str, rates: Rates, numbers: dict[str
     return "pass" if abs(spec.tick_value / expected - 1) <= TICK_VALUE_TOLERANCE else "fail"
 
 
+def profit_currency_of(spec: SymbolSpec) -> str | None:
+    """As the broker tells it; MT4 does not. There it follows from the name for a forex major that is
+    margined in its base, and for nothing else.
+    """
+    if spec.profit_currency or spec.calculation != "Forex":
+        return spec.profit_currency
+    base, name = (spec.margin_currency or "").upper(), spec.name.upper()
+    majors = {major for major in MAJORS if major in name and base and major.startswith(base)}
+    return majors.pop()[3:] if len(majors) == 1 else None
+
+
 # --- conversions -------------------------------------------------------------------------------
 
 
@@ -300,8 +311,9 @@ def conversions(
     }
     if options.risk_type in ratio or options.risk_multiply is not None:
         wanted.add((slave_currency, order.context.currency))
-    if spec.profit_currency:
-        wanted.add((spec.profit_currency, slave_currency))
+    profit = profit_currency_of(spec)
+    if profit:
+        wanted.add((profit, slave_currency))
     if spec.margin_divider and spec.margin_currency:
         wanted.add((spec.margin_currency, slave_currency))
     wholes = {(_whole(source)[0], _whole(target)[0]) for source, target in wanted}

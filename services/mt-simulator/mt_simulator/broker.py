@@ -39,6 +39,7 @@ _CODES = {
     "close_volume": ("INVALID_VOLUME", "INVALID_CLOSE_VOLUME"),
     "request": ("INVALID_PARAM", "INVALID_REQUEST"),
 }
+CENTS = {"USC": "USD", "EUC": "EUR"}
 _TRIGGERS: dict[str, Callable[[Order, Symbol], bool]] = {
     "BuyLimit": lambda order, symbol: symbol.ask <= order.open_price,
     "SellLimit": lambda order, symbol: symbol.bid >= order.open_price,
@@ -78,9 +79,15 @@ class Brokers:
     # --- money --------------------------------------------------------------------------------
 
     def rate(self, server: Server, source: str, target: str) -> Decimal:
-        """What one `source` is worth in `target`: direct, inverse, or through USD."""
+        """What one `source` is worth in `target`: direct, inverse, or through USD. Cent accounts
+        count in hundredths.
+        """
         if source == target:
             return Decimal(1)
+        if source in CENTS:
+            return self.rate(server, CENTS[source], target) / 100
+        if target in CENTS:
+            return self.rate(server, source, CENTS[target]) * 100
         for one, other in ((source, target), (target, source)):
             quoted = self._quoted(server, one + other)
             if quoted is not None:
