@@ -189,32 +189,41 @@ async def test_a_leg_whose_stop_cannot_be_set_is_closed(world: World) -> None:
     await world.eventually(closed)
 
 
+@pytest.mark.parametrize("session", ["shut", "up"])
 async def test_a_market_that_is_closed_closes_when_it_opens_and_does_not_open_late(
-    world: World,
+    world: World, session: str
 ) -> None:
+    """`shut`: the bridge says that it is not connected, as at a weekend. `up`: only trades are
+    refused.
+    """
     master = await world.account("Alpha-MT4", 1001)
     slave = await world.account("Beta-MT5", 2001)
     copier = await world.copier(master, slave, maxAgeS=0.8)
     first = await master.open("EURUSD", "Buy", "0.10")
     await world.eventually(slave.positions)
-    await world.control.script(
-        "MT5", endpoint="OrderSend", login=2001, times=-1, error="MARKET_CLOSED"
-    )
-    await world.control.script(
-        "MT5", endpoint="OrderClose", login=2001, times=3, error="MARKET_CLOSED"
-    )
+    if session == "shut":
+        await world.control.set_server("Beta-MT5", market_open=False)
+    else:
+        for call in ("OrderSend", "OrderClose"):
+            await world.control.script(
+                "MT5", endpoint=call, login=2001, times=-1, error="MARKET_CLOSED"
+            )
     await master.open("GBPUSD", "Buy", "0.10")
     await master.close(first)
-
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
 
     async def expired() -> bool:
         return any(row["exceptionCode"] == "EXPIRED" for row in await world.logs(copier))
 
     await world.eventually(expired)
+    assert [order["symbol"] for order in await slave.positions()] == ["EURUSD"], "still there"
+    await world.control.set_server("Beta-MT5", market_open=True)
+    await world.control.clear_scripts()
+
+    async def flat() -> bool:
+        return await slave.positions() == []
+
+    await world.eventually(flat)
+    assert {piece["order"]["symbol"] for piece in await slave.trades()} == {"EURUSD"}
 
 
 async def test_another_copier_on_the_account_pauses_opens_until_a_person_settles_it(

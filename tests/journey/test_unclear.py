@@ -368,22 +368,36 @@ async def test_the_status_shown_is_never_fresher_than_its_proof(world: World) ->
 
 @pytest.mark.parametrize("knob", ["duplicate", "hold", "malformed", "huge", "drop_socket"])
 async def test_nasty_frames_change_nothing(world: World, knob: str) -> None:
-    master, slave, _ = await two(world)
+    """Whether an open's frame is nasty or a close's: each trade is copied once and closed once."""
+    master, slave, copier = await two(world)
+
+    async def has(*lots: str) -> None:
+        async def there() -> bool:
+            return await slave.lots() == [Decimal(volume) for volume in lots]
+
+        await world.eventually(there)
+
     await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     one = await master.open("EURUSD", "Buy", "0.10")
     other = await master.open("GBPUSD", "Buy", "0.20")
+    await has("0.10", "0.20")
+    await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     await master.close(one)
-
-    async def there() -> bool:
-        return await slave.lots() in ([Decimal("0.20")], [])
-
-    await world.eventually(there)
+    await has("0.20")
+    await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     await master.close(other)
+    await has()
+    assert len(await sends(world, slave)) == 2
+    assert sorted(Decimal(piece["lots"]) for piece in await slave.trades()) == [
+        Decimal("0.10"),
+        Decimal("0.20"),
+    ]
 
-    async def flat() -> bool:
-        return await slave.positions() == [] and len(await slave.trades()) <= 2
+    async def told() -> bool:
+        outcomes = [row["outcome"] for row in await world.logs(copier) if row["success"]]
+        return sorted(outcomes) == ["closed", "closed", "opened", "opened"]
 
-    await world.eventually(flat)
+    await world.eventually(told)
 
 
 async def test_invalid_utf8_in_a_comment_is_survived(world: World) -> None:
