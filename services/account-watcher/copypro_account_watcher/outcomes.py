@@ -85,6 +85,7 @@ def done(
             return Consequence(events=[stands(copy, attempt, answer, common)])
         case ModifyRequest():
             leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+            leg.open_price = leg.open_price if request.price is None else request.price
             copy.levels_late_since_utc = None
             modified = CopyModified(
                 **common,
@@ -256,6 +257,9 @@ def refused(
         case Class.LATER:
             _later(copy, attempt, now, limits, verdict.wait_s)
             return Consequence(events=[rejected(final=False)])
+        case Class.FIX if verdict.about_expiry and not copy.no_expiry:
+            copy.no_expiry = True
+            return Consequence(events=[rejected(final=False)])
         case Class.FIX if copy.tries == 0:
             copy.tries = 1
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
@@ -310,15 +314,26 @@ def _modify_refused(
     copy.levels_late_since_utc = copy.levels_late_since_utc or now
     if class_ is Class.FIX:
         copy.corrections += 1
+        copy.no_expiry = copy.no_expiry or verdict.about_expiry
     is_final = class_ in (Class.STOP, Class.STOP_ACCOUNT)
     if is_final or copy.corrections > limits.stops_tries:
-        copy.settled_levels = (copy.stop_loss, copy.take_profit)
+        _settle_levels(copy, leg)
         copy.tries, copy.not_before_utc = 0, None
         return Consequence(events=[rejected(True)], refresh_symbol=True)
     if class_ is Class.NOW and _may_try_now(copy, attempt, now, limits):
         return Consequence(events=[rejected(False)], refresh_symbol=True)
     _later(copy, attempt, now, limits, verdict.wait_s)
     return Consequence(events=[rejected(False)], look=verdict.is_gone, refresh_symbol=True)
+
+
+def _settle_levels(copy: Copy, leg: Leg) -> None:
+    """The broker wants none of them: the master's next ones are tried again."""
+    pending = copy.pending
+    if leg.status is LegStatus.PLACED and pending is not None:
+        copy.settled_levels = (pending.stop_loss, pending.take_profit)
+        leg.master_price = pending.price
+    else:
+        copy.settled_levels = (copy.stop_loss, copy.take_profit)
 
 
 def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits) -> bool:

@@ -215,6 +215,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """The broker refuses stops with the open: open first, then set them."""
     pending: PlacePendingCopy | None = None
     pending_kind: OrderKind | None = None
+    no_expiry: bool = False
+    """The broker refused the mirrored order's expiry: the master's own removes the copy."""
     pending_gone: str = ""
     pending_filled_at_utc: datetime | None = None
     """The master's order filled: from here the mirrored one has a short grace."""
