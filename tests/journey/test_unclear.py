@@ -27,6 +27,13 @@ async def sends(world: World, account: Account) -> list[dict[str, Any]]:
     return entries
 
 
+async def is_sent(world: World, account: Account) -> None:
+    async def there() -> bool:
+        return bool(await sends(world, account))
+
+    await world.eventually(there)
+
+
 async def outcome(world: World, copier: str, *wanted: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
 
@@ -141,6 +148,7 @@ async def test_a_part_that_is_closed_and_not_told_yet_is_not_closed_again(
     knob = {"endpoint": "OrderClose", "login": 2001, "error": "SOMETHING_NEW", "execute": True}
     await world.control.script("MT5", **knob)
     ticket = await master.open("EURUSD", "Buy", "1.00")
+    await is_sent(world, slave)
     if not early:
         await world.eventually(slave.positions)
         await outcome(world, copier, "opened")
@@ -164,6 +172,7 @@ async def test_a_part_closed_before_any_look_is_no_proof_of_a_close_later(
     copier = await world.copier(master, slave)
     await world.control.stream("Beta-MT5", 2001, lose=9)
     ticket = await master.open("EURUSD", "Buy", "1.00")
+    await is_sent(world, slave)
     await master.close(ticket, "0.50")
     await outcome(world, copier, "reduced")
     await asyncio.sleep(0.5)
@@ -178,6 +187,7 @@ async def test_a_copy_reduced_before_any_look_showed_it_is_still_ours(world: Wor
     master, slave, copier = await two(world, "Beta-MT4")
     await world.control.stream("Beta-MT4", 2001, lose=4)
     ticket = await master.open("EURUSD", "Buy", "1.00")
+    await is_sent(world, slave)
     rest = await master.close(ticket, "0.40")
     await outcome(world, copier, "reduced")
     assert await slave.lots() == [Decimal("0.60")]

@@ -100,8 +100,7 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     """Of a close: what the leg holds once it is done."""
     unresolved_at_utc: datetime | None = None
     wait_s: float = 0.0
-    """From `unresolved_at_utc`: how long it may still happen."""
-    absent_read_at_utc: datetime | None = None
+    """How long it may still happen, from when its owner learned that it is unclear."""
     person: bool = False
     """Ambiguous: waits for a person's decision."""
 

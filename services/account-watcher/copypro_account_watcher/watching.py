@@ -314,7 +314,7 @@ class Watching:
             wait_s = min(wait_s, self._agent.owner.limits.missing_every_s)
         history_at = self._looking.history_at
         if history_at is not None:
-            due_s = (history_at - self._agent.owner.clock()).total_seconds()
+            due_s = history_at - self._agent.owner.monotonic()
             wait_s = min(wait_s, max(0.01, due_s))
         try:
             await asyncio.wait_for(self._look_wanted.wait(), wait_s)
@@ -371,8 +371,8 @@ class Watching:
             return True
         agent = self._agent
         logger.warning("an empty list beside used margin is not believed", account=agent.id)
-        again = timedelta(seconds=agent.owner.limits.missing_every_s)
-        self._looking.history_at = agent.owner.clock() + again
+        again_s = agent.owner.limits.missing_every_s
+        self._looking.history_at = agent.owner.monotonic() + again_s
         return False
 
     async def _read_evidence(self, terminal: Terminal) -> None:
