@@ -101,6 +101,33 @@ async def test_a_forgotten_session_is_taken_up_again(world: World) -> None:
     await world.eventually(slave.positions)
 
 
+async def test_after_a_lost_session_quotes_are_streamed_again(world: World) -> None:
+    """Nothing asks for it: without its quotes each later trade would read them first."""
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    await world.copier(master, slave)
+    await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    for account in (master, slave):
+        await world.eventually(lambda account=account: subscribed(world, account))
+    await world.control.clear_ledger()
+    for platform in ("MT4", "MT5"):
+        await world.control.forget_sessions(platform)
+    for account in (master, slave):
+        await world.eventually(lambda account=account: subscribed(world, account))
+
+
+async def subscribed(world: World, account: Account) -> bool:
+    calls = [
+        entry
+        for name in ("Subscribe", "SubscribeMany")
+        for entry in await world.control.ledger(name, account.login)
+    ]
+    return any(
+        "EURUSD" in entry["parameters"].values() and entry["answer"] == "ok" for entry in calls
+    )
+
+
 async def test_the_session_limit_of_a_bridge_is_said(world: World) -> None:
     await world.control.bridge("MT4", max_sessions=1)
     await world.account("Alpha-MT4", 1001)

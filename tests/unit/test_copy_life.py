@@ -13,6 +13,7 @@ from copypro.errors import OutcomeUnknown, Refused
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import (
     AttemptId,
+    CopyId,
     Lots,
     MessageId,
     Mode,
@@ -150,6 +151,19 @@ def test_nothing_is_sent_while_an_attempt_is_under_way_or_unresolved() -> None:
     assert next_step(copy, live()) == Rests()
     copy.attempt.unresolved_at_utc = SEEN_AT
     assert next_step(copy, live()) == Rests()
+
+
+def test_on_netting_an_open_waits_for_the_copy_that_is_being_closed_and_not_for_another() -> None:
+    """A reversal: the old lifecycle's copy goes, then the excess opens."""
+    netting = live(mode=Mode.NETTING)
+    netting.held = {"EURUSD": CopyId("9" * 32)}
+    step = next_step(wanted(), netting)
+    assert isinstance(step, Denies)
+    assert step.denial.code == "NETTING_SHARED"
+    netting.leaving = {CopyId("9" * 32)}
+    assert next_step(wanted(), netting) == Waits(SEEN_AT + timedelta(seconds=LIMITS.room_poll_s))
+    netting.held = {}
+    assert isinstance(next_step(wanted(), netting), Sends)
 
 
 def test_an_open_that_the_master_closed_meanwhile_is_never_sent() -> None:

@@ -111,6 +111,12 @@ AccountCommand = (
 # --- copier-commands --------------------------------------------------------------------------
 
 
+Market = dict[str, Price]
+"""What the master's symbols cost, by their names, where its account has just shown it: what joins
+now is measured from there.
+"""
+
+
 class StartCopier(Message, frozen=True, kw_only=True):
     """The same pair again, by the same user, is the same copier with new options."""
 
@@ -124,6 +130,7 @@ class StartCopier(Message, frozen=True, kw_only=True):
     options: CopierOptions
     mappings: tuple[SymbolMapping, ...] = ()
     paused: bool = False
+    market: Market = {}
 
 
 class UpdateCopier(Message, frozen=True, kw_only=True):
@@ -141,6 +148,7 @@ class PauseCopier(Message, frozen=True, kw_only=True):
 class ResumeCopier(Message, frozen=True, kw_only=True):
     copier: CopierId
     master: AccountId
+    market: Market = {}
 
 
 class StopReason(StrEnum):
@@ -546,7 +554,7 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     before do not cut it. 1 for the first leg.
     """
     master_price: Price
-    """What slippage is measured from: the master's open price, or its market price for a joined trade."""
+    """What slippage is measured from, except for a joined trade."""
     stop_loss: Price | None
     take_profit: Price | None
     context: Context
@@ -562,6 +570,8 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     """The master's pending order filled: if a mirrored order of this copy exists, it is awaited first."""
     joined: bool = False
     """The trade was open before the copier: its entry price and that look's quote say nothing now."""
+    market_price: Price | None = None
+    """Of a joined trade: the master's market when it was joined, from which slippage is measured."""
 
 
 class ModifyCopy(Message, frozen=True, kw_only=True):
@@ -792,7 +802,7 @@ class CopyOpened(Outcome, frozen=True, kw_only=True):
 
 
 class CopyIncreased(CopyOpened, frozen=True, kw_only=True):
-    """A further leg stands."""
+    """A further leg stands, or an order was filled further: `lots` is then the leg's whole."""
 
 
 class CopyPendingPlaced(Outcome, frozen=True, kw_only=True):

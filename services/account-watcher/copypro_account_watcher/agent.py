@@ -187,6 +187,7 @@ class AccountAgent:
                 for copy in self.copies.values()
                 if copy.symbol and (copy.attempt is not None or copy.standing)
             }
+            live.leaving = {copy.copy for copy in self.copies.values() if copy.closing}
         while self._dirty or self._is_queue_open():
             batch = [self.copies[copy] for copy in self._dirty if copy in self.copies]
             self._dirty.clear()

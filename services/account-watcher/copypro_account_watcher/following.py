@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from copypro.messages import (
     CopyClosed,
     CopyDetached,
+    CopyIncreased,
     CopyOpened,
     CopyPendingRemoved,
     OrderEvent,
     PendingPlaced,
     PendingRemoved,
     PositionClosed,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
 )
@@ -40,6 +42,10 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
     match event:
         case PositionOpened() | PendingPlaced():
             _opened(agent, event, turn)
+        case PositionIncreased():
+            for copy, leg in _legs(agent, event.root):
+                if leg.status is LegStatus.OPEN and leg.due_lots > 0:
+                    _filled_further(agent, copy, leg, event, turn)
         case PositionReduced():
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.OPEN:
@@ -165,6 +171,27 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
         take_profit=event.take_profit,
     )
     turn.execution(opened, copy.origin, f"{leg.number}/filled")
+
+
+def _filled_further(
+    agent: AccountAgent, copy: Copy, leg: Leg, event: PositionIncreased, turn: Turn
+) -> None:
+    """More of an order of ours that was filled in part: of a growth never more than it asked for."""
+    more = min(leg.due_lots, event.lots)
+    leg.due_lots -= more
+    leg.lots += more
+    leg.original_lots += more
+    increased = CopyIncreased(
+        **about(copy, leg.number),
+        attempt=AttemptId(""),
+        ticket=event.ticket,
+        symbol=event.symbol,
+        side=event.side,
+        lots=leg.original_lots,
+        price=event.deal.price,
+    )
+    turn.execution(increased, copy.origin, f"{leg.number}/filled/{leg.original_lots}")
+    agent.touch(copy, turn)
 
 
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:

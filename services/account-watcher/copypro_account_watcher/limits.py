@@ -37,6 +37,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """A close that is still not done raises an alert."""
     unresolved_alert_after_s: float = 10.0
     """An attempt that nobody could settle so long raises an alert."""
+    room_poll_s: float = 0.05
+    """An open looks so often whether the copy in its way, which is being closed, is gone."""
     pending_grace_s: float = 4.0
     """How long a mirrored order may lag behind the master's fill before it is replaced."""
 

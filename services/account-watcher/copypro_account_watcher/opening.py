@@ -129,8 +129,7 @@ def find_market(
         resolved.how,
         live.currency,
         rates,
-        master_price=order.master_price if isinstance(order, OpenCopy) else None,
-        joined=isinstance(order, OpenCopy) and order.joined,
+        master_price=stops.measured_from(order) if isinstance(order, OpenCopy) else None,
     )
     if isinstance(checks, Denial):
         # A tick value moves with the market: only fresh terms may refuse.

@@ -118,6 +118,7 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
     if leg.ticket is None:
         leg.ticket = answer.ticket
     leg.original_lots = answer.lots
+    leg.due_lots = max(Decimal(0), request.lots - answer.lots)
     leg.lots = leg.lots or answer.lots
     leg.open_price = answer.price
     leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit

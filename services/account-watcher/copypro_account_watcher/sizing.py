@@ -15,7 +15,7 @@ from copypro.trading import Figures, Quote, SymbolSpec
 from copypro.values import Lots, Price, Side
 from msgspec import Struct
 
-from copypro_account_watcher.symbols import Rates, rate_of
+from copypro_account_watcher.symbols import Rates, profit_currency_of, rate_of
 from copypro_account_watcher.targets import floor_to_step, smallest_lots
 
 FORCE_MIN_CAP = Decimal("1.5")
@@ -193,7 +193,7 @@ def _by_risk(
         return Denial("SLAVE_BALANCE_UNKNOWN", numbers)
     loss = _loss_per_lot(slave, distance, numbers)
     if loss is None:
-        pair = f"{spec.profit_currency or 'unknown'}→{slave.currency}"
+        pair = f"{profit_currency_of(spec) or 'unknown'}→{slave.currency}"
         return denied("NO_CONVERSION_RATE", pair=pair, **numbers)
     cost = max(slave.cost_per_lot, Decimal(0))
     numbers["risk_money"] = _text(equity * percent / 100)
@@ -204,12 +204,13 @@ def _by_risk(
 def _loss_per_lot(slave: Slave, distance: Decimal, numbers: Numbers) -> Decimal | None:
     """In the account's currency; the larger of the loss by contract and the loss by tick value,
     since brokers' tick values are for one side and move with the rate. None where neither is known
-    (MT4 tells neither the profit's currency nor a tick's value).
+    (MT4 tells neither; of a forex major the name does).
     """
     spec, losses = slave.spec, []
     numbers["slave_contract_size"] = str(spec.contract_size)
-    if spec.profit_currency:
-        rate = rate_of(slave.rates, spec.profit_currency, slave.currency)
+    profit = profit_currency_of(spec)
+    if profit:
+        rate = rate_of(slave.rates, profit, slave.currency)
         numbers["rate"] = "unknown" if rate is None else str(rate)
         if rate is not None:
             losses.append(distance * spec.contract_size * rate)

@@ -136,6 +136,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     original_lots: Lots = Decimal(0)
     lots: Lots = Decimal(0)
     """Open now, by our ledger."""
+    due_lots: Lots = Decimal(0)
+    """Asked for and not filled: the same order may still be filled further."""
     asked_lots: Lots | None = None
     """What our last close of it was to leave."""
     open_price: Price = Decimal(0)

@@ -229,6 +229,9 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
         return Queues(expires_at)
     plan = plan_open(copy, leg, order, live)
     match plan:
+        case Denial() if plan.numbers.get("copy") in live.leaving:
+            # A reversal on netting: what is closed for it is still there.
+            return Waits(min(live.now + timedelta(seconds=live.limits.room_poll_s), expires_at))
         case Denial():
             return Denies(leg.number, plan)
         case Opening():

@@ -219,6 +219,7 @@ class Watching:
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up, self.refused = terminal, False, ""
+        agent.market.new_session(terminal)
         if self.offset.minutes is None:
             self.offset = ClockOffset(agent.known.clock_offset_minutes)
         if agent.known.baseline_done:

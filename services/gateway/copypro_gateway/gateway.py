@@ -33,6 +33,7 @@ from msgspec import Struct
 from copypro_gateway import parameters as p
 from copypro_gateway import shapes
 from copypro_gateway.errors import DENIED_STATUS, ApiError, bad, unknown
+from copypro_gateway.market import market_of
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -259,6 +260,7 @@ class Gateway:
             same_server=(master["platform"], str(master["server"]).casefold())
             == (slave["platform"], str(slave["server"]).casefold()),
             options=options,
+            market=await self._market(str(master["account"])),
         )
         done = await self.command((topics.COPIER_COMMANDS, start.master, start))
         return {
@@ -269,6 +271,10 @@ class Gateway:
             "srcId": master["id"],
             "dstId": slave["id"],
         }
+
+    async def _market(self, account: str) -> m.Market:
+        shown = await self._models.get(c.ACCOUNTS, account)
+        return market_of(shown, await self._models.get(c.OPEN_ORDERS, account), self._clock())
 
     async def _side(self, user: UserId, given: p.Start, role: Any) -> Doc:
         id_ = given.master_account_id if role == "master" else given.slave_account_id
@@ -337,7 +343,8 @@ class Gateway:
         if given.paused:
             wish: Message = m.PauseCopier(copier=copier, master=master, reason=given.reason)
         else:
-            wish = m.ResumeCopier(copier=copier, master=master)
+            market = await self._market(master)
+            wish = m.ResumeCopier(copier=copier, master=master, market=market)
         await self.command((topics.COPIER_COMMANDS, master, wish))
         return {"result": "OK"}
 
