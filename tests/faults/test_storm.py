@@ -30,6 +30,7 @@ from copypro.messages import (
     OpenCopy,
     PendingPlaced,
     PlacePendingCopy,
+    PositionIncreased,
     PositionOpened,
 )
 from copypro.trading import OpenRequest
@@ -400,7 +401,7 @@ class Storm:
                 if not self.copies_of(family, slave) & told
             ]
         wrong += [f"unresolved: {row}" for row in await self.world.call("Unresolved")]
-        wrong += [f"still remembered: {copy.copy}" for copy in self._remembered()]
+        wrong += [f"still remembered: {copy}" for copy in self._remembered()]
         return wrong
 
     def _remembered(self) -> list[Copy]:
@@ -540,6 +541,11 @@ class Storm:
                 if isinstance(e, AlertRaised) and e.account == _id(slave)
             }
             wrong += [f"{slave.login}: {code} was raised" for code in codes & NEVER_RAISED]
+            wrong += [
+                f"{slave.login}: {e.ticket} grew to {e.open_lots}"
+                for e in self.messages("order-events")
+                if isinstance(e, PositionIncreased) and e.account in (_id(slave), _id(self.master))
+            ]
             book = await slave.book()
             tagged = Counter(
                 (tag, piece["order"]["ticket"])

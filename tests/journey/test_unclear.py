@@ -219,6 +219,36 @@ async def test_a_trade_of_a_moment_without_a_stream_is_told(world: World) -> Non
     assert {piece["order"]["symbol"] for piece in await slave.trades()} <= {"EURUSD"}
 
 
+async def test_a_list_that_a_frame_overtook_shows_no_growth(world: World) -> None:
+    """Read together with history, and older than the frame of the master's partial close."""
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account("Beta-MT4", 2001)
+    copier = await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "1.00")
+    await outcome(world, copier, "opened")
+    slow = {"login": 1001, "delay_before_s": 0.3}
+    await world.control.script("MT5", endpoint="OrderHistoryPagination", **slow)
+    await world.control.forget_sessions("MT5")  # the next session reads history
+    await asked(world, "OrderHistoryPagination", 1001)
+    await world.control.script("MT5", endpoint="OpenedOrders", login=1001, delay_after_s=0.6)
+    await asked(world, "OpenedOrders", 1001)
+    await master.close(ticket, "0.40")
+    await outcome(world, copier, "reduced")
+    await asyncio.sleep(1.2)
+    assert await slave.lots() == [Decimal("0.60")]
+    assert len(await sends(world, slave)) == 1
+
+
+async def asked(world: World, endpoint: str, login: int) -> None:
+    """Once more than now."""
+    before = len(await world.control.ledger(endpoint, login))
+
+    async def once_more() -> bool:
+        return len(await world.control.ledger(endpoint, login)) > before
+
+    await world.eventually(once_more)
+
+
 @pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
 async def test_a_list_from_before_a_close_is_not_a_late_fill(world: World, server: str) -> None:
     """The list was asked for before our close and comes after it: nothing fills, nothing is closed twice."""

@@ -285,6 +285,7 @@ class AccountAgent:
             tries=copy.tries,
             longest_call_s=self.owner.limits.longest_call_s,
             expected_lots=step.expected_lots,
+            held_lots=step.held_lots,
         )
 
     # --- the call and its answer --------------------------------------------------------------

@@ -27,7 +27,7 @@ from copypro.messages import (
 )
 from copypro.retcodes import CallKind, Class, Verdict, classify
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
-from copypro.values import Platform
+from copypro.values import Platform, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.accepting import about, deny
@@ -97,15 +97,18 @@ def done(
             return Consequence(events=[modified])
         case CloseRequest():
             return _closed(copy, attempt, answer, platform, common)
-    reason = copy.pending_gone or copy.closing
+    return Consequence(events=[_removed(copy, leg, request.ticket, common)], look=True)
+
+
+def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> CopyPendingRemoved:
+    """Our deletion is done, by its answer or by the broker's books."""
+    reason, leg.closed = copy.pending_gone or copy.closing, None
     if leg.order is not None and not reason:
         # The master's order filled and ours was in the way: now the market.
         leg.status, leg.ticket, reason = LegStatus.WAITING, None, "MASTER_FILLED"
     else:
         leg.status = LegStatus.ENDED
-    return Consequence(
-        events=[CopyPendingRemoved(**common, ticket=request.ticket, reason=reason)], look=True
-    )
+    return CopyPendingRemoved(**common, ticket=ticket, reason=reason)
 
 
 def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -> CopyOpened:
@@ -156,8 +159,9 @@ def _closed(
             profit=answer.profit,
             reason=closing_reason(copy, leg),
         )
-        if answer.lots and answer.lots < leg.lots:
-            leg.lots -= answer.lots
+        held = leg.lots if attempt.held_lots is None else min(leg.lots, attempt.held_lots)
+        if answer.lots and answer.lots < held:
+            leg.lots = held - answer.lots
             leg.moved = platform is Platform.MT4
         else:
             leg.lots, leg.status = Decimal(0), LegStatus.ENDED
@@ -280,12 +284,22 @@ def refused(
     )
 
 
-def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> CopyClosed | None:
-    """Its own stop or target was faster than our close: the leg's end is recorded all the same."""
+def is_done(leg: Leg, kind: str) -> bool:
+    """The broker's books told the end that our close or deletion was to bring, before its answer."""
+    wanted = {"close": LegStatus.ENDED, "delete": LegStatus.PLACED}.get(kind)
+    return leg.closed is not None and leg.status is wanted
+
+
+def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> ExecutionEvent | None:
+    """Its own stop or target was faster than our close, or an earlier try of ours was executed: the
+    leg's end is recorded all the same.
+    """
     leg = copy.leg(attempt.leg)
-    if attempt.kind != "close" or leg.status is not LegStatus.ENDED or leg.closed is None:
+    if leg.closed is None or not is_done(leg, attempt.kind):
         return None
     _step_done(copy)
+    if attempt.kind == "delete":
+        return _removed(copy, leg, leg.closed.ticket, common)
     return CopyClosed(
         **common,
         ticket=leg.closed.ticket,

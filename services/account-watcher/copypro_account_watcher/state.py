@@ -98,6 +98,8 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     longest_call_s: float
     expected_lots: Lots | None = None
     """Of a close: what the leg holds once it is done."""
+    held_lots: Lots | None = None
+    """Of a close: what it held when it was sent, as far as the list showed."""
     unresolved_at_utc: datetime | None = None
     wait_s: float = 0.0
     """How long it may still happen, from when its owner learned that it is unclear."""

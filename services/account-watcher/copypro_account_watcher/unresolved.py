@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from copypro.messages import CopyNeedsPerson, CopyReconciled
-from copypro.trading import ClosedOrder, CloseRequest, OpenOrder, OpenRequest
+from copypro.trading import ClosedOrder, OpenOrder, OpenRequest
 from copypro.values import Ticket
 
 from copypro_account_watcher import outcomes
@@ -170,7 +170,7 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     common = about(copy, leg.number) | {"attempt": attempt.id}
     copy.attempt = None
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
-    if isinstance(attempt.request, CloseRequest) and leg.status is LegStatus.ENDED and leg.closed:
+    if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
         result = outcomes.done(copy, attempt, leg.closed, agent.known.platform, {})
         agent.apply(copy, attempt, result, origin, turn)
