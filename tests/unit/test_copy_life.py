@@ -303,6 +303,38 @@ def refused(copy: Copy, under_way: Attempt, code: str) -> list[m.ExecutionEvent]
     return found.events
 
 
+def test_a_close_of_all_that_the_list_showed_leaves_nothing_whatever_the_ledger_says() -> None:
+    """A part was closed already and is not told yet: the ledger has more than the broker."""
+    copy = standing("0.37")
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    netting = live(mode=Mode.NETTING)
+    netting.positions = {TICKET: position("0.29")}
+    step = next_step(copy, netting)
+    assert isinstance(step, Sends)
+    assert step.held_lots == D("0.29")
+    copy.attempt = attempt("close", step.request, expected=D(0))
+    copy.attempt.held_lots = step.held_lots
+    answer = Done(ticket=TICKET, lots=D("0.29"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert copy.over
+
+
+def test_a_deletion_that_the_books_tell_is_done_whatever_its_answer() -> None:
+    """An earlier try was executed and not answered: the next one finds no such ticket."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    leg = copy.legs[0]
+    leg.status, leg.ticket = LegStatus.PLACED, TICKET
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("delete", step.request)
+    leg.closed = Done(ticket=TICKET, lots=D("0.10"), price=D("1.1"))
+    _, removed = refused(copy, copy.attempt, "INVALID_TICKET")
+    assert isinstance(removed, m.CopyPendingRemoved)
+    assert copy.over
+
+
 def test_a_refused_close_is_tried_again_whatever_the_code() -> None:
     for code in ("REQUOTE", "MARKET_CLOSED", "NOT_ENOUGH_MONEY", "SOMETHING_NEW"):
         copy = standing()

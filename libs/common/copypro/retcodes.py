@@ -38,6 +38,8 @@ class Verdict(Struct, frozen=True):
     wait_s: float = 0.0
     """At least this long before another try."""
     about_stops: bool = False
+    about_expiry: bool = False
+    """The broker takes no expiry, or not this one."""
     is_gone: bool = False
     """There is no such ticket: it ended, or has another number by now."""
     note: str = ""
@@ -52,6 +54,7 @@ class _Row(Struct, frozen=True):
     change: Class | None = None
     less: Class | None = None
     about_stops: bool = False
+    about_expiry: bool = False
     is_gone: bool = False
     note: str = ""
 
@@ -61,6 +64,9 @@ _STOP, _STOPA, _UNK = Class.STOP, Class.STOP_ACCOUNT, Class.UNKNOWN
 
 _GONE = _Row(
     _STOP, change=_LATER, less=_OK, is_gone=True, note="look again: it ended, or has another ticket"
+)
+_NO_EXPIRY = _Row(
+    _FIX, about_expiry=True, note="send without expiry; the master's own removes the copy"
 )
 
 _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
@@ -116,7 +122,7 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     ),
     146: (_Row(_NOW), ("TRADE_CONTEXT_BUSY",)),
     147: (
-        _Row(_FIX, note="send without expiry and delete it ourselves"),
+        _NO_EXPIRY,
         ("EXPIRATION_DISABLED", "TRADE_EXPIRATION_DENIED"),
     ),
     148: (_Row(_STOP), ("TOO_MANY_ORDERS", "TRADE_TOO_MANY_ORDERS")),
@@ -162,7 +168,7 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10020: (_Row(_NOW), ("PRICE_CHANGED",)),
     10021: (_Row(_LATER, 5.0), ("PRICE_OFF",)),
     10022: (
-        _Row(_FIX, note="send without expiry and delete it ourselves"),
+        _NO_EXPIRY,
         ("INVALID_EXPIRATION",),
     ),
     10023: (_Row(_LATER, note="look again and plan again"), ("ORDER_CHANGED",)),
@@ -279,6 +285,7 @@ def classify(platform: Platform, code: str, call: CallKind) -> Verdict:
         class_,
         wait_s=row.wait_s,
         about_stops=row.about_stops,
+        about_expiry=row.about_expiry,
         is_gone=row.is_gone,
         note=row.note,
     )

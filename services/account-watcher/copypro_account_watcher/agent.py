@@ -38,6 +38,7 @@ from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.following import tie
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.permission import Permission, is_unresolved
+from copypro_account_watcher.reconcile import Doubt
 from copypro_account_watcher.state import (
     Account,
     Attempt,
@@ -81,14 +82,13 @@ class AccountAgent:
         self._blocked: dict[CopyId, None] = {}
         self._symbols_in_flight: set[str] = set()
         self._wakes: dict[CopyId, asyncio.TimerHandle] = {}
+        self._doubts: dict[AttemptId, Doubt] = {}
         self._started = False
 
     # --- restoring ----------------------------------------------------------------------------
 
     def restore(self, kind: str, record: Record) -> None:
-        """One of this account's state records. An attempt found without outcome may have left:
-        nobody can know any more, so it is unresolved from now on, for the longest call.
-        """
+        """One of this account's state records, in any order."""
         value = record.value or b""
         match kind:
             case "account":
@@ -99,15 +99,7 @@ class AccountAgent:
                 root = msgspec.json.decode(value, type=Root)
                 self.book.restore_root(root)
             case "copy":
-                copy = as_now(msgspec.json.decode(value, type=Copy))
-                self.know(copy)
-                attempt = copy.attempt
-                if attempt is not None and attempt.unresolved_at_utc is None:
-                    limits, now = self.owner.limits, self.owner.clock()
-                    attempt.unresolved_at_utc = now
-                    attempt.wait_s = limits.longest_call_s
-                    if self.account is not None:
-                        attempt.wait_s += outcomes.absence_wait_s(self.account.platform, limits)
+                self.know(as_now(msgspec.json.decode(value, type=Copy)))
             case _:
                 raise ValueError(f"a state record of no known kind: {record.key}")
 
@@ -118,8 +110,29 @@ class AccountAgent:
         self._started = True
         for copy in self.copies.values():
             self._dirty[copy.copy] = None
+            if copy.attempt is not None:
+                self._left_behind(copy.attempt)
         self.owner.spawn(self._wake(None), f"agent-{self.id[:8]}-start")
         self.watching.start()
+
+    def _left_behind(self, attempt: Attempt) -> None:
+        """By the owner before. One without outcome may have left: nobody can know any more, so it is
+        unresolved from now on, for the longest call and for what a broker may take besides.
+        """
+        limits = self.owner.limits
+        if attempt.unresolved_at_utc is None:
+            attempt.unresolved_at_utc = self.owner.clock()
+            attempt.wait_s = limits.longest_call_s
+            if self.account is not None:
+                attempt.wait_s += outcomes.absence_wait_s(self.account.platform, limits)
+        self.doubt(attempt)
+
+    def doubt(self, attempt: Attempt) -> Doubt:
+        """From now on, if it is a new one."""
+        return self._doubts.setdefault(attempt.id, Doubt(self.owner.monotonic()))
+
+    def certain(self, attempt: Attempt) -> None:
+        self._doubts.pop(attempt.id, None)
 
     async def disconnect(self) -> None:
         for wake in self._wakes.values():
@@ -272,6 +285,7 @@ class AccountAgent:
             tries=copy.tries,
             longest_call_s=self.owner.limits.longest_call_s,
             expected_lots=step.expected_lots,
+            held_lots=step.held_lots,
         )
 
     # --- the call and its answer --------------------------------------------------------------
@@ -360,7 +374,10 @@ class AccountAgent:
         if result.look:
             self.watching.look_soon()
         self.touch(copy, turn)
-        if is_unresolved(copy):
+        if copy.attempt is None:
+            self.certain(attempt)
+        elif is_unresolved(copy):
+            self.doubt(copy.attempt)
             self.watching.unresolved()
 
     def _release(self, copy: Copy) -> None:

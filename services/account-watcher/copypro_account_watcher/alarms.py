@@ -61,9 +61,7 @@ def _stop(copy: Copy, limits: WatcherLimits) -> Possible:
     standing = [leg for leg in copy.live_legs if leg.ticket is not None]
     if not standing or copy.closing or copy.detached:
         return None, 0.0, NOTHING
-    text = (
-        f"{_tickets(standing)} still has its former stop: the master's {copy.stop_loss} is not set"
-    )
+    text = f"the master's latest levels are not set on {_tickets(standing)}: the former ones stand"
     return copy.levels_late_since_utc, limits.stops_within_s, Alarm("STOP_NOT_SET", text)
 
 

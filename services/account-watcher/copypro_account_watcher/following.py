@@ -269,7 +269,9 @@ def _pending_removed(
 ) -> None:
     attempt = copy.attempt
     if attempt is not None and attempt.kind == "delete" and attempt.leg == leg.number:
-        return
+        leg.closed = Done(ticket=event.ticket, lots=leg.lots, price=leg.open_price)
+        agent.touch(copy, turn)
+        return  # its answer says so, or whatever takes the place of an answer
     leg.ticket = None
     if leg.order is not None:
         leg.status = LegStatus.WAITING  # the master's order filled: what is left is the market

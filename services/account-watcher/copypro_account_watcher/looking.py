@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -43,8 +43,8 @@ class Looking:
     def __init__(self, agent: AccountAgent, session: Watching) -> None:
         self.missing: dict[Ticket, float] = {}
         """Vanished tickets, and since when on the monotonic clock."""
-        self.history_at: datetime | None = None
-        """From then on a look reads history as well."""
+        self.history_at: float | None = None
+        """From then on, on the monotonic clock, a look reads history as well."""
         self.publishing = Publishing(agent)
         self._agent, self._session = agent, session
         self._one_at_a_time = asyncio.Lock()
@@ -55,11 +55,11 @@ class Looking:
 
     def want_history(self) -> None:
         """What only history tells is to be read now."""
-        self.history_at = self._agent.owner.clock()
+        self.history_at = self._agent.owner.monotonic()
         self._session.look_soon()
 
     def is_history_due(self) -> bool:
-        return self.history_at is not None and self.history_at <= self._agent.owner.clock()
+        return self.history_at is not None and self.history_at <= self._agent.owner.monotonic()
 
     async def look(
         self,
@@ -89,12 +89,8 @@ class Looking:
             live.looked(orders, asked_at)
             told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
             self._follow_balance(figures.balance, told)
-            asked = None
-            if asked_at is not None:
-                asked = turn.now - timedelta(seconds=max(0.0, live.mono - asked_at))
-            again = unresolved.settle(
-                agent, orders, closed if has_history else None, turn.now, asked, turn
-            )
+            ended = closed if has_history else None
+            again = unresolved.settle(agent, orders, ended, asked_at, turn)
             if again is not None:
                 self.history_at = again
             finish_removal(agent, turn)

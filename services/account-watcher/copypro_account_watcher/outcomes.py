@@ -27,7 +27,7 @@ from copypro.messages import (
 )
 from copypro.retcodes import CallKind, Class, Verdict, classify
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
-from copypro.values import Platform
+from copypro.values import Platform, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.accepting import about, deny
@@ -85,6 +85,7 @@ def done(
             return Consequence(events=[stands(copy, attempt, answer, common)])
         case ModifyRequest():
             leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+            leg.open_price = leg.open_price if request.price is None else request.price
             copy.levels_late_since_utc = None
             modified = CopyModified(
                 **common,
@@ -96,15 +97,18 @@ def done(
             return Consequence(events=[modified])
         case CloseRequest():
             return _closed(copy, attempt, answer, platform, common)
-    reason = copy.pending_gone or copy.closing
+    return Consequence(events=[_removed(copy, leg, request.ticket, common)], look=True)
+
+
+def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> CopyPendingRemoved:
+    """Our deletion is done, by its answer or by the broker's books."""
+    reason, leg.closed = copy.pending_gone or copy.closing, None
     if leg.order is not None and not reason:
         # The master's order filled and ours was in the way: now the market.
         leg.status, leg.ticket, reason = LegStatus.WAITING, None, "MASTER_FILLED"
     else:
         leg.status = LegStatus.ENDED
-    return Consequence(
-        events=[CopyPendingRemoved(**common, ticket=request.ticket, reason=reason)], look=True
-    )
+    return CopyPendingRemoved(**common, ticket=ticket, reason=reason)
 
 
 def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -> CopyOpened:
@@ -155,8 +159,9 @@ def _closed(
             profit=answer.profit,
             reason=closing_reason(copy, leg),
         )
-        if answer.lots and answer.lots < leg.lots:
-            leg.lots -= answer.lots
+        held = leg.lots if attempt.held_lots is None else min(leg.lots, attempt.held_lots)
+        if answer.lots and answer.lots < held:
+            leg.lots = held - answer.lots
             leg.moved = platform is Platform.MT4
         else:
             leg.lots, leg.status = Decimal(0), LegStatus.ENDED
@@ -257,6 +262,9 @@ def refused(
         case Class.LATER:
             _later(copy, attempt, now, limits, verdict.wait_s)
             return Consequence(events=[rejected(final=False)])
+        case Class.FIX if verdict.about_expiry and not copy.no_expiry:
+            copy.no_expiry = True
+            return Consequence(events=[rejected(final=False)])
         case Class.FIX if copy.tries == 0:
             copy.tries = 1
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
@@ -276,12 +284,22 @@ def refused(
     )
 
 
-def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> CopyClosed | None:
-    """Its own stop or target was faster than our close: the leg's end is recorded all the same."""
+def is_done(leg: Leg, kind: str) -> bool:
+    """The broker's books told the end that our close or deletion was to bring, before its answer."""
+    wanted = {"close": LegStatus.ENDED, "delete": LegStatus.PLACED}.get(kind)
+    return leg.closed is not None and leg.status is wanted
+
+
+def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> ExecutionEvent | None:
+    """Its own stop or target was faster than our close, or an earlier try of ours was executed: the
+    leg's end is recorded all the same.
+    """
     leg = copy.leg(attempt.leg)
-    if attempt.kind != "close" or leg.status is not LegStatus.ENDED or leg.closed is None:
+    if leg.closed is None or not is_done(leg, attempt.kind):
         return None
     _step_done(copy)
+    if attempt.kind == "delete":
+        return _removed(copy, leg, leg.closed.ticket, common)
     return CopyClosed(
         **common,
         ticket=leg.closed.ticket,
@@ -311,15 +329,26 @@ def _modify_refused(
     copy.levels_late_since_utc = copy.levels_late_since_utc or now
     if class_ is Class.FIX:
         copy.corrections += 1
+        copy.no_expiry = copy.no_expiry or verdict.about_expiry
     is_final = class_ in (Class.STOP, Class.STOP_ACCOUNT)
     if is_final or copy.corrections > limits.stops_tries:
-        copy.settled_levels = (copy.stop_loss, copy.take_profit)
+        _settle_levels(copy, leg)
         copy.tries, copy.not_before_utc = 0, None
         return Consequence(events=[rejected(True)], refresh_symbol=True)
     if class_ is Class.NOW and _may_try_now(copy, attempt, now, limits):
         return Consequence(events=[rejected(False)], refresh_symbol=True)
     _later(copy, attempt, now, limits, verdict.wait_s)
     return Consequence(events=[rejected(False)], look=verdict.is_gone, refresh_symbol=True)
+
+
+def _settle_levels(copy: Copy, leg: Leg) -> None:
+    """The broker wants none of them: the master's next ones are tried again."""
+    pending = copy.pending
+    if leg.status is LegStatus.PLACED and pending is not None:
+        copy.settled_levels = (pending.stop_loss, pending.take_profit)
+        leg.master_price = pending.price
+    else:
+        copy.settled_levels = (copy.stop_loss, copy.take_profit)
 
 
 def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits) -> bool:

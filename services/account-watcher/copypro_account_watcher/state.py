@@ -98,10 +98,11 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     longest_call_s: float
     expected_lots: Lots | None = None
     """Of a close: what the leg holds once it is done."""
+    held_lots: Lots | None = None
+    """Of a close: what it held when it was sent, as far as the list showed."""
     unresolved_at_utc: datetime | None = None
     wait_s: float = 0.0
-    """From `unresolved_at_utc`: how long it may still happen."""
-    absent_read_at_utc: datetime | None = None
+    """How long it may still happen, from when its owner learned that it is unclear."""
     person: bool = False
     """Ambiguous: waits for a person's decision."""
 
@@ -217,6 +218,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """The broker refuses stops with the open: open first, then set them."""
     pending: PlacePendingCopy | None = None
     pending_kind: OrderKind | None = None
+    no_expiry: bool = False
+    """The broker refused the mirrored order's expiry: the master's own removes the copy."""
     pending_gone: str = ""
     pending_filled_at_utc: datetime | None = None
     """The master's order filled: from here the mirrored one has a short grace."""

@@ -138,6 +138,7 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
         numbers=numbers,
         quote=quote,
         expected_lots=target,
+        held_lots=_held(copy, leg, live),
     )
 
 

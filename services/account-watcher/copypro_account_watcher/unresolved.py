@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from copypro.messages import CopyNeedsPerson, CopyReconciled
-from copypro.trading import ClosedOrder, CloseRequest, OpenOrder, OpenRequest
+from copypro.trading import ClosedOrder, OpenOrder, OpenRequest
 from copypro.values import Ticket
 
 from copypro_account_watcher import outcomes
@@ -33,20 +32,22 @@ def settle(
     agent: AccountAgent,
     orders: Sequence[OpenOrder],
     ended: Sequence[ClosedOrder] | None,
-    looked_at: datetime,
-    asked_at: datetime | None,
+    asked_at: float | None,
     turn: Turn,
-) -> datetime | None:
+) -> float | None:
     """Settle what this look can settle; when to look again, with history, for the rest.
 
-    `asked_at`: before which the list shows everything; None: a frame, which may be late.
+    Times on the monotonic clock. `asked_at`: before which the list shows everything; None: a frame,
+    which may be late.
     """
-    again: datetime | None = None
+    again: float | None = None
     for copy in list(agent.copies.values()):
         attempt = copy.attempt
         if attempt is None or attempt.unresolved_at_utc is None:
             continue
-        look_at = _settle_one(agent, copy, attempt, orders, ended, looked_at, asked_at, turn)
+        look_at = _settle_one(agent, copy, attempt, orders, ended, asked_at, turn)
+        if copy.attempt is not attempt:
+            agent.certain(attempt)
         if look_at is not None:
             again = look_at if again is None else min(again, look_at)
     return again
@@ -58,25 +59,26 @@ def _settle_one(
     attempt: Attempt,
     orders: Sequence[OpenOrder],
     ended: Sequence[ClosedOrder] | None,
-    looked_at: datetime,
-    asked_at: datetime | None,
+    asked_at: float | None,
     turn: Turn,
-) -> datetime | None:
+) -> float | None:
+    now, doubt = agent.market.live.mono, agent.doubt(attempt)
     if not isinstance(attempt.request, OpenRequest):
         if asked_at is None:
-            return looked_at
-        wait_until = settle_change(attempt, agent.market.live.mode, asked_at)
+            return now
+        wait_until = settle_change(attempt, doubt, agent.market.live.mode, asked_at)
         if wait_until is None:
             planned_anew(agent, copy, "a later look shows what stands", turn)
         return wait_until
     leg = copy.leg(attempt.leg)
     finding = settle_open(
         attempt,
+        doubt,
         leg,
         orders=orders,
         ended=ended,
         unclaimed=_unclaimed(agent, orders),
-        now=looked_at,
+        now=now,
         limits=agent.owner.limits,
     )
     match finding:
@@ -168,7 +170,7 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     common = about(copy, leg.number) | {"attempt": attempt.id}
     copy.attempt = None
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
-    if isinstance(attempt.request, CloseRequest) and leg.status is LegStatus.ENDED and leg.closed:
+    if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
         result = outcomes.done(copy, attempt, leg.closed, agent.known.platform, {})
         agent.apply(copy, attempt, result, origin, turn)
