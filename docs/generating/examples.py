@@ -42,6 +42,8 @@ USER = digest("example", "user")
 MASTERS, SLAVES = digest("example", "master"), digest("example", "slave")
 
 _BY_NAME: dict[str, Any] = {
+    "market": {"EURUSD": "1.10005"},
+    "market_price": "1.10005",
     "account": MASTER,
     "account_type": "Hedge",
     "amount": "500.00",
@@ -155,6 +157,7 @@ _BY_NAME: dict[str, Any] = {
     "what": "attempt " + digest("attempt", COPY, 0, "open", 1),
 }
 _OF_KIND: dict[str, dict[str, Any]] = {
+    "AccountUpdated": {"refused": "INVALID_ACCOUNT"},
     "BalanceChanged": {"kind": "Balance", "ticket": 9001, "comment": "deposit"},
     "BalanceOperation": {"kind": "Balance"},
     "CloseCopy": {"reason": "MASTER_Client"},

@@ -122,6 +122,12 @@ AccountCommand = (
 # --- copier-commands --------------------------------------------------------------------------
 
 
+Market = dict[str, Price]
+"""What the master's symbols cost, by their names, where its account has just shown it: what joins
+now is measured from there.
+"""
+
+
 class StartCopier(Message, frozen=True, kw_only=True):
     """Copy this master to this slave from now on. The same pair again, by the same user, is the same
     copier with new options.
@@ -140,6 +146,7 @@ class StartCopier(Message, frozen=True, kw_only=True):
     mappings: tuple[SymbolMapping, ...] = ()
     paused: bool = False
     """True: it is made, and copies nothing until it is resumed."""
+    market: Market = {}
 
 
 class UpdateCopier(Message, frozen=True, kw_only=True):
@@ -164,6 +171,7 @@ class ResumeCopier(Message, frozen=True, kw_only=True):
 
     copier: CopierId
     master: AccountId
+    market: Market = {}
 
 
 class StopReason(StrEnum):
@@ -623,9 +631,11 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     lots: Lots
     """The master's lots of this leg."""
     fraction: Decimal
-    """Master's open lots / lots ever opened at planning: 1, unless an existing trade is joined."""
+    """What the master had left of the copy's first leg when this one was added: the reductions of
+    before do not cut it. 1 for the first leg.
+    """
     master_price: Price
-    """What slippage is measured from: the master's open price, or its market price for a joined trade."""
+    """What slippage is measured from, except for a joined trade."""
     stop_loss: Price | None
     take_profit: Price | None
     context: Context
@@ -643,6 +653,8 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     """The slave's registration in whose name it is: without its right to trade nothing opens."""
     joined: bool = False
     """The trade was open before the copier: its entry price and that look's quote say nothing now."""
+    market_price: Price | None = None
+    """Of a joined trade: the master's market when it was joined, from which slippage is measured."""
 
 
 class ModifyCopy(Message, frozen=True, kw_only=True):
@@ -655,7 +667,9 @@ class ModifyCopy(Message, frozen=True, kw_only=True):
 
 
 class ReduceCopy(Message, frozen=True, kw_only=True):
-    """Bring every leg down to its original volume × fraction (cumulative, never above what is open)."""
+    """Bring the first leg down to its original volume × fraction, and each later one to its original
+    volume × fraction / its own OpenCopy's fraction. Cumulative, never above what is open.
+    """
 
     copy: CopyId
     slave: AccountId
@@ -891,7 +905,7 @@ class CopyOpened(Outcome, frozen=True, kw_only=True):
 
 
 class CopyIncreased(CopyOpened, frozen=True, kw_only=True):
-    """A further leg stands."""
+    """A further leg stands, or an order was filled further: `lots` is then the leg's whole."""
 
 
 class CopyPendingPlaced(Outcome, frozen=True, kw_only=True):

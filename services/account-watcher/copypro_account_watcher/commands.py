@@ -193,6 +193,8 @@ def _leave(agent: AccountAgent, copies: list[Copy], removal: Removal, turn: Turn
         left.extend(leg.ticket for leg in copy.live_legs if leg.ticket is not None)
         for detached in detach(copy, "ACCOUNT_REMOVED", forget=True):
             turn.execution(detached, removal.origin, f"{copy.copy}/{detached.leg}")
+        for leg in copy.legs:
+            leg.slave_root = None  # added again, the account is looked at afresh
         agent.touch(copy, turn)
     return left
 

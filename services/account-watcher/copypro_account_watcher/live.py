@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -59,6 +59,8 @@ class Live:
         self.clock_offset_minutes: int | None = None
         self.held: Mapping[str, CopyId] = {}
         """Netting: by symbol, the copy that has it open or under way."""
+        self.leaving: Set[CopyId] = frozenset()
+        """Of those, the ones that are being closed: they make room."""
         self.just_ended: dict[Ticket, float] = {}
         """Tickets that our own calls ended, and when: a look asked for before may still list them."""
         self._figures: tuple[Figures, float] | None = None

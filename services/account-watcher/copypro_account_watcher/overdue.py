@@ -1,7 +1,5 @@
-"""What should have happened and has not: looked at by the clock, since nothing happens that would tell.
-
-A close that is still not done, and an account that is out of reach while copies stand on it, are
-alerts; each is cleared when it is put right.
+"""An account that is out of reach while copies stand on it: looked at by the clock, since nothing
+happens that would tell. The alert is cleared when it is reached again.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
-from copypro_account_watcher.state import Copy
 from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
@@ -32,18 +29,6 @@ class Overdue:
             self._timer.cancel()
 
     # --- told by the agent --------------------------------------------------------------------
-
-    def closing(self, copy: Copy, turn: Turn) -> None:
-        """The copy is to be closed: it is, or it is late, or it is looked at again when it would be."""
-        since = copy.closing_since_utc
-        if since is None or not copy.live_legs:
-            clear_alert(self._agent, turn, _cause(copy))
-        elif turn.now < since + self._limit:
-            self._look_at(since + self._limit)
-        else:
-            tickets = ", ".join(str(leg.ticket) for leg in copy.live_legs)
-            text = f"{tickets} should be closed and is not"
-            raise_alert(self._agent, turn, "CLOSE_FAILS", _cause(copy), text)
 
     def down(self, code: str) -> None:
         """The account is not followed, from now on or still."""
@@ -79,9 +64,6 @@ class Overdue:
     async def _look(self) -> None:
         agent = self._agent
         turn = Turn(agent.owner.clock())
-        for copy in agent.copies.values():
-            if copy.closing and copy.live_legs:
-                self.closing(copy, turn)
         if self._down_since_utc is not None:
             self._down_for(turn.now - self._down_since_utc, turn)
         await agent.owner.commit(turn)
@@ -99,7 +81,3 @@ class Overdue:
             raise_alert(agent, turn, "ACCOUNT_DOWN", DOWN, text, open_copies=standing)
         else:
             self._look_at(turn.now + self._limit)
-
-
-def _cause(copy: Copy) -> str:
-    return f"close/{copy.copy}"

@@ -184,6 +184,7 @@ class Watching:
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up = terminal, False
+        agent.market.new_session(terminal)
         if self.offset.minutes is None:
             self.offset = ClockOffset(agent.known.clock_offset_minutes)
         if agent.known.baseline_done:
@@ -279,7 +280,7 @@ class Watching:
             wait_s = min(wait_s, self._agent.owner.limits.missing_every_s)
         history_at = self._looking.history_at
         if history_at is not None:
-            due_s = (history_at - self._agent.owner.clock()).total_seconds()
+            due_s = history_at - self._agent.owner.monotonic()
             wait_s = min(wait_s, max(0.01, due_s))
         try:
             await asyncio.wait_for(self._look_wanted.wait(), wait_s)
@@ -301,7 +302,7 @@ class Watching:
         agent.save_account(turn)
         agent.permission.reconnected(turn)
         agent.overdue.up(turn)
-        agent.touch_all()
+        agent.try_again()
         agent.pump(turn)
         await agent.owner.commit(turn)
         if not account.history_done and self.terminal is not None:
@@ -313,21 +314,25 @@ class Watching:
         """A look at the whole list, thrown away if a frame came in between: it may be older. False:
         there was none that could be believed.
         """
+        taken = await self._whole_list(terminal)
+        if taken is None:
+            return False
+        snapshot, asked_at, streams = taken
+        seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
+        await self._looking.look(snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at)
+        self._caught_up = streams == self._streams and self._stream_open.is_set()
+        return True
+
+    async def _whole_list(self, terminal: Terminal) -> tuple[Snapshot, float, int] | None:
+        """One that no frame overtook, when it was asked for, and in which stream."""
         for _ in range(self._agent.owner.limits.snapshot_tries):
             frames, streams = self._frames, self._streams
             asked_at = self._agent.owner.monotonic()
             snapshot = await terminal.snapshot()
             if streams != self._streams or (frames != self._frames and self._caught_up):
                 continue
-            if not self._is_believable(snapshot):
-                return False
-            seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
-            await self._looking.look(
-                snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at
-            )
-            self._caught_up = streams == self._streams and self._stream_open.is_set()
-            return True
-        return False
+            return (snapshot, asked_at, streams) if self._is_believable(snapshot) else None
+        return None
 
     def _is_believable(self, snapshot: Snapshot) -> bool:
         """A list without positions on an account whose margin is in use is not whole, however often
@@ -337,8 +342,8 @@ class Watching:
             return True
         agent = self._agent
         logger.warning("an empty list beside used margin is not believed", account=agent.id)
-        again = timedelta(seconds=agent.owner.limits.missing_every_s)
-        self._looking.history_at = agent.owner.clock() + again
+        again_s = agent.owner.limits.missing_every_s
+        self._looking.history_at = agent.owner.monotonic() + again_s
         return False
 
     async def _read_evidence(self, terminal: Terminal) -> None:
@@ -351,10 +356,10 @@ class Watching:
         margin = timedelta(seconds=limits.history_margin_s)
         since = min([alive, *started]) + offset - margin
         history = await terminal.history(_naive(since), _naive(now + offset + margin))
-        asked_at = agent.owner.monotonic()
-        snapshot = await terminal.snapshot()
-        if not self._is_believable(snapshot):
+        taken = await self._whole_list(terminal)
+        if taken is None:
             return
+        snapshot, asked_at, _ = taken
         self._looking.history_at = None
         await self._looking.look(
             snapshot.orders,

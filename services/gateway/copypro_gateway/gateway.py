@@ -33,6 +33,7 @@ from msgspec import Struct
 from copypro_gateway import parameters as p
 from copypro_gateway import rights, shapes
 from copypro_gateway.errors import DENIED_STATUS, ApiError, bad, unknown
+from copypro_gateway.market import market_of
 from copypro_gateway.pages import Page, newest
 
 logger = structlog.get_logger("gateway")
@@ -266,6 +267,7 @@ class Gateway:
             same_server=(master["platform"], str(master["server"]).casefold())
             == (slave["platform"], str(slave["server"]).casefold()),
             options=options,
+            market=await self._market(str(master["account"])),
         )
         done = await self.command((topics.COPIER_COMMANDS, start.master, start))
         return {
@@ -276,6 +278,10 @@ class Gateway:
             "srcId": master["id"],
             "dstId": slave["id"],
         }
+
+    async def _market(self, account: str) -> m.Market:
+        shown = await self._models.get(c.ACCOUNTS, account)
+        return market_of(shown, await self._models.get(c.OPEN_ORDERS, account), self._clock())
 
     async def _side(self, user: UserId, given: p.Start, role: Any) -> Doc:
         id_ = given.master_account_id if role == "master" else given.slave_account_id
@@ -360,7 +366,8 @@ class Gateway:
             wish: Message = m.PauseCopier(copier=copier, master=master, reason=given.reason)
         else:
             await self._readable_master(doc)
-            wish = m.ResumeCopier(copier=copier, master=master)
+            market = await self._market(master)
+            wish = m.ResumeCopier(copier=copier, master=master, market=market)
         await self.command((topics.COPIER_COMMANDS, master, wish))
         return {"result": "OK"}
 

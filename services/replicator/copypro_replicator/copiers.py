@@ -7,7 +7,7 @@ from typing import assert_never
 from copypro import messages as m
 from copypro.codes import denied
 from copypro.envelope import Envelope
-from copypro.messages import Copier, OpenCopies, StopReason
+from copypro.messages import Copier, Market, OpenCopies, StopReason
 from copypro.options import SymbolMapping
 from msgspec.structs import replace
 
@@ -48,7 +48,7 @@ def command(turn: Turn, envelope: Envelope) -> None:
         case m.ResumeCopier():
             running = replace(state, paused=False, pause_reason="")
             turn.tell(state.master, "", m.CopierResumed(state=running))
-            _join_when_running(turn, _change(turn, copier, running))
+            _join_when_running(turn, _change(turn, copier, running), wish.market)
         case m.StopCopier():
             _stop(turn, wish, copier)
         case _:
@@ -69,7 +69,7 @@ def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> Non
         elif may_read and state.pause_reason == WRONG_PASSWORD:
             running = replace(state, paused=False, pause_reason="")
             turn.tell(event.account, copier.id, m.CopierResumed(state=running))
-            _join_when_running(turn, _change(turn, copier, running))
+            _join_when_running(turn, _change(turn, copier, running), {})
 
 
 # --- start ----------------------------------------------------------------------------------------
@@ -112,9 +112,9 @@ def _start(turn: Turn, wish: m.StartCopier) -> None:
     turn.tell(wish.master, "", started)
     if known is None:
         for root in turn.memory.roots_of(wish.master):
-            _decide(turn, root, copier)
+            _decide(turn, root, copier, wish.market)
     else:
-        _join_when_running(turn, copier)
+        _join_when_running(turn, copier, wish.market)
 
 
 def _refuses(turn: Turn, wish: m.StartCopier, known: LiveCopier | None) -> tuple[str, str] | None:
@@ -128,7 +128,7 @@ def _refuses(turn: Turn, wish: m.StartCopier, known: LiveCopier | None) -> tuple
     return None
 
 
-def _join_when_running(turn: Turn, copier: LiveCopier) -> None:
+def _join_when_running(turn: Turn, copier: LiveCopier, market: Market) -> None:
     """A copier that was started paused joins what was there when it first runs."""
     record = copier.record
     if record.joined_at_utc is not None or record.state.paused:
@@ -137,15 +137,15 @@ def _join_when_running(turn: Turn, copier: LiveCopier) -> None:
     turn.memory.put_copier(record)
     for root in turn.memory.roots_of(record.state.master):
         if copying.is_open_question(root, copier):
-            _decide(turn, root, copier)
+            _decide(turn, root, copier, market)
 
 
-def _decide(turn: Turn, root: RootRecord, copier: LiveCopier) -> None:
+def _decide(turn: Turn, root: RootRecord, copier: LiveCopier, market: Market) -> None:
     """On a root that was there; one that was found late is decided on when its look is over."""
     if root.undecided is not None:
         return
     if root.opened is not None:
-        planned = copying.decide_opened(root, copier, context_of(root.opened))
+        planned = copying.decide_opened(root, copier, context_of(root.opened), market)
     elif root.placed is not None:
         planned = copying.decide_placed(root, copier, context_of(root.placed))
     else:

@@ -383,7 +383,8 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "slave_price": str(event.price),
             }, "Information"
         case m.CopyPendingRemoved():
-            return {"outcome": "removed", "removed": event.reason}, "Information"
+            removed = {"outcome": "removed", "removed": event.reason, "success": True}
+            return removed, "Information"
         case m.CopyModified():
             return {
                 "success": True,
