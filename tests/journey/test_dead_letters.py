@@ -31,7 +31,7 @@ async def append(world: World, *messages: Outgoing) -> None:
 
 
 async def listed(world: World) -> list[dict[str, Any]]:
-    code, text = await copypro(world.data, "dead-letters", "list", "--json")
+    code, text = await copypro(world, "dead-letters", "list", "--json")
     assert code == 0, text
     found: list[dict[str, Any]] = json.loads(text)
     return found
@@ -40,7 +40,7 @@ async def listed(world: World) -> list[dict[str, Any]]:
 async def replay(world: World, place: list[str], key: str = OPERATOR) -> tuple[int, str]:
     assert world.ring is not None
     options = ("--url", world.ring.url, "--key", key)
-    return await copypro(world.data, "dead-letters", "replay", *place, *options)
+    return await copypro(world, "dead-letters", "replay", *place, *options)
 
 
 async def test_what_nobody_can_read_is_listed_and_listed_anew_after_a_replay(world: World) -> None:
@@ -55,12 +55,12 @@ async def test_what_nobody_can_read_is_listed_and_listed_anew_after_a_replay(wor
     place = [row["topic"], str(row["partition"]), str(row["offset"])]
     assert place == ["account-commands", "0", "0"]
     assert "Tomorrows" in row["reason"]
-    _, text = await copypro(world.data, "dead-letters", "list")
+    _, text = await copypro(world, "dead-letters", "list")
     assert " ".join(place) in text
     assert await replay(world, place) == (0, "replayed\n")
 
     async def is_another() -> bool:
-        return [row["offset"] for row in await listed(world)] == [1]
+        return [row["offset"] > 0 for row in await listed(world)] == [True]
 
     await world.eventually(is_another)
     code, text = await replay(world, place)
@@ -89,6 +89,6 @@ async def test_only_an_operator_replays(world: World, key: str) -> None:
     code, text = await replay(world, ["account-commands", "0", "0"], key)
     assert code == 2
     assert "COPYPRO_MANAGER_KEY" in text
-    code, text = await copypro(world.data, "dead-letters", "replay", "order-events", "0", "0")
+    code, text = await copypro(world, "dead-letters", "replay", "order-events", "0", "0")
     assert code == 2
     assert "COPYPRO_MANAGER_KEY" in text
