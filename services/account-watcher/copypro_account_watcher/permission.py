@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from copypro.codes import Denial, denied
+from copypro.values import CopierId, Ticket
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.state import Copy
@@ -33,6 +34,9 @@ class Permission:
         if self._paused_until is not None and turn.now >= self._paused_until:
             self._paused_until = None
             clear_alert(agent, turn, "breaker")
+        account = agent.account
+        halted = {} if account is None else account.halted
+        agent.market.live.halted = {copier: ticket for ticket, copier in halted.items()}
         off = agent.market.live.opens_off = self._opens_off()
         if off is not None and off.code == "CLOCK_OFF" and agent.copies:
             text = "this machine's clock is wrong: nothing is opened until it is right"
@@ -45,6 +49,22 @@ class Permission:
         self._broker_stop = code
         text = f"the broker answered {code}: nothing is opened on this account"
         raise_alert(self._agent, turn, "OPENS_PAUSED", "broker-stop", text)
+
+    def halt(self, copier: CopierId, ticket: Ticket, code: str, text: str, turn: Turn) -> None:
+        """Something that must not happen did: this copier opens nothing more here until a person has
+        looked at the ticket and settled it.
+        """
+        account = self._agent.known
+        account.halted[ticket] = copier
+        self._agent.save_account(turn)
+        raise_alert(self._agent, turn, code, f"halt/{ticket}", text, ticket=ticket, copier=copier)
+
+    def settled(self, ticket: Ticket, turn: Turn) -> bool:
+        """False: there was nothing to settle."""
+        if self._agent.known.halted.pop(ticket, None) is None:
+            return False
+        clear_alert(self._agent, turn, f"halt/{ticket}")
+        return True
 
     def reconnected(self, turn: Turn) -> None:
         """A new session: what the broker refused for good may have been put right."""
