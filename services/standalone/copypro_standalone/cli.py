@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
 app.add_typer(users, name="users")
+imports = typer.Typer(no_args_is_help=True, help="History from files.")
+app.add_typer(imports, name="import")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
@@ -214,6 +216,37 @@ def settle(
     if problem:
         _fail(problem)
     typer.echo("recorded")
+
+
+@imports.command("statement")
+def import_statement(
+    files: Annotated[list[Path], typer.Argument(help="MT4 or MT5 reports: htm, html or xlsx")],
+    check: Annotated[
+        bool, typer.Option("--check", help="import nothing: each printed figure beside ours")
+    ] = False,
+    as_json: AsJson = False,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="leave out and list rows that cannot be read")
+    ] = False,
+) -> None:
+    """Reports of MetaTrader (trading history or strategy tester) as accounts to look at.
+
+    With --check nothing is imported and nothing has to run; --json prints an object per file.
+    """
+    from copypro.errors import BadStatement
+
+    from copypro_standalone import importing
+
+    if not check:
+        _fail("only --check is there so far")
+    try:
+        reports = [importing.checked(path, lenient=lenient) for path in files]
+    except BadStatement as error:
+        _fail(error)
+    if not as_json:
+        importing.show(reports)
+    for report in reports if as_json else ():
+        typer.echo(json.dumps(report))
 
 
 @users.command("add")
