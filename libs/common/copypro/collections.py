@@ -6,6 +6,10 @@ ACCOUNTS = "accounts"
 REGISTRATIONS = "registrations"
 OPEN_ORDERS = "open_orders"
 CLOSED_ORDERS = "closed_orders"
+OPERATIONS = "operations"
+"""What moved a balance and was no trade."""
+EQUITY = "equity"
+"""As recorded, at most once a minute."""
 COPIERS = "copiers"
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
@@ -20,6 +24,8 @@ INDEXED: dict[str, tuple[str, ...]] = {
     REGISTRATIONS: ("user", "account"),
     OPEN_ORDERS: ("account",),
     CLOSED_ORDERS: ("account", "closed_at"),
+    OPERATIONS: ("account", "time"),
+    EQUITY: ("account", "time"),
     COPIERS: ("user", "master", "slave"),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),

@@ -14,6 +14,7 @@ import structlog
 from copypro import topics
 from copypro.envelope import dead_letter, decode
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.messages import ImportHistory
 from copypro.ports import (
     Clock,
     EventLog,
@@ -28,6 +29,7 @@ from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
 from copypro_account_watcher.clock import HostClock
+from copypro_account_watcher.imported import IMPORTED, NUMBER, ImportedAgent
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.turn import Turn
 
@@ -66,7 +68,7 @@ class Owner:
         self.draining = False
         self.host_clock = HostClock(limits.clock_off_s)
         self._partition = partition
-        self._agents: dict[AccountId, AccountAgent] = {}
+        self._agents: dict[AccountId, AccountAgent | ImportedAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
 
@@ -146,13 +148,14 @@ class Owner:
     async def _read(self) -> None:
         async for record in self._partition.restore():
             kind, account, *_ = record.key.split("/")
-            self._agent(AccountId(account)).restore(kind, record)
+            imported = kind in (IMPORTED, NUMBER)
+            self._agent(AccountId(account), imported=imported).restore(kind, record)
         for agent in self._agents.values():
             agent.start()
         while True:
             records = await self._partition.read()
             turn = Turn(self.clock())
-            touched: dict[AccountId, AccountAgent] = {}
+            touched: dict[AccountId, AccountAgent | ImportedAgent] = {}
             for record in records:
                 routed = self._route(record, turn)
                 if routed is not None:
@@ -161,7 +164,7 @@ class Owner:
                 pumped.pump(turn)
             await self.commit(turn, records)
 
-    def _route(self, record: Record, turn: Turn) -> AccountAgent | None:
+    def _route(self, record: Record, turn: Turn) -> AccountAgent | ImportedAgent | None:
         try:
             envelope = decode(record)
         except BadRecord as error:
@@ -170,17 +173,20 @@ class Owner:
             logger.error("a record cannot be decoded", where=str(error))
             turn.outputs.append(dead_letter(record, error, turn.now))
             return None
-        agent = self._agent(AccountId(record.key))
+        imported = isinstance(envelope.message, ImportHistory)
+        agent = self._agent(AccountId(record.key), imported=imported)
         if record.topic == topics.SLAVE_ORDERS.name:
             agent.on_slave_order(envelope, turn)
         else:
             agent.on_command(envelope, turn)
         return agent
 
-    def _agent(self, account: AccountId) -> AccountAgent:
+    def _agent(self, account: AccountId, *, imported: bool) -> AccountAgent | ImportedAgent:
+        """`imported` only where it is made: an account stays what it was at first."""
         agent = self._agents.get(account)
         if agent is None:
-            agent = self._agents[account] = AccountAgent(account, self)
+            agent = ImportedAgent(account) if imported else AccountAgent(account, self)
+            self._agents[account] = agent
         return agent
 
     async def _drain(self) -> None:

@@ -87,10 +87,10 @@ class Gateway:
             raise ApiError(507, "DISK_FULL", text) from None
         answer: Doc = {}
         for envelope in envelopes:
-            answer = await self._visible(envelope.id)
+            answer = await self.visible(envelope.id)
         return answer
 
-    async def _visible(self, command: MessageId) -> Doc:
+    async def visible(self, command: MessageId) -> Doc:
         deadline = asyncio.get_running_loop().time() + self._settings.visible_within_s
         wait_s = POLL_FIRST_S
         while True:
@@ -234,6 +234,10 @@ class Gateway:
         options = given.to_options()
         master = await self._side(user, given, "master")
         slave = await self._side(user, given, "slave")
+        for role, side in (("master", master), ("slave", slave)):
+            if side.get("kind") == "imported":
+                text = "was imported from a report: it can be looked at, never copied or traded"
+                raise ApiError(400, "IMPORTED_ACCOUNT", f"{role}AccountId: {text}")
         if master["account"] == slave["account"]:
             raise bad("slaveAccountId", "master and slave are the same account")
         if slave.get("rights") == "read":

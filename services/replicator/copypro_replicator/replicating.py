@@ -18,6 +18,7 @@ from copypro_replicator.turn import Turn
 UNHEEDED = frozenset(
     (
         "AccountRegistered",
+        "HistoryImported",
         "AccountUpdated",
         "AccountConnected",
         "AccountDisconnected",

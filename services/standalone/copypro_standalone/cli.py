@@ -228,25 +228,36 @@ def import_statement(
     lenient: Annotated[
         bool, typer.Option("--lenient", help="leave out and list rows that cannot be read")
     ] = False,
+    url: Annotated[str, typer.Option(envvar="COPYPRO_URL")] = "http://127.0.0.1:5020",
+    key: Annotated[str, typer.Option(envvar="COPYPRO_KEY", help="your userKey")] = "",
 ) -> None:
     """Reports of MetaTrader (trading history or strategy tester) as accounts to look at.
 
-    With --check nothing is imported and nothing has to run; --json prints an object per file.
+    With --check nothing is imported and nothing has to run; --json prints an object per file. Else
+    the running gateway imports them: the same file twice changes nothing, files merge by ticket.
     """
     from copypro.errors import BadStatement
 
     from copypro_standalone import importing
 
-    if not check:
-        _fail("only --check is there so far")
+    if not check and not key:
+        _fail("set COPYPRO_KEY to your userKey (SignIn gives one), or use --check")
     try:
-        reports = [importing.checked(path, lenient=lenient) for path in files]
+        reports = [
+            importing.checked(path, lenient=lenient)
+            if check
+            else asyncio.run(importing.imported(url, key, path, lenient=lenient))
+            for path in files
+        ]
     except BadStatement as error:
         _fail(error)
-    if not as_json:
+    if as_json:
+        for report in reports:
+            typer.echo(json.dumps(report))
+    elif check:
         importing.show(reports)
-    for report in reports if as_json else ():
-        typer.echo(json.dumps(report))
+    else:
+        typer.echo("\n".join(map(importing.told, reports)))
 
 
 @users.command("add")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 from copypro.errors import BadStatement
 from copypro.statements import Limits, Statement, read
@@ -49,6 +50,36 @@ def checked(path: Path, *, lenient: bool) -> Report:
     if lenient:
         report["problems"] = [str(problem) for problem in statement.problems]
     return report
+
+
+async def imported(url: str, key: str, path: Path, *, lenient: bool) -> Report:
+    """By the running gateway. Errors: BadStatement with its answer, or that there was none."""
+    data = file_bytes(path, Limits())
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/octet-stream"}
+    address = f"{url}/ImportStatement?lenient={str(lenient).lower()}"
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(address, data=data, headers=headers) as response,
+        ):
+            answer: Report = await response.json()
+    except aiohttp.ClientError as error:
+        text = f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
+        raise BadStatement(text) from None
+    if response.status >= 400:
+        raise BadStatement(f"{path}: {answer.get('message', answer)}")
+    return {"file": str(path), **answer}
+
+
+def told(report: Report) -> str:
+    """One file's import in a few lines."""
+    if "accountId" not in report:
+        return f"{report['file']}: accepted, not all is visible yet: {report['commandId']}"
+    counts = f"{report['added']} added, {report['same']} there already"
+    lines = [f"{report['file']}: account {report['accountId']}, {counts}"]
+    lines += [f"  contradiction: {text}" for text in report["contradictions"]]
+    lines += [f"  left out: {text}" for text in report["problems"]]
+    return "\n".join(lines)
 
 
 def show(reports: Iterable[Report]) -> None:
