@@ -10,6 +10,8 @@ OPERATIONS = "operations"
 """What moved a balance and was no trade."""
 EQUITY = "equity"
 """As recorded, at most once a minute."""
+TRADE_STATS = "trade_stats"
+"""By account: the statistics of its whole history, and the version of the history they are of."""
 COPIERS = "copiers"
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
@@ -26,6 +28,7 @@ INDEXED: dict[str, tuple[str, ...]] = {
     CLOSED_ORDERS: ("account", "closed_at"),
     OPERATIONS: ("account", "time"),
     EQUITY: ("account", "time"),
+    TRADE_STATS: (),
     COPIERS: ("user", "master", "slave"),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),

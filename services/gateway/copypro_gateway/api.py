@@ -195,6 +195,22 @@ def _add_calls(calls: _Calls, auth: Auth, gateway: Gateway, settings: GatewaySet
     )
     calls.add("ClosedOrders", p.ClosedOrders, g.closed_orders, key="id", tag="orders")
 
+    for name in ("TradeStatsByAccountId", "TradeStatsByApiId"):
+        calls.add(
+            name,
+            p.TradeStats,
+            lambda user, given: g.trade_stats(user, given, charts=True),
+            key="id",
+            tag="statistics",
+        )
+    calls.add(
+        "TradeStatsWithoutCharts",
+        p.TradeStats,
+        lambda user, given: g.trade_stats(user, given, charts=False),
+        key="id",
+        tag="statistics",
+    )
+
     for name in ("Start", "StartByAccountId"):
         calls.add(name, p.Start, g.start, tag="copiers")
     calls.add("UpdateCopier", p.UpdateCopier, g.update_copier, tag="copiers")

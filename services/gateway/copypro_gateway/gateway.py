@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
@@ -32,6 +33,7 @@ from msgspec import Struct
 from copypro_gateway import parameters as p
 from copypro_gateway import shapes
 from copypro_gateway.errors import DENIED_STATUS, ApiError, bad, unknown
+from copypro_gateway.statistics import TradeStats
 
 Doc = dict[str, Any]
 MOST_ACCOUNTS = 1000
@@ -67,6 +69,7 @@ class Gateway:
     ) -> None:
         self._log, self._models, self._vault = log, models, vault
         self._clock, self._new_id, self._settings = clock, new_id, settings
+        self._stats = TradeStats(models, clock)
 
     # --- commands -----------------------------------------------------------------------------
 
@@ -217,6 +220,21 @@ class Gateway:
             limit=given.limit,
         )
         return [shapes.closed_order(row) for row in rows]
+
+    async def trade_stats(
+        self, user: UserId | None, given: p.TradeStats, *, charts: bool
+    ) -> msgspec.Raw:
+        """Statistics of what closed since `from`, in the original's shape."""
+        registration = await self._readable(user, given.account_id)
+        since = _moment("from", given.from_)
+        return msgspec.Raw(
+            await self._stats.answer(
+                str(registration["account"]),
+                since,
+                exclude_same_bars=given.exclude_same_bars,
+                charts=charts,
+            )
+        )
 
     async def _readable(self, user: UserId | None, id: str) -> Doc:
         registration = await self.registration(user, id)

@@ -36,6 +36,9 @@ def patches(record: Record, envelope: Envelope) -> list[Patch]:
     event = envelope.message
     at = envelope.time
     changed = _of_event(event, envelope, record)
+    if isinstance(event, _HISTORY):
+        # What statistics were made of moves on: those of an earlier version are no longer current.
+        changed.append(Patch(c.ACCOUNTS, event.account, {"history": record.offset}))
     answers = isinstance(event, _ANSWERS) and envelope.cause is not None
     if answers and envelope.cause is not None:
         changed.append(Patch(c.COMMANDS, envelope.cause, _answer(event, at)))
@@ -55,6 +58,14 @@ _ANSWERS = (
     m.CopierResumed,
     m.CopierStopped,
 )
+
+
+_HISTORY = (m.PositionReduced, m.PositionClosed, m.BalanceChanged, m.EquityRecorded)
+
+
+def history_of(event: Any) -> str | None:
+    """The account whose statistics an event changes."""
+    return event.account if isinstance(event, _HISTORY) else None
 
 
 def _answer(event: Any, at: datetime) -> Fields:
@@ -260,7 +271,11 @@ def _equity(event: m.EquityRecorded) -> Fields:
 
 def _snapshot(event: m.AccountSnapshot) -> list[Patch]:
     figures = plain(msgspec.structs.asdict(event.figures))
-    alive = {"seen_alive_at": iso(event.seen_alive_at_utc), "figures": figures}
+    alive = {
+        "seen_alive_at": iso(event.seen_alive_at_utc),
+        "figures": figures,
+        "open_trades": sum(not order.kind.is_pending for order in event.orders),
+    }
     orders = [order_fields(order) for order in event.orders]
     return [
         Patch(c.ACCOUNTS, event.account, alive),

@@ -17,7 +17,8 @@ from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Upsert
 
-from copypro_stats.projections import Fields, Patch, patches
+from copypro_stats.keeper import Keeper
+from copypro_stats.projections import Fields, Patch, history_of, patches
 
 logger = structlog.get_logger("stats")
 CACHED = 20_000
@@ -54,6 +55,20 @@ async def _own(
 async def project(
     partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
 ) -> None:
+    keeper = Keeper(models)
+    try:
+        await _project(partition, models, clock, post_alert, keeper)
+    finally:
+        keeper.close()
+
+
+async def _project(
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    post_alert: PostAlert | None,
+    keeper: Keeper,
+) -> None:
     parts = Parts(models)
     posting: set[asyncio.Task[None]] = set()
     while True:
@@ -62,6 +77,7 @@ async def project(
         upserts: list[Upsert] = []
         letters: list[Outgoing] = []
         alerts: list[AlertRaised] = []
+        moved: set[str] = set()
         for record in records:
             if record.value is None:
                 continue
@@ -77,11 +93,15 @@ async def project(
             for patch in patches(record, envelope):
                 upserts.append(await parts.upsert(patch, source, record.offset))
             event = envelope.message
+            account = history_of(event)
+            if account is not None:
+                moved.add(account)
             if isinstance(event, AlertRaised):
                 logger.error("alert", code=event.code, account=event.account, text=event.text)
                 alerts.append(event)
         await models.upsert(upserts)
         await partition.commit(letters, records)
+        keeper.changed(moved)
         if post_alert is not None:
             for alert in alerts:
                 task = asyncio.ensure_future(post_alert(alert))
