@@ -240,7 +240,7 @@ BAD = {
     ),
     "another kind of file": (b"%PDF-1.7 ...", "expected htm, html or xlsx"),
     "an old spreadsheet": (b"\xd0\xcf\x11\xe0aaaa", "save the report as htm or xlsx"),
-    "truncated": (statement().encode()[:-40], "it is truncated"),
+    "truncated": (statement().encode()[:-200], "it is truncated"),
     "cut in a row": (
         (statement()[: statement().index("1 234.00")] + "</html>").encode(),
         "expected a number as profit, found",
@@ -360,6 +360,11 @@ def test_a_comment_that_looks_like_markup_is_text() -> None:
     found = read(write.mt4_statement([row]).encode())
     assert found.closed[0].ticket == 2
     assert found.closed[0].side is Side.BUY
+
+
+def test_shortened_volumes_of_an_exchange_are_whole() -> None:
+    page = mt5().replace("<td>2.00</td>", "<td>2K</td>")
+    assert [deal.lots for deal in read(page.encode()).deals] == [0, 2000, 2000]
 
 
 def test_only_deposits_and_no_trades() -> None:

@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from msgspec import Struct
 
 from copypro.statements.ledger import Ledger, ledger_of
+from copypro.statements.matching import is_certain
 from copypro.statements.ours import Ours, all_of
 from copypro.statements.rows import Kind, Printed, Statement
 from copypro.statements.values import decimals
@@ -22,6 +23,7 @@ HALF = Decimal("0.5")
 HALF_CENT = Decimal("0.005")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?$")
 _DURATION = re.compile(r"(\d+):(\d\d)(?::(\d\d))?$")
+_LENGTHS = ("shortest", "longest", "average_length")
 _DRAWDOWNS = (
     "absolute_drawdown", "maximal_drawdown", "maximal_drawdown_percent", "relative_drawdown",
     "relative_drawdown_percent",
@@ -131,6 +133,9 @@ def _with_reason(
     if statement.kind is Kind.TESTER and key == "symbols":
         text = "counts the symbols whose prices the tester loaded, traded or not; traded were"
         return Check(check.name, check.printed, None, False, f"{text} {check.ours}")
+    if key in _LENGTHS and statement.deals and not is_certain(statement):
+        text = "several positions were open at once, and which deal closed which is not in the"
+        return Check(check.name, check.printed, None, False, f"{text} report")
     if statement.kind is Kind.TESTER and statement.platform is Platform.MT4:
         return _of_unrounded(report, check)
     return check

@@ -19,7 +19,7 @@ from copypro.statements.rows import (
     Statement,
     TesterRow,
 )
-from copypro.statements.values import NumberFormat, moment
+from copypro.statements.values import NumberFormat, looks_like_time
 from copypro.values import Platform
 
 MOST_OTHER_ROWS = 5_000
@@ -86,9 +86,9 @@ class Collector:
     def take(self, row: Row) -> None:
         first, second = row.cells[0].text, row.cells[1].text if len(row.cells) > 1 else ""
         if len(row.cells) >= LEAST_HEADER - 4 and first[:1].isdigit():
-            if first.isdigit() and moment(second) is not None:
+            if first.isdigit() and looks_like_time(second):
                 return self._data(row, Platform.MT4)
-            if second.isdigit() and moment(first) is not None:
+            if second.isdigit() and looks_like_time(first):
                 return self._data(row, Platform.MT5)
         if self._is_header(row):
             return self._begin(row)

@@ -12,6 +12,7 @@ from copypro.values import Side
 
 ZERO = Decimal(0)
 EMPTY = Cell("", -1)
+_SHORTENED = {"K": Decimal(1_000), "M": Decimal(1_000_000)}
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 
 
@@ -68,7 +69,15 @@ class Fields:
         return side
 
     def lots(self, at: int) -> Decimal:
-        found = self.number(at, "volume")
+        """Exchange volumes may be shortened: 1.5K, 2M."""
+        text = self.text(at)
+        factor = _SHORTENED.get(text[-1:].upper())
+        found = self.number(at, "volume") if factor is None else None
+        if factor is not None:
+            plain = self._numbers.parse(text[:-1])
+            found = None if plain is None else plain * factor
+        if found is None:
+            raise Unreadable(f"expected a number as volume, found {_quoted(text)}")
         if found < 0:
             raise Unreadable(f"expected a volume of 0 or more, found {found}")
         return found

@@ -46,6 +46,8 @@ def _of_mt4(head: Head, rows: Sequence[Row]) -> Header:
             found["leverage"] = value
         elif _CURRENCY.match(value) and label.casefold() != "name":
             found["currency"] = value
+        elif label.casefold() == "currency" and _CURRENCY.match(value.upper()):
+            found["currency"] = value.upper()
         elif label.casefold() == "currency":
             raise BadStatement(
                 f"line {first.line if first else 0}: expected a currency like USD, found {value!r}"

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from msgspec import Struct
+
 from copypro.errors import BadStatement
 from copypro.statements.grid import Cell, Head, Limits, Problems, Row
 
@@ -81,7 +83,7 @@ def rows_of(text: str, limits: Limits) -> Iterator[Row]:
         if count >= limits.rows:
             raise BadStatement(f"more than {limits.rows} rows: split the report by dates")
         cells = _cells(text[start:end], line, limits)
-        if any(cell.text for cell in cells):
+        if cells and (cells[0].text or any(cell.text for cell in cells)):
             yield Row(line, cells)
 
 
@@ -97,33 +99,51 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _cells(row: str, line: int, limits: Limits) -> list[Cell]:
     parts = _SIMPLE.findall(row)
-    whole = len(parts) == len(_CELL.findall(row))
-    if not whole or any(attributes.count('"') % 2 for attributes, _ in parts):
-        parts = [_parted(part) for part in _CELL.split(row)[1:]]
+    if not parts or len(parts) != row.count("<td") + row.count("<th"):
+        return _placed(_all_parts(row), line, limits)
+    for attributes, _ in parts:
+        if _attributes(attributes).is_cut:
+            return _placed(_all_parts(row), line, limits)
+    return _placed(parts, line, limits)
+
+
+def _all_parts(row: str) -> list[tuple[str, str]]:
+    return [_parted(part) for part in _CELL.split(row)[1:]]
+
+
+def _placed(parts: list[tuple[str, str]], line: int, limits: Limits) -> list[Cell]:
     if len(parts) > limits.cells:
         raise BadStatement(f"line {line}: more than {limits.cells} cells in a row")
     cells: list[Cell] = []
     column, most = 0, limits.text
     for attributes, text in parts:
-        hidden, span, title = _attributes(attributes)
-        if hidden:
+        known = _attributes(attributes)
+        if known.hidden:
             continue
         text = text.strip()
         if not text.isprintable():
             text = " ".join(text.split())
-        cells.append(Cell(text[:most], column, title[:most]))
-        column += span
+        cells.append(Cell(text if len(text) <= most else text[:most], column, known.title[:most]))
+        column += known.span
     return cells
 
 
+class _Attributes(Struct, frozen=True, gc=False):
+    hidden: bool
+    span: int
+    title: str
+    is_cut: bool
+    """A `>` inside quotes ended them early: the cell is to be read with care."""
+
+
 @lru_cache(maxsize=512)
-def _attributes(attributes: str) -> tuple[bool, int, str]:
-    """Whether a cell is hidden, how many columns it spans, and its title."""
+def _attributes(attributes: str) -> _Attributes:
     wide, title = _SPAN.search(attributes), _TITLE.search(attributes)
-    return (
-        _HIDDEN.search(attributes) is not None,
-        int(wide[1]) if wide else 1,
-        _clean(title[1] or title[2] or title[3] or "") if title else "",
+    return _Attributes(
+        hidden=_HIDDEN.search(attributes) is not None,
+        span=int(wide[1]) if wide else 1,
+        title=_clean(title[1] or title[2] or title[3] or "") if title else "",
+        is_cut=attributes.count('"') % 2 == 1,
     )
 
 

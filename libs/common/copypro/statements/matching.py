@@ -35,6 +35,15 @@ class _Open(Struct):
 
 def matches(statement: Statement) -> Mapping[int, Matched]:
     """By the ticket of the closing deal; without those that opened before the report began."""
+    return _matched(statement)[0]
+
+
+def is_certain(statement: Statement) -> bool:
+    """No deal could have closed one position as well as another."""
+    return not _matched(statement)[1].guessed
+
+
+def _matched(statement: Statement) -> tuple[Mapping[int, Matched], _Book]:
     deals = sorted(statement.deals, key=lambda deal: (deal.time, deal.ticket))
     is_netting = statement.header.mode is Mode.NETTING or any(
         deal.direction == "in/out" for deal in deals
@@ -45,7 +54,7 @@ def matches(statement: Statement) -> Mapping[int, Matched]:
         match = book.take(deal)
         if match is not None:
             found[deal.ticket] = match
-    return found
+    return found, book
 
 
 def _ends(rows: Sequence[ClosedRow]) -> Mapping[tuple[str, datetime], list[ClosedRow]]:
@@ -60,6 +69,7 @@ class _Book:
         self, ends: Mapping[tuple[str, datetime], list[ClosedRow]], *, is_netting: bool
     ) -> None:
         self._ends, self._is_netting = ends, is_netting
+        self.guessed = False
         self._open: dict[str, list[_Open]] = defaultdict(list)
 
     def take(self, deal: DealRow) -> Matched | None:
@@ -107,4 +117,5 @@ class _Book:
         }  # fmt: skip
         exact = [one for one in candidates if one.position in ending]
         same_lots = [one for one in (exact or candidates) if one.lots == deal.lots]
+        self.guessed = self.guessed or len(same_lots or exact or candidates) > 1
         return next(iter(same_lots or exact or candidates), None)

@@ -63,5 +63,6 @@ def _whole(text: str, rows: Iterable[Row], problems: Problems) -> Iterator[Row]:
     for row in rows:
         last = row.line
         yield row
-    if last and "</html" not in text[-2_000:].lower():
-        problems.add(last, "expected </html>, found the end of the file: it is truncated")
+    end = text[-2_000:].lower()
+    if last and not any(tag in end for tag in ("</table", "</body", "</html")):
+        problems.add(last, "expected </table>, found the end of the file: it is truncated")

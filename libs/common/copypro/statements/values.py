@@ -83,6 +83,11 @@ def _decimal_mark(bare: str) -> str | None:
     return None if len(bare) - bare.rfind(mark) - 1 == 3 else mark
 
 
+def looks_like_time(text: str) -> bool:
+    """Begins with a date; whether there is such a day is for `moment` to say."""
+    return text[:4].isdigit() and text[4:5] in (".", "-", "/") and text[5:7].isdigit()
+
+
 def moment(text: str) -> datetime | None:
     """The broker's clock, with or without seconds. None: not a time."""
     if len(text) == 19 and text[4] == "." == text[7] and text[10] == " ":
