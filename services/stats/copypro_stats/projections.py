@@ -36,9 +36,10 @@ def patches(record: Record, envelope: Envelope) -> list[Patch]:
     event = envelope.message
     at = envelope.time
     changed = _of_event(event, envelope, record)
-    if isinstance(event, _HISTORY):
+    moved = history_of(event)
+    if moved is not None:
         # What statistics were made of moves on: those of an earlier version are no longer current.
-        changed.append(Patch(c.ACCOUNTS, event.account, {"history": record.offset}))
+        changed.append(Patch(c.ACCOUNTS, moved, {"history": record.offset}))
     answers = isinstance(event, _ANSWERS) and envelope.cause is not None
     if answers and envelope.cause is not None:
         changed.append(Patch(c.COMMANDS, envelope.cause, _answer(event, at)))
@@ -60,12 +61,18 @@ _ANSWERS = (
 )
 
 
-_HISTORY = (m.PositionReduced, m.PositionClosed, m.BalanceChanged, m.EquityRecorded)
+_HISTORY = (m.PositionReduced, m.PositionClosed, m.BalanceChanged)
 
 
 def history_of(event: Any) -> str | None:
-    """The account whose statistics an event changes."""
-    return event.account if isinstance(event, _HISTORY) else None
+    """The account whose statistics an event changes. Of recorded equity only the first minute of an
+    hour counts: statistics are made from the whole history, and not every minute.
+    """
+    if isinstance(event, _HISTORY):
+        return event.account
+    if isinstance(event, m.EquityRecorded) and event.time_utc.minute == 0:
+        return event.account
+    return None
 
 
 def _answer(event: Any, at: datetime) -> Fields:
