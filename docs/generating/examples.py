@@ -156,6 +156,15 @@ _BY_NAME: dict[str, Any] = {
     "what": "attempt " + digest("attempt", COPY, 0, "open", 1),
 }
 _OF_KIND: dict[str, dict[str, Any]] = {
+    "HistoryImported": {
+        "written_at": "2026.01.31 17:00",
+        "added": 41,
+        "same": 3,
+        "contradictions": ["ticket 7001: profit 4.10 in the report, 4.00 known"],
+    },
+    "ImportHistory": {"written_at": "2026.01.31 17:00"},
+    "StatementOperation": {"kind": "Balance", "number": 1},
+    "StatementRow": {"number": 1},
     "AccountUpdated": {"refused": "INVALID_ACCOUNT"},
     "BalanceChanged": {"kind": "Balance", "ticket": 9001, "comment": "deposit"},
     "BalanceOperation": {"kind": "Balance"},

@@ -19,6 +19,7 @@
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
+    ├─ BadStatement           a report that cannot be read; says the line and what was expected
     └─ TerminalError          carries `code` (the bridge's name for it, or ours) and `message`
        ├─ Refused             the broker or bridge certainly did not do it; the code says why
        ├─ NotSent             no byte of the request left this machine: safe to try again
@@ -109,6 +110,10 @@ class SecretsError(CopyProError):
 
 
 class AlreadyThere(CopyProError):
+    pass
+
+
+class BadStatement(CopyProError):
     pass
 
 

@@ -114,8 +114,67 @@ class SettleOtherCopier(Message, frozen=True, kw_only=True):
     """The user who decided."""
 
 
+class StatementRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One closing of a report (a closed MT4 order, an MT5 closing deal), under its own number.
+
+    `opened_at_broker` None: opened before the report began.
+    """
+
+    number: int
+    ticket: Ticket
+    symbol: str
+    side: Side
+    lots: Lots
+    close_price: Price
+    closed_at_broker: datetime
+    profit: Decimal
+    swap: Decimal = Decimal(0)
+    commission: Decimal = Decimal(0)
+    fee: Decimal = Decimal(0)
+    open_price: Price | None = None
+    opened_at_broker: datetime | None = None
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+    comment: str = ""
+
+
+class StatementOperation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A balance operation of a report; kind `EntryCost`: what an MT5 deal in cost."""
+
+    number: int
+    kind: str
+    amount: Decimal
+    time_broker: datetime
+    comment: str = ""
+
+
+class ImportHistory(Message, frozen=True, kw_only=True):
+    """One bounded piece of a report. The first makes the account, of the kind that is only looked
+    at; each adds what is not there yet under its number and names what contradicts it.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    user: UserId
+    platform: Platform
+    server: str
+    login: int
+    name: str
+    currency: str
+    balance: Decimal | None
+    """As the report prints it, at `written_at`."""
+    written_at: str
+    rows: tuple[StatementRow, ...] = ()
+    operations: tuple[StatementOperation, ...] = ()
+
+
 AccountCommand = (
-    RegisterAccount | UpdateAccount | RemoveAccount | SettleUnresolved | SettleOtherCopier
+    RegisterAccount
+    | UpdateAccount
+    | RemoveAccount
+    | SettleUnresolved
+    | SettleOtherCopier
+    | ImportHistory
 )
 
 
@@ -282,6 +341,27 @@ class AccountRegistered(Message, frozen=True, kw_only=True):
     name: str
     generation: int
     """Counts how often the account was added anew after its last registration was removed; from 1."""
+
+
+class HistoryImported(Message, frozen=True, kw_only=True):
+    """A piece of a report was read into an account of the kind `imported`: `added` is new, `same`
+    was there already; a contradiction was left out. Balance and time are those of the report that
+    was written last.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    user: UserId
+    platform: Platform
+    server: str
+    login: int
+    name: str
+    currency: str
+    balance: Decimal | None
+    written_at: str
+    added: int
+    same: int
+    contradictions: tuple[str, ...] = ()
 
 
 class AccountUpdated(Message, frozen=True, kw_only=True):
@@ -564,6 +644,7 @@ class AlertCleared(Message, frozen=True, kw_only=True):
 
 OrderEvent = (
     AccountRegistered
+    | HistoryImported
     | AccountUpdated
     | AccountConnected
     | AccountDisconnected

@@ -110,6 +110,13 @@ def account_id(platform: Platform, server: str, login: int) -> AccountId:
     return AccountId(digest("account", platform.value, server.strip().casefold(), login))
 
 
+def imported_account_id(user: UserId, platform: Platform, owner: str) -> AccountId:
+    """An account that exists only in reports. The user's own: whoever brings a report proves nothing
+    about the account it speaks of. `owner`: broker and login, or what makes a test that test.
+    """
+    return AccountId(digest("imported", user, platform.value, owner.casefold()))
+
+
 def copy_id(master: AccountId, slave: AccountId, root: RootId) -> CopyId:
     """The pair and the root, never the copier: no pair copies a root twice, whatever copiers come and go."""
     text = f"copy|{master}|{slave}|{root}"  # digest("copy", …), in the ring's innermost loop

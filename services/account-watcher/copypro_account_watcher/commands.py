@@ -11,6 +11,7 @@ from copypro.messages import (
     AccountRemoved,
     AccountUpdated,
     CommandDenied,
+    ImportHistory,
     Message,
     RegisterAccount,
     RemoveAccount,
@@ -56,6 +57,9 @@ def decide(agent: AccountAgent, envelope: Envelope, turn: Turn) -> None:
             _settle_unresolved(agent, command, origin, turn)
         case SettleOtherCopier():
             _settle_other_copier(agent, command, origin, turn)
+        case ImportHistory():
+            text = "this account is connected: its history is read from its broker"
+            _deny(agent, turn, origin, "LIVE_ACCOUNT", text)
         case _:
             assert_never(command)
 

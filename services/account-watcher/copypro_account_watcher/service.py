@@ -15,6 +15,7 @@ import structlog
 from copypro import topics
 from copypro.envelope import SCHEMA_VERSION, dead_letter, decode, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.messages import ImportHistory
 from copypro.ports import (
     Clock,
     EventLog,
@@ -31,6 +32,7 @@ from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
 from copypro_account_watcher.clock import HostClock
+from copypro_account_watcher.imported import IMPORTED, NUMBER, ImportedAgent
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.turn import Turn
 
@@ -128,14 +130,15 @@ class Owner:
         self._partition, self._journal = partition, journal
         self._readiness = readiness or Readiness(topics.ACCOUNT_WATCHER.name)
         self._schema_version = schema_version
-        self._agents: dict[AccountId, AccountAgent] = {}
+        self._agents: dict[AccountId, AccountAgent | ImportedAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._commits: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
 
     @property
     def agents(self) -> Collection[AccountAgent]:
-        return self._agents.values()
+        """Those that follow an account at a broker."""
+        return [agent for agent in self._agents.values() if isinstance(agent, AccountAgent)]
 
     async def run(self) -> None:
         """Returns when the partition was lost or the log is full: `partitions` gives it again."""
@@ -231,7 +234,7 @@ class Owner:
         while newer is None:
             records, newer = readable(await self._partition.read(), self._schema_version)
             turn = Turn(self.clock())
-            touched: dict[AccountId, AccountAgent] = {}
+            touched: dict[AccountId, AccountAgent | ImportedAgent] = {}
             for record in records:
                 routed = self._route(record, turn)
                 if routed is not None:
@@ -250,30 +253,34 @@ class Owner:
                 newer = readable((record,), self._schema_version)[1]
             if newer is None:
                 kind, account, *_ = record.key.split("/")
-                self._agent(AccountId(account)).restore(kind, record)
+                imported = kind in (IMPORTED, NUMBER)
+                self._agent(AccountId(account), imported=imported).restore(kind, record)
         if newer is None:
             for agent in self._agents.values():
                 agent.start()
         return newer
 
-    def _route(self, record: Record, turn: Turn) -> AccountAgent | None:
+    def _route(self, record: Record, turn: Turn) -> AccountAgent | ImportedAgent | None:
         try:
             envelope = decode(record)
         except BadRecord as error:
             logger.error("a record cannot be decoded", where=str(error))
             turn.outputs.append(dead_letter(record, error, turn.now))
             return None
-        agent = self._agent(AccountId(record.key))
+        imported = isinstance(envelope.message, ImportHistory)
+        agent = self._agent(AccountId(record.key), imported=imported)
         if record.topic == topics.SLAVE_ORDERS.name:
             agent.on_slave_order(envelope, turn)
         else:
             agent.on_command(envelope, turn)
         return agent
 
-    def _agent(self, account: AccountId) -> AccountAgent:
+    def _agent(self, account: AccountId, *, imported: bool) -> AccountAgent | ImportedAgent:
+        """`imported` only where it is made: an account stays what it was at first."""
         agent = self._agents.get(account)
         if agent is None:
-            agent = self._agents[account] = AccountAgent(account, self)
+            agent = ImportedAgent(account) if imported else AccountAgent(account, self)
+            self._agents[account] = agent
         return agent
 
     async def _drain(self) -> None:

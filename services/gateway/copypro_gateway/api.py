@@ -24,6 +24,7 @@ from copypro_gateway import parameters as p
 from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gateway import Gateway, GatewaySettings, Pending
+from copypro_gateway.importing import Importing
 from copypro_gateway.letters import Letters
 from copypro_gateway.measuring import Measured
 from copypro_gateway.pages import Page
@@ -60,6 +61,8 @@ def create_app(
         key="operator",
         tag="operators",
     )
+    importing = Importing(gateway, log, read_models, clock, new_id)
+    _add_import(app, auth, importing)
     _add_errors(app)
     app.add_middleware(Measured, meter=meter)
 
@@ -69,6 +72,32 @@ def create_app(
         return await gateway.command_status(command)
 
     return app
+
+
+def _add_import(app: FastAPI, auth: Auth, importing: Importing) -> None:
+    @app.post("/ImportStatement", tags=["accounts"], response_model=None)
+    async def import_statement(request: Request, lenient: bool = False) -> Any:
+        """The body is the file: a report of MetaTrader as htm, html or xlsx."""
+        header = request.headers.get("Authorization", "")
+        user = await auth.user_of(header.removeprefix("Bearer ").strip())
+        data = await _bounded_body(request, importing.limits.file_bytes)
+        try:
+            return await importing.statement(user, data, lenient=lenient)
+        except Pending as pending:
+            return JSONResponse({"commandId": pending.command, "done": False}, 202)
+
+
+async def _bounded_body(request: Request, most: int) -> bytes:
+    """Never more in memory than may be read, whatever the client announces."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            text = f"the file has more than {most:,} bytes: split the report by dates"
+            raise ApiError(413, "STATEMENT_TOO_LARGE", text)
+        parts.append(chunk)
+    return b"".join(parts)
 
 
 class _Calls:
@@ -170,6 +199,22 @@ def _add_calls(calls: _Calls, auth: Auth, gateway: Gateway, settings: GatewaySet
         tag="orders",
     )
     calls.add("ClosedOrders", p.ClosedOrders, g.closed_orders, key="id", tag="orders")
+
+    for name in ("TradeStatsByAccountId", "TradeStatsByApiId"):
+        calls.add(
+            name,
+            p.TradeStats,
+            lambda user, given: g.trade_stats(user, given, charts=True),
+            key="id",
+            tag="statistics",
+        )
+    calls.add(
+        "TradeStatsWithoutCharts",
+        p.TradeStats,
+        lambda user, given: g.trade_stats(user, given, charts=False),
+        key="id",
+        tag="statistics",
+    )
 
     for name in ("Start", "StartByAccountId"):
         calls.add(name, p.Start, g.start, tag="copiers")

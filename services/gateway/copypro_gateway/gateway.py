@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import structlog
 from copypro import collections as c
 from copypro import messages as m
@@ -35,6 +36,7 @@ from copypro_gateway import rights, shapes
 from copypro_gateway.errors import DENIED_STATUS, ApiError, bad, unknown
 from copypro_gateway.market import market_of
 from copypro_gateway.pages import Page, newest
+from copypro_gateway.statistics import TradeStats
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -73,6 +75,7 @@ class Gateway:
     ) -> None:
         self._log, self._models, self._vault = log, models, vault
         self._clock, self._new_id, self._settings = clock, new_id, settings
+        self._stats = TradeStats(models, clock)
 
     # --- commands -----------------------------------------------------------------------------
 
@@ -100,10 +103,10 @@ class Gateway:
         logger.info("call", correlation=ids[-1], command=type(wish).__name__, account=account)
         answer: Doc = {}
         for envelope in envelopes:
-            answer = await self._visible(envelope.id)
+            answer = await self.visible(envelope.id)
         return answer
 
-    async def _visible(self, command: MessageId) -> Doc:
+    async def visible(self, command: MessageId) -> Doc:
         deadline, wait_s = self._deadline(), POLL_FIRST_S
         while True:
             try:
@@ -236,6 +239,21 @@ class Gateway:
         )
         return Page([shapes.closed_order(row) for row in page.rows], page.next_to)
 
+    async def trade_stats(
+        self, user: UserId | None, given: p.TradeStats, *, charts: bool
+    ) -> msgspec.Raw:
+        """Statistics of what closed since `from`, in the original's shape."""
+        registration = await self._readable(user, given.account_id)
+        since = _moment("from", given.from_)
+        return msgspec.Raw(
+            await self._stats.answer(
+                str(registration["account"]),
+                since,
+                exclude_same_bars=given.exclude_same_bars,
+                charts=charts,
+            )
+        )
+
     async def _readable(self, user: UserId | None, id: str) -> Doc:
         registration = await self.registration(user, id)
         if not rights.may_read(registration):
@@ -252,6 +270,10 @@ class Gateway:
         deadline = self._deadline()
         master = await self._side(user, given, "master")
         slave = await self._side(user, given, "slave")
+        for role, side in (("master", master), ("slave", slave)):
+            if side.get("kind") == "imported":
+                text = "was imported from a report: it can be looked at, never copied or traded"
+                raise ApiError(400, "IMPORTED_ACCOUNT", f"{role}AccountId: {text}")
         if master["account"] == slave["account"]:
             raise bad("slaveAccountId", "master and slave are the same account")
         master = await self._proved("masterAccountId", master, rights.may_read, deadline)

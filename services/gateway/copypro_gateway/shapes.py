@@ -43,6 +43,7 @@ def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
         "server": registration.get("server"),
         "enabled": registration.get("enabled", True),
         "considerAccountBalance": False,
+        "kind": registration.get("kind", "live"),
         "rights": registration.get("rights"),
         "status": "connected" if connected else _status(state),
         "connected": connected,

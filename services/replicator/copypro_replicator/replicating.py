@@ -19,6 +19,7 @@ from copypro_replicator.turn import Turn
 UNHEEDED = frozenset(
     (
         "AccountRegistered",
+        "HistoryImported",
         "AccountConnected",
         "AccountDisconnected",
         "ProofDelayed",

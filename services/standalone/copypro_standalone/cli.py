@@ -25,6 +25,8 @@ rebuilds = typer.Typer(no_args_is_help=True, help="Make anew what follows from t
 app.add_typer(rebuilds, name="rebuild")
 letters = typer.Typer(no_args_is_help=True, help="Records that could not be read.")
 app.add_typer(letters, name="dead-letters")
+imports = typer.Typer(no_args_is_help=True, help="History from files.")
+app.add_typer(imports, name="import")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
@@ -323,6 +325,48 @@ def replay_letter(
     if problem:
         _fail(problem)
     typer.echo("replayed")
+
+
+@imports.command("statement")
+def import_statement(
+    files: Annotated[list[Path], typer.Argument(help="MT4 or MT5 reports: htm, html or xlsx")],
+    check: Annotated[
+        bool, typer.Option("--check", help="import nothing: each printed figure beside ours")
+    ] = False,
+    as_json: AsJson = False,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="leave out and list rows that cannot be read")
+    ] = False,
+    url: Annotated[str, typer.Option(envvar="COPYPRO_URL")] = "http://127.0.0.1:5020",
+    key: Annotated[str, typer.Option(envvar="COPYPRO_KEY", help="your userKey")] = "",
+) -> None:
+    """Reports of MetaTrader (trading history or strategy tester) as accounts to look at.
+
+    With --check nothing is imported and nothing has to run; --json prints an object per file. Else
+    the running gateway imports them: the same file twice changes nothing, files merge by ticket.
+    """
+    from copypro.errors import BadStatement
+
+    from copypro_standalone import importing
+
+    if not check and not key:
+        _fail("set COPYPRO_KEY to your userKey (SignIn gives one), or use --check")
+    try:
+        reports = [
+            importing.checked(path, lenient=lenient)
+            if check
+            else asyncio.run(importing.imported(url, key, path, lenient=lenient))
+            for path in files
+        ]
+    except BadStatement as error:
+        _fail(error)
+    if as_json:
+        for report in reports:
+            typer.echo(json.dumps(report))
+    elif check:
+        importing.show(reports)
+    else:
+        typer.echo("\n".join(map(importing.told, reports)))
 
 
 @users.command("add")

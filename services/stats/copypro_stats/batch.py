@@ -12,7 +12,7 @@ from copypro.messages import AlertRaised
 from copypro.ports import Projected, Record, Upsert
 from msgspec import Struct
 
-from copypro_stats.projections import Fields, Patch, patches
+from copypro_stats.projections import Fields, Patch, history_of, patches
 
 CACHED = 20_000
 """Open roots that are kept at hand: their closes build on them."""
@@ -22,11 +22,13 @@ class Batch(Struct, frozen=True):
     upserts: list[Upsert]
     unreadable: list[tuple[Record, BadRecord]]
     alerts: list[Envelope]
+    moved: set[str]
+    """Accounts whose closed history changed."""
 
 
 async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
     """Errors: BadRecord for a record of a newer version; other unreadable ones are in the batch."""
-    batch = Batch([], [], [])
+    batch = Batch([], [], [], set())
     for record in records:
         if record.value is None:
             continue
@@ -40,6 +42,9 @@ async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
         source = source_of(record.topic, record.partition)
         for patch in patches(record, envelope):
             batch.upserts.append(await parts.upsert(patch, source, record.offset))
+        account = history_of(envelope.message)
+        if account is not None:
+            batch.moved.add(account)
         if isinstance(envelope.message, AlertRaised):
             batch.alerts.append(envelope)
     return batch

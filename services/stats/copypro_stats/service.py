@@ -17,6 +17,7 @@ from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Reco
 from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_stats.batch import Batch, Parts, batch_of
+from copypro_stats.keeper import Keeper
 from copypro_stats.posting import Outbox, Post, PostLimits, posting
 
 logger = structlog.get_logger("stats")
@@ -78,6 +79,21 @@ async def project(
     schema_version: int = SCHEMA_VERSION,
 ) -> BadRecord:
     """Until a record of a newer version; that one is not taken in, nor any behind it."""
+    keeper = Keeper(models)
+    try:
+        return await _project(partition, models, clock, outbox, keeper, schema_version)
+    finally:
+        keeper.close()
+
+
+async def _project(
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    outbox: Outbox,
+    keeper: Keeper,
+    schema_version: int,
+) -> BadRecord:
     parts = Parts(models)
     newer: BadRecord | None = None
     while newer is None:
@@ -100,6 +116,7 @@ async def project(
             letters.extend(outbox.remember(envelope))
         await partition.commit(letters, records)
         outbox.committed()
+        keeper.changed(batch.moved)
     return newer
 
 
