@@ -51,8 +51,9 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
         raise StoreRefused(f"{path} was written by a newer version ({version}): upgrade this one")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(_POINTER)
-    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    if version < SCHEMA:
+        connection.executescript(_POINTER)
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
     return connection
 
 
