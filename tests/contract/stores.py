@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 from copypro import collections as c
 from copypro.adapters.mongo_database import MongoDatabase, MongoLimits
@@ -17,7 +16,8 @@ from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.ports import Document, ReadModels, Upsert, Users, Vault
-from pymongo import AsyncMongoClient
+
+from tests.servers import database_of_its_own, drop
 
 Store = TypeVar("Store", SqliteReadModels, SqliteUsers, SqliteVault)
 LIMITS = MongoLimits(select_s=3.0, read_s=3.0, held_s=0.5)
@@ -90,12 +90,7 @@ class MongoPlace:
     async def close(self) -> None:
         for database in self._opened:
             await database.close()
-        async with AsyncMongoClient[Document](self.url) as client:
-            await client.drop_database(client.get_default_database())
-
-
-def database_of_its_own(url: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/test_{new_id()[:12]}"))
+        await drop(self.url)
 
 
 def new_id() -> str:

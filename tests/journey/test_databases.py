@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,10 @@ from copypro_stats.rebuilding import Replay, differences
 
 from infra.local.servers import Mongo
 from tests.conftest import start_or_skip
-from tests.contract.stores import database_of_its_own
-from tests.journey.test_cli import copypro
+from tests.journey.test_cli import copypro, run_command
 from tests.journey.world import CANARY, Account, World, a_world
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(params=["sqlite", "mongodb"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    mongo = ""
-    if request.param == "mongodb":
-        mongo = database_of_its_own(request.getfixturevalue("mongo_url"))
-    async with a_world(tmp_path / "data", mongo=mongo) as made:
-        yield made
-
-
-async def said(world: World, *arguments: str, answers: str = "") -> tuple[int, str]:
-    """By a command of its own process, on the world's databases."""
-    return await copypro(world.data, *arguments, answers=answers, MongoDB=world.mongo)
 
 
 async def trade(master: Account, slave: Account, rounds: int) -> None:
@@ -57,7 +41,7 @@ async def test_what_is_shown_equals_a_rebuild_and_a_rebuild_may_run_at_any_time(
     copier = await world.copier(master, slave)
     await trade(master, slave, 2)
     trading = asyncio.create_task(trade(master, slave, 6))
-    code, text = await said(world, "rebuild", "stats")
+    code, text = await copypro(world, "rebuild", "stats")
     assert code == 0, text
     assert text.startswith("rebuilt from ")
     await trading
@@ -67,7 +51,7 @@ async def test_what_is_shown_equals_a_rebuild_and_a_rebuild_may_run_at_any_time(
 
     await world.eventually(shown)
     assert {row["success"] for row in await world.logs(copier)} == {True}
-    settings = world.settings
+    settings = world.settings()
     await world.stop()
     (tmp_path / "fresh").mkdir()
     fresh = await SqliteReadModels.open(tmp_path / "fresh")
@@ -78,11 +62,11 @@ async def test_what_is_shown_equals_a_rebuild_and_a_rebuild_may_run_at_any_time(
 
 
 async def test_an_operators_commands_read_and_write_the_same_database(world: World) -> None:
-    assert await said(world, "alerts") == (0, "no alerts\n")
-    assert await said(world, "unresolved") == (0, "nothing is unresolved\n")
-    assert json.loads((await said(world, "alerts", "--json"))[1]) == []
+    assert await copypro(world, "alerts") == (0, "no alerts\n")
+    assert await copypro(world, "unresolved") == (0, "nothing is unresolved\n")
+    assert json.loads((await copypro(world, "alerts", "--json"))[1]) == []
     password = f"{CANARY}\n{CANARY}\n"
-    code, text = await said(world, "users", "add", "b@example.com", answers=password)
+    code, text = await copypro(world, "users", "add", "b@example.com", answers=password)
     assert code == 0, text
     world.key = text.split()[-1]
     assert await world.call("Accounts") == []
@@ -94,8 +78,12 @@ async def test_a_database_that_is_not_there_is_said_in_one_line(
 ) -> None:
     mongo = f"mongodb://user:{CANARY}@127.0.0.1:1/db"
     answers = "secret-word\nsecret-word\n"
-    code, text = await copypro(
-        tmp_path, *command.split(), answers=answers, MongoDB=mongo, ApiMT5="http://127.0.0.1:1"
+    code, text = await run_command(
+        *command.split(),
+        answers=answers,
+        COPYPRO_DATA=str(tmp_path),
+        MongoDB=mongo,
+        ApiMT5="http://127.0.0.1:1",
     )
     assert code == 2, text
     assert "Traceback" not in text
@@ -110,7 +98,7 @@ async def test_an_outage_of_the_database_stops_no_copy_and_is_caught_up_with(
     """What is traded does not wait for what is shown."""
     server = Mongo(tmp_path / "mongod")
     start_or_skip(server.start)
-    async with a_world(tmp_path / "data", mongo=server.url) as world:
+    async with a_world(tmp_path / "data", stack={"mongo": server.url}) as world:
         master = await world.account("Alpha-MT4", 1001)
         slave = await world.account("Beta-MT5", 2001)
         copier = await world.copier(master, slave)

@@ -7,11 +7,16 @@
     │  ├─ LogClosed           the log was closed on purpose
     │  ├─ LogBusy             another process holds the same data folder
     │  ├─ LogFull             the disk is full: nothing was written
-    │  └─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    │  ├─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    │  ├─ LogUnavailable      its servers do not answer, or nobody knows what became of a write
+    │  ├─ LogRefused          its servers refuse our credentials: waiting does not help
+    │  └─ LogLayout           its topics are missing or not as they must be; says what differs
+    ├─ StoreError             what keeps our data: files, MongoDB, and Kafka by the two below
+    │  ├─ StoreUnavailable    it does not answer now: wait, then ask the same again (LogUnavailable too)
+    │  └─ StoreRefused        nothing helps until a person changes what the message names (LogCorrupt,
+    │                         LogRefused and LogLayout too)
+    ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
-    ├─ StoreError             read models, users or the vault
-    │  ├─ StoreUnavailable    the database does not answer now: wait, then ask the same again
-    │  └─ StoreRefused        nothing will help until a person changes what the message names
     ├─ SecretsError           a secret does not open with the keys at hand
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
     └─ TerminalError          carries `code` (the bridge's name for it, or ours) and `message`
@@ -56,7 +61,35 @@ class LogFull(LogError):
     pass
 
 
-class LogCorrupt(LogError):
+class StoreError(CopyProError):
+    pass
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class StoreRefused(StoreError):
+    pass
+
+
+class LogUnavailable(LogError, StoreUnavailable):
+    pass
+
+
+class LogCorrupt(LogError, StoreRefused):
+    pass
+
+
+class LogRefused(LogError, StoreRefused):
+    pass
+
+
+class LogLayout(LogError, StoreRefused):
+    pass
+
+
+class ServiceEnded(CopyProError):
     pass
 
 
@@ -69,18 +102,6 @@ class BadRecord(CopyProError):
         super().__init__(f"{topic}/{partition} at {offset}: {reason}")
         self.topic, self.partition, self.offset = topic, partition, offset
         self.reason, self.newer = reason, newer
-
-
-class StoreError(CopyProError):
-    """Its message never carries an address with a password."""
-
-
-class StoreUnavailable(StoreError):
-    pass
-
-
-class StoreRefused(StoreError):
-    pass
 
 
 class SecretsError(CopyProError):

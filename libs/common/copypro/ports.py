@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ from copypro.trading import (
     SymbolSpec,
     Update,
 )
-from copypro.values import Lots, OrderKind, RegistrationId, UserId
+from copypro.values import Lots, MessageId, OrderKind, RegistrationId, UserId
 
 Clock = Callable[[], datetime]
 """Now, UTC."""
@@ -103,8 +103,50 @@ class Partition(Protocol):
         Errors: PartitionLost, LogFull (then nothing of it was written), LogClosed.
         """
 
+    def give_up(self, reason: str) -> None:
+        """For an owner that cannot go on: nothing of it takes effect any more, and the log gives the
+        partition anew, to this process or another. Once it is lost this changes nothing.
+        """
+
     def end_offset(self, topic: str) -> int:
         """The offset after the last record of an input topic in this partition, as known now."""
+
+
+# --- what operators see -------------------------------------------------------------------------
+
+
+class Told(Struct, frozen=True, gc=False):
+    """An event and the first cause that it goes back to."""
+
+    event: Any
+    correlation: MessageId
+    because_at: datetime | None = None
+    """When what it answers was decided, where that is known: the plan of a slave order."""
+
+
+class Journal(Protocol):
+    """What became durable, in order, for operators: one line and one count per fact. Never waits,
+    never raises; nothing is decided by it.
+    """
+
+    def tell(self, told: Sequence[Told], decided_at: datetime, recorded_at: datetime) -> None: ...
+
+
+class Meter(Protocol):
+    """What a process does with its share of the log, counted. Never waits, never raises."""
+
+    def assigned(self, role: str) -> None: ...
+
+    def restored(self, role: str, took_s: float) -> None: ...
+
+    def lost(self, role: str) -> None: ...
+
+    def committed(self, role: str, took_s: float) -> None: ...
+
+    def commit_failed(self, role: str, error: str) -> None: ...
+
+    def call_answered(self, call: str, status: int, took_s: float) -> None:
+        """A REST call; `call` is one of the gateway's own names, never what a client wrote."""
 
 
 class LogHistory(Protocol):
@@ -306,6 +348,11 @@ class Terminal(Protocol):
 
     async def connect(self) -> AccountInfo:
         """A session for the account, one try. Reconnecting uses the old session where it still lives."""
+
+    async def prove(self) -> AccountInfo:
+        """Whether these credentials log in, one try, in a session of its own that is ended at once:
+        one that lives already proves nothing, and stays as it is. This terminal stays unconnected.
+        """
 
     async def snapshot(self) -> Snapshot:
         """One consistent look at a session that is connected, synchronised and ours. Raises

@@ -7,16 +7,18 @@ owner took over, everything in memory is thrown away and the partition is restor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
 from copypro import topics
-from copypro.envelope import dead_letter, decode
+from copypro.envelope import SCHEMA_VERSION, dead_letter, decode, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.ports import (
     Clock,
     EventLog,
+    Journal,
     Monotonic,
     Outgoing,
     Partition,
@@ -24,6 +26,7 @@ from copypro.ports import (
     TerminalFactory,
     Vault,
 )
+from copypro.readiness import Readiness, wait_for_upgrade
 from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
@@ -32,6 +35,8 @@ from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
+RECORDED = (PartitionLost, LogFull, LogClosed)
+"""Ends of a commit: it has told the owner itself."""
 
 
 async def run(
@@ -41,14 +46,65 @@ async def run(
     clock: Clock,
     monotonic: Monotonic,
     limits: WatcherLimits,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
+    *,
+    watched: Watched | None = None,
+    journal: Journal | None = None,
 ) -> None:
     """Until the log closes or this is cancelled; then opens stop at once, calls in flight get
-    `drain_s` to be answered and recorded.
+    `drain_s` to be answered and recorded, and only after that the partitions are given up. A record
+    newer than `schema_version` makes its partition not ready, until a newer process owns it.
     """
-    async with asyncio.TaskGroup() as owners:
+    readiness = readiness or Readiness(topics.ACCOUNT_WATCHER.name)
+    watched = watched or Watched()
+    is_stopping = False
+
+    async def take(owners: asyncio.TaskGroup) -> None:
         async for partition in log.partitions(topics.ACCOUNT_WATCHER):
-            owner = Owner(partition, terminals, vault, clock, monotonic, limits)
-            owners.create_task(owner.run(), name=f"watcher-{partition.number}")
+            if not is_stopping:
+                owner = Owner(
+                    partition, terminals, vault, clock, monotonic, limits,
+                    readiness, schema_version, journal=journal,
+                )  # fmt: skip
+                owners.create_task(watched.while_running(owner), name=f"watcher-{partition.number}")
+
+    taking: asyncio.Task[None] | None = None
+    try:
+        async with asyncio.TaskGroup() as owners:
+            # Not one of the group: it ends after the owners, since its end gives the partitions up.
+            taking = asyncio.create_task(take(owners), name="watcher-partitions")
+            try:
+                await asyncio.wait([taking])
+                taking.result()
+            finally:
+                is_stopping = True
+    finally:
+        if taking is not None:
+            taking.cancel()
+            await asyncio.wait([taking])
+
+
+class Watched:
+    """The accounts of this process as they are now, for whoever counts them."""
+
+    def __init__(self) -> None:
+        self.owners: set[Owner] = set()
+
+    async def while_running(self, owner: Owner) -> None:
+        self.owners.add(owner)
+        try:
+            await owner.run()
+        finally:
+            self.owners.discard(owner)
+
+    def sessions(self) -> Counter[str]:
+        """Accounts by the state of their session."""
+        return Counter(agent.session for owner in self.owners for agent in owner.agents)
+
+    def unresolved(self) -> int:
+        """Attempts whose outcome nobody knows yet."""
+        return sum(agent.unresolved for owner in self.owners for agent in owner.agents)
 
 
 class Owner:
@@ -60,18 +116,35 @@ class Owner:
         clock: Clock,
         monotonic: Monotonic,
         limits: WatcherLimits,
+        readiness: Readiness | None = None,
+        schema_version: int = SCHEMA_VERSION,
+        *,
+        journal: Journal | None = None,
     ) -> None:
         self.terminals, self.vault = terminals, vault
         self.clock, self.monotonic, self.limits = clock, monotonic, limits
         self.draining = False
         self.host_clock = HostClock(limits.clock_off_s)
-        self._partition = partition
+        self._partition, self._journal = partition, journal
+        self._readiness = readiness or Readiness(topics.ACCOUNT_WATCHER.name)
+        self._schema_version = schema_version
         self._agents: dict[AccountId, AccountAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._commits: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
+
+    @property
+    def agents(self) -> Collection[AccountAgent]:
+        return self._agents.values()
 
     async def run(self) -> None:
         """Returns when the partition was lost or the log is full: `partitions` gives it again."""
+        broken = await self._run()
+        if broken is not None:
+            await self._readiness.start_over(self._partition, broken)
+
+    async def _run(self) -> Exception | None:
+        """What broke, if it was something that nobody expects. Every agent has stopped by then."""
         self._failed = asyncio.get_running_loop().create_future()
         reader = asyncio.create_task(self._read())
         try:
@@ -80,7 +153,7 @@ class Owner:
                 self._failed.result()
             reader.result()
         except LogClosed:
-            return
+            return None
         except PartitionLost as error:
             logger.warning("partition lost", partition=self._partition.number, reason=str(error))
         except LogFull as error:
@@ -89,9 +162,15 @@ class Owner:
         except asyncio.CancelledError:
             await self._drain()
             raise
+        except Exception as error:
+            logger.exception("the partition broke", partition=self._partition.number)
+            return error
         finally:
             reader.cancel()
             await self._stop(reader)
+            if self._failed.done():
+                self._failed.exception()  # of a commit after the end: nobody waits for it any more
+        return None
 
     async def commit(self, turn: Turn, consumed: Sequence[Record] = ()) -> None:
         """Records the turn, then lets its effects start. Called in the same breath as the changes
@@ -101,7 +180,10 @@ class Owner:
         if outputs or consumed:
             # Whoever waits here may be cancelled, as a lost session's looks are. What is recorded
             # as begun must begin all the same: an attempt whose call never left waits for ever.
-            await asyncio.shield(self.spawn(self._commit(turn, outputs, consumed), "commit"))
+            commit = self.spawn(self._commit(turn, outputs, consumed), "commit")
+            self._commits.add(commit)
+            commit.add_done_callback(self._commits.discard)
+            await asyncio.shield(commit)
         else:
             self._begin(turn)
 
@@ -110,7 +192,7 @@ class Owner:
     ) -> None:
         try:
             await self._partition.commit(outputs, consumed)
-        except (PartitionLost, LogFull, LogClosed) as error:
+        except RECORDED as error:
             self._fail(error)
             raise
         self._begin(turn)
@@ -119,6 +201,10 @@ class Owner:
         committed_at = self.monotonic()
         for effect in turn.effects:
             effect(committed_at)
+        if self._journal is not None and turn.told:
+            # After the first step of the calls that just began: nothing is sent later for a line.
+            loop, recorded_at = asyncio.get_running_loop(), self.clock()
+            loop.call_soon(self._journal.tell, turn.told, turn.now, recorded_at)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Work of an agent. What it does not expect ends this owner, never just the work."""
@@ -132,25 +218,18 @@ class Owner:
         if task.cancelled():
             return
         error = task.exception()
-        if error is None or isinstance(error, (PartitionLost, LogFull, LogClosed)):
-            return
-        logger.error(
-            "an agent broke: its partition starts over", task=task.get_name(), exc_info=error
-        )
-        self._fail(PartitionLost(f"{task.get_name()} broke"))
+        if isinstance(error, Exception) and not isinstance(error, RECORDED):
+            logger.error("an agent broke", task=task.get_name())
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
 
     async def _read(self) -> None:
-        async for record in self._partition.restore():
-            kind, account, *_ = record.key.split("/")
-            self._agent(AccountId(account)).restore(kind, record)
-        for agent in self._agents.values():
-            agent.start()
-        while True:
-            records = await self._partition.read()
+        newer = await self._restore()
+        while newer is None:
+            records, newer = readable(await self._partition.read(), self._schema_version)
             turn = Turn(self.clock())
             touched: dict[AccountId, AccountAgent] = {}
             for record in records:
@@ -160,13 +239,27 @@ class Owner:
             for pumped in touched.values():
                 pumped.pump(turn)
             await self.commit(turn, records)
+        # The agents go on with what they were told: a close that is under way is not left alone.
+        await wait_for_upgrade(self._partition, newer, self._readiness)
+
+    async def _restore(self) -> BadRecord | None:
+        """Starts the agents, unless some of their memory is of a newer version: then none."""
+        newer: BadRecord | None = None
+        async for record in self._partition.restore():
+            if newer is None:
+                newer = readable((record,), self._schema_version)[1]
+            if newer is None:
+                kind, account, *_ = record.key.split("/")
+                self._agent(AccountId(account)).restore(kind, record)
+        if newer is None:
+            for agent in self._agents.values():
+                agent.start()
+        return newer
 
     def _route(self, record: Record, turn: Turn) -> AccountAgent | None:
         try:
             envelope = decode(record)
         except BadRecord as error:
-            if error.newer:
-                raise
             logger.error("a record cannot be decoded", where=str(error))
             turn.outputs.append(dead_letter(record, error, turn.now))
             return None
@@ -184,11 +277,19 @@ class Owner:
         return agent
 
     async def _drain(self) -> None:
-        """No new opens; what is on the wire gets its answer recorded, within the limit."""
+        """No new opens; what is on the wire, or recorded as begun, gets its answer recorded, within
+        the limit.
+        """
         self.draining = True
-        calls = [task for agent in self._agents.values() for task in agent.calls]
-        if calls:
-            await asyncio.wait(calls, timeout=self.limits.drain_s)
+        until = self.monotonic() + self.limits.drain_s
+        while under_way := [*self._calls(), *self._commits]:
+            left_s = until - self.monotonic()
+            if left_s <= 0:
+                return
+            await asyncio.wait(under_way, timeout=left_s)
+
+    def _calls(self) -> list[asyncio.Task[None]]:
+        return [task for agent in self._agents.values() for task in agent.calls]
 
     async def _stop(self, reader: asyncio.Task[None]) -> None:
         tasks = [*self._tasks, reader]

@@ -6,48 +6,44 @@ with `Authorization: Bearer` is what we recommend.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import structlog
-import uvicorn
-from copypro.errors import LogFull, StoreUnavailable
-from copypro.ports import Clock, EventLog, NewId, ReadModels, Users, Vault
+from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
+from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, ReadModels, Users, Vault
 from copypro.values import UserId
 from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from structlog.contextvars import bound_contextvars
 
 from copypro_gateway import parameters as p
-from copypro_gateway.auth import Auth
+from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gateway import Gateway, GatewaySettings, Pending
+from copypro_gateway.letters import Letters
+from copypro_gateway.measuring import Measured
+from copypro_gateway.pages import Page
 
 logger = structlog.get_logger("gateway")
 Given = TypeVar("Given", bound=p.Parameters)
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
-class Health(Protocol):
-    def live(self) -> bool: ...
-
-    def ready(self) -> list[str]:
-        """Why not; empty: ready."""
-
-
 def create_app(
     *,
     log: EventLog,
+    history: LogHistory,
     read_models: ReadModels,
     users: Users,
     vault: Vault,
     clock: Clock,
     new_id: NewId,
     settings: GatewaySettings,
-    health: Health,
+    meter: Meter,
     banner: str = "",
 ) -> FastAPI:
     """`banner`: shown in the API's description, such as SIMULATED."""
@@ -56,17 +52,16 @@ def create_app(
     gateway = Gateway(log, read_models, vault, clock, new_id, settings)
     calls = _Calls(app, auth, settings)
     _add_calls(calls, auth, gateway, settings)
+    letters = Letters(log, history, clock)
+    calls.add(
+        "ReplayDeadLetter",
+        p.ReplayDeadLetter,
+        lambda _, given: letters.replay(given),
+        key="operator",
+        tag="operators",
+    )
     _add_errors(app)
-
-    @app.get("/health/live", tags=["health"])
-    async def live() -> JSONResponse:
-        return JSONResponse({"live": health.live()}, 200 if health.live() else 503)
-
-    @app.get("/health/ready", tags=["health"])
-    async def ready() -> JSONResponse:
-        reasons = health.ready()
-        body = {"ready": not reasons, "reasons": reasons}
-        return JSONResponse(body, 503 if reasons else 200)
+    app.add_middleware(Measured, meter=meter)
 
     @app.get("/Commands/{command}", tags=["commands"])
     async def command(command: str) -> Any:
@@ -85,17 +80,22 @@ class _Calls:
     def add(
         self, name: str, kind: type[Given], handler: Handler, *, key: str = "required", tag: str
     ) -> None:
-        """`key`: required; "id": the original documents it with the id alone; "none"."""
+        """`key`: required; "id": the original documents it with the id alone; "none"; "operator":
+        the operator's own.
+        """
 
         async def run(request: Request, given: Any) -> Any:
             user = await self._user(request, given, key)
             try:
-                answer = await handler(user, given)
+                with bound_contextvars(call=name):
+                    answer = await handler(user, given)
             except Pending as pending:
                 body = {"commandId": pending.command, "done": False}
                 return JSONResponse(body, 202)
             # Straight to bytes: FastAPI's own encoding of long lists would hold up the whole process.
-            return Response(msgspec.json.encode(answer), media_type="application/json")
+            page = answer if isinstance(answer, Page) else Page(answer)
+            encoded = msgspec.json.encode(page.rows)
+            return Response(encoded, media_type="application/json", headers=page.headers())
 
         async def by_query(request: Request, given: Any) -> Any:
             return await run(request, given)
@@ -122,6 +122,9 @@ class _Calls:
             return None
         header = request.headers.get("Authorization", "")
         token = header.removeprefix("Bearer ").strip() or given.user_key
+        if key == "operator":
+            check_operator(token, self._settings.operator_key_hash)
+            return None
         if key == "id" and not token and not self._settings.require_key:
             return None
         return await self._auth.user_of(token)
@@ -134,7 +137,9 @@ def _add_calls(calls: _Calls, auth: Auth, gateway: Gateway, settings: GatewaySet
         if not settings.sign_up_open:
             text = "sign-up is closed here: an operator makes users with `copypro users add`"
             raise ApiError(403, "SIGN_UP_CLOSED", text)
-        return {"userKey": await auth.sign_up(given.email, given.password_hash)}
+        key = await auth.sign_up(given.email, given.password_hash)
+        logger.info("call")
+        return {"userKey": key}
 
     async def sign_in(_: UserId | None, given: p.SignIn) -> Any:
         return {"userKey": await auth.sign_in(given.email, given.password_hash)}
@@ -237,8 +242,13 @@ def _add_errors(app: FastAPI) -> None:
         text = "the disk is full: nothing was changed; make room and try again"
         return JSONResponse({"code": "DISK_FULL", "message": text}, 507)
 
+    async def no_log(_: Request, error: Exception) -> JSONResponse:
+        logger.debug("the log does not answer", reason=str(error))  # `not ready` says it, once
+        text = "the log does not answer now; whether this was taken shows later: try again then"
+        return JSONResponse({"code": "LOG_UNAVAILABLE", "message": text}, 503)
+
     async def unavailable(_: Request, error: Exception) -> JSONResponse:
-        logger.error("the database does not answer", reason=str(error))
+        logger.debug("the database does not answer", reason=str(error))
         text = "the database does not answer now: try again in a few seconds"
         return JSONResponse({"code": "STORE_UNAVAILABLE", "message": text}, 503)
 
@@ -251,23 +261,6 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(LogFull, full)
+    app.add_exception_handler(LogUnavailable, no_log)
     app.add_exception_handler(StoreUnavailable, unavailable)
     app.add_exception_handler(Exception, unexpected)
-
-
-class Server(uvicorn.Server):
-    """Leaves signals to whoever runs the ring."""
-
-    def install_signal_handlers(self) -> None:
-        return
-
-    def capture_signals(self) -> Any:
-        return contextlib.nullcontext()
-
-
-def make_server(app: FastAPI, host: str, port: int) -> Server:
-    """Access logs are off: query strings carry keys and passwords."""
-    config = uvicorn.Config(
-        app, host=host, port=port, access_log=False, log_level="warning", lifespan="off"
-    )
-    return Server(config)

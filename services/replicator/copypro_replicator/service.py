@@ -7,8 +7,10 @@ from collections import defaultdict
 
 import structlog
 from copypro import topics
-from copypro.errors import LogClosed, LogFull, PartitionLost
-from copypro.ports import Clock, EventLog, Partition
+from copypro.envelope import SCHEMA_VERSION, readable
+from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.ports import Clock, EventLog, Journal, Partition
+from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_replicator.replicating import Replicating
 
@@ -16,18 +18,35 @@ logger = structlog.get_logger("replicator")
 RETRY_FULL_S = 1.0
 
 
-async def run(log: EventLog, clock: Clock, retry_full_s: float = RETRY_FULL_S) -> None:
-    """Until the log closes or this is cancelled.
-
-    Errors: BadRecord, for a record of a newer version, which is waited for and never skipped.
+async def run(
+    log: EventLog,
+    clock: Clock,
+    journal: Journal | None = None,
+    retry_full_s: float = RETRY_FULL_S,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
+) -> None:
+    """Until the log closes or this is cancelled. A record newer than `schema_version` makes its
+    partition not ready, until a newer process owns it.
     """
+    readiness = readiness or Readiness(topics.REPLICATOR.name)
     turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.REPLICATOR):
-            tasks.create_task(_own(partition, turns[partition.number], clock, retry_full_s))
+            turn = turns[partition.number]
+            work = _own(partition, turn, clock, journal, retry_full_s, readiness, schema_version)
+            tasks.create_task(work)
 
 
-async def _own(partition: Partition, turn: asyncio.Lock, clock: Clock, retry_full_s: float) -> None:
+async def _own(
+    partition: Partition,
+    turn: asyncio.Lock,
+    clock: Clock,
+    journal: Journal | None,
+    retry_full_s: float,
+    readiness: Readiness,
+    schema_version: int,
+) -> None:
     """Crash-only: after any failure of the log this memory is gone, and the next owner restores.
 
     `turn`: the next owner of the partition begins when this one is done with it, so that a full
@@ -35,7 +54,8 @@ async def _own(partition: Partition, turn: asyncio.Lock, clock: Clock, retry_ful
     """
     async with turn:
         try:
-            await replicate(partition, clock)
+            newer = await replicate(partition, clock, journal, schema_version)
+            await wait_for_upgrade(partition, newer, readiness)
         except LogClosed:
             return
         except PartitionLost as error:
@@ -43,17 +63,35 @@ async def _own(partition: Partition, turn: asyncio.Lock, clock: Clock, retry_ful
         except LogFull as error:
             logger.error("disk full: nothing is planned until there is room", reason=str(error))
             await asyncio.sleep(retry_full_s)
+        except Exception as error:
+            logger.exception("the partition broke", partition=partition.number)
+            await readiness.start_over(partition, error)
 
 
-async def replicate(partition: Partition, clock: Clock) -> None:
+async def replicate(
+    partition: Partition,
+    clock: Clock,
+    journal: Journal | None = None,
+    schema_version: int = SCHEMA_VERSION,
+) -> BadRecord:
+    """Until a record of a newer version, in state or input; it is not taken in, nor any behind it."""
     replicating = Replicating()
+    newer: BadRecord | None = None
     async for record in partition.restore():
-        replicating.restore(record)
-    while True:
-        records = await partition.read()
+        if newer is None:
+            newer = readable((record,), schema_version)[1]
+        if newer is None:
+            replicating.restore(record)
+    while newer is None:
+        records, newer = readable(await partition.read(), schema_version)
         end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
-        outputs = replicating.step(records, end_offset, clock())
+        now = clock()
+        outputs = replicating.step(records, end_offset, now)
         for output in outputs:
             if output.topic == topics.DEAD_LETTERS.name:
                 logger.error("a record cannot be read and was put aside", key=output.key)
         await partition.commit(outputs, records)
+        if journal is not None and replicating.told:
+            # Later, so that what was told of the causes is told first.
+            asyncio.get_running_loop().call_soon(journal.tell, replicating.told, now, clock())
+    return newer

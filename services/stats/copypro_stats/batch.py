@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from copypro.collections import ROOTS
-from copypro.envelope import decode
+from copypro.envelope import Envelope, decode
 from copypro.errors import BadRecord
 from copypro.messages import AlertRaised
 from copypro.ports import Projected, Record, Upsert
@@ -21,7 +21,7 @@ CACHED = 20_000
 class Batch(Struct, frozen=True):
     upserts: list[Upsert]
     unreadable: list[tuple[Record, BadRecord]]
-    alerts: list[AlertRaised]
+    alerts: list[Envelope]
 
 
 async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
@@ -41,7 +41,7 @@ async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
         for patch in patches(record, envelope):
             batch.upserts.append(await parts.upsert(patch, source, record.offset))
         if isinstance(envelope.message, AlertRaised):
-            batch.alerts.append(envelope.message)
+            batch.alerts.append(envelope)
     return batch
 
 
