@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from copypro.topics import EXECUTIONS, WATCHER_STATE
 from copypro.values import Platform, account_id
-from copypro.wiring import read_log
 
 from tests.journey.world import CANARY, FAST, Account, Stack, World, a_world
 
@@ -384,7 +384,7 @@ async def test_what_opened_and_closed_between_two_looks_is_recorded_with_its_rea
 
     async def dated() -> bool:
         await world.control.tick_again()
-        records = read_log(world.data).records("account-watcher-state")
+        records = await world.records(WATCHER_STATE)
         states = [r.value or b"" for r in records if r.key == f"account/{account}"]
         return any(b"clock_offset_minutes" in state for state in states)
 
@@ -433,22 +433,36 @@ async def test_the_status_shown_is_never_fresher_than_its_proof(world: World) ->
 
 @pytest.mark.parametrize("knob", ["duplicate", "hold", "malformed", "huge", "drop_socket"])
 async def test_nasty_frames_change_nothing(world: World, knob: str) -> None:
-    master, slave, _ = await two(world)
+    """Whether an open's frame is nasty or a close's: each trade is copied once and closed once."""
+    master, slave, copier = await two(world)
+
+    async def has(*lots: str) -> None:
+        async def there() -> bool:
+            return await slave.lots() == [Decimal(volume) for volume in lots]
+
+        await world.eventually(there)
+
     await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     one = await master.open("EURUSD", "Buy", "0.10")
     other = await master.open("GBPUSD", "Buy", "0.20")
+    await has("0.10", "0.20")
+    await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     await master.close(one)
-
-    async def there() -> bool:
-        return await slave.lots() in ([Decimal("0.20")], [])
-
-    await world.eventually(there)
+    await has("0.20")
+    await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     await master.close(other)
+    await has()
+    assert len(await sends(world, slave)) == 2
+    assert sorted(Decimal(piece["lots"]) for piece in await slave.trades()) == [
+        Decimal("0.10"),
+        Decimal("0.20"),
+    ]
 
-    async def flat() -> bool:
-        return await slave.positions() == [] and len(await slave.trades()) <= 2
+    async def told() -> bool:
+        outcomes = [row["outcome"] for row in await world.logs(copier) if row["success"]]
+        return sorted(outcomes) == ["closed", "closed", "opened", "opened"]
 
-    await world.eventually(flat)
+    await world.eventually(told)
 
 
 async def test_invalid_utf8_in_a_comment_is_survived(world: World) -> None:
@@ -481,11 +495,7 @@ async def test_no_changing_call_leaves_without_a_committed_attempt(world: World)
         for entry in await world.control.ledger("", slave.login)
         if entry["endpoint"].startswith("order") and "history" not in entry["endpoint"]
     ]
-    attempts = [
-        record
-        for record in read_log(world.data).records("executions")
-        if record.headers["type"] == "AttemptStarted"
-    ]
+    attempts = await world.records(EXECUTIONS, "AttemptStarted")
     assert len(calls) == len(attempts) >= 5
     for call, attempt in zip(calls, attempts, strict=True):
         assert attempt.recorded_at <= call["at"] + 0.001, "recorded before it left"
