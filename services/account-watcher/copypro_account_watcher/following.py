@@ -147,7 +147,7 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     standing = (leg for leg in copy.legs if leg.status is LegStatus.OPEN)
     leg = next((leg for leg in standing if former is not None and leg.ticket == former), None)
     if leg is not None:
-        leg.ticket, leg.lots, leg.moved = event.ticket, event.lots, False
+        leg.ticket, leg.lots, leg.moved = event.ticket, min(leg.lots, event.lots), False
     return leg
 
 
@@ -202,7 +202,7 @@ def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, 
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
     if len(together) == 1:
-        leg.lots = event.open_lots
+        leg.lots = min(leg.lots, event.open_lots)  # what is told may be older than our last answer
     elif sum(other.lots for other in together) > event.open_lots and leg is together[-1]:
         others = sum((other.lots for other in together[:-1]), Decimal(0))
         leg.lots = max(Decimal(0), event.open_lots - others)
