@@ -1,7 +1,7 @@
 """A ring in this process, simulated bridges in another, and when each order's request left.
 
-"On the wire" is the moment at which aiohttp hands a request's first bytes to the socket, taken the
-same way for the ring and for what it is compared with.
+"On the wire" is the moment at which a request's first bytes are handed to the socket: by the ring's
+own client for trade calls, or by aiohttp for what it is compared with.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 import aiohttp.http_writer
 import msgspec
+from copypro.adapters.trade_wire import Connection
 from copypro.ports import Record
 from copypro.settings import Settings
 from copypro.wiring import read_log
@@ -37,23 +38,30 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent: dict[str, float] = {}
-        writer: Any = aiohttp.http_writer.StreamWriter
-        self._writer, self._write = writer, writer._write
+        aiohttps: Any = aiohttp.http_writer.StreamWriter
+        ours: Any = Connection
+        self._writers = ((aiohttps, "_write"), (ours, "write"))
+        self._former = [getattr(writer, name) for writer, name in self._writers]
 
     def __enter__(self) -> Wire:
-        write, sent = self._write, self.sent
-
-        def stamped(self: Any, chunk: bytes) -> None:
-            found = _COMMENT.match(chunk)
-            if found is not None:
-                sent[found[1].decode()] = time.time()
-            write(self, chunk)
-
-        self._writer._write = stamped
+        for (writer, name), write in zip(self._writers, self._former, strict=True):
+            setattr(writer, name, self._stamped(write))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer._write = self._write
+        for (writer, name), write in zip(self._writers, self._former, strict=True):
+            setattr(writer, name, write)
+
+    def _stamped(self, write: Any) -> Any:
+        sent = self.sent
+
+        def stamped(writer: Any, chunk: bytes) -> None:
+            found = _COMMENT.match(chunk)
+            if found is not None:
+                sent[found[1].decode()] = time.time()
+            write(writer, chunk)
+
+        return stamped
 
 
 class World:
