@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 import structlog
 from copypro import topics
 from copypro.collections import ROOTS
@@ -24,6 +25,10 @@ CACHED = 20_000
 """Open roots that are kept at hand: their closes build on them."""
 GATHER_S = 0.015
 """Events of so long become one write: what is shown may wait a moment, what is traded may not."""
+BUSY, GATHER_BUSY_S = 100, 0.25
+"""With so many events at once, this long: then much is being traded, and most documents change
+more than once meanwhile.
+"""
 RETRY_FULL_S = 1.0
 PostAlert = Callable[[AlertRaised], Awaitable[None]]
 
@@ -57,8 +62,8 @@ async def project(
     parts = Parts(models)
     posting: set[asyncio.Task[None]] = set()
     while True:
-        records = list(await partition.read())
-        await asyncio.sleep(GATHER_S)
+        records = await partition.read()
+        await asyncio.sleep(GATHER_S if len(records) < BUSY else GATHER_BUSY_S)
         upserts: list[Upsert] = []
         letters: list[Outgoing] = []
         alerts: list[AlertRaised] = []
@@ -80,13 +85,30 @@ async def project(
             if isinstance(event, AlertRaised):
                 logger.error("alert", code=event.code, account=event.account, text=event.text)
                 alerts.append(event)
-        await models.upsert(upserts)
+        await models.upsert(merged(upserts))
         await partition.commit(letters, records)
         if post_alert is not None:
             for alert in alerts:
                 task = asyncio.ensure_future(post_alert(alert))
                 posting.add(task)
                 task.add_done_callback(posting.discard)
+
+
+def merged(upserts: Sequence[Upsert]) -> list[Upsert]:
+    """One for each document and source, where they only set fields; in the order of their first."""
+    latest: dict[tuple[str, str, str], int] = {}
+    found: list[Upsert] = []
+    for upsert in upserts:
+        place = (upsert.collection, upsert.id, upsert.source)
+        at = latest.get(place)
+        former = found[at].fields if at is not None else None
+        if at is None or former is None or upsert.fields is None:
+            latest[place] = len(found)
+            found.append(upsert)
+        else:
+            fields = {**former, **upsert.fields}
+            found[at] = msgspec.structs.replace(upsert, fields=fields)
+    return found
 
 
 class Parts:
