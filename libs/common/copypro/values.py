@@ -60,6 +60,14 @@ class Side(StrEnum):
 class OrderKind(StrEnum):
     """What an entry of the list of open orders is: a position, or one of the pending orders."""
 
+    is_pending: bool
+    side: Side
+
+    def __init__(self, value: str) -> None:
+        # Attributes: every look asks them of every open order.
+        self.is_pending = value not in ("Buy", "Sell")
+        self.side = Side.BUY if value.startswith("Buy") else Side.SELL
+
     BUY = "Buy"
     SELL = "Sell"
     BUY_LIMIT = "BuyLimit"
@@ -68,14 +76,6 @@ class OrderKind(StrEnum):
     SELL_STOP = "SellStop"
     BUY_STOP_LIMIT = "BuyStopLimit"
     SELL_STOP_LIMIT = "SellStopLimit"
-
-    @property
-    def is_pending(self) -> bool:
-        return self not in (OrderKind.BUY, OrderKind.SELL)
-
-    @property
-    def side(self) -> Side:
-        return Side.BUY if self.value.startswith("Buy") else Side.SELL
 
     @property
     def reversed(self) -> OrderKind:
