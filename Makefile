@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help demo test check bench lock clean infra-up infra-down
+.PHONY: help demo test check bench lock clean infra-up infra-down up-distributed down-distributed
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -37,6 +37,12 @@ infra-up: $(STAMP) ## a Kafka broker and a mongod on this machine, without Docke
 
 infra-down: $(STAMP) ## stops them; their data stays in .infra
 	@$(BIN)/python -m infra.local down
+
+up-distributed: $(STAMP) ## every service as processes on that Kafka and mongod; simulated bridges unless ApiMT4/ApiMT5 are set
+	@$(BIN)/python -m infra.local.distributed up $(ARGS)
+
+down-distributed: $(STAMP) ## stops all of them
+	@$(BIN)/python -m infra.local.distributed down
 
 lock: $(STAMP) ## requirements.lock from pyproject.toml, with hashes
 	$(BIN)/python -m pip install --quiet uv

@@ -12,7 +12,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from copypro_standalone.demo import simulator_process
+from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import SimulatorControl
 
 from benchmarks.world import PASSWORD, SERVER, register, running

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from infra.local.servers import Kafka, Mongo, Server, ServersUnavailable
+from infra.local.servers import STOP_S, Kafka, Mongo, Server, ServersUnavailable
 
 FOLDER = Path(".infra")
 KAFKA_PORT, MONGO_PORT = 9092, 27017
@@ -23,9 +23,7 @@ def up() -> None:
     """Starts what does not run; leaves them running."""
     kafka, mongo = servers()
     for server in (kafka, mongo):
-        if _pid(server) is None:
-            server.start()
-            _pid_file(server).write_text(str(server.pid))
+        start(server)
     print(f"export KAFKA_BOOTSTRAP_SERVERS={kafka.address}")
     print(f"export MongoDB='{mongo.url}'")
 
@@ -33,12 +31,7 @@ def up() -> None:
 def down() -> None:
     """Stops both; their data stays in .infra until `clean`."""
     for server in servers():
-        pid = _pid(server)
-        if pid is not None:
-            os.kill(pid, signal.SIGTERM)
-            while _alive(pid):
-                time.sleep(0.05)
-        _pid_file(server).unlink(missing_ok=True)
+        stop(server)
 
 
 def clean() -> None:
@@ -48,10 +41,32 @@ def clean() -> None:
 
 def status() -> None:
     for server in servers():
-        pid = _pid(server)
-        print(
-            f"{server.name:7} {server.address}  {'down' if pid is None else f'up, process {pid}'}"
-        )
+        print(f"{server.name:7} {server.address}  {state_of(server)}")
+
+
+def start(server: Server) -> None:
+    """What does not run yet; it stays running. Errors: ServersUnavailable."""
+    if _pid(server) is None:
+        server.start()
+        _pid_file(server).write_text(str(server.pid))
+
+
+def stop(server: Server, within_s: float = STOP_S) -> None:
+    """What `start` started, perhaps in another process: asked first, then killed."""
+    pid = _pid(server)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + within_s
+        while _alive(pid):
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+    _pid_file(server).unlink(missing_ok=True)
+
+
+def state_of(server: Server) -> str:
+    pid = _pid(server)
+    return "down" if pid is None else f"up, process {pid}"
 
 
 def _pid_file(server: Server) -> Path:

@@ -66,7 +66,12 @@ class Server:
         begins_at = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
-                command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=self._environment(),
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         self._wait(lambda: self._serves(begins_at), within_s)
 
@@ -100,6 +105,10 @@ class Server:
 
     def _command(self) -> list[str]:
         raise NotImplementedError
+
+    def _environment(self) -> Mapping[str, str] | None:
+        """None: this process's own."""
+        return None
 
     def _serves(self, begins_at: int) -> bool:
         raise NotImplementedError

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 from copypro import topics
+from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.errors import LogBusy, LogClosed, LogCorrupt, LogFull, PartitionLost
 from copypro.ports import EventLog, Outgoing, Partition, Record
+
+from tests.servers import fence
 
 ROLE = topics.REPLICATOR
 EVENTS, COMMANDS = topics.ORDER_EVENTS.name, topics.COPIER_COMMANDS.name
@@ -68,18 +71,19 @@ async def test_consumed_records_are_not_given_to_the_next_owner_and_others_are(
     await log.append([out(EVENTS, "a", b"%d" % number) for number in range(4)])
     records = await read_all(first, 4)
     await first.commit([out(OUT, "s"), out(STATE, "k", b"v")], records[:2])
-    lose(log, first)
+    await lose(log, first)
     second = await asyncio.wait_for(anext(owners), 5)
     assert [r.value for r in await read_all(second, 2)] == [b"2", b"3"]
     assert await restored(second) == {"k": b"v"}
 
 
 async def test_a_former_owner_commits_nothing(log: EventLog) -> None:
-    first = await take(log)
-    lose(log, first)
+    owners = aiter(log.partitions(ROLE))
+    first = await anext(owners)
+    await lose(log, first)
     with pytest.raises(PartitionLost):
         await first.commit([out(STATE, "k", b"v")])
-    assert await restored(await take(log)) == {}
+    assert await restored(await asyncio.wait_for(anext(owners), 5)) == {}
 
 
 async def test_state_is_the_latest_record_per_key_and_none_removes(log: EventLog) -> None:
@@ -106,9 +110,15 @@ async def test_a_closed_log_says_so(log: EventLog) -> None:
         await log.append([out(EVENTS, "a")])
 
 
-def lose(log: EventLog, partition: Partition) -> None:
+async def lose(log: EventLog, partition: Partition) -> None:
+    """Another owner begins."""
     if isinstance(log, SqliteLog):
         partition.lose()  # type: ignore[attr-defined]
+    elif isinstance(log, KafkaLog):
+        await restored(partition)  # an owner begins when it is used
+        await fence(log.clients.settings, ROLE.name, partition.number)
+        with pytest.raises(PartitionLost):  # so it finds out
+            await partition.commit([out(STATE, "k", b"of a former owner")])
     else:
         log.lose(ROLE, partition.number)  # type: ignore[attr-defined]
 
@@ -186,7 +196,7 @@ async def test_a_lost_owners_commits_stand_before_the_next_owner_restores(tmp_pa
     first = await anext(owners)
     committing = asyncio.create_task(first.commit([out(STATE, "k", b"v")]))
     await asyncio.sleep(0)
-    lose(log, first)
+    await lose(log, first)
     second = await asyncio.wait_for(anext(owners), 5)
     assert await restored(second) == {"k": b"v"}
     await committing

@@ -7,10 +7,12 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 LIMITS = {
     "longest_call_s": 1.0,
@@ -33,9 +35,19 @@ LIMITS = {
 
 
 class Program:
-    """`copypro up` on one data folder."""
+    """`copypro up` on one data folder, or another command beside others."""
 
-    def __init__(self, data: Path, mt4: str, mt5: str, port: int, **environment: str) -> None:
+    def __init__(
+        self,
+        data: Path,
+        mt4: str,
+        mt5: str,
+        port: int,
+        *,
+        command: str = "up",
+        **environment: str,
+    ) -> None:
+        self.command = command
         self.url = f"http://127.0.0.1:{port}"
         self.log = data.parent / "copypro.log"
         self._environment = os.environ | {
@@ -43,6 +55,7 @@ class Program:
             "ApiMT5": mt5,
             "COPYPRO_DATA": str(data),
             "COPYPRO_GATEWAY_PORT": str(port),
+            "COPYPRO_SERVICE_PORT": str(port),
             "COPYPRO_BRIDGE_READS_PER_S": "1000",
             "COPYPRO_TEST_LIMITS": json.dumps(LIMITS),
             **environment,
@@ -52,7 +65,7 @@ class Program:
     async def start(self, *, wait: bool = True) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "copypro_standalone", "up",
+                sys.executable, "-m", "copypro_standalone", self.command,
                 env=self._environment, stdout=log, stderr=log,
             )  # fmt: skip
         if wait:
@@ -71,6 +84,15 @@ class Program:
                     pass
                 await asyncio.sleep(0.02)
 
+    async def until(
+        self, condition: Callable[[], Awaitable[object]], within_s: float = 20.0
+    ) -> None:
+        async with asyncio.timeout(within_s):
+            while True:
+                if await condition():
+                    return
+                await asyncio.sleep(0.02)
+
     async def kill(self) -> None:
         """`kill -9`."""
         assert self.process is not None
@@ -81,6 +103,29 @@ class Program:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), 12)
+
+    async def end(self) -> None:
+        """Whatever state it is in."""
+        if self.process is not None and self.process.returncode is None:
+            await self.kill()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Of its log; with COPYPRO_LOG_JSON every line but an error that ended it is JSON."""
+        said = self.log.read_text().splitlines()
+        return [json.loads(line) for line in said if line.startswith("{")]
+
+    async def metrics(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """By name and the values of the labels."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}/metrics") as response,
+        ):
+            families = text_string_to_metric_families(await response.text())
+        return {
+            (sample.name, tuple(sample.labels.values())): sample.value
+            for family in families
+            for sample in family.samples
+        }
 
     async def call(self, name: str, key: str = "", **body: Any) -> Any:
         headers = {"Authorization": f"Bearer {key}"} if key else {}

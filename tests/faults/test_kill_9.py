@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from copypro.values import AccountId, Platform, RootId, account_id, copy_id, leg_tag
-from copypro_standalone.demo import simulator_process
+from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import SimulatorControl
 
 from tests.faults.program import Program

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from copypro_standalone.demo import simulator_process
+from copypro_standalone.demo_rings import simulator_process
 
 from tests.faults.program import Program
 from tests.faults.test_kill_9 import free_port

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro.envelope import decode
 from copypro.messages import (
     AttemptStarted,
@@ -29,7 +30,6 @@ from copypro.messages import (
 )
 from copypro.trading import OpenRequest
 from copypro.values import CopyId, Platform, RootId, account_id, copy_id, tag_in
-from copypro.wiring import read_log
 from mt_simulator.client import Refused
 
 from tests.journey.world import SERVERS, Account, World, a_world
@@ -332,7 +332,9 @@ class Storm:
     # --- what must hold -----------------------------------------------------------------------
 
     def messages(self, topic: str) -> list[Any]:
-        return [decode(record).message for record in read_log(self.world.data).records(topic)]
+        return [
+            decode(record).message for record in SqliteLogReader(self.world.data).records(topic)
+        ]
 
     def copies_of(self, family: set[int], slave: Account) -> set[CopyId]:
         return {copy_id(_id(self.master), _id(slave), RootId(str(ticket))) for ticket in family}
@@ -444,7 +446,7 @@ class Storm:
         executions = self.messages("executions")
         families = await self.families()
         attempts: dict[str, list[float]] = defaultdict(list)
-        for record in read_log(self.world.data).records("executions"):
+        for record in SqliteLogReader(self.world.data).records("executions"):
             event = decode(record).message
             if isinstance(event, AttemptStarted) and isinstance(event.request, OpenRequest):
                 attempts[event.tag].append(record.recorded_at)

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from copypro.topics import EXECUTIONS, WATCHER_STATE
 from copypro.values import Platform, account_id
-from copypro.wiring import read_log
 
 from tests.journey.world import CANARY, Account, World
 
@@ -319,7 +319,7 @@ async def test_what_opened_and_closed_between_two_looks_is_recorded_with_its_rea
 
     async def dated() -> bool:
         await world.control.tick_again()
-        records = read_log(world.data).records("account-watcher-state")
+        records = await world.records(WATCHER_STATE)
         states = [r.value or b"" for r in records if r.key == f"account/{account}"]
         return any(b"clock_offset_minutes" in state for state in states)
 
@@ -416,11 +416,7 @@ async def test_no_changing_call_leaves_without_a_committed_attempt(world: World)
         for entry in await world.control.ledger("", slave.login)
         if entry["endpoint"].startswith("order") and "history" not in entry["endpoint"]
     ]
-    attempts = [
-        record
-        for record in read_log(world.data).records("executions")
-        if record.headers["type"] == "AttemptStarted"
-    ]
+    attempts = await world.records(EXECUTIONS, "AttemptStarted")
     assert len(calls) == len(attempts) >= 5
     for call, attempt in zip(calls, attempts, strict=True):
         assert attempt.recorded_at <= call["at"] + 0.001, "recorded before it left"

@@ -28,6 +28,7 @@ def test_every_command_of_the_readme_exists_and_explains_itself() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = set(re.findall(r"`copypro ([a-z-]+)", readme))
     assert {"up", "explain", "unresolved", "settle", "alerts", "mt-simulator"} <= commands
+    assert {"gateway", "account-watcher", "replicator", "stats"} <= commands
     for command in commands:
         shown = CliRunner().invoke(app, [command, "--help"])
         assert shown.exit_code == 0, command

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 ACCOUNTS = "accounts"
 REGISTRATIONS = "registrations"
 OPEN_ORDERS = "open_orders"
@@ -30,3 +32,11 @@ INDEXED: dict[str, tuple[str, ...]] = {
     ROOTS: (),
 }
 """By collection. `time` and `closed_at` sort as text: ISO, UTC (or the broker's clock), fixed width."""
+
+
+def require_declared(collection: str, fields: Iterable[str]) -> None:
+    """Errors: ValueError that names the field and those that are declared."""
+    for field in fields:
+        if field not in INDEXED[collection]:
+            known = ", ".join(INDEXED[collection]) or "none"
+            raise ValueError(f"{collection} cannot be searched by {field}; declared: {known}")

@@ -7,7 +7,15 @@
     │  ├─ LogClosed           the log was closed on purpose
     │  ├─ LogBusy             another process holds the same data folder
     │  ├─ LogFull             the disk is full: nothing was written
-    │  └─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    │  ├─ LogCorrupt          the data is not ours, damaged, or from a newer version
+    │  ├─ LogUnavailable      its servers do not answer, or nobody knows what became of a write
+    │  ├─ LogRefused          its servers refuse our credentials: waiting does not help
+    │  └─ LogLayout           its topics are missing or not as they must be; says what differs
+    ├─ StoreError             a server that keeps our data: MongoDB, and Kafka by the two below
+    │  ├─ StoreUnavailable    it does not answer now: wait, then ask the same again (LogUnavailable too)
+    │  └─ StoreRefused        nothing helps until a person changes what the message names (LogRefused
+    │                         and LogLayout too)
+    ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
@@ -54,6 +62,34 @@ class LogFull(LogError):
 
 
 class LogCorrupt(LogError):
+    pass
+
+
+class StoreError(CopyProError):
+    pass
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class StoreRefused(StoreError):
+    pass
+
+
+class LogUnavailable(LogError, StoreUnavailable):
+    pass
+
+
+class LogRefused(LogError, StoreRefused):
+    pass
+
+
+class LogLayout(LogError, StoreRefused):
+    pass
+
+
+class ServiceEnded(CopyProError):
     pass
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
-from copypro.topics import Role
+from copypro.topics import Role, Topic
 from copypro.trading import (
     AccountInfo,
     CloseRequest,
@@ -25,7 +25,7 @@ from copypro.trading import (
     SymbolSpec,
     Update,
 )
-from copypro.values import Lots, OrderKind, RegistrationId, UserId
+from copypro.values import Lots, MessageId, OrderKind, RegistrationId, UserId
 
 Clock = Callable[[], datetime]
 """Now, UTC."""
@@ -103,8 +103,66 @@ class Partition(Protocol):
         Errors: PartitionLost, LogFull (then nothing of it was written), LogClosed.
         """
 
+    def give_up(self, reason: str) -> None:
+        """The owner's memory is not to be trusted: nothing of it takes effect any more, and the log
+        gives the partition anew, to this process or another.
+        """
+
     def end_offset(self, topic: str) -> int:
         """The offset after the last record of an input topic in this partition, as known now."""
+
+
+# --- what operators see -------------------------------------------------------------------------
+
+
+class Told(Struct, frozen=True, gc=False):
+    """An event and the first cause that it goes back to."""
+
+    event: Any
+    correlation: MessageId
+    because_at: datetime | None = None
+    """When what it answers was decided, where that is known: the plan of a slave order."""
+
+
+class Journal(Protocol):
+    """What became durable, in order, for operators: one line and one count per fact. Never waits,
+    never raises; nothing is decided by it.
+    """
+
+    def tell(self, told: Sequence[Told], decided_at: datetime, recorded_at: datetime) -> None: ...
+
+
+class Meter(Protocol):
+    """What a process does with its share of the log, counted. Never waits, never raises."""
+
+    def assigned(self, role: str) -> None: ...
+
+    def restored(self, role: str, took_s: float) -> None: ...
+
+    def lost(self, role: str) -> None: ...
+
+    def committed(self, role: str, took_s: float) -> None: ...
+
+    def commit_failed(self, role: str, error: str) -> None: ...
+
+    def call_answered(self, call: str, status: int, took_s: float) -> None:
+        """A REST call; `call` is one of the gateway's own names, never what a client wrote."""
+
+
+class LogHistory(Protocol):
+    """All that the log still has, read beside the running program: consumes nothing, changes nothing."""
+
+    async def spans(self, topic: Topic) -> Mapping[int, tuple[int, int]]:
+        """By partition: the first offset that is kept, and the one after the last durable record. The
+        first is 0 unless records were dropped by age or size (compaction does not count).
+        """
+
+    def records(
+        self, topic: Topic, spans: Mapping[int, tuple[int, int]]
+    ) -> AsyncIterator[Sequence[Record]]:
+        """The durable records of these partitions, from the first offset of each span up to but without
+        the second, in bounded batches, in order within each partition.
+        """
 
 
 # --- read models ------------------------------------------------------------------------------
@@ -118,8 +176,9 @@ class Upsert(Struct, frozen=True, kw_only=True):
     """One source's fields of one document.
 
     `source` is a topic and partition, `version` the offset that led to them: a version that is not
-    newer than the source's stored one changes nothing. `fields` replace all earlier fields of that
-    source; None removes them (and the document, once no source has fields left).
+    newer than the source's stored one changes nothing. `fields` are laid over the earlier ones of that
+    source; None removes them all (and the document, once no source has fields left), for good where
+    older versions are concerned.
     """
 
     collection: str
@@ -129,16 +188,27 @@ class Upsert(Struct, frozen=True, kw_only=True):
     fields: Document | None
 
 
-class ReadModels(Protocol):
-    """Documents made from events only. A document is the union of its sources' fields, plus `id`."""
+class Projected(Protocol):
+    """What a projection needs: to write documents, and to read what it wrote.
+
+    A document is the union of its sources' fields, in the order of the sources' names, plus `id`.
+    Values are what JSON makes of them: decimals are text.
+    Errors of all: StoreUnavailable (ask again; an upsert is then whole or absent), StoreRefused.
+    """
 
     async def upsert(self, changes: Sequence[Upsert]) -> None:
-        """In order; all or nothing; durable on return. Two sources never hide each other's fields."""
-
-    async def get(self, collection: str, id: str) -> Document | None: ...
+        """In order; all or nothing, also for readers; durable on return. Two sources never hide each
+        other's fields. Readers that ask afterwards see it.
+        """
 
     async def source_fields(self, collection: str, id: str, source: str) -> Document | None:
         """What `source` itself last wrote, for a projection that builds on it."""
+
+
+class ReadModels(Projected, Protocol):
+    """Documents made from events only. Errors: as Projected's."""
+
+    async def get(self, collection: str, id: str) -> Document | None: ...
 
     async def find(
         self,
@@ -149,14 +219,37 @@ class ReadModels(Protocol):
         descending: bool = False,
         since: Scalar = None,
         until: Scalar = None,
-        limit: int = 1000,
+        limit: int | None = 1000,
     ) -> list[Document]:
-        """Documents whose top-level fields equal `where`; with `order_by`, sorted by that field, of
-        which `since` is the first value and `until` the first one no longer given. Fields used here
-        must be declared in `copypro.collections`; others: ValueError.
+        """Documents whose top-level fields equal `where` (None equals nothing), as they are at one
+        moment; with `order_by`, sorted by that field, of which `since` is the first value and `until`
+        the first one no longer given; else, and among equals, by id. Fields used here must be declared
+        in `copypro.collections`; others: ValueError. `limit` None: all.
         """
 
+    async def rebuild(self) -> Rebuild:
+        """Begins read models anew, empty, beside these. One that was begun before can no longer switch."""
+
     async def close(self) -> None: ...
+
+
+class Rebuild(Projected, Protocol):
+    """Read models that are being made anew from the log, which nobody sees before `switch`. Durable
+    then, not before. Errors: as Projected's.
+    """
+
+    async def hold(self) -> Mapping[str, int]:
+        """From here to `switch` or `discard` nothing is written to the live ones, whose writers wait;
+        the newest version of each source in them, so that these can be brought at least as far.
+        """
+
+    async def switch(self) -> None:
+        """Everybody, in all processes, reads and writes these from now on; the former ones are dropped.
+        Errors: StoreRefused (held for too long, or another rebuild was begun): nothing has changed.
+        """
+
+    async def discard(self) -> None:
+        """Given up: the live ones go on. After a switch it changes nothing."""
 
 
 # --- users and secrets ------------------------------------------------------------------------

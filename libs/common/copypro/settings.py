@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     sign_up: str = Field("", alias="COPYPRO_SIGN_UP", description="open or closed")
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
     log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")
+    simulated: bool = Field(False, alias="COPYPRO_SIMULATED")
 
     kafka: str = Field("", alias="KAFKA_BOOTSTRAP_SERVERS", description="host:port,host:port")
     topic_prefix: str = Field("", alias="COPYPRO_TOPIC_PREFIX", pattern=r"^[A-Za-z0-9._-]{0,60}$")
@@ -63,6 +64,11 @@ class Settings(BaseSettings):
             return self.sign_up == "open"
         return self.host in ("127.0.0.1", "::1", "localhost")
 
+    @property
+    def log_place(self) -> str:
+        """Where the log is, for people."""
+        return f"Kafka at {self.kafka}" if self.kafka else str(self.data)
+
     def reads_for(self, address: str) -> float:
         """Reads a second: few for somebody else's bridge, many for one of our own network."""
         if self.reads_per_s is not None:
@@ -70,10 +76,14 @@ class Settings(BaseSettings):
         return 200.0 if _is_private(urlsplit(address).hostname or "") else 3.0
 
 
-def load() -> Settings:
-    """Errors: SettingsError that names the variable and what it takes."""
+def load(data: Path | None = None) -> Settings:
+    """`data`: a folder that was named on the command line.
+
+    Errors: SettingsError that names the variable and what it takes.
+    """
     try:
-        return Settings()  # type: ignore[call-arg]
+        settings = Settings()  # type: ignore[call-arg]
+        return settings if data is None else settings.model_copy(update={"data": data})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

@@ -61,10 +61,19 @@ class Role(Struct, frozen=True):
     """It changes something outside the log before it commits (read models), so it is given only what
     is durable. The others may be given what their own commits cannot overtake.
     """
+    takes_effect_at_ends: Topic | None = None
+    """A record of this input takes effect at a place in the other inputs: where it is read, their
+    ends are known anew (`Partition.end_offset`).
+    """
 
 
 ACCOUNT_WATCHER = Role("account-watcher", (ACCOUNT_COMMANDS, SLAVE_ORDERS), WATCHER_STATE)
-REPLICATOR = Role("replicator", (COPIER_COMMANDS, ORDER_EVENTS), REPLICATOR_STATE)
+REPLICATOR = Role(
+    "replicator",
+    (COPIER_COMMANDS, ORDER_EVENTS),
+    REPLICATOR_STATE,
+    takes_effect_at_ends=COPIER_COMMANDS,
+)
 STATS = Role(
     "stats",
     (ORDER_EVENTS, ACCOUNT_SNAPSHOTS, ACCOUNT_SYMBOLS, COPIER_EVENTS, EXECUTIONS),

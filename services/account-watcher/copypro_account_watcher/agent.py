@@ -131,7 +131,7 @@ class AccountAgent:
 
     def on_slave_order(self, envelope: Envelope, turn: Turn) -> None:
         order = envelope.message
-        origin = Origin(envelope.id, envelope.correlation)
+        origin = Origin(envelope.id, envelope.correlation, envelope.time)
         known = self.copies.get(order.copy)
         is_over = known is None and leg_tag(order.copy, 0) in self.forgotten
         copy, events = accept(known, order, origin, turn.now, is_over=is_over)
@@ -365,6 +365,25 @@ class AccountAgent:
             raise_alert(self, turn, "CLOSE_FAILS", cause, f"{tickets} should be closed and is not")
         elif not copy.live_legs:
             clear_alert(self, turn, cause)
+
+    # --- for operators ------------------------------------------------------------------------
+
+    @property
+    def session(self) -> str:
+        """registered, connecting, connected, disconnected, refused or removed."""
+        if self.account is None:
+            return "registered"
+        if self.account.removed:
+            return "removed"
+        if self.watching.connected:
+            return "connected"
+        if self.watching.refused:
+            return "refused"
+        return "disconnected" if self.watching.was_lost else "connecting"
+
+    @property
+    def unresolved(self) -> int:
+        return sum(1 for copy in self.copies.values() if is_unresolved(copy))
 
     # --- memory and timers --------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ owner took over, everything in memory is thrown away and the partition is restor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.ports import (
     Clock,
     EventLog,
+    Journal,
     Monotonic,
     Outgoing,
     Partition,
@@ -41,14 +43,56 @@ async def run(
     clock: Clock,
     monotonic: Monotonic,
     limits: WatcherLimits,
+    watched: Watched,
+    journal: Journal | None = None,
 ) -> None:
     """Until the log closes or this is cancelled; then opens stop at once, calls in flight get
-    `drain_s` to be answered and recorded.
+    `drain_s` to be answered and recorded, and only after that the partitions are given up.
     """
-    async with asyncio.TaskGroup() as owners:
+    is_stopping = False
+
+    async def take(owners: asyncio.TaskGroup) -> None:
         async for partition in log.partitions(topics.ACCOUNT_WATCHER):
-            owner = Owner(partition, terminals, vault, clock, monotonic, limits)
-            owners.create_task(owner.run(), name=f"watcher-{partition.number}")
+            if not is_stopping:
+                owner = Owner(partition, terminals, vault, clock, monotonic, limits, journal)
+                owners.create_task(watched.while_running(owner), name=f"watcher-{partition.number}")
+
+    taking: asyncio.Task[None] | None = None
+    try:
+        async with asyncio.TaskGroup() as owners:
+            # Not one of the group: it ends after the owners, since its end gives the partitions up.
+            taking = asyncio.create_task(take(owners), name="watcher-partitions")
+            try:
+                await asyncio.wait([taking])
+                taking.result()
+            finally:
+                is_stopping = True
+    finally:
+        if taking is not None:
+            taking.cancel()
+            await asyncio.wait([taking])
+
+
+class Watched:
+    """The accounts of this process as they are now, for whoever counts them."""
+
+    def __init__(self) -> None:
+        self.owners: set[Owner] = set()
+
+    async def while_running(self, owner: Owner) -> None:
+        self.owners.add(owner)
+        try:
+            await owner.run()
+        finally:
+            self.owners.discard(owner)
+
+    def sessions(self) -> Counter[str]:
+        """Accounts by the state of their session."""
+        return Counter(agent.session for owner in self.owners for agent in owner.agents)
+
+    def unresolved(self) -> int:
+        """Attempts whose outcome nobody knows yet."""
+        return sum(agent.unresolved for owner in self.owners for agent in owner.agents)
 
 
 class Owner:
@@ -60,15 +104,21 @@ class Owner:
         clock: Clock,
         monotonic: Monotonic,
         limits: WatcherLimits,
+        journal: Journal | None = None,
     ) -> None:
         self.terminals, self.vault = terminals, vault
         self.clock, self.monotonic, self.limits = clock, monotonic, limits
         self.draining = False
         self.host_clock = HostClock(limits.clock_off_s)
-        self._partition = partition
+        self._partition, self._journal = partition, journal
         self._agents: dict[AccountId, AccountAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._commits: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
+
+    @property
+    def agents(self) -> Collection[AccountAgent]:
+        return self._agents.values()
 
     async def run(self) -> None:
         """Returns when the partition was lost or the log is full: `partitions` gives it again."""
@@ -92,6 +142,8 @@ class Owner:
         finally:
             reader.cancel()
             await self._stop(reader)
+            if self._failed.done():
+                self._failed.exception()  # of a commit after the end: nobody waits for it any more
 
     async def commit(self, turn: Turn, consumed: Sequence[Record] = ()) -> None:
         """Records the turn, then lets its effects start. Called in the same breath as the changes
@@ -101,7 +153,10 @@ class Owner:
         if outputs or consumed:
             # Whoever waits here may be cancelled, as a lost session's looks are. What is recorded
             # as begun must begin all the same: an attempt whose call never left waits for ever.
-            await asyncio.shield(self.spawn(self._commit(turn, outputs, consumed), "commit"))
+            commit = self.spawn(self._commit(turn, outputs, consumed), "commit")
+            self._commits.add(commit)
+            commit.add_done_callback(self._commits.discard)
+            await asyncio.shield(commit)
         else:
             self._begin(turn)
 
@@ -119,6 +174,10 @@ class Owner:
         committed_at = self.monotonic()
         for effect in turn.effects:
             effect(committed_at)
+        if self._journal is not None and turn.told:
+            # After the first step of the calls that just began: nothing is sent later for a line.
+            loop, recorded_at = asyncio.get_running_loop(), self.clock()
+            loop.call_soon(self._journal.tell, turn.told, turn.now, recorded_at)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Work of an agent. What it does not expect ends this owner, never just the work."""
@@ -137,7 +196,9 @@ class Owner:
         logger.error(
             "an agent broke: its partition starts over", task=task.get_name(), exc_info=error
         )
-        self._fail(PartitionLost(f"{task.get_name()} broke"))
+        reason = f"{task.get_name()} broke"
+        self._partition.give_up(reason)
+        self._fail(PartitionLost(reason))
 
     def _fail(self, error: Exception) -> None:
         if self._failed is not None and not self._failed.done():
@@ -184,11 +245,19 @@ class Owner:
         return agent
 
     async def _drain(self) -> None:
-        """No new opens; what is on the wire gets its answer recorded, within the limit."""
+        """No new opens; what is on the wire, or recorded as begun, gets its answer recorded, within
+        the limit.
+        """
         self.draining = True
-        calls = [task for agent in self._agents.values() for task in agent.calls]
-        if calls:
-            await asyncio.wait(calls, timeout=self.limits.drain_s)
+        until = self.monotonic() + self.limits.drain_s
+        while under_way := [*self._calls(), *self._commits]:
+            left_s = until - self.monotonic()
+            if left_s <= 0:
+                return
+            await asyncio.wait(under_way, timeout=left_s)
+
+    def _calls(self) -> list[asyncio.Task[None]]:
+        return [task for agent in self._agents.values() for task in agent.calls]
 
     async def _stop(self, reader: asyncio.Task[None]) -> None:
         tasks = [*self._tasks, reader]

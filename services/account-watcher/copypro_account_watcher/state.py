@@ -33,6 +33,8 @@ class Origin(Struct, frozen=True):
 
     id: MessageId
     correlation: MessageId
+    at_utc: datetime | None = None
+    """When a slave order was planned, by the planner's clock."""
 
 
 class Registration(Struct, kw_only=True, omit_defaults=True):

@@ -9,7 +9,7 @@ import msgspec
 from copypro import topics
 from copypro.envelope import Consequences, Envelope, encode, fact
 from copypro.messages import ExecutionEvent, Message, OrderEvent
-from copypro.ports import Outgoing
+from copypro.ports import Outgoing, Told
 from copypro.topics import Topic
 from copypro.values import AccountId
 
@@ -28,17 +28,22 @@ class Turn:
         self.now = now
         self.outputs: list[Outgoing] = []
         self.effects: list[Effect] = []
+        self.told: list[Told] = []
+        """The events among the outputs, for the journal."""
         self._remembered: dict[str, msgspec.Struct | None] = {}
 
     def fact(self, account: AccountId, message: OrderEvent, *identity: object) -> None:
         """What the broker did; its id follows from what it is."""
-        self._put(topics.ORDER_EVENTS, account, fact(message, self.now, account, *identity))
+        envelope = fact(message, self.now, account, *identity)
+        self._put(topics.ORDER_EVENTS, account, envelope)
+        self.told.append(Told(message, envelope.correlation))
 
     def consequence(
         self, topic: Topic, key: str, origin: Origin, discriminator: str, message: Message
     ) -> None:
         caused = Consequences(origin.id, origin.correlation, self.now)
         self.outputs.append(caused.encode(topic, key, discriminator, message))
+        self.told.append(Told(message, origin.correlation, origin.at_utc))
 
     def execution(self, event: ExecutionEvent, origin: Origin, discriminator: object) -> None:
         self.consequence(topics.EXECUTIONS, event.slave, origin, str(discriminator), event)

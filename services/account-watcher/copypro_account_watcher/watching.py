@@ -80,6 +80,11 @@ class Watching:
         """From now on looks read history as well, until every attempt is settled."""
         self._looking.want_history()
 
+    @property
+    def was_lost(self) -> bool:
+        """The last session ended, or none could be made."""
+        return self._disconnected != ""
+
     async def look_now(self) -> None:
         if self.terminal is not None:
             await self._snapshot(self.terminal)
@@ -189,11 +194,11 @@ class Watching:
         await agent.owner.commit(turn)
 
     async def _lost(self, error: TerminalError) -> None:
-        """Recorded once per cause; the reconnects that follow are only logged."""
+        """Recorded once per cause, not at each of the reconnects that follow."""
         agent = self._agent
         account = agent.account
-        logger.warning("not connected", account=agent.id, code=error.code, message=error.message)
         if account is None or (self._disconnected == error.code and not account.connected):
+            logger.debug("not connected", account=agent.id, code=error.code, message=error.message)
             return
         self._disconnected, account.connected = error.code, False
         account.serial += 1

@@ -6,36 +6,29 @@ with `Authorization: Bearer` is what we recommend.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import structlog
-import uvicorn
-from copypro.errors import LogFull
-from copypro.ports import Clock, EventLog, NewId, ReadModels, Users, Vault
+from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
+from copypro.ports import Clock, EventLog, Meter, NewId, ReadModels, Users, Vault
 from copypro.values import UserId
 from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from structlog.contextvars import bound_contextvars
 
 from copypro_gateway import parameters as p
 from copypro_gateway.auth import Auth
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gateway import Gateway, GatewaySettings, Pending
+from copypro_gateway.measuring import Measured
 
 logger = structlog.get_logger("gateway")
 Given = TypeVar("Given", bound=p.Parameters)
 Handler = Callable[[Any, Any], Awaitable[Any]]
-
-
-class Health(Protocol):
-    def live(self) -> bool: ...
-
-    def ready(self) -> list[str]:
-        """Why not; empty: ready."""
 
 
 def create_app(
@@ -47,7 +40,7 @@ def create_app(
     clock: Clock,
     new_id: NewId,
     settings: GatewaySettings,
-    health: Health,
+    meter: Meter,
     banner: str = "",
 ) -> FastAPI:
     """`banner`: shown in the API's description, such as SIMULATED."""
@@ -57,16 +50,7 @@ def create_app(
     calls = _Calls(app, auth, settings)
     _add_calls(calls, auth, gateway, settings)
     _add_errors(app)
-
-    @app.get("/health/live", tags=["health"])
-    async def live() -> JSONResponse:
-        return JSONResponse({"live": health.live()}, 200 if health.live() else 503)
-
-    @app.get("/health/ready", tags=["health"])
-    async def ready() -> JSONResponse:
-        reasons = health.ready()
-        body = {"ready": not reasons, "reasons": reasons}
-        return JSONResponse(body, 503 if reasons else 200)
+    app.add_middleware(Measured, meter=meter)
 
     @app.get("/Commands/{command}", tags=["commands"])
     async def command(command: str) -> Any:
@@ -90,7 +74,8 @@ class _Calls:
         async def run(request: Request, given: Any) -> Any:
             user = await self._user(request, given, key)
             try:
-                answer = await handler(user, given)
+                with bound_contextvars(call=name):
+                    answer = await handler(user, given)
             except Pending as pending:
                 body = {"commandId": pending.command, "done": False}
                 return JSONResponse(body, 202)
@@ -134,7 +119,9 @@ def _add_calls(calls: _Calls, auth: Auth, gateway: Gateway, settings: GatewaySet
         if not settings.sign_up_open:
             text = "sign-up is closed here: an operator makes users with `copypro users add`"
             raise ApiError(403, "SIGN_UP_CLOSED", text)
-        return {"userKey": await auth.sign_up(given.email, given.password_hash)}
+        key = await auth.sign_up(given.email, given.password_hash)
+        logger.info("call")
+        return {"userKey": key}
 
     async def sign_in(_: UserId | None, given: p.SignIn) -> Any:
         return {"userKey": await auth.sign_in(given.email, given.password_hash)}
@@ -237,6 +224,16 @@ def _add_errors(app: FastAPI) -> None:
         text = "the disk is full: nothing was changed; make room and try again"
         return JSONResponse({"code": "DISK_FULL", "message": text}, 507)
 
+    async def no_log(_: Request, error: Exception) -> JSONResponse:
+        logger.error("the log does not answer", reason=str(error))
+        text = "the log does not answer now; whether this was taken shows later: try again then"
+        return JSONResponse({"code": "LOG_UNAVAILABLE", "message": text}, 503)
+
+    async def unavailable(_: Request, error: Exception) -> JSONResponse:
+        logger.error("the database does not answer", reason=str(error))
+        text = "the database does not answer now: try again in a few seconds"
+        return JSONResponse({"code": "STORE_UNAVAILABLE", "message": text}, 503)
+
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         logger.error("a call failed", path=request.url.path, error=type(error).__name__)
         text = "something unexpected happened; the log says what"
@@ -246,22 +243,6 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(LogFull, full)
+    app.add_exception_handler(LogUnavailable, no_log)
+    app.add_exception_handler(StoreUnavailable, unavailable)
     app.add_exception_handler(Exception, unexpected)
-
-
-class Server(uvicorn.Server):
-    """Leaves signals to whoever runs the ring."""
-
-    def install_signal_handlers(self) -> None:
-        return
-
-    def capture_signals(self) -> Any:
-        return contextlib.nullcontext()
-
-
-def make_server(app: FastAPI, host: str, port: int) -> Server:
-    """Access logs are off: query strings carry keys and passwords."""
-    config = uvicorn.Config(
-        app, host=host, port=port, access_log=False, log_level="warning", lifespan="off"
-    )
-    return Server(config)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
 from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
 from copypro.envelope import Envelope, encode
-from copypro.errors import LogFull
+from copypro.errors import LogFull, StoreUnavailable
 from copypro.messages import Message
 from copypro.options import SymbolMapping
 from copypro.ports import Clock, EventLog, NewId, ReadModels, Vault
@@ -33,6 +34,7 @@ from copypro_gateway import parameters as p
 from copypro_gateway import shapes
 from copypro_gateway.errors import DENIED_STATUS, ApiError, bad, unknown
 
+logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
 MOST_ACCOUNTS = 1000
 POLL_FIRST_S = 0.004
@@ -71,11 +73,16 @@ class Gateway:
     # --- commands -----------------------------------------------------------------------------
 
     async def command(self, *wishes: tuple[Topic, str, Message]) -> Doc:
-        """Appends all in one go and returns the answer to the last once it is visible.
+        """Appends all in one go and returns the answer to the last once it is visible. All have the
+        last one's id as their correlation: what follows goes back to one call.
 
         Errors: the code of a denied one; Pending after the time that a caller waits.
         """
-        envelopes = [_wish(self._new_id(), message, self._clock()) for _, _, message in wishes]
+        ids = [self._new_id() for _ in wishes]
+        envelopes = [
+            _wish(id, ids[-1], message, self._clock())
+            for id, (_, _, message) in zip(ids, wishes, strict=True)
+        ]
         outputs = [
             encode(topic, key, envelope)
             for (topic, key, _), envelope in zip(wishes, envelopes, strict=True)
@@ -85,6 +92,8 @@ class Gateway:
         except LogFull:
             text = "the disk is full: nothing was changed; make room and try again"
             raise ApiError(507, "DISK_FULL", text) from None
+        _, account, wish = wishes[-1]
+        logger.info("call", correlation=ids[-1], command=type(wish).__name__, account=account)
         answer: Doc = {}
         for envelope in envelopes:
             answer = await self._visible(envelope.id)
@@ -94,7 +103,10 @@ class Gateway:
         deadline = asyncio.get_running_loop().time() + self._settings.visible_within_s
         wait_s = POLL_FIRST_S
         while True:
-            done = await self._models.get(c.COMMANDS, command)
+            try:
+                done = await self._models.get(c.COMMANDS, command)
+            except StoreUnavailable:
+                raise Pending(command) from None  # it is recorded; when it shows, nobody can tell
             if done is not None:
                 code = done.get("code")
                 if code is not None:
@@ -450,8 +462,10 @@ class Gateway:
         return {str(doc["account"]) for doc in found}
 
 
-def _wish(id: str, message: Message, time: datetime) -> Envelope:
-    return Envelope(id=MessageId(id), correlation=MessageId(id), time=time, message=message)
+def _wish(id: str, correlation: str, message: Message, time: datetime) -> Envelope:
+    return Envelope(
+        id=MessageId(id), correlation=MessageId(correlation), time=time, message=message
+    )
 
 
 def _moment(field: str, value: str | None) -> str | None:

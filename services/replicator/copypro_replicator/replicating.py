@@ -8,7 +8,7 @@ from datetime import datetime
 from copypro import topics
 from copypro.envelope import SCHEMA_VERSION, Envelope, dead_letter, decode
 from copypro.errors import BadRecord
-from copypro.ports import Outgoing, Record
+from copypro.ports import Outgoing, Record, Told
 
 from copypro_replicator.copiers import command
 from copypro_replicator.following import follow, settle
@@ -41,6 +41,8 @@ class Replicating:
 
     def __init__(self) -> None:
         self.memory = Memory()
+        self.told: list[Told] = []
+        """The events of the last step, for the journal."""
 
     def restore(self, record: Record) -> None:
         self.memory.restore(record)
@@ -72,6 +74,7 @@ class Replicating:
                 command(turn, envelope)
         for root in self.memory.undecided(read_until):
             settle(turn, root)
+        self.told = turn.told
         return [*turn.outputs, *self.memory.changes()]
 
 

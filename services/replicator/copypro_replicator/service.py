@@ -8,7 +8,7 @@ from collections import defaultdict
 import structlog
 from copypro import topics
 from copypro.errors import LogClosed, LogFull, PartitionLost
-from copypro.ports import Clock, EventLog, Partition
+from copypro.ports import Clock, EventLog, Journal, Partition
 
 from copypro_replicator.replicating import Replicating
 
@@ -16,7 +16,12 @@ logger = structlog.get_logger("replicator")
 RETRY_FULL_S = 1.0
 
 
-async def run(log: EventLog, clock: Clock, retry_full_s: float = RETRY_FULL_S) -> None:
+async def run(
+    log: EventLog,
+    clock: Clock,
+    journal: Journal | None = None,
+    retry_full_s: float = RETRY_FULL_S,
+) -> None:
     """Until the log closes or this is cancelled.
 
     Errors: BadRecord, for a record of a newer version, which is waited for and never skipped.
@@ -24,10 +29,17 @@ async def run(log: EventLog, clock: Clock, retry_full_s: float = RETRY_FULL_S) -
     turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.REPLICATOR):
-            tasks.create_task(_own(partition, turns[partition.number], clock, retry_full_s))
+            turn = turns[partition.number]
+            tasks.create_task(_own(partition, turn, clock, journal, retry_full_s))
 
 
-async def _own(partition: Partition, turn: asyncio.Lock, clock: Clock, retry_full_s: float) -> None:
+async def _own(
+    partition: Partition,
+    turn: asyncio.Lock,
+    clock: Clock,
+    journal: Journal | None,
+    retry_full_s: float,
+) -> None:
     """Crash-only: after any failure of the log this memory is gone, and the next owner restores.
 
     `turn`: the next owner of the partition begins when this one is done with it, so that a full
@@ -35,7 +47,7 @@ async def _own(partition: Partition, turn: asyncio.Lock, clock: Clock, retry_ful
     """
     async with turn:
         try:
-            await replicate(partition, clock)
+            await replicate(partition, clock, journal)
         except LogClosed:
             return
         except PartitionLost as error:
@@ -45,15 +57,19 @@ async def _own(partition: Partition, turn: asyncio.Lock, clock: Clock, retry_ful
             await asyncio.sleep(retry_full_s)
 
 
-async def replicate(partition: Partition, clock: Clock) -> None:
+async def replicate(partition: Partition, clock: Clock, journal: Journal | None = None) -> None:
     replicating = Replicating()
     async for record in partition.restore():
         replicating.restore(record)
     while True:
         records = await partition.read()
         end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
-        outputs = replicating.step(records, end_offset, clock())
+        now = clock()
+        outputs = replicating.step(records, end_offset, now)
         for output in outputs:
             if output.topic == topics.DEAD_LETTERS.name:
                 logger.error("a record cannot be read and was put aside", key=output.key)
         await partition.commit(outputs, records)
+        if journal is not None and replicating.told:
+            # Later, so that what was told of the causes is told first.
+            asyncio.get_running_loop().call_soon(journal.tell, replicating.told, now, clock())

@@ -7,7 +7,7 @@ from datetime import datetime
 from copypro import messages as m
 from copypro import topics
 from copypro.envelope import Consequences
-from copypro.ports import Outgoing
+from copypro.ports import Outgoing, Told
 from copypro.values import AccountId, MessageId
 
 from copypro_replicator.copying import Planned
@@ -20,6 +20,8 @@ class Turn:
     def __init__(self, memory: Memory, end_offset: int, now: datetime) -> None:
         self.memory, self.end_offset, self.now = memory, end_offset, now
         self.outputs: list[Outgoing] = []
+        self.told: list[Told] = []
+        """The events among the outputs, for the journal."""
         self.cause = self.correlation = MessageId("")
         self._consequences = Consequences(self.cause, self.correlation, now)
 
@@ -31,6 +33,7 @@ class Turn:
     def tell(self, master: AccountId, discriminator: str, event: m.CopierEvent) -> None:
         told = self._consequences.encode(topics.COPIER_EVENTS, master, discriminator, event)
         self.outputs.append(told)
+        self.told.append(Told(event, self.correlation))
 
     def ask(self, order: m.SlaveOrder) -> None:
         slave = order.slave
@@ -48,5 +51,6 @@ class Turn:
         # A pair's former and present copier may each have an outcome for one event.
         told = encode(topics.COPIER_EVENTS, root.account, f"{copy}/{event.copier}", event)
         self.outputs.append(told)
+        self.told.append(Told(event, self.correlation))
         if order is not None:
             self.outputs.append(encode(topics.SLAVE_ORDERS, slave, copy, order))

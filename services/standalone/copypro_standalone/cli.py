@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
+
+from copypro_standalone import cluster
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +20,9 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
 app.add_typer(users, name="users")
+app.add_typer(cluster.app, name="topics")
+rebuilds = typer.Typer(no_args_is_help=True, help="Make anew what follows from the log.")
+app.add_typer(rebuilds, name="rebuild")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
@@ -37,42 +41,75 @@ def up() -> None:
     Settings come from the environment: ApiMT4 and ApiMT5 (addresses of your bridges; a platform
     without one is off), COPYPRO_DATA (folder, default .copypro), COPYPRO_HOST (127.0.0.1),
     COPYPRO_GATEWAY_PORT (5020), COPYPRO_ALERT_URL. See .env.example for all.
+
+    SIGTERM or Ctrl-C ends it within 10 s: nothing more is opened, calls in flight are answered and
+    recorded. A second one ends it at once. Exit codes: 0 stopped, 1 a service ended by itself,
+    2 wrong settings or data, 130 and 143 ended at once.
     """
+    _serve("gateway", "account-watcher", "replicator", "stats")
+
+
+@app.command()
+def gateway() -> None:
+    """The REST API alone, beside other processes: needs Kafka and MongoDB.
+
+    Turns calls into commands and answers queries. Settings as for `up`, and
+    KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS; ApiMT4 and ApiMT5 say which platforms
+    are on. Answers on COPYPRO_GATEWAY_PORT (5020). Run as many as calls need.
+    """
+    _serve("gateway")
+
+
+@app.command("account-watcher")
+def account_watcher() -> None:
+    """Owns accounts at the bridges, sees and trades: needs Kafka and MongoDB.
+
+    Settings: ApiMT4, ApiMT5, KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS (the gateway's).
+    Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as many as accounts need: they share
+    the partitions, and each account has one owner at a time.
+    """
+    _serve("account-watcher")
+
+
+@app.command()
+def replicator() -> None:
+    """Plans what each slave is asked to do, alone: needs Kafka.
+
+    Settings: KAFKA_BOOTSTRAP_SERVERS. Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as
+    many as trades need: they share the partitions.
+    """
+    _serve("replicator")
+
+
+@app.command()
+def stats() -> None:
+    """Makes what REST shows from the events, and posts alerts, alone: needs Kafka and MongoDB.
+
+    Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_ALERT_URL. Health and metrics on
+    COPYPRO_SERVICE_PORT (5021). Run as many as events need: they share the partitions.
+    """
+    _serve("stats")
+
+
+def _serve(*services: str) -> None:
     import uvloop
-    from copypro.errors import CopyProError
+    from copypro.errors import CopyProError, ServiceEnded
     from copypro.settings import load
 
+    from copypro_standalone import serving
+    from copypro_standalone.limits import scaled_limits
     from copypro_standalone.logs import configure
+    from copypro_standalone.ring import Ring
 
     try:
         settings = load()
-        configure(as_json=settings.log_json)
-        uvloop.run(_up(settings))
+        configure(as_json=settings.log_json, simulated=settings.simulated)
+        limits = scaled_limits(os.environ.get("COPYPRO_TEST_LIMITS", ""))
+        uvloop.run(serving.run(Ring(settings, *limits, services=services)))
+    except ServiceEnded:
+        raise typer.Exit(1) from None
     except CopyProError as error:
         _fail(error)
-
-
-async def _up(settings: Any) -> None:
-    import structlog
-
-    from copypro_standalone.limits import scaled_limits
-    from copypro_standalone.ring import Ring
-
-    logger = structlog.get_logger("copypro")
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    watcher_limits, terminal_limits = scaled_limits(os.environ.get("COPYPRO_TEST_LIMITS", ""))
-    async with Ring(settings, watcher_limits, terminal_limits) as ring:
-        logger.info("ready", gateway=ring.url, data=str(settings.data.resolve()))
-        failed = asyncio.create_task(ring.failed())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((failed, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-        failed.cancel()
-        logger.info("stopping: no new opens; calls in flight are answered and recorded")
-    logger.info("stopped")
 
 
 @app.command()
@@ -85,11 +122,21 @@ def demo(
     trades: Annotated[Path | None, typer.Option(help="a CSV like examples/trades.csv")] = None,
     data: Annotated[Path | None, typer.Option(help="keep the data in this folder")] = None,
     svg: Annotated[Path | None, typer.Option(help="draw the final screen into this file")] = None,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="on the processes of `make up-distributed`")
+    ] = False,
+    url: Annotated[
+        str, typer.Option(envvar="COPYPRO_URL", help="--distributed: the gateway")
+    ] = "http://127.0.0.1:5020",
+    bridge: Annotated[
+        str, typer.Option(envvar="ApiMT5", help="--distributed: the simulated mt5rest")
+    ] = "http://127.0.0.1:5005",
 ) -> None:
     """Watch real trades being copied between SIMULATED brokers; needs nothing else.
 
     Starts simulated MT4 and MT5 bridges (5004, 5005), the gateway (5020) and all services, replays
-    real trades, and checks the brokers' own books at the end.
+    real trades, and checks the brokers' own books at the end. With --distributed nothing is started:
+    it runs on the processes of `make up-distributed`.
     """
     import logging
 
@@ -97,9 +144,14 @@ def demo(
     from copypro.errors import CopyProError
 
     from copypro_standalone import demo as module
+    from copypro_standalone import demo_rings
     from copypro_standalone.logs import configure
 
     configure(as_json=False, level=logging.ERROR)
+    if distributed:
+        rings = demo_rings.running(url, bridge)
+    else:
+        rings = demo_rings.in_process((5004, 5005, 5020), data)
     try:
         code = uvloop.run(
             module.run(
@@ -107,8 +159,7 @@ def demo(
                 as_json=as_json,
                 speed=speed,
                 trades=trades or module.TRADES,
-                ports=(5004, 5005, 5020),
-                data=data,
+                rings=rings,
                 svg=svg,
             )
         )
@@ -147,15 +198,17 @@ def explain(
 ) -> None:
     """The whole story of one trade: seen, decided with its numbers, sent, answered, recorded."""
     from copypro.errors import CopyProError
+    from copypro.settings import load
 
     from copypro_standalone import explaining
 
     try:
-        story = explaining.story_of(data, account, ticket)
+        settings = load(data)
+        story = asyncio.run(explaining.story_of(settings, account, ticket))
     except CopyProError as error:
         _fail(error)
     if story is None:
-        _fail(f"ticket {ticket} of account {account} is in no event of {data}")
+        _fail(f"ticket {ticket} of account {account} is in no event of {settings.log_place}")
     if as_json:
         typer.echo(explaining.as_json(story))
     else:
@@ -176,11 +229,12 @@ def alerts(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
 
 def _list(data: Path, collection: str, as_json: bool, empty: str) -> None:
     from copypro.errors import CopyProError
+    from copypro.settings import load
 
     from copypro_standalone import explaining
 
     try:
-        rows = explaining.open_rows(data, collection)
+        rows = explaining.open_rows(load(data), collection)
     except CopyProError as error:
         _fail(error)
     if as_json:
@@ -227,15 +281,35 @@ def add_user(
 ) -> None:
     """Make a user where sign-up is closed, also while the program runs; prints the userKey."""
     from copypro.errors import CopyProError
+    from copypro.settings import load
     from copypro_gateway.errors import ApiError
 
     from copypro_standalone import operating
 
     try:
-        key = asyncio.run(operating.add_user(data, email, password))
+        key = asyncio.run(operating.add_user(load(data), email, password))
     except (CopyProError, ApiError) as error:
         _fail(error)
     typer.echo(key)
+
+
+@rebuilds.command("stats")
+def rebuild_stats(data: Data = Path(".copypro")) -> None:
+    """Make the read models (accounts, orders, logs, statistics) anew from the log, then switch.
+
+    Works while the program runs: the new ones are built beside the live ones, and readers see the
+    former or the new ones, whole. Users and passwords are not touched.
+    """
+    from copypro.errors import CopyProError
+    from copypro.settings import load
+
+    from copypro_standalone import operating
+
+    try:
+        records = asyncio.run(operating.rebuild_stats(load(data)))
+    except CopyProError as error:
+        _fail(error)
+    typer.echo(f"rebuilt from {records} records")
 
 
 @app.command()

@@ -13,18 +13,14 @@ import hashlib
 import io
 import json
 import re
-import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from copypro.errors import SettingsError
-from copypro.settings import Settings
 from copypro.values import AccountId, Platform, RootId, account_id, copy_id, leg_tag
 from mt_simulator.client import Refused, SimulatorControl
 from rich.console import Console, Group
@@ -33,8 +29,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from copypro_standalone import demo_world as world
+from copypro_standalone.demo_rings import Rings, Target
 from copypro_standalone.replay import Event, Trade, events, read_trades
-from copypro_standalone.ring import Ring
 from copypro_standalone.story import STEPS, between
 
 TRADES = Path(__file__).parents[3] / "examples" / "trades.csv"
@@ -55,9 +51,10 @@ class Demo:
         self.accounts: dict[str, str] = {}
         self._started = time.monotonic()
 
-    async def run(self, control: SimulatorControl, ring: Ring) -> dict[str, Any]:
+    async def run(self, control: SimulatorControl, url: str) -> dict[str, Any]:
+        """On whatever ring answers at `url` and copies between the brokers of `control`."""
         self.control = control
-        async with aiohttp.ClientSession(base_url=ring.url) as self.http:
+        async with aiohttp.ClientSession(base_url=url) as self.http:
             await world.build(control, self.trades)
             await self._sign_up()
             await self._replay()
@@ -70,6 +67,11 @@ class Demo:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         async with self.http.post(f"/{call}", json=body, headers=headers) as response:
             answer = await response.json()
+            if response.status == 409 and answer["code"] == "EMAIL_TAKEN":
+                raise SettingsError(
+                    "this installation has had its demo, and a simulated world is new only once:"
+                    " `make down-distributed up-distributed` gives another"
+                )
             if response.status != 200:
                 raise RuntimeError(f"{call}: {answer}")
             return answer
@@ -320,75 +322,28 @@ def _tags_in(book: dict[str, Any]) -> Counter[str]:
 # --- running it -----------------------------------------------------------------------------------------
 
 
-@contextlib.asynccontextmanager
-async def simulator_process(mt4_port: int, mt5_port: int) -> AsyncIterator[tuple[str, str]]:
-    """The bridges in a process of their own, so that latencies are honest; their addresses."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "mt_simulator", str(mt4_port), str(mt5_port),
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
-        if not line:
-            raise SettingsError(f"the simulated bridges did not start on {mt4_port} and {mt5_port}")
-        addresses = json.loads(line)
-        yield addresses["mt4"], addresses["mt5"]
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-
-
 async def run(
     *,
     once: bool,
     as_json: bool,
     speed: float,
     trades: Path,
-    ports: tuple[int, int, int],
-    data: Path | None,
+    rings: Rings,
     svg: Path | None = None,
 ) -> int:
+    """0: every pair has its one copy or its one reason; 1: not so."""
     console = Console(stderr=as_json)
     demo = Demo(console, trades=trades, speed=speed)
-    with tempfile.TemporaryDirectory(prefix="copypro-demo-") as temporary:
-        folder = data or Path(temporary)
-        mt4_port, mt5_port, gateway_port = (_free_or(port, console) for port in ports)
-        async with simulator_process(mt4_port, mt5_port) as (mt4, mt5):
-            settings = Settings.model_validate(
-                {
-                    "api_mt4": mt4,
-                    "api_mt5": mt5,
-                    "data": folder,
-                    "gateway_port": gateway_port,
-                    "sign_up": "open",
-                }
-            )
-            async with Ring(settings, simulated=True) as ring, SimulatorControl(mt5) as control:
-                summary = await demo.run(control, ring)
-                _report(console, summary)
-                if svg is not None:
-                    demo.draw(svg, summary)
-                if as_json:
-                    print(json.dumps(summary))
-                if not once:
-                    await _stay(console, ring, demo)
+    async with rings(console) as ring, SimulatorControl(ring.control) as control:
+        summary = await demo.run(control, ring.url)
+        _report(console, summary)
+        if svg is not None:
+            demo.draw(svg, summary)
+        if as_json:
+            print(json.dumps(summary))
+        if not once:
+            await _stay(console, ring, demo)
     return 0 if summary["ok"] else 1
-
-
-def _free_or(port: int, console: Console) -> int:
-    """The port, or 0 (any free one) where it is taken."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            console.print(f"port {port} is taken: using a free one")
-            return 0
-    return port
 
 
 def _report(console: Console, summary: dict[str, Any]) -> None:
@@ -410,7 +365,7 @@ def _report(console: Console, summary: dict[str, Any]) -> None:
     console.print(table)
 
 
-async def _stay(console: Console, ring: Ring, demo: Demo) -> None:
+async def _stay(console: Console, ring: Target, demo: Demo) -> None:
     copier = next(iter(demo.copiers))
     bearer = f"-H 'Authorization: Bearer {demo.key}'"
     console.print("\nStill running (SIMULATED). Try REST; Ctrl-C ends it:")

@@ -1,25 +1,34 @@
-"""How the program speaks to its operator: one line per event, for people or as JSON; no locals, ever."""
+"""How the program speaks to its operator: one line per fact, for people or as JSON; no locals, ever."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import MutableMapping
 from typing import Any
 
+import msgspec
 import structlog
 
+SELDOM_S = 30.0
+"""A library that says the same thing again is heard so often at most."""
+CLIENTS = ("aiokafka", "pymongo", "aiohttp")
+FIRST = ("timestamp", "level", "service", "event")
+Event = MutableMapping[str, Any]
 
-def configure(*, as_json: bool, level: int = logging.INFO) -> None:
+
+def configure(*, as_json: bool, level: int = logging.INFO, simulated: bool = False) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _named,
     ]
+    if simulated:
+        shared.append(_simulated)
     if as_json:
-        last: list[Any] = [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ]
+        last: list[Any] = [structlog.processors.format_exc_info, _json]
     else:
         # Plain tracebacks: pretty ones print local variables, and those hold secrets.
         plain = structlog.dev.plain_traceback
@@ -29,7 +38,63 @@ def configure(*, as_json: bool, level: int = logging.INFO) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_Named,
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    _libraries()
+
+
+class _Named(structlog.PrintLogger):
+    """Knows which service speaks."""
+
+    def __init__(self, name: str = "copypro") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+
+def _named(logger: _Named, _: str, event: Event) -> Event:
+    event["service"] = logger.name
+    return event
+
+
+def _simulated(_: object, __: str, event: Event) -> Event:
+    event["SIMULATED"] = True
+    return event
+
+
+def _json(_: object, __: str, event: Event) -> str:
+    first = {name: event.pop(name, "") for name in FIRST}
+    return msgspec.json.encode(first | dict(event), enc_hook=repr).decode()
+
+
+def _libraries() -> None:
+    """What libraries warn of, in the same form as our own lines."""
+    handler = _Handler()
+    handler.addFilter(_Seldom())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """What a client of a server calls an error it mends by itself, or our own lines tell."""
+        level = record.levelno
+        if record.name.startswith(CLIENTS):
+            level = min(level, logging.WARNING)
+        structlog.get_logger(record.name).log(level, record.getMessage(), exc_info=record.exc_info)
+
+
+class _Seldom(logging.Filter):
+    """A broker that is away is told by our own lines; a library would tell it at every try."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        what, now = (record.name, str(record.msg)), time.monotonic()
+        if now - self._said_at.get(what, float("-inf")) < SELDOM_S:
+            return False
+        self._said_at[what] = now
+        return True

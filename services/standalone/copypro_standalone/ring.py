@@ -1,4 +1,8 @@
-"""All services in one process on one data folder: started, watched, and stopped together."""
+"""The services of one process: started, watched, and stopped together.
+
+`copypro up` runs all of them on one data folder, `copypro gateway` and the others one each beside
+other processes. It is the same code with another list of names.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +11,52 @@ import gc
 import socket
 import time
 import uuid
+from collections.abc import Collection, Coroutine
 from types import TracebackType
+from typing import Any
 
 import copypro_account_watcher.service as watcher
 import copypro_replicator.service as replicator
 import copypro_stats.service as stats
 import structlog
 from copypro.envelope import utc_now
-from copypro.errors import SettingsError
+from copypro.errors import LogUnavailable, ServiceEnded, SettingsError, StoreUnavailable
+from copypro.health import App, Edge
+from copypro.journal import OperatorsJournal
+from copypro.observing import ObservedLog, Ownership
 from copypro.ports import TerminalLimits
 from copypro.settings import Settings
-from copypro.wiring import Bridges, Stores
+from copypro.topics import ROLES
+from copypro.wiring import Bridges, Store, Stores, http_server, operators_metrics
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_gateway.api import create_app, make_server
-from copypro_gateway.gateway import GatewaySettings
 from copypro_stats.notifier import Notifier
 
 logger = structlog.get_logger("copypro")
-STOP_WITHIN_S = 9.0
+NEEDS = {
+    "stats": frozenset((Store.LOG, Store.MODELS)),
+    "replicator": frozenset((Store.LOG,)),
+    "account-watcher": frozenset((Store.LOG, Store.VAULT)),
+    "gateway": frozenset(Store),
+}
+"""Each service and what it needs of what is durable, in the order in which they start."""
+ALL = tuple(NEEDS)
+HTTP = "http"
+STOP_WITHIN_S = 8.5
+"""For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
+CUT_OFF_S = 0.5
+ASK_AGAIN_S = 1.0
+SAY_AGAIN_S = 30.0
+READY_EVERY_S = 0.2
+PROBE_EVERY_S = 3.0
 
 
 class Ring:
     """`async with Ring(settings) as ring: await ring.failed()`.
 
-    A service that ends although nobody stopped it ends the ring: a half-dead copier is worse than
-    one that a supervisor starts again, and what was acknowledged is on disk.
+    Answers for its health before anything else, waits for servers that are not there yet, and is
+    entered once all services run. A service that ends although nobody stopped it ends the ring: a
+    half-dead copier is worse than one that a supervisor starts again, and what was acknowledged is
+    on disk.
     """
 
     def __init__(
@@ -40,19 +65,26 @@ class Ring:
         watcher_limits: WatcherLimits | None = None,
         terminal_limits: TerminalLimits | None = None,
         *,
-        simulated: bool = False,
+        services: Collection[str] = ALL,
     ) -> None:
-        if not settings.api_mt4 and not settings.api_mt5:
-            raise SettingsError(
-                "no bridge: set ApiMT4 and/or ApiMT5 to the addresses of your mt4rest and mt5rest"
-                " bridges, such as ApiMT5=http://127.0.0.1:5005 (`copypro demo` needs none)"
-            )
-        self._settings = settings
+        """Errors: SettingsError for settings with which these services cannot run."""
+        check(settings, services)
+        self._settings, self._services = settings, services
         self._watcher_limits = watcher_limits or WatcherLimits()
         self._terminal_limits = terminal_limits or TerminalLimits()
-        self._simulated = simulated
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.port = settings.gateway_port
+        self._waits_for = "starting"
+        self._unreachable: list[str] = []
+        self._metrics = operators_metrics()
+        self._ownership = Ownership(self._metrics, time.monotonic)
+        self._watched = watcher.Watched()
+        self._edge = Edge(self, self._metrics.page)
+        self._server = http_server(self._edge)
+        self._stores: Stores | None = None
+        self._bridges = Bridges(settings, self._terminal_limits)
+        has_gateway = "gateway" in services
+        self.port = settings.gateway_port if has_gateway else settings.service_port
+        self._port_setting = "COPYPRO_GATEWAY_PORT" if has_gateway else "COPYPRO_SERVICE_PORT"
 
     @property
     def url(self) -> str:
@@ -60,24 +92,147 @@ class Ring:
 
     @property
     def stores(self) -> Stores:
+        assert self._stores is not None
         return self._stores
 
     async def __aenter__(self) -> Ring:
         # Messages hold no cycles: collecting them often only costs time between a frame and its copy.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        settings = self._settings
-        listening = _listening_socket(settings.host, settings.gateway_port)
+        listening = _listening_socket(self._settings.host, self.port, self._port_setting)
         self.port = listening.getsockname()[1]
         try:
-            self._stores = await Stores.open(settings)
+            self._start(HTTP, self._server.serve(sockets=[listening]))
+            await self._answers()
+            self._stores = await self._open_stores()
+            self._watch()
+            self._start("probes", self._probe(self._stores))
+            for role in ROLES:
+                if role.name in self._services:
+                    self._ownership.join(role)
+            for name in ALL:
+                if name in self._services:
+                    self._run(name, self.stores)
+            self._waits_for = ""
         except BaseException:
+            await self._close()
             listening.close()
             raise
-        self._bridges = Bridges(settings, self._terminal_limits)
-        stores = self._stores
-        app = create_app(
-            log=stores.log,
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def failed(self) -> None:
+        """Never returns. Errors: ServiceEnded, when a service ended by itself."""
+        done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            error = None if task.cancelled() else task.exception()
+            logger.critical("a service ended", ended=task.get_name(), exc_info=error)
+            raise ServiceEnded(f"the {task.get_name()} ended: {type(error).__name__}")
+
+    async def say_readiness(self) -> None:
+        """A line whenever the process becomes ready, or is not any more; until cancelled."""
+        said: bool | None = None
+        while True:
+            reasons = self.not_ready()
+            if not reasons and not said:
+                logger.info("ready", url=self.url, services=list(self._services))
+            elif reasons and said:
+                logger.warning("not ready", reasons=reasons)
+            said = not reasons
+            await asyncio.sleep(READY_EVERY_S)
+
+    # --- health -------------------------------------------------------------------------------
+
+    def live(self) -> bool:
+        return not any(task.done() for task in self._tasks.values())
+
+    def not_ready(self) -> list[str]:
+        ended = [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
+        waits = [self._waits_for] if self._waits_for else []
+        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready()]
+
+    def partitions(self) -> dict[str, int]:
+        return self._ownership.counts()
+
+    # --- starting -----------------------------------------------------------------------------
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.create_task(work, name=name)
+
+    async def _answers(self) -> None:
+        while not self._server.started:
+            if self._tasks[HTTP].done():
+                self._tasks[HTTP].result()
+            await asyncio.sleep(0.005)
+
+    async def _open_stores(self) -> Stores:
+        """Servers that do not answer are waited for, and said once and then twice a minute."""
+        needs = _needs(self._services)
+        begun, said_at = time.monotonic(), float("-inf")
+        while True:
+            try:
+                return await Stores.open(self._settings, needs)
+            except (LogUnavailable, StoreUnavailable) as error:
+                self._waits_for, now = f"waiting: {error}", time.monotonic()
+                if now - said_at >= SAY_AGAIN_S:
+                    logger.warning("waiting", reason=str(error), waited_s=round(now - begun))
+                    said_at = now
+            await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _probe(self, stores: Stores) -> None:
+        """Whether the servers still answer: for readiness alone, nothing else depends on it."""
+        while True:
+            self._unreachable = await stores.unreachable()
+            await asyncio.sleep(PROBE_EVERY_S)
+
+    def _watch(self) -> None:
+        if "account-watcher" in self._services:
+            watched = self._watched
+            self._metrics.watch(
+                self._ownership, self.not_ready, watched.sessions, watched.unresolved
+            )
+        else:
+            self._metrics.watch(self._ownership, self.not_ready)
+
+    def _run(self, name: str, stores: Stores) -> None:
+        log = ObservedLog(stores.log, self._ownership)
+        journal = OperatorsJournal(name, self._metrics, time.monotonic)
+        match name:
+            case "stats":
+                address = self._settings.alert_url
+                notify = Notifier(address) if address else None
+                self._start(name, stats.run(log, stores.models, utc_now, notify))
+            case "replicator":
+                self._start(name, replicator.run(log, utc_now, journal))
+            case "account-watcher":
+                work = watcher.run(
+                    log,
+                    self._bridges.factories,
+                    stores.vault,
+                    utc_now,
+                    time.monotonic,
+                    self._watcher_limits,
+                    self._watched,
+                    journal,
+                )
+                self._start(name, work)
+            case "gateway":
+                self._edge.app = self._gateway(log, stores)
+
+    def _gateway(self, log: ObservedLog, stores: Stores) -> App:
+        from copypro_gateway.api import create_app
+        from copypro_gateway.gateway import GatewaySettings
+
+        settings = self._settings
+        app: App = create_app(
+            log=log,
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
@@ -88,82 +243,76 @@ class Ring:
                 require_key=settings.require_key,
                 sign_up_open=settings.sign_up_open,
             ),
-            health=self,
-            banner="SIMULATED" if self._simulated else "",
+            meter=self._metrics,
+            banner="SIMULATED" if settings.simulated else "",
         )
-        self._server = make_server(app, settings.host, settings.gateway_port)
-        notify = Notifier(settings.alert_url) if settings.alert_url else None
-        self._start("gateway", self._server.serve(sockets=[listening]))
-        self._start("stats", stats.run(stores.log, stores.models, utc_now, notify))
-        self._start("replicator", replicator.run(stores.log, utc_now))
-        self._start(
-            "account-watcher",
-            watcher.run(
-                stores.log,
-                self._bridges.factories,
-                stores.vault,
-                utc_now,
-                time.monotonic,
-                self._watcher_limits,
-            ),
-        )
-        await self._listening()
-        return self
+        return app
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    # --- stopping -----------------------------------------------------------------------------
+
+    async def _close(self) -> None:
         """Opens stop at once; what is on the wire is answered and recorded; then everything closes."""
+        self._waits_for = "stopping"
+        deadline = time.monotonic() + STOP_WITHIN_S
         self._server.should_exit = True
-        for name in ("account-watcher", "replicator", "stats"):
-            await self._stop(name)
-        await self._stop("gateway", cancel=False)
+        await self._end("account-watcher", deadline)
+        await self._end(HTTP, deadline, cancel=False)
+        await self._end("replicator", deadline)
+        await self._end("stats", deadline)
+        await self._end("probes", deadline)
         await self._bridges.close()
-        await self._stores.close()
+        if self._stores is not None:
+            await self._stores.close()
 
-    async def failed(self) -> None:
-        """Returns never, or raises when a service ended by itself."""
-        done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            error = None if task.cancelled() else task.exception()
-            logger.critical("a service ended", service=task.get_name(), exc_info=error)
-            raise RuntimeError(f"the {task.get_name()} ended: {error!r}")
-
-    # --- health -------------------------------------------------------------------------------
-
-    def live(self) -> bool:
-        return all(not task.done() for task in self._tasks.values())
-
-    def ready(self) -> list[str]:
-        return [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
-
-    # --- inside -------------------------------------------------------------------------------
-
-    def _start(self, name: str, work) -> None:  # type: ignore[no-untyped-def]
-        self._tasks[name] = asyncio.create_task(work, name=name)
-
-    async def _stop(self, name: str, *, cancel: bool = True) -> None:
-        task = self._tasks[name]
+    async def _end(self, name: str, deadline: float, *, cancel: bool = True) -> None:
+        """Ends a service, by force at the deadline."""
+        task = self._tasks.get(name)
+        if task is None:
+            return
         if cancel:
             task.cancel()
-        await asyncio.wait([task], timeout=STOP_WITHIN_S)
-
-    async def _listening(self) -> None:
-        while not self._server.started:
-            if self._tasks["gateway"].done():
-                self._tasks["gateway"].result()
-            await asyncio.sleep(0.005)
+        await asyncio.wait([task], timeout=max(0.0, deadline - time.monotonic()))
+        if not task.done():
+            logger.warning("cut off: it did not end in time", service=name)
+            task.cancel()
+            await asyncio.wait([task], timeout=CUT_OFF_S)
 
 
-def _listening_socket(host: str, port: int) -> socket.socket:
+def check(settings: Settings, services: Collection[str]) -> None:
+    """Errors: SettingsError that names the settings and the remedy."""
+    needs = _needs(services)
+    if set(services) != set(ALL):
+        _check_alone(settings, " ".join(services), needs)
+    if Store.VAULT in needs and not settings.api_mt4 and not settings.api_mt5:
+        raise SettingsError(
+            "no bridge: set ApiMT4 and/or ApiMT5 to the addresses of your mt4rest and mt5rest"
+            " bridges, such as ApiMT5=http://127.0.0.1:5005 (`copypro demo` needs none)"
+        )
+
+
+def _check_alone(settings: Settings, name: str, needs: Collection[Store]) -> None:
+    """A service beside other processes: everything that they share must be a server's."""
+    if not settings.kafka or (needs != {Store.LOG} and not settings.mongo):
+        raise SettingsError(
+            f"`copypro {name}` runs beside other processes, and SQLite's data folder takes only one:"
+            " set KAFKA_BOOTSTRAP_SERVERS and MongoDB, or run `copypro up`, which needs neither"
+        )
+    if Store.VAULT in needs and not settings.secret_keys:
+        raise SettingsError(
+            f"`copypro {name}` needs COPYPRO_SECRET_KEYS: the gateway seals with it what the"
+            " account-watchers open, so all of them are given the same"
+        )
+
+
+def _needs(services: Collection[str]) -> frozenset[Store]:
+    return frozenset[Store]().union(*(NEEDS[name] for name in services))
+
+
+def _listening_socket(host: str, port: int, setting: str) -> socket.socket:
     """Errors: SettingsError when the port is taken or the address is not this machine's."""
     try:
         return socket.create_server((host, port), backlog=128, reuse_port=False)
     except OSError as error:
         raise SettingsError(
-            f"cannot listen on {host}:{port} ({error.strerror}): set COPYPRO_HOST and"
-            " COPYPRO_GATEWAY_PORT"
+            f"cannot listen on {host}:{port} ({error.strerror}): set COPYPRO_HOST and {setting}"
         ) from None

@@ -6,23 +6,18 @@ The documents carry the offsets that led to them, so a batch that is read again 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
 import structlog
 from copypro import topics
-from copypro.collections import ROOTS
-from copypro.envelope import dead_letter, decode
-from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.envelope import dead_letter
+from copypro.errors import LogClosed, LogFull, PartitionLost, StoreUnavailable
 from copypro.messages import AlertRaised
-from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Upsert
+from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
 
-from copypro_stats.projections import Fields, Patch, patches
+from copypro_stats.batch import Batch, Parts, batch_of, merged
 
 logger = structlog.get_logger("stats")
-CACHED = 20_000
-"""Open roots that are kept at hand: their closes build on them."""
 GATHER_S = 0.015
 """Events of so long become one write: what is shown may wait a moment, what is traded may not."""
 BUSY, GATHER_BUSY_S = 100, 0.25
@@ -30,6 +25,7 @@ BUSY, GATHER_BUSY_S = 100, 0.25
 more than once meanwhile.
 """
 RETRY_FULL_S = 1.0
+RETRY_STORE_S = 1.0
 PostAlert = Callable[[AlertRaised], Awaitable[None]]
 
 
@@ -64,86 +60,34 @@ async def project(
     while True:
         records = await partition.read()
         await asyncio.sleep(GATHER_S if len(records) < BUSY else GATHER_BUSY_S)
-        upserts: list[Upsert] = []
+        batch = await _written(records, parts, models)
         letters: list[Outgoing] = []
-        alerts: list[AlertRaised] = []
-        for record in records:
-            if record.value is None:
-                continue
-            try:
-                envelope = decode(record)
-            except BadRecord as error:
-                if error.newer:
-                    raise
-                logger.error("a record cannot be decoded", where=str(error))
-                letters.append(dead_letter(record, error, clock()))
-                continue
-            source = f"{record.topic}/{record.partition}"
-            for patch in patches(record, envelope):
-                upserts.append(await parts.upsert(patch, source, record.offset))
-            event = envelope.message
-            if isinstance(event, AlertRaised):
-                logger.error("alert", code=event.code, account=event.account, text=event.text)
-                alerts.append(event)
-        await models.upsert(merged(upserts))
+        for record, error in batch.unreadable:
+            logger.error("a record cannot be decoded", where=str(error))
+            letters.append(dead_letter(record, error, clock()))
         await partition.commit(letters, records)
-        if post_alert is not None:
-            for alert in alerts:
+        for envelope in batch.alerts:
+            alert: AlertRaised = envelope.message
+            logger.error(
+                "alert",
+                code=alert.code,
+                account=alert.account,
+                text=alert.text,
+                correlation=envelope.correlation,
+            )
+            if post_alert is not None:
                 task = asyncio.ensure_future(post_alert(alert))
                 posting.add(task)
                 task.add_done_callback(posting.discard)
 
 
-def merged(upserts: Sequence[Upsert]) -> list[Upsert]:
-    """One for each document and source, where they only set fields; in the order of their first."""
-    latest: dict[tuple[str, str, str], int] = {}
-    found: list[Upsert] = []
-    for upsert in upserts:
-        place = (upsert.collection, upsert.id, upsert.source)
-        at = latest.get(place)
-        former = found[at].fields if at is not None else None
-        if at is None or former is None or upsert.fields is None:
-            latest[place] = len(found)
-            found.append(upsert)
-        else:
-            fields = {**former, **upsert.fields}
-            found[at] = msgspec.structs.replace(upsert, fields=fields)
-    return found
-
-
-class Parts:
-    """Patches as upserts. A patch that builds on another document (a close, on what opened) is given
-    that document's fields: from memory where this process wrote them, else from the read models.
-    """
-
-    def __init__(self, models: ReadModels) -> None:
-        self._models = models
-        self._roots: OrderedDict[tuple[str, str], Fields] = OrderedDict()
-
-    async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
-        fields = patch.fields
-        if patch.collection == ROOTS:
-            self._keep(patch.id, source, fields)
-        if fields is not None and patch.builds_on is not None:
-            fields = {**await self._under(*patch.builds_on, source), **fields}
-        return Upsert(
-            collection=patch.collection,
-            id=patch.id,
-            source=source,
-            version=offset,
-            fields=fields,
-        )
-
-    async def _under(self, collection: str, id: str, source: str) -> Fields:
-        known = self._roots.get((id, source))
-        if known is not None:
-            return known
-        return await self._models.source_fields(collection, id, source) or {}
-
-    def _keep(self, id: str, source: str, fields: Fields | None) -> None:
-        if fields is None:
-            self._roots.pop((id, source), None)
-            return
-        self._roots[id, source] = fields
-        if len(self._roots) > CACHED:
-            self._roots.popitem(last=False)
+async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) -> Batch:
+    """Tried until the database answers: what was written of it already changes nothing."""
+    while True:
+        try:
+            batch = await batch_of(records, parts)
+            await models.upsert(merged(batch.upserts))
+            return batch
+        except StoreUnavailable as error:
+            logger.error("nothing is projected until the database answers", reason=str(error))
+            await asyncio.sleep(RETRY_STORE_S)

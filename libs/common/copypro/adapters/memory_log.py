@@ -160,6 +160,10 @@ class _MemoryPartition:
             log.consumed[place] = record.offset + 1
         await asyncio.sleep(0)
 
+    def give_up(self, reason: str) -> None:
+        if not self.fenced:
+            self._log.lose(self.role, self.number)
+
     def end_offset(self, topic: str) -> int:
         return len(self._log.topic(topic)[self.number])
 

@@ -389,6 +389,9 @@ class _SqlitePartition:
     def end_offset(self, topic: str) -> int:
         return self._log.end_offset(topic)
 
+    def give_up(self, reason: str) -> None:
+        self.lose()
+
     def lose(self) -> None:
         """Nothing of this owner takes effect any more; the next one is given the partition."""
         self.failed = True
@@ -416,6 +419,13 @@ class SqliteLogReader:
         with _reading(self._folder) as connection:
             for row in connection.execute(query, (since,)):
                 yield _record(topic, row)
+
+    def end(self, topic: str) -> int:
+        """The offset after the last durable record."""
+        query = "SELECT offset FROM ends WHERE topic = ?"
+        with _reading(self._folder) as connection:
+            row = connection.execute(query, (topic,)).fetchone()
+        return int(row[0]) if row is not None else 0
 
 
 def _retrieved(done: asyncio.Future[None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copypro.ports import Upsert
-from copypro_stats.service import merged
+from copypro_stats.batch import merged
 
 
 def upsert(id: str, version: int, source: str = "a", **fields: object) -> Upsert:

@@ -1,0 +1,430 @@
+"""What only the log on Kafka promises: several partitions and processes, servers that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from copypro import topics
+from copypro.adapters import kafka_topics
+from copypro.adapters.kafka_assignor import owners
+from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
+from copypro.adapters.kafka_history import KafkaHistory
+from copypro.adapters.kafka_log import KafkaLog
+from copypro.adapters.kafka_writer import partition_of
+from copypro.errors import (
+    LogClosed,
+    LogLayout,
+    LogRefused,
+    LogUnavailable,
+    PartitionLost,
+)
+from copypro.ports import Outgoing, Partition, Record
+
+from infra.local.servers import Kafka, ServersUnavailable, free_port
+from tests.contract.test_event_log import read_all, restored
+from tests.servers import topics_on
+
+pytestmark = pytest.mark.slow
+ROLE = topics.REPLICATOR
+EVENTS, COMMANDS = topics.ORDER_EVENTS.name, topics.COPIER_COMMANDS.name
+OUT, STATE = topics.SLAVE_ORDERS.name, topics.REPLICATOR_STATE.name
+FAST = KafkaLimits(session_timeout_s=6.0, commit_s=3.0, start_s=5.0, again_cap_s=0.5)
+
+
+def out(topic: str, key: str, value: bytes | None = b"{}") -> Outgoing:
+    return Outgoing(topic, key, value, {})
+
+
+async def opened(settings: KafkaSettings) -> KafkaLog:
+    return await KafkaLog.open(settings, FAST)
+
+
+class Owned:
+    """What one process owns of the role, as it is assigned."""
+
+    def __init__(self, log: KafkaLog) -> None:
+        self.log = log
+        self.partitions: dict[int, Partition] = {}
+        self._task = asyncio.create_task(self._collect())
+        self._news = asyncio.Event()
+
+    async def _collect(self) -> None:
+        async for partition in self.log.partitions(ROLE):
+            self.partitions[partition.number] = partition
+            self._news.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(30):
+            while len(self.partitions) < count:
+                self._news.clear()
+                await self._news.wait()
+
+    async def close(self) -> None:
+        await self.log.close()
+        await asyncio.wait([self._task])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_numbers_are_shared_evenly_and_few_move_when_a_member_comes(count: int) -> None:
+    numbers = list(range(16))
+    members = [f"member-{n}" for n in range(count)]
+    before, after = owners(members, numbers), owners([*members, "new"], numbers)
+    for chosen, size in ((before, count), (after, count + 1)):
+        shares = [list(chosen.values()).count(member) for member in chosen.values()]
+        assert max(shares) <= -(-16 // size)
+    moved = [n for n in numbers if before[n] != after[n]]
+    assert len(moved) <= 16 // (count + 1) + count, moved
+    assert owners(members[::-1], numbers[::-1]) == before
+
+
+async def test_a_key_stays_on_its_partition_and_state_with_its_owner(
+    kafka_settings: KafkaSettings,
+) -> None:
+    owned = Owned(await opened(kafka_settings))
+    await owned.until(2)
+    keys = [f"key{n}" for n in range(20)]
+    await owned.log.append([out(EVENTS, key, key.encode()) for key in keys])
+    for number, partition in owned.partitions.items():
+        mine = [key for key in keys if partition_of(key, 2) == number]
+        records = await read_all(partition, len(mine))
+        assert [record.key for record in records] == mine
+        await partition.commit([out(STATE, f"any{key}") for key in mine], records)
+        assert set(await restored(partition)) == {f"any{key}" for key in mine}
+    await owned.close()
+
+
+async def test_a_second_process_takes_its_share_and_gives_it_back(
+    kafka_settings: KafkaSettings,
+) -> None:
+    first = Owned(await opened(kafka_settings))
+    await first.until(2)
+    for partition in first.partitions.values():
+        await partition.commit([out(STATE, "k", b"of the first")])
+    second = Owned(await opened(kafka_settings))
+    await second.until(1)
+    (moved,) = second.partitions
+    assert await restored(second.partitions[moved]) == {"k": b"of the first"}
+    with pytest.raises(PartitionLost):
+        await first.partitions[moved].commit([out(STATE, "k", b"too late")])
+    kept = first.partitions[1 - moved]
+    await kept.commit([out(STATE, "k", b"kept")])
+    first.partitions.clear()
+    await second.close()
+    await first.until(1)
+    assert await restored(first.partitions[moved]) == {"k": b"of the first"}
+    await first.close()
+
+
+async def test_who_keeps_a_partition_through_a_rebalance_reads_on_without_repeat(
+    kafka_settings: KafkaSettings,
+) -> None:
+    first = Owned(await opened(kafka_settings))
+    await first.until(2)
+    places = {partition_of(f"k{n}", 2): f"k{n}" for n in range(20)}
+    for number, partition in first.partitions.items():
+        await first.log.append([out(EVENTS, places[number], b"before")])
+        assert [r.value for r in await read_all(partition, 1)] == [b"before"]
+    second = Owned(await opened(kafka_settings))
+    await second.until(1)
+    (moved,) = second.partitions
+    kept = first.partitions[1 - moved]
+    await first.log.append([out(EVENTS, places[1 - moved], b"after")])
+    assert [r.value for r in await read_all(kept, 1)] == [b"after"]
+    assert [r.value for r in await read_all(second.partitions[moved], 1)] == [b"before"]
+    await second.close()
+    await first.close()
+
+
+async def test_a_slow_owner_holds_up_nobody_and_is_not_fetched_for(
+    kafka_settings: KafkaSettings,
+) -> None:
+    limits = msgspec.structs.replace(FAST, buffered_records=100)
+    owned = Owned(await KafkaLog.open(kafka_settings, limits))
+    await owned.until(2)
+    places = {partition_of(f"k{n}", 2): f"k{n}" for n in range(20)}
+    slow, quick = owned.partitions[0], owned.partitions[1]
+    await restored(slow)
+    for start in range(0, 2000, 100):
+        await owned.log.append([out(EVENTS, places[0], b"%d" % (start + n)) for n in range(100)])
+    await owned.log.append([out(EVENTS, places[1], b"quick")])
+    assert [r.value for r in await read_all(quick, 1)] == [b"quick"]
+    assert [int(r.value or b"") for r in await read_all(slow, 2000)] == list(range(2000))
+    await owned.close()
+
+
+async def test_a_command_is_read_with_the_ends_of_the_other_topics_as_they_are_then(
+    kafka_settings: KafkaSettings,
+) -> None:
+    owned = Owned(await opened(kafka_settings))
+    await owned.until(2)
+    partition = owned.partitions[partition_of("a", 2)]
+    await restored(partition)
+    await owned.log.append([out(EVENTS, "a") for _ in range(5)])
+    await owned.log.append([out(COMMANDS, "a")])
+    seen: list[Record] = []
+    while not any(record.topic == COMMANDS for record in seen):
+        seen.extend(await partition.read())
+    assert partition.end_offset(EVENTS) >= 5
+    await owned.close()
+
+
+async def test_an_append_is_whole_or_absent(kafka_settings: KafkaSettings) -> None:
+    log = await opened(kafka_settings)
+    with pytest.raises(LogUnavailable, match="larger"):
+        await log.append([out(EVENTS, "a", b"1"), out(EVENTS, "b", b"x" * 5_000_000)])
+    await log.append([out(EVENTS, "c", b"3")])
+    assert [r.value for r in await everything(kafka_settings, EVENTS)] == [b"3"]
+    await log.close()
+
+
+# --- servers that are absent, wrong, or killed --------------------------------------------------
+
+
+async def test_absent_brokers_are_said(kafka_settings: KafkaSettings) -> None:
+    nobody = msgspec.structs.replace(kafka_settings, bootstrap=f"127.0.0.1:{free_port()}")
+    with pytest.raises(LogUnavailable, match=f"no Kafka broker answers at {nobody.bootstrap}"):
+        await KafkaLog.open(nobody, FAST)
+
+
+async def test_missing_topics_are_named_with_the_remedy(kafka_settings: KafkaSettings) -> None:
+    other = msgspec.structs.replace(kafka_settings, prefix="none-")
+    with pytest.raises(LogLayout, match=r"none-order-events is missing.*topics create"):
+        await KafkaLog.open(other, FAST)
+
+
+async def differing(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            layout = await kafka_topics.read_layout(admin, settings.prefix)
+            if layout.differences():
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_wrong_number_of_partitions_is_refused(kafka_address: str) -> None:
+    async with topics_on(kafka_address, partitions=1) as settings:
+        clients = Clients(settings, FAST)
+        async with started(clients.admin(), 30) as admin:
+            await admin.create_partitions({f"{settings.prefix}order-events": NewPartitions(3)})
+            await differing(admin, settings)
+        with pytest.raises(LogLayout, match="same number of partitions"):
+            await KafkaLog.open(settings, FAST)
+
+
+async def test_another_number_of_partitions_makes_nothing(kafka_settings: KafkaSettings) -> None:
+    clients = Clients(kafka_settings, FAST)
+    async with started(clients.admin(), 30) as admin:
+        assert await kafka_topics.create(admin, kafka_settings.prefix, 2, 1) == []
+        with pytest.raises(LogLayout, match="COPYPRO_PARTITIONS"):
+            await kafka_topics.create(admin, kafka_settings.prefix, 3, 1)
+
+
+async def test_a_topic_that_forgets_is_refused(kafka_address: str) -> None:
+    async with topics_on(kafka_address, partitions=1) as settings:
+        name = f"{settings.prefix}{STATE}"
+        changed = ConfigResource(
+            ConfigResourceType.TOPIC, name, {"cleanup.policy": "delete", "retention.ms": "1000"}
+        )
+        async with started(Clients(settings, FAST).admin(), 30) as admin:
+            await admin.alter_configs([changed])
+            await differing(admin, settings)
+        with pytest.raises(LogLayout, match=r"cleanup\.policy is delete, not compact"):
+            await KafkaLog.open(settings, FAST)
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Kafka]:
+    """A broker of this test's own, to be killed."""
+    kafka = Kafka(tmp_path / "kafka")
+    try:
+        kafka.start()
+    except ServersUnavailable as error:
+        pytest.skip(f"no real server on this machine: {error}")
+    yield kafka
+    kafka.stop()
+
+
+@pytest.mark.timeout(400)
+async def test_a_broker_killed_and_restarted_loses_nothing_and_repeats_nothing(
+    own_broker: Kafka,
+) -> None:
+    async with topics_on(own_broker.address, partitions=1) as settings:
+        log = await opened(settings)
+        reached = asyncio.Event()
+        copying = asyncio.create_task(copy_for_ever(log, reached, wanted=60))
+        sent = 0
+        for _ in range(2):
+            for _ in range(30):
+                sent += await appended(log, b"%d" % sent)
+            own_broker.kill()
+            await asyncio.to_thread(own_broker.start)
+        await asyncio.wait_for(reached.wait(), 120)
+        copying.cancel()
+        await asyncio.wait([copying])
+        await log.close()
+        inputs = [record.value for record in await everything(settings, EVENTS)]
+        copies = [record.value for record in await everything(settings, OUT)]
+        assert copies == inputs, "each input once, in order"
+        assert {int(value or b"") for value in inputs} == set(range(sent))
+
+
+async def appended(log: KafkaLog, value: bytes) -> int:
+    """One record, tried until it was acknowledged; it may then stand more than once."""
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                await log.append([out(EVENTS, "a", value)])
+            except LogUnavailable:
+                continue
+            return 1
+
+
+async def copy_for_ever(log: KafkaLog, reached: asyncio.Event, wanted: int) -> None:
+    """A role that passes on what it reads, and starts over whenever its partition is lost."""
+    async for partition in log.partitions(ROLE):
+        try:
+            await copy(partition, reached, wanted)
+        except PartitionLost:
+            continue
+        except LogClosed:
+            return
+
+
+async def copy(partition: Partition, reached: asyncio.Event, wanted: int) -> None:
+    state = await restored(partition)
+    distinct = set((state.get("seen") or b"").split())
+    while True:
+        records = await partition.read()
+        distinct |= {record.value or b"" for record in records}
+        outputs = [out(OUT, "a", record.value) for record in records]
+        await partition.commit([*outputs, out(STATE, "seen", b" ".join(distinct))], records)
+        if len(distinct) >= wanted:
+            reached.set()
+
+
+COPIER = """
+import asyncio, sys
+from copypro import topics
+from copypro.adapters.kafka_client import KafkaLimits, KafkaSettings
+from copypro.adapters.kafka_log import KafkaLog
+from copypro.errors import PartitionLost
+from copypro.ports import Outgoing
+async def own(partition):
+    try:
+        async for _ in partition.restore(): pass
+        while True:
+            records = await partition.read()
+            outputs = [Outgoing("slave-orders", r.key, r.value) for r in records]
+            await partition.commit([*outputs, Outgoing("replicator-state", "n", b"x")], records)
+            print(len(records), flush=True)
+    except PartitionLost:
+        return
+async def main():
+    log = await KafkaLog.open(KafkaSettings(bootstrap=sys.argv[1], prefix=sys.argv[2]))
+    async for partition in log.partitions(topics.REPLICATOR):
+        asyncio.create_task(own(partition))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.timeout(400)
+async def test_killed_and_frozen_owners_lose_nothing_and_repeat_nothing(
+    kafka_address: str,
+) -> None:
+    draw = random.Random(11)
+    async with topics_on(kafka_address, partitions=4) as settings:
+        log = await opened(settings)
+        processes = [copier(settings) for _ in range(2)]
+        try:
+            sent = 0
+            for fault in ("kill", "freeze", "kill"):
+                for _ in range(20):
+                    batch = [out(EVENTS, f"a{n}", b"%d" % (sent + n)) for n in range(10)]
+                    await log.append(batch)
+                    sent += len(batch)
+                victim = draw.randrange(len(processes))
+                if fault == "kill":
+                    processes[victim].kill()
+                    processes[victim].wait()
+                    processes[victim] = copier(settings)
+                else:
+                    processes[victim].send_signal(signal.SIGSTOP)
+                    await asyncio.sleep(FAST.session_timeout_s + 2)
+                    processes[victim].send_signal(signal.SIGCONT)
+            await asyncio.wait_for(until_there_are(settings, OUT, sent), 60)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+            await log.close()
+        by_key: dict[str, list[int]] = {}
+        for record in await everything(settings, OUT):
+            by_key.setdefault(record.key, []).append(int(record.value or b""))
+        for key, values in by_key.items():
+            assert values == sorted(set(values)), f"{key}: each once, in order"
+        assert sum(len(values) for values in by_key.values()) == sent
+
+
+async def everything(settings: KafkaSettings, topic: str) -> list[Record]:
+    history, of = KafkaHistory(settings), topics.BY_NAME[topic]
+    spans = await history.spans(of)
+    return [record async for batch in history.records(of, spans) for record in batch]
+
+
+async def until_there_are(settings: KafkaSettings, topic: str, count: int) -> None:
+    while True:
+        if len(await everything(settings, topic)) >= count:
+            return
+        await asyncio.sleep(0.2)
+
+
+def copier(settings: KafkaSettings) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", COPIER, settings.bootstrap, settings.prefix]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def guarded_broker(tmp_path: Path) -> Iterator[Kafka]:
+    """A broker that wants a name and a password."""
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    login = f'{module} required username="u" password="right" user_u="right";'
+    kafka = Kafka(
+        tmp_path / "kafka",
+        properties={
+            "listener.security.protocol.map": "PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "sasl.mechanism.inter.broker.protocol": "PLAIN",
+            "listener.name.plaintext.plain.sasl.jaas.config": login,
+        },
+    )
+    try:
+        kafka.start()
+    except ServersUnavailable as error:
+        pytest.skip(f"no real server on this machine: {error}")
+    yield kafka
+    kafka.stop()
+
+
+async def test_wrong_credentials_are_told_from_an_absent_broker(guarded_broker: Kafka) -> None:
+    wrong = KafkaSettings(
+        bootstrap=guarded_broker.address,
+        security="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        username="u",
+        password="c4n4ry-p4ssw0rd",
+    )
+    with pytest.raises(LogRefused, match="KAFKA_SASL_PASSWORD") as refused:
+        await KafkaLog.open(wrong, FAST)
+    assert "c4n4ry" not in str(refused.value) + repr(wrong)
+    with pytest.raises(LogLayout):
+        await KafkaLog.open(msgspec.structs.replace(wrong, password="right"), FAST)
