@@ -7,6 +7,8 @@ own client for trade calls, or by aiohttp for what it is compared with.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
 import statistics
 import tempfile
@@ -14,8 +16,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import aiohttp
 import aiohttp.http_writer
@@ -26,6 +29,7 @@ from copypro.ports import Record
 from copypro.settings import Settings
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.demo_rings import simulator_process
+from copypro_standalone.logs import configure
 from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
 
@@ -130,8 +134,15 @@ async def running(mt5: str, data: Path) -> AsyncIterator[Ring]:
     settings = Settings.model_validate(
         {"api_mt5": mt5, "data": data, "gateway_port": 0, "sign_up": "open", "reads_per_s": 1000}
     )
-    async with Ring(settings, WatcherLimits(snapshot_every_s=30)) as ring:
-        yield ring
+    with contextlib.redirect_stderr(_nobody()):
+        configure(as_json=True)  # the lines of the real program are written, and read by nobody
+        async with Ring(settings, WatcherLimits(snapshot_every_s=30)) as ring:
+            yield ring
+
+
+@cache
+def _nobody() -> TextIO:
+    return open(os.devnull, "w")
 
 
 async def _tick(control: SimulatorControl) -> None:

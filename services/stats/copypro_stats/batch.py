@@ -19,6 +19,10 @@ CACHED = 20_000
 """Open roots that are kept at hand: their closes build on them."""
 
 
+_encode = msgspec.json.Encoder().encode
+_fields = msgspec.json.Decoder(Fields)
+
+
 class Batch(Struct, frozen=True):
     upserts: list[Upsert]
     unreadable: list[tuple[Record, BadRecord]]
@@ -74,7 +78,8 @@ class Parts:
 
     def __init__(self, documents: Projected) -> None:
         self._documents = documents
-        self._roots: OrderedDict[tuple[str, str], Fields] = OrderedDict()
+        self._roots: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        """As JSON: a dictionary for each open position took more than all else about it."""
 
     async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
         fields = patch.fields
@@ -93,13 +98,13 @@ class Parts:
     async def _under(self, collection: str, id: str, source: str) -> Fields:
         known = self._roots.get((id, source))
         if known is not None:
-            return known
+            return _fields.decode(known)
         return await self._documents.source_fields(collection, id, source) or {}
 
     def _keep(self, id: str, source: str, fields: Fields | None) -> None:
         if fields is None:
             self._roots.pop((id, source), None)
             return
-        self._roots[id, source] = fields
+        self._roots[id, source] = _encode(fields)
         if len(self._roots) > CACHED:
             self._roots.popitem(last=False)

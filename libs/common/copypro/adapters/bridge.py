@@ -28,6 +28,7 @@ from copypro.errors import (
 )
 from copypro.ports import TerminalLimits
 from copypro.retcodes import CREDENTIALS, CallKind, Class, classify
+from copypro.trading import SymbolSpec
 from copypro.values import Platform
 
 logger = structlog.get_logger("bridge")
@@ -63,6 +64,8 @@ class Bridge:
         self.budget = Budget(reads_per_s)
         self.tokens: dict[bytes, str] = {}
         """Sessions that were made here, by a digest of the credentials that proved them."""
+        self._specs: dict[tuple[str, str], SymbolSpec] = {}
+        """By server and name: the latest terms."""
         self.lacks_delete = False
         """This MT4 bridge has no OrderDelete."""
         self._reads: aiohttp.ClientSession | None = None
@@ -136,6 +139,14 @@ class Bridge:
         if classify(self.platform, code, CallKind.READ).class_ in (Class.LATER, Class.NOW):
             raise Unavailable(code, message)
         raise Refused(code, message)
+
+    def shared(self, server: str, spec: SymbolSpec) -> SymbolSpec:
+        """Equal terms of a server's symbol as one object: most accounts there trade by the same."""
+        known = self._specs.get((server, spec.name))
+        if known == spec:
+            return known
+        self._specs[server, spec.name] = spec
+        return spec
 
     # --- changes ------------------------------------------------------------------------------
 
