@@ -118,10 +118,14 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 TAG_LENGTH = 14
 
 
+_PAIRS = [one + other for one in _CROCKFORD for other in _CROCKFORD]
+
+
+@lru_cache(maxsize=1024)
 def leg_tag(copy: CopyId, leg: int) -> str:
     """The comment that marks a leg at the broker: T, 12 Crockford digits (60 bits), 1 check digit."""
     bits = int(digest("leg", copy, leg)[:15], 16)
-    body = "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(55, -5, -5))
+    body = "".join([_PAIRS[(bits >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)])
     return f"T{body}{_check_digit(bits)}"
 
 
