@@ -11,17 +11,19 @@ from tests.journey.world import Account, World
 
 pytestmark = pytest.mark.slow
 PAIRS = {
-    "MT4→MT5": ("Alpha-MT4", "Beta-MT5"),
-    "MT5→MT4": ("Alpha-MT5", "Beta-MT4"),
-    "MT5→MT5": ("Alpha-MT5", "Beta-MT5"),
+    "MT4→MT4": ("Alpha-MT4", "Beta-MT4", "Hedging"),
+    "MT4→MT5": ("Alpha-MT4", "Beta-MT5", "Hedging"),
+    "MT5→MT4": ("Alpha-MT5", "Beta-MT4", "Hedging"),
+    "MT5→MT5": ("Alpha-MT5", "Beta-MT5", "Hedging"),
+    "hedging→netting": ("Alpha-MT5", "Beta-MT5", "Netting"),
 }
 
 
 async def linked(
-    world: World, master_server: str, slave_server: str, **options: Any
+    world: World, master_server: str, slave_server: str, mode: str = "Hedging", **options: Any
 ) -> tuple[Account, Account, str]:
     master = await world.account(master_server, 1001)
-    slave = await world.account(slave_server, 2001)
+    slave = await world.account(slave_server, 2001, mode=mode)
     return master, slave, await world.copier(master, slave, **options)
 
 

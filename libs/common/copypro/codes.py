@@ -102,6 +102,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the volume is not a number that can be traded",
         "correct the copier's sizing",
     ),
+    "NO_MARKET_PRICE": (
+        "what the master's symbol costs now is not known, so nobody can tell how far it has moved",
+        "remove the copier and start it again while the master is connected",
+    ),
     "NO_STOP": (
         "risk-based sizing needs the master's stop loss",
         "set a stop on the master's trade",

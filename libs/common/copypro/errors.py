@@ -11,10 +11,10 @@
     │  ├─ LogUnavailable      its servers do not answer, or nobody knows what became of a write
     │  ├─ LogRefused          its servers refuse our credentials: waiting does not help
     │  └─ LogLayout           its topics are missing or not as they must be; says what differs
-    ├─ StoreError             a server that keeps our data: MongoDB, and Kafka by the two below
+    ├─ StoreError             what keeps our data: files, MongoDB, and Kafka by the two below
     │  ├─ StoreUnavailable    it does not answer now: wait, then ask the same again (LogUnavailable too)
-    │  └─ StoreRefused        nothing helps until a person changes what the message names (LogRefused
-    │                         and LogLayout too)
+    │  └─ StoreRefused        nothing helps until a person changes what the message names (LogCorrupt,
+    │                         LogRefused and LogLayout too)
     ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
@@ -61,10 +61,6 @@ class LogFull(LogError):
     pass
 
 
-class LogCorrupt(LogError):
-    pass
-
-
 class StoreError(CopyProError):
     pass
 
@@ -78,6 +74,10 @@ class StoreRefused(StoreError):
 
 
 class LogUnavailable(LogError, StoreUnavailable):
+    pass
+
+
+class LogCorrupt(LogError, StoreRefused):
     pass
 
 

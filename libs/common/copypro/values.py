@@ -19,11 +19,13 @@ RegistrationId = NewType("RegistrationId", str)
 CopierId = NewType("CopierId", str)
 """A rule that links a master to a slave: random, 32 hex digits."""
 UserId = NewType("UserId", str)
+"""A user of the gateway: random, 32 hex digits."""
 RootId = NewType("RootId", str)
 """One trade idea on one account, from open to flat, however many tickets it had."""
 CopyId = NewType("CopyId", str)
 """The slave's counterpart of a root: hash of master, slave and root; 32 hex digits."""
 AttemptId = NewType("AttemptId", str)
+"""One trade call for one step of a copy: hash of the copy, the step and a count; 32 hex digits."""
 MessageId = NewType("MessageId", str)
 Ticket = NewType("Ticket", int)
 """MetaTrader's number of an order or position; up to 64 bits."""

@@ -69,7 +69,7 @@ def plan_open(
     slippage = stops.slippage_check(order, side, quote, levels.offset)
     if isinstance(slippage, Denial):
         return slippage
-    sized = sizing.size(order, found.slave, levels.stop_loss, entry)
+    sized = sizing.size(order, found.slave, levels.stop_loss, entry, copy.fraction / order.fraction)
     if isinstance(sized, Denial):
         return sized
     kind = OrderKind(side.value)
@@ -78,9 +78,7 @@ def plan_open(
         return margin
     copy.symbol = found.symbol
     leg.offset, leg.master_price = levels.offset, order.master_price
-    wants_stop = levels.stop_loss is not None
-    if copy.bare_open and wants_stop and leg.naked_since_utc is None:
-        leg.naked_since_utc = live.now
+    leg.base = copy.fraction  # what the master closed before is not in our volume
     request = OpenRequest(
         symbol=found.symbol,
         kind=kind,
@@ -137,8 +135,7 @@ def find_market(
         resolved.how,
         live.currency,
         rates,
-        master_price=order.master_price if isinstance(order, OpenCopy) else None,
-        joined=isinstance(order, OpenCopy) and order.joined,
+        master_price=stops.measured_from(order) if isinstance(order, OpenCopy) else None,
     )
     if isinstance(checks, Denial):
         # A tick value moves with the market: only fresh terms may refuse.

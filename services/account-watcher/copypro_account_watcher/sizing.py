@@ -15,7 +15,7 @@ from copypro.trading import Figures, Quote, SymbolSpec
 from copypro.values import Lots, Price, Side
 from msgspec import Struct
 
-from copypro_account_watcher.symbols import Rates, rate_of
+from copypro_account_watcher.symbols import Rates, profit_currency_of, rate_of
 from copypro_account_watcher.targets import floor_to_step, smallest_lots
 
 FORCE_MIN_CAP = Decimal("1.5")
@@ -49,12 +49,17 @@ class Sized(Struct, frozen=True):
 
 
 def size(
-    order: OpenCopy | PlacePendingCopy, slave: Slave, stop_loss: Price | None, entry: Price
+    order: OpenCopy | PlacePendingCopy,
+    slave: Slave,
+    stop_loss: Price | None,
+    entry: Price,
+    share: Decimal = Decimal(1),
 ) -> Sized | Denial:
     """The volume to open with, valid for the symbol; or the refusal with its numbers.
 
     `stop_loss` is the final stop on the slave, `entry` its executable price (a pending order's
-    trigger); both matter only for risk by stop. Denials: INVALID_VOLUME for anything that is no
+    trigger); both matter only for risk by stop. `share`: what the master has left of the order's
+    lots. Denials: INVALID_VOLUME for anything that is no
     volume at all, BELOW_MIN_LOT, ABOVE_MAX_LOT, VOLUME_LIMIT, and what a rule needs but nobody
     knows (NO_STOP, STOPS_TOO_CLOSE, NO_CONVERSION_RATE, …_BALANCE_UNKNOWN, SYMBOL_MISMATCH).
     """
@@ -62,6 +67,8 @@ def size(
     raw = _raw_lots(order, slave, stop_loss, entry, numbers)
     if isinstance(raw, Denial):
         return raw
+    if share != 1:
+        raw, numbers["share_left"] = raw * share, _text(share)
     numbers["raw_lots"] = _text(raw)
     if not 0 < raw <= MOST_LOTS:
         return Denial("INVALID_VOLUME", numbers)
@@ -187,7 +194,7 @@ def _by_risk(
         return Denial("SLAVE_BALANCE_UNKNOWN", numbers)
     loss = _loss_per_lot(slave, distance, numbers)
     if loss is None:
-        pair = f"{spec.profit_currency or 'unknown'}→{slave.currency}"
+        pair = f"{profit_currency_of(spec) or 'unknown'}→{slave.currency}"
         return denied("NO_CONVERSION_RATE", pair=pair, **numbers)
     cost = max(slave.cost_per_lot, Decimal(0))
     numbers["risk_money"] = _text(equity * percent / 100)
@@ -198,12 +205,13 @@ def _by_risk(
 def _loss_per_lot(slave: Slave, distance: Decimal, numbers: Numbers) -> Decimal | None:
     """In the account's currency; the larger of the loss by contract and the loss by tick value,
     since brokers' tick values are for one side and move with the rate. None where neither is known
-    (MT4 tells neither the profit's currency nor a tick's value).
+    (MT4 tells neither; of a forex major the name does).
     """
     spec, losses = slave.spec, []
     numbers["slave_contract_size"] = str(spec.contract_size)
-    if spec.profit_currency:
-        rate = rate_of(slave.rates, spec.profit_currency, slave.currency)
+    profit = profit_currency_of(spec)
+    if profit:
+        rate = rate_of(slave.rates, profit, slave.currency)
         numbers["rate"] = "unknown" if rate is None else str(rate)
         if rate is not None:
             losses.append(distance * spec.contract_size * rate)

@@ -166,7 +166,6 @@ def check_pair(
     rates: Rates,
     *,
     master_price: Price | None = None,
-    joined: bool = False,
 ) -> Numbers | Denial:
     """Pass, fail or unknown for each check of §5.2, by name; `currency` is the slave account's.
 
@@ -175,8 +174,8 @@ def check_pair(
     compared, and one that is up to 20 % off (another expiry, another quote currency); further
     apart it is another scale or another thing, and nobody can confirm that.
 
-    `master_price`: what the master has just been filled at, fresher than its quote. `joined`: it was
-    filled long ago, and the price shows no more than the scale.
+    `master_price`: what the master has just been filled at, or its market where a trade is joined:
+    fresher than its quote.
     """
     checks: dict[str, str] = {}
     numbers: dict[str, object] = {"symbol": spec.name, "how": how}
@@ -192,12 +191,10 @@ def check_pair(
     checks["check_base_currency"] = _same(_base_currency(other), _base_currency(spec))
     checks["check_class"] = _same(other.calculation, spec.calculation)
     checks["check_tick_value"] = _tick_value(spec, currency, rates, numbers)
-    # A fill is fresher than any quote; of a joined trade it is long ago.
     seen = master.quote.mid if master.quote is not None else None
-    if master_price is not None and (seen is None or not joined):
+    if master_price is not None:
         seen = master_price
-    loose = joined or how == "mapping"
-    checks["check_price"] = _price(seen, quote, other, numbers, loose=loose)
+    checks["check_price"] = _price(seen, quote, other, numbers, loose=how == "mapping")
     numbers.update(checks)
     failed = [name for name, result in checks.items() if result == "fail"]
     if how == "mapping":
@@ -277,6 +274,17 @@ def _tick_value(spec: SymbolSpec, currency: str, rates: Rates, numbers: dict[str
     return "pass" if abs(spec.tick_value / expected - 1) <= TICK_VALUE_TOLERANCE else "fail"
 
 
+def profit_currency_of(spec: SymbolSpec) -> str | None:
+    """As the broker tells it; MT4 does not. There it follows from the name for a forex major that is
+    margined in its base, and for nothing else.
+    """
+    if spec.profit_currency or spec.calculation != "Forex":
+        return spec.profit_currency
+    base, name = (spec.margin_currency or "").upper(), spec.name.upper()
+    majors = {major for major in MAJORS if major in name and base and major.startswith(base)}
+    return majors.pop()[3:] if len(majors) == 1 else None
+
+
 # --- conversions -------------------------------------------------------------------------------
 
 
@@ -308,8 +316,9 @@ def conversions(
     options, wanted = order.options, set()
     if options.risk_type in BY_MONEY or options.risk_multiply is not None:
         wanted.add((slave_currency, order.context.currency))
-    if spec.profit_currency:
-        wanted.add((spec.profit_currency, slave_currency))
+    profit = profit_currency_of(spec)
+    if profit:
+        wanted.add((profit, slave_currency))
     if spec.margin_divider and spec.margin_currency:
         wanted.add((spec.margin_currency, slave_currency))
     wholes = {(_whole(source)[0], _whole(target)[0]) for source, target in wanted}

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import structlog
 from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
-from copypro.ports import Clock, EventLog, Meter, NewId, ReadModels, Users, Vault
+from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, ReadModels, Users, Vault
 from copypro.values import UserId
 from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,10 +21,12 @@ from starlette.exceptions import HTTPException
 from structlog.contextvars import bound_contextvars
 
 from copypro_gateway import parameters as p
-from copypro_gateway.auth import Auth
+from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gateway import Gateway, GatewaySettings, Pending
+from copypro_gateway.letters import Letters
 from copypro_gateway.measuring import Measured
+from copypro_gateway.pages import Page
 
 logger = structlog.get_logger("gateway")
 Given = TypeVar("Given", bound=p.Parameters)
@@ -34,6 +36,7 @@ Handler = Callable[[Any, Any], Awaitable[Any]]
 def create_app(
     *,
     log: EventLog,
+    history: LogHistory,
     read_models: ReadModels,
     users: Users,
     vault: Vault,
@@ -49,6 +52,14 @@ def create_app(
     gateway = Gateway(log, read_models, vault, clock, new_id, settings)
     calls = _Calls(app, auth, settings)
     _add_calls(calls, auth, gateway, settings)
+    letters = Letters(log, history, clock)
+    calls.add(
+        "ReplayDeadLetter",
+        p.ReplayDeadLetter,
+        lambda _, given: letters.replay(given),
+        key="operator",
+        tag="operators",
+    )
     _add_errors(app)
     app.add_middleware(Measured, meter=meter)
 
@@ -69,7 +80,9 @@ class _Calls:
     def add(
         self, name: str, kind: type[Given], handler: Handler, *, key: str = "required", tag: str
     ) -> None:
-        """`key`: required; "id": the original documents it with the id alone; "none"."""
+        """`key`: required; "id": the original documents it with the id alone; "none"; "operator":
+        the operator's own.
+        """
 
         async def run(request: Request, given: Any) -> Any:
             user = await self._user(request, given, key)
@@ -80,7 +93,9 @@ class _Calls:
                 body = {"commandId": pending.command, "done": False}
                 return JSONResponse(body, 202)
             # Straight to bytes: FastAPI's own encoding of long lists would hold up the whole process.
-            return Response(msgspec.json.encode(answer), media_type="application/json")
+            page = answer if isinstance(answer, Page) else Page(answer)
+            encoded = msgspec.json.encode(page.rows)
+            return Response(encoded, media_type="application/json", headers=page.headers())
 
         async def by_query(request: Request, given: Any) -> Any:
             return await run(request, given)
@@ -107,6 +122,9 @@ class _Calls:
             return None
         header = request.headers.get("Authorization", "")
         token = header.removeprefix("Bearer ").strip() or given.user_key
+        if key == "operator":
+            check_operator(token, self._settings.operator_key_hash)
+            return None
         if key == "id" and not token and not self._settings.require_key:
             return None
         return await self._auth.user_of(token)
@@ -225,12 +243,12 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"code": "DISK_FULL", "message": text}, 507)
 
     async def no_log(_: Request, error: Exception) -> JSONResponse:
-        logger.error("the log does not answer", reason=str(error))
+        logger.debug("the log does not answer", reason=str(error))  # `not ready` says it, once
         text = "the log does not answer now; whether this was taken shows later: try again then"
         return JSONResponse({"code": "LOG_UNAVAILABLE", "message": text}, 503)
 
     async def unavailable(_: Request, error: Exception) -> JSONResponse:
-        logger.error("the database does not answer", reason=str(error))
+        logger.debug("the database does not answer", reason=str(error))
         text = "the database does not answer now: try again in a few seconds"
         return JSONResponse({"code": "STORE_UNAVAILABLE", "message": text}, 503)
 

@@ -107,6 +107,14 @@ class Settle(Parameters):
     found: bool | None = None
 
 
+class ReplayDeadLetter(Parameters):
+    """A letter's name, as `copypro dead-letters list` shows it."""
+
+    topic: Text
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+
+
 class Options(Parameters):
     """Everything of mt-rest's CopyPro that shapes a copy; what is left out has the original's default."""
 

@@ -114,10 +114,11 @@ class Mt5Face(Face):
 
     def _order_history(self, session: Session, params: Params) -> dict[str, Any]:
         rows = self._rows(session, params)
-        more = self.knobs.more_pages and len(rows) > 1
+        most = self.knobs.history_rows or len(rows)
+        more = len(rows) > most
         return {
             "partialResponse": more,
-            "orders": rows[: len(rows) // 2] if more else rows,
+            "orders": rows[:most],
             "internalDeals": [],
             "internalOrders": [],
             "action": 14 if more else 1,
@@ -234,9 +235,15 @@ class Mt5Face(Face):
             comment=params.values.get("comment", ""),
             fill_lots=Decimal(fill) if fill else None,
         )
+        self.fill_rest(session.account, order, params)
         reply = self._order(session.account, order)
         reply["state"] = "Placed" if order.pending else "Filled"
-        reply["lots"] = order.lots if session.account.mode != "Netting" else params.number("volume")
+        # On netting the order is the position: what this one filled is said apart.
+        reply["lots"] = (
+            order.lots
+            if session.account.mode != "Netting"
+            else Decimal(fill or params.text("volume"))
+        )
         return reply
 
     def _modify(self, session: Session, params: Params) -> dict[str, Any]:
@@ -306,7 +313,7 @@ class Mt5Face(Face):
             "expirationType": "Specified" if order.expires_at else "GTC",
             "expirationTime": stamp(order.expires_at) if order.expires_at else _NEVER,
             "fillPolicy": "FillOrKill",
-            "dealInternalIn": {"ticketNumber": order.deal, "positionTicket": order.ticket},
+            "dealInternalIn": {"ticketNumber": order.deal, "positionTicket": order.id},
             "dealInternalOut": None,
             "orderInternal": {"ticketNumber": order.ticket} if order.pending else None,
             "partialCloseDeals": [],
@@ -351,7 +358,7 @@ class Mt5Face(Face):
         order = closed.order
         return {
             "ticketNumber": closed.deal,
-            "positionTicket": order.ticket,
+            "positionTicket": order.id,
             "symbol": order.symbol,
             "type": "DealSell" if order.buy else "DealBuy",
             "direction": {"CloseBy": "OutBy", "Reversed": "InOut"}.get(closed.reason, "Out"),

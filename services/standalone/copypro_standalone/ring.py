@@ -26,9 +26,17 @@ from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
 from copypro.ports import TerminalLimits
+from copypro.readiness import Readiness
 from copypro.settings import Settings
 from copypro.topics import ROLES
-from copypro.wiring import Bridges, Store, Stores, http_server, operators_metrics
+from copypro.wiring import (
+    Bridges,
+    Store,
+    Stores,
+    http_server,
+    open_history,
+    operators_metrics,
+)
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_stats.notifier import Notifier
 
@@ -43,9 +51,10 @@ NEEDS = {
 ALL = tuple(NEEDS)
 HTTP = "http"
 SWITCH_S = 0.0005
-STOP_WITHIN_S = 8.5
+STOP_WITHIN_S = 8.0
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
-CUT_OFF_S = 0.5
+CLOSE_WITHIN_S = 1.0
+CUT_OFF_S = 0.2
 ASK_AGAIN_S = 1.0
 SAY_AGAIN_S = 30.0
 READY_EVERY_S = 0.2
@@ -79,6 +88,7 @@ class Ring:
         self._unreachable: list[str] = []
         self._metrics = operators_metrics()
         self._ownership = Ownership(self._metrics, time.monotonic)
+        self._readiness = {role.name: Readiness(role.name) for role in ROLES}
         self._watched = watcher.Watched()
         self._edge = Edge(self, self._metrics.page)
         self._server = http_server(self._edge)
@@ -160,7 +170,8 @@ class Ring:
     def not_ready(self) -> list[str]:
         ended = [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
         waits = [self._waits_for] if self._waits_for else []
-        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready()]
+        broken = [why for each in self._readiness.values() for why in each.reasons()]
+        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready(), *broken]
 
     def partitions(self) -> dict[str, int]:
         return self._ownership.counts()
@@ -212,9 +223,13 @@ class Ring:
             case "stats":
                 address = self._settings.alert_url
                 notify = Notifier(address) if address else None
-                self._start(name, stats.run(log, stores.models, utc_now, notify))
+                work = stats.run(
+                    log, stores.models, utc_now, notify, readiness=self._readiness[name]
+                )
+                self._start(name, work)
             case "replicator":
-                self._start(name, replicator.run(log, utc_now, journal))
+                readiness = self._readiness[name]
+                self._start(name, replicator.run(log, utc_now, journal, readiness=readiness))
             case "account-watcher":
                 work = watcher.run(
                     log,
@@ -223,8 +238,9 @@ class Ring:
                     utc_now,
                     time.monotonic,
                     self._watcher_limits,
-                    self._watched,
-                    journal,
+                    self._readiness[name],
+                    watched=self._watched,
+                    journal=journal,
                 )
                 self._start(name, work)
             case "gateway":
@@ -232,11 +248,13 @@ class Ring:
 
     def _gateway(self, log: ObservedLog, stores: Stores) -> App:
         from copypro_gateway.api import create_app
+        from copypro_gateway.auth import hash_of
         from copypro_gateway.gateway import GatewaySettings
 
         settings = self._settings
         app: App = create_app(
             log=log,
+            history=open_history(settings),
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
@@ -246,6 +264,7 @@ class Ring:
                 platforms=frozenset(self._bridges.factories),
                 require_key=settings.require_key,
                 sign_up_open=settings.sign_up_open,
+                operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
             banner="SIMULATED" if settings.simulated else "",
@@ -264,6 +283,10 @@ class Ring:
         await self._end("replicator", deadline)
         await self._end("stats", deadline)
         await self._end("probes", deadline)
+        self._start("stores", self._close_stores())
+        await self._end("stores", time.monotonic() + CLOSE_WITHIN_S, cancel=False)
+
+    async def _close_stores(self) -> None:
         await self._bridges.close()
         if self._stores is not None:
             await self._stores.close()
@@ -277,7 +300,7 @@ class Ring:
             task.cancel()
         await asyncio.wait([task], timeout=max(0.0, deadline - time.monotonic()))
         if not task.done():
-            logger.warning("cut off: it did not end in time", service=name)
+            logger.warning("cut off: it did not end in time", part=name)
             task.cancel()
             await asyncio.wait([task], timeout=CUT_OFF_S)
 

@@ -81,23 +81,20 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
                 "login": event.login,
                 "rights": "none",
                 "enabled": True,
+                "proof": "pending",
                 "connect_error": None,
             }
             account = {
                 "platform": event.platform.value,
                 "server": event.server,
                 "login": event.login,
-                "status": "connecting",
             }
             return [
                 Patch(c.REGISTRATIONS, event.registration, shown),
                 Patch(c.ACCOUNTS, event.account, account),
             ]
         case m.AccountUpdated():
-            fields = {"name": event.name, "enabled": event.enabled, "rights": event.rights.value}
-            if event.rights is not m.Rights.NONE:
-                fields["connect_error"] = None
-            return [Patch(c.REGISTRATIONS, event.registration, fields)]
+            return [Patch(c.REGISTRATIONS, event.registration, _updated(event))]
         case m.AccountConnected():
             info = event.info
             return [
@@ -120,13 +117,15 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             fields = {"status": "disconnected", "code": event.code, "message": event.message}
             return [Patch(c.ACCOUNTS, event.account, fields)]
         case m.AccountRefused():
+            refused = {
+                "proof": "refused",
+                "rights": event.rights.value,
+                "connect_error": {"code": event.code, "message": event.message},
+            }
+            return [Patch(c.REGISTRATIONS, event.registration, refused)]
+        case m.ProofDelayed():
             error = {"code": event.code, "message": event.message}
-            return [
-                Patch(
-                    c.REGISTRATIONS, event.registration, {"connect_error": error, "rights": "none"}
-                ),
-                Patch(c.ACCOUNTS, event.account, {"status": "refused", **error}),
-            ]
+            return [Patch(c.REGISTRATIONS, event.registration, {"connect_error": error})]
         case m.AccountRemoved():
             removed = [Patch(c.REGISTRATIONS, event.registration, None)]
             if event.last:
@@ -163,6 +162,18 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
         case m.Execution():
             return _executed(event, at, record)
     return []
+
+
+def _updated(event: m.AccountUpdated) -> Fields:
+    fields: Fields = {
+        "name": event.name,
+        "enabled": event.enabled,
+        "rights": event.rights.value,
+    }
+    if event.proving or not event.refused:
+        fields["connect_error"] = None
+        fields["proof"] = "pending" if event.proving else "done"
+    return fields
 
 
 def _alert_id(event: m.AlertRaised | m.AlertCleared) -> str:
@@ -372,7 +383,8 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "slave_price": str(event.price),
             }, "Information"
         case m.CopyPendingRemoved():
-            return {"outcome": "removed", "removed": event.reason}, "Information"
+            removed = {"outcome": "removed", "removed": event.reason, "success": True}
+            return removed, "Information"
         case m.CopyModified():
             return {
                 "success": True,
