@@ -43,7 +43,6 @@ MASTERS, SLAVES = digest("example", "master"), digest("example", "slave")
 
 _BY_NAME: dict[str, Any] = {
     "market": {"EURUSD": "1.10005"},
-    "market_price": "1.10005",
     "account": MASTER,
     "account_type": "Hedge",
     "amount": "500.00",

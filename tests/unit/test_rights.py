@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from copypro.codes import denied
 from copypro.messages import Rights
-from copypro.values import AccountId, Platform, RegistrationId, UserId
+from copypro.values import AccountId, CopierId, Platform, RegistrationId, Ticket, UserId
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live
 from copypro_account_watcher.state import Account, Registration
@@ -53,6 +53,9 @@ def test_a_newer_password_that_waits_takes_nothing_from_the_one_before() -> None
     assert used(changed) == "changed"
 
 
+COPIER = CopierId("copier")
+
+
 def live() -> Live:
     made = Live(Platform.MT4, WatcherLimits())
     made.in_whose_name = {ME: None, OTHER: denied("READ_ONLY")}
@@ -66,11 +69,18 @@ def live() -> Live:
 def test_nothing_opens_in_a_name_without_the_right(
     name: RegistrationId | None, code: str | None
 ) -> None:
-    denial = live().refuses(name)
+    denial = live().refuses(COPIER, name)
     assert (None if denial is None else denial.code) == code
 
 
 def test_what_pauses_the_account_pauses_it_for_everybody() -> None:
     paused = live()
     paused.opens_off = denied("OTHER_COPIER", ticket=1)
-    assert paused.refuses(ME) == paused.opens_off
+    assert paused.refuses(COPIER, ME) == paused.opens_off
+
+
+def test_a_halted_copier_opens_nothing_and_the_others_go_on() -> None:
+    halted = live()
+    halted.halted = {COPIER: Ticket(7)}
+    assert halted.refuses(COPIER, ME) == denied("OPENS_PAUSED", ticket=7)
+    assert halted.refuses(CopierId("another"), ME) is None

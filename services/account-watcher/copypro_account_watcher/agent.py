@@ -268,8 +268,9 @@ class AccountAgent:
         attempt = self._attempt(copy, step, turn.now)
         leg = copy.leg(step.leg)
         copy.attempt = attempt
-        if step.kind == "close":
+        if isinstance(step.request, CloseRequest):
             leg.asked_lots = step.expected_lots
+            leg.asked_piece = step.request.lots if step.expected_lots else None
         if opens:
             self.market.live.opening = copy.copy
         if symbol:

@@ -267,12 +267,14 @@ def _settle_other_copier(
     agent: AccountAgent, command: SettleOtherCopier, origin: Origin, turn: Turn
 ) -> None:
     account = agent.account
-    if account is None or command.ticket not in account.strangers:
-        text = "no tagged position of another copier has this ticket"
+    is_stranger = account is not None and command.ticket in account.strangers
+    if account is None or not (is_stranger or agent.permission.settled(command.ticket, turn)):
+        text = "no alert is about this ticket: `copypro alerts` lists them"
         return _deny(agent, turn, origin, "UNKNOWN_TICKET", text)
-    account.strangers.remove(command.ticket)
-    account.settled_tickets.append(command.ticket)
-    clear_alert(agent, turn, f"other-copier/{command.ticket}")
+    if is_stranger:
+        account.strangers.remove(command.ticket)
+        account.settled_tickets.append(command.ticket)
+        clear_alert(agent, turn, f"other-copier/{command.ticket}")
     agent.save_account(turn)
     agent.touch_all()
     settled = Settled(account=agent.id, what=f"ticket {command.ticket}", by=command.by)

@@ -8,7 +8,17 @@ from decimal import Decimal
 
 from copypro.codes import Denial, denied
 from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
-from copypro.values import CopyId, Lots, Mode, OrderKind, Platform, RegistrationId, Side, Ticket
+from copypro.values import (
+    CopierId,
+    CopyId,
+    Lots,
+    Mode,
+    OrderKind,
+    Platform,
+    RegistrationId,
+    Side,
+    Ticket,
+)
 from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
@@ -52,6 +62,8 @@ class Live:
         self.opens_off: Denial | None = None
         self.in_whose_name: Mapping[RegistrationId, Denial | None] = {}
         """Of each registration that stays: why nothing is opened in its name, or None."""
+        self.halted: Mapping[CopierId, Ticket] = {}
+        """Copiers that open nothing until a person has looked at the ticket."""
         self.opening: CopyId | None = None
         """The copy whose open is under way: one at a time, so that each is sized by its own figures."""
         self.names: Sequence[str] | None = None
@@ -103,10 +115,14 @@ class Live:
             return None
         return found[0]
 
-    def refuses(self, registration: RegistrationId | None) -> Denial | None:
-        """Why nothing is opened in this registration's name (None: in nobody's)."""
-        if self.opens_off is not None or registration is None:
+    def refuses(self, copier: CopierId, registration: RegistrationId | None) -> Denial | None:
+        """Why nothing is opened for this copier in this registration's name (None: in nobody's)."""
+        if self.opens_off is not None:
             return self.opens_off
+        if (ticket := self.halted.get(copier)) is not None:
+            return denied("OPENS_PAUSED", ticket=ticket)
+        if registration is None:
+            return None
         return self.in_whose_name.get(registration, denied("ACCOUNT_REMOVED"))
 
     def is_opening_another(self, copy: CopyId) -> bool:

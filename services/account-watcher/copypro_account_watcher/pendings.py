@@ -56,7 +56,7 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
 def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     if copy.pending_gone:
         return Denies(leg.number, denied("MASTER_FLAT", reason=copy.pending_gone))
-    if (refused := live.refuses(pending.registration)) is not None:
+    if (refused := live.refuses(copy.copier, pending.registration)) is not None:
         return Denies(leg.number, refused)
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
     if live.is_opening_another(copy.copy):

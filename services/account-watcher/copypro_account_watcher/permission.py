@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from copypro.codes import Denial, denied
 from copypro.messages import Rights
-from copypro.values import RegistrationId
+from copypro.values import CopierId, RegistrationId, Ticket
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.state import Copy, Registration
@@ -36,6 +36,9 @@ class Permission:
             self._paused_until = None
             clear_alert(agent, turn, "breaker")
         agent.market.live.in_whose_name = self._in_whose_name()
+        account = agent.account
+        halted = {} if account is None else account.halted
+        agent.market.live.halted = {copier: ticket for ticket, copier in halted.items()}
         off = agent.market.live.opens_off = self._opens_off()
         if off is not None and off.code == "CLOCK_OFF" and agent.copies:
             text = "this machine's clock is wrong: nothing is opened until it is right"
@@ -48,6 +51,22 @@ class Permission:
         self._broker_stop = code
         text = f"the broker answered {code}: nothing is opened on this account"
         raise_alert(self._agent, turn, "OPENS_PAUSED", "broker-stop", text)
+
+    def halt(self, copier: CopierId, ticket: Ticket, code: str, text: str, turn: Turn) -> None:
+        """Something that must not happen did: this copier opens nothing more here until a person has
+        looked at the ticket and settled it.
+        """
+        account = self._agent.known
+        account.halted[ticket] = copier
+        self._agent.save_account(turn)
+        raise_alert(self._agent, turn, code, f"halt/{ticket}", text, ticket=ticket, copier=copier)
+
+    def settled(self, ticket: Ticket, turn: Turn) -> bool:
+        """False: there was nothing to settle."""
+        if self._agent.known.halted.pop(ticket, None) is None:
+            return False
+        clear_alert(self._agent, turn, f"halt/{ticket}")
+        return True
 
     def reconnected(self, turn: Turn) -> None:
         """A new session: what the broker refused for good may have been put right."""

@@ -85,6 +85,8 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     """Tagged positions that a person told us to leave alone."""
     strangers: list[Ticket] = []
     """Tagged positions we do not know: another copier; opens are off until settled."""
+    halted: dict[Ticket, CopierId] = {}
+    """Copiers that open nothing more here until a person has looked at this ticket."""
     alerts: dict[str, str] = {}
     """cause → code of every alert that stands."""
     serial: int = 0
@@ -160,6 +162,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """Asked for and not filled: the same order may still be filled further."""
     asked_lots: Lots | None = None
     """What our last close of it was to leave."""
+    asked_piece: Lots | None = None
+    """What our last partial close of it was to take, until its deal is seen."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""

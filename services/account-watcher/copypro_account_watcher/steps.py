@@ -217,7 +217,7 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
     expires_at = _expires_at(order, live)
     if expires_at is None or live.now >= expires_at:
         return Denies(leg.number, expired(order, live))
-    if (refused := live.refuses(order.registration)) is not None:
+    if (refused := live.refuses(copy.copier, order.registration)) is not None:
         return Denies(leg.number, refused)
     start_at = order.seen_at_utc + timedelta(milliseconds=order.options.trade_delay_ms)
     if live.now < start_at:

@@ -185,6 +185,8 @@ class Face:
     ) -> web.StreamResponse:
         if script.delay_before_s:
             await asyncio.sleep(script.delay_before_s)
+        if script.close_lots:
+            params.values["lots"] = script.close_lots
         if script.fill_lots:
             params.values["fill_lots"] = script.fill_lots
             params.values["fill_rest_s"] = str(script.fill_rest_s)
