@@ -498,6 +498,8 @@ class Storm:
         masters: dict[RootId, dict[str, Any]],
     ) -> list[str]:
         """The feeds are one, so the stop is the master's, unless the broker wants it further away."""
+        if opened.root not in masters:
+            return []  # the rest of it is told above
         wanted = Decimal(masters[opened.root]["stop_loss"])
         found = Decimal(stands["stop_loss"])
         numbers = [

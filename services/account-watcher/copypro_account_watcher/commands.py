@@ -248,7 +248,7 @@ def _settle_unresolved(
             lots=order.lots if order else request.lots,
             price=order.open_price if order else request.price,
         )
-        unresolved.found(agent, copy, Found(answer, True, evidence), turn)
+        unresolved.found(agent, copy, Found(answer, False, evidence), turn)
     elif isinstance(request, OpenRequest):
         unresolved.absent(agent, copy, Absent(evidence), turn)
     else:

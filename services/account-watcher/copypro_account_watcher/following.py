@@ -24,7 +24,7 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done
+from copypro.trading import CloseReason, Done, OpenOrder
 from copypro.values import TAG_LENGTH, AttemptId, RootId
 
 from copypro_account_watcher.accepting import about, detach
@@ -147,11 +147,24 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     standing = (leg for leg in copy.legs if leg.status is LegStatus.OPEN)
     leg = next((leg for leg in standing if former is not None and leg.ticket == former), None)
     if leg is not None:
-        leg.ticket, leg.lots, leg.moved = event.ticket, event.lots, False
+        leg.ticket, leg.lots, leg.moved = event.ticket, min(leg.lots, event.lots), False
     return leg
 
 
-def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
+def settle_fills(agent: AccountAgent, turn: Turn) -> None:
+    """A mirrored order that the list shows as a position has filled, also where that was told before
+    its placing was answered.
+    """
+    listed = agent.market.live.positions
+    for copy in agent.copies.values():
+        for leg in copy.legs if copy.attempt is None else ():
+            order = listed.get(leg.ticket) if leg.ticket is not None else None
+            if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
+                _filled(copy, leg, order, turn)
+                agent.touch(copy, turn)
+
+
+def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
     leg.status, leg.order = LegStatus.OPEN, None
     leg.ticket, leg.original_lots, leg.lots = event.ticket, event.lots, event.lots
@@ -164,7 +177,7 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
         answered_at_utc=turn.now,
         ticket=event.ticket,
         symbol=event.symbol,
-        side=event.side,
+        side=copy.side,
         lots=event.lots,
         price=event.open_price,
         stop_loss=event.stop_loss,
@@ -202,7 +215,7 @@ def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, 
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
     if len(together) == 1:
-        leg.lots = event.open_lots
+        leg.lots = min(leg.lots, event.open_lots)  # what is told may be older than our last answer
     elif sum(other.lots for other in together) > event.open_lots and leg is together[-1]:
         others = sum((other.lots for other in together[:-1]), Decimal(0))
         leg.lots = max(Decimal(0), event.open_lots - others)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Collection, Coroutine
@@ -42,6 +43,7 @@ from copypro_standalone.needs import ALL, check, needs_of
 
 logger = structlog.get_logger("copypro")
 HTTP = "http"
+SWITCH_S = 0.0005
 STOP_WITHIN_S = 8.0
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
 CLOSE_WITHIN_S = 1.0
@@ -102,6 +104,8 @@ class Ring:
         # Messages hold no cycles: collecting them often only costs time between a frame and its copy.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        # A writing thread that has the interpreter gives it back this soon, and gets it as soon.
+        sys.setswitchinterval(SWITCH_S)
         listening = _listening_socket(self._settings.host, self.port, self._port_setting)
         self.port = listening.getsockname()[1]
         try:
