@@ -20,9 +20,9 @@ from typing import Any
 import aiohttp
 import aiohttp.http_writer
 import msgspec
+from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro.ports import Record
 from copypro.settings import Settings
-from copypro.wiring import read_log
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.demo_rings import simulator_process
 from copypro_standalone.ring import Ring
@@ -86,7 +86,7 @@ class World:
                 await asyncio.sleep(0.03)
 
     def records(self, topic: str, kind: str) -> list[Record]:
-        return [r for r in read_log(self.data).records(topic) if r.headers["type"] == kind]
+        return [r for r in SqliteLogReader(self.data).records(topic) if r.headers["type"] == kind]
 
     def seen(self) -> dict[str, float]:
         """By tag: when the frame with the master's trade came in."""

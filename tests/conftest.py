@@ -10,11 +10,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from infra.local.servers import Kafka, Mongo, ServersUnavailable
+from infra.local.servers import Kafka, Mongo, Server, ServersUnavailable
 
 Started = Iterator[str]
 
@@ -45,18 +46,26 @@ def _server(variable: str, docker: Callable[[], Started], own: Callable[[], Star
         yield from own()
 
 
+@contextmanager
+def own_server(server: Server) -> Iterator[None]:
+    """One that a test may stop, freeze and start again as it likes; in the end it is stopped."""
+    start_or_skip(server.start)
+    try:
+        yield
+    finally:
+        server.stop()
+
+
 def _own_kafka(folder: Path) -> Iterator[str]:
     kafka = Kafka(folder)
-    _start_or_skip(kafka.start)
-    yield kafka.address
-    kafka.stop()
+    with own_server(kafka):
+        yield kafka.address
 
 
 def _own_mongo(folder: Path) -> Iterator[str]:
     mongo = Mongo(folder)
-    _start_or_skip(mongo.start)
-    yield mongo.url
-    mongo.stop()
+    with own_server(mongo):
+        yield mongo.url
 
 
 def _docker_kafka() -> Iterator[str]:
@@ -79,7 +88,7 @@ def _docker_mongo() -> Iterator[str]:
         yield f"mongodb://{host}:{port}/?directConnection=true"
 
 
-def _start_or_skip(start: Callable[[], None]) -> None:
+def start_or_skip(start: Callable[[], None]) -> None:
     try:
         start()
     except ServersUnavailable as error:

@@ -1,6 +1,6 @@
 """`python -m infra.local.distributed up | down | status`: every service as processes on this machine.
 
-Kafka and mongod by `infra.local`, then the topics, one gateway, two account-watchers, two replicators
+Kafka and mongod by `infra.local` unless KAFKA_BOOTSTRAP_SERVERS and MongoDB name some, then the topics, one gateway, two account-watchers, two replicators
 and one stats, each with a port and a log of its own under .infra. Without ApiMT4 and ApiMT5 in the
 environment, or with --simulated, the bridges are simulated too; a simulated world is new at each
 `up`, so its topics and its database are new as well.
@@ -20,8 +20,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from infra.local.__main__ import FOLDER, servers, start, state_of, stop
 from infra.local.servers import Server, ServersUnavailable
@@ -29,7 +31,9 @@ from infra.local.servers import Server, ServersUnavailable
 LOGS = FOLDER / "logs"
 SECRETS = FOLDER / "secret.keys"
 BRIDGES = ("ApiMT4", "ApiMT5")
-MT4_PORT, MT5_PORT, GATEWAY_PORT, FIRST_PORT = 5004, 5005, 5020, 5021
+SHIFT = int(os.environ.get("COPYPRO_LOCAL_PORT_SHIFT") or 0)
+"""Beside another installation on this machine: added to every port."""
+MT4_PORT, MT5_PORT, GATEWAY_PORT, FIRST_PORT = (port + SHIFT for port in (5004, 5005, 5020, 5021))
 KINDS = ("account-watcher", "account-watcher", "replicator", "replicator", "stats")
 OWNED_WITHIN_S = 60.0
 STOP_WITHIN_S = 12.0
@@ -65,7 +69,7 @@ class Service(Server):
                 return dict(json.load(answer))
         except urllib.error.HTTPError as answer:
             return dict(json.load(answer))
-        except OSError:
+        except (OSError, HTTPException):
             return {}
 
 
@@ -99,11 +103,8 @@ def up(simulated: bool) -> None:
     """
     down()
     simulated = simulated or not any(os.environ.get(name) for name in BRIDGES)
-    kafka, mongo = servers()
     try:
-        for server in (kafka, mongo):
-            start(server)
-        environment = _environment(kafka.address, mongo.address, simulated)
+        environment = _environment(*_addresses(), simulated)
         if simulated:
             start(Bridges())
         _run("topics", "create", environment=environment)
@@ -131,6 +132,16 @@ def status() -> None:
         print(f"{server.name:18} {server.address:16} {state_of(server)}")
 
 
+def _addresses() -> tuple[str, str]:
+    """Of Kafka and of MongoDB: those in the environment, else our own, started."""
+    kafka, mongo = servers()
+    given = [os.environ.get(name) or "" for name in ("KAFKA_BOOTSTRAP_SERVERS", "MongoDB")]
+    for address, server in zip(given, (kafka, mongo), strict=True):
+        if not address:
+            start(server)
+    return given[0] or kafka.address, given[1] or mongo.url
+
+
 def _environment(kafka: str, mongo: str, simulated: bool) -> dict[str, str]:
     given = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
@@ -147,7 +158,10 @@ def _environment(kafka: str, mongo: str, simulated: bool) -> dict[str, str]:
             "COPYPRO_SIMULATED": "1",
             "COPYPRO_TOPIC_PREFIX": f"{database}.",
         }
-    return given | {"MongoDB": f"mongodb://{mongo}/{database}?replicaSet=copypro"}
+    place = urlsplit(mongo)
+    if simulated or place.path in ("", "/"):
+        mongo = urlunsplit(place._replace(path=f"/{database}"))
+    return given | {"MongoDB": mongo}
 
 
 def _secret_keys() -> str:

@@ -12,7 +12,8 @@ from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.sqlite_log import SqliteLog
 from copypro.ports import EventLog
 
-from tests.kafka import topics_on
+from tests.contract.stores import MongoPlace, Place, SqlitePlace
+from tests.servers import topics_on
 
 
 @pytest.fixture
@@ -36,5 +37,24 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[E
             yield made
             await made.close()
             return
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=pytest.mark.slow)])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """Where read models, users and the vault are kept."""
+    made: Place
+    if request.param == "sqlite":
+        made = SqlitePlace(tmp_path)
+    else:
+        made = MongoPlace(request.getfixturevalue("mongo_url"))
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def mongo(mongo_url: str) -> AsyncIterator[MongoPlace]:
+    made = MongoPlace(mongo_url)
     yield made
     await made.close()

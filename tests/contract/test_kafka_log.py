@@ -18,8 +18,8 @@ from copypro import topics
 from copypro.adapters import kafka_topics
 from copypro.adapters.kafka_assignor import owners
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
+from copypro.adapters.kafka_history import KafkaHistory
 from copypro.adapters.kafka_log import KafkaLog
-from copypro.adapters.kafka_reader import KafkaLogReader
 from copypro.adapters.kafka_writer import partition_of
 from copypro.errors import (
     LogClosed,
@@ -32,7 +32,7 @@ from copypro.ports import Outgoing, Partition, Record
 
 from infra.local.servers import Kafka, ServersUnavailable, free_port
 from tests.contract.test_event_log import read_all, restored
-from tests.kafka import topics_on
+from tests.servers import topics_on
 
 pytestmark = pytest.mark.slow
 ROLE = topics.REPLICATOR
@@ -254,6 +254,7 @@ def own_broker(tmp_path: Path) -> Iterator[Kafka]:
     kafka.stop()
 
 
+@pytest.mark.timeout(400)
 async def test_a_broker_killed_and_restarted_loses_nothing_and_repeats_nothing(
     own_broker: Kafka,
 ) -> None:
@@ -262,12 +263,12 @@ async def test_a_broker_killed_and_restarted_loses_nothing_and_repeats_nothing(
         reached = asyncio.Event()
         copying = asyncio.create_task(copy_for_ever(log, reached, wanted=60))
         sent = 0
-        for _ in range(3):
-            for _ in range(20):
+        for _ in range(2):
+            for _ in range(30):
                 sent += await appended(log, b"%d" % sent)
             own_broker.kill()
             await asyncio.to_thread(own_broker.start)
-        await asyncio.wait_for(reached.wait(), 60)
+        await asyncio.wait_for(reached.wait(), 120)
         copying.cancel()
         await asyncio.wait([copying])
         await log.close()
@@ -279,7 +280,7 @@ async def test_a_broker_killed_and_restarted_loses_nothing_and_repeats_nothing(
 
 async def appended(log: KafkaLog, value: bytes) -> int:
     """One record, tried until it was acknowledged; it may then stand more than once."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             try:
                 await log.append([out(EVENTS, "a", value)])
@@ -336,6 +337,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.timeout(400)
 async def test_killed_and_frozen_owners_lose_nothing_and_repeat_nothing(
     kafka_address: str,
 ) -> None:
@@ -374,7 +376,9 @@ async def test_killed_and_frozen_owners_lose_nothing_and_repeat_nothing(
 
 
 async def everything(settings: KafkaSettings, topic: str) -> list[Record]:
-    return [r async for batch in KafkaLogReader(settings).read(topic) for r in batch]
+    history, of = KafkaHistory(settings), topics.BY_NAME[topic]
+    spans = await history.spans(of)
+    return [record async for batch in history.records(of, spans) for record in batch]
 
 
 async def until_there_are(settings: KafkaSettings, topic: str, count: int) -> None:

@@ -1,35 +1,34 @@
-"""The promises of ReadModels, Users and Vault."""
+"""The promises of ReadModels, Users and Vault, asked of every store."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from copypro import collections as c
-from copypro.adapters.sealing import SqliteVault, load_or_make_key
-from copypro.adapters.sqlite_read_models import SqliteReadModels
-from copypro.adapters.sqlite_users import SqliteUsers
-from copypro.errors import AlreadyThere, SecretsError
-from copypro.ports import Document, Upsert, User, UserKey
+from copypro.adapters.sealing import load_or_make_key
+from copypro.errors import AlreadyThere, SecretsError, StoreRefused
+from copypro.ports import Document, ReadModels, Upsert, User, UserKey
 from copypro.values import RegistrationId, UserId
+
+from tests.contract.stores import Place, put
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-async def models(tmp_path: Path) -> AsyncIterator[SqliteReadModels]:
-    made = await SqliteReadModels.open(tmp_path)
-    yield made
-    await made.close()
+async def models(place: Place) -> ReadModels:
+    return await place.models()
 
 
-def put(id_: str, source: str, version: int, fields: Document | None) -> Upsert:
-    return Upsert(collection=c.TRADE_LOGS, id=id_, source=source, version=version, fields=fields)
+# --- upsert -----------------------------------------------------------------------------------
 
 
-async def test_two_sources_never_hide_each_other(models: SqliteReadModels) -> None:
+async def test_two_sources_never_hide_each_other(models: ReadModels) -> None:
     await models.upsert([put("1", "a/0", 5, {"copier": "x", "time": "1"})])
     await models.upsert([put("1", "b/0", 1, {"success": True})])
     assert await models.get(c.TRADE_LOGS, "1") == {
@@ -40,27 +39,153 @@ async def test_two_sources_never_hide_each_other(models: SqliteReadModels) -> No
     }
 
 
-async def test_a_repeat_or_an_older_version_changes_nothing(models: SqliteReadModels) -> None:
+async def test_a_repeat_or_an_older_version_changes_nothing(models: ReadModels) -> None:
     await models.upsert([put("1", "a/0", 5, {"copier": "new"})])
     await models.upsert([put("1", "a/0", 5, {"copier": "same version"})])
     await models.upsert([put("1", "a/0", 4, {"copier": "older"})])
-    found = await models.get(c.TRADE_LOGS, "1")
-    assert found is not None
-    assert found["copier"] == "new"
+    assert await models.get(c.TRADE_LOGS, "1") == {"copier": "new", "id": "1"}
+    assert await models.find(c.TRADE_LOGS, {"copier": "older"}) == []
 
 
-async def test_fields_are_laid_over_the_sources_earlier_ones(models: SqliteReadModels) -> None:
+async def test_fields_are_laid_over_the_sources_earlier_ones(models: ReadModels) -> None:
     await models.upsert([put("1", "a/0", 1, {"copier": "x", "time": "1"})])
     await models.upsert([put("1", "a/0", 2, {"time": "2"})])
     assert await models.source_fields(c.TRADE_LOGS, "1", "a/0") == {"copier": "x", "time": "2"}
+    assert await models.source_fields(c.TRADE_LOGS, "1", "b/0") is None
+    assert await models.source_fields(c.TRADE_LOGS, "2", "a/0") is None
 
 
-async def test_a_document_without_sources_is_gone(models: SqliteReadModels) -> None:
-    await models.upsert([put("1", "a/0", 1, {"copier": "x"}), put("1", "a/0", 2, None)])
-    assert await models.get(c.TRADE_LOGS, "1") is None
+async def test_sources_are_laid_over_each_other_in_the_order_of_their_names(
+    models: ReadModels,
+) -> None:
+    """Whatever order they come in; a dot sorts between a hyphen and a slash, as text does."""
+    names = ["b/0", "a.b/0", "a-b/0", "a/0", "$a/0"]
+    for name in names:
+        await models.upsert([put("1", name, 1, {"copier": name, name: 1})])
+    found = await models.get(c.TRADE_LOGS, "1")
+    assert found is not None
+    assert found["copier"] == max(names)
+    assert found == dict.fromkeys(names, 1) | {"copier": "b/0", "id": "1"}
+    (again,) = await models.find(c.TRADE_LOGS, {"copier": "b/0"})
+    assert again == found
+    await models.upsert([put("1", "b/0", 2, None)])
+    assert [doc["copier"] for doc in await models.find(c.TRADE_LOGS)] == ["a/0"]
 
 
-async def test_find_filters_sorts_and_bounds(models: SqliteReadModels) -> None:
+async def test_a_document_without_sources_is_gone_and_no_repeat_brings_it_back(
+    models: ReadModels,
+) -> None:
+    created, removed = put("1", "a/0", 1, {"copier": "x", "time": "1"}), put("1", "a/0", 2, None)
+    await models.upsert([created, removed])
+    for _ in range(2):
+        assert await models.get(c.TRADE_LOGS, "1") is None
+        assert await models.source_fields(c.TRADE_LOGS, "1", "a/0") is None
+        assert await models.find(c.TRADE_LOGS, {"copier": "x"}) == []
+        assert await models.find(c.TRADE_LOGS, order_by="time") == []
+        await models.upsert([created, removed])
+    await models.upsert([put("1", "a/0", 3, {"time": "3"})])
+    assert await models.get(c.TRADE_LOGS, "1") == {"time": "3", "id": "1"}
+
+
+async def test_a_batch_takes_effect_in_its_order(models: ReadModels) -> None:
+    """Also where one document is changed many times, by several sources, and older ones come late."""
+    steps = [put("1", "a/0", n, {"time": str(n), f"n{n}": n}) for n in range(1, 250)]
+    late = [put("1", "a/0", 7, {"time": "late"}), put("1", "b/0", 1, {"copier": "x"})]
+    await models.upsert([*steps[:120], late[1], *steps[120:], late[0]])
+    found = await models.get(c.TRADE_LOGS, "1")
+    numbers = {f"n{n}": n for n in range(1, 250)}
+    assert found == {"time": "249", "copier": "x", "id": "1", **numbers}
+
+
+async def test_a_batch_that_fails_leaves_nothing(models: ReadModels) -> None:
+    too_long = "x" * 17_000_000
+    good = Upsert(collection=c.ACCOUNTS, id="1", source="a/0", version=1, fields={"a": 1})
+    bad = Upsert(collection=c.LOGS, id="1", source="a/0", version=2**63, fields={"text": too_long})
+    with pytest.raises((OverflowError, StoreRefused)):
+        await models.upsert([good, bad])
+    assert await models.get(c.ACCOUNTS, "1") is None
+    await models.upsert([good])
+    assert await models.get(c.ACCOUNTS, "1") == {"a": 1, "id": "1"}
+
+
+async def test_readers_see_a_batch_whole_or_not_at_all(place: Place) -> None:
+    models, reader = await place.models(), await place.reader()
+    stop = asyncio.Event()
+    seen: set[tuple[str, ...]] = set()
+
+    async def read() -> None:
+        while not stop.is_set():
+            seen.add(tuple(str(doc["time"]) for doc in await reader.find(c.TRADE_LOGS)))
+
+    reading = asyncio.create_task(read())
+    for n in range(1, 40):
+        await models.upsert([put(str(i), "a/0", n, {"time": str(n)}) for i in range(20)])
+        latest = await reader.find(c.TRADE_LOGS)
+        assert [doc["time"] for doc in latest] == [str(n)] * 20, "what was acknowledged is seen"
+    stop.set()
+    await reading
+    assert len(seen) > 1
+    assert all(len(set(times)) <= 1 for times in seen)
+
+
+async def test_owners_of_different_sources_write_the_same_documents_at_once(place: Place) -> None:
+    async def own(source: str) -> None:
+        models = await place.models()
+        for n in range(1, 30):
+            await models.upsert([put(str(i), source, n, {source: n}) for i in range(5)])
+
+    await place.models()
+    await asyncio.gather(*(own(f"{name}/0") for name in "abcd"))
+    found = await (await place.reader()).find(c.TRADE_LOGS)
+    assert found == [{"id": str(i)} | {f"{name}/0": 29 for name in "abcd"} for i in range(5)]
+
+
+VALUES: dict[str, Any] = {
+    "decimal": Decimal("0.10"),
+    "big": 2**64 - 1,
+    "small": -(2**63),
+    "nested": {"EURUSD.m": {"$cash": [1, {"a.b": None}]}, "": 0},
+    "reference": {"$ref": "a", "$id": 1},
+    "deep_big": [{"ticket": 2**64 - 1}],
+    "nul": {"a\0b": "\0"},
+    "path": "$copier",
+    "float": 1.0,
+    "text": "ünï ✓",
+    "time": None,
+    "dotted.name": True,
+    "$name": [],
+}
+
+
+async def test_every_value_comes_back_as_json_has_it(models: ReadModels) -> None:
+    await models.upsert([put("a.$b/ü", "a/0", 1, VALUES)])
+    expected = VALUES | {"decimal": "0.10", "id": "a.$b/ü"}
+    found = await models.get(c.TRADE_LOGS, "a.$b/ü")
+    assert found == expected
+    assert found is not None
+    for name, value in found.items():
+        assert type(value) is type(expected[name]), name
+    assert type(found["big"]) is int
+    del expected["id"]
+    assert await models.source_fields(c.TRADE_LOGS, "a.$b/ü", "a/0") == expected
+
+
+async def test_a_document_of_15_mb_is_kept_and_laid_over(models: ReadModels) -> None:
+    orders: Document = {"account": "x", "orders": ["y" * 1000] * 15_000}
+    await models.upsert(
+        [Upsert(collection=c.OPEN_ORDERS, id="1", source="a/0", version=1, fields=orders)]
+    )
+    small: Document = {"account": "z"}
+    await models.upsert(
+        [Upsert(collection=c.OPEN_ORDERS, id="1", source="a/0", version=2, fields=small)]
+    )
+    assert await models.get(c.OPEN_ORDERS, "1") == orders | small | {"id": "1"}
+
+
+# --- find -------------------------------------------------------------------------------------
+
+
+async def test_find_filters_sorts_and_bounds(models: ReadModels) -> None:
     rows = [put(str(n), "a/0", n, {"copier": "x", "time": f"{n:02d}"}) for n in range(1, 10)]
     await models.upsert([*rows, put("other", "a/0", 1, {"copier": "y", "time": "05"})])
     found = await models.find(
@@ -71,64 +196,128 @@ async def test_find_filters_sorts_and_bounds(models: SqliteReadModels) -> None:
     assert [doc["id"] for doc in limited] == ["1", "2"]
 
 
-async def test_an_undeclared_field_is_refused_by_name(models: SqliteReadModels) -> None:
+async def test_find_gives_equals_by_id_and_what_lacks_the_field_first(models: ReadModels) -> None:
+    times = {"b": "1", "a": "1", "d": None, "c": "0"}
+    await models.upsert([put(id_, "a/0", 1, {"time": time}) for id_, time in times.items()])
+    await models.upsert([put("e", "a/0", 1, {"copier": "x"})])
+
+    async def ids(**how: Any) -> str:
+        return "".join(str(doc["id"]) for doc in await models.find(c.TRADE_LOGS, **how))
+
+    assert await ids() == "abcde"
+    assert await ids(descending=True) == "abcde"
+    assert await ids(order_by="time") == "decab"
+    assert await ids(order_by="time", descending=True) == "baced"
+    assert await ids(order_by="time", since="0") == "cab"
+    assert await ids(where={"time": "1"}) == "ab"
+    assert await ids(where={"time": None}) == ""
+    assert await ids(limit=0) == ""
+    assert await ids(limit=None) == "abcde"
+
+
+async def test_find_gives_no_more_than_asked_for_and_all_where_that_is_asked(
+    models: ReadModels,
+) -> None:
+    await models.upsert([put(f"{n:04d}", "a/0", 1, {"copier": "x"}) for n in range(1200)])
+    assert len(await models.find(c.TRADE_LOGS)) == 1000
+    assert len(await models.find(c.TRADE_LOGS, {"copier": "x"}, limit=None)) == 1200
+
+
+async def test_an_undeclared_field_is_refused_by_name(models: ReadModels) -> None:
     with pytest.raises(ValueError, match="slave_ticket"):
         await models.find(c.TRADE_LOGS, {"slave_ticket": 1})
+    with pytest.raises(ValueError, match="slave_ticket"):
+        await models.find(c.TRADE_LOGS, order_by="slave_ticket")
 
 
-async def test_documents_survive_reopening_and_another_process_may_read(tmp_path: Path) -> None:
-    first = await SqliteReadModels.open(tmp_path)
+async def test_documents_survive_reopening_and_another_process_may_read(place: Place) -> None:
+    first = await place.models()
     await first.upsert([put("1", "a/0", 1, {"copier": "x"})])
-    reader = SqliteReadModels.open_read_only(tmp_path)
+    reader = await place.reader()
     assert await reader.get(c.TRADE_LOGS, "1") is not None
-    await reader.close()
-    await first.close()
-    again = await SqliteReadModels.open(tmp_path)
+    again = await place.models()
     assert await again.source_fields(c.TRADE_LOGS, "1", "a/0") == {"copier": "x"}
-    await again.close()
 
 
-async def test_users_are_unique_by_e_mail_in_any_case(tmp_path: Path) -> None:
-    users = await SqliteUsers.open(tmp_path)
+# --- users and the vault ------------------------------------------------------------------------
+
+
+async def test_users_are_unique_by_e_mail_in_any_case(place: Place) -> None:
+    users = await place.users()
     user = User(id=UserId("1"), email="A@example.com", password_hash="h", created_at=NOW)
     await users.add(user)
     with pytest.raises(AlreadyThere):
         await users.add(
             User(id=UserId("2"), email="a@EXAMPLE.com", password_hash="h", created_at=NOW)
         )
-    found = await users.by_email("a@example.COM")
-    assert found is not None
-    assert found.id == "1"
-    await users.add_key(UserKey(hash="k", user=UserId("1"), name="n", created_at=NOW))
-    key = await users.key("k")
-    assert key is not None
-    assert key.user == "1"
+    found = await (await place.users()).by_email("a@example.COM")
+    assert found == User(id=UserId("1"), email="a@example.com", password_hash="h", created_at=NOW)
+    assert await users.by_email("b@example.com") is None
+
+
+async def test_of_many_that_take_one_e_mail_at_once_one_has_it(place: Place) -> None:
+    users = [await place.users() for _ in range(4)]
+    wishes = (
+        users[n % 4].add(User(id=UserId(str(n)), email="a@b", password_hash="h", created_at=NOW))
+        for n in range(12)
+    )
+    answers = await asyncio.gather(*wishes, return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["AlreadyThere"] * 11 + [
+        "NoneType"
+    ]
+
+
+async def test_a_key_is_found_by_its_hash_and_can_be_revoked(place: Place) -> None:
+    users = await place.users()
+    key = UserKey(hash="k", user=UserId("1"), name="n", created_at=NOW)
+    await users.add_key(key)
+    assert await users.key("k") == key
     assert await users.key("unknown") is None
-    await users.close()
+    revoked = UserKey(hash="k", user=UserId("1"), name="n", created_at=NOW, revoked=True)
+    await users.add_key(revoked)
+    assert await users.key("k") == revoked
 
 
 async def test_a_secret_opens_only_for_its_registration_and_dies_with_its_key(
-    tmp_path: Path,
+    place: Place, tmp_path: Path
 ) -> None:
-    vault = await SqliteVault.open(tmp_path, load_or_make_key(tmp_path))
+    keys = load_or_make_key(tmp_path)
+    vault = await place.vault(keys)
     one, two = RegistrationId("1" * 32), RegistrationId("2" * 32)
     sealed = await vault.seal(one, "s3cret")
     await vault.seal(two, "other")
     assert "s3cret" not in sealed
     assert await vault.unseal(one, sealed) == "s3cret"
+    assert await (await place.vault(keys)).unseal(one, sealed) == "s3cret"
     with pytest.raises(SecretsError):
         await vault.unseal(two, sealed)
-    await vault.destroy(one)
     with pytest.raises(SecretsError):
-        await vault.unseal(one, sealed)
-    await vault.close()
+        await vault.unseal(one, sealed[:-8] + "AAAAAAA=")
+    await vault.destroy(one)
+    for opened in (vault, await place.vault(keys)):
+        with pytest.raises(SecretsError, match="destroyed"):
+            await opened.unseal(one, sealed)
 
 
-async def test_the_key_file_is_private_and_another_key_is_refused(tmp_path: Path) -> None:
+async def test_one_data_key_is_made_however_many_seal_first(place: Place, tmp_path: Path) -> None:
+    vault = await place.vault(load_or_make_key(tmp_path))
+    one = RegistrationId("1" * 32)
+    sealed = await asyncio.gather(*(vault.seal(one, str(n)) for n in range(8)))
+    assert [await vault.unseal(one, text) for text in sealed] == [str(n) for n in range(8)]
+
+
+async def test_the_key_file_is_private_and_another_key_is_refused(
+    place: Place, tmp_path: Path
+) -> None:
     keys = load_or_make_key(tmp_path)
     assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
     assert load_or_make_key(tmp_path) == keys
-    await (await SqliteVault.open(tmp_path, keys)).close()
+    one = RegistrationId("1" * 32)
+    sealed = await (await place.vault(keys)).seal(one, "s3cret")
     other = load_or_make_key(tmp_path / "other")
     with pytest.raises(SecretsError, match="COPYPRO_SECRET_KEYS"):
-        await SqliteVault.open(tmp_path, other)
+        await place.vault(other)
+    with pytest.raises(SecretsError, match="COPYPRO_SECRET_KEYS"):
+        await place.vault(["not a key"])
+    renewed = await place.vault([*other, *keys])
+    assert await renewed.unseal(one, sealed) == "s3cret"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 LIMITS = {
     "longest_call_s": 1.0,
@@ -64,7 +65,7 @@ class Program:
     async def start(self, *, wait: bool = True) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "copypro_standalone", self.command,
+                sys.executable, "-m", "copypro_standalone", self.command, "--test-limits",
                 env=self._environment, stdout=log, stderr=log,
             )  # fmt: skip
         if wait:
@@ -103,12 +104,39 @@ class Program:
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), 12)
 
+    async def end(self) -> None:
+        """Whatever state it is in."""
+        if self.process is not None and self.process.returncode is None:
+            await self.kill()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Of its log; with COPYPRO_LOG_JSON every line but an error that ended it is JSON."""
+        said = self.log.read_text().splitlines()
+        return [json.loads(line) for line in said if line.startswith("{")]
+
+    async def metrics(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """By name and the values of the labels."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}/metrics") as response,
+        ):
+            families = text_string_to_metric_families(await response.text())
+        return {
+            (sample.name, tuple(sample.labels.values())): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
     async def call(self, name: str, key: str = "", **body: Any) -> Any:
+        status, answer = await self.ask(name, key, **body)
+        assert status == 200, (name, answer)
+        return answer
+
+    async def ask(self, name: str, key: str = "", **body: Any) -> tuple[int, Any]:
+        """The status, whichever it is, and the answer."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         async with (
             aiohttp.ClientSession() as session,
             session.post(f"{self.url}/{name}", json=body, headers=headers) as response,
         ):
-            answer = await response.json()
-            assert response.status == 200, (name, answer)
-            return answer
+            return response.status, await response.json()

@@ -95,8 +95,13 @@ async def register(program: Program) -> tuple[str, list[str]]:
 class Hand:
     """The master's hand: opens, partly closes and closes without a pause."""
 
-    def __init__(self, control: SimulatorControl, draw: random.Random) -> None:
-        self.control, self.draw = control, draw
+    def __init__(
+        self,
+        control: SimulatorControl,
+        draw: random.Random,
+        pause_s: tuple[float, float] = (0.005, 0.06),
+    ) -> None:
+        self.control, self.draw, self._pause_s = control, draw, pause_s
         self.roots: list[int] = []
         self.chains: dict[int, list[int]] = {}
         """MT4 gives the rest of a partial close another ticket: what was opened and partly closed
@@ -116,7 +121,7 @@ class Hand:
             if self.acts_left > 0:
                 self.acts_left -= 1
                 await self._one()
-            await asyncio.sleep(self.draw.uniform(0.005, 0.06))
+            await asyncio.sleep(self.draw.uniform(*self._pause_s))
 
     async def is_done(self) -> bool:
         return self.acts_left <= 0
@@ -270,10 +275,15 @@ async def stops_follow(control: SimulatorControl, hand: Hand) -> None:
 
 
 async def settled(
-    program: Program, key: str, copiers: list[str], control: SimulatorControl, roots: int
+    program: Program,
+    key: str,
+    copiers: list[str],
+    control: SimulatorControl,
+    roots: int,
+    within_s: float = SETTLED_WITHIN_S,
 ) -> dict[str, dict[str, Any]]:
     """Rows of all opens by id, once each is decided and nothing is left open at the slaves."""
-    deadline = asyncio.get_running_loop().time() + SETTLED_WITHIN_S
+    deadline = asyncio.get_running_loop().time() + within_s
     rows: dict[str, dict[str, Any]] = {}
     while True:
         rows = {}

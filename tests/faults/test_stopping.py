@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro.wiring import read_log
+from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import SimulatorControl
 
@@ -51,7 +51,7 @@ async def sending(tmp_path: Path, delay_s: float, **limits: float) -> AsyncItera
 
 
 def executions(tmp_path: Path) -> list[tuple[str, dict[str, Any]]]:
-    records = read_log(tmp_path / "data").records("executions")
+    records = SqliteLogReader(tmp_path / "data").records("executions")
     return [(r.headers["type"], msgspec.json.decode(r.value or b"{}")) for r in records]
 
 

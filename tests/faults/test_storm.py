@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro.envelope import decode
 from copypro.messages import (
     AlertRaised,
@@ -35,7 +36,6 @@ from copypro.messages import (
 )
 from copypro.trading import OpenRequest
 from copypro.values import CopyId, Platform, RootId, account_id, copy_id, tag_in
-from copypro.wiring import read_log
 from copypro_account_watcher.state import Copy, LegStatus
 from mt_simulator.client import Refused
 
@@ -341,7 +341,9 @@ class Storm:
     # --- what must hold -----------------------------------------------------------------------
 
     def messages(self, topic: str) -> list[Any]:
-        return [decode(record).message for record in read_log(self.world.data).records(topic)]
+        return [
+            decode(record).message for record in SqliteLogReader(self.world.data).records(topic)
+        ]
 
     def copies_of(self, family: set[int], slave: Account) -> set[CopyId]:
         return {copy_id(_id(self.master), _id(slave), RootId(str(ticket))) for ticket in family}
@@ -406,7 +408,7 @@ class Storm:
 
     def _remembered(self) -> list[Copy]:
         """Copies that the watcher keeps although nothing of them can come any more."""
-        latest = {r.key: r.value for r in read_log(self.world.data).records(STATE)}
+        latest = {r.key: r.value for r in SqliteLogReader(self.world.data).records(STATE)}
         copies = [
             msgspec.json.decode(value, type=Copy)
             for key, value in latest.items()
@@ -496,6 +498,8 @@ class Storm:
         masters: dict[RootId, dict[str, Any]],
     ) -> list[str]:
         """The feeds are one, so the stop is the master's, unless the broker wants it further away."""
+        if opened.root not in masters:
+            return []  # the rest of it is told above
         wanted = Decimal(masters[opened.root]["stop_loss"])
         found = Decimal(stands["stop_loss"])
         numbers = [
@@ -518,7 +522,7 @@ class Storm:
         executions = self.messages("executions")
         families = await self.families()
         attempts: dict[str, list[float]] = defaultdict(list)
-        for record in read_log(self.world.data).records("executions"):
+        for record in SqliteLogReader(self.world.data).records("executions"):
             event = decode(record).message
             if isinstance(event, AttemptStarted) and isinstance(event.request, OpenRequest):
                 attempts[event.tag].append(record.recorded_at)

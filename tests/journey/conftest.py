@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from tests.journey.world import EMBEDDED, Stack, World, a_world
-from tests.kafka import topics_on
+from tests.servers import database_on, topics_on
 
 
 @pytest.fixture(params=["embedded", pytest.param("servers", marks=pytest.mark.slow)])
@@ -16,9 +17,14 @@ async def stack(request: pytest.FixtureRequest) -> AsyncIterator[Stack]:
     if request.param == "embedded":
         yield EMBEDDED
         return
-    address = request.getfixturevalue("kafka_address")
-    async with topics_on(address, partitions=2) as settings:
-        yield {"kafka": settings.bootstrap, "topic_prefix": settings.prefix}
+    address, mongo = request.getfixturevalue("kafka_address"), request.getfixturevalue("mongo_url")
+    async with topics_on(address, partitions=2) as settings, database_on(mongo) as database:
+        yield {
+            "kafka": settings.bootstrap,
+            "topic_prefix": settings.prefix,
+            "mongo": database,
+            "secret_keys": Fernet.generate_key().decode(),
+        }
 
 
 @pytest.fixture

@@ -84,20 +84,23 @@ async def test_metrics_tell_what_happened_and_no_secret(world: World) -> None:
     assert value(found, "sessions", state="connected") == 2
     assert value(found, "unresolved") == 0
     assert value(found, "ready") == 1
+    partitions = 2 if world.stack else 1
     for role in ("account-watcher", "replicator", "stats"):
-        assert value(found, "partitions", role=role) == 1
-        assert value(found, "partitions_assigned_total", role=role) == 1
-        assert value(found, "takeover_seconds_count", role=role) == 1
+        assert value(found, "partitions", role=role) == partitions
+        assert value(found, "partitions_assigned_total", role=role) == partitions
+        assert value(found, "takeover_seconds_count", role=role) == partitions
         assert value(found, "commit_seconds_count", role=role) > 0
     # RegisterAccount twice, StartCopier, UpdateCopier.
     assert value(found, "commit_seconds_count", role="gateway") == 4
     assert value(found, "http_seconds_count", call="AddAccount", status="200") == 2
     assert value(found, "http_seconds_count", call="Start", status="200") == 1
 
+    marks = 3 if world.stack else 0  # Kafka's own, of the last transactions
+
     async def caught_up() -> bool:
         now, _ = await scraped(world)
         lags = [one for key, one in now.items() if key[0] == "copypro_lag_records"]
-        return bool(lags) and not any(lags)
+        return bool(lags) and max(lags) <= marks
 
     await world.eventually(caught_up)
     for secret in (CANARY, world.key, world.simulator.mt4_url, world.simulator.mt5_url):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from copypro.topics import EXECUTIONS, WATCHER_STATE
 from copypro.values import Platform, account_id
-from copypro.wiring import read_log
 
-from tests.journey.world import CANARY, Account, World
+from tests.journey.world import CANARY, FAST, Account, Stack, World, a_world
 
 pytestmark = pytest.mark.slow
 
@@ -249,6 +251,29 @@ async def asked(world: World, endpoint: str, login: int) -> None:
     await world.eventually(once_more)
 
 
+@pytest.mark.parametrize("mode", ["Hedging", "Netting"])
+async def test_a_frame_of_an_earlier_partial_close_closes_nothing_more(
+    tmp_path: Path, stack: Stack, mode: str
+) -> None:
+    """It comes when the next one has been answered: the ledger never goes back up."""
+    limits = msgspec.structs.replace(FAST, snapshot_every_s=30.0)
+    async with a_world(tmp_path / "data", limits, stack) as world:
+        master = await world.account("Alpha-MT4", 1001)
+        slave = await world.account("Beta-MT5", 2001, mode=mode)
+        copier = await world.copier(master, slave)
+        ticket = await master.open("EURUSD", "Buy", "1.00")
+        await outcome(world, copier, "opened")
+        await asyncio.sleep(0.5)
+        await world.control.stream("Beta-MT5", 2001, delay_s=0.6)
+        ticket = await master.close(ticket, "0.20")
+        await outcome(world, copier, "reduced")
+        await master.close(ticket, "0.30")
+        await asyncio.sleep(2.0)
+        assert await slave.lots() == [Decimal("0.50")]
+        assert len(await world.control.ledger("OrderClose", 2001)) == 2
+        assert "detached" not in {row["outcome"] for row in await world.logs(copier)}
+
+
 @pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
 async def test_a_list_from_before_a_close_is_not_a_late_fill(world: World, server: str) -> None:
     """The list was asked for before our close and comes after it: nothing fills, nothing is closed twice."""
@@ -359,7 +384,7 @@ async def test_what_opened_and_closed_between_two_looks_is_recorded_with_its_rea
 
     async def dated() -> bool:
         await world.control.tick_again()
-        records = read_log(world.data).records("account-watcher-state")
+        records = await world.records(WATCHER_STATE)
         states = [r.value or b"" for r in records if r.key == f"account/{account}"]
         return any(b"clock_offset_minutes" in state for state in states)
 
@@ -470,11 +495,7 @@ async def test_no_changing_call_leaves_without_a_committed_attempt(world: World)
         for entry in await world.control.ledger("", slave.login)
         if entry["endpoint"].startswith("order") and "history" not in entry["endpoint"]
     ]
-    attempts = [
-        record
-        for record in read_log(world.data).records("executions")
-        if record.headers["type"] == "AttemptStarted"
-    ]
+    attempts = await world.records(EXECUTIONS, "AttemptStarted")
     assert len(calls) == len(attempts) >= 5
     for call, attempt in zip(calls, attempts, strict=True):
         assert attempt.recorded_at <= call["at"] + 0.001, "recorded before it left"

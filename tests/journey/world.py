@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from copypro.ports import TerminalLimits
+from copypro.ports import Record, TerminalLimits
 from copypro.settings import Settings
-from copypro.wiring import read_log
+from copypro.topics import COPIER_EVENTS, EXECUTIONS, ORDER_EVENTS, SLAVE_ORDERS, Topic
+from copypro.wiring import open_history
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
@@ -22,6 +23,8 @@ Stack = Mapping[str, Any]
 """The settings that name the servers of a stack; none: everything is embedded."""
 EMBEDDED: Stack = {}
 CANARY = "c4n4ry-p4ssw0rd"
+OPERATOR = f"{CANARY}-operator"
+"""The gateway's operator key."""
 WITHIN_S = 10.0
 FAST = WatcherLimits(
     longest_call_s=1.0,
@@ -92,25 +95,39 @@ class World:
         self.simulator, self.control, self.data, self.stack = simulator, control, data, stack
         self.ring: Ring | None = None
         self.key = ""
+        self._limits = FAST
+        self._more: dict[str, Any] = {}
 
     @property
     def http(self) -> aiohttp.ClientSession:
         return self._http
 
-    async def start(self, limits: WatcherLimits = FAST) -> None:
-        settings = Settings.model_validate(
+    async def start(self, limits: WatcherLimits | None = None, **more: Any) -> None:
+        """The ring, with the limits and settings that it had before unless others are given."""
+        self._limits = limits or self._limits
+        self._more |= more
+        self.ring = await Ring(self.settings(), self._limits, FAST_CALLS).__aenter__()
+        self._http = aiohttp.ClientSession(base_url=self.ring.url)
+
+    def settings(self) -> Settings:
+        return Settings.model_validate(
             {
                 "api_mt4": self.simulator.mt4_url,
                 "api_mt5": self.simulator.mt5_url,
                 "data": self.data,
                 "gateway_port": 0,
                 "sign_up": "open",
+                "manager_key": OPERATOR,
                 "reads_per_s": 1000,
                 **self.stack,
+                **self._more,
             }
         )
-        self.ring = await Ring(settings, limits, FAST_CALLS).__aenter__()
-        self._http = aiohttp.ClientSession(base_url=self.ring.url)
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which another process finds the same servers."""
+        fields = Settings.model_fields
+        return {str(fields[name].alias): str(value) for name, value in self.stack.items()}
 
     async def stop(self) -> None:
         if self.ring is not None:
@@ -180,13 +197,19 @@ class World:
             assert asyncio.get_running_loop().time() < deadline, await self._why()
             await asyncio.sleep(0.02)
 
+    async def records(self, topic: Topic, kind: str = "") -> list[Record]:
+        """What the log has, of one type of message where one is asked for."""
+        history = open_history(self.settings())
+        found = history.records(topic, await history.spans(topic))
+        records = [record async for batch in found for record in batch]
+        return [r for r in records if not kind or r.headers["type"] == kind]
+
     async def _why(self) -> str:
-        log = read_log(self.data)
         lines = []
-        for topic in ("order-events", "copier-events", "slave-orders", "executions"):
-            for record in list(log.records(topic))[-12:]:
+        for topic in (ORDER_EVENTS, COPIER_EVENTS, SLAVE_ORDERS, EXECUTIONS):
+            for record in (await self.records(topic))[-12:]:
                 lines.append(
-                    f"{topic} {record.headers['type']} {(record.value or b'')[:400].decode()}"
+                    f"{topic.name} {record.headers['type']} {(record.value or b'')[:400].decode()}"
                 )
         return "not within the time:\n" + "\n".join(lines)
 

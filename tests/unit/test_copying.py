@@ -70,6 +70,7 @@ def test_the_order_carries_the_masters_own_side_levels_and_context() -> None:
         seen_at_utc=at(0.2),
         magic=magic_of(MASTER, SLAVE),
         mapping=mapping,
+        registration=start().slave_registration,
     )
 
 

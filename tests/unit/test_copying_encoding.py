@@ -120,6 +120,8 @@ def test_what_is_unheeded_names_order_events_and_leads_to_nothing() -> None:
         "PendingModified",
         "PendingRemoved",
         "AccountRemoved",
+        "AccountUpdated",
+        "AccountRefused",
     }
     assert kinds - heeded == UNHEEDED
     fill = m.PendingFilled(account=MASTER, root=ROOT, ticket=filled().ticket, seen_at_utc=T0)

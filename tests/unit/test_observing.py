@@ -68,7 +68,7 @@ async def test_a_partition_is_not_ready_until_its_owner_has_restored_and_asks_fo
     seen = Seen()
     partition = await seen.take()
     assert seen.ownership.counts() == {"replicator": 1}
-    assert seen.ownership.not_ready() == ["replicator partition 0 is being restored"]
+    assert seen.ownership.not_ready() == ["replicator: 1 of 1 partitions are being restored"]
     seen.now = 1.5
     assert [record async for record in partition.restore()] == []
     assert seen.ownership.not_ready() != []
@@ -76,6 +76,17 @@ async def test_a_partition_is_not_ready_until_its_owner_has_restored_and_asks_fo
     await partition.read()
     assert seen.ownership.not_ready() == []
     assert seen.meter.took_s == [1.5]
+
+
+async def test_who_joins_is_not_ready_until_it_has_its_share_or_there_is_none_for_it() -> None:
+    seen = Seen()
+    seen.ownership.join(ROLE)
+    assert seen.ownership.not_ready() == ["replicator: waiting for partitions"]
+    seen.now = 20.0
+    assert seen.ownership.not_ready() == []
+    seen.ownership.join(ROLE)
+    await seen.take()
+    assert seen.ownership.not_ready() == ["replicator: 1 of 1 partitions are being restored"]
 
 
 async def test_lag_is_what_is_read_or_waits_and_is_not_committed() -> None:

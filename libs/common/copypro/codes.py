@@ -28,6 +28,10 @@ def denied(code: str, **numbers: object) -> Denial:
 
 
 CODES: dict[str, tuple[str, str]] = {
+    "IMPORTED_ACCOUNT": (
+        "the account was imported from a report: it exists here only to be looked at",
+        "add the account itself, with its password",
+    ),
     # by the copier's rule, decided on the master's side
     "PAUSED": ("the copier was paused", "resume the copier before the trade opens"),
     "EXISTING": (

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 ACCOUNTS = "accounts"
 REGISTRATIONS = "registrations"
 OPEN_ORDERS = "open_orders"
 CLOSED_ORDERS = "closed_orders"
+OPERATIONS = "operations"
+"""What moved a balance and was no trade."""
+EQUITY = "equity"
+"""As recorded, at most once a minute."""
+TRADE_STATS = "trade_stats"
+"""By account: the statistics of its whole history, and the version of the history they are of."""
 COPIERS = "copiers"
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
@@ -20,6 +28,9 @@ INDEXED: dict[str, tuple[str, ...]] = {
     REGISTRATIONS: ("user", "account"),
     OPEN_ORDERS: ("account",),
     CLOSED_ORDERS: ("account", "closed_at"),
+    OPERATIONS: ("account", "time"),
+    EQUITY: ("account", "time"),
+    TRADE_STATS: (),
     COPIERS: ("user", "master", "slave"),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),
@@ -30,3 +41,11 @@ INDEXED: dict[str, tuple[str, ...]] = {
     ROOTS: (),
 }
 """By collection. `time` and `closed_at` sort as text: ISO, UTC (or the broker's clock), fixed width."""
+
+
+def require_declared(collection: str, fields: Iterable[str]) -> None:
+    """Errors: ValueError that names the field and those that are declared."""
+    for field in fields:
+        if field not in INDEXED[collection]:
+            known = ", ".join(INDEXED[collection]) or "none"
+            raise ValueError(f"{collection} cannot be searched by {field}; declared: {known}")

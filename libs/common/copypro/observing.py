@@ -16,6 +16,8 @@ from copypro.errors import LogError
 from copypro.ports import EventLog, Meter, Monotonic, Outgoing, Partition, Record
 from copypro.topics import Role
 
+FIRST_WITHIN_S = 15.0
+"""Who joins a group of processes is given its share by then, if there is one left."""
 APPENDS = "gateway"
 """The role under which appends, which consume nothing, are counted."""
 
@@ -30,13 +32,22 @@ class Lag(Struct, frozen=True):
 class Ownership:
     """The partitions that this process owns now."""
 
-    def __init__(self, meter: Meter, monotonic: Monotonic) -> None:
+    def __init__(
+        self, meter: Meter, monotonic: Monotonic, first_within_s: float = FIRST_WITHIN_S
+    ) -> None:
         self.meter, self.monotonic = meter, monotonic
+        self._first_within_s = first_within_s
         self._owned: dict[tuple[str, int], ObservedPartition] = {}
+        self._joined_at: dict[str, float] = {}
+
+    def join(self, role: Role) -> None:
+        """This process is about to ask for its share of a role's partitions."""
+        self._joined_at[role.name] = self.monotonic()
 
     def own(self, role: Role, partition: Partition) -> ObservedPartition:
         owned = ObservedPartition(role, partition, self)
         self._owned[role.name, partition.number] = owned
+        self._joined_at.pop(role.name, None)
         self.meter.assigned(role.name)
         return owned
 
@@ -47,11 +58,20 @@ class Ownership:
             self.meter.lost(owned.role.name)
 
     def not_ready(self) -> list[str]:
-        """Why not; empty: every partition is restored and read."""
-        return [
-            f"{role} partition {number} is being restored"
-            for (role, number), owned in self._owned.items()
-            if not owned.restored
+        """Why not; empty: every partition is restored and read. Whoever is given none within the time
+        is ready too: others own them all.
+        """
+        since = self.monotonic() - self._first_within_s
+        waiting = [
+            f"{role}: waiting for partitions"
+            for role, joined_at in self._joined_at.items()
+            if joined_at > since
+        ]
+        return waiting + [
+            f"{role}: {count} of {self.counts()[role]} partitions are being restored"
+            for role, count in Counter(
+                role for (role, _), owned in self._owned.items() if not owned.restored
+            ).items()
         ]
 
     def counts(self) -> dict[str, int]:

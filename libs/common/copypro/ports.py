@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from copypro.topics import Role
+from copypro.topics import Role, Topic
 from copypro.trading import (
     AccountInfo,
     CloseRequest,
@@ -104,8 +104,8 @@ class Partition(Protocol):
         """
 
     def give_up(self, reason: str) -> None:
-        """The owner's memory is not to be trusted: nothing of it takes effect any more, and the log
-        gives the partition anew, to this process or another.
+        """For an owner that cannot go on: nothing of it takes effect any more, and the log gives the
+        partition anew, to this process or another. Once it is lost this changes nothing.
         """
 
     def end_offset(self, topic: str) -> int:
@@ -149,6 +149,22 @@ class Meter(Protocol):
         """A REST call; `call` is one of the gateway's own names, never what a client wrote."""
 
 
+class LogHistory(Protocol):
+    """All that the log still has, read beside the running program: consumes nothing, changes nothing."""
+
+    async def spans(self, topic: Topic) -> Mapping[int, tuple[int, int]]:
+        """By partition: the first offset that is kept, and the one after the last durable record. The
+        first is 0 unless records were dropped by age or size (compaction does not count).
+        """
+
+    def records(
+        self, topic: Topic, spans: Mapping[int, tuple[int, int]]
+    ) -> AsyncIterator[Sequence[Record]]:
+        """The durable records of these partitions, from the first offset of each span up to but without
+        the second, in bounded batches, in order within each partition.
+        """
+
+
 # --- read models ------------------------------------------------------------------------------
 
 Scalar = str | int | float | bool | None
@@ -160,8 +176,9 @@ class Upsert(Struct, frozen=True, kw_only=True):
     """One source's fields of one document.
 
     `source` is a topic and partition, `version` the offset that led to them: a version that is not
-    newer than the source's stored one changes nothing. `fields` replace all earlier fields of that
-    source; None removes them (and the document, once no source has fields left).
+    newer than the source's stored one changes nothing. `fields` are laid over the earlier ones of that
+    source; None removes them all (and the document, once no source has fields left), for good where
+    older versions are concerned.
     """
 
     collection: str
@@ -171,16 +188,27 @@ class Upsert(Struct, frozen=True, kw_only=True):
     fields: Document | None
 
 
-class ReadModels(Protocol):
-    """Documents made from events only. A document is the union of its sources' fields, plus `id`."""
+class Projected(Protocol):
+    """What a projection needs: to write documents, and to read what it wrote.
+
+    A document is the union of its sources' fields, in the order of the sources' names, plus `id`.
+    Values are what JSON makes of them: decimals are text.
+    Errors of all: StoreUnavailable (ask again; an upsert is then whole or absent), StoreRefused.
+    """
 
     async def upsert(self, changes: Sequence[Upsert]) -> None:
-        """In order; all or nothing; durable on return. Two sources never hide each other's fields."""
-
-    async def get(self, collection: str, id: str) -> Document | None: ...
+        """In order; all or nothing, also for readers; durable on return. Two sources never hide each
+        other's fields. Readers that ask afterwards see it.
+        """
 
     async def source_fields(self, collection: str, id: str, source: str) -> Document | None:
         """What `source` itself last wrote, for a projection that builds on it."""
+
+
+class ReadModels(Projected, Protocol):
+    """Documents made from events only. Errors: as Projected's."""
+
+    async def get(self, collection: str, id: str) -> Document | None: ...
 
     async def find(
         self,
@@ -191,14 +219,37 @@ class ReadModels(Protocol):
         descending: bool = False,
         since: Scalar = None,
         until: Scalar = None,
-        limit: int = 1000,
+        limit: int | None = 1000,
     ) -> list[Document]:
-        """Documents whose top-level fields equal `where`; with `order_by`, sorted by that field, of
-        which `since` is the first value and `until` the first one no longer given. Fields used here
-        must be declared in `copypro.collections`; others: ValueError.
+        """Documents whose top-level fields equal `where` (None equals nothing), as they are at one
+        moment; with `order_by`, sorted by that field, of which `since` is the first value and `until`
+        the first one no longer given; else, and among equals, by id. Fields used here must be declared
+        in `copypro.collections`; others: ValueError. `limit` None: all.
         """
 
+    async def rebuild(self) -> Rebuild:
+        """Begins read models anew, empty, beside these. One that was begun before can no longer switch."""
+
     async def close(self) -> None: ...
+
+
+class Rebuild(Projected, Protocol):
+    """Read models that are being made anew from the log, which nobody sees before `switch`. Durable
+    then, not before. Errors: as Projected's.
+    """
+
+    async def hold(self) -> Mapping[str, int]:
+        """From here to `switch` or `discard` nothing is written to the live ones, whose writers wait;
+        the newest version of each source in them, so that these can be brought at least as far.
+        """
+
+    async def switch(self) -> None:
+        """Everybody, in all processes, reads and writes these from now on; the former ones are dropped.
+        Errors: StoreRefused (held for too long, or another rebuild was begun): nothing has changed.
+        """
+
+    async def discard(self) -> None:
+        """Given up: the live ones go on. After a switch it changes nothing."""
 
 
 # --- users and secrets ------------------------------------------------------------------------
@@ -297,6 +348,11 @@ class Terminal(Protocol):
 
     async def connect(self) -> AccountInfo:
         """A session for the account, one try. Reconnecting uses the old session where it still lives."""
+
+    async def prove(self) -> AccountInfo:
+        """Whether these credentials log in, one try, in a session of its own that is ended at once:
+        one that lives already proves nothing, and stays as it is. This terminal stays unconnected.
+        """
 
     async def snapshot(self) -> Snapshot:
         """One consistent look at a session that is connected, synchronised and ours. Raises

@@ -64,6 +64,11 @@ class Settings(BaseSettings):
             return self.sign_up == "open"
         return self.host in ("127.0.0.1", "::1", "localhost")
 
+    @property
+    def log_place(self) -> str:
+        """Where the log is, for people."""
+        return f"Kafka at {self.kafka}" if self.kafka else str(self.data)
+
     def reads_for(self, address: str) -> float:
         """Reads a second: few for somebody else's bridge, many for one of our own network."""
         if self.reads_per_s is not None:
@@ -71,10 +76,14 @@ class Settings(BaseSettings):
         return 200.0 if _is_private(urlsplit(address).hostname or "") else 3.0
 
 
-def load() -> Settings:
-    """Errors: SettingsError that names the variable and what it takes."""
+def load(data: Path | None = None) -> Settings:
+    """`data`: a folder that was named on the command line.
+
+    Errors: SettingsError that names the variable and what it takes.
+    """
     try:
-        return Settings()  # type: ignore[call-arg]
+        settings = Settings()  # type: ignore[call-arg]
+        return settings if data is None else settings.model_copy(update={"data": data})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

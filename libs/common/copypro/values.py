@@ -19,11 +19,13 @@ RegistrationId = NewType("RegistrationId", str)
 CopierId = NewType("CopierId", str)
 """A rule that links a master to a slave: random, 32 hex digits."""
 UserId = NewType("UserId", str)
+"""A user of the gateway: random, 32 hex digits."""
 RootId = NewType("RootId", str)
 """One trade idea on one account, from open to flat, however many tickets it had."""
 CopyId = NewType("CopyId", str)
 """The slave's counterpart of a root: hash of master, slave and root; 32 hex digits."""
 AttemptId = NewType("AttemptId", str)
+"""One trade call for one step of a copy: hash of the copy, the step and a count; 32 hex digits."""
 MessageId = NewType("MessageId", str)
 Ticket = NewType("Ticket", int)
 """MetaTrader's number of an order or position; up to 64 bits."""
@@ -106,6 +108,13 @@ def digest(*parts: object) -> str:
 def account_id(platform: Platform, server: str, login: int) -> AccountId:
     """The one key of a MetaTrader account; letter case and blanks around the server's name do not count."""
     return AccountId(digest("account", platform.value, server.strip().casefold(), login))
+
+
+def imported_account_id(user: UserId, platform: Platform, owner: str) -> AccountId:
+    """An account that exists only in reports. The user's own: whoever brings a report proves nothing
+    about the account it speaks of. `owner`: broker and login, or what makes a test that test.
+    """
+    return AccountId(digest("imported", user, platform.value, owner.casefold()))
 
 
 def copy_id(master: AccountId, slave: AccountId, root: RootId) -> CopyId:

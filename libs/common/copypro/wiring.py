@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+import asyncio
+import uuid
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from copypro.adapters import kafka_topics
 from copypro.adapters.http_server import HttpServer
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
+from copypro.adapters.kafka_history import KafkaHistory
 from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.metrics import Metrics
+from copypro.adapters.mongo_database import MongoDatabase
+from copypro.adapters.mongo_read_models import MongoReadModels
+from copypro.adapters.mongo_users import MongoUsers
+from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
-from copypro.adapters.sealing import SqliteVault, load_or_make_key
+from copypro.adapters.sealing import load_or_make_key
+from copypro.adapters.sqlite_file import make_folder
+from copypro.adapters.sqlite_history import SqliteHistory
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.adapters.sqlite_users import SqliteUsers
+from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
+from copypro.errors import CopyProError
 from copypro.health import App
 from copypro.ports import (
     EventLog,
+    LogHistory,
     ReadModels,
     TerminalFactory,
     TerminalLimits,
@@ -32,6 +50,10 @@ from copypro.ports import (
 )
 from copypro.settings import Settings
 from copypro.values import Platform
+
+Probe = Callable[[], Awaitable[object]]
+PROBE_S = 3.0
+"""A server that has not answered by then does not answer."""
 
 
 class Store(StrEnum):
@@ -52,19 +74,18 @@ class Stores:
     vault: Vault
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._folder = settings, settings.data.resolve()
-        self._opened: list[EventLog | ReadModels | Users | Vault] = []
+        self._settings = settings
+        self._opened: list[EventLog | ReadModels | Users | Vault | MongoDatabase] = []
+        self._probes: dict[str, Probe] = {}
 
     @classmethod
     async def open(cls, settings: Settings, needs: Collection[Store] = tuple(Store)) -> Stores:
-        """Errors: LogBusy, LogCorrupt, SecretsError: each says what to do. StoreUnavailable: a server
-        does not answer yet.
+        """Errors: LogBusy, LogCorrupt, LogRefused, LogLayout, SecretsError, StoreRefused: each says
+        what to do. LogUnavailable, StoreUnavailable: a server does not answer yet.
         """
         stores = cls(settings)
         try:
-            for store in Store:
-                if store in needs:
-                    await stores._open(store)
+            await stores._open(needs)
         except BaseException:
             await stores.close()
             raise
@@ -75,27 +96,70 @@ class Stores:
         for opened in self._opened:
             await opened.close()
 
-    async def _open(self, store: Store) -> None:
-        settings, folder = self._settings, self._folder
-        folder.mkdir(parents=True, exist_ok=True)
-        match store:
-            case Store.LOG:
-                opened: EventLog | ReadModels | Users | Vault = await _open_log(settings)
-            case Store.MODELS:
-                opened = await SqliteReadModels.open(folder)
-            case Store.USERS:
-                opened = await SqliteUsers.open(folder)
-            case Store.VAULT:
-                opened = await SqliteVault.open(folder, _keys(settings))
-        self._opened.append(opened)
-        setattr(self, store.value, opened)
+    async def unreachable(self) -> list[str]:
+        """The servers that do not answer now, with what they said."""
+        reasons: list[str] = []
+        for name, probe in self._probes.items():
+            try:
+                async with asyncio.timeout(PROBE_S):
+                    await probe()
+            except (CopyProError, OSError, TimeoutError) as error:
+                reasons.append(f"{name}: {str(error) or 'no answer'}")
+        return reasons
 
+    async def _open(self, needs: Collection[Store]) -> None:
+        settings = self._settings
+        installation: str | None = None
+        if Store.LOG in needs:
+            installation = await self._open_log()
+        kept = [store for store in Store if store in needs and store is not Store.LOG]
+        if not kept:
+            return
+        database: MongoDatabase | None = None
+        if settings.mongo:
+            database = await MongoDatabase.open(settings.mongo, _new_id, installation)
+            self._opened.append(database)
+            self._probes["database"] = database.names
+        else:
+            make_folder(settings.data.resolve())
+        for store in kept:
+            opened = await _open_kept(store, settings, database)
+            setattr(self, store.value, opened)
+            self._opened.append(opened)
 
-async def _open_log(settings: Settings) -> EventLog:
-    if settings.kafka:
+    async def _open_log(self) -> str | None:
+        """What tells this log from every other, where it is a server's."""
+        settings = self._settings
+        if not settings.kafka:
+            self.log = await SqliteLog.open(settings.data.resolve())
+            self._opened.append(self.log)
+            return None
         limits = KafkaLimits(session_timeout_s=settings.session_timeout_s)
-        return await KafkaLog.open(kafka_settings(settings), limits)
-    return await SqliteLog.open(settings.data.resolve())
+        log = await KafkaLog.open(kafka_settings(settings), limits)
+        self.log = log
+        self._opened.append(log)
+        self._probes["log"] = log.clients.knock
+        return log.cluster_id
+
+
+async def _open_kept(
+    store: Store, settings: Settings, database: MongoDatabase | None
+) -> ReadModels | Users | Vault:
+    """In MongoDB where it is set, else in the data folder."""
+    folder = settings.data.resolve()
+    match store:
+        case Store.MODELS if database is not None:
+            return await MongoReadModels.open(database)
+        case Store.MODELS:
+            return await SqliteReadModels.open(folder)
+        case Store.USERS if database is not None:
+            return await MongoUsers.open(database)
+        case Store.USERS:
+            return await SqliteUsers.open(folder)
+        case Store.VAULT if database is not None:
+            return await MongoVault.open(database, _keys(settings))
+        case _:
+            return await SqliteVault.open(folder, _keys(settings))
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -171,15 +235,54 @@ class Bridges:
             await made.aclose()
 
 
-async def open_users(folder: Path) -> SqliteUsers:
-    """Beside the running program. Errors: LogCorrupt (no data of ours in this folder)."""
-    read_log(folder)
-    return await SqliteUsers.open(folder)
+@asynccontextmanager
+async def open_users(settings: Settings) -> AsyncIterator[Users]:
+    """Beside the running program. Errors: LogCorrupt (no data of ours in the folder), or MongoDB's."""
+    if settings.mongo:
+        database = await MongoDatabase.open(settings.mongo, _new_id)
+        try:
+            yield await MongoUsers.open(database)
+        finally:
+            await database.close()
+        return
+    _check_folder(settings)
+    users = await SqliteUsers.open(settings.data.resolve())
+    try:
+        yield users
+    finally:
+        await users.close()
 
 
-def read_log(folder: Path) -> SqliteLogReader:
-    return SqliteLogReader(folder.resolve())
+@asynccontextmanager
+async def open_models(settings: Settings) -> AsyncIterator[ReadModels]:
+    """Beside the running program, to read. Errors: LogCorrupt (no data of ours), or MongoDB's."""
+    if settings.mongo:
+        database = await MongoDatabase.open_existing(settings.mongo)
+        try:
+            yield await MongoReadModels.open_read_only(database)
+        finally:
+            await database.close()
+        return
+    _check_folder(settings)
+    models = SqliteReadModels.open_read_only(settings.data.resolve())
+    try:
+        yield models
+    finally:
+        await models.close()
 
 
-def read_models(folder: Path) -> SqliteReadModels:
-    return SqliteReadModels.open_read_only(folder.resolve())
+def open_history(settings: Settings) -> LogHistory:
+    """Errors: LogCorrupt (no log of ours in the folder)."""
+    if settings.kafka:
+        return KafkaHistory(kafka_settings(settings))
+    return SqliteHistory(SqliteLogReader(settings.data.resolve()))
+
+
+def _check_folder(settings: Settings) -> None:
+    """Errors: LogCorrupt for a folder without a log of ours, where the log is kept in it."""
+    if not settings.kafka:
+        SqliteLogReader(settings.data.resolve())
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex

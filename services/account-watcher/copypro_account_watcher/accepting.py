@@ -176,6 +176,7 @@ def _new_copy(order: OpenCopy | PlacePendingCopy, origin: Origin) -> Copy:
     return Copy(
         copy=order.copy,
         copier=order.copier,
+        registration=order.registration,
         master=order.master,
         slave=order.slave,
         root=order.root,
@@ -209,6 +210,7 @@ def _moved(pending: PlacePendingCopy, order: ModifyPendingCopy) -> PlacePendingC
         seen_at_utc=pending.seen_at_utc,
         magic=pending.magic,
         mapping=pending.mapping,
+        registration=pending.registration,
     )
 
 

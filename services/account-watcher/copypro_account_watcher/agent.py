@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 from copypro.envelope import Envelope
-from copypro.errors import NotSent, OutcomeUnknown, Refused, TerminalError
+from copypro.errors import NotSent, OutcomeUnknown, Refused, StoreUnavailable, TerminalError
 from copypro.messages import AttemptStarted
 from copypro.ports import Record, Terminal
 from copypro.retcodes import is_listed
@@ -28,7 +28,15 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import AccountId, AttemptId, CopyId, Mode, digest, leg_tag
+from copypro.values import (
+    AccountId,
+    AttemptId,
+    CopyId,
+    Mode,
+    RegistrationId,
+    digest,
+    leg_tag,
+)
 
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
@@ -37,7 +45,9 @@ from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.following import tie
 from copypro_account_watcher.market import Market
+from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission, is_unresolved
+from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.reconcile import Doubt
 from copypro_account_watcher.state import (
     Account,
@@ -76,6 +86,8 @@ class AccountAgent:
         self.market = Market(self)
         self.watching = Watching(self)
         self.permission = Permission(self)
+        self.proving = Proving(self)
+        self.overdue = Overdue(self)
         self._dirty: dict[CopyId, None] = {}
         self._queue: dict[CopyId, None] = {}
         """Copies that wait until no other open is under way, in order."""
@@ -114,6 +126,10 @@ class AccountAgent:
                 self._left_behind(copy.attempt)
         self.owner.spawn(self._wake(None), f"agent-{self.id[:8]}-start")
         self.watching.start()
+        self.proving.start()
+        self.overdue.down("not connected since the start")
+        if self.account is not None:
+            self.destroy_keys(self.account.doomed)
 
     def _left_behind(self, attempt: Attempt) -> None:
         """By the owner before. One without outcome may have left: nobody can know any more, so it is
@@ -137,6 +153,7 @@ class AccountAgent:
     async def disconnect(self) -> None:
         for wake in self._wakes.values():
             wake.cancel()
+        self.overdue.stop()
         await self.watching.disconnect()
 
     # --- inputs -------------------------------------------------------------------------------
@@ -251,8 +268,9 @@ class AccountAgent:
         attempt = self._attempt(copy, step, turn.now)
         leg = copy.leg(step.leg)
         copy.attempt = attempt
-        if step.kind == "close":
+        if isinstance(step.request, CloseRequest):
             leg.asked_lots = step.expected_lots
+            leg.asked_piece = step.request.lots if step.expected_lots else None
         if opens:
             self.market.live.opening = copy.copy
         if symbol:
@@ -411,7 +429,7 @@ class AccountAgent:
             return "removed"
         if self.watching.connected:
             return "connected"
-        if self.watching.refused:
+        if self.account.refused:
             return "refused"
         return "disconnected" if self.watching.was_lost else "connecting"
 
@@ -425,6 +443,27 @@ class AccountAgent:
     def known(self) -> Account:
         assert self.account is not None
         return self.account
+
+    def destroy_keys(self, registrations: Iterable[RegistrationId]) -> None:
+        """The data keys of removed registrations; what is cut short is done after the next start."""
+        for registration in registrations:
+            self.owner.spawn(self._destroy_key(registration), f"key-{registration[:8]}")
+
+    async def _destroy_key(self, registration: RegistrationId) -> None:
+        try:
+            await self.owner.vault.destroy(registration)
+        except StoreUnavailable as error:
+            logger.warning("a data key is not destroyed yet", reason=str(error))
+            await asyncio.sleep(self.owner.limits.retry_log_s)
+            self.destroy_keys((registration,))
+            return
+        account = self.account
+        if account is None or registration not in account.doomed:
+            return
+        turn = Turn(self.owner.clock())
+        account.doomed.remove(registration)
+        self.save_account(turn)
+        await self.owner.commit(turn)
 
     def save_account(self, turn: Turn) -> None:
         turn.remember(account_key(self.id), self.account)

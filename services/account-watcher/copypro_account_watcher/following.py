@@ -147,7 +147,7 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     standing = (leg for leg in copy.legs if leg.status is LegStatus.OPEN)
     leg = next((leg for leg in standing if former is not None and leg.ticket == former), None)
     if leg is not None:
-        leg.ticket, leg.lots, leg.moved = event.ticket, event.lots, False
+        leg.ticket, leg.lots, leg.moved = event.ticket, min(leg.lots, event.lots), False
     return leg
 
 
@@ -210,16 +210,36 @@ def _filled_further(
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
-    if _is_by_owner(agent, copy, together, event) and not copy.options.strict_close:
+    is_ours = _took_too_much(agent, copy, leg, event, turn)
+    if not is_ours and _is_by_owner(agent, copy, together, event) and not copy.options.strict_close:
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
     if len(together) == 1:
-        leg.lots = event.open_lots
+        leg.lots = min(leg.lots, event.open_lots)  # what is told may be older than our last answer
     elif sum(other.lots for other in together) > event.open_lots and leg is together[-1]:
         others = sum((other.lots for other in together[:-1]), Decimal(0))
         leg.lots = max(Decimal(0), event.open_lots - others)
     leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _took_too_much(
+    agent: AccountAgent,
+    copy: Copy,
+    leg: Leg,
+    event: PositionReduced | PositionClosed,
+    turn: Turn,
+) -> bool:
+    """The first deal after our partial close took more than it was asked to: that the rest is what it
+    should be is asserted once for each (trading rules I-11).
+    """
+    asked, leg.asked_piece = leg.asked_piece, None
+    by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
+    if asked is None or event.deal.lots <= asked or event.reason in by_broker:
+        return False
+    text = f"a close of {asked} lots of ticket {event.ticket} closed {event.deal.lots}"
+    agent.permission.halt(copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
+    return True
 
 
 def _is_by_owner(
@@ -256,9 +276,10 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
     attempt = copy.attempt
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
+    is_ours = _took_too_much(agent, copy, leg, event, turn)
     if _is_closing(attempt, leg):
         return  # our own call did it, or will say that it is gone
-    if copy.closing:
+    if copy.closing or is_ours:
         closed = CopyClosed(
             **about(copy, leg.number),
             attempt=AttemptId(""),
@@ -266,7 +287,7 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
             closed_lots=deal.lots,
             price=deal.price,
             profit=deal.profit,
-            reason=copy.closing,
+            reason=copy.closing or "CLOSED_TOO_MUCH",
         )
         turn.execution(closed, copy.origin, f"{leg.number}/gone")
         return

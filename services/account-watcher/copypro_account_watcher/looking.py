@@ -20,7 +20,7 @@ from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder
 from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
 
 from copypro_account_watcher import unresolved
-from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.alerts import clear_alert, follow_stop_outs, raise_alert
 from copypro_account_watcher.book import Rest
 from copypro_account_watcher.claiming import claim
 from copypro_account_watcher.commands import finish_removal
@@ -135,6 +135,7 @@ class Looking:
                 message = self._as_seen(message)
             turn.fact(agent.id, message, *fact.identity)
             follow(agent, message, turn)
+            follow_stop_outs(agent, message, turn)
         follow_tickets(agent, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(agent.id, root), agent.book.roots[root])

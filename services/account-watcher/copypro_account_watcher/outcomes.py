@@ -166,6 +166,16 @@ def _closed(
         else:
             leg.lots, leg.status = Decimal(0), LegStatus.ENDED
         return Consequence(events=[closed], look=leg.moved)
+    if leg.closed is not None and leg.status is LegStatus.ENDED:
+        closed = CopyClosed(
+            **common,
+            ticket=ticket,
+            closed_lots=leg.closed.lots,
+            price=leg.closed.price,
+            profit=leg.closed.profit,
+            reason=closing_reason(copy, leg),
+        )
+        return Consequence(events=[closed])
     if leg.lots > attempt.expected_lots:
         # No look has shown the rest yet; on MT4 it has another ticket by now.
         leg.lots = leg.lots - answer.lots if answer.lots else attempt.expected_lots

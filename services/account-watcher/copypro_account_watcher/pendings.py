@@ -56,8 +56,8 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
 def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     if copy.pending_gone:
         return Denies(leg.number, denied("MASTER_FLAT", reason=copy.pending_gone))
-    if live.opens_off is not None:
-        return Denies(leg.number, live.opens_off)
+    if (refused := live.refuses(copy.copier, pending.registration)) is not None:
+        return Denies(leg.number, refused)
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
     if live.is_opening_another(copy.copy):
         return Queues(far)

@@ -41,15 +41,17 @@ class Registration(Struct, kw_only=True, omit_defaults=True):
     registration: RegistrationId
     user: UserId
     name: str
-    sealed_password: str
-    origin: Origin
-    """The command that brought this password: its proof is reported as that command's consequence."""
     enabled: bool = True
+    sealed_password: str = ""
+    """The newest one that has logged in; empty: none has."""
     rights: Rights = Rights.NONE
-    refused: str = ""
-    """The broker's code: this password is not tried again."""
+    """What that one proved."""
     age: int = 0
-    """Counts passwords: the newest one is used first."""
+    """Counts proofs: the newest one of the account is used first."""
+    unproved: str = ""
+    """A password, sealed, that is to be tried once. The one that works stays in use meanwhile."""
+    refused: str = ""
+    """The broker's code for the last one that was tried: it is not tried again."""
 
 
 class Removal(Struct, frozen=True):
@@ -67,11 +69,12 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     login: int
     generation: int
     registrations: dict[RegistrationId, Registration] = {}
-    passwords: int = 0
+    proofs: int = 0
     info: AccountInfo | None = None
     connected: bool = False
     clock_offset_minutes: int | None = None
-    removal: Removal | None = None
+    removals: list[Removal] = []
+    """Under way: of each registration that is to go."""
     removed: bool = False
     """Gone: kept so that late orders are answered, and so that adding it again is a new generation."""
     baseline_done: bool = False
@@ -82,9 +85,26 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     """Tagged positions that a person told us to leave alone."""
     strangers: list[Ticket] = []
     """Tagged positions we do not know: another copier; opens are off until settled."""
+    halted: dict[Ticket, CopierId] = {}
+    """Copiers that open nothing more here until a person has looked at this ticket."""
     alerts: dict[str, str] = {}
     """cause → code of every alert that stands."""
     serial: int = 0
+    doomed: list[RegistrationId] = []
+    """Removed registrations whose data key is still to be destroyed."""
+
+    @property
+    def usable(self) -> Registration | None:
+        """The newest password that may trade, else the newest that may read."""
+        proved = [r for r in self.registrations.values() if r.sealed_password]
+        return max(proved, key=lambda r: (r.rights is Rights.TRADE, r.age), default=None)
+
+    @property
+    def refused(self) -> str:
+        """Why there is none that works: the broker's code; empty: there is one, or one to be tried."""
+        if self.usable is not None:
+            return ""
+        return next((r.refused for r in self.registrations.values() if r.refused), "")
 
 
 class Attempt(Struct, kw_only=True, omit_defaults=True):
@@ -142,6 +162,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """Asked for and not filled: the same order may still be filled further."""
     asked_lots: Lots | None = None
     """What our last close of it was to leave."""
+    asked_piece: Lots | None = None
+    """What our last partial close of it was to take, until its deal is seen."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""
@@ -176,6 +198,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     copy: CopyId
     copier: CopierId
+    registration: RegistrationId | None = None
+    """The slave's, in whose name it is."""
     master: AccountId
     slave: AccountId
     root: RootId

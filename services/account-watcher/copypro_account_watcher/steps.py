@@ -217,8 +217,8 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
     expires_at = _expires_at(order, live)
     if expires_at is None or live.now >= expires_at:
         return Denies(leg.number, expired(order, live))
-    if live.opens_off is not None:
-        return Denies(leg.number, live.opens_off)
+    if (refused := live.refuses(copy.copier, order.registration)) is not None:
+        return Denies(leg.number, refused)
     start_at = order.seen_at_utc + timedelta(milliseconds=order.options.trade_delay_ms)
     if live.now < start_at:
         return Waits(min(start_at, expires_at))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 from copypro import topics
-from copypro.envelope import Consequences, Envelope, encode, fact
+from copypro.envelope import STATE_HEADERS, Consequences, Envelope, encode, fact
 from copypro.messages import ExecutionEvent, Message, OrderEvent
 from copypro.ports import Outgoing, Told
 from copypro.topics import Topic
@@ -63,7 +63,7 @@ class Turn:
         name = topics.WATCHER_STATE.name
         for key, record in self._remembered.items():
             value = None if record is None else _encoder.encode(record)
-            self.outputs.append(Outgoing(name, key, value))
+            self.outputs.append(Outgoing(name, key, value, STATE_HEADERS))
         self._remembered.clear()
         return self.outputs
 

@@ -129,7 +129,7 @@ def close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, t
     """Two tickets with one leg's tag: the later one becomes a leg of its own that is closed at once."""
     order = agent.market.live.positions.get(ticket)
     text = f"ticket {ticket} carries the tag of a leg that has its position: it is closed"
-    raise_alert(agent, turn, "DUPLICATE", f"duplicate/{ticket}", text, ticket=ticket)
+    agent.permission.halt(copy.copier, ticket, "DUPLICATE", text, turn)
     extra = Leg(
         number=-ticket,
         tag=leg.tag,

@@ -185,6 +185,8 @@ class Face:
     ) -> web.StreamResponse:
         if script.delay_before_s:
             await asyncio.sleep(script.delay_before_s)
+        if script.close_lots:
+            params.values["lots"] = script.close_lots
         if script.fill_lots:
             params.values["fill_lots"] = script.fill_lots
             params.values["fill_rest_s"] = str(script.fill_rest_s)
@@ -319,8 +321,12 @@ class Face:
         return session
 
     def disconnect(self, session: Session, _: Params) -> str:
+        """Other sessions of the same account go on."""
         self.sessions.pop(session.token, None)
-        self.drop_streams(session.account)
+        place = (session.account.server, session.account.login)
+        for stream in self.streams.get(place, []):
+            if stream.session is session:
+                stream.queue.put_nowait(None)
         return "OK"
 
     def check(self, session: Session, _: Params) -> str:
@@ -469,10 +475,6 @@ class Face:
             self.streams[place].remove(stream)
             sender.cancel()
         return socket
-
-    def drop_streams(self, account: Account) -> None:
-        for stream in self.streams.get((account.server, account.login), []):
-            stream.queue.put_nowait(None)
 
     def drop_all_streams(self) -> None:
         for streams in self.streams.values():

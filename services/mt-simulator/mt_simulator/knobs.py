@@ -37,6 +37,8 @@ class Knob(Struct, kw_only=True, omit_defaults=True):
     """Fill only so much."""
     fill_rest_s: float = 0.0
     """With `fill_lots`: so long after, the rest is filled on the same ticket (MT5)."""
+    close_lots: str = ""
+    """Close so much whatever was asked; 0: everything, as bridges do that do not know the parameter."""
     late_s: float = 0.0
     """Do it only so long after the answer was given (or withheld)."""
 

@@ -16,6 +16,9 @@ from copypro_replicator.following import context_of, remove_pending
 from copypro_replicator.state import CopierRecord, Decision, LiveCopier, RootRecord
 from copypro_replicator.turn import Turn
 
+WRONG_PASSWORD = "WrongMasterPassword"
+"""The original's word for it."""
+
 
 def command(turn: Turn, envelope: Envelope) -> None:
     wish: m.CopierCommand = envelope.message
@@ -50,6 +53,23 @@ def command(turn: Turn, envelope: Envelope) -> None:
             _stop(turn, wish, copier)
         case _:
             assert_never(wish)
+
+
+def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> None:
+    """A copier whose user may no longer read the master is paused, until that right is proved again."""
+    may_read = event.rights is not m.Rights.NONE
+    for copier in list(turn.memory.copiers_of(event.account).values()):
+        state = copier.state
+        if state.master_registration != event.registration:
+            continue
+        if not may_read and not state.paused:
+            paused = replace(state, paused=True, pause_reason=WRONG_PASSWORD)
+            _change(turn, copier, paused)
+            turn.tell(event.account, copier.id, m.CopierPaused(state=paused))
+        elif may_read and state.pause_reason == WRONG_PASSWORD:
+            running = replace(state, paused=False, pause_reason="")
+            turn.tell(event.account, copier.id, m.CopierResumed(state=running))
+            _join_when_running(turn, _change(turn, copier, running), {})
 
 
 # --- start ----------------------------------------------------------------------------------------

@@ -125,6 +125,7 @@ def plan_open(
         seen_at_utc=seen_at,
         magic=_magic(copier, event.magic),
         mapping=copier.mappings.get(event.symbol),
+        registration=state.slave_registration,
         from_pending=event.from_pending,
         joined=joined_at is not None,
         market_price=joined_at,
@@ -221,6 +222,7 @@ def decide_increased(
         seen_at_utc=event.seen_at_utc,
         magic=_magic(copier, root.opened.magic if root.opened is not None else 0),
         mapping=copier.mappings.get(event.symbol),
+        registration=state.slave_registration,
     )
     return Planned(None, _planned(root, copier, known.copy, event), order)
 
@@ -320,6 +322,7 @@ def _plan_pending(
         seen_at_utc=event.seen_at_utc,
         magic=_magic(copier, event.magic),
         mapping=copier.mappings.get(event.symbol),
+        registration=state.slave_registration,
     )
     decision = Decision(copier=copier.id, copy=copy, pending=True)
     return Planned(decision, _planned(root, copier, copy, pending=True), order)

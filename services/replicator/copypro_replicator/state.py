@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 from copypro import topics
-from copypro.envelope import encoded
+from copypro.envelope import STATE_HEADERS, encoded
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
 from copypro.ports import Outgoing, Record
 from copypro.trading import SymbolSpec
@@ -184,7 +184,7 @@ class Memory:
         """The state records since the last call, one per key; a tombstone for what is over."""
         name = topics.REPLICATOR_STATE.name
         changes = [
-            Outgoing(name, key, None if state is None else _encoder.encode(state))
+            Outgoing(name, key, None if state is None else _encoder.encode(state), STATE_HEADERS)
             for key, state in self._touched.items()
         ]
         self._touched = {}

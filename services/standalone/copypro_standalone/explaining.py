@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from copypro import topics
 from copypro.envelope import decode
+from copypro.letters import open_letters_of
 from copypro.messages import AccountRegistered
-from copypro.ports import Record
-from copypro.wiring import read_log, read_models
+from copypro.ports import Document, LogHistory
+from copypro.settings import Settings
+from copypro.wiring import open_history, open_models
 from rich.console import Console
 
 from copypro_standalone.story import Read, Story, find_root, tell
@@ -19,15 +20,11 @@ from copypro_standalone.story import Read, Story, find_root, tell
 _STYLES = {"master": "cyan", "decision": "yellow", "slave": "green"}
 
 
-def story_of(data: Path, account: str, ticket: int) -> Story | None:
-    """Errors: LogCorrupt for a folder that is not ours."""
-    log = read_log(data)
-
-    def read(topic: topics.Topic) -> list[Read]:
-        records: list[Record] = list(log.records(topic.name))
-        return [(record, decode(record)) for record in records]
-
-    orders, executions = read(topics.ORDER_EVENTS), read(topics.EXECUTIONS)
+async def story_of(settings: Settings, account: str, ticket: int) -> Story | None:
+    """Errors: LogCorrupt for a folder that is not ours, or Kafka's."""
+    history = open_history(settings)
+    orders = await _all(history, topics.ORDER_EVENTS)
+    executions = await _all(history, topics.EXECUTIONS)
     accounts: set[str] = {
         event.account
         for _, envelope in orders
@@ -37,7 +34,16 @@ def story_of(data: Path, account: str, ticket: int) -> Story | None:
     found = find_root(orders, executions, accounts or {account}, ticket)
     if found is None:
         return None
-    return tell(orders, read(topics.COPIER_EVENTS), executions, *found)
+    return tell(orders, await _all(history, topics.COPIER_EVENTS), executions, *found)
+
+
+async def _all(history: LogHistory, topic: topics.Topic) -> list[Read]:
+    spans = await history.spans(topic)
+    return [
+        (record, decode(record))
+        async for batch in history.records(topic, spans)
+        for record in batch
+    ]
 
 
 def as_json(story: Story) -> str:
@@ -67,15 +73,26 @@ def show(story: Story) -> None:
             console.print(f"[bold]copy {copy[:8]}[/] {shown}", highlight=False)
 
 
-def open_rows(data: Path, collection: str) -> list[dict[str, Any]]:
-    read_log(data)  # the folder is ours, or a clear error says that it is not
+async def letter_rows(settings: Settings) -> list[dict[str, Any]]:
+    """Errors: LogCorrupt for a folder that is not ours, BadRecord for letters of a newer version."""
+    return [
+        {
+            "topic": letter.letter.topic,
+            "partition": letter.letter.partition,
+            "offset": letter.letter.offset,
+            "key": letter.letter.key,
+            "type": letter.letter.headers.get("type", "a record without a type"),
+            "written_at": letter.written_at.isoformat(),
+            "reason": letter.letter.reason,
+        }
+        for letter in await open_letters_of(open_history(settings))
+    ]
 
-    async def find() -> list[dict[str, Any]]:
-        models = read_models(data)
-        try:
+
+def open_rows(settings: Settings, collection: str) -> list[Document]:
+    async def find() -> list[Document]:
+        async with open_models(settings) as models:
             return await models.find(collection, {"open": True})
-        finally:
-            await models.close()
 
     return asyncio.run(find())
 

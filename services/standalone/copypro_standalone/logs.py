@@ -13,6 +13,7 @@ import structlog
 
 SELDOM_S = 30.0
 """A library that says the same thing again is heard so often at most."""
+CLIENTS = ("aiokafka", "pymongo", "aiohttp")
 FIRST = ("timestamp", "level", "service", "event")
 Event = MutableMapping[str, Any]
 
@@ -77,8 +78,11 @@ def _libraries() -> None:
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        logger = structlog.get_logger(record.name)
-        logger.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        """What a client of a server calls an error it mends by itself, or our own lines tell."""
+        level = record.levelno
+        if record.name.startswith(CLIENTS):
+            level = min(level, logging.WARNING)
+        structlog.get_logger(record.name).log(level, record.getMessage(), exc_info=record.exc_info)
 
 
 class _Seldom(logging.Filter):

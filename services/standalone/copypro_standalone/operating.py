@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from pathlib import Path
+from collections.abc import Mapping
 
 import aiohttp
 from copypro.envelope import utc_now
-from copypro.wiring import open_users
+from copypro.settings import Settings
+from copypro.wiring import open_history, open_models, open_users
 from copypro_gateway.auth import Auth
+from copypro_stats import rebuilding
 
 
-async def add_user(data: Path, email: str, password: str) -> str:
-    """The userKey. Errors: LogCorrupt, ApiError for an e-mail that is none or is taken."""
-    users = await open_users(data)
-    try:
+async def add_user(settings: Settings, email: str, password: str) -> str:
+    """The userKey. Errors: LogCorrupt, StoreError, ApiError for an e-mail that is none or is taken."""
+    async with open_users(settings) as users:
         auth = Auth(users, utc_now, lambda: uuid.uuid4().hex)
         return await auth.sign_up(email, hashlib.sha256(password.encode()).hexdigest())
-    finally:
-        await users.close()
+
+
+async def rebuild_stats(settings: Settings) -> int:
+    """How many records they were made from. Errors: LogCorrupt, StoreError, BadRecord (newer)."""
+    history = open_history(settings)
+    async with open_models(settings) as models:
+        return await rebuilding.rebuild(history, models)
 
 
 async def settle(
@@ -27,11 +33,21 @@ async def settle(
 ) -> str | None:
     """What went wrong, or None."""
     body = {"accountId": account, "attempt": attempt, "ticket": ticket}
+    return await _post(f"{url}/Settle", key, body)
+
+
+async def replay_letter(url: str, key: str, topic: str, partition: int, offset: int) -> str | None:
+    """What went wrong, or None."""
+    body = {"topic": topic, "partition": partition, "offset": offset}
+    return await _post(f"{url}/ReplayDeadLetter", key, body)
+
+
+async def _post(url: str, key: str, body: Mapping[str, object]) -> str | None:
     headers = {"Authorization": f"Bearer {key}"}
     try:
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{url}/Settle", json=body, headers=headers) as response,
+            session.post(url, json=body, headers=headers) as response,
         ):
             answer = await response.json()
             return None if response.status == 200 else str(answer.get("message", answer))

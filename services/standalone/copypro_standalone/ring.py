@@ -20,13 +20,22 @@ import copypro_replicator.service as replicator
 import copypro_stats.service as stats
 import structlog
 from copypro.envelope import utc_now
-from copypro.errors import ServiceEnded, SettingsError, StoreUnavailable
+from copypro.errors import LogUnavailable, ServiceEnded, SettingsError, StoreUnavailable
 from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
 from copypro.ports import TerminalLimits
+from copypro.readiness import Readiness
 from copypro.settings import Settings
-from copypro.wiring import Bridges, Store, Stores, http_server, operators_metrics
+from copypro.topics import ROLES
+from copypro.wiring import (
+    Bridges,
+    Store,
+    Stores,
+    http_server,
+    open_history,
+    operators_metrics,
+)
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_stats.notifier import Notifier
 
@@ -40,12 +49,14 @@ NEEDS = {
 """Each service and what it needs of what is durable, in the order in which they start."""
 ALL = tuple(NEEDS)
 HTTP = "http"
-STOP_WITHIN_S = 8.5
+STOP_WITHIN_S = 8.0
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
-CUT_OFF_S = 0.5
+CLOSE_WITHIN_S = 1.0
+CUT_OFF_S = 0.2
 ASK_AGAIN_S = 1.0
 SAY_AGAIN_S = 30.0
 READY_EVERY_S = 0.2
+PROBE_EVERY_S = 3.0
 
 
 class Ring:
@@ -72,8 +83,10 @@ class Ring:
         self._terminal_limits = terminal_limits or TerminalLimits()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._waits_for = "starting"
+        self._unreachable: list[str] = []
         self._metrics = operators_metrics()
         self._ownership = Ownership(self._metrics, time.monotonic)
+        self._readiness = {role.name: Readiness(role.name) for role in ROLES}
         self._watched = watcher.Watched()
         self._edge = Edge(self, self._metrics.page)
         self._server = http_server(self._edge)
@@ -103,6 +116,10 @@ class Ring:
             await self._answers()
             self._stores = await self._open_stores()
             self._watch()
+            self._start("probes", self._probe(self._stores))
+            for role in ROLES:
+                if role.name in self._services:
+                    self._ownership.join(role)
             for name in ALL:
                 if name in self._services:
                     self._run(name, self.stores)
@@ -149,7 +166,8 @@ class Ring:
     def not_ready(self) -> list[str]:
         ended = [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
         waits = [self._waits_for] if self._waits_for else []
-        return [*ended, *waits, *self._ownership.not_ready()]
+        broken = [why for each in self._readiness.values() for why in each.reasons()]
+        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready(), *broken]
 
     def partitions(self) -> dict[str, int]:
         return self._ownership.counts()
@@ -172,12 +190,18 @@ class Ring:
         while True:
             try:
                 return await Stores.open(self._settings, needs)
-            except StoreUnavailable as error:
+            except (LogUnavailable, StoreUnavailable) as error:
                 self._waits_for, now = f"waiting: {error}", time.monotonic()
                 if now - said_at >= SAY_AGAIN_S:
                     logger.warning("waiting", reason=str(error), waited_s=round(now - begun))
                     said_at = now
             await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _probe(self, stores: Stores) -> None:
+        """Whether the servers still answer: for readiness alone, nothing else depends on it."""
+        while True:
+            self._unreachable = await stores.unreachable()
+            await asyncio.sleep(PROBE_EVERY_S)
 
     def _watch(self) -> None:
         if "account-watcher" in self._services:
@@ -195,9 +219,13 @@ class Ring:
             case "stats":
                 address = self._settings.alert_url
                 notify = Notifier(address) if address else None
-                self._start(name, stats.run(log, stores.models, utc_now, notify))
+                work = stats.run(
+                    log, stores.models, utc_now, notify, readiness=self._readiness[name]
+                )
+                self._start(name, work)
             case "replicator":
-                self._start(name, replicator.run(log, utc_now, journal))
+                readiness = self._readiness[name]
+                self._start(name, replicator.run(log, utc_now, journal, readiness=readiness))
             case "account-watcher":
                 work = watcher.run(
                     log,
@@ -206,8 +234,9 @@ class Ring:
                     utc_now,
                     time.monotonic,
                     self._watcher_limits,
-                    self._watched,
-                    journal,
+                    self._readiness[name],
+                    watched=self._watched,
+                    journal=journal,
                 )
                 self._start(name, work)
             case "gateway":
@@ -215,11 +244,13 @@ class Ring:
 
     def _gateway(self, log: ObservedLog, stores: Stores) -> App:
         from copypro_gateway.api import create_app
+        from copypro_gateway.auth import hash_of
         from copypro_gateway.gateway import GatewaySettings
 
         settings = self._settings
         app: App = create_app(
             log=log,
+            history=open_history(settings),
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
@@ -229,6 +260,7 @@ class Ring:
                 platforms=frozenset(self._bridges.factories),
                 require_key=settings.require_key,
                 sign_up_open=settings.sign_up_open,
+                operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
             banner="SIMULATED" if settings.simulated else "",
@@ -246,6 +278,11 @@ class Ring:
         await self._end(HTTP, deadline, cancel=False)
         await self._end("replicator", deadline)
         await self._end("stats", deadline)
+        await self._end("probes", deadline)
+        self._start("stores", self._close_stores())
+        await self._end("stores", time.monotonic() + CLOSE_WITHIN_S, cancel=False)
+
+    async def _close_stores(self) -> None:
         await self._bridges.close()
         if self._stores is not None:
             await self._stores.close()
@@ -259,7 +296,7 @@ class Ring:
             task.cancel()
         await asyncio.wait([task], timeout=max(0.0, deadline - time.monotonic()))
         if not task.done():
-            logger.warning("cut off: it did not end in time", service=name)
+            logger.warning("cut off: it did not end in time", part=name)
             task.cancel()
             await asyncio.wait([task], timeout=CUT_OFF_S)
 

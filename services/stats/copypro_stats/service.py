@@ -6,42 +6,59 @@ The documents carry the offsets that led to them, so a batch that is read again 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 
 import structlog
 from copypro import topics
-from copypro.collections import ROOTS
-from copypro.envelope import dead_letter, decode
-from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.envelope import SCHEMA_VERSION, dead_letter, readable
+from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost, StoreUnavailable
 from copypro.messages import AlertRaised
-from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Upsert
+from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
+from copypro.readiness import Readiness, wait_for_upgrade
 
-from copypro_stats.projections import Fields, Patch, patches
+from copypro_stats.batch import Batch, Parts, batch_of
+from copypro_stats.keeper import Keeper
+from copypro_stats.posting import Outbox, Post, PostLimits, posting
 
 logger = structlog.get_logger("stats")
-CACHED = 20_000
-"""Open roots that are kept at hand: their closes build on them."""
 GATHER_S = 0.015
 """Events of so long become one write: what is shown may wait a moment, what is traded may not."""
 RETRY_FULL_S = 1.0
-PostAlert = Callable[[AlertRaised], Awaitable[None]]
+RETRY_STORE_S = 1.0
 
 
 async def run(
-    log: EventLog, models: ReadModels, clock: Clock, post_alert: PostAlert | None = None
+    log: EventLog,
+    models: ReadModels,
+    clock: Clock,
+    post: Post | None = None,
+    limits: PostLimits | None = None,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
 ) -> None:
-    """Until the log closes or this is cancelled."""
+    """Until the log closes or this is cancelled. `post` None: alerts are shown and not posted. A record
+    newer than `schema_version` makes its partition not ready, until a newer process owns it.
+    """
+    readiness = readiness or Readiness(topics.STATS.name)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.STATS):
-            tasks.create_task(_own(partition, models, clock, post_alert))
+            work = _own(partition, models, clock, post, limits, readiness, schema_version)
+            tasks.create_task(work)
 
 
 async def _own(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    post: Post | None,
+    limits: PostLimits | None,
+    readiness: Readiness,
+    schema_version: int,
 ) -> None:
     try:
-        await project(partition, models, clock, post_alert)
+        async with posting(partition, post, clock, limits) as outbox:
+            newer = await project(partition, models, clock, outbox, schema_version)
+        await wait_for_upgrade(partition, newer, readiness)
     except LogClosed:
         return
     except PartitionLost as error:
@@ -49,85 +66,67 @@ async def _own(
     except LogFull as error:
         logger.error("disk full: nothing is projected until there is room", reason=str(error))
         await asyncio.sleep(RETRY_FULL_S)
+    except Exception as error:
+        logger.exception("the partition broke", partition=partition.number)
+        await readiness.start_over(partition, error)
 
 
 async def project(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
-) -> None:
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    outbox: Outbox,
+    schema_version: int = SCHEMA_VERSION,
+) -> BadRecord:
+    """Until a record of a newer version; that one is not taken in, nor any behind it."""
+    keeper = Keeper(models)
+    try:
+        return await _project(partition, models, clock, outbox, keeper, schema_version)
+    finally:
+        keeper.close()
+
+
+async def _project(
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    outbox: Outbox,
+    keeper: Keeper,
+    schema_version: int,
+) -> BadRecord:
     parts = Parts(models)
-    posting: set[asyncio.Task[None]] = set()
-    while True:
-        records = list(await partition.read())
+    newer: BadRecord | None = None
+    while newer is None:
+        records, newer = readable(await partition.read(), schema_version)
         await asyncio.sleep(GATHER_S)
-        upserts: list[Upsert] = []
+        batch = await _written(records, parts, models)
         letters: list[Outgoing] = []
-        alerts: list[AlertRaised] = []
-        for record in records:
-            if record.value is None:
-                continue
-            try:
-                envelope = decode(record)
-            except BadRecord as error:
-                if error.newer:
-                    raise
-                logger.error("a record cannot be decoded", where=str(error))
-                letters.append(dead_letter(record, error, clock()))
-                continue
-            source = f"{record.topic}/{record.partition}"
-            for patch in patches(record, envelope):
-                upserts.append(await parts.upsert(patch, source, record.offset))
-            event = envelope.message
-            if isinstance(event, AlertRaised):
-                logger.error(
-                    "alert",
-                    code=event.code,
-                    account=event.account,
-                    text=event.text,
-                    correlation=envelope.correlation,
-                )
-                alerts.append(event)
-        await models.upsert(upserts)
+        for record, error in batch.unreadable:
+            logger.error("a record cannot be decoded", where=str(error))
+            letters.append(dead_letter(record, error, clock()))
+        for envelope in batch.alerts:
+            alert: AlertRaised = envelope.message
+            logger.error(
+                "alert",
+                code=alert.code,
+                account=alert.account,
+                text=alert.text,
+                correlation=envelope.correlation,
+            )
+            letters.extend(outbox.remember(envelope))
         await partition.commit(letters, records)
-        if post_alert is not None:
-            for alert in alerts:
-                task = asyncio.ensure_future(post_alert(alert))
-                posting.add(task)
-                task.add_done_callback(posting.discard)
+        outbox.committed()
+        keeper.changed(batch.moved)
+    return newer
 
 
-class Parts:
-    """Patches as upserts. A patch that builds on another document (a close, on what opened) is given
-    that document's fields: from memory where this process wrote them, else from the read models.
-    """
-
-    def __init__(self, models: ReadModels) -> None:
-        self._models = models
-        self._roots: OrderedDict[tuple[str, str], Fields] = OrderedDict()
-
-    async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
-        fields = patch.fields
-        if patch.collection == ROOTS:
-            self._keep(patch.id, source, fields)
-        if fields is not None and patch.builds_on is not None:
-            fields = {**await self._under(*patch.builds_on, source), **fields}
-        return Upsert(
-            collection=patch.collection,
-            id=patch.id,
-            source=source,
-            version=offset,
-            fields=fields,
-        )
-
-    async def _under(self, collection: str, id: str, source: str) -> Fields:
-        known = self._roots.get((id, source))
-        if known is not None:
-            return known
-        return await self._models.source_fields(collection, id, source) or {}
-
-    def _keep(self, id: str, source: str, fields: Fields | None) -> None:
-        if fields is None:
-            self._roots.pop((id, source), None)
-            return
-        self._roots[id, source] = fields
-        if len(self._roots) > CACHED:
-            self._roots.popitem(last=False)
+async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) -> Batch:
+    """Tried until the database answers: what was written of it already changes nothing."""
+    while True:
+        try:
+            batch = await batch_of(records, parts)
+            await models.upsert(batch.upserts)
+            return batch
+        except StoreUnavailable as error:
+            logger.error("nothing is projected until the database answers", reason=str(error))
+            await asyncio.sleep(RETRY_STORE_S)

@@ -134,7 +134,7 @@ class Bridge:
         return body
 
     def _raise_read_fault(self, found: tuple[str, str], params: Params) -> NoReturn:
-        code, message = found[0], _safe(found[1], params)
+        code, message = _safe(found[0], params), _safe(found[1], params)
         if code in CREDENTIALS:
             raise CredentialsRefused(code, message)
         if code == NO_SESSION or "client with id" in message.lower():
@@ -180,7 +180,7 @@ class Bridge:
             if status >= 300:
                 self._raise_no_answer(call, status, kind)
             return body
-        code, message = found[0], _safe(found[1], params)
+        code, message = _safe(found[0], params), _safe(found[1], params)
         verdict = classify(self.platform, code, kind)
         if not verdict.listed:
             logger.warning("unlisted result code", platform=self.platform, code=code, call=call)

@@ -40,6 +40,8 @@ class KafkaLimits(Struct, frozen=True, kw_only=True):
     """From the fence to the last state record read."""
     again_first_s: float = 0.1
     again_cap_s: float = 5.0
+    say_again_s: float = 30.0
+    """How often it is said that the brokers cannot be reached."""
     stalled_s: float = 15.0
     """Records that are there and do not come for so long: the group is joined anew."""
     long_poll_s: float = 0.1

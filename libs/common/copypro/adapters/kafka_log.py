@@ -139,6 +139,7 @@ class _Group:
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen_at: dict[TopicPartition, int] = {}
         self._running: asyncio.Task[None] | None = None
+        self._said_at = float("-inf")
 
     def start(self) -> None:
         self._running = asyncio.create_task(self._run(), name=f"group-{self.role.name}")
@@ -164,16 +165,21 @@ class _Group:
                     tries = 0
                     await self._pump()
                 except LogError as error:
-                    logger.warning("log unreachable", role=self.role.name, reason=str(error))
+                    self._say(error)
                 except KafkaError as error:
-                    logger.warning(
-                        "log unreachable", role=self.role.name, reason=str(meaning(error))
-                    )
+                    self._say(meaning(error))
                 await self._leave("the log became unreachable")
                 await asyncio.sleep(_back_off(tries, self.log.clients.limits))
                 tries += 1
         finally:
             await self._leave("the log is closed")
+
+    def _say(self, error: LogError) -> None:
+        """Once, and then twice a minute."""
+        now = asyncio.get_running_loop().time()
+        if now - self._said_at >= self.log.clients.limits.say_again_s:
+            self._said_at = now
+            logger.warning("log unreachable", role=self.role.name, reason=str(error))
 
     async def close(self) -> None:
         """Owners give up, the group is left, and whoever waits for a partition is told the end."""
@@ -267,7 +273,7 @@ class _Group:
         numbers = {place.partition for place in places}
         self._assigned = frozenset(numbers)
         for number in self._owners.keys() - numbers:
-            self._owners[number].lose("assigned to another process")
+            self._owners[number].give_up("assigned to another process")
         for number in sorted(numbers):
             owner = self._owners.get(number)
             if owner is None:
@@ -346,7 +352,7 @@ class _Group:
         self._assigned = frozenset()
         owners, self._owners = list(self._owners.values()), {}
         error = LogClosed(reason) if self.log.closed else PartitionLost(reason)
-        await asyncio.gather(*(owner.give_up(error) for owner in owners))
+        await asyncio.gather(*(owner.hand_over(error) for owner in owners))
         for task in list(self._tasks):
             task.cancel()
         consumer, self._consumer = self._consumer, None
@@ -437,6 +443,9 @@ class KafkaPartition:
     def end_offset(self, topic: str) -> int:
         return max(self._ends.get(topic, 0), self._next.get(topic, 0))
 
+    def give_up(self, reason: str) -> None:
+        self._end(PartitionLost(reason))
+
     # --- for the group ------------------------------------------------------------------------
 
     def deliver(self, topic: str, records: Sequence[Record], end: int | None) -> None:
@@ -453,10 +462,7 @@ class KafkaPartition:
     def next_offset(self, topic: str) -> int:
         return self._next[topic]
 
-    def lose(self, reason: str) -> None:
-        self._end(PartitionLost(reason))
-
-    async def give_up(self, error: LogError) -> None:
+    async def hand_over(self, error: LogError) -> None:
         self._end(error)
         await self.closed()
 
@@ -467,7 +473,7 @@ class KafkaPartition:
     async def finish(self, error: LogError) -> None:
         """What was submitted becomes durable; nothing follows it."""
         await self._writer.finish()
-        await self.give_up(error)
+        await self.hand_over(error)
 
     # --- inside -------------------------------------------------------------------------------
 

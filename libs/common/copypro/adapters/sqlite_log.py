@@ -21,13 +21,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from copypro import topics
-from copypro.errors import LogBusy, LogClosed, LogCorrupt, LogError, LogFull, PartitionLost
+from copypro.adapters.sqlite_file import (
+    check_file,
+    make_folder,
+    open_file,
+    saying,
+    unusable,
+)
+from copypro.errors import (
+    LogBusy,
+    LogClosed,
+    LogCorrupt,
+    LogError,
+    LogFull,
+    PartitionLost,
+    StoreRefused,
+)
 from copypro.ports import Outgoing, Partition, Record
 from copypro.topics import Role
 
@@ -410,8 +426,11 @@ class SqliteLogReader:
         self._folder = folder
         if not (folder / FILE).exists():
             raise LogCorrupt(f"{folder} holds no data of CopyPro: set COPYPRO_DATA to its folder")
-        with _reading(folder) as connection:
-            _check(connection, folder / FILE)
+        try:
+            with _reading(folder) as connection:
+                check_file(connection, folder / FILE, APPLICATION_ID, SCHEMA)
+        except StoreRefused as error:
+            raise LogCorrupt(str(error)) from None
 
     def records(self, topic: str, since: int = 0) -> Iterator[Record]:
         """All records of a topic from an offset on, in order; compacted ones as they now are."""
@@ -420,6 +439,13 @@ class SqliteLogReader:
             for row in connection.execute(query, (since,)):
                 yield _record(topic, row)
 
+    def end(self, topic: str) -> int:
+        """The offset after the last durable record."""
+        query = "SELECT offset FROM ends WHERE topic = ?"
+        with _reading(self._folder) as connection:
+            row = connection.execute(query, (topic,)).fetchone()
+        return int(row[0]) if row is not None else 0
+
 
 def _retrieved(done: asyncio.Future[None]) -> None:
     """Whoever asked may have been cancelled meanwhile; the failure is the partition's anyway."""
@@ -427,18 +453,16 @@ def _retrieved(done: asyncio.Future[None]) -> None:
         done.exception()
 
 
-class _reading:
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """A connection of its own for reading: it sees what is committed and blocks nobody."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+    path = folder / FILE
+    with saying(path):
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        try:
+            yield connection
+        finally:
+            connection.close()
 
 
 def _record(topic: str, row: _Row) -> Record:
@@ -447,8 +471,11 @@ def _record(topic: str, row: _Row) -> Record:
 
 
 def _take_lock(folder: Path) -> IO[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / LOCK).open("a")
+    make_folder(folder)
+    try:
+        lock = (folder / LOCK).open("a")
+    except OSError as error:
+        raise unusable(folder, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -460,40 +487,14 @@ def _take_lock(folder: Path) -> IO[str]:
 
 
 def _open_file(path: Path) -> sqlite3.Connection:
-    is_new = not path.exists() or path.stat().st_size == 0
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    made = [
+        _TOPIC_TABLE.format(name=topic.name, unique="UNIQUE" if topic.compacted else "")
+        for topic in topics.TOPICS
+    ]
     try:
-        if not is_new:
-            _check(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_TABLES)
-        for topic in topics.TOPICS:
-            unique = "UNIQUE" if topic.compacted else ""
-            connection.execute(_TOPIC_TABLE.format(name=topic.name, unique=unique))
-        if is_new:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise LogCorrupt(f"{path} is damaged or not a database: {error}") from error
-    except LogCorrupt:
-        connection.close()
-        raise
-    return connection
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    try:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        connection.execute("SELECT count(*) FROM consumed").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise LogCorrupt(f"{path} is damaged or not a database: {error}") from error
-    if application != APPLICATION_ID:
-        raise LogCorrupt(f"{path} belongs to another program: nothing was changed in it")
-    if version > SCHEMA:
-        raise LogCorrupt(f"{path} was written by a newer version ({version}): upgrade this one")
+        return open_file(path, APPLICATION_ID, ";".join([_TABLES, *made]), SCHEMA)
+    except StoreRefused as error:
+        raise LogCorrupt(str(error)) from None
 
 
 def _failure(error: sqlite3.Error) -> LogError:

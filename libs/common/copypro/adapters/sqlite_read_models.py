@@ -1,4 +1,4 @@
-"""Read models in one SQLite file beside the log: documents, and an index row per declared field."""
+"""Read models in one SQLite file beside the log."""
 
 from __future__ import annotations
 
@@ -9,45 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
-from copypro.collections import INDEXED
+from copypro.adapters import sqlite_documents as documents
+from copypro.adapters.sqlite_file import saying
+from copypro.adapters.sqlite_rebuild import SqliteRebuild
+from copypro.collections import require_declared
 from copypro.ports import Document, Scalar, Upsert
 
 FILE = "read-models.db"
-SCHEMA = 1
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS parts (
-    collection TEXT NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, version INTEGER NOT NULL,
-    fields BLOB, PRIMARY KEY (collection, id, source)) WITHOUT ROWID;
-"""
 Answer = TypeVar("Answer")
-_encode = msgspec.json.Encoder(decimal_format="string").encode
-_decode = msgspec.json.Decoder(dict[str, object]).decode
-
-
-def _table(collection: str) -> str:
-    return f"doc_{collection}"
-
-
-def _schema(connection: sqlite3.Connection) -> None:
-    connection.executescript(_TABLES)
-    for collection, fields in INDEXED.items():
-        columns = "".join(f", f_{field}" for field in fields)
-        table = _table(collection)
-        connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, document BLOB{columns}) WITHOUT ROWID"
-        )
-        for field in fields:
-            connection.execute(f"CREATE INDEX IF NOT EXISTS {table}_{field} ON {table} (f_{field})")
 
 
 class SqliteReadModels:
-    """One writer thread, and reading connections of its own: readers never wait for writers."""
+    """One writer thread, and a reading connection of its own: readers never wait for writers."""
 
-    def __init__(self, path: Path, *, read_only: bool) -> None:
-        self._path, self._read_only = path, read_only
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._writer = ThreadPoolExecutor(1, "read-models-writer")
         self._reader = ThreadPoolExecutor(1, "read-models-reader")
         self._writing: sqlite3.Connection | None = None
@@ -55,28 +31,34 @@ class SqliteReadModels:
 
     @classmethod
     async def open(cls, folder: Path) -> SqliteReadModels:
-        models = cls(folder / FILE, read_only=False)
+        """Errors: StoreRefused, StoreUnavailable."""
+        models = cls(folder / FILE)
         await models._in(models._writer, models._connect)
         return models
 
     @classmethod
     def open_read_only(cls, folder: Path) -> SqliteReadModels:
         """For another process while the program runs."""
-        return cls(folder / FILE, read_only=True)
+        return cls(folder / FILE)
 
     async def upsert(self, changes: Sequence[Upsert]) -> None:
         if changes:
             await self._in(self._writer, self._upsert, changes)
 
     async def get(self, collection: str, id: str) -> Document | None:
-        query = f"SELECT document FROM {_table(collection)} WHERE id = ?"
-        rows = await self._in(self._reader, self._select, query, (id,))
+        def query(table: str) -> str:
+            return f"SELECT document FROM {table} WHERE id = ?"
+
+        rows = await self._in(self._reader, self._select, collection, query, (id,))
         return rows[0] if rows else None
 
     async def source_fields(self, collection: str, id: str, source: str) -> Document | None:
-        query = "SELECT fields FROM parts WHERE collection = ? AND id = ? AND source = ?"
-        rows = await self._in(self._reader, self._select, query, (collection, id, source))
-        return rows[0] if rows else None
+        def select() -> Document | None:
+            with self._snapshot() as connection:
+                live = documents.live_generation(connection)
+                return documents.source_fields(connection, live, collection, id, source)
+
+        return await self._in(self._reader, select)
 
     async def find(
         self,
@@ -87,30 +69,30 @@ class SqliteReadModels:
         descending: bool = False,
         since: Scalar = None,
         until: Scalar = None,
-        limit: int = 1000,
+        limit: int | None = 1000,
     ) -> list[Document]:
-        clauses: list[str] = []
-        values: list[Scalar] = []
-        for field, value in (where or {}).items():
-            clauses.append(f"{_column(collection, field)} = ?")
-            values.append(value)
+        require_declared(collection, [*(where or {}), *([order_by] if order_by else [])])
+        clauses = [f"f_{field} = ?" for field in where or {}]
+        values = list((where or {}).values())
+        order = "id"
         if order_by is not None:
-            column = _column(collection, order_by)
-            if since is not None:
-                clauses.append(f"{column} >= ?")
-                values.append(since)
-            if until is not None:
-                clauses.append(f"{column} < ?")
-                values.append(until)
-        query = f"SELECT document FROM {_table(collection)}"
-        if clauses:
-            query += " WHERE " + " AND ".join(clauses)
-        way = "DESC" if descending else "ASC"
-        if order_by is not None:
-            query += f" ORDER BY {_column(collection, order_by)} {way}, id {way}"
-        else:
-            query += " ORDER BY id"
-        return await self._in(self._reader, self._select, f"{query} LIMIT ?", (*values, limit))
+            way = "DESC" if descending else "ASC"
+            order = f"f_{order_by} {way}, id {way}"
+            for bound, sign in ((since, ">="), (until, "<")):
+                if bound is not None:
+                    clauses.append(f"f_{order_by} {sign} ?")
+                    values.append(bound)
+        filtered = f"WHERE {' AND '.join(clauses)} " if clauses else ""
+        values.append(-1 if limit is None else limit)
+
+        def query(table: str) -> str:
+            return f"SELECT document FROM {table} {filtered}ORDER BY {order} LIMIT ?"
+
+        return await self._in(self._reader, self._select, collection, query, values)
+
+    async def rebuild(self) -> SqliteRebuild:
+        """Works beside the running program too: it switches when nobody else is writing."""
+        return await SqliteRebuild.begin(self._path)
 
     async def close(self) -> None:
         for pool, connection in ((self._writer, self._writing), (self._reader, self._reading)):
@@ -123,78 +105,56 @@ class SqliteReadModels:
     async def _in(
         self, pool: ThreadPoolExecutor, function: Callable[..., Answer], *args: Any
     ) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
+        def run() -> Answer:
+            with saying(self._path):
+                return function(*args)
+
+        return await asyncio.get_running_loop().run_in_executor(pool, run)
 
     def _connect(self) -> None:
-        self._writing = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        self._writing.execute("PRAGMA journal_mode = WAL")
-        self._writing.execute("PRAGMA synchronous = FULL")
-        _schema(self._writing)
+        connection = documents.connect_to_write(self._path)
+        documents.make_tables(connection, documents.live_generation(connection))
+        self._writing = connection
 
-    def _select(self, query: str, values: Sequence[Scalar]) -> list[Document]:
+    def _select(
+        self, collection: str, query: Callable[[str], str], values: Sequence[Scalar]
+    ) -> list[Document]:
+        with self._snapshot() as connection:
+            live = documents.live_generation(connection)
+            table = documents.documents_table(collection, live)
+            rows = connection.execute(query(table), tuple(values))
+            return [documents.decode(document) for (document,) in rows]  # type: ignore[misc]
+
+    def _snapshot(self) -> _Snapshot:
         if self._reading is None:
             uri = f"{self._path.as_uri()}?mode=ro"
-            self._reading = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        rows = self._reading.execute(query, tuple(values))
-        return [_decode(fields) for (fields,) in rows if fields is not None]  # type: ignore[misc]
+            self._reading = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False
+            )
+        return _Snapshot(self._reading)
 
     def _upsert(self, changes: Sequence[Upsert]) -> None:
         connection = self._writing
         assert connection is not None
-        touched: dict[tuple[str, str], None] = {}
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for change in changes:
-                place = (change.collection, change.id, change.source)
-                former = connection.execute(
-                    "SELECT version, fields FROM parts"
-                    " WHERE collection = ? AND id = ? AND source = ?",
-                    place,
-                ).fetchone()
-                if former is not None and former[0] >= change.version:
-                    continue
-                fields = change.fields
-                if fields is not None and former is not None and former[1] is not None:
-                    fields = _decode(former[1]) | fields  # type: ignore[assignment]
-                connection.execute(
-                    "REPLACE INTO parts (collection, id, source, version, fields)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (*place, change.version, None if fields is None else _encode(fields)),
-                )
-                touched[change.collection, change.id] = None
-            for collection, id_ in touched:
-                self._merge(connection, collection, id_)
+            documents.write(connection, documents.live_generation(connection), changes)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk ends it by itself
+                connection.execute("ROLLBACK")
             raise
 
-    def _merge(self, connection: sqlite3.Connection, collection: str, id_: str) -> None:
-        """The document is the union of its sources' fields, sources in the order of their names."""
-        parts = connection.execute(
-            "SELECT fields FROM parts WHERE collection = ? AND id = ? AND fields IS NOT NULL"
-            " ORDER BY source",
-            (collection, id_),
-        ).fetchall()
-        table = _table(collection)
-        if not parts:
-            connection.execute(f"DELETE FROM {table} WHERE id = ?", (id_,))
-            return
-        document: dict[str, object] = {}
-        for (fields,) in parts:
-            document |= _decode(fields)
-        document["id"] = id_
-        names = INDEXED[collection]
-        columns = "".join(f", f_{name}" for name in names)
-        marks = ", ?" * len(names)
-        connection.execute(
-            f"REPLACE INTO {table} (id, document{columns}) VALUES (?, ?{marks})",
-            (id_, _encode(document), *(document.get(name) for name in names)),
-        )
 
+class _Snapshot:
+    """What is read within it is of one moment: the live generation and its rows."""
 
-def _column(collection: str, field: str) -> str:
-    if field not in INDEXED[collection]:
-        known = ", ".join(INDEXED[collection]) or "none"
-        raise ValueError(f"{collection} cannot be searched by {field}; declared: {known}")
-    return f"f_{field}"
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.execute("BEGIN")
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.execute("COMMIT")

@@ -1,0 +1,85 @@
+"""Registrations' data keys, wrapped, in one SQLite file of mode 0600; never rebuilt from the log."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from copypro.adapters.sealing import Keyring, seal, unseal
+from copypro.adapters.sqlite_file import open_file, saying
+from copypro.values import RegistrationId
+
+FILE = "vault.db"
+APPLICATION_ID = 0x43505256
+_TABLES = """
+CREATE TABLE IF NOT EXISTS keys (registration TEXT PRIMARY KEY, wrapped BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS canary (wrapped BLOB NOT NULL);
+"""
+Answer = TypeVar("Answer")
+
+
+class SqliteVault:
+    def __init__(self, path: Path, keys: Keyring) -> None:
+        self._path, self._keys = path, keys
+        self._pool = ThreadPoolExecutor(1, "vault")
+        self._opened: dict[RegistrationId, bytes] = {}
+
+    @classmethod
+    async def open(cls, folder: Path, keys: Sequence[str]) -> SqliteVault:
+        """Errors: SecretsError when the keys are malformed or do not open what is already there."""
+        vault = cls(folder / FILE, Keyring(keys))
+        await vault._in(vault._connect)
+        return vault
+
+    async def seal(self, registration: RegistrationId, secret: str) -> str:
+        return seal(await self._in(lambda: self._made(registration)), registration, secret)
+
+    async def unseal(self, registration: RegistrationId, sealed: str) -> str:
+        return unseal(await self._in(lambda: self._data_key(registration)), registration, sealed)
+
+    async def destroy(self, registration: RegistrationId) -> None:
+        def delete() -> None:
+            self._opened.pop(registration, None)
+            self._connection.execute("DELETE FROM keys WHERE registration = ?", (registration,))
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        await self._in(delete)
+
+    async def close(self) -> None:
+        await self._in(self._connection.close)
+        self._pool.shutdown()
+
+    def _connect(self) -> None:
+        self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
+        os.chmod(self._path, 0o600)
+        self._connection.execute("PRAGMA secure_delete = ON")
+        row = self._connection.execute("SELECT wrapped FROM canary").fetchone()
+        if row is None:
+            canary = (self._keys.new_canary(),)
+            self._connection.execute("INSERT INTO canary VALUES (?)", canary)
+        else:
+            self._keys.check(row[0])
+
+    def _made(self, registration: RegistrationId) -> bytes:
+        statement = "INSERT OR IGNORE INTO keys VALUES (?, ?)"
+        if registration not in self._opened:
+            self._connection.execute(statement, (registration, self._keys.new_wrapped()))
+        return self._data_key(registration)
+
+    def _data_key(self, registration: RegistrationId) -> bytes:
+        if registration not in self._opened:
+            query = "SELECT wrapped FROM keys WHERE registration = ?"
+            row = self._connection.execute(query, (registration,)).fetchone()
+            self._opened[registration] = self._keys.unwrap(row[0] if row is not None else None)
+        return self._opened[registration]
+
+    async def _in(self, function: Callable[[], Answer]) -> Answer:
+        def run() -> Answer:
+            with saying(self._path):
+                return function()
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
