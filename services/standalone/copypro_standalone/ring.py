@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Collection, Coroutine
@@ -49,6 +50,7 @@ NEEDS = {
 """Each service and what it needs of what is durable, in the order in which they start."""
 ALL = tuple(NEEDS)
 HTTP = "http"
+SWITCH_S = 0.0005
 STOP_WITHIN_S = 8.0
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
 CLOSE_WITHIN_S = 1.0
@@ -109,6 +111,8 @@ class Ring:
         # Messages hold no cycles: collecting them often only costs time between a frame and its copy.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        # A writing thread that has the interpreter gives it back this soon, and gets it as soon.
+        sys.setswitchinterval(SWITCH_S)
         listening = _listening_socket(self._settings.host, self.port, self._port_setting)
         self.port = listening.getsockname()[1]
         try:
