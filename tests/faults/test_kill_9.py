@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import random
 import socket
@@ -113,7 +114,7 @@ class Hand:
         """Ticket: symbol and kind."""
         self.placed: list[int] = []
         self.stop = asyncio.Event()
-        self.acts_left = 0
+        self.acts_left = math.inf
 
     async def trade(self) -> None:
         """So many acts between two kills, however long the program takes to come back."""
