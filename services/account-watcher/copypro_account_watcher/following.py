@@ -30,7 +30,7 @@ from copypro.values import TAG_LENGTH, AttemptId, RootId
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.book import Book
 from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 from copypro_account_watcher.targets import target_lots
 from copypro_account_watcher.turn import Turn
 
@@ -217,14 +217,21 @@ def _took_too_much(
     event: PositionReduced | PositionClosed,
     turn: Turn,
 ) -> bool:
-    """The first deal after our partial close took more than it was asked to: that the rest is what it
-    should be is asserted once for each (trading rules I-11).
+    """A deal that took more than any of our partial closes asked for, whose deals are still to come:
+    that the rest is what it should be is asserted once for each (trading rules I-11). A deal that was
+    made from what a list shows may be several.
     """
-    asked, leg.asked_piece = leg.asked_piece, None
     by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
-    if asked is None or event.deal.lots <= asked or event.reason in by_broker:
+    asked, lots = leg.asked_pieces, event.deal.lots
+    if not asked or event.reason in by_broker:
         return False
-    text = f"a close of {asked} lots of ticket {event.ticket} closed {event.deal.lots}"
+    is_made = event.deal.ticket < 0
+    if lots <= (sum(asked) if is_made else max(asked)):
+        taken = lots if lots in asked else next((p for p in asked if p > lots), lots)
+        leg.asked_pieces = [] if is_made else without(asked, taken)
+        return False
+    leg.asked_pieces = []
+    text = f"a close of {asked[-1]} lots of ticket {event.ticket} closed {lots}"
     agent.permission.halt(copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
     return True
 
