@@ -162,7 +162,29 @@ _OF_KIND: dict[str, dict[str, Any]] = {
         "same": 3,
         "contradictions": ["ticket 7001: profit 4.10 in the report, 4.00 known"],
     },
-    "ImportHistory": {"written_at": "2026.01.31 17:00"},
+    "ImportHistory": {
+        "written_at": "2026.01.31 17:00",
+        "rows": [
+            {
+                "number": 1,
+                "ticket": 7001,
+                "symbol": "EURUSD",
+                "side": "Buy",
+                "lots": "0.10",
+                "close_price": "1.08500",
+                "closed_at_broker": "2026-01-30T10:15:00",
+                "profit": "7.70",
+            }
+        ],
+        "operations": [
+            {
+                "number": 2,
+                "kind": "Balance",
+                "amount": "500.00",
+                "time_broker": "2026-01-02T09:00:00",
+            }
+        ],
+    },
     "StatementOperation": {"kind": "Balance", "number": 1},
     "StatementRow": {"number": 1},
     "AccountUpdated": {"refused": "INVALID_ACCOUNT"},

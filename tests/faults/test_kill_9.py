@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import random
 import socket
@@ -24,6 +25,7 @@ from mt_simulator.client import Refused, SimulatorControl
 from tests.faults.program import Program
 
 KILLS = 25
+ACTS_A_KILL = 30
 SEED = 20
 MASTER = ("Alpha-MT4", 1001)
 MIRROR = {"copyPendingOrders": True, "slMode": "Price"}
@@ -112,11 +114,18 @@ class Hand:
         """Ticket: symbol and kind."""
         self.placed: list[int] = []
         self.stop = asyncio.Event()
+        self.acts_left = math.inf
 
     async def trade(self) -> None:
+        """So many acts between two kills, however long the program takes to come back."""
         while not self.stop.is_set():
-            await self._one()
+            if self.acts_left > 0:
+                self.acts_left -= 1
+                await self._one()
             await asyncio.sleep(self.draw.uniform(*self._pause_s))
+
+    async def is_done(self) -> bool:
+        return self.acts_left <= 0
 
     async def _one(self) -> None:
         act = self.draw.random()
@@ -221,11 +230,13 @@ async def test_kill_9_at_25_moments_leaves_each_trade_one_copy_or_one_reason(
         hand = Hand(control, draw)
         trading = asyncio.create_task(hand.trade())
         for _ in range(KILLS):
+            hand.acts_left = ACTS_A_KILL
             await asyncio.sleep(draw.uniform(0.05, 1.2))
             await program.kill()
             await program.start(wait=draw.random() < 0.7)
         await program.until_ready()
-        await asyncio.sleep(1.0)
+        hand.acts_left = ACTS_A_KILL
+        await program.until(hand.is_done)
         hand.stop.set()
         await trading
         await stops_follow(control, hand)
@@ -256,10 +267,10 @@ async def stops_follow(control: SimulatorControl, hand: Hand) -> None:
                     compared += 1
                     if Decimal(order["stop_loss"]) != wanted:
                         wrong.append((server, login, order["ticket"], wanted))
-        if not wrong:
+        if compared and not wrong:
             logging.getLogger(__name__).warning("the stops of %d copies compared", compared)
             return
-        assert asyncio.get_running_loop().time() < deadline, wrong
+        assert asyncio.get_running_loop().time() < deadline, (compared, wrong)
         await control.tick_again()
         await asyncio.sleep(0.3)
 
@@ -306,7 +317,7 @@ def check_volume(login: int, lots: Decimal, numbers: dict[str, str]) -> None:
     assert lots == Decimal(numbers["lots"])
     assert lots <= Decimal(numbers["raw_lots"])
     assert lots == Decimal(numbers["raw_lots"]).quantize(Decimal("0.01"), ROUND_DOWN)
-    is_whole = Decimal(numbers["master_lots"]) == MASTER_LOTS
+    is_whole = Decimal(numbers["master_lots"]) == MASTER_LOTS and "share_left" not in numbers
     if login in UNDISTURBED and is_whole:
         assert lots == UNDISTURBED[login]
 
@@ -366,4 +377,4 @@ async def check(
         f" {copies} copies, not copied {dict(reasons)}"
     )
     logging.getLogger(__name__).warning(summary)
-    assert copies > len(hand.roots) // 4, reasons
+    assert copies > len(hand.roots) // 8, reasons

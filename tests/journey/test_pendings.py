@@ -122,6 +122,29 @@ async def test_ours_that_filled_alone_is_closed_when_the_masters_is_removed(worl
     await logged(world, copier, "closed")
 
 
+@pytest.mark.parametrize("slave_server", ["Beta-MT4", "Beta-MT5"])
+async def test_ours_that_filled_before_its_placing_was_answered_is_a_position(
+    world: World, slave_server: str
+) -> None:
+    """The broker's books settle the attempt, and by then they show no pending order any more."""
+    master, slave, copier = await linked(world, "Alpha-MT4", slave_server, copyPendingOrders=True)
+    await world.control.script(
+        slave_server[-3:], endpoint="OrderSend", login=2001, silent=True, execute=True
+    )
+    ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.09000"))
+    await world.quote("EURUSD", "1.08980", "1.08990", servers=(slave_server,))
+    await logged(world, copier, "opened")
+    await master.close(ticket)
+    await shows(world, slave)
+    await logged(world, copier, "closed")
+    deletes = [
+        *await world.control.ledger("OrderDelete", 2001),
+        *[e for e in await world.control.ledger("OrderClose", 2001) if e["answer"] != "ok"],
+    ]
+    assert deletes == []
+
+
 @pytest.mark.parametrize("pair", list(PAIRS))
 async def test_by_default_a_pending_order_is_copied_at_the_market_when_it_fills(
     world: World, pair: str

@@ -19,6 +19,7 @@ from copypro.values import (
     Mode,
     OrderKind,
     Platform,
+    RegistrationId,
     Ticket,
 )
 from copypro_account_watcher import outcomes
@@ -59,6 +60,7 @@ def live(*, age_s: float = 0.0, mode: Mode = Mode.HEDGING, known: bool = True) -
     made = Live(Platform.MT5, LIMITS)
     made.now, made.mono = SEEN_AT + timedelta(seconds=age_s), 1000.0
     made.connected, made.currency, made.mode = True, "USD", mode
+    made.in_whose_name = {RegistrationId("s" * 32): None}
     if known:
         made.names = ("EURUSD",)
         made.learn_spec(spec())

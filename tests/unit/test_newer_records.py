@@ -96,7 +96,7 @@ async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         await replicator.run(log, lambda: T0, readiness=readiness, schema_version=version)
 
     async def project(log: MemoryLog, readiness: Readiness, version: int) -> None:
-        await stats.run(log, models, lambda: T0, None, readiness, version)
+        await stats.run(log, models, lambda: T0, readiness=readiness, schema_version=version)
 
     yield {
         "account-watcher": Case(topics.ACCOUNT_WATCHER, watch, settle),

@@ -68,7 +68,7 @@ async def run_role(role: str, log: EventLog, clock: Clock, readiness: Readiness,
     else:
         models = await SqliteReadModels.open(at)
         try:
-            await stats.run(log, models, clock, None, readiness)
+            await stats.run(log, models, clock, readiness=readiness)
         finally:
             await models.close()
 
@@ -129,7 +129,7 @@ async def test_read_models_that_fail_for_a_while_are_written_in_the_end(tmp_path
             return getattr(models, name)
 
     await log.append([an_alert(0)])
-    task = asyncio.ensure_future(stats.run(log, Away(2), lambda: T0, None, readiness))
+    task = asyncio.ensure_future(stats.run(log, Away(2), lambda: T0, readiness=readiness))
     await until(lambda: log.consumed.get(("stats", 0, "order-events")) == 1)
     assert len(await models.find("alerts", {"open": True})) == 1
     assert len(readiness.told) == 2

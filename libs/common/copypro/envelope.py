@@ -83,13 +83,13 @@ def encoded(part: _Part) -> _Part:
 class Consequences:
     """Everything that one cause leads to at one time, encoded: equal to
     `encode(topic, key, caused(cause, discriminator, message, time))`, with what all share made once.
+    `time` as ISO text, which the causes of one turn share.
     """
 
     __slots__ = ("_cause", "_correlation", "_time")
 
-    def __init__(self, cause: MessageId, correlation: MessageId, time: datetime) -> None:
-        self._cause, self._correlation = cause, correlation
-        self._time = time.isoformat()
+    def __init__(self, cause: MessageId, correlation: MessageId, time: str) -> None:
+        self._cause, self._correlation, self._time = cause, correlation, time
 
     def encode(self, topic: Topic, key: str, discriminator: str, message: Message) -> Outgoing:
         kind = type(message).__name__

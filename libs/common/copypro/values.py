@@ -62,6 +62,14 @@ class Side(StrEnum):
 class OrderKind(StrEnum):
     """What an entry of the list of open orders is: a position, or one of the pending orders."""
 
+    is_pending: bool
+    side: Side
+
+    def __init__(self, value: str) -> None:
+        # Attributes: every look asks them of every open order.
+        self.is_pending = value not in ("Buy", "Sell")
+        self.side = Side.BUY if value.startswith("Buy") else Side.SELL
+
     BUY = "Buy"
     SELL = "Sell"
     BUY_LIMIT = "BuyLimit"
@@ -70,14 +78,6 @@ class OrderKind(StrEnum):
     SELL_STOP = "SellStop"
     BUY_STOP_LIMIT = "BuyStopLimit"
     SELL_STOP_LIMIT = "SellStopLimit"
-
-    @property
-    def is_pending(self) -> bool:
-        return self not in (OrderKind.BUY, OrderKind.SELL)
-
-    @property
-    def side(self) -> Side:
-        return Side.BUY if self.value.startswith("Buy") else Side.SELL
 
     @property
     def reversed(self) -> OrderKind:
@@ -127,10 +127,14 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 TAG_LENGTH = 14
 
 
+_PAIRS = [one + other for one in _CROCKFORD for other in _CROCKFORD]
+
+
+@lru_cache(maxsize=1024)
 def leg_tag(copy: CopyId, leg: int) -> str:
     """The comment that marks a leg at the broker: T, 12 Crockford digits (60 bits), 1 check digit."""
     bits = int(digest("leg", copy, leg)[:15], 16)
-    body = "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(55, -5, -5))
+    body = "".join([_PAIRS[(bits >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)])
     return f"T{body}{_check_digit(bits)}"
 
 

@@ -24,7 +24,7 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done
+from copypro.trading import CloseReason, Done, OpenOrder
 from copypro.values import TAG_LENGTH, AttemptId, RootId
 
 from copypro_account_watcher.accepting import about, detach
@@ -151,7 +151,20 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     return leg
 
 
-def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
+def settle_fills(agent: AccountAgent, turn: Turn) -> None:
+    """A mirrored order that the list shows as a position has filled, also where that was told before
+    its placing was answered.
+    """
+    listed = agent.market.live.positions
+    for copy in agent.copies.values():
+        for leg in copy.legs if copy.attempt is None else ():
+            order = listed.get(leg.ticket) if leg.ticket is not None else None
+            if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
+                _filled(copy, leg, order, turn)
+                agent.touch(copy, turn)
+
+
+def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
     leg.status, leg.order = LegStatus.OPEN, None
     leg.ticket, leg.original_lots, leg.lots = event.ticket, event.lots, event.lots
@@ -164,7 +177,7 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
         answered_at_utc=turn.now,
         ticket=event.ticket,
         symbol=event.symbol,
-        side=event.side,
+        side=copy.side,
         lots=event.lots,
         price=event.open_price,
         stop_loss=event.stop_loss,

@@ -26,7 +26,7 @@ from copypro_account_watcher.claiming import claim
 from copypro_account_watcher.commands import finish_removal
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.following import follow, follow_tickets
+from copypro_account_watcher.following import follow, follow_tickets, settle_fills
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.state import Account, book_key, root_key
 from copypro_account_watcher.turn import Turn
@@ -93,6 +93,7 @@ class Looking:
             again = unresolved.settle(agent, orders, ended, asked_at, turn)
             if again is not None:
                 self.history_at = again
+            settle_fills(agent, turn)
             finish_removal(agent, turn)
             agent.pump(turn)
             self.publishing.seen(orders, figures)

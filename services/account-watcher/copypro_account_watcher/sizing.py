@@ -22,6 +22,7 @@ FORCE_MIN_CAP = Decimal("1.5")
 """forceMinLot lifts to the minimum only while that risks at most this many times what was meant."""
 MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
+_EIGHT_PLACES = Decimal("1e-8")
 LARGEST = Decimal(10) ** 15
 """No factor, contract or sum of money is meant to be larger, in whatever currency."""
 
@@ -331,7 +332,7 @@ def _side(order: OpenCopy | PlacePendingCopy) -> Side:
 def _text(value: Decimal) -> str:
     """For people: eight digits behind the point are more than any volume or price needs."""
     try:
-        return str(_plain(value.quantize(Decimal("1e-8"), ROUND_HALF_UP)))
+        return f"{value.quantize(_EIGHT_PLACES, ROUND_HALF_UP).normalize():f}"
     except InvalidOperation:
         return str(value)
 

@@ -41,6 +41,11 @@ ALIASES = (
 )
 HUBS = ("USD", "EUR")
 """Currencies by way of which a rate is found that the broker does not quote itself."""
+BY_MONEY = (
+    RiskType.BALANCE_MULTIPLIER,
+    RiskType.EQUITY_MULTIPLIER,
+    RiskType.FIXED_BALANCE_MULTIPLIER,
+)
 PRICE_TOLERANCE = Decimal("0.005")
 PRICE_TOLERANCE_OTHER = Decimal("0.02")
 PRICE_TOLERANCE_LOOSE = Decimal("0.2")
@@ -217,12 +222,16 @@ def _base_currency(spec: SymbolSpec) -> str | None:
     No bridge tells it. The margin's currency is the base where the name goes on with the profit's,
     or holds a major; of gold and indices it only says in what the broker takes its margin.
     """
-    base, name = (spec.margin_currency or "").upper(), spec.name.upper()
+    return _base_in(spec.name.upper(), spec.margin_currency, spec.profit_currency)
+
+
+@lru_cache(maxsize=1024)
+def _base_in(name: str, margin_currency: str | None, profit_currency: str | None) -> str | None:
+    base, profit = (margin_currency or "").upper(), (profit_currency or "").upper()
     if not base or base not in name:
         return None
     if any(major in name and major.startswith(base) for major in MAJORS):
         return base
-    profit = (spec.profit_currency or "").upper()
     return base if profit and base + profit in name else None
 
 
@@ -293,6 +302,7 @@ def rate_of(rates: Rates, source: str, target: str) -> Decimal | None:
     return rate * part / whole
 
 
+@lru_cache(maxsize=1024)
 def _whole(currency: str) -> tuple[str, Decimal]:
     """The currency that a unit belongs to, and what the unit is worth in it."""
     name = currency.upper()
@@ -304,12 +314,7 @@ def conversions(
 ) -> set[tuple[str, str]]:
     """The rates that sizing, the checks and the margin of this order use, as keys of `Rates`."""
     options, wanted = order.options, set()
-    ratio = {
-        RiskType.BALANCE_MULTIPLIER,
-        RiskType.EQUITY_MULTIPLIER,
-        RiskType.FIXED_BALANCE_MULTIPLIER,
-    }
-    if options.risk_type in ratio or options.risk_multiply is not None:
+    if options.risk_type in BY_MONEY or options.risk_multiply is not None:
         wanted.add((slave_currency, order.context.currency))
     profit = profit_currency_of(spec)
     if profit:

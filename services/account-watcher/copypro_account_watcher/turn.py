@@ -25,7 +25,7 @@ class Turn:
     """Outputs that become visible together; effects that start only after that."""
 
     def __init__(self, now: datetime) -> None:
-        self.now = now
+        self.now, self._time = now, now.isoformat()
         self.outputs: list[Outgoing] = []
         self.effects: list[Effect] = []
         self.told: list[Told] = []
@@ -41,7 +41,7 @@ class Turn:
     def consequence(
         self, topic: Topic, key: str, origin: Origin, discriminator: str, message: Message
     ) -> None:
-        caused = Consequences(origin.id, origin.correlation, self.now)
+        caused = Consequences(origin.id, origin.correlation, self._time)
         self.outputs.append(caused.encode(topic, key, discriminator, message))
         self.told.append(Told(message, origin.correlation, origin.at_utc))
 

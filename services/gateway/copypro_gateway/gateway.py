@@ -491,7 +491,7 @@ class Gateway:
         mine = await self._models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
         ids = {str(doc["id"]) for doc in mine}
         readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
-        found: Sequence[Doc] = await self._models.find(c.ALERTS, {"open": True})
+        found: Sequence[Doc] = await self._models.find(c.ALERTS, {"open": True}, limit=None)
         return [
             doc
             for doc in found
@@ -501,7 +501,7 @@ class Gateway:
     async def unresolved(self, user: UserId) -> list[Doc]:
         mine = await self._models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
         readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
-        found = await self._models.find(c.UNRESOLVED, {"open": True})
+        found = await self._models.find(c.UNRESOLVED, {"open": True}, limit=None)
         return [doc for doc in found if doc["account"] in readable]
 
     async def settle(self, user: UserId, given: p.Settle) -> Doc:

@@ -11,7 +11,7 @@ from copypro import topics
 from copypro.envelope import STATE_HEADERS, encoded
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
 from copypro.ports import Outgoing, Record
-from copypro.trading import SymbolSpec
+from copypro.trading import Figures, SymbolSpec
 from copypro.values import AccountId, CopierId, CopyId, Lots, MessageId, Price, RootId, magic_of
 from msgspec import Struct
 
@@ -201,7 +201,7 @@ class Memory:
     def _add_root(self, root: RootRecord) -> str:
         key = _root_key(root)
         if root.account not in self._of_master:
-            self._share_spec(root)
+            self._share(root)
         known = self._roots.get(root.account)
         if known is None:
             known = self._roots[root.account] = {}
@@ -212,20 +212,35 @@ class Memory:
             self._undecided.pop(key, None)
         return key
 
-    def _share_spec(self, root: RootRecord) -> None:
-        """Most accounts have no copiers, and each of their positions brings its symbol's terms: equal
-        ones are kept once.
+    def _share(self, root: RootRecord) -> None:
+        """Most accounts have no copiers, and each of their positions brings its symbol's terms and the
+        account's figures: equal ones are kept once.
         """
         opened = root.opened
-        if opened is None or opened.context is None or opened.context.spec is None:
+        if opened is None or opened.context is None:
             return
-        spec = opened.context.spec
-        known = self._specs.get(spec.name)
-        if known != spec:
-            self._specs[spec.name] = spec
-        elif known is not spec:
-            context = msgspec.structs.replace(opened.context, spec=known)
+        context = opened.context
+        former = next(reversed(self._roots.get(root.account, {}).values()), None)
+        figures = _figures_of(former)
+        spec = context.spec if context.spec is None else self._shared_spec(context.spec)
+        if figures != context.figures:
+            figures = context.figures
+        if spec is not context.spec or figures is not context.figures:
+            context = msgspec.structs.replace(context, spec=spec, figures=figures)
             root.opened = msgspec.structs.replace(opened, context=context)
+
+    def _shared_spec(self, spec: SymbolSpec) -> SymbolSpec:
+        known = self._specs.get(spec.name)
+        if known == spec:
+            return known
+        self._specs[spec.name] = spec
+        return spec
+
+
+def _figures_of(root: RootRecord | None) -> Figures | None:
+    if root is None or root.opened is None or root.opened.context is None:
+        return None
+    return root.opened.context.figures
 
 
 def _copier_key(copier: CopierId) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Collection, Coroutine
@@ -30,7 +31,6 @@ from copypro.settings import Settings
 from copypro.topics import ROLES
 from copypro.wiring import (
     Bridges,
-    Store,
     Stores,
     http_server,
     open_history,
@@ -39,16 +39,11 @@ from copypro.wiring import (
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_stats.notifier import Notifier
 
+from copypro_standalone.needs import ALL, check, needs_of
+
 logger = structlog.get_logger("copypro")
-NEEDS = {
-    "stats": frozenset((Store.LOG, Store.MODELS)),
-    "replicator": frozenset((Store.LOG,)),
-    "account-watcher": frozenset((Store.LOG, Store.VAULT)),
-    "gateway": frozenset(Store),
-}
-"""Each service and what it needs of what is durable, in the order in which they start."""
-ALL = tuple(NEEDS)
 HTTP = "http"
+SWITCH_S = 0.0005
 STOP_WITHIN_S = 8.0
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
 CLOSE_WITHIN_S = 1.0
@@ -109,6 +104,8 @@ class Ring:
         # Messages hold no cycles: collecting them often only costs time between a frame and its copy.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        # A writing thread that has the interpreter gives it back this soon, and gets it as soon.
+        sys.setswitchinterval(SWITCH_S)
         listening = _listening_socket(self._settings.host, self.port, self._port_setting)
         self.port = listening.getsockname()[1]
         try:
@@ -185,7 +182,7 @@ class Ring:
 
     async def _open_stores(self) -> Stores:
         """Servers that do not answer are waited for, and said once and then twice a minute."""
-        needs = _needs(self._services)
+        needs = needs_of(self._services)
         begun, said_at = time.monotonic(), float("-inf")
         while True:
             try:
@@ -299,36 +296,6 @@ class Ring:
             logger.warning("cut off: it did not end in time", part=name)
             task.cancel()
             await asyncio.wait([task], timeout=CUT_OFF_S)
-
-
-def check(settings: Settings, services: Collection[str]) -> None:
-    """Errors: SettingsError that names the settings and the remedy."""
-    needs = _needs(services)
-    if set(services) != set(ALL):
-        _check_alone(settings, " ".join(services), needs)
-    if Store.VAULT in needs and not settings.api_mt4 and not settings.api_mt5:
-        raise SettingsError(
-            "no bridge: set ApiMT4 and/or ApiMT5 to the addresses of your mt4rest and mt5rest"
-            " bridges, such as ApiMT5=http://127.0.0.1:5005 (`copypro demo` needs none)"
-        )
-
-
-def _check_alone(settings: Settings, name: str, needs: Collection[Store]) -> None:
-    """A service beside other processes: everything that they share must be a server's."""
-    if not settings.kafka or (needs != {Store.LOG} and not settings.mongo):
-        raise SettingsError(
-            f"`copypro {name}` runs beside other processes, and SQLite's data folder takes only one:"
-            " set KAFKA_BOOTSTRAP_SERVERS and MongoDB, or run `copypro up`, which needs neither"
-        )
-    if Store.VAULT in needs and not settings.secret_keys:
-        raise SettingsError(
-            f"`copypro {name}` needs COPYPRO_SECRET_KEYS: the gateway seals with it what the"
-            " account-watchers open, so all of them are given the same"
-        )
-
-
-def _needs(services: Collection[str]) -> frozenset[Store]:
-    return frozenset[Store]().union(*(NEEDS[name] for name in services))
 
 
 def _listening_socket(host: str, port: int, setting: str) -> socket.socket:

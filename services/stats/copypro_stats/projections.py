@@ -606,12 +606,12 @@ def _sentence(event: Any, outcome: Fields) -> str:
 
 def iso(moment: datetime) -> str:
     """UTC in fixed width, so that it sorts as text."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def broker_time(moment: datetime) -> str:
     """The broker's clock, no zone, fixed width."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
 def number(value: Decimal | None) -> str | None:

@@ -16,13 +16,17 @@ from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
 from copypro.readiness import Readiness, wait_for_upgrade
 
-from copypro_stats.batch import Batch, Parts, batch_of
+from copypro_stats.batch import Batch, Parts, batch_of, merged
 from copypro_stats.keeper import Keeper
 from copypro_stats.posting import Outbox, Post, PostLimits, posting
 
 logger = structlog.get_logger("stats")
 GATHER_S = 0.015
 """Events of so long become one write: what is shown may wait a moment, what is traded may not."""
+BUSY, GATHER_BUSY_S = 100, 0.25
+"""With so many events at once, this long: then much is being traded, and most documents change
+more than once meanwhile.
+"""
 RETRY_FULL_S = 1.0
 RETRY_STORE_S = 1.0
 
@@ -98,7 +102,7 @@ async def _project(
     newer: BadRecord | None = None
     while newer is None:
         records, newer = readable(await partition.read(), schema_version)
-        await asyncio.sleep(GATHER_S)
+        await asyncio.sleep(GATHER_S if len(records) < BUSY else GATHER_BUSY_S)
         batch = await _written(records, parts, models)
         letters: list[Outgoing] = []
         for record, error in batch.unreadable:
@@ -125,7 +129,7 @@ async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) 
     while True:
         try:
             batch = await batch_of(records, parts)
-            await models.upsert(batch.upserts)
+            await models.upsert(merged(batch.upserts))
             return batch
         except StoreUnavailable as error:
             logger.error("nothing is projected until the database answers", reason=str(error))

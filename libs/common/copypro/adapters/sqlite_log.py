@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -82,16 +83,18 @@ _Row = tuple[int, str, bytes | None, bytes, float]
 class _Job:
     """Records with their places in the order, waiting to be durable."""
 
-    __slots__ = ("consumed", "done", "records", "role")
+    __slots__ = ("consumed", "done", "ends", "records", "role")
 
     def __init__(
         self,
         records: list[Record],
+        ends: dict[str, int],
         consumed: dict[str, int],
         role: str,
         done: asyncio.Future[None],
     ) -> None:
-        self.records, self.consumed, self.role, self.done = records, consumed, role, done
+        self.records, self.ends, self.consumed = records, ends, consumed
+        self.role, self.done = role, done
 
 
 class _Transaction:
@@ -181,10 +184,11 @@ class SqliteLog:
             return done
         now, ends = time.time(), self._ends
         records: list[Record] = []
+        ended: dict[str, int] = {}
         for out in outputs:
             topic = out.topic
             offset = ends.get(topic, 0)
-            ends[topic] = offset + 1
+            ends[topic] = ended[topic] = offset + 1
             record = Record(topic, 0, offset, out.key, out.value, out.headers, now)
             records.append(record)
             if topic in _INPUTS:
@@ -192,11 +196,11 @@ class SqliteLog:
                 if tail is None:
                     tail = self._tails[topic] = deque(maxlen=TAIL)
                 tail.append(record)
-        self._waiting.append(_Job(records, consumed, role, done))
+        self._waiting.append(_Job(records, ended, consumed, role, done))
         if not self._is_writing:
             self._is_writing = True
             self._gather(0, 0)
-        self._wake(records, durable=False)
+        self._wake(ended.keys(), durable=False)
         return done
 
     async def flushed(self) -> None:
@@ -278,9 +282,9 @@ class SqliteLog:
         consumed: dict[tuple[str, str], int] = {}
         ends: dict[str, int] = {}
         for job in jobs:
+            ends.update(job.ends)
             for record in job.records:
                 topic = record.topic
-                ends[topic] = record.offset + 1
                 row = (
                     record.offset,
                     record.key,
@@ -324,11 +328,11 @@ class SqliteLog:
         else:
             self._is_writing = False
             self._written.set()
+        if error is None:
+            ended = {topic: end for job in jobs for topic, end in job.ends.items()}
+            self._durable_ends.update(ended)
+            self._wake(ended.keys(), durable=True)
         for job in jobs:
-            if error is None:
-                for record in job.records:
-                    self._durable_ends[record.topic] = record.offset + 1
-                self._wake(job.records, durable=True)
             if job.done.done():
                 continue
             if error is None:
@@ -336,8 +340,7 @@ class SqliteLog:
             else:
                 job.done.set_exception(error)
 
-    def _wake(self, records: Sequence[Record], *, durable: bool) -> None:
-        names = {record.topic for record in records}
+    def _wake(self, names: AbstractSet[str], *, durable: bool) -> None:
         for partition in self._partitions:
             if partition.role.writes_elsewhere is durable and names & partition.input_names:
                 partition.wake()

@@ -201,7 +201,8 @@ class BridgeTerminal:
 
     async def symbol(self, name: str) -> SymbolSpec:
         body = await self._read("SymbolParams", {"symbol": name}, urgent=True)
-        return self._understood(lambda found: self._dialect.spec(name, found), body)
+        spec = self._understood(lambda found: self._dialect.spec(name, found), body)
+        return self._bridge.shared(self._who.server, spec)
 
     async def quote(self, name: str, max_age_s: float) -> Quote:
         params = self._dialect.quote_params(name, max_age_s)
