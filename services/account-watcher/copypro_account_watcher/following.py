@@ -25,7 +25,7 @@ from copypro.messages import (
     PositionReduced,
 )
 from copypro.trading import CloseReason, Done, OpenOrder
-from copypro.values import TAG_LENGTH, AttemptId, RootId
+from copypro.values import TAG_LENGTH, AttemptId, RootId, Ticket
 
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.book import Book
@@ -59,7 +59,7 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
         case PendingRemoved():
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.PLACED:
-                    _pending_removed(agent, copy, leg, event, turn)
+                    pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
                 else:
                     _left_ended(agent, copy, leg, turn)
 
@@ -305,12 +305,13 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
         copy.detached = reason
 
 
-def _pending_removed(
-    agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn
+def pending_removed(
+    agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, why: str, turn: Turn
 ) -> None:
+    """A mirrored order is gone without a fill."""
     attempt = copy.attempt
     if attempt is not None and attempt.kind == "delete" and attempt.leg == leg.number:
-        leg.closed = Done(ticket=event.ticket, lots=leg.lots, price=leg.open_price)
+        leg.closed = Done(ticket=ticket, lots=leg.lots, price=leg.open_price)
         agent.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
     leg.ticket = None
@@ -322,8 +323,8 @@ def _pending_removed(
     removed = CopyPendingRemoved(
         **about(copy, leg.number),
         attempt=leg.placed_by or AttemptId(""),
-        ticket=event.ticket,
-        reason=copy.pending_gone or event.reason or "REMOVED",
+        ticket=ticket,
+        reason=copy.pending_gone or why or "REMOVED",
     )
     turn.execution(removed, copy.origin, f"{leg.number}/removed")
     agent.touch(copy, turn)
