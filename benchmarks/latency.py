@@ -92,8 +92,7 @@ async def measure(slaves: int, trades: int) -> tuple[list[float], list[float]]:
                 bare.extend((at - begun) * 1000 for at in sent)
                 await asyncio.sleep(REST_S)
             floor.close()
-        seen = made.seen()
-        own = [(at - seen[tag]) * 1000 for tag, at in wire.sent.items() if tag in seen]
+        own = made.own_ms(wire)
     assert len(own) == len(bare) == trades * slaves, (len(own), len(bare))
     return own, bare
 

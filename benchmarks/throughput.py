@@ -32,8 +32,7 @@ async def ring_fills(made: World, trades: int) -> tuple[float, float, list[float
                 if len(opened) >= trades * made.slaves:
                     break
                 await asyncio.sleep(0.1)
-    seen = made.seen()
-    own = [(at - seen[tag]) * 1000 for tag, at in wire.sent.items() if tag in seen]
+    own = made.own_ms(wire)
     outcomes = [record.recorded_at for record in opened]
     await made.close_all()
     return rate(list(wire.sent.values())), rate(outcomes), own

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +22,7 @@ from typing import Any, TextIO
 import aiohttp
 import aiohttp.http_writer
 import msgspec
+from copypro.adapters.bridge_streams import Streams
 from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro.adapters.trade_wire import Connection
 from copypro.ports import Record
@@ -34,36 +34,51 @@ from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
 
 SERVER, SYMBOL, PASSWORD = "Bench-MT5", "EURUSD", "bench"
+_TICKET = re.compile(rb'"ticketNumber":(\d+)')
 _COMMENT = re.compile(rb"^GET /OrderSend\?\S*?comment=([^&\s]+)")
 
 
 class Wire:
-    """`sent[comment]`: seconds since 1970 at which the OrderSend with this comment left."""
+    """`sent[comment]`: seconds since 1970 at which the OrderSend with this comment left;
+    `came[ticket]`: at which the first frame that tells of this ticket was read from its socket.
+    """
 
     def __init__(self) -> None:
         self.sent: dict[str, float] = {}
+        self.came: dict[str, float] = {}
         aiohttps: Any = aiohttp.http_writer.StreamWriter
-        ours: Any = Connection
-        self._writers = ((aiohttps, "_write"), (ours, "write"))
-        self._former = [getattr(writer, name) for writer, name in self._writers]
+        ours, streams = Connection, Streams
+        self._patched: list[tuple[Any, str, Any]] = [
+            (aiohttps, "_write", self._leaves(aiohttps._write)),
+            (ours, "write", self._leaves(ours.write)),
+            (streams, "_read", self._comes(streams._read)),
+        ]
+        self._former = [getattr(owner, name) for owner, name, _ in self._patched]
 
     def __enter__(self) -> Wire:
-        for (writer, name), write in zip(self._writers, self._former, strict=True):
-            setattr(writer, name, self._stamped(write))
+        for owner, name, stamped in self._patched:
+            setattr(owner, name, stamped)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for (writer, name), write in zip(self._writers, self._former, strict=True):
-            setattr(writer, name, write)
+        for (owner, name, _stamped), former in zip(self._patched, self._former, strict=True):
+            setattr(owner, name, former)
 
-    def _stamped(self, write: Any) -> Any:
-        sent = self.sent
-
+    def _leaves(self, write: Any) -> Any:
         def stamped(writer: Any, chunk: bytes) -> None:
             found = _COMMENT.match(chunk)
             if found is not None:
-                sent[found[1].decode()] = time.time()
+                self.sent[found[1].decode()] = time.time()
             write(writer, chunk)
+
+        return stamped
+
+    def _comes(self, read: Any) -> Any:
+        def stamped(streams: Any, path: str, frame: bytes) -> None:
+            found = _TICKET.search(frame)
+            if found is not None:
+                self.came.setdefault(found[1].decode(), time.time())
+            read(streams, path, frame)
 
         return stamped
 
@@ -100,13 +115,14 @@ class World:
     def records(self, topic: str, kind: str) -> list[Record]:
         return [r for r in SqliteLogReader(self.data).records(topic) if r.headers["type"] == kind]
 
-    def seen(self) -> dict[str, float]:
-        """By tag: when the frame with the master's trade came in."""
-        found: dict[str, float] = {}
+    def own_ms(self, wire: Wire) -> list[float]:
+        """For each of the ring's requests: from the master's frame to the wire."""
+        found: list[float] = []
         for record in self.records("executions", "AttemptStarted"):
             event = msgspec.json.decode(record.value or b"")
-            if event.get("seen_at_utc"):
-                found[event["tag"]] = datetime.fromisoformat(event["seen_at_utc"]).timestamp()
+            tag, root = event["tag"], event["root"]
+            if event["request"]["type"] == "open" and tag in wire.sent and root in wire.came:
+                found.append((wire.sent[tag] - wire.came[root]) * 1000)
         return found
 
 
