@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help demo test check bench lock clean infra-up infra-down up-distributed down-distributed
+.PHONY: help demo test check bench bench-stats docs lock clean infra-up infra-down up-distributed down-distributed
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -31,6 +31,12 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests
 
 bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for one of them)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-stats: $(STAMP) ## statistics of a million orders, reports, TradeStats against a bare route
+	$(BIN)/python -m benchmarks statistics
+
+docs: $(STAMP) ## docs/events.md and docs/asyncapi.json from the types
+	$(BIN)/python -m docs.generating
 
 infra-up: $(STAMP) ## a Kafka broker and a mongod on this machine, without Docker (needs Java 17 and Maven)
 	@$(BIN)/python -m infra.local up

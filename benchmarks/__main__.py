@@ -2,9 +2,15 @@
 
 import sys
 
-from benchmarks import latency, memory, replicator, throughput
+from benchmarks import latency, memory, replicator, statistics, throughput
 
-ALL = {"replicator": replicator, "latency": latency, "throughput": throughput, "memory": memory}
+ALL = {
+    "replicator": replicator,
+    "latency": latency,
+    "throughput": throughput,
+    "memory": memory,
+    "statistics": statistics,
+}
 
 for name in sys.argv[1:] or ALL:
     if name not in ALL:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+from copypro.adapters.bridge_json import decoded, envelope
 from copypro.adapters.mt5_terminal import Mt5Dialect
 
 from benchmarks.world import Wire, World, spread, world
@@ -36,7 +37,7 @@ class Floor:
     async def once(self, number: int, slaves: int) -> float:
         """When it began: its requests leave with the comments F{number}x{slave}."""
         begun = time.time()
-        self._dialect.frame(self._frame)
+        self._dialect.frame(bytes(decoded(envelope, self._frame).data))
         for rows in (2, 2 * slaves + 1, 2 * slaves):
             self._connection.execute("BEGIN")
             self._connection.executemany(

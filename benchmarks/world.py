@@ -1,12 +1,14 @@
 """A ring in this process, simulated bridges in another, and when each order's request left.
 
-"On the wire" is the moment at which aiohttp hands a request's first bytes to the socket, taken the
-same way for the ring and for what it is compared with.
+"On the wire" is the moment at which a request's first bytes are handed to the socket: by the ring's
+own client for trade calls, or by aiohttp for what it is compared with.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
 import statistics
 import tempfile
@@ -14,17 +16,20 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import aiohttp
 import aiohttp.http_writer
 import msgspec
 from copypro.adapters.sqlite_log import SqliteLogReader
+from copypro.adapters.trade_wire import Connection
 from copypro.ports import Record
 from copypro.settings import Settings
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.demo_rings import simulator_process
+from copypro_standalone.logs import configure
 from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
 
@@ -37,23 +42,30 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent: dict[str, float] = {}
-        writer: Any = aiohttp.http_writer.StreamWriter
-        self._writer, self._write = writer, writer._write
+        aiohttps: Any = aiohttp.http_writer.StreamWriter
+        ours: Any = Connection
+        self._writers = ((aiohttps, "_write"), (ours, "write"))
+        self._former = [getattr(writer, name) for writer, name in self._writers]
 
     def __enter__(self) -> Wire:
-        write, sent = self._write, self.sent
-
-        def stamped(self: Any, chunk: bytes) -> None:
-            found = _COMMENT.match(chunk)
-            if found is not None:
-                sent[found[1].decode()] = time.time()
-            write(self, chunk)
-
-        self._writer._write = stamped
+        for (writer, name), write in zip(self._writers, self._former, strict=True):
+            setattr(writer, name, self._stamped(write))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer._write = self._write
+        for (writer, name), write in zip(self._writers, self._former, strict=True):
+            setattr(writer, name, write)
+
+    def _stamped(self, write: Any) -> Any:
+        sent = self.sent
+
+        def stamped(writer: Any, chunk: bytes) -> None:
+            found = _COMMENT.match(chunk)
+            if found is not None:
+                sent[found[1].decode()] = time.time()
+            write(writer, chunk)
+
+        return stamped
 
 
 class World:
@@ -122,8 +134,15 @@ async def running(mt5: str, data: Path) -> AsyncIterator[Ring]:
     settings = Settings.model_validate(
         {"api_mt5": mt5, "data": data, "gateway_port": 0, "sign_up": "open", "reads_per_s": 1000}
     )
-    async with Ring(settings, WatcherLimits(snapshot_every_s=30)) as ring:
-        yield ring
+    with contextlib.redirect_stderr(_nobody()):
+        configure(as_json=True)  # the lines of the real program are written, and read by nobody
+        async with Ring(settings, WatcherLimits(snapshot_every_s=30)) as ring:
+            yield ring
+
+
+@cache
+def _nobody() -> TextIO:
+    return open(os.devnull, "w")
 
 
 async def _tick(control: SimulatorControl) -> None:

@@ -49,7 +49,7 @@ def _server(variable: str, docker: Callable[[], Started], own: Callable[[], Star
 @contextmanager
 def own_server(server: Server) -> Iterator[None]:
     """One that a test may stop, freeze and start again as it likes; in the end it is stopped."""
-    _start_or_skip(server.start)
+    start_or_skip(server.start)
     try:
         yield
     finally:
@@ -88,7 +88,7 @@ def _docker_mongo() -> Iterator[str]:
         yield f"mongodb://{host}:{port}/?directConnection=true"
 
 
-def _start_or_skip(start: Callable[[], None]) -> None:
+def start_or_skip(start: Callable[[], None]) -> None:
     try:
         start()
     except ServersUnavailable as error:

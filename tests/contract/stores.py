@@ -20,7 +20,7 @@ from copypro.ports import Document, ReadModels, Upsert, Users, Vault
 from tests.servers import database_of_its_own, drop
 
 Store = TypeVar("Store", SqliteReadModels, SqliteUsers, SqliteVault)
-LIMITS = MongoLimits(select_s=3.0, read_s=1.0, held_s=0.5)
+LIMITS = MongoLimits(select_s=3.0, read_s=3.0, held_s=0.5)
 
 
 class Place(Protocol):

@@ -86,6 +86,21 @@ async def test_a_former_owner_commits_nothing(log: EventLog) -> None:
     assert await restored(await asyncio.wait_for(anext(owners), 5)) == {}
 
 
+async def test_an_owner_that_gives_up_is_followed_by_a_new_one(log: EventLog) -> None:
+    owners = aiter(log.partitions(ROLE))
+    first = await anext(owners)
+    await log.append([out(EVENTS, "a", b"1")])
+    await read_all(first, 1)
+    first.give_up("its memory is wrong")
+    with pytest.raises(PartitionLost):
+        await first.commit([out(STATE, "k", b"v")])
+    second = await asyncio.wait_for(anext(owners), 5)
+    assert [r.value for r in await read_all(second, 1)] == [b"1"]
+    first.give_up("its memory is wrong")
+    await second.commit([out(STATE, "k", b"v")])
+    assert await restored(second) == {"k": b"v"}
+
+
 async def test_state_is_the_latest_record_per_key_and_none_removes(log: EventLog) -> None:
     partition = await take(log)
     await partition.commit([out(STATE, "a", b"1"), out(STATE, "b", b"1")])

@@ -15,7 +15,8 @@ from copypro.errors import CopyProError, SettingsError, StoreRefused, StoreUnava
 from copypro.ports import Document
 from pymongo import AsyncMongoClient
 
-from infra.local.servers import Mongo, ServersUnavailable
+from infra.local.servers import Mongo
+from tests.conftest import start_or_skip
 from tests.contract.stores import LIMITS, MongoPlace, new_id, put
 
 pytestmark = pytest.mark.slow
@@ -42,10 +43,7 @@ def own_mongod(tmp_path: Path) -> Iterator[Mongo]:
 
 
 def _started(server: Mongo) -> Iterator[Mongo]:
-    try:
-        server.start()
-    except ServersUnavailable as error:
-        pytest.skip(f"no mongod on this machine: {error}")
+    start_or_skip(server.start)
     yield server
     server.stop()
 
@@ -165,7 +163,7 @@ async def test_a_call_that_took_too_long_is_in_nobodys_way(mongo: MongoPlace) ->
     """Its transaction, which no time was left to abort, would block the document for a minute."""
     models = await mongo.models()
     await models.upsert([put("1", "a/0", 1, {"copier": "x"})])
-    hasty = await MongoDatabase.open(mongo.url, new_id, limits=MongoLimits(call_s=0.3))
+    hasty = await MongoDatabase.open(mongo.url, new_id, limits=MongoLimits(write_s=0.3))
     rows = hasty.collection("trade_logs_1")
 
     async def dawdle(session: Session) -> None:
@@ -183,7 +181,7 @@ async def test_a_call_that_took_too_long_is_in_nobodys_way(mongo: MongoPlace) ->
 
 @pytest.fixture
 async def killable(own_mongod: Mongo) -> AsyncIterator[MongoPlace]:
-    made = MongoPlace(own_mongod.url, MongoLimits(select_s=2.0, call_s=6.0))
+    made = MongoPlace(own_mongod.url, MongoLimits(select_s=2.0, write_s=6.0))
     yield made
     await made.close()
 

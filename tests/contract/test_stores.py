@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from copypro.errors import AlreadyThere, SecretsError, StoreRefused
 from copypro.ports import Document, ReadModels, Upsert, User, UserKey
 from copypro.values import RegistrationId, UserId
 
-from tests.contract.stores import Place, put
+from tests.contract.stores import Place, SqlitePlace, put
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -321,3 +322,14 @@ async def test_the_key_file_is_private_and_another_key_is_refused(
         await place.vault(["not a key"])
     renewed = await place.vault([*other, *keys])
     assert await renewed.unseal(one, sealed) == "s3cret"
+
+
+async def test_read_models_of_a_newer_version_are_refused(tmp_path: Path) -> None:
+    """MongoDB's are in test_mongo: there the whole database has one version."""
+    place = SqlitePlace(tmp_path)
+    await (await place.models()).upsert([put("1", "a/0", 1, {"copier": "x"})])
+    await place.close()
+    with sqlite3.connect(tmp_path / "read-models.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreRefused, match=r"newer version \(99\)"):
+        await SqlitePlace(tmp_path).models()

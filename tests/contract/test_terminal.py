@@ -125,6 +125,33 @@ async def test_a_wrong_password_is_refused_after_one_try(side: Side) -> None:
     assert len(side.calls("ConnectEx")) == 1
 
 
+async def test_a_password_is_proved_by_a_session_of_its_own_that_ends_at_once(side: Side) -> None:
+    working = side.terminal()
+    await working.connect()
+    updates = working.updates()
+    await the_next(updates, StreamOpened)
+    assert not (await side.terminal().prove()).investor
+    assert (await side.terminal("look-only").prove()).investor
+    assert len(side.calls("ConnectEx")) == 3, "a session that lives proves nothing"
+    with pytest.raises(CredentialsRefused):
+        await side.terminal("wrong-canary").prove()
+    assert len(side.calls("Disconnect")) == 2
+    side.simulator.control.open(side.server, side.login, "EURUSD", "Buy", "0.10")
+    async with asyncio.timeout(5):
+        assert isinstance(await anext(updates), OrdersSeen), "the working stream went on"
+    await working.disconnect()
+
+
+async def test_a_former_password_proves_nothing_though_its_session_lives(side: Side) -> None:
+    working = side.terminal()
+    await working.connect()
+    side.simulator.control.set_account(side.server, side.login, password="changed")
+    await working.snapshot()
+    with pytest.raises(CredentialsRefused):
+        await side.terminal().prove()
+    await working.snapshot()
+
+
 async def test_a_disabled_account_is_refused(side: Side) -> None:
     side.simulator.control.set_account(side.server, side.login, disabled=True)
     with pytest.raises(CredentialsRefused):

@@ -33,15 +33,24 @@ from mt_simulator.client import SimulatorControl
 
 from infra.local.servers import Kafka, Mongo, Server, ServersUnavailable
 from tests.faults.program import Program
-from tests.faults.test_kill_9 import SLAVES, Hand, build, check, free_port, register, settled
+from tests.faults.test_kill_9 import (
+    SLAVES,
+    Hand,
+    build,
+    check,
+    free_port,
+    register,
+    settled,
+    stops_follow,
+)
 
 FAULTS = int(os.environ.get("COPYPRO_CHAOS_FAULTS", "50"))
 SEED = int(os.environ.get("COPYPRO_CHAOS_SEED", "5"))
 PARTITIONS = 4
 SESSION_S = 2.0
 """Scaled: the real limit is 6 s."""
-PAUSE_S = (0.1, 0.5)
-"""Between two of the master's trades."""
+ACTS_A_FAULT = 8
+"""Of the master, between two faults."""
 SETTLED_WITHIN_S = 120.0
 LIMIT_S = 300 + 8 * FAULTS
 KINDS = ("account-watcher", "replicator", "stats", "gateway")
@@ -221,15 +230,18 @@ async def test_whatever_dies_each_trade_has_one_copy_or_one_reason(tmp_path: Pat
     draw = random.Random(SEED)
     async with a_cluster(tmp_path) as (cluster, control):
         key, copiers = await register(cluster.gateway)
-        hand, faults = Hand(control, draw, PAUSE_S), Faults(cluster, draw)
+        hand, faults = Hand(control, draw), Faults(cluster, draw)
         trading = asyncio.create_task(hand.trade())
         for name, work in faults.plan(FAULTS):
+            hand.acts_left = ACTS_A_FAULT
             await asyncio.sleep(draw.uniform(0.1, 1.0))
             await faults.do(name, work)
         await cluster.until_ready()
-        await asyncio.sleep(SESSION_S)
+        hand.acts_left = ACTS_A_FAULT
+        await cluster.gateway.until(hand.is_done)
         hand.stop.set()
         await trading
+        await stops_follow(control, hand)
         await hand.finish()
         rows = await settled(
             cluster.gateway, key, copiers, control, len(hand.roots), SETTLED_WITHIN_S

@@ -14,6 +14,8 @@ from tests.faults.program import Program
 from tests.faults.test_kill_9 import free_port
 
 pytestmark = pytest.mark.slow
+NOWHERE = ("http://127.0.0.1:1", "http://127.0.0.1:1")
+REAL_LIMITS = {"COPYPRO_TEST_LIMITS": ""}
 
 
 async def test_health_answers_sigterm_ends_cleanly_and_a_second_process_is_refused(
@@ -26,7 +28,7 @@ async def test_health_answers_sigterm_ends_cleanly_and_a_second_process_is_refus
             for name in ("live", "ready"):
                 async with session.get(f"{first.url}/health/{name}") as response:
                     assert response.status == 200
-        second = Program(tmp_path / "data", mt4, mt5, free_port())
+        second = Program(tmp_path / "data", mt4, mt5, free_port(), **REAL_LIMITS)
         second.log = tmp_path / "second.log"
         await second.start(wait=False)
         assert second.process is not None
@@ -54,13 +56,31 @@ async def test_a_taken_port_is_said_and_ends(tmp_path: Path) -> None:
         assert await first.terminate() == 0
 
 
-async def test_a_foreign_data_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["log.db", "users.db"])
+async def test_a_foreign_data_folder_is_refused_in_one_line_and_left_alone(
+    tmp_path: Path, name: str
+) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    (data / "log.db").write_bytes(b"somebody's notes " * 200)
-    program = Program(data, "http://127.0.0.1:1", "http://127.0.0.1:1", free_port())
+    (data / name).write_bytes(b"somebody's notes " * 200)
+    said = await refused(Program(data, *NOWHERE, free_port(), **REAL_LIMITS))
+    assert str(data / name) in said
+    assert (data / name).read_bytes().startswith(b"somebody")
+
+
+async def test_a_file_in_the_data_folders_place_is_refused_in_one_line(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.write_text("")
+    said = await refused(Program(data, *NOWHERE, free_port(), **REAL_LIMITS))
+    assert "COPYPRO_DATA" in said
+
+
+async def refused(program: Program) -> str:
+    """The one line with which it ended."""
     await program.start(wait=False)
     assert program.process is not None
-    assert await asyncio.wait_for(program.process.wait(), 10) == 2
-    assert "log.db" in program.log.read_text()
-    assert (data / "log.db").read_bytes().startswith(b"somebody")
+    assert await asyncio.wait_for(program.process.wait(), 20) == 2
+    said = program.log.read_text().strip()
+    assert said.startswith("copypro: ")
+    assert "\n" not in said
+    return said

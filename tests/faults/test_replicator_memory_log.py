@@ -67,7 +67,7 @@ class CountedPartition:
     def __init__(self, partition: Partition, counted: Counted) -> None:
         self.number, self._partition, self._counted = partition.number, partition, counted
         self.restore, self.read = partition.restore, partition.read
-        self.end_offset = partition.end_offset
+        self.end_offset, self.give_up = partition.end_offset, partition.give_up
 
     async def commit(self, outputs: Sequence[Outgoing], consumed: Sequence[Record] = ()) -> None:
         await self._partition.commit(outputs, consumed)

@@ -12,12 +12,13 @@ from typing import Any
 import aiohttp
 import pytest
 from copypro.adapters.kafka_client import KafkaSettings
+from cryptography.fernet import Fernet
 
-from infra.local.servers import Kafka
+from infra.local.servers import Kafka, Mongo
 from tests.conftest import own_server
 from tests.faults.program import Program
 from tests.faults.test_kill_9 import free_port
-from tests.kafka import topics_on
+from tests.servers import topics_on
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PARTITIONS = 4
@@ -163,3 +164,46 @@ async def test_who_stops_leaves_the_group_and_the_other_takes_over_at_once(
         found = await second.metrics()
         assert found["copypro_partitions_assigned_total", ("replicator",)] >= PARTITIONS
         assert found["copypro_takeover_seconds_count", ("replicator",)] >= PARTITIONS
+
+
+async def test_a_gateway_waits_for_its_database_and_is_not_ready_while_it_is_away(
+    tmp_path: Path, kafka_address: str
+) -> None:
+    mongo = Mongo(tmp_path / "mongod")
+    async with topics_on(kafka_address, PARTITIONS) as settings:
+        gateway = Program(
+            tmp_path / "data", "", "http://127.0.0.1:1", free_port(), command="gateway",
+            KAFKA_BOOTSTRAP_SERVERS=kafka_address, COPYPRO_TOPIC_PREFIX=settings.prefix,
+            MongoDB=mongo.url, COPYPRO_SECRET_KEYS=Fernet.generate_key().decode(),
+            COPYPRO_LOG_JSON="1",
+        )  # fmt: skip
+        try:
+            await gateway.start(wait=False)
+
+            async def waits() -> bool:
+                return "waiting" in str((await health(gateway)).get("reasons"))
+
+            await gateway.until(waits)
+            status, answer = await gateway.ask("Accounts")
+            assert (status, answer["code"]) == (503, "STARTING")
+            with own_server(mongo):
+                await gateway.until_ready(60)
+                status, answer = await gateway.ask("Accounts")
+                assert (status, answer["code"]) == (401, "USER_KEY_REQUIRED")
+                await asyncio.to_thread(mongo.stop)
+
+                async def not_ready() -> bool:
+                    return "database: " in str((await health(gateway)).get("reasons"))
+
+                await gateway.until(not_ready, 60)
+                assert (await health(gateway, "live"))["status"] == 200
+                status, answer = await gateway.ask("Accounts", "f" * 64)
+                assert (status, answer["code"]) == (503, "STORE_UNAVAILABLE")
+                await asyncio.to_thread(mongo.start)
+                await gateway.until_ready(60)
+            begun = time.monotonic()
+            assert await gateway.terminate() == 0
+            assert time.monotonic() - begun < 10
+            assert events(gateway).count("waiting") <= 2
+        finally:
+            await gateway.end()

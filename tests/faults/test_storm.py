@@ -14,22 +14,29 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro.envelope import decode
 from copypro.messages import (
+    AlertRaised,
     AttemptStarted,
     CopyClosed,
     CopyDetached,
+    CopyNotSent,
     CopyOpened,
     CopyReduced,
+    CopyRejected,
+    CopyUnresolved,
     OpenCopy,
     PendingPlaced,
     PlacePendingCopy,
+    PositionIncreased,
     PositionOpened,
 )
 from copypro.trading import OpenRequest
 from copypro.values import CopyId, Platform, RootId, account_id, copy_id, tag_in
+from copypro_account_watcher.state import Copy, LegStatus
 from mt_simulator.client import Refused
 
 from tests.journey.world import SERVERS, Account, World, a_world
@@ -41,7 +48,9 @@ STORM_S = 4.0
 MOST_OPEN = 5
 PENDINGS = ("BuyLimit", "SellLimit", "BuyStop", "SellStop")
 SYMBOLS = ("EURUSD", "GBPUSD", "AUDUSD")
-STEP = Decimal("0.01")
+STEP, TICK = Decimal("0.01"), Decimal("0.00001")
+STATE = "account-watcher-state"
+NEVER_RAISED = {"OTHER_COPIER", "DUPLICATE", "INFERRED", "NEEDS_PERSON", "CLOSED_TOO_MUCH"}
 
 
 @pytest.fixture
@@ -378,15 +387,13 @@ class Storm:
         } - told
 
     async def unsettled(self) -> list[str]:
-        """What is not yet as it must be in the end."""
+        """What is not yet as it must be in the end, when the master is flat."""
         wrong = []
-        left = {e.ticket for e in self.messages("executions") if isinstance(e, CopyDetached)}
         families = await self.families()
         for slave in self.slaves:
             wrong += [
                 f"{slave.login} holds {order['ticket']} {order['symbol']} {order['lots']}"
                 for order in await slave.positions()
-                if order["ticket"] not in left
             ]
             rows = await self.world.logs(self.copiers[slave.login])
             told = {row["uniqueTradeId"] for row in rows if row["outcome"] != "planned"}
@@ -396,49 +403,118 @@ class Storm:
                 if not self.copies_of(family, slave) & told
             ]
         wrong += [f"unresolved: {row}" for row in await self.world.call("Unresolved")]
+        wrong += [f"still remembered: {copy}" for copy in self._remembered()]
         return wrong
 
+    def _remembered(self) -> list[Copy]:
+        """Copies that the watcher keeps although nothing of them can come any more."""
+        latest = {r.key: r.value for r in SqliteLogReader(self.world.data).records(STATE)}
+        copies = [
+            msgspec.json.decode(value, type=Copy)
+            for key, value in latest.items()
+            if key.startswith("copy/") and value is not None
+        ]
+        return [c for c in copies if all(leg.status is not LegStatus.LOST for leg in c.legs)]
+
     async def astray(self) -> list[str]:
-        """Copies that do not stand as the master's trades do, by symbol, side and rest."""
-        left = {}
-        standing = {order["ticket"]: order for order in await self.master.positions()}
-        for family in await self.families():
-            rest = next((standing[ticket] for ticket in family if ticket in standing), None)
-            for ticket in family:
-                left[RootId(str(ticket))] = (
-                    Decimal(rest["lots"]) if rest is not None else Decimal(0)
-                )
+        """Copies that do not stand as the master's trades do: volume and stops, by symbol and side.
+
+        Nobody touches the slaves but their brokers: only a stop or a target there ends a copy early.
+        """
+        masters = await self._masters()
         executions = self.messages("executions")
-        ended = {(e.slave, e.copy) for e in executions if isinstance(e, CopyDetached)}
-        ended |= {
-            (e.slave, e.copy)
-            for e in executions
-            if isinstance(e, CopyClosed) and e.reason in ("STOP_NOT_SET", "LATE_FILL", "reduced")
+        planned = {
+            e.copy: e.lots
+            for e in self.messages("slave-orders")
+            if isinstance(e, (OpenCopy, PlacePendingCopy))
         }
-        orders = self.messages("slave-orders")
-        planned = {e.copy: e.lots for e in orders if isinstance(e, (OpenCopy, PlacePendingCopy))}
+        attempts = {e.attempt: e.numbers for e in executions if isinstance(e, AttemptStarted)}
         wrong = []
         for slave in self.slaves:
+            mine = [e for e in executions if e.slave == _id(slave)]
+            ended, odd = await self._ended_early(slave, mine)
+            wrong += odd
             wanted: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-            legs: Counter[tuple[str, str]] = Counter()
-            for event in executions:
-                if not isinstance(event, CopyOpened) or event.slave != _id(slave):
+            copies: dict[tuple[str, str], list[CopyOpened]] = defaultdict(list)
+            for event in mine:
+                if not isinstance(event, CopyOpened) or event.copy in ended:
                     continue
-                if (event.slave, event.copy) not in ended:
-                    place = (event.symbol, event.side.value)
-                    wanted[place] += event.lots * left[event.root] / planned[event.copy]
-                    legs[place] += 1
-            stands: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+                place = (event.symbol, event.side.value)
+                share = Decimal(attempts.get(event.attempt, {}).get("share_left", "1"))
+                left = Decimal(masters[event.root]["lots"]) if event.root in masters else Decimal(0)
+                wanted[place] += event.lots * left / (planned[event.copy] * share)
+                copies[place].append(event)
+            stands: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
             for order in await slave.positions():
-                if order["kind"] in PENDINGS:
-                    continue
-                stands[order["symbol"], order["kind"]] += Decimal(order["lots"])
-            wrong += [
-                f"{slave.login}: {place} {stands[place]} in place of {wanted[place]}"
-                for place in {*wanted, *stands}
-                if abs(stands[place] - wanted[place]) > STEP * (legs[place] or 1)
-            ]
+                if order["kind"] not in PENDINGS:
+                    stands[order["symbol"], order["kind"]].append(order)
+            for place in {*wanted, *stands}:
+                lots = sum((Decimal(o["lots"]) for o in stands[place]), Decimal(0))
+                if abs(lots - wanted[place]) > STEP * (len(copies[place]) or 1):
+                    wrong.append(f"{slave.login}: {place} {lots} in place of {wanted[place]}")
+                elif len(stands[place]) == len(copies[place]) == 1:
+                    wrong += self._stop_astray(slave, stands[place][0], copies[place][0], masters)
         return wrong
+
+    async def _masters(self) -> dict[RootId, dict[str, Any]]:
+        """What stands of each of the master's trades, by any ticket that it had."""
+        standing = {order["ticket"]: order for order in await self.master.positions()}
+        return {
+            RootId(str(ticket)): standing[rest]
+            for family in await self.families()
+            for rest in family & set(standing)
+            for ticket in family
+        }
+
+    async def _ended_early(self, slave: Account, mine: list[Any]) -> tuple[set[CopyId], list[str]]:
+        """Copies that ended before the master's trade, each by what may end one; and all others."""
+        by_broker = {
+            piece["order"]["ticket"]
+            for piece in (await slave.book())["history"]
+            if piece["reason"] in ("StopLoss", "TakeProfit", "StopOut")
+        }
+        troubled = {
+            e.copy for e in mine if isinstance(e, (CopyRejected, CopyUnresolved, CopyNotSent))
+        }
+        ended: set[CopyId] = set()
+        odd: list[str] = []
+        for event in mine:
+            match event:
+                case CopyDetached() if event.ticket in by_broker:
+                    ended.add(event.copy)
+                case CopyDetached():
+                    odd.append(f"{slave.login}: {event.ticket} detached, {event.reason}: by whom?")
+                case CopyClosed(reason="STOP_NOT_SET") if event.copy in troubled:
+                    ended.add(event.copy)
+                case CopyClosed(reason="STOP_NOT_SET" | "DUPLICATE" | "LATE_FILL"):
+                    odd.append(f"{slave.login}: {event.ticket} closed, {event.reason}: why?")
+        return ended, odd
+
+    def _stop_astray(
+        self,
+        slave: Account,
+        stands: dict[str, Any],
+        opened: CopyOpened,
+        masters: dict[RootId, dict[str, Any]],
+    ) -> list[str]:
+        """The feeds are one, so the stop is the master's, unless the broker wants it further away."""
+        if opened.root not in masters:
+            return []  # the rest of it is told above
+        wanted = Decimal(masters[opened.root]["stop_loss"])
+        found = Decimal(stands["stop_loss"])
+        numbers = [
+            e.numbers
+            for e in self.messages("executions")
+            if isinstance(e, AttemptStarted)
+            and e.copy == opened.copy
+            and e.slave == opened.slave
+            and "offset" in e.numbers
+        ]
+        offset = Decimal(numbers[0]["offset"]) if numbers and wanted else Decimal(0)
+        is_widened = bool(numbers) and "stop_loss_wanted" in numbers[-1]
+        if is_widened or abs(found - wanted - offset) <= TICK:
+            return []
+        return [f"{slave.login}: {stands['ticket']} has stop {found} in place of {wanted + offset}"]
 
     async def broken(self) -> list[str]:
         """What must never have happened."""
@@ -463,6 +539,17 @@ class Storm:
                 asked[tag] += 1
                 if asked[tag] > len(begun):
                     wrong.append(f"{slave.login}: {tag} sent without its attempt")
+            codes = {
+                e.code
+                for e in self.messages("order-events")
+                if isinstance(e, AlertRaised) and e.account == _id(slave)
+            }
+            wrong += [f"{slave.login}: {code} was raised" for code in codes & NEVER_RAISED]
+            wrong += [
+                f"{slave.login}: {e.ticket} grew to {e.open_lots}"
+                for e in self.messages("order-events")
+                if isinstance(e, PositionIncreased) and e.account in (_id(slave), _id(self.master))
+            ]
             book = await slave.book()
             tagged = Counter(
                 (tag, piece["order"]["ticket"])

@@ -20,6 +20,12 @@ pytestmark = pytest.mark.slow
 async def copypro(
     world: World, *arguments: str, key: str = "", answers: str = "", data: Path | None = None
 ) -> tuple[int, str]:
+    """A command beside the running ring, which finds the same servers."""
+    own = {"COPYPRO_DATA": str(data or world.data), "COPYPRO_KEY": key}
+    return await run_command(*arguments, answers=answers, **world.environment(), **own)
+
+
+async def run_command(*arguments: str, answers: str = "", **environment: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -28,9 +34,7 @@ async def copypro(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=world.environment()
-        | {"COPYPRO_DATA": str(data or world.data), "COPYPRO_KEY": key}
-        | {"COLUMNS": "200", "PATH": ""},
+        env={"COLUMNS": "200", "PATH": ""} | environment,
     )
     said, _ = await asyncio.wait_for(process.communicate(answers.encode()), 30)
     assert CANARY not in said.decode()

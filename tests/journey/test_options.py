@@ -128,7 +128,7 @@ async def test_a_price_that_moved_too_far_is_refused_with_its_numbers(world: Wor
     await master.close(first)
     await world.quote("EURUSD", "1.10050", "1.10060", servers=("Beta-MT5",))
     await master.open("EURUSD", "Buy", "0.20")
-    assert await world.code(copier) in ("SLIPPAGE", "SYMBOL_MISMATCH")
+    assert await world.code(copier) == "SLIPPAGE"
 
 
 async def test_a_paused_copier_opens_nothing_and_still_closes(world: World) -> None:
@@ -144,3 +144,27 @@ async def test_a_paused_copier_opens_nothing_and_still_closes(world: World) -> N
         return await slave.positions() == []
 
     await world.eventually(flat)
+
+
+async def test_an_existing_trade_is_joined_at_the_masters_market_and_not_at_its_old_price(
+    world: World,
+) -> None:
+    """It has moved 100 pips since it opened: with the slave's market beside the master's it is
+    joined, and not where the slave's is elsewhere.
+    """
+    master = await world.account("Alpha-MT4", 1001)
+    near, far = await world.account("Beta-MT5", 2001), await world.account("Beta-MT4", 2002)
+    await master.open("EURUSD", "Buy", "0.20")
+    await world.quote("EURUSD", "1.11000", "1.11010", servers=("Alpha-MT4", "Beta-MT5"))
+    await world.quote("EURUSD", "1.11300", "1.11310", servers=("Beta-MT4",))
+
+    async def shown() -> bool:
+        (order,) = await world.call("OpenOrders", accountId=master.id) or [{"closePrice": 0}]
+        return order["closePrice"] == 1.11
+
+    await world.eventually(shown)
+    refused = await world.copier(master, far, copyExistingTrades=True)
+    await world.copier(master, near, copyExistingTrades=True)
+    await the_copy(world, near)
+    assert await world.code(refused) == "SLIPPAGE"
+    assert await far.positions() == []

@@ -11,17 +11,19 @@ from tests.journey.world import Account, World
 
 pytestmark = pytest.mark.slow
 PAIRS = {
-    "MT4→MT5": ("Alpha-MT4", "Beta-MT5"),
-    "MT5→MT4": ("Alpha-MT5", "Beta-MT4"),
-    "MT5→MT5": ("Alpha-MT5", "Beta-MT5"),
+    "MT4→MT4": ("Alpha-MT4", "Beta-MT4", "Hedging"),
+    "MT4→MT5": ("Alpha-MT4", "Beta-MT5", "Hedging"),
+    "MT5→MT4": ("Alpha-MT5", "Beta-MT4", "Hedging"),
+    "MT5→MT5": ("Alpha-MT5", "Beta-MT5", "Hedging"),
+    "hedging→netting": ("Alpha-MT5", "Beta-MT5", "Netting"),
 }
 
 
 async def linked(
-    world: World, master_server: str, slave_server: str, **options: Any
+    world: World, master_server: str, slave_server: str, mode: str = "Hedging", **options: Any
 ) -> tuple[Account, Account, str]:
     master = await world.account(master_server, 1001)
-    slave = await world.account(slave_server, 2001)
+    slave = await world.account(slave_server, 2001, mode=mode)
     return master, slave, await world.copier(master, slave, **options)
 
 
@@ -118,6 +120,29 @@ async def test_ours_that_filled_alone_is_closed_when_the_masters_is_removed(worl
     await master.close(ticket)
     await shows(world, slave)
     await logged(world, copier, "closed")
+
+
+@pytest.mark.parametrize("slave_server", ["Beta-MT4", "Beta-MT5"])
+async def test_ours_that_filled_before_its_placing_was_answered_is_a_position(
+    world: World, slave_server: str
+) -> None:
+    """The broker's books settle the attempt, and by then they show no pending order any more."""
+    master, slave, copier = await linked(world, "Alpha-MT4", slave_server, copyPendingOrders=True)
+    await world.control.script(
+        slave_server[-3:], endpoint="OrderSend", login=2001, silent=True, execute=True
+    )
+    ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.09000"))
+    await world.quote("EURUSD", "1.08980", "1.08990", servers=(slave_server,))
+    await logged(world, copier, "opened")
+    await master.close(ticket)
+    await shows(world, slave)
+    await logged(world, copier, "closed")
+    deletes = [
+        *await world.control.ledger("OrderDelete", 2001),
+        *[e for e in await world.control.ledger("OrderClose", 2001) if e["answer"] != "ok"],
+    ]
+    assert deletes == []
 
 
 @pytest.mark.parametrize("pair", list(PAIRS))

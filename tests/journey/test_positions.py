@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -246,6 +247,7 @@ async def test_a_copy_whose_volume_its_owner_changed_is_left_alone_unless_strict
     if strict:
         await has(world, slave)
     else:
+        await asyncio.sleep(1.2)  # through several looks
         other = await master.open("EURUSD", "Sell", "0.10")
         await has(world, slave, "0.10", "0.30")
         await master.close(other)

@@ -1,134 +1,162 @@
-"""Each sizing mode from REST to the slave's book, with the numbers of the rule book's examples."""
+"""Each sizing mode from REST to the slave's book and the trade log, with the very numbers of the rule
+book's examples (trading-domain §2.2, §2.3), on every pairing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from msgspec import Struct, field
 
-from tests.journey.world import World
+from tests.journey.lives import PAIRINGS, a_pair
+from tests.journey.world import World, a_world
 
-pytestmark = pytest.mark.slow
-
-
-async def sized(
-    world: World,
-    lots: str,
-    symbol: str,
-    master: dict[str, Any],
-    slave: dict[str, Any],
-    **options: Any,
-) -> Decimal:
-    more = options.pop("trade", {})
-    one = await world.account("Alpha-MT4", 1001, **master)
-    two = await world.account("Beta-MT5", 2001, **slave)
-    await world.copier(one, two, **options)
-    await one.open(symbol, "Buy", lots, **more)
-    await world.eventually(two.positions)
-    (position,) = await two.positions()
-    return Decimal(position["lots"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+on_all_pairings = pytest.mark.parametrize("pairing", list(PAIRINGS))
+MASTERS, SLAVES = ("Alpha-MT4", "Alpha-MT5"), ("Beta-MT4", "Beta-MT5")
+RICH = {"balance": "1000000"}
 
 
-async def test_multiplier_with_other_contract_sizes(world: World) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """Brokers whose contracts differ: gold 100 and 10 ounces, the DAX 25 and 1 euro a point, the
+    Australian dollar 100,000 and, for cent accounts, 1,000.
+    """
+    async with a_world(tmp_path_factory.mktemp("sizing") / "data") as made:
+        for server in (*MASTERS, *SLAVES):
+            at_master = server in MASTERS
+            await add(made, server, "XAUUSD", "2400.00", "2400.20", 2, 100 if at_master else 10)
+            await add(
+                made, server, "AUDUSD", "1.10000", "1.10010", 5, 100_000 if at_master else 1000
+            )
+            await add(made, server, "EURJPY", "162.490", "162.500", 3, 100_000)
+            await made.control.add_symbol(
+                server,
+                name="DE40",
+                digits=1,
+                contract_size="25" if at_master else "1",
+                lot_min="0.1",
+                lot_step="0.1",
+                margin_currency="EUR",
+                profit_currency="EUR",
+                calculation="CFD",
+            )
+            await made.control.quote(server, "DE40", "18000.0", "18001.0")
+            await made.control.quote(server, "USDJPY", "149.995", "150.005")
+        yield made
+
+
+async def add(
+    world: World, server: str, name: str, bid: str, ask: str, digits: int, contract: int
+) -> None:
     await world.control.add_symbol(
-        "Beta-MT5",
-        name="XAUUSD",
-        digits=2,
-        contract_size="10",
-        margin_currency="XAU",
-        calculation="CFD",
+        server,
+        name=name,
+        digits=digits,
+        contract_size=str(contract),
+        margin_currency="USD" if name == "XAUUSD" else name[:3],
+        profit_currency=name[3:],
+        calculation="CFD" if name == "XAUUSD" else "Forex",
     )
-    lots = await sized(
-        world, "0.50", "XAUUSD", {"balance": "1000000"}, {"balance": "1000000"}, riskValue="1.5"
-    )
-    assert lots == Decimal("7.5")
+    await world.control.quote(server, name, bid, ask)
 
 
-async def test_contract_alignment_can_be_switched_off(world: World) -> None:
-    await world.control.add_symbol(
-        "Beta-MT5",
-        name="XAUUSD",
-        digits=2,
-        contract_size="10",
-        margin_currency="XAU",
-        calculation="CFD",
-    )
-    big = {"balance": "1000000"}
-    lots = await sized(world, "0.50", "XAUUSD", big, big, contractAlignment=False)
-    assert lots == Decimal("0.50")
+class Sized(Struct, kw_only=True):
+    symbol: str = "EURUSD"
+    lots: str
+    becomes: str
+    options: dict[str, Any]
+    master: dict[str, Any] = field(default_factory=lambda: dict(RICH))
+    slave: dict[str, Any] = field(default_factory=lambda: dict(RICH))
+    trade: dict[str, Any] = {}
+    credit: str = ""
+    """Given to the master before it trades."""
 
 
-async def test_balance_ratio_across_currencies(world: World) -> None:
-    """20,000 USD and 5,000 EUR at 1.10: 0.80 becomes 0.22."""
-    await world.quote("EURUSD", "1.09995", "1.10005")
-    lots = await sized(
-        world,
-        "0.80",
-        "GBPUSD",
-        {"balance": "20000"},
-        {"balance": "5000", "currency": "EUR"},
-        riskType="BalanceMultiplier",
-        marginReserve="0",
-    )
-    assert lots == Decimal("0.22")
-
-
-async def test_equity_ratio(world: World) -> None:
-    lots = await sized(
-        world,
-        "0.80",
-        "EURUSD",
-        {"balance": "20000"},
-        {"balance": "5000"},
-        riskType="EquityMultiplier",
-    )
-    assert lots == Decimal("0.20")
-
-
-async def test_fixed_master_balance(world: World) -> None:
-    lots = await sized(
-        world,
-        "0.80",
-        "EURUSD",
-        {},
-        {"balance": "3000"},
-        riskType="FixedBalanceMultiplier",
-        fixedMasterBalance="10000",
-        marginReserve="0",
-    )
-    assert lots == Decimal("0.24")
-
-
-async def test_fixed_lots(world: World) -> None:
-    lots = await sized(world, "0.80", "EURUSD", {}, {}, riskType="FixedLot", riskValue="0.10")
-    assert lots == Decimal("0.10")
-
-
-async def test_fixed_risk_by_the_stop(world: World) -> None:
-    """1 % of 10,000 USD at 0.400 of USDJPY and 150.00: floored, never above the risk."""
-    await world.quote("USDJPY", "162.490", "162.500")
-    lots = await sized(
-        world,
-        "1.00",
-        "USDJPY",
-        {},
-        {"balance": "10000"},
-        riskType="FixedRisk",
-        riskValue="1",
+EXAMPLES = {
+    "multiplier": Sized(symbol="XAUUSD", lots="0.50", becomes="7.5", options={"riskValue": "1.5"}),
+    "contract only": Sized(symbol="DE40", lots="0.4", becomes="10.0", options={}),
+    "no contract": Sized(
+        symbol="XAUUSD", lots="0.50", becomes="0.50", options={"contractAlignment": False}
+    ),
+    "balance ratio": Sized(
+        symbol="GBPUSD",
+        lots="0.80",
+        becomes="0.22",
+        options={"riskType": "BalanceMultiplier"},
+        master={"balance": "20000"},
+        slave={"balance": "5000", "currency": "EUR"},
+    ),
+    "balance ratio of a cent account": Sized(
+        symbol="AUDUSD",
+        lots="0.80",
+        becomes="2.00",
+        options={"riskType": "BalanceMultiplier"},
+        master={"balance": "20000"},
+        slave={"balance": "50000", "currency": "USC"},
+    ),
+    "equity ratio": Sized(
+        lots="0.80",
+        becomes="0.20",
+        options={"riskType": "EquityMultiplier"},
+        master={"balance": "15000"},
+        credit="5000",
+        slave={"balance": "5000"},
+    ),
+    "fixed master balance": Sized(
+        lots="0.80",
+        becomes="0.24",
+        options={"riskType": "FixedBalanceMultiplier", "fixedMasterBalance": "10000"},
+        slave={"balance": "3000"},
+    ),
+    "fixed lots": Sized(
+        lots="0.80", becomes="0.10", options={"riskType": "FixedLot", "riskValue": "0.10"}
+    ),
+    "fixed risk": Sized(
+        symbol="EURJPY",
+        lots="1.00",
+        becomes="0.37",
+        options={"riskType": "FixedRisk", "riskValue": "1"},
+        slave={"balance": "10000"},
         trade={"stop_loss": "162.100"},
+    ),
+}
+
+
+@on_all_pairings
+@pytest.mark.parametrize("name", list(EXAMPLES))
+async def test_the_rule_books_example(world: World, name: str, pairing: str) -> None:
+    given = EXAMPLES[name]
+    await world.quote("EURUSD", "1.09995", "1.10005")
+    pair_of = a_pair(
+        world,
+        PAIRINGS[pairing],
+        of_master=given.master,
+        of_slave=given.slave,
+        **given.options,
     )
-    loss = Decimal("0.400") * 100_000 / Decimal("162.495")
-    assert lots == (100 / loss).quantize(Decimal("0.01"), "ROUND_FLOOR")
+    async with pair_of as pair:
+        master = pair.master
+        if given.credit:
+            await world.control.deposit(master.server, master.login, given.credit, "Credit")
+        ticket = await master.open(given.symbol, "Buy", given.lots, **given.trade)
+        await pair.has(given.becomes)
+        await master.close(ticket)
+        await pair.has()
+        await pair.logged(("opened", given.becomes), ("closed", given.becomes))
 
 
-async def test_below_the_minimum_is_a_reason_with_its_numbers(world: World) -> None:
-    master = await world.account("Alpha-MT4", 1001)
-    slave = await world.account("Beta-MT4", 2001)
-    copier = await world.copier(master, slave, riskValue="0.1")
-    await master.open("EURUSD", "Buy", "0.05")
-    assert await world.code(copier) == "BELOW_MIN_LOT"
-    (row,) = await world.logs(copier)
+@on_all_pairings
+async def test_below_the_minimum_is_a_reason_with_its_numbers(world: World, pairing: str) -> None:
+    async with a_pair(world, PAIRINGS[pairing], riskValue="0.1") as pair:
+        await pair.master.open("EURUSD", "Buy", "0.05")
+        row = await pair.answered("denied")
+        assert await pair.slave.positions() == []
+    assert row["exceptionCode"] == "BELOW_MIN_LOT"
     messages = [message["message"] for message in row["messages"]]
     assert "raw_lots = 0.005" in messages
     assert "lot_min = 0.01" in messages
@@ -138,29 +166,26 @@ async def test_below_the_minimum_is_a_reason_with_its_numbers(world: World) -> N
 async def test_a_mapping_overrides_symbol_and_size(world: World) -> None:
     await world.control.add_symbol("Beta-MT4", name="GBPUSD.x", margin_currency="GBP")
     await world.control.quote("Beta-MT4", "GBPUSD.x", "1.10000", "1.10010")
-    master = await world.account("Alpha-MT4", 1001)
-    slave = await world.account("Beta-MT4", 2001)
-    copier = await world.copier(master, slave)
-    await world.call(
-        "AddSymbolMapping", id=copier, masterSymbol="GBPUSD", slaveSymbol="GBPUSD.x__0.2"
-    )
-    await master.open("GBPUSD", "Buy", "0.50")
-    await world.eventually(slave.positions)
-    (position,) = await slave.positions()
+    async with a_pair(world, PAIRINGS["MT4→MT4"]) as pair:
+        await world.call(
+            "AddSymbolMapping", id=pair.copier, masterSymbol="GBPUSD", slaveSymbol="GBPUSD.x__0.2"
+        )
+        await pair.master.open("GBPUSD", "Buy", "0.50")
+        await world.eventually(pair.slave.positions)
+        (position,) = await pair.slave.positions()
     assert (position["symbol"], Decimal(position["lots"])) == ("GBPUSD.x", Decimal("0.2"))
 
 
 @pytest.mark.parametrize("lots", ["0", "-1", "1e9", "abc"])
 async def test_impossible_lots_are_refused_by_name(world: World, lots: str) -> None:
-    master = await world.account("Alpha-MT4", 1001)
-    slave = await world.account("Beta-MT4", 2001)
-    answer = await world.call(
-        "Start",
-        expect=400,
-        masterAccountId=master.id,
-        slaveAccountId=slave.id,
-        riskType="FixedLot",
-        riskValue=lots,
-    )
+    async with a_pair(world, PAIRINGS["MT4→MT4"]) as pair:
+        answer = await world.call(
+            "Start",
+            expect=400,
+            masterAccountId=pair.master.id,
+            slaveAccountId=pair.slave.id,
+            riskType="FixedLot",
+            riskValue=lots,
+        )
     assert answer["code"] == "INVALID_PARAMETER"
     assert "riskValue" in answer["message"]

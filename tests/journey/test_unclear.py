@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from copypro.topics import EXECUTIONS, WATCHER_STATE
 from copypro.values import Platform, account_id
 
-from tests.journey.world import CANARY, Account, World
+from tests.journey.world import CANARY, FAST, Account, Stack, World, a_world
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +27,13 @@ async def two(world: World, slave_server: str = "Beta-MT5") -> tuple[Account, Ac
 async def sends(world: World, account: Account) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = await world.control.ledger("OrderSend", account.login)
     return entries
+
+
+async def is_sent(world: World, account: Account) -> None:
+    async def there() -> bool:
+        return bool(await sends(world, account))
+
+    await world.eventually(there)
 
 
 async def outcome(world: World, copier: str, *wanted: str) -> dict[str, Any]:
@@ -141,6 +150,7 @@ async def test_a_part_that_is_closed_and_not_told_yet_is_not_closed_again(
     knob = {"endpoint": "OrderClose", "login": 2001, "error": "SOMETHING_NEW", "execute": True}
     await world.control.script("MT5", **knob)
     ticket = await master.open("EURUSD", "Buy", "1.00")
+    await is_sent(world, slave)
     if not early:
         await world.eventually(slave.positions)
         await outcome(world, copier, "opened")
@@ -164,6 +174,7 @@ async def test_a_part_closed_before_any_look_is_no_proof_of_a_close_later(
     copier = await world.copier(master, slave)
     await world.control.stream("Beta-MT5", 2001, lose=9)
     ticket = await master.open("EURUSD", "Buy", "1.00")
+    await is_sent(world, slave)
     await master.close(ticket, "0.50")
     await outcome(world, copier, "reduced")
     await asyncio.sleep(0.5)
@@ -178,6 +189,7 @@ async def test_a_copy_reduced_before_any_look_showed_it_is_still_ours(world: Wor
     master, slave, copier = await two(world, "Beta-MT4")
     await world.control.stream("Beta-MT4", 2001, lose=4)
     ticket = await master.open("EURUSD", "Buy", "1.00")
+    await is_sent(world, slave)
     rest = await master.close(ticket, "0.40")
     await outcome(world, copier, "reduced")
     assert await slave.lots() == [Decimal("0.60")]
@@ -207,6 +219,59 @@ async def test_a_trade_of_a_moment_without_a_stream_is_told(world: World) -> Non
     await world.eventually(told)
     await master.close(first)
     assert {piece["order"]["symbol"] for piece in await slave.trades()} <= {"EURUSD"}
+
+
+async def test_a_list_that_a_frame_overtook_shows_no_growth(world: World) -> None:
+    """Read together with history, and older than the frame of the master's partial close."""
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account("Beta-MT4", 2001)
+    copier = await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "1.00")
+    await outcome(world, copier, "opened")
+    slow = {"login": 1001, "delay_before_s": 0.3}
+    await world.control.script("MT5", endpoint="OrderHistoryPagination", **slow)
+    await world.control.forget_sessions("MT5")  # the next session reads history
+    await asked(world, "OrderHistoryPagination", 1001)
+    await world.control.script("MT5", endpoint="OpenedOrders", login=1001, delay_after_s=0.6)
+    await asked(world, "OpenedOrders", 1001)
+    await master.close(ticket, "0.40")
+    await outcome(world, copier, "reduced")
+    await asyncio.sleep(1.2)
+    assert await slave.lots() == [Decimal("0.60")]
+    assert len(await sends(world, slave)) == 1
+
+
+async def asked(world: World, endpoint: str, login: int) -> None:
+    """Once more than now."""
+    before = len(await world.control.ledger(endpoint, login))
+
+    async def once_more() -> bool:
+        return len(await world.control.ledger(endpoint, login)) > before
+
+    await world.eventually(once_more)
+
+
+@pytest.mark.parametrize("mode", ["Hedging", "Netting"])
+async def test_a_frame_of_an_earlier_partial_close_closes_nothing_more(
+    tmp_path: Path, stack: Stack, mode: str
+) -> None:
+    """It comes when the next one has been answered: the ledger never goes back up."""
+    limits = msgspec.structs.replace(FAST, snapshot_every_s=30.0)
+    async with a_world(tmp_path / "data", limits, stack) as world:
+        master = await world.account("Alpha-MT4", 1001)
+        slave = await world.account("Beta-MT5", 2001, mode=mode)
+        copier = await world.copier(master, slave)
+        ticket = await master.open("EURUSD", "Buy", "1.00")
+        await outcome(world, copier, "opened")
+        await asyncio.sleep(0.5)
+        await world.control.stream("Beta-MT5", 2001, delay_s=0.6)
+        ticket = await master.close(ticket, "0.20")
+        await outcome(world, copier, "reduced")
+        await master.close(ticket, "0.30")
+        await asyncio.sleep(2.0)
+        assert await slave.lots() == [Decimal("0.50")]
+        assert len(await world.control.ledger("OrderClose", 2001)) == 2
+        assert "detached" not in {row["outcome"] for row in await world.logs(copier)}
 
 
 @pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
@@ -368,22 +433,36 @@ async def test_the_status_shown_is_never_fresher_than_its_proof(world: World) ->
 
 @pytest.mark.parametrize("knob", ["duplicate", "hold", "malformed", "huge", "drop_socket"])
 async def test_nasty_frames_change_nothing(world: World, knob: str) -> None:
-    master, slave, _ = await two(world)
+    """Whether an open's frame is nasty or a close's: each trade is copied once and closed once."""
+    master, slave, copier = await two(world)
+
+    async def has(*lots: str) -> None:
+        async def there() -> bool:
+            return await slave.lots() == [Decimal(volume) for volume in lots]
+
+        await world.eventually(there)
+
     await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     one = await master.open("EURUSD", "Buy", "0.10")
     other = await master.open("GBPUSD", "Buy", "0.20")
+    await has("0.10", "0.20")
+    await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     await master.close(one)
-
-    async def there() -> bool:
-        return await slave.lots() in ([Decimal("0.20")], [])
-
-    await world.eventually(there)
+    await has("0.20")
+    await world.control.stream("Alpha-MT4", 1001, **{knob: 1})
     await master.close(other)
+    await has()
+    assert len(await sends(world, slave)) == 2
+    assert sorted(Decimal(piece["lots"]) for piece in await slave.trades()) == [
+        Decimal("0.10"),
+        Decimal("0.20"),
+    ]
 
-    async def flat() -> bool:
-        return await slave.positions() == [] and len(await slave.trades()) <= 2
+    async def told() -> bool:
+        outcomes = [row["outcome"] for row in await world.logs(copier) if row["success"]]
+        return sorted(outcomes) == ["closed", "closed", "opened", "opened"]
 
-    await world.eventually(flat)
+    await world.eventually(told)
 
 
 async def test_invalid_utf8_in_a_comment_is_survived(world: World) -> None:

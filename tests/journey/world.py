@@ -23,6 +23,8 @@ Stack = Mapping[str, Any]
 """The settings that name the servers of a stack; none: everything is embedded."""
 EMBEDDED: Stack = {}
 CANARY = "c4n4ry-p4ssw0rd"
+OPERATOR = f"{CANARY}-operator"
+"""The gateway's operator key."""
 WITHIN_S = 10.0
 FAST = WatcherLimits(
     longest_call_s=1.0,
@@ -93,13 +95,18 @@ class World:
         self.simulator, self.control, self.data, self.stack = simulator, control, data, stack
         self.ring: Ring | None = None
         self.key = ""
+        self._limits = FAST
+        self._more: dict[str, Any] = {}
 
     @property
     def http(self) -> aiohttp.ClientSession:
         return self._http
 
-    async def start(self, limits: WatcherLimits = FAST) -> None:
-        self.ring = await Ring(self.settings(), limits, FAST_CALLS).__aenter__()
+    async def start(self, limits: WatcherLimits | None = None, **more: Any) -> None:
+        """The ring, with the limits and settings that it had before unless others are given."""
+        self._limits = limits or self._limits
+        self._more |= more
+        self.ring = await Ring(self.settings(), self._limits, FAST_CALLS).__aenter__()
         self._http = aiohttp.ClientSession(base_url=self.ring.url)
 
     def settings(self) -> Settings:
@@ -110,8 +117,10 @@ class World:
                 "data": self.data,
                 "gateway_port": 0,
                 "sign_up": "open",
+                "manager_key": OPERATOR,
                 "reads_per_s": 1000,
                 **self.stack,
+                **self._more,
             }
         )
 

@@ -74,6 +74,7 @@ def start(
     paused: bool = False,
     mappings: tuple[Any, ...] = (),
     same_server: bool = False,
+    market: m.Market | None = None,
     **options: Any,
 ) -> m.StartCopier:
     return m.StartCopier(
@@ -87,6 +88,7 @@ def start(
         options=CopierOptions(**options),
         mappings=mappings,
         paused=paused,
+        market=market or {},
     )
 
 
@@ -102,8 +104,8 @@ def pause(copier: CopierId = COPIER) -> m.PauseCopier:
     return m.PauseCopier(copier=copier, master=MASTER, reason="ByUser")
 
 
-def resume(copier: CopierId = COPIER) -> m.ResumeCopier:
-    return m.ResumeCopier(copier=copier, master=MASTER)
+def resume(copier: CopierId = COPIER, market: m.Market | None = None) -> m.ResumeCopier:
+    return m.ResumeCopier(copier=copier, master=MASTER, market=market or {})
 
 
 # --- order events -------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def opens(
     master: Context | None = None,
     same_server: bool = False,
     symbol: str = "EURUSD",
-    joined: bool = False,
+    joined_at: str | None = None,
     mapping: Any = None,
     options: CopierOptions | None = None,
     **settings: Any,
@@ -131,7 +131,8 @@ def opens(
         same_server=same_server,
         fresh_from_utc=SEEN_AT,
         mapping=mapping,
-        joined=joined,
+        joined=joined_at is not None,
+        market_price=None if joined_at is None else D(joined_at),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from copypro_account_watcher.clock import ClockOffset, HostClock, age_s, to_broker, to_utc
 from hypothesis import given
 from hypothesis import strategies as st
+from mt_simulator.model import Platform, Server
 
 NOW = datetime(2026, 3, 6, 12, 0, 0, tzinfo=UTC)
 
@@ -68,6 +69,46 @@ def test_summer_time_begins_over_a_weekend_and_the_first_tick_unlearns_the_old_o
     assert clock.minutes is None, "a wrong hour is worse than none: unknown is too old"
     ticks(clock, 180, start=monday + timedelta(seconds=1))
     assert clock.minutes == 180
+
+
+@pytest.mark.parametrize("summer", [{"us_summer_time": True}, {"eu_summer_time": True}, {}])
+def test_through_a_year_of_changes_no_minute_of_the_brokers_is_taken_for_another(
+    summer: dict[str, bool],
+) -> None:
+    """Ticks each hour, none at weekends: what is known is right, or it is not known (T-2)."""
+    broker = Server(name="Broker", platform=Platform.MT5, offset_minutes=120, **summer)
+    clock, known = ClockOffset(), []
+    begins = datetime(2026, 2, 27, tzinfo=UTC)
+    hours = [begins + timedelta(hours=hour) for hour in range(24 * 260)]
+    hours = [hour for hour in hours if hour.weekday() < 5]
+    for hour in hours:
+        for second in range(3):
+            now = hour + timedelta(seconds=second)
+            clock.see(broker.clock(now), now)
+        true = (broker.clock(hour) - hour.replace(tzinfo=None)).total_seconds() / 60
+        assert clock.minutes in (None, true)
+        known.append(clock.minutes)
+    assert known.count(None) == 0, "three ticks of an hour are enough"
+    assert set(known) == ({120, 180} if summer else {120})
+
+
+def test_an_expiry_means_the_same_moment_on_servers_that_change_in_other_weeks() -> None:
+    """T-5: in the third week of March New York has summer time and Europe has not."""
+    master = Server(name="A", platform=Platform.MT4, offset_minutes=120, us_summer_time=True)
+    slave = Server(name="B", platform=Platform.MT5, offset_minutes=120, eu_summer_time=True)
+    now = datetime(2026, 3, 17, 8, tzinfo=UTC)
+    offsets = []
+    for server in (master, slave):
+        clock = ClockOffset()
+        for second in range(3):
+            at = now + timedelta(seconds=second)
+            clock.see(server.clock(at), at)
+        offsets.append(clock.minutes)
+    assert offsets == [180, 120]
+    expires_at = datetime(2026, 3, 17, 18, 0)
+    at_utc = to_utc(expires_at, offsets[0])
+    assert at_utc is not None
+    assert to_broker(at_utc, offsets[1]) == datetime(2026, 3, 17, 17, 0)
 
 
 def test_a_change_while_ticks_flow_needs_agreement() -> None:

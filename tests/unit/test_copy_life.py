@@ -10,21 +10,23 @@ import msgspec
 import pytest
 from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
-from copypro.trading import CloseRequest, Done, OpenOrder, OpenRequest
+from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import (
     AttemptId,
+    CopyId,
     Lots,
     MessageId,
     Mode,
     OrderKind,
     Platform,
+    RegistrationId,
     Ticket,
 )
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny, detach
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live, NeedFigures, NeedNames, NeedQuote, NeedSpec
-from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin, as_now
 from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 
@@ -58,6 +60,7 @@ def live(*, age_s: float = 0.0, mode: Mode = Mode.HEDGING, known: bool = True) -
     made = Live(Platform.MT5, LIMITS)
     made.now, made.mono = SEEN_AT + timedelta(seconds=age_s), 1000.0
     made.connected, made.currency, made.mode = True, "USD", mode
+    made.in_whose_name = {RegistrationId("s" * 32): None}
     if known:
         made.names = ("EURUSD",)
         made.learn_spec(spec())
@@ -84,6 +87,11 @@ def attempt(kind: str, request: Any, *, expected: Lots | None = None) -> Attempt
 def close_order(reason: str = "MASTER_FLAT") -> m.CloseCopy:
     copy = wanted()
     return m.CloseCopy(copy=copy.copy, slave=copy.slave, reason=reason, forget=True)
+
+
+def modify(copy: Copy, stop_loss: str | None) -> m.ModifyCopy:
+    level = None if stop_loss is None else D(stop_loss)
+    return m.ModifyCopy(copy=copy.copy, slave=copy.slave, stop_loss=level, take_profit=None)
 
 
 TIMES: dict[str, datetime] = {"sent_at_utc": SEEN_AT, "answered_at_utc": SEEN_AT}
@@ -147,6 +155,19 @@ def test_nothing_is_sent_while_an_attempt_is_under_way_or_unresolved() -> None:
     assert next_step(copy, live()) == Rests()
 
 
+def test_on_netting_an_open_waits_for_the_copy_that_is_being_closed_and_not_for_another() -> None:
+    """A reversal: the old lifecycle's copy goes, then the excess opens."""
+    netting = live(mode=Mode.NETTING)
+    netting.held = {"EURUSD": CopyId("9" * 32)}
+    step = next_step(wanted(), netting)
+    assert isinstance(step, Denies)
+    assert step.denial.code == "NETTING_SHARED"
+    netting.leaving = {CopyId("9" * 32)}
+    assert next_step(wanted(), netting) == Waits(SEEN_AT + timedelta(seconds=LIMITS.room_poll_s))
+    netting.held = {}
+    assert isinstance(next_step(wanted(), netting), Sends)
+
+
 def test_an_open_that_the_master_closed_meanwhile_is_never_sent() -> None:
     copy = wanted()
     accept(copy, close_order(), ORIGIN, SEEN_AT)
@@ -179,6 +200,41 @@ def test_a_reduction_closes_down_to_the_cumulative_target(
     assert step.expected_lots == D(lots) - D(piece)
 
 
+def test_a_stop_set_while_the_rest_has_no_ticket_yet_is_set_once_it_has() -> None:
+    """MT4 gives the rest of a partial close another ticket, which only the next look shows."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss, copy.legs[0].moved = D("1.05"), True
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    assert next_step(copy, live()) == Rests()
+    copy.legs[0].moved = False
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "modify"
+
+
+def test_what_the_master_closed_before_our_open_is_not_opened() -> None:
+    """And what it closes after it is taken from what was opened."""
+    copy = wanted(lots="1.00", copy_sl=False)
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots == D("0.50")
+    copy.attempt = attempt("open", step.request)
+    answer = Done(ticket=TICKET, lots=D("0.50"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, live()) == Rests()
+    accept(copy, reduce(copy, "0.25"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    assert step.request.lots == D("0.25")
+
+
+def reduce(copy: Copy, fraction: str) -> m.ReduceCopy:
+    return m.ReduceCopy(copy=copy.copy, slave=copy.slave, fraction=D(fraction))
+
+
 def test_never_more_is_closed_than_the_broker_shows() -> None:
     copy = standing("0.50")
     accept(copy, close_order(), ORIGIN, SEEN_AT)
@@ -201,6 +257,37 @@ def position(lots: str) -> OpenOrder:
     )
 
 
+@pytest.mark.parametrize("options", [{"sl": "1.05"}, {"tp": "1.2", "reverse_copy": True}])
+def test_a_leg_without_the_masters_stop_is_closed_in_time(options: dict[str, Any]) -> None:
+    copy = standing(**options)
+    copy.settled_levels = None
+    assert isinstance(next_step(copy, live()), Sends), "first it is tried"
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=LIMITS.stops_within_s))
+    step = next_step(copy, live(age_s=LIMITS.stops_within_s))
+    assert isinstance(step, Sends)
+    assert (step.kind, copy.closing) == ("close", "STOP_NOT_SET")
+
+
+def test_time_without_a_session_does_not_count_against_a_leg_without_a_stop() -> None:
+    copy = standing(sl="1.05")
+    copy.settled_levels = None
+    next_step(copy, live())
+    off = live(age_s=3600)
+    off.connected = False
+    assert next_step(copy, off) == Rests()
+    step = next_step(copy, live(age_s=3601))
+    assert isinstance(step, Sends)
+    assert step.kind == "modify"
+
+
+def test_a_leg_that_wants_no_stop_is_never_closed_for_it() -> None:
+    for copy in (standing(), standing(sl="1.05", copy_sl=False)):
+        copy.settled_levels = None
+        next_step(copy, live())
+        assert next_step(copy, live(age_s=3600)) == Rests()
+
+
 # --- what an answer leads to --------------------------------------------------------------------
 
 
@@ -216,6 +303,38 @@ def refused(copy: Copy, under_way: Attempt, code: str) -> list[m.ExecutionEvent]
         copy, under_way, Refused(code, code), Platform.MT5, SEEN_AT, LIMITS, TIMES
     )
     return found.events
+
+
+def test_a_close_of_all_that_the_list_showed_leaves_nothing_whatever_the_ledger_says() -> None:
+    """A part was closed already and is not told yet: the ledger has more than the broker."""
+    copy = standing("0.37")
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    netting = live(mode=Mode.NETTING)
+    netting.positions = {TICKET: position("0.29")}
+    step = next_step(copy, netting)
+    assert isinstance(step, Sends)
+    assert step.held_lots == D("0.29")
+    copy.attempt = attempt("close", step.request, expected=D(0))
+    copy.attempt.held_lots = step.held_lots
+    answer = Done(ticket=TICKET, lots=D("0.29"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert copy.over
+
+
+def test_a_deletion_that_the_books_tell_is_done_whatever_its_answer() -> None:
+    """An earlier try was executed and not answered: the next one finds no such ticket."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    leg = copy.legs[0]
+    leg.status, leg.ticket = LegStatus.PLACED, TICKET
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("delete", step.request)
+    leg.closed = Done(ticket=TICKET, lots=D("0.10"), price=D("1.1"))
+    _, removed = refused(copy, copy.attempt, "INVALID_TICKET")
+    assert isinstance(removed, m.CopyPendingRemoved)
+    assert copy.over
 
 
 def test_a_refused_close_is_tried_again_whatever_the_code() -> None:
@@ -241,6 +360,54 @@ def test_a_leg_that_ended_by_itself_before_our_close_is_recorded_as_closed() -> 
     assert isinstance(closed, m.CopyClosed)
     assert (closed.closed_lots, closed.price, closed.profit) == (D("0.10"), D("1.2"), D(9))
     assert copy.over
+
+
+def modifying(copy: Copy, stop_loss: str) -> Attempt:
+    accept(copy, modify(copy, stop_loss), ORIGIN, SEEN_AT)
+    request = ModifyRequest(ticket=TICKET, stop_loss=D(stop_loss), take_profit=None)
+    copy.attempt = attempt("modify", request)
+    return copy.attempt
+
+
+def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set() -> None:
+    """The server may have opened the position anew under another one: look, then try again."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    under_way = modifying(copy, "1.06")
+    found = outcomes.refused(
+        copy, under_way, Refused("INVALID_TICKET", ""), Platform.MT5, SEEN_AT, LIMITS, TIMES
+    )
+    assert found.look
+    assert copy.legs[0].set_stop_loss == D("1.05")
+    assert isinstance(next_step(copy, live(age_s=60)), Sends)
+
+
+@pytest.mark.parametrize("code", ["MARKET_CLOSED", "INVALID_STOPS", "PRICE_OFF", "LOCKED"])
+def test_a_stop_that_may_be_set_later_is_pursued(code: str) -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    for _ in range(20):
+        under_way = modifying(copy, "1.06") if copy.attempt is None else copy.attempt
+        (rejected,) = refused(copy, under_way, code)
+        assert isinstance(rejected, m.CopyRejected)
+        assert not rejected.final
+        assert isinstance(next_step(copy, live(age_s=3600)), Sends)
+
+
+def test_a_stop_that_is_never_corrected_is_given_up_after_so_many_corrections() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    modifying(copy, "1.06")
+    finals = []
+    for code in ("MARKET_CLOSED", *["INVALID_VOLUME"] * (LIMITS.stops_tries + 1)):
+        copy.attempt = attempt(
+            "modify", ModifyRequest(ticket=TICKET, stop_loss=D(1), take_profit=None)
+        )
+        (rejected,) = refused(copy, copy.attempt, code)
+        assert isinstance(rejected, m.CopyRejected)
+        finals.append(rejected.final)
+    assert finals == [False] * (LIMITS.stops_tries + 1) + [True]
+    assert next_step(copy, live(age_s=3600)) == Rests()
 
 
 def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:
@@ -327,4 +494,70 @@ def test_a_detached_copy_is_left_alone_by_everything_that_follows() -> None:
     assert isinstance(event, m.CopyDetached)
     accept(copy, close_order(), ORIGIN, SEEN_AT)
     assert next_step(copy, live()) == Rests()
+    assert copy.legs[0].status is LegStatus.LEFT
+    assert not copy.over, "the broker still shows it: it must be known as ours"
+    copy.legs[0].status = LegStatus.ENDED
     assert copy.over
+
+
+def test_what_waits_is_denied_when_its_copy_is_let_go() -> None:
+    copy = wanted()
+    assert detach(copy, "COPIER_STOPPED", forget=True) == []
+    step = next_step(copy, live())
+    assert isinstance(step, Denies)
+    assert (step.denial.code, step.denial.numbers) == ("DETACHED", {"reason": "COPIER_STOPPED"})
+
+
+def test_what_is_under_way_when_its_copy_is_let_go_is_left_once_it_stands() -> None:
+    copy = wanted()
+    sends = next_step(copy, live())
+    assert isinstance(sends, Sends)
+    copy.attempt = attempt("open", sends.request)
+    (event,) = detach(copy, "COPIER_STOPPED", forget=True)
+    assert isinstance(event, m.CopyDetached)
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert copy.legs[0].status is LegStatus.LEFT
+    assert next_step(copy, live()) == Rests()
+
+
+def test_an_open_that_was_given_up_is_remembered_as_long_as_it_may_still_fill() -> None:
+    copy = wanted()
+    leg = copy.legs[0]
+    deny(copy, leg, "NOT_RESENT", {})
+    leg.status, leg.lost = LegStatus.LOST, attempt("open", None)
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    until = SEEN_AT + timedelta(seconds=LIMITS.late_fill_s)
+    assert next_step(copy, live()) == Waits(until)
+    assert not copy.over
+    assert next_step(copy, live(age_s=LIMITS.late_fill_s)) == Rests()
+    assert copy.over
+
+
+def test_a_position_too_many_is_closed_even_if_the_copy_is_left() -> None:
+    copy = standing()
+    copy.legs.append(
+        Leg(number=-78, tag=copy.legs[0].tag, status=LegStatus.OPEN, ticket=Ticket(78))
+    )
+    detach(copy, "VOLUME_CHANGED", forget=False)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    assert step.request.ticket == 78
+    copy.attempt = attempt("close", step.request, expected=D(0))
+    copy.attempt.leg = -78
+    answer = Done(ticket=Ticket(78), lots=D("0.10"), price=D("1.1"))
+    (closed,) = outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES).events
+    assert isinstance(closed, m.CopyClosed)
+    assert closed.reason == "DUPLICATE"
+
+
+def test_a_record_of_before_legs_could_be_left_is_read_as_left() -> None:
+    """Detached legs were written as ended, with the lots that they had."""
+    copy = standing()
+    copy.detached = "VOLUME_CHANGED"
+    copy.legs[0].status = LegStatus.ENDED
+    closed_by_hand = Leg(number=1, tag="T", status=LegStatus.ENDED, ticket=Ticket(78), lots=D(0))
+    copy.legs.append(closed_by_hand)
+    read = as_now(msgspec.json.decode(msgspec.json.encode(copy), type=Copy))
+    assert [leg.status for leg in read.legs] == [LegStatus.LEFT, LegStatus.ENDED]

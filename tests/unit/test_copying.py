@@ -70,6 +70,7 @@ def test_the_order_carries_the_masters_own_side_levels_and_context() -> None:
         seen_at_utc=at(0.2),
         magic=magic_of(MASTER, SLAVE),
         mapping=mapping,
+        registration=start().slave_registration,
     )
 
 
@@ -213,12 +214,14 @@ def test_an_increase_by_a_copy_of_ours_is_not_copied() -> None:
     assert names(given.when(increased(copy=copy_of(SLAVES[3])))) == ["IS_A_COPY"]
 
 
-def test_reductions_are_fractions_of_all_that_was_ever_opened() -> None:
+def test_a_reduction_takes_its_share_of_each_leg_and_none_of_a_later_one() -> None:
     given = desk(start(), opened())
     assert only(given.when(reduced("0.7")), m.ReduceCopy).fraction == D("0.7")
-    given.when(increased(lots="0.3", ever="1.3"))
-    outputs = given.when(reduced("0.65", "1.3"))
-    assert only(outputs, m.ReduceCopy).fraction == D("0.5")
+    given.restart()
+    leg = only(given.when(increased(lots="0.3", ever="1.3", open_lots=D("1.0"))), m.OpenCopy)
+    assert leg.fraction == D("0.7"), "what is left of it counts from here"
+    outputs = given.when(reduced("0.50", "1.3"))
+    assert only(outputs, m.ReduceCopy).fraction == D("0.35")
 
 
 def test_levels_always_are_the_whole_state_and_reach_later_legs() -> None:

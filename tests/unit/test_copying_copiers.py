@@ -227,6 +227,47 @@ def test_only_the_last_registrations_removal_ends_anything() -> None:
     assert names(given.when(closed())) == ["CloseCopy"]
 
 
+def refused(rights: m.Rights = m.Rights.NONE, registration: Any = None) -> m.AccountRefused:
+    id_ = registration or _registration()
+    return m.AccountRefused(
+        account=MASTER, registration=id_, code="INVALID_ACCOUNT", message="", rights=rights
+    )
+
+
+def proved() -> m.AccountUpdated:
+    return m.AccountUpdated(
+        account=MASTER,
+        registration=_registration(),
+        name="n",
+        enabled=True,
+        rights=m.Rights.READ,
+    )
+
+
+def test_a_copier_whose_user_lost_the_right_to_read_the_master_copies_nothing_until_it_is_back() -> (
+    None
+):
+    given = desk(start(), start(SECOND, slave=SLAVES[1]))
+    events = given.when(refused())
+    assert names(events) == ["CopierPaused", "CopierPaused"]
+    assert {event.state.pause_reason for event in events} == {"WrongMasterPassword"}
+    assert {skip.code for skip in given.when(opened())} == {"PAUSED"}
+    assert names(given.when(proved())) == ["CopierResumed", "CopierResumed"]
+    assert "OpenCopy" in names(given.when(opened(RootId("502"))))
+
+
+def test_a_refused_password_beside_one_that_works_and_somebody_elses_pause_nothing() -> None:
+    given = desk(start())
+    assert given.when(refused(m.Rights.READ)) == []
+    assert given.when(refused(registration="o" * 32)) == []
+    assert given.when(proved()) == []
+
+
+def test_what_its_user_paused_stays_paused_when_the_right_comes_back() -> None:
+    given = desk(start(), pause())
+    assert given.when(refused(), proved()) == []
+
+
 def test_a_stopped_copiers_record_is_removed() -> None:
     given = desk(start(), stop())
     assert given.state == {}

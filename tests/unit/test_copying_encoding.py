@@ -48,7 +48,7 @@ from tests.unit.copying_builders import (
 )
 def test_a_consequence_encoded_the_short_way_is_the_plain_one(message: m.SlaveOrder) -> None:
     cause = fact(opened(), T0, "it")
-    short = Consequences(cause.id, cause.correlation, T0).encode(
+    short = Consequences(cause.id, cause.correlation, T0.isoformat()).encode(
         topics.SLAVE_ORDERS, SLAVE, COPY, message
     )
     plain = encode(topics.SLAVE_ORDERS, SLAVE, caused(cause, COPY, message, T0))
@@ -120,6 +120,8 @@ def test_what_is_unheeded_names_order_events_and_leads_to_nothing() -> None:
         "PendingModified",
         "PendingRemoved",
         "AccountRemoved",
+        "AccountUpdated",
+        "AccountRefused",
     }
     assert kinds - heeded == UNHEEDED
     fill = m.PendingFilled(account=MASTER, root=ROOT, ticket=filled().ticket, seen_at_utc=T0)

@@ -77,20 +77,36 @@ def test_a_first_look_without_a_known_clock_proves_nothing() -> None:
 def test_an_existing_trade_is_joined_with_what_is_left_of_it() -> None:
     given = desk(opened(), increased(lots="0.5", ever="1.5"), reduced("0.6", "1.5"))
     given.now = at(300)
-    outputs = given.when(start(copy_existing_trades=True))
+    outputs = given.when(start(copy_existing_trades=True, market={"EURUSD": D("1.0912")}))
     order = only(outputs, m.OpenCopy)
     assert (order.lots, order.fraction, order.joined) == (D("0.6"), 1, True)
+    assert (order.market_price, order.master_price) == (D("1.0912"), D("1.08002"))
     assert (order.fresh_from_utc, order.seen_at_utc) == (at(300), at(300))
     assert only(outputs, m.CopierStarted).started_at_utc == at(300)
+
+
+def test_a_trade_that_opened_a_moment_ago_is_joined_at_the_market_of_its_own_look() -> None:
+    given = desk(opened())
+    given.now = at(4)
+    order = only(given.when(start(copy_existing_trades=True)), m.OpenCopy)
+    assert order.market_price == D("1.08002"), "the middle of its quote"
+
+
+def test_nothing_is_joined_at_a_price_that_nobody_knows() -> None:
+    given = desk(opened())
+    given.now = at(300)
+    outputs = given.when(start(copy_existing_trades=True, market={"GBPUSD": D("1.27")}))
+    assert names(outputs) == ["CopierStarted", "NO_MARKET_PRICE"]
 
 
 def test_fractions_of_a_joined_trade_count_from_what_was_joined() -> None:
     given = desk(opened(), reduced("0.5"), start(copy_existing_trades=True))
     assert only(given.when(reduced("0.4")), m.ReduceCopy).fraction == D("0.8")
     given.restart()
-    given.when(increased(lots="0.5", ever="1.5", open_lots=D("0.9")))
-    # joined 0.5 and grew by 0.5: half of that is open
-    assert only(given.when(reduced("0.5", "1.5")), m.ReduceCopy).fraction == D("0.5")
+    leg = only(given.when(increased(lots="0.5", ever="1.5", open_lots=D("0.9"))), m.OpenCopy)
+    assert leg.fraction == D("0.8")
+    # half of each is left: of the 0.4 of before, and of the 0.5 that came
+    assert only(given.when(reduced("0.45", "1.5")), m.ReduceCopy).fraction == D("0.4")
 
 
 def test_a_joined_trade_passes_the_filters_or_says_why_not() -> None:
@@ -129,9 +145,10 @@ def test_a_copier_started_paused_joins_what_is_open_when_it_first_runs() -> None
     assert names(given.when(closed(RootId("502")))) == ["PAUSED"]
     given.restart()
     given.now = at(900)
-    outputs = given.when(resume())
+    outputs = given.when(resume(market={"EURUSD": D("1.0915")}))
     assert names(outputs) == ["CopierResumed", "CopyPlanned", "OpenCopy"]
     order = only(outputs, m.OpenCopy)
+    assert order.market_price == D("1.0915")
     assert (order.root, order.joined, order.fresh_from_utc) == ("501", True, at(900))
     assert given.each(pause()) != []
     assert names(given.when(resume())) == ["CopierResumed"]

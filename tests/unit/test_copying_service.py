@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
-from copypro.envelope import SCHEMA_VERSION, decode
-from copypro.errors import BadRecord, LogFull
+from copypro.envelope import decode
+from copypro.errors import LogFull
 from copypro.ports import EventLog, Outgoing, Partition, Record
 from copypro.topics import Role
 from copypro.values import RootId
@@ -45,7 +44,7 @@ class FullPartition:
         self.number, self._partition = partition.number, partition
         self._owner, self._role = owner, role
         self.restore, self.read = partition.restore, partition.read
-        self.end_offset = partition.end_offset
+        self.end_offset, self.give_up = partition.end_offset, partition.give_up
 
     async def commit(self, outputs: Sequence[Outgoing], consumed: Sequence[Record] = ()) -> None:
         owner = self._owner
@@ -123,19 +122,6 @@ async def test_a_full_disk_is_tried_again_and_nothing_is_lost() -> None:
         await log.append([outgoing(start())])
         assert await told(log, topics.COPIER_EVENTS.name, 1) == ["CopierStarted"]
     assert full.tried == 4
-
-
-async def test_a_record_of_a_newer_version_ends_it_with_a_clear_error_and_stays_unread() -> None:
-    log = MemoryLog()
-    out = outgoing(opened())
-    newer = replace(out, headers={**out.headers, "version": str(SCHEMA_VERSION + 1)})
-    await log.append([newer])
-    with pytest.raises(ExceptionGroup) as raised:
-        async with running(log) as task, asyncio.timeout(5):
-            await asyncio.wait([task])
-    assert raised.group_contains(BadRecord, match="upgrade this process")
-    assert log.all(topics.DEAD_LETTERS.name) == []
-    assert not log.consumed.get(("replicator", 0, topics.ORDER_EVENTS.name))
 
 
 async def test_a_record_nobody_can_read_is_put_aside_and_consumed() -> None:

@@ -556,3 +556,12 @@ def test_an_entry_commission_is_the_opening_deals_on_mt5_and_the_closing_rows_on
         [event] = watch.sees(order(1, commission=D("-0.7")))
         assert isinstance(event, PositionOpened)
         assert event.deal.commission == expected
+
+
+def test_a_late_list_of_a_copy_that_ended_shows_no_other_copier() -> None:
+    """After a restart nothing else remembers the tag."""
+    watch, tagged = hedging(), order(1, comment=leg_tag(CopyId("c" * 32), 0))
+    watch.sees(tagged, copies={Ticket(1): CopyId("c" * 32)})
+    watch.sees(closed=(row(1),))
+    watch.snapshot(tagged)
+    assert watch.result.unknown_tags == ()

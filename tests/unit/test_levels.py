@@ -145,7 +145,8 @@ def test_without_the_masters_quote_prices_are_taken_as_they_are() -> None:
 
 
 def test_a_joined_trades_old_quote_tells_no_difference_of_feeds() -> None:
-    order = opens(sl="1.05000", price="1.06000", master=context(at=quote("1.06000")), joined=True)
+    old = context(at=quote("1.06000"))
+    order = opens(sl="1.05000", price="1.06000", master=old, joined_at="1.09990")
     result = levels(order, EURUSD, OURS)
     assert isinstance(result, Levels)
     assert (result.offset, result.stop_loss) == (0, D("1.05000"))
@@ -460,10 +461,15 @@ def test_a_cap_that_a_person_set() -> None:
     assert denial.numbers["max_slippage"] == "0.00010"
 
 
-def test_a_joined_trade_is_measured_from_now() -> None:
-    result = slippage_check(opens(price="1.05000", joined=True), Side.BUY, OURS, D(0))
+def test_a_joined_trade_is_measured_from_the_market_it_was_joined_at() -> None:
+    joined = opens(price="1.05000", joined_at="1.09990")
+    result = slippage_check(joined, Side.BUY, OURS, D(0))
     assert isinstance(result, dict)
-    assert result["adverse"] == "0"
+    assert result["adverse"] == str(OURS.ask - D("1.09990"))
+    moved = opens(price="1.10000", joined_at="1.09000")
+    denial = slippage_check(moved, Side.BUY, OURS, D(0))
+    assert isinstance(denial, Denial)
+    assert (denial.code, denial.numbers["master_price"]) == ("SLIPPAGE", "1.09000")
 
 
 # --- pending orders ------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_what_may_stand_is_unknown_for_every_change_and_later_for_a_read(
         (Platform.MT4, "65", CallKind.CLOSE, LATER),
         (Platform.MT5, "10025", CallKind.MODIFY, OK),
         (Platform.MT5, "10036", CallKind.CLOSE, OK),
-        (Platform.MT5, "10036", CallKind.MODIFY, OK),
+        (Platform.MT5, "10036", CallKind.MODIFY, LATER),
         (Platform.MT5, "4753", CallKind.DELETE, OK),
         (Platform.MT5, "ERR_TRADE_POSITION_NOT_FOUND", CallKind.CLOSE, OK),
         (Platform.MT5, "10006", CallKind.CLOSE, LATER),

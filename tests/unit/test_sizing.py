@@ -155,9 +155,18 @@ def test_fixed_risk_without_rate_and_tick_value_is_refused_never_guessed() -> No
     assert denial.numbers["pair"] == "JPY→USD"
 
 
-def test_fixed_risk_on_mt4_which_tells_neither() -> None:
-    denial = refused(risks(), eurjpy(symbol=spec("EURJPY", digits=3)), "162.100", D("162.500"))
-    assert (denial.code, denial.numbers["pair"]) == ("NO_CONVERSION_RATE", "unknown→USD")
+def test_fixed_risk_on_mt4_where_only_the_name_of_a_major_tells_the_profits_currency() -> None:
+    terms = {"digits": 3, "margin_currency": "EUR", "calculation": "Forex"}
+    major = spec("EURJPY.x", **terms)  # type: ignore[arg-type]
+    assert sized(risks(), eurjpy(symbol=major), "162.100", D("162.500")).lots == D("0.37")
+    for other in (
+        spec("EURJPY", digits=3),
+        spec("GOLD", **terms),  # type: ignore[arg-type]
+        spec("EURJPY", digits=3, margin_currency="USD", calculation="Forex"),
+        spec("EURJPY", digits=3, margin_currency="EUR", calculation="CFD"),
+    ):
+        denial = refused(risks(), eurjpy(symbol=other), "162.100", D("162.500"))
+        assert (denial.code, denial.numbers["pair"]) == ("NO_CONVERSION_RATE", "unknown→USD")
 
 
 def test_fixed_risk_of_a_sell() -> None:

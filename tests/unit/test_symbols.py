@@ -278,11 +278,6 @@ def test_where_the_look_had_no_quote_the_masters_fill_is_its_price() -> None:
     assert isinstance(denial, Denial)
 
 
-def test_a_joined_trades_quote_is_old_and_shows_only_the_scale() -> None:
-    assert checked(euro(), euro(), quote("1.20000"), AT, joined=True)["check_price"] == "pass"
-    assert isinstance(checked(euro(), euro(), quote("11.0"), AT, joined=True), Denial)
-
-
 @pytest.mark.parametrize("our_quote", [quote("0"), quote("1.2", "1.1"), quote("-1", "1")])
 @pytest.mark.parametrize("how", ["exact", "mapping"])
 def test_a_quote_that_is_none_is_refused(our_quote: Quote, how: str) -> None:

@@ -14,6 +14,7 @@ from copypro.envelope import encode, fact
 from copypro.errors import SecretsError
 from copypro.messages import RegisterAccount
 from copypro.ports import Credentials, EventLog, Terminal
+from copypro.readiness import Readiness
 from copypro.values import AccountId, Platform, RegistrationId, UserId
 from copypro_account_watcher import service
 from copypro_account_watcher.limits import WatcherLimits
@@ -78,7 +79,8 @@ async def test_an_agent_that_breaks_starts_its_partition_over_and_others_go_on(
             lambda: datetime.now(UTC),
             time.monotonic,
             WatcherLimits(),
-            watched,
+            Readiness("account-watcher", first_wait_s=0.01),
+            watched=watched,
         )
     )
     await log.append([encode(topics.ACCOUNT_COMMANDS, ACCOUNT, fact(register, now, 1))])

@@ -28,6 +28,10 @@ def denied(code: str, **numbers: object) -> Denial:
 
 
 CODES: dict[str, tuple[str, str]] = {
+    "IMPORTED_ACCOUNT": (
+        "the account was imported from a report: it exists here only to be looked at",
+        "add the account itself, with its password",
+    ),
     # by the copier's rule, decided on the master's side
     "PAUSED": ("the copier was paused", "resume the copier before the trade opens"),
     "EXISTING": (
@@ -101,6 +105,10 @@ CODES: dict[str, tuple[str, str]] = {
     "INVALID_VOLUME": (
         "the volume is not a number that can be traded",
         "correct the copier's sizing",
+    ),
+    "NO_MARKET_PRICE": (
+        "what the master's symbol costs now is not known, so nobody can tell how far it has moved",
+        "remove the copier and start it again while the master is connected",
     ),
     "NO_STOP": (
         "risk-based sizing needs the master's stop loss",

@@ -8,6 +8,12 @@ ACCOUNTS = "accounts"
 REGISTRATIONS = "registrations"
 OPEN_ORDERS = "open_orders"
 CLOSED_ORDERS = "closed_orders"
+OPERATIONS = "operations"
+"""What moved a balance and was no trade."""
+EQUITY = "equity"
+"""As recorded, at most once a minute."""
+TRADE_STATS = "trade_stats"
+"""By account: the statistics of its whole history, and the version of the history they are of."""
 COPIERS = "copiers"
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
@@ -22,6 +28,9 @@ INDEXED: dict[str, tuple[str, ...]] = {
     REGISTRATIONS: ("user", "account"),
     OPEN_ORDERS: ("account",),
     CLOSED_ORDERS: ("account", "closed_at"),
+    OPERATIONS: ("account", "time"),
+    EQUITY: ("account", "time"),
+    TRADE_STATS: (),
     COPIERS: ("user", "master", "slave"),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),

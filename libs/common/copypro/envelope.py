@@ -7,6 +7,7 @@ reader can route without decoding.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
@@ -20,14 +21,28 @@ from copypro.errors import BadRecord
 from copypro.messages import DeadLetter, Message
 from copypro.ports import Outgoing, Record
 from copypro.topics import Topic
+from copypro.upcasting import SCHEMA, Schema
 from copypro.values import MessageId, digest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = SCHEMA.version
 """Of every message here. A record of a newer one is left alone; of an older one, upcast first."""
 _VERSION = str(SCHEMA_VERSION)
+HEADERS = {
+    "id": "who this message is: 32 hex digits; the same fact always has the same id",
+    "type": "the message's name, as in its value",
+    "correlation": "id of the first cause of all: the REST call's command, or the broker's fact",
+    "time": "when it was decided, by its writer's clock: ISO 8601, UTC",
+    "version": "schema version of the value: a whole number",
+    "cause": "id of the message that led to this one; absent on a first cause",
+}
+"""A record's headers and what they hold, as UTF-8 text."""
+STATE_HEADERS = {"version": _VERSION}
+"""Of the roles' state records: an older process leaves newer memory alone, as it does messages."""
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
+    """A message with what its record's headers say of it."""
+
     id: MessageId
     correlation: MessageId
     """The first cause of all: the REST call's command, or the broker's fact."""
@@ -68,13 +83,13 @@ def encoded(part: _Part) -> _Part:
 class Consequences:
     """Everything that one cause leads to at one time, encoded: equal to
     `encode(topic, key, caused(cause, discriminator, message, time))`, with what all share made once.
+    `time` as ISO text, which the causes of one turn share.
     """
 
     __slots__ = ("_cause", "_correlation", "_time")
 
-    def __init__(self, cause: MessageId, correlation: MessageId, time: datetime) -> None:
-        self._cause, self._correlation = cause, correlation
-        self._time = time.isoformat()
+    def __init__(self, cause: MessageId, correlation: MessageId, time: str) -> None:
+        self._cause, self._correlation, self._time = cause, correlation, time
 
     def encode(self, topic: Topic, key: str, discriminator: str, message: Message) -> Outgoing:
         kind = type(message).__name__
@@ -110,28 +125,60 @@ def _decoder(topic: str) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(topics.BY_NAME[topic].messages)
 
 
-def decode(record: Record) -> Envelope:
-    """Errors: BadRecord with the reason, for anything that is not one of the topic's messages."""
+def decode(record: Record, schema: Schema = SCHEMA) -> Envelope:
+    """The message as today's code knows it, whichever version wrote it.
+
+    Errors: BadRecord with the reason, for anything that is not one of the topic's messages; with
+    `newer` for a record that is only not known yet.
+    """
     headers = record.headers
     try:
-        if int(headers["version"]) > SCHEMA_VERSION:
-            raise BadRecord(
-                record.topic,
-                record.partition,
-                record.offset,
-                "written by a newer version: upgrade this process",
-                newer=True,
-            )
+        version = int(headers["version"])
+        if version > schema.version:
+            raise _newer(record)
         cause = headers.get("cause")
         return Envelope(
             id=MessageId(headers["id"]),
             cause=MessageId(cause) if cause is not None else None,
             correlation=MessageId(headers["correlation"]),
             time=datetime.fromisoformat(headers["time"]),
-            message=_decoder(record.topic).decode(record.value or b""),
+            message=_decoder(record.topic).decode(_todays(record, version, schema)),
         )
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
         raise BadRecord(record.topic, record.partition, record.offset, str(error)) from error
+
+
+def _todays(record: Record, version: int, schema: Schema) -> bytes:
+    """The value in today's version. Errors: KeyError, ValueError and MsgspecError, as decoding."""
+    value = record.value or b""
+    if version == schema.version:
+        return value
+    message = msgspec.json.decode(value, type=dict[str, Any])
+    return _encoder.encode(schema.upcast(record.topic, version, message))
+
+
+def readable(
+    records: Sequence[Record], version: int = SCHEMA_VERSION
+) -> tuple[Sequence[Record], BadRecord | None]:
+    """What comes before the first record of a version newer than `version`, and that record as an
+    error. What lies behind it must wait: the order of a topic is never changed.
+    """
+    known = str(version)
+    for place, record in enumerate(records):
+        if record.headers.get("version", known) != known and _version_of(record) > version:
+            return records[:place], _newer(record)
+    return records, None
+
+
+def _version_of(record: Record) -> int:
+    """0 for what is no number: it is read, and put aside for that."""
+    said = record.headers["version"]
+    return int(said) if said.isdecimal() else 0
+
+
+def _newer(record: Record) -> BadRecord:
+    text = "written by a newer version: upgrade this process"
+    return BadRecord(record.topic, record.partition, record.offset, text, newer=True)
 
 
 def dead_letter(record: Record, error: BadRecord, time: datetime) -> Outgoing:

@@ -11,14 +11,15 @@
     │  ├─ LogUnavailable      its servers do not answer, or nobody knows what became of a write
     │  ├─ LogRefused          its servers refuse our credentials: waiting does not help
     │  └─ LogLayout           its topics are missing or not as they must be; says what differs
-    ├─ StoreError             a server that keeps our data: MongoDB, and Kafka by the two below
+    ├─ StoreError             what keeps our data: files, MongoDB, and Kafka by the two below
     │  ├─ StoreUnavailable    it does not answer now: wait, then ask the same again (LogUnavailable too)
-    │  └─ StoreRefused        nothing helps until a person changes what the message names (LogRefused
-    │                         and LogLayout too)
+    │  └─ StoreRefused        nothing helps until a person changes what the message names (LogCorrupt,
+    │                         LogRefused and LogLayout too)
     ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
+    ├─ BadStatement           a report that cannot be read; says the line and what was expected
     └─ TerminalError          carries `code` (the bridge's name for it, or ours) and `message`
        ├─ Refused             the broker or bridge certainly did not do it; the code says why
        ├─ NotSent             no byte of the request left this machine: safe to try again
@@ -61,10 +62,6 @@ class LogFull(LogError):
     pass
 
 
-class LogCorrupt(LogError):
-    pass
-
-
 class StoreError(CopyProError):
     pass
 
@@ -78,6 +75,10 @@ class StoreRefused(StoreError):
 
 
 class LogUnavailable(LogError, StoreUnavailable):
+    pass
+
+
+class LogCorrupt(LogError, StoreRefused):
     pass
 
 
@@ -109,6 +110,10 @@ class SecretsError(CopyProError):
 
 
 class AlreadyThere(CopyProError):
+    pass
+
+
+class BadStatement(CopyProError):
     pass
 
 

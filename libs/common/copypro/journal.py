@@ -20,7 +20,7 @@ from copypro.lines import ERROR, INFO, Line, line_of, line_of_decisions
 from copypro.ports import Monotonic, Told
 from copypro.values import AttemptId, MessageId
 
-MOST_LINES_PER_S = 500
+MOST_LINES_PER_S = 100
 MOST_ATTEMPTS = 10_000
 """Attempts under way whose master's moment is kept, to tell how long their copy took."""
 OUTCOMES: dict[type[m.Message], str] = {

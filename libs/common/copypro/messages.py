@@ -42,6 +42,7 @@ from copypro.values import (
 )
 
 Numbers = dict[str, str]
+"""What a decision was made from: by name, as text."""
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -52,6 +53,10 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
 
 
 class RegisterAccount(Message, frozen=True, kw_only=True):
+    """Watch this account for this user. Its first registration starts the account; each later one
+    must prove its own password before it may read or trade.
+    """
+
     account: AccountId
     registration: RegistrationId
     user: UserId
@@ -59,17 +64,21 @@ class RegisterAccount(Message, frozen=True, kw_only=True):
     server: str
     login: int
     name: str
+    """As the user calls it."""
     sealed_password: str
+    """Encrypted for this registration; only the watcher opens it."""
 
 
 class UpdateAccount(Message, frozen=True, kw_only=True):
-    """What is None stays as it is."""
+    """Change a registration. What is None stays as it is."""
 
     account: AccountId
     registration: RegistrationId
     name: str | None = None
     sealed_password: str | None = None
+    """A new password, encrypted: it has no rights until it has logged in."""
     enabled: bool | None = None
+    """False: nothing is opened on the account; closes go on."""
 
 
 class RemoveAccount(Message, frozen=True, kw_only=True):
@@ -93,6 +102,7 @@ class SettleUnresolved(Message, frozen=True, kw_only=True):
     attempt: AttemptId
     ticket: Ticket | None = None
     by: str
+    """The user who decided."""
 
 
 class SettleOtherCopier(Message, frozen=True, kw_only=True):
@@ -101,46 +111,126 @@ class SettleOtherCopier(Message, frozen=True, kw_only=True):
     account: AccountId
     ticket: Ticket
     by: str
+    """The user who decided."""
+
+
+class StatementRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One closing of a report (a closed MT4 order, an MT5 closing deal), under its own number.
+
+    `opened_at_broker` None: opened before the report began.
+    """
+
+    number: int
+    ticket: Ticket
+    symbol: str
+    side: Side
+    lots: Lots
+    close_price: Price
+    closed_at_broker: datetime
+    profit: Decimal
+    swap: Decimal = Decimal(0)
+    commission: Decimal = Decimal(0)
+    fee: Decimal = Decimal(0)
+    open_price: Price | None = None
+    opened_at_broker: datetime | None = None
+    stop_loss: Price | None = None
+    take_profit: Price | None = None
+    comment: str = ""
+
+
+class StatementOperation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A balance operation of a report; kind `EntryCost`: what an MT5 deal in cost."""
+
+    number: int
+    kind: str
+    amount: Decimal
+    time_broker: datetime
+    comment: str = ""
+
+
+class ImportHistory(Message, frozen=True, kw_only=True):
+    """One bounded piece of a report. The first makes the account, of the kind that is only looked
+    at; each adds what is not there yet under its number and names what contradicts it.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    user: UserId
+    platform: Platform
+    server: str
+    login: int
+    name: str
+    currency: str
+    balance: Decimal | None
+    """As the report prints it, at `written_at`."""
+    written_at: str
+    rows: tuple[StatementRow, ...] = ()
+    operations: tuple[StatementOperation, ...] = ()
 
 
 AccountCommand = (
-    RegisterAccount | UpdateAccount | RemoveAccount | SettleUnresolved | SettleOtherCopier
+    RegisterAccount
+    | UpdateAccount
+    | RemoveAccount
+    | SettleUnresolved
+    | SettleOtherCopier
+    | ImportHistory
 )
 
 
 # --- copier-commands --------------------------------------------------------------------------
 
 
+Market = dict[str, Price]
+"""What the master's symbols cost, by their names, where its account has just shown it: what joins
+now is measured from there.
+"""
+
+
 class StartCopier(Message, frozen=True, kw_only=True):
-    """The same pair again, by the same user, is the same copier with new options."""
+    """Copy this master to this slave from now on. The same pair again, by the same user, is the same
+    copier with new options.
+    """
 
     copier: CopierId
+    """Of the copier if it is a new one; the event says which it is."""
     user: UserId
     master: AccountId
     slave: AccountId
     master_registration: RegistrationId
     slave_registration: RegistrationId
     same_server: bool
+    """Both accounts are on one server: their prices and symbols are the same."""
     options: CopierOptions
     mappings: tuple[SymbolMapping, ...] = ()
     paused: bool = False
+    """True: it is made, and copies nothing until it is resumed."""
+    market: Market = {}
 
 
 class UpdateCopier(Message, frozen=True, kw_only=True):
+    """New options for what opens from now on; copies that stand keep theirs."""
+
     copier: CopierId
     master: AccountId
     options: CopierOptions
 
 
 class PauseCopier(Message, frozen=True, kw_only=True):
+    """Open nothing until it is resumed; stops and closes of open copies go on."""
+
     copier: CopierId
     master: AccountId
     reason: str
+    """For people."""
 
 
 class ResumeCopier(Message, frozen=True, kw_only=True):
+    """Copy again what opens from now on; what was skipped meanwhile stays skipped."""
+
     copier: CopierId
     master: AccountId
+    market: Market = {}
 
 
 class StopReason(StrEnum):
@@ -155,10 +245,14 @@ class OpenCopies(StrEnum):
     FOLLOW = "Follow"
     """Stops and closes are still followed until flat."""
     CLOSE = "Close"
+    """They are closed now."""
     LEAVE = "Leave"
+    """They stay open and are managed no more."""
 
 
 class StopCopier(Message, frozen=True, kw_only=True):
+    """Ends a copier."""
+
     copier: CopierId
     master: AccountId
     open_copies: OpenCopies = OpenCopies.FOLLOW
@@ -166,12 +260,16 @@ class StopCopier(Message, frozen=True, kw_only=True):
 
 
 class MapSymbol(Message, frozen=True, kw_only=True):
+    """For this copier these two symbols belong together; replaces a former mapping of the master's."""
+
     copier: CopierId
     master: AccountId
     mapping: SymbolMapping
 
 
 class UnmapSymbol(Message, frozen=True, kw_only=True):
+    """Takes a mapping back: the slave's symbol is found by name again."""
+
     copier: CopierId
     master: AccountId
     master_symbol: str
@@ -222,12 +320,18 @@ class Deal(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rights(StrEnum):
+    """What a registration's own password has proved at the broker."""
+
     NONE = "none"
+    """It has not logged in yet, or was refused."""
     READ = "read"
+    """An investor password."""
     TRADE = "trade"
 
 
 class AccountRegistered(Message, frozen=True, kw_only=True):
+    """A user's entry for an account now exists; its password is tried next."""
+
     account: AccountId
     registration: RegistrationId
     user: UserId
@@ -236,19 +340,47 @@ class AccountRegistered(Message, frozen=True, kw_only=True):
     login: int
     name: str
     generation: int
+    """Counts how often the account was added anew after its last registration was removed; from 1."""
+
+
+class HistoryImported(Message, frozen=True, kw_only=True):
+    """A piece of a report was read into an account of the kind `imported`: `added` is new, `same`
+    was there already; a contradiction was left out. Balance and time are those of the report that
+    was written last.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    user: UserId
+    platform: Platform
+    server: str
+    login: int
+    name: str
+    currency: str
+    balance: Decimal | None
+    written_at: str
+    added: int
+    same: int
+    contradictions: tuple[str, ...] = ()
 
 
 class AccountUpdated(Message, frozen=True, kw_only=True):
-    """`rights` as the registration's own password has proved them."""
+    """A registration as it now is; `rights` as a password of its own has proved them by a login."""
 
     account: AccountId
     registration: RegistrationId
     name: str
     enabled: bool
     rights: Rights
+    proving: bool = False
+    """A password of it waits to be tried."""
+    refused: str = ""
+    """The code with which the last password that was tried was refused; empty: it was not."""
 
 
 class AccountConnected(Message, frozen=True, kw_only=True):
+    """A session stands, and the account is being followed."""
+
     account: AccountId
     info: AccountInfo
     clock_offset_minutes: int | None
@@ -256,13 +388,28 @@ class AccountConnected(Message, frozen=True, kw_only=True):
 
 
 class AccountDisconnected(Message, frozen=True, kw_only=True):
+    """The session is gone; it is tried again by itself."""
+
     account: AccountId
     code: str
+    """The bridge's, or ours; short and stable."""
     message: str
+    """For people; holds no secret."""
 
 
 class AccountRefused(Message, frozen=True, kw_only=True):
-    """The login was refused; it is not tried again until the password is changed."""
+    """A registration's password was refused; it is not tried again until it is changed."""
+
+    account: AccountId
+    registration: RegistrationId
+    code: str
+    message: str
+    rights: Rights = Rights.NONE
+    """What an earlier password of the registration still proves."""
+
+
+class ProofDelayed(Message, frozen=True, kw_only=True):
+    """A registration's password could not be tried yet, and why; it is tried again by itself."""
 
     account: AccountId
     registration: RegistrationId
@@ -292,6 +439,7 @@ class Settled(Message, frozen=True, kw_only=True):
     account: AccountId
     what: str
     by: str
+    """The user who decided."""
 
 
 class PositionOpened(Message, frozen=True, kw_only=True):
@@ -301,13 +449,16 @@ class PositionOpened(Message, frozen=True, kw_only=True):
     root: RootId
     ticket: Ticket
     symbol: str
+    """As this account's broker writes it, suffix included."""
     side: Side
     lots: Lots
     open_price: Price
     opened_at_broker: datetime
     opened_at_utc: datetime | None
+    """None while the broker's clock is not known."""
     seen: Seen
     seen_at_utc: datetime
+    """When the watcher received it."""
     deal: Deal
     stop_loss: Price | None = None
     take_profit: Price | None = None
@@ -345,6 +496,8 @@ class PositionIncreased(Message, frozen=True, kw_only=True):
 
 
 class PositionModified(Message, frozen=True, kw_only=True):
+    """Its stops are now these; None: it has none."""
+
     account: AccountId
     root: RootId
     ticket: Ticket
@@ -368,6 +521,8 @@ class PositionReduced(Message, frozen=True, kw_only=True):
 
 
 class PositionClosed(Message, frozen=True, kw_only=True):
+    """The root is flat, by positive evidence of the broker; `deal` is the last one."""
+
     account: AccountId
     root: RootId
     ticket: Ticket
@@ -380,6 +535,8 @@ class PositionClosed(Message, frozen=True, kw_only=True):
 
 
 class PendingPlaced(Message, frozen=True, kw_only=True):
+    """A pending order now waits at the broker."""
+
     account: AccountId
     root: RootId
     ticket: Ticket
@@ -387,11 +544,13 @@ class PendingPlaced(Message, frozen=True, kw_only=True):
     kind: OrderKind
     lots: Lots
     price: Price
+    """Its trigger."""
     placed_at_broker: datetime
     placed_at_utc: datetime | None
     seen: Seen
     seen_at_utc: datetime
     stop_limit_price: Price | None = None
+    """Of stop-limit orders: where the limit order is placed once the trigger is reached."""
     stop_loss: Price | None = None
     take_profit: Price | None = None
     expires_at_broker: datetime | None = None
@@ -437,10 +596,14 @@ class PendingFilled(Message, frozen=True, kw_only=True):
 
 
 class BalanceChanged(Message, frozen=True, kw_only=True):
+    """A deposit, withdrawal, credit, charge or the like: never a trade."""
+
     account: AccountId
     ticket: Ticket
     kind: str
+    """Balance, Credit, Charge, Correction, Bonus, Commission …: the bridge's word."""
     amount: Decimal
+    """In the account's currency; negative leaves the account."""
     time_broker: datetime
     seen: Seen
     seen_at_utc: datetime
@@ -457,8 +620,9 @@ class EquityRecorded(Message, frozen=True, kw_only=True):
     equity_high: Decimal
     equity_low: Decimal
     profit_high: dict[str, Decimal]
-    """By root: the highest profit of each open position."""
+    """By root: the highest profit of each open position, in the account's currency."""
     profit_low: dict[str, Decimal]
+    """By root: the lowest."""
 
 
 class AlertRaised(Message, frozen=True, kw_only=True):
@@ -472,16 +636,20 @@ class AlertRaised(Message, frozen=True, kw_only=True):
 
 
 class AlertCleared(Message, frozen=True, kw_only=True):
+    """What the alert of this cause said no longer holds."""
+
     account: AccountId
     cause: str
 
 
 OrderEvent = (
     AccountRegistered
+    | HistoryImported
     | AccountUpdated
     | AccountConnected
     | AccountDisconnected
     | AccountRefused
+    | ProofDelayed
     | AccountRemoved
     | CommandDenied
     | Settled
@@ -518,7 +686,9 @@ class AccountSymbols(Message, frozen=True, kw_only=True):
 
     account: AccountId
     piece: int
+    """From 0."""
     pieces: int
+    """How many there are now."""
     names: tuple[str, ...]
 
 
@@ -542,9 +712,11 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     lots: Lots
     """The master's lots of this leg."""
     fraction: Decimal
-    """Master's open lots / lots ever opened at planning: 1, unless an existing trade is joined."""
+    """What the master had left of the copy's first leg when this one was added: the reductions of
+    before do not cut it. 1 for the first leg.
+    """
     master_price: Price
-    """What slippage is measured from: the master's open price, or its market price for a joined trade."""
+    """What slippage is measured from, except for a joined trade."""
     stop_loss: Price | None
     take_profit: Price | None
     context: Context
@@ -558,11 +730,17 @@ class OpenCopy(Message, frozen=True, kw_only=True):
     mapping: SymbolMapping | None = None
     from_pending: bool = False
     """The master's pending order filled: if a mirrored order of this copy exists, it is awaited first."""
+    registration: RegistrationId | None = None
+    """The slave's registration in whose name it is: without its right to trade nothing opens."""
     joined: bool = False
     """The trade was open before the copier: its entry price and that look's quote say nothing now."""
+    market_price: Price | None = None
+    """Of a joined trade: the master's market when it was joined, from which slippage is measured."""
 
 
 class ModifyCopy(Message, frozen=True, kw_only=True):
+    """The master's stops are now these, by the master's own prices; None: it has none."""
+
     copy: CopyId
     slave: AccountId
     stop_loss: Price | None
@@ -570,7 +748,9 @@ class ModifyCopy(Message, frozen=True, kw_only=True):
 
 
 class ReduceCopy(Message, frozen=True, kw_only=True):
-    """Bring every leg down to its original volume × fraction (cumulative, never above what is open)."""
+    """Bring the first leg down to its original volume × fraction, and each later one to its original
+    volume × fraction / its own OpenCopy's fraction. Cumulative, never above what is open.
+    """
 
     copy: CopyId
     slave: AccountId
@@ -616,9 +796,12 @@ class PlacePendingCopy(Message, frozen=True, kw_only=True):
     seen_at_utc: datetime
     magic: int
     mapping: SymbolMapping | None = None
+    registration: RegistrationId | None = None
 
 
 class ModifyPendingCopy(Message, frozen=True, kw_only=True):
+    """The master's pending order is now this, by the master's own prices."""
+
     copy: CopyId
     slave: AccountId
     price: Price
@@ -629,6 +812,8 @@ class ModifyPendingCopy(Message, frozen=True, kw_only=True):
 
 
 class RemovePendingCopy(Message, frozen=True, kw_only=True):
+    """The master's pending order is gone: delete the mirrored one if it still waits."""
+
     copy: CopyId
     slave: AccountId
     reason: str
@@ -680,14 +865,20 @@ class CopierUpdated(Message, frozen=True, kw_only=True):
 
 
 class CopierPaused(Message, frozen=True, kw_only=True):
+    """It opens nothing from here on; `pause_reason` of its state says why."""
+
     state: Copier
 
 
 class CopierResumed(Message, frozen=True, kw_only=True):
+    """What opens from here on is copied again."""
+
     state: Copier
 
 
 class CopierStopped(Message, frozen=True, kw_only=True):
+    """The copier has ended; `open_copies` says what becomes of what it opened."""
+
     copier: CopierId
     master: AccountId
     slave: AccountId
@@ -714,7 +905,9 @@ class Decided(Message, frozen=True, kw_only=True):
 
 
 class CopyPlanned(Decided, frozen=True, kw_only=True):
-    pass
+    """It is to be copied: an order for the slave was written with it. What came of it is in
+    executions.
+    """
 
 
 class CopySkipped(Decided, frozen=True, kw_only=True):
@@ -757,8 +950,11 @@ class AttemptStarted(Execution, frozen=True, kw_only=True):
     attempt: AttemptId
     request: TradeRequest
     tag: str
+    """The comment by which the leg is known at the broker."""
     longest_call_s: float
+    """After so long without an answer none can come any more."""
     tries: int
+    """Of this step, this one not counted."""
     bid: Price | None = None
     ask: Price | None = None
     numbers: Numbers = {}
@@ -775,6 +971,8 @@ class Outcome(Execution, frozen=True, kw_only=True):
 
 
 class CopyOpened(Outcome, frozen=True, kw_only=True):
+    """A leg stands on the slave."""
+
     ticket: Ticket
     symbol: str
     side: Side
@@ -788,10 +986,12 @@ class CopyOpened(Outcome, frozen=True, kw_only=True):
 
 
 class CopyIncreased(CopyOpened, frozen=True, kw_only=True):
-    """A further leg stands."""
+    """A further leg stands, or an order was filled further: `lots` is then the leg's whole."""
 
 
 class CopyPendingPlaced(Outcome, frozen=True, kw_only=True):
+    """The mirrored pending order waits at the slave's broker."""
+
     ticket: Ticket
     symbol: str
     kind: OrderKind
@@ -800,11 +1000,15 @@ class CopyPendingPlaced(Outcome, frozen=True, kw_only=True):
 
 
 class CopyPendingRemoved(Outcome, frozen=True, kw_only=True):
+    """The mirrored pending order is gone."""
+
     ticket: Ticket
     reason: str
 
 
 class CopyModified(Outcome, frozen=True, kw_only=True):
+    """The leg's stops at the slave's broker are now these; `price` is a pending order's trigger."""
+
     ticket: Ticket
     stop_loss: Price | None
     take_profit: Price | None
@@ -812,6 +1016,8 @@ class CopyModified(Outcome, frozen=True, kw_only=True):
 
 
 class CopyReduced(Outcome, frozen=True, kw_only=True):
+    """Part of a leg was closed."""
+
     ticket: Ticket
     """The ticket the rest now has."""
     closed_lots: Lots
@@ -820,10 +1026,13 @@ class CopyReduced(Outcome, frozen=True, kw_only=True):
 
 
 class CopyClosed(Outcome, frozen=True, kw_only=True):
+    """A leg is flat."""
+
     ticket: Ticket
     closed_lots: Lots
     price: Price
     profit: Decimal
+    """In the slave's currency, as the broker's answer has it."""
     reason: str
 
 
@@ -899,12 +1108,26 @@ ExecutionEvent = (
 
 
 class DeadLetter(Message, frozen=True, kw_only=True):
-    """A record that could not be decoded or processed, as it was."""
+    """A record that could not be decoded, as it was: nothing followed from it."""
 
     topic: str
+    """Where it lay; with partition and offset that is its name."""
     partition: int
     offset: int
     reason: str
     key: str
     value_base64: str
     headers: dict[str, str]
+
+
+class DeadLetterReplayed(Message, frozen=True, kw_only=True):
+    """The record of that name was appended to its topic again, by an operator; written in the same
+    append. It is no longer listed; if it still cannot be read there is a new letter.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+
+
+DeadLetterEvent = DeadLetter | DeadLetterReplayed

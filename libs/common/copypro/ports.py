@@ -104,8 +104,8 @@ class Partition(Protocol):
         """
 
     def give_up(self, reason: str) -> None:
-        """The owner's memory is not to be trusted: nothing of it takes effect any more, and the log
-        gives the partition anew, to this process or another.
+        """For an owner that cannot go on: nothing of it takes effect any more, and the log gives the
+        partition anew, to this process or another. Once it is lost this changes nothing.
         """
 
     def end_offset(self, topic: str) -> int:
@@ -348,6 +348,11 @@ class Terminal(Protocol):
 
     async def connect(self) -> AccountInfo:
         """A session for the account, one try. Reconnecting uses the old session where it still lives."""
+
+    async def prove(self) -> AccountInfo:
+        """Whether these credentials log in, one try, in a session of its own that is ended at once:
+        one that lives already proves nothing, and stays as it is. This terminal stays unconnected.
+        """
 
     async def snapshot(self) -> Snapshot:
         """One consistent look at a session that is connected, synchronised and ours. Raises

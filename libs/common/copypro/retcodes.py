@@ -38,6 +38,10 @@ class Verdict(Struct, frozen=True):
     wait_s: float = 0.0
     """At least this long before another try."""
     about_stops: bool = False
+    about_expiry: bool = False
+    """The broker takes no expiry, or not this one."""
+    is_gone: bool = False
+    """There is no such ticket: it ended, or has another number by now."""
     note: str = ""
     """What to do besides, for the person or the code that corrects it."""
 
@@ -50,11 +54,20 @@ class _Row(Struct, frozen=True):
     change: Class | None = None
     less: Class | None = None
     about_stops: bool = False
+    about_expiry: bool = False
+    is_gone: bool = False
     note: str = ""
 
 
 _OK, _NOW, _LATER, _FIX = Class.OK, Class.NOW, Class.LATER, Class.FIX
 _STOP, _STOPA, _UNK = Class.STOP, Class.STOP_ACCOUNT, Class.UNKNOWN
+
+_GONE = _Row(
+    _STOP, change=_LATER, less=_OK, is_gone=True, note="look again: it ended, or has another ticket"
+)
+_NO_EXPIRY = _Row(
+    _FIX, about_expiry=True, note="send without expiry; the master's own removes the copy"
+)
 
 _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     1: (_Row(_UNK, change=_OK), ("NO_RESULT",)),
@@ -109,7 +122,7 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     ),
     146: (_Row(_NOW), ("TRADE_CONTEXT_BUSY",)),
     147: (
-        _Row(_FIX, note="send without expiry and delete it ourselves"),
+        _NO_EXPIRY,
         ("EXPIRATION_DISABLED", "TRADE_EXPIRATION_DENIED"),
     ),
     148: (_Row(_STOP), ("TOO_MANY_ORDERS", "TRADE_TOO_MANY_ORDERS")),
@@ -120,7 +133,7 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     ),
     4106: (_Row(_STOP), ("UNKNOWN_SYMBOL",)),
     4107: (_Row(_STOP), ("INVALID_PRICE_PARAM",)),
-    4108: (_Row(_STOP, less=_OK), ()),
+    4108: (_GONE, ()),
     4109: (_Row(_STOP, less=_LATER), ("TRADE_NOT_ALLOWED",)),
     4110: (_Row(_STOP), ("LONGS_NOT_ALLOWED",)),
     4111: (_Row(_STOP), ("SHORTS_NOT_ALLOWED",)),
@@ -155,7 +168,7 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10020: (_Row(_NOW), ("PRICE_CHANGED",)),
     10021: (_Row(_LATER, 5.0), ("PRICE_OFF",)),
     10022: (
-        _Row(_FIX, note="send without expiry and delete it ourselves"),
+        _NO_EXPIRY,
         ("INVALID_EXPIRATION",),
     ),
     10023: (_Row(_LATER, note="look again and plan again"), ("ORDER_CHANGED",)),
@@ -172,7 +185,7 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10034: (_Row(_STOP), ("LIMIT_VOLUME",)),
     10035: (_Row(_STOP, less=_LATER), ("INVALID_ORDER",)),
     10036: (
-        _Row(_STOP, change=_OK, less=_OK, note="find in history who closed it"),
+        _GONE,
         ("POSITION_CLOSED",),
     ),
     10038: (_Row(_FIX, note="close what is left"), ("INVALID_CLOSE_VOLUME",)),
@@ -188,11 +201,11 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10045: (_Row(_STOP, less=_LATER, note="close the older position first"), ("FIFO_CLOSE",)),
     10046: (_Row(_STOP), ("HEDGE_PROHIBITED",)),
     4753: (
-        _Row(_STOP, change=_OK, less=_OK, note="find in history who closed it"),
+        _GONE,
         ("TRADE_POSITION_NOT_FOUND",),
     ),
     4754: (
-        _Row(_STOP, change=_OK, less=_OK, note="find in history who closed it"),
+        _GONE,
         ("TRADE_ORDER_NOT_FOUND",),
     ),
 }
@@ -207,7 +220,7 @@ _BRIDGE: dict[str, tuple[_Row, tuple[int, ...]]] = {
     "INVALID_TOKEN": (_Row(_LATER, note="connect and synchronise first"), (256,)),
     "INVALID_SYMBOL": (_Row(_STOP), (257,)),
     "INVALID_TICKET": (
-        _Row(_STOP, change=_OK, less=_OK, note="find in history who closed it"),
+        _GONE,
         (258,),
     ),
     "SAME_PARAMS": (_Row(_STOP, change=_OK), (259,)),
@@ -268,7 +281,14 @@ def classify(platform: Platform, code: str, call: CallKind) -> Verdict:
             class_ = _LATER if class_ is _UNK else class_
         case CallKind.OPEN:
             pass
-    return Verdict(class_, wait_s=row.wait_s, about_stops=row.about_stops, note=row.note)
+    return Verdict(
+        class_,
+        wait_s=row.wait_s,
+        about_stops=row.about_stops,
+        about_expiry=row.about_expiry,
+        is_gone=row.is_gone,
+        note=row.note,
+    )
 
 
 def is_listed(code: str) -> bool:

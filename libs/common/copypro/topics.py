@@ -16,20 +16,54 @@ class Topic(Struct, frozen=True):
     key: str
     messages: Any = None
     compacted: bool = False
+    writers: tuple[str, ...] = ()
+    """The services that append to it; who reads it follows from ROLES, and anybody else may."""
 
 
-ACCOUNT_COMMANDS = Topic("account-commands", "account", m.AccountCommand)
-COPIER_COMMANDS = Topic("copier-commands", "master account", m.CopierCommand)
-ORDER_EVENTS = Topic("order-events", "account", m.OrderEvent)
-ACCOUNT_SNAPSHOTS = Topic("account-snapshots", "account", m.AccountSnapshot, compacted=True)
-ACCOUNT_SYMBOLS = Topic("account-symbols", "account and piece", m.AccountSymbols, compacted=True)
-SLAVE_ORDERS = Topic("slave-orders", "slave account", m.SlaveOrder)
-COPIER_EVENTS = Topic("copier-events", "master account", m.CopierEvent)
-EXECUTIONS = Topic("executions", "slave account", m.ExecutionEvent)
-DEAD_LETTERS = Topic("dead-letters", "as the source", m.DeadLetter)
-WATCHER_STATE = Topic("account-watcher-state", "as the role's", compacted=True)
-REPLICATOR_STATE = Topic("replicator-state", "as the role's", compacted=True)
-STATS_STATE = Topic("stats-state", "as the role's", compacted=True)
+ACCOUNT_COMMANDS = Topic("account-commands", "account", m.AccountCommand, writers=("gateway",))
+"""What users and operators want of an account. Each ends in exactly one event that names it."""
+COPIER_COMMANDS = Topic("copier-commands", "master account", m.CopierCommand, writers=("gateway",))
+"""What users want of a copier. Each ends in exactly one event of copier-events that names it."""
+ORDER_EVENTS = Topic("order-events", "account", m.OrderEvent, writers=("account-watcher",))
+"""What happened on each watched account, in the order in which it was seen: the facts that copies
+and statistics are made of.
+"""
+ACCOUNT_SNAPSHOTS = Topic(
+    "account-snapshots",
+    "account",
+    m.AccountSnapshot,
+    compacted=True,
+    writers=("account-watcher",),
+)
+"""How each account stands now; its age is the account's proof of life."""
+ACCOUNT_SYMBOLS = Topic(
+    "account-symbols",
+    "account and piece",
+    m.AccountSymbols,
+    compacted=True,
+    writers=("account-watcher",),
+)
+"""The symbols that each account may trade, in bounded pieces."""
+SLAVE_ORDERS = Topic("slave-orders", "slave account", m.SlaveOrder, writers=("replicator",))
+"""What copiers ask of a slave account. The slave's agent sizes, checks and sends."""
+COPIER_EVENTS = Topic("copier-events", "master account", m.CopierEvent, writers=("replicator",))
+"""What became of copiers, and for each master's trade and copier the decision to copy it or not."""
+EXECUTIONS = Topic("executions", "slave account", m.ExecutionEvent, writers=("account-watcher",))
+"""What was sent to a slave's broker and what came of it, denials included."""
+DEAD_LETTERS = Topic(
+    "dead-letters",
+    "as the source",
+    m.DeadLetterEvent,
+    writers=("account-watcher", "replicator", "stats", "gateway"),
+)
+"""Records that could not be read, as they were; and that one was replayed."""
+WATCHER_STATE = Topic(
+    "account-watcher-state", "as the role's", compacted=True, writers=("account-watcher",)
+)
+REPLICATOR_STATE = Topic(
+    "replicator-state", "as the role's", compacted=True, writers=("replicator",)
+)
+STATS_STATE = Topic("stats-state", "as the role's", compacted=True, writers=("stats",))
 
 TOPICS: tuple[Topic, ...] = (
     ACCOUNT_COMMANDS,

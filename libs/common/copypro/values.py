@@ -19,11 +19,13 @@ RegistrationId = NewType("RegistrationId", str)
 CopierId = NewType("CopierId", str)
 """A rule that links a master to a slave: random, 32 hex digits."""
 UserId = NewType("UserId", str)
+"""A user of the gateway: random, 32 hex digits."""
 RootId = NewType("RootId", str)
 """One trade idea on one account, from open to flat, however many tickets it had."""
 CopyId = NewType("CopyId", str)
 """The slave's counterpart of a root: hash of master, slave and root; 32 hex digits."""
 AttemptId = NewType("AttemptId", str)
+"""One trade call for one step of a copy: hash of the copy, the step and a count; 32 hex digits."""
 MessageId = NewType("MessageId", str)
 Ticket = NewType("Ticket", int)
 """MetaTrader's number of an order or position; up to 64 bits."""
@@ -60,6 +62,14 @@ class Side(StrEnum):
 class OrderKind(StrEnum):
     """What an entry of the list of open orders is: a position, or one of the pending orders."""
 
+    is_pending: bool
+    side: Side
+
+    def __init__(self, value: str) -> None:
+        # Attributes: every look asks them of every open order.
+        self.is_pending = value not in ("Buy", "Sell")
+        self.side = Side.BUY if value.startswith("Buy") else Side.SELL
+
     BUY = "Buy"
     SELL = "Sell"
     BUY_LIMIT = "BuyLimit"
@@ -68,14 +78,6 @@ class OrderKind(StrEnum):
     SELL_STOP = "SellStop"
     BUY_STOP_LIMIT = "BuyStopLimit"
     SELL_STOP_LIMIT = "SellStopLimit"
-
-    @property
-    def is_pending(self) -> bool:
-        return self not in (OrderKind.BUY, OrderKind.SELL)
-
-    @property
-    def side(self) -> Side:
-        return Side.BUY if self.value.startswith("Buy") else Side.SELL
 
     @property
     def reversed(self) -> OrderKind:
@@ -108,6 +110,13 @@ def account_id(platform: Platform, server: str, login: int) -> AccountId:
     return AccountId(digest("account", platform.value, server.strip().casefold(), login))
 
 
+def imported_account_id(user: UserId, platform: Platform, owner: str) -> AccountId:
+    """An account that exists only in reports. The user's own: whoever brings a report proves nothing
+    about the account it speaks of. `owner`: broker and login, or what makes a test that test.
+    """
+    return AccountId(digest("imported", user, platform.value, owner.casefold()))
+
+
 def copy_id(master: AccountId, slave: AccountId, root: RootId) -> CopyId:
     """The pair and the root, never the copier: no pair copies a root twice, whatever copiers come and go."""
     text = f"copy|{master}|{slave}|{root}"  # digest("copy", …), in the ring's innermost loop
@@ -118,10 +127,14 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 TAG_LENGTH = 14
 
 
+_PAIRS = [one + other for one in _CROCKFORD for other in _CROCKFORD]
+
+
+@lru_cache(maxsize=1024)
 def leg_tag(copy: CopyId, leg: int) -> str:
     """The comment that marks a leg at the broker: T, 12 Crockford digits (60 bits), 1 check digit."""
     bits = int(digest("leg", copy, leg)[:15], 16)
-    body = "".join(_CROCKFORD[(bits >> shift) & 31] for shift in range(55, -5, -5))
+    body = "".join([_PAIRS[(bits >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)])
     return f"T{body}{_check_digit(bits)}"
 
 

@@ -30,6 +30,7 @@ from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
 from copypro.adapters.sealing import load_or_make_key
+from copypro.adapters.sqlite_file import make_folder
 from copypro.adapters.sqlite_history import SqliteHistory
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
@@ -103,7 +104,7 @@ class Stores:
                 async with asyncio.timeout(PROBE_S):
                     await probe()
             except (CopyProError, OSError, TimeoutError) as error:
-                reasons.append(f"{name}: {error or 'no answer'}")
+                reasons.append(f"{name}: {str(error) or 'no answer'}")
         return reasons
 
     async def _open(self, needs: Collection[Store]) -> None:
@@ -120,7 +121,7 @@ class Stores:
             self._opened.append(database)
             self._probes["database"] = database.names
         else:
-            settings.data.resolve().mkdir(parents=True, exist_ok=True)
+            make_folder(settings.data.resolve())
         for store in kept:
             opened = await _open_kept(store, settings, database)
             setattr(self, store.value, opened)

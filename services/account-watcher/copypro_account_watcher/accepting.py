@@ -93,14 +93,18 @@ def accept(
 
 
 def detach(copy: Copy, reason: str, *, forget: bool) -> list[ExecutionEvent]:
-    """Leave everything as it stands and manage it no more."""
+    """Leave everything as it stands and manage it no more. What waits is denied by the next step; what
+    is under way is left when it stands.
+    """
     events: list[ExecutionEvent] = []
     for leg in copy.live_legs:
-        if leg.status is LegStatus.WAITING and copy.attempt is None:
+        if leg.is_extra:
+            continue
+        if leg.status is not LegStatus.WAITING:
+            leg.status = LegStatus.LEFT
+        elif copy.attempt is None or copy.attempt.leg != leg.number:
             continue
         events.append(CopyDetached(**about(copy, leg.number), ticket=leg.ticket, reason=reason))
-    for leg in copy.legs:
-        leg.status = LegStatus.ENDED
     copy.detached, copy.forget = reason, copy.forget or forget
     return events
 
@@ -143,7 +147,13 @@ def _accept_open(
         return copy, []
     if known is not None:
         return copy, []
-    leg = Leg(number=order.leg, tag=leg_tag(copy.copy, order.leg), order=order, origin=origin)
+    leg = Leg(
+        number=order.leg,
+        tag=leg_tag(copy.copy, order.leg),
+        order=order,
+        origin=origin,
+        base=order.fraction,
+    )
     copy.legs.append(leg)
     if copy.denied is not None:
         return copy, [deny(copy, leg, *copy.denied)]
@@ -166,6 +176,7 @@ def _new_copy(order: OpenCopy | PlacePendingCopy, origin: Origin) -> Copy:
     return Copy(
         copy=order.copy,
         copier=order.copier,
+        registration=order.registration,
         master=order.master,
         slave=order.slave,
         root=order.root,
@@ -199,10 +210,12 @@ def _moved(pending: PlacePendingCopy, order: ModifyPendingCopy) -> PlacePendingC
         seen_at_utc=pending.seen_at_utc,
         magic=pending.magic,
         mapping=pending.mapping,
+        registration=pending.registration,
     )
 
 
 def _fresh_start(copy: Copy) -> None:
     """What is wanted changed: waits and counts of the former step no longer apply."""
-    copy.tries, copy.first_try_at_utc, copy.not_before_utc = 0, None, None
+    copy.tries, copy.corrections = 0, 0
+    copy.first_try_at_utc, copy.not_before_utc = None, None
     copy.settled_levels = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 from copypro.envelope import Envelope
-from copypro.errors import NotSent, OutcomeUnknown, Refused, TerminalError
+from copypro.errors import NotSent, OutcomeUnknown, Refused, StoreUnavailable, TerminalError
 from copypro.messages import AttemptStarted
 from copypro.ports import Record, Terminal
 from copypro.retcodes import is_listed
@@ -25,18 +25,30 @@ from copypro.trading import (
     DeleteRequest,
     Done,
     ModifyRequest,
-    OpenOrder,
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Mode, digest, leg_tag
+from copypro.values import (
+    AccountId,
+    AttemptId,
+    CopyId,
+    Mode,
+    RegistrationId,
+    digest,
+    leg_tag,
+)
 
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
+from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.diff import Book, Root
+from copypro_account_watcher.following import tie
 from copypro_account_watcher.market import Market
+from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission, is_unresolved
+from copypro_account_watcher.proving import Proving
+from copypro_account_watcher.reconcile import Doubt
 from copypro_account_watcher.state import (
     Account,
     Attempt,
@@ -45,6 +57,7 @@ from copypro_account_watcher.state import (
     LegStatus,
     Origin,
     account_key,
+    as_now,
     copy_key,
 )
 from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
@@ -67,26 +80,27 @@ class AccountAgent:
         self.book = Book(account)
         self.copies: dict[CopyId, Copy] = {}
         self.by_tag: dict[str, tuple[Copy, Leg]] = {}
-        self.forgotten: dict[str, Copy] = {}
-        """Tags of copies that are over: a late frame may still show them, a late fill must go."""
+        self._forgotten: dict[str, tuple[Copy, Leg]] = {}
+        """Copies that are over, by tag: a late frame may still show them, a second fill must go."""
         self.calls: set[asyncio.Task[None]] = set()
         self.market = Market(self)
         self.watching = Watching(self)
         self.permission = Permission(self)
+        self.proving = Proving(self)
+        self.overdue = Overdue(self)
         self._dirty: dict[CopyId, None] = {}
         self._queue: dict[CopyId, None] = {}
         """Copies that wait until no other open is under way, in order."""
         self._blocked: dict[CopyId, None] = {}
         self._symbols_in_flight: set[str] = set()
         self._wakes: dict[CopyId, asyncio.TimerHandle] = {}
+        self._doubts: dict[AttemptId, Doubt] = {}
         self._started = False
 
     # --- restoring ----------------------------------------------------------------------------
 
     def restore(self, kind: str, record: Record) -> None:
-        """One of this account's state records. An attempt found without outcome may have left:
-        nobody can know any more, so it is unresolved from now on, for the longest call.
-        """
+        """One of this account's state records, in any order."""
         value = record.value or b""
         match kind:
             case "account":
@@ -97,15 +111,7 @@ class AccountAgent:
                 root = msgspec.json.decode(value, type=Root)
                 self.book.restore_root(root)
             case "copy":
-                copy = msgspec.json.decode(value, type=Copy)
-                self._know(copy)
-                attempt = copy.attempt
-                if attempt is not None and attempt.unresolved_at_utc is None:
-                    limits, now = self.owner.limits, self.owner.clock()
-                    attempt.unresolved_at_utc = now
-                    attempt.wait_s = limits.longest_call_s
-                    if self.account is not None:
-                        attempt.wait_s += outcomes.absence_wait_s(self.account.platform, limits)
+                self.know(as_now(msgspec.json.decode(value, type=Copy)))
             case _:
                 raise ValueError(f"a state record of no known kind: {record.key}")
 
@@ -116,12 +122,38 @@ class AccountAgent:
         self._started = True
         for copy in self.copies.values():
             self._dirty[copy.copy] = None
+            if copy.attempt is not None:
+                self._left_behind(copy.attempt)
         self.owner.spawn(self._wake(None), f"agent-{self.id[:8]}-start")
         self.watching.start()
+        self.proving.start()
+        self.overdue.down("not connected since the start")
+        if self.account is not None:
+            self.destroy_keys(self.account.doomed)
+
+    def _left_behind(self, attempt: Attempt) -> None:
+        """By the owner before. One without outcome may have left: nobody can know any more, so it is
+        unresolved from now on, for the longest call and for what a broker may take besides.
+        """
+        limits = self.owner.limits
+        if attempt.unresolved_at_utc is None:
+            attempt.unresolved_at_utc = self.owner.clock()
+            attempt.wait_s = limits.longest_call_s
+            if self.account is not None:
+                attempt.wait_s += outcomes.absence_wait_s(self.account.platform, limits)
+        self.doubt(attempt)
+
+    def doubt(self, attempt: Attempt) -> Doubt:
+        """From now on, if it is a new one."""
+        return self._doubts.setdefault(attempt.id, Doubt(self.owner.monotonic()))
+
+    def certain(self, attempt: Attempt) -> None:
+        self._doubts.pop(attempt.id, None)
 
     async def disconnect(self) -> None:
         for wake in self._wakes.values():
             wake.cancel()
+        self.overdue.stop()
         await self.watching.disconnect()
 
     # --- inputs -------------------------------------------------------------------------------
@@ -133,13 +165,13 @@ class AccountAgent:
         order = envelope.message
         origin = Origin(envelope.id, envelope.correlation, envelope.time)
         known = self.copies.get(order.copy)
-        is_over = known is None and leg_tag(order.copy, 0) in self.forgotten
+        is_over = known is None and leg_tag(order.copy, 0) in self._forgotten
         copy, events = accept(known, order, origin, turn.now, is_over=is_over)
         for event in events:
             turn.execution(event, origin, f"{event.leg}")
         if copy is None:
             return
-        self._know(copy)
+        self.know(copy)
         self.touch(copy, turn)
         if not self._started:
             self.start()
@@ -151,6 +183,12 @@ class AccountAgent:
 
     def touch_all(self) -> None:
         self._dirty.update(dict.fromkeys(self.copies))
+
+    def try_again(self) -> None:
+        """A new session: nothing that was put off waits any longer."""
+        for copy in self.copies.values():
+            copy.not_before_utc = None
+        self.touch_all()
 
     # --- the pump -----------------------------------------------------------------------------
 
@@ -166,6 +204,7 @@ class AccountAgent:
                 for copy in self.copies.values()
                 if copy.symbol and (copy.attempt is not None or copy.standing)
             }
+            live.leaving = {copy.copy for copy in self.copies.values() if copy.closing}
         while self._dirty or self._is_queue_open():
             batch = [self.copies[copy] for copy in self._dirty if copy in self.copies]
             self._dirty.clear()
@@ -183,6 +222,7 @@ class AccountAgent:
         return True
 
     def _advance(self, copy: Copy, turn: Turn) -> None:
+        until: datetime | None = None
         while True:
             step = next_step(copy, self.market.live)
             match step:
@@ -194,9 +234,9 @@ class AccountAgent:
                     turn.remember(copy_key(self.id, copy.copy), copy)
                     continue
                 case Waits():
-                    self._wake_at(copy, step.until)
+                    until = step.until
                 case Queues():
-                    self._wake_at(copy, step.until)
+                    until = step.until
                     self._queue[copy.copy] = None
                 case Asks():
                     self.market.ask(copy.copy, step.needs)
@@ -207,6 +247,10 @@ class AccountAgent:
             break
         if copy.over:
             self._forget(copy, turn)
+            return
+        times = [time for time in (until, self._alarm(copy, turn)) if time is not None]
+        if times:
+            self._wake_at(copy, min(times))
 
     def _send(self, copy: Copy, step: Sends, turn: Turn) -> None:
         """Start the attempt if its place is free and a connection stands ready for it."""
@@ -224,8 +268,9 @@ class AccountAgent:
         attempt = self._attempt(copy, step, turn.now)
         leg = copy.leg(step.leg)
         copy.attempt = attempt
-        if step.kind == "close":
+        if isinstance(step.request, CloseRequest):
             leg.asked_lots = step.expected_lots
+            leg.asked_piece = step.request.lots if step.expected_lots else None
         if opens:
             self.market.live.opening = copy.copy
         if symbol:
@@ -258,6 +303,7 @@ class AccountAgent:
             tries=copy.tries,
             longest_call_s=self.owner.limits.longest_call_s,
             expected_lots=step.expected_lots,
+            held_lots=step.held_lots,
         )
 
     # --- the call and its answer --------------------------------------------------------------
@@ -334,6 +380,7 @@ class AccountAgent:
         turn: Turn,
     ) -> None:
         """Record what an attempt led to, and do what follows from it."""
+        tie(self.book, copy, copy.leg(attempt.leg))
         for event in result.events:
             turn.execution(event, origin, attempt.id)
         if result.refresh_symbol and copy.symbol:
@@ -344,9 +391,11 @@ class AccountAgent:
             self.permission.count(result.counts_as, turn)
         if result.look:
             self.watching.look_soon()
-        self._alert_slow_close(copy, turn)
         self.touch(copy, turn)
-        if is_unresolved(copy):
+        if copy.attempt is None:
+            self.certain(attempt)
+        elif is_unresolved(copy):
+            self.doubt(copy.attempt)
             self.watching.unresolved()
 
     def _release(self, copy: Copy) -> None:
@@ -357,14 +406,17 @@ class AccountAgent:
         self._dirty.update(self._blocked)
         self._blocked.clear()
 
-    def _alert_slow_close(self, copy: Copy, turn: Turn) -> None:
-        since, limit = copy.closing_since_utc, self.owner.limits.close_alert_after_s
-        cause = f"close/{copy.copy}"
-        if since is not None and copy.live_legs and (turn.now - since).total_seconds() > limit:
-            tickets = ", ".join(str(leg.ticket) for leg in copy.live_legs)
-            raise_alert(self, turn, "CLOSE_FAILS", cause, f"{tickets} should be closed and is not")
-        elif not copy.live_legs:
-            clear_alert(self, turn, cause)
+    def _alarm(self, copy: Copy, turn: Turn) -> datetime | None:
+        """Raise and clear what an operator must know of it; when to ask again."""
+        wanted, again_at = alarms(copy, turn.now, self.owner.limits)
+        if wanted or (self.account is not None and self.account.alerts):
+            for name in ALARMS:
+                cause, alarm = f"{name}/{copy.copy}", wanted.get(name)
+                if alarm is None:
+                    clear_alert(self, turn, cause)
+                else:
+                    raise_alert(self, turn, alarm.code, cause, alarm.text)
+        return again_at
 
     # --- for operators ------------------------------------------------------------------------
 
@@ -377,7 +429,7 @@ class AccountAgent:
             return "removed"
         if self.watching.connected:
             return "connected"
-        if self.watching.refused:
+        if self.account.refused:
             return "refused"
         return "disconnected" if self.watching.was_lost else "connecting"
 
@@ -392,50 +444,54 @@ class AccountAgent:
         assert self.account is not None
         return self.account
 
+    def destroy_keys(self, registrations: Iterable[RegistrationId]) -> None:
+        """The data keys of removed registrations; what is cut short is done after the next start."""
+        for registration in registrations:
+            self.owner.spawn(self._destroy_key(registration), f"key-{registration[:8]}")
+
+    async def _destroy_key(self, registration: RegistrationId) -> None:
+        try:
+            await self.owner.vault.destroy(registration)
+        except StoreUnavailable as error:
+            logger.warning("a data key is not destroyed yet", reason=str(error))
+            await asyncio.sleep(self.owner.limits.retry_log_s)
+            self.destroy_keys((registration,))
+            return
+        account = self.account
+        if account is None or registration not in account.doomed:
+            return
+        turn = Turn(self.owner.clock())
+        account.doomed.remove(registration)
+        self.save_account(turn)
+        await self.owner.commit(turn)
+
     def save_account(self, turn: Turn) -> None:
         turn.remember(account_key(self.id), self.account)
 
-    def _know(self, copy: Copy) -> None:
+    def know(self, copy: Copy) -> None:
         self.copies[copy.copy] = copy
         for leg in copy.legs:
-            self.by_tag[leg.tag] = (copy, leg)
+            if not leg.is_extra:
+                self.by_tag[leg.tag] = (copy, leg)
+
+    def tagged(self, tag: str) -> tuple[Copy, Leg] | None:
+        """The leg of this tag, of a copy that is over too."""
+        return self.by_tag.get(tag) or self._forgotten.get(tag)
 
     def _forget(self, copy: Copy, turn: Turn) -> None:
         del self.copies[copy.copy]
         for leg in copy.legs:
-            self.by_tag.pop(leg.tag, None)
-            self.forgotten[leg.tag] = copy
-        while len(self.forgotten) > FORGOTTEN:
-            del self.forgotten[next(iter(self.forgotten))]
+            if not leg.is_extra:
+                self.by_tag.pop(leg.tag, None)
+                self._forgotten[leg.tag] = (copy, leg)
+        while len(self._forgotten) > FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
         wake = self._wakes.pop(copy.copy, None)
         if wake is not None:
             wake.cancel()
-        clear_alert(self, turn, f"close/{copy.copy}")
+        for cause in (*ALARMS, "late", "inferred"):
+            clear_alert(self, turn, f"{cause}/{copy.copy}")
         turn.remember(copy_key(self.id, copy.copy), None)
-
-    def revive(self, order: OpenOrder, turn: Turn) -> None:
-        """A position stands with the tag of a copy that is over: it came too late, and is closed."""
-        copy = self.forgotten.pop(order.comment[:TAG_LENGTH])
-        if copy.copy in self.copies:
-            return
-        text = f"ticket {order.ticket} filled after its copy was over: it is closed"
-        raise_alert(self, turn, "LATE_FILL", f"late/{order.ticket}", text, ticket=order.ticket)
-        copy.closing, copy.closing_since_utc, copy.forget = "LATE_FILL", turn.now, True
-        copy.detached, copy.attempt, copy.symbol = "", None, order.symbol
-        copy.legs = [
-            Leg(
-                number=0,
-                tag=order.comment[:TAG_LENGTH],
-                status=LegStatus.OPEN,
-                ticket=order.ticket,
-                original_lots=order.lots,
-                lots=order.lots,
-                open_price=order.open_price,
-                slave_root=self.book.root_of(order.ticket),
-            )
-        ]
-        self._know(copy)
-        self.touch(copy, turn)
 
     def _wake_at(self, copy: Copy, until: datetime) -> None:
         delay_s = max(0.0, (until - self.owner.clock()).total_seconds())

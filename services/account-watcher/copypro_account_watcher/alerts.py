@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from copypro.messages import AlertCleared, AlertRaised
+from copypro.messages import (
+    AlertCleared,
+    AlertRaised,
+    OrderEvent,
+    PositionClosed,
+    PositionOpened,
+    PositionReduced,
+)
+from copypro.trading import CloseReason
 
 from copypro_account_watcher.turn import Turn
 
@@ -38,3 +46,13 @@ def clear_alert(agent: AccountAgent, turn: Turn, cause: str) -> None:
     account.serial += 1
     agent.save_account(turn)
     turn.fact(agent.id, AlertCleared(account=agent.id, cause=cause), cause, account.serial)
+
+
+def follow_stop_outs(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
+    """The account is being liquidated, maybe ticket by ticket: one alert, until it trades again."""
+    match event:
+        case PositionClosed() | PositionReduced() if event.reason is CloseReason.STOP_OUT:
+            text = f"the broker closes positions for lack of margin, first ticket {event.ticket}"
+            raise_alert(agent, turn, "STOP_OUT", "stop-out", text, ticket=event.ticket)
+        case PositionOpened():
+            clear_alert(agent, turn, "stop-out")

@@ -11,17 +11,17 @@ from copypro.messages import (
     AccountRemoved,
     AccountUpdated,
     CommandDenied,
+    ImportHistory,
     Message,
     RegisterAccount,
     RemoveAccount,
-    Rights,
     Settled,
     SettleOtherCopier,
     SettleUnresolved,
     UpdateAccount,
 )
 from copypro.trading import Done, OpenRequest
-from copypro.values import Ticket
+from copypro.values import RegistrationId, Ticket
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import detach
@@ -57,6 +57,9 @@ def decide(agent: AccountAgent, envelope: Envelope, turn: Turn) -> None:
             _settle_unresolved(agent, command, origin, turn)
         case SettleOtherCopier():
             _settle_other_copier(agent, command, origin, turn)
+        case ImportHistory():
+            text = "this account is connected: its history is read from its broker"
+            _deny(agent, turn, origin, "LIVE_ACCOUNT", text)
         case _:
             assert_never(command)
 
@@ -79,15 +82,13 @@ def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, tur
             server=command.server,
             login=command.login,
             generation=generation,
+            doomed=[] if account is None else account.doomed,
         )
-    account.passwords += 1
     account.registrations[command.registration] = Registration(
         registration=command.registration,
         user=command.user,
         name=command.name,
-        sealed_password=command.sealed_password,
-        origin=origin,
-        age=account.passwords,
+        unproved=command.sealed_password,
     )
     event = AccountRegistered(
         account=command.account,
@@ -101,14 +102,16 @@ def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, tur
     )
     _answer(agent, turn, origin, event)
     agent.save_account(turn)
-    turn.then(lambda _: agent.watching.credentials_changed())
     turn.then(lambda _: agent.start())
+    turn.then(lambda _: agent.proving.look())
 
 
 def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: Turn) -> None:
     account = agent.account
     registration = None if account is None else account.registrations.get(command.registration)
     if account is None or registration is None:
+        if command.sealed_password is not None:
+            doom(agent, command.registration, turn)  # sealing it made its data key anew
         return _deny(agent, turn, origin, "UNKNOWN_ACCOUNT", "no such account")
     if command.name is not None:
         registration.name = command.name
@@ -116,10 +119,8 @@ def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: T
         registration.enabled = command.enabled
         agent.touch_all()
     if command.sealed_password is not None:
-        account.passwords += 1
-        registration.sealed_password, registration.age = command.sealed_password, account.passwords
-        registration.rights, registration.refused = Rights.NONE, ""
-        turn.then(lambda _: agent.watching.credentials_changed())
+        registration.unproved, registration.refused = command.sealed_password, ""
+        turn.then(lambda _: agent.proving.look())
     _answer(agent, turn, origin, updated(account, registration))
     agent.save_account(turn)
     return None
@@ -132,6 +133,8 @@ def updated(account: Account, registration: Registration) -> AccountUpdated:
         name=registration.name,
         enabled=registration.enabled,
         rights=registration.rights,
+        proving=bool(registration.unproved),
+        refused=registration.refused,
     )
 
 
@@ -139,16 +142,9 @@ def _remove(agent: AccountAgent, command: RemoveAccount, origin: Origin, turn: T
     account = agent.account
     if account is None or command.registration not in account.registrations:
         return _deny(agent, turn, origin, "UNKNOWN_ACCOUNT", "no such account")
-    if len(account.registrations) > 1:
-        del account.registrations[command.registration]
-        event = AccountRemoved(account=agent.id, registration=command.registration, last=False)
-        _answer(agent, turn, origin, event)
-        agent.save_account(turn)
-        turn.then(lambda _: agent.watching.credentials_changed())
-        return None
-    account.removal = Removal(command.registration, command.close_trades, origin)
+    account.removals.append(Removal(command.registration, command.close_trades, origin))
     agent.save_account(turn)
-    for copy in agent.copies.values():
+    for copy in _copies_of(agent, account, command.registration):
         if command.close_trades:
             copy.closing = copy.closing or "ACCOUNT_REMOVED"
             copy.closing_since_utc = copy.closing_since_utc or turn.now
@@ -159,29 +155,58 @@ def _remove(agent: AccountAgent, command: RemoveAccount, origin: Origin, turn: T
     return None
 
 
+def _copies_of(agent: AccountAgent, account: Account, registration: RegistrationId) -> list[Copy]:
+    """Those in its name; all of them where it is the account's last."""
+    is_last = len(account.registrations) == 1
+    return [c for c in agent.copies.values() if is_last or c.registration == registration]
+
+
 def finish_removal(agent: AccountAgent, turn: Turn) -> None:
-    """The account is gone when nothing of ours stands on it, or at once when all is left open."""
+    """A registration is gone when nothing of its own stands any more, or at once when that is left
+    open; with the last one goes the account.
+    """
     account = agent.account
-    if account is None or account.removal is None or account.removed:
+    if account is None:
         return
-    removal = account.removal
-    if removal.close_trades and any(copy.live_legs for copy in agent.copies.values()):
-        return
+    for removal in list(account.removals):
+        copies = _copies_of(agent, account, removal.registration)
+        if removal.close_trades and any(copy.live_legs for copy in copies):
+            continue
+        account.removals.remove(removal)
+        clear_alert(agent, turn, f"refused/{removal.registration}")
+        left = _leave(agent, copies, removal, turn)
+        is_last = account.registrations.keys() <= {removal.registration}
+        event = AccountRemoved(
+            account=agent.id,
+            registration=removal.registration,
+            last=is_last,
+            left_open=tuple(left),
+        )
+        _answer(agent, turn, removal.origin, event)
+        if account.registrations.pop(removal.registration, None) is not None and is_last:
+            _end(agent, account, turn)
+        doom(agent, removal.registration, turn)
+        agent.save_account(turn)
+        turn.then(lambda _: agent.watching.credentials_changed())
+
+
+def _leave(agent: AccountAgent, copies: list[Copy], removal: Removal, turn: Turn) -> list[Ticket]:
+    """They stay where they are and are managed no more; their tickets."""
     left: list[Ticket] = []
-    for copy in list(agent.copies.values()):
+    for copy in copies:
         left.extend(leg.ticket for leg in copy.live_legs if leg.ticket is not None)
         for detached in detach(copy, "ACCOUNT_REMOVED", forget=True):
             turn.execution(detached, removal.origin, f"{copy.copy}/{detached.leg}")
+        for leg in copy.legs:
+            leg.slave_root = None  # added again, the account is looked at afresh
         agent.touch(copy, turn)
+    return left
+
+
+def _end(agent: AccountAgent, account: Account, turn: Turn) -> None:
+    """The account is watched no more: what was known of it is forgotten, its name remains."""
     for cause in list(account.alerts):
         clear_alert(agent, turn, cause)
-    event = AccountRemoved(
-        account=agent.id,
-        registration=removal.registration,
-        last=True,
-        left_open=tuple(left),
-    )
-    _answer(agent, turn, removal.origin, event)
     for root in agent.book.roots:
         turn.remember(root_key(agent.id, root), None)
     turn.remember(book_key(agent.id), None)
@@ -192,10 +217,19 @@ def finish_removal(agent: AccountAgent, turn: Turn) -> None:
         server=account.server,
         login=account.login,
         generation=account.generation,
+        removals=account.removals,
+        doomed=account.doomed,
         removed=True,
     )
-    agent.save_account(turn)
-    turn.then(lambda _: agent.watching.credentials_changed())
+
+
+def doom(agent: AccountAgent, registration: RegistrationId, turn: Turn) -> None:
+    """Its data key is destroyed once this turn is durable, and after a restart if it was not yet."""
+    account = agent.account
+    if account is not None and registration not in account.doomed:
+        account.doomed.append(registration)
+        agent.save_account(turn)
+    turn.then(lambda _: agent.destroy_keys((registration,)))
 
 
 def _settle_unresolved(
@@ -214,7 +248,7 @@ def _settle_unresolved(
             lots=order.lots if order else request.lots,
             price=order.open_price if order else request.price,
         )
-        unresolved.found(agent, copy, Found(answer, True, evidence), turn)
+        unresolved.found(agent, copy, Found(answer, False, evidence), turn)
     elif isinstance(request, OpenRequest):
         unresolved.absent(agent, copy, Absent(evidence), turn)
     else:
@@ -237,12 +271,14 @@ def _settle_other_copier(
     agent: AccountAgent, command: SettleOtherCopier, origin: Origin, turn: Turn
 ) -> None:
     account = agent.account
-    if account is None or command.ticket not in account.strangers:
-        text = "no tagged position of another copier has this ticket"
+    is_stranger = account is not None and command.ticket in account.strangers
+    if account is None or not (is_stranger or agent.permission.settled(command.ticket, turn)):
+        text = "no alert is about this ticket: `copypro alerts` lists them"
         return _deny(agent, turn, origin, "UNKNOWN_TICKET", text)
-    account.strangers.remove(command.ticket)
-    account.settled_tickets.append(command.ticket)
-    clear_alert(agent, turn, f"other-copier/{command.ticket}")
+    if is_stranger:
+        account.strangers.remove(command.ticket)
+        account.settled_tickets.append(command.ticket)
+        clear_alert(agent, turn, f"other-copier/{command.ticket}")
     agent.save_account(turn)
     agent.touch_all()
     settled = Settled(account=agent.id, what=f"ticket {command.ticket}", by=command.by)

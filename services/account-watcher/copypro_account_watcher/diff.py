@@ -235,6 +235,7 @@ def _unknown_tags(book: Book, look: Look) -> tuple[OpenOrder, ...]:
         for order in look.orders
         if order.comment.startswith("T")
         and order.ticket not in look.copies
+        and order.ticket not in book.closed_tickets
         and tag_in(order.comment) is not None
         and not _is_copy(book, order.ticket)
     )

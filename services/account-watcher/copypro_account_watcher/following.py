@@ -6,25 +6,29 @@ is reported by its answer; what nobody here asked for detaches the leg.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from copypro.messages import (
     CopyClosed,
     CopyDetached,
+    CopyIncreased,
     CopyOpened,
     CopyPendingRemoved,
     OrderEvent,
     PendingPlaced,
     PendingRemoved,
     PositionClosed,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done
+from copypro.trading import CloseReason, Done, OpenOrder
 from copypro.values import TAG_LENGTH, AttemptId, RootId
 
 from copypro_account_watcher.accepting import about, detach
+from copypro_account_watcher.book import Book
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 from copypro_account_watcher.targets import target_lots
@@ -38,18 +42,35 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
     match event:
         case PositionOpened() | PendingPlaced():
             _opened(agent, event, turn)
+        case PositionIncreased():
+            for copy, leg in _legs(agent, event.root):
+                if leg.status is LegStatus.OPEN and leg.due_lots > 0:
+                    _filled_further(agent, copy, leg, event, turn)
         case PositionReduced():
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.OPEN:
                     _reduced(agent, copy, leg, event, turn)
         case PositionClosed():
             for copy, leg in _legs(agent, event.root):
-                if leg.status is not LegStatus.ENDED:
+                if leg.is_live:
                     _closed(agent, copy, leg, event, turn)
+                else:
+                    _left_ended(agent, copy, leg, turn)
         case PendingRemoved():
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.PLACED:
                     _pending_removed(agent, copy, leg, event, turn)
+                else:
+                    _left_ended(agent, copy, leg, turn)
+
+
+def follow_tickets(agent: AccountAgent, changed: Iterable[RootId], turn: Turn) -> None:
+    """The server may open a position anew under another ticket: the leg is addressed by that one."""
+    for root in (agent.book.roots[root] for root in changed):
+        for copy, leg in _legs(agent, root.root):
+            if leg.ticket != root.ticket:
+                leg.ticket, leg.moved = root.ticket, False
+                agent.touch(copy, turn)
 
 
 def _legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, Leg]]:
@@ -58,16 +79,36 @@ def _legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, Leg]]:
     ]
 
 
+def tie(book: Book, copy: Copy, leg: Leg) -> None:
+    """The root that a leg is, and that root's present ticket. A netting add is (part of) the root of
+    the legs before it, whatever number its answer had.
+    """
+    if leg.ticket is None:
+        return
+    root = book.by_ticket.get(leg.ticket)
+    if root is None and book.is_netting:
+        together = book.by_symbol.get(copy.symbol)
+        others = {other.slave_root for other in copy.legs if other.status is LegStatus.OPEN}
+        root = together if together is not None and together.root in others else None
+    if root is not None:
+        leg.slave_root, leg.ticket = root.root, root.ticket
+
+
+def _left_ended(agent: AccountAgent, copy: Copy, leg: Leg, turn: Turn) -> None:
+    if leg.status is LegStatus.LEFT:
+        leg.status = LegStatus.ENDED
+        agent.touch(copy, turn)
+
+
 def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Turn) -> None:
     if event.copy is None:
         return
     copy = agent.copies.get(event.copy)
     if copy is None:
         return
-    tagged = agent.by_tag.get(event.comment[:TAG_LENGTH])
-    leg = next((leg for leg in copy.legs if leg.ticket == event.ticket), None)
-    if leg is None and tagged is not None and tagged[0] is copy:
-        leg = tagged[1]
+    leg = next((leg for leg in copy.legs if _is_it(leg, event)), None)
+    if leg is None:
+        leg = _unanswered(agent, copy, event)
     if leg is None and isinstance(event, PositionOpened):
         leg = _rest_of(copy, event)
     if leg is None:
@@ -80,6 +121,24 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     agent.touch(copy, turn)
 
 
+def _is_it(leg: Leg, event: PositionOpened | PendingPlaced) -> bool:
+    return leg.ticket == event.ticket or leg.slave_root == event.root
+
+
+def _unanswered(
+    agent: AccountAgent, copy: Copy, event: PositionOpened | PendingPlaced
+) -> Leg | None:
+    """By the tag, while no answer or look has named the leg's ticket. The first one that is seen, for
+    now: of two with one tag the ticket that is settled on decides (`tie`).
+    """
+    tagged = agent.by_tag.get(event.comment[:TAG_LENGTH])
+    if tagged is None or tagged[0] is not copy:
+        return None
+    leg = tagged[1]
+    is_free = leg.slave_root is None or leg.slave_root == event.root
+    return leg if leg.is_live and leg.ticket is None and is_free else None
+
+
 def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     """MT4: a leg that was partly closed before any look showed it. Its rest, under another ticket
     and without our tag, is the first that is seen of it.
@@ -88,23 +147,37 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     standing = (leg for leg in copy.legs if leg.status is LegStatus.OPEN)
     leg = next((leg for leg in standing if former is not None and leg.ticket == former), None)
     if leg is not None:
-        leg.ticket, leg.lots, leg.moved = event.ticket, event.lots, False
+        leg.ticket, leg.lots, leg.moved = event.ticket, min(leg.lots, event.lots), False
     return leg
 
 
-def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
+def settle_fills(agent: AccountAgent, turn: Turn) -> None:
+    """A mirrored order that the list shows as a position has filled, also where that was told before
+    its placing was answered.
+    """
+    listed = agent.market.live.positions
+    for copy in agent.copies.values():
+        for leg in copy.legs if copy.attempt is None else ():
+            order = listed.get(leg.ticket) if leg.ticket is not None else None
+            if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
+                _filled(copy, leg, order, turn)
+                agent.touch(copy, turn)
+
+
+def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
     leg.status, leg.order = LegStatus.OPEN, None
     leg.ticket, leg.original_lots, leg.lots = event.ticket, event.lots, event.lots
     leg.open_price = event.open_price
     leg.set_stop_loss, leg.set_take_profit = event.stop_loss, event.take_profit
+    copy.settled_levels = None  # a gap may have cost it a stop
     opened = CopyOpened(
         **about(copy, leg.number),
         attempt=leg.placed_by or AttemptId(""),
         answered_at_utc=turn.now,
         ticket=event.ticket,
         symbol=event.symbol,
-        side=event.side,
+        side=copy.side,
         lots=event.lots,
         price=event.open_price,
         stop_loss=event.stop_loss,
@@ -113,19 +186,60 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened, turn: Turn) -> None:
     turn.execution(opened, copy.origin, f"{leg.number}/filled")
 
 
+def _filled_further(
+    agent: AccountAgent, copy: Copy, leg: Leg, event: PositionIncreased, turn: Turn
+) -> None:
+    """More of an order of ours that was filled in part: of a growth never more than it asked for."""
+    more = min(leg.due_lots, event.lots)
+    leg.due_lots -= more
+    leg.lots += more
+    leg.original_lots += more
+    increased = CopyIncreased(
+        **about(copy, leg.number),
+        attempt=AttemptId(""),
+        ticket=event.ticket,
+        symbol=event.symbol,
+        side=event.side,
+        lots=leg.original_lots,
+        price=event.deal.price,
+    )
+    turn.execution(increased, copy.origin, f"{leg.number}/filled/{leg.original_lots}")
+    agent.touch(copy, turn)
+
+
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
-    if _is_by_owner(agent, copy, together, event) and not copy.options.strict_close:
+    is_ours = _took_too_much(agent, copy, leg, event, turn)
+    if not is_ours and _is_by_owner(agent, copy, together, event) and not copy.options.strict_close:
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
     if len(together) == 1:
-        leg.lots = event.open_lots
+        leg.lots = min(leg.lots, event.open_lots)  # what is told may be older than our last answer
     elif sum(other.lots for other in together) > event.open_lots and leg is together[-1]:
         others = sum((other.lots for other in together[:-1]), Decimal(0))
         leg.lots = max(Decimal(0), event.open_lots - others)
     leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _took_too_much(
+    agent: AccountAgent,
+    copy: Copy,
+    leg: Leg,
+    event: PositionReduced | PositionClosed,
+    turn: Turn,
+) -> bool:
+    """The first deal after our partial close took more than it was asked to: that the rest is what it
+    should be is asserted once for each (trading rules I-11).
+    """
+    asked, leg.asked_piece = leg.asked_piece, None
+    by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
+    if asked is None or event.deal.lots <= asked or event.reason in by_broker:
+        return False
+    text = f"a close of {asked} lots of ticket {event.ticket} closed {event.deal.lots}"
+    agent.permission.halt(copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
+    return True
 
 
 def _is_by_owner(
@@ -144,7 +258,7 @@ def _is_by_owner(
     least = Decimal(0)
     for leg in together:
         has_stop, rest = leg.set_stop_loss is not None, copy.options.small_rest
-        target = target_lots(leg.original_lots, copy.fraction, spec, has_stop, rest)
+        target = target_lots(leg.original_lots, copy.left_of(leg), spec, has_stop, rest)
         least += min(target, leg.lots, target if leg.asked_lots is None else leg.asked_lots)
     return event.open_lots < least
 
@@ -162,9 +276,10 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
     attempt = copy.attempt
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
+    is_ours = _took_too_much(agent, copy, leg, event, turn)
     if _is_closing(attempt, leg):
         return  # our own call did it, or will say that it is gone
-    if copy.closing:
+    if copy.closing or is_ours:
         closed = CopyClosed(
             **about(copy, leg.number),
             attempt=AttemptId(""),
@@ -172,14 +287,14 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
             closed_lots=deal.lots,
             price=deal.price,
             profit=deal.profit,
-            reason=copy.closing,
+            reason=copy.closing or "CLOSED_TOO_MUCH",
         )
         turn.execution(closed, copy.origin, f"{leg.number}/gone")
         return
     reason = f"CLOSED_BY_{event.reason.name}"
     detached = CopyDetached(**about(copy, leg.number), ticket=event.ticket, reason=reason)
     turn.execution(detached, copy.origin, f"{leg.number}/detached")
-    if not copy.live_legs:
+    if not copy.live_legs and not leg.is_extra:
         copy.detached = reason
 
 
@@ -188,7 +303,9 @@ def _pending_removed(
 ) -> None:
     attempt = copy.attempt
     if attempt is not None and attempt.kind == "delete" and attempt.leg == leg.number:
-        return
+        leg.closed = Done(ticket=event.ticket, lots=leg.lots, price=leg.open_price)
+        agent.touch(copy, turn)
+        return  # its answer says so, or whatever takes the place of an answer
     leg.ticket = None
     if leg.order is not None:
         leg.status = LegStatus.WAITING  # the master's order filled: what is left is the market

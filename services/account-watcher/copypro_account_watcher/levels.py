@@ -94,6 +94,13 @@ def levels(
     return Levels(stop_loss=kept[0], take_profit=kept[1], offset=offset, numbers=numbers)
 
 
+def wants_stop(copy: Copy) -> bool:
+    """The master has what our stop comes from."""
+    options = copy.options
+    source = copy.take_profit if options.reverse_copy else copy.stop_loss
+    return (options.copy_sl and source is not None) or options.fixed_sl_pips > 0
+
+
 def modified_levels(copy: Copy, leg: Leg, spec: SymbolSpec, quote: Quote) -> Levels:
     """The stops for the master's latest ones, with the offset that was fixed at copying.
 
@@ -134,23 +141,27 @@ def slippage_check(order: OpenCopy, side: Side, quote: Quote, offset: Decimal) -
 
     A gain is capped as well: a price much better than the master's is a stale quote or a wrong
     symbol. Default cap: the larger of 3 spreads and 0.1 % of the price. A joined trade is measured
-    from now, not from where the master once opened.
+    from the market it was joined at, not from where the master once opened.
     """
     entry, spread = quote.to_open(side), quote.ask - quote.bid
-    adverse = (entry - order.master_price - offset) * side.sign
-    if order.joined:
-        adverse = Decimal(0)
+    master = measured_from(order)
+    adverse = (entry - master - offset) * side.sign
     cap = order.options.max_slippage
     if cap is None or not cap.is_finite():
         cap = max(spread * MAX_SLIPPAGE_SPREADS, entry * MAX_SLIPPAGE_SHARE)
     numbers = {
-        "master_price": str(order.master_price),
+        "master_price": str(master),
         "slave_price": str(entry),
         "adverse": str(adverse),
         "max_slippage": str(cap),
         "spread": str(spread),
     }
     return Denial("SLIPPAGE", numbers) if abs(adverse) > cap else numbers
+
+
+def measured_from(order: OpenCopy) -> Price:
+    """The master's price of now: what it was just filled at, or its market where a trade is joined."""
+    return order.master_price if order.market_price is None else order.market_price
 
 
 # --- a pending order ---------------------------------------------------------------------------

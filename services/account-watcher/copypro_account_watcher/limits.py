@@ -14,6 +14,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     absence_wait_mt5_s: float = 30.0
     """How long after an unclear answer an order may still appear (trading rules §8.2)."""
     absence_reads_apart_s: float = 5.0
+    late_fill_s: float = 604_800.0
+    """An open that was given up may still fill so long after it was sent: over a weekend, and more."""
     now_tries: int = 3
     now_within_s: float = 2.0
     later_open_s: tuple[float, ...] = (1.0, 2.0, 5.0)
@@ -22,14 +24,21 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     code_wait_share: float = 1.0
     """Of the waits that the table of result codes asks for."""
     stops_tries: int = 3
+    """Of a modify that the broker wants corrected."""
     stops_within_s: float = 10.0
-    """A leg whose master has a stop and that still has none after this is closed."""
+    """A leg whose master has a stop and that still has none after this is closed; one that keeps a
+    former stop so long raises an alert.
+    """
     breaker_stops: int = 5
     breaker_unknowns: int = 2
     breaker_window_s: float = 60.0
     breaker_pause_s: float = 60.0
     close_alert_after_s: float = 30.0
     """A close that is still not done raises an alert."""
+    unresolved_alert_after_s: float = 10.0
+    """An attempt that nobody could settle so long raises an alert."""
+    room_poll_s: float = 0.05
+    """An open looks so often whether the copy in its way, which is being closed, is gone."""
     pending_grace_s: float = 4.0
     """How long a mirrored order may lag behind the master's fill before it is replaced."""
 

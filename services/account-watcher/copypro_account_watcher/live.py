@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from copypro.codes import Denial
+from copypro.codes import Denial, denied
 from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
-from copypro.values import CopyId, Lots, Mode, OrderKind, Platform, Side, Ticket
+from copypro.values import (
+    CopierId,
+    CopyId,
+    Lots,
+    Mode,
+    OrderKind,
+    Platform,
+    RegistrationId,
+    Side,
+    Ticket,
+)
 from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
@@ -50,6 +60,10 @@ class Live:
         self.mono = 0.0
         self.connected = False
         self.opens_off: Denial | None = None
+        self.in_whose_name: Mapping[RegistrationId, Denial | None] = {}
+        """Of each registration that stays: why nothing is opened in its name, or None."""
+        self.halted: Mapping[CopierId, Ticket] = {}
+        """Copiers that open nothing until a person has looked at the ticket."""
         self.opening: CopyId | None = None
         """The copy whose open is under way: one at a time, so that each is sized by its own figures."""
         self.names: Sequence[str] | None = None
@@ -57,6 +71,8 @@ class Live:
         self.clock_offset_minutes: int | None = None
         self.held: Mapping[str, CopyId] = {}
         """Netting: by symbol, the copy that has it open or under way."""
+        self.leaving: Set[CopyId] = frozenset()
+        """Of those, the ones that are being closed: they make room."""
         self.just_ended: dict[Ticket, float] = {}
         """Tickets that our own calls ended, and when: a look asked for before may still list them."""
         self._figures: tuple[Figures, float] | None = None
@@ -98,6 +114,16 @@ class Live:
         if found is None or self.mono - found[1] > self.limits.quote_age_s:
             return None
         return found[0]
+
+    def refuses(self, copier: CopierId, registration: RegistrationId | None) -> Denial | None:
+        """Why nothing is opened for this copier in this registration's name (None: in nobody's)."""
+        if self.opens_off is not None:
+            return self.opens_off
+        if (ticket := self.halted.get(copier)) is not None:
+            return denied("OPENS_PAUSED", ticket=ticket)
+        if registration is None:
+            return None
+        return self.in_whose_name.get(registration, denied("ACCOUNT_REMOVED"))
 
     def is_opening_another(self, copy: CopyId) -> bool:
         return self.opening is not None and self.opening != copy

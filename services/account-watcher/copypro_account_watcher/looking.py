@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,13 @@ from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder
 from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
 
 from copypro_account_watcher import unresolved
-from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.alerts import clear_alert, follow_stop_outs, raise_alert
 from copypro_account_watcher.book import Rest
+from copypro_account_watcher.claiming import claim
 from copypro_account_watcher.commands import finish_removal
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.following import follow
+from copypro_account_watcher.following import follow, follow_tickets, settle_fills
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.state import Account, book_key, root_key
 from copypro_account_watcher.turn import Turn
@@ -42,8 +43,8 @@ class Looking:
     def __init__(self, agent: AccountAgent, session: Watching) -> None:
         self.missing: dict[Ticket, float] = {}
         """Vanished tickets, and since when on the monotonic clock."""
-        self.history_at: datetime | None = None
-        """From then on a look reads history as well."""
+        self.history_at: float | None = None
+        """From then on, on the monotonic clock, a look reads history as well."""
         self.publishing = Publishing(agent)
         self._agent, self._session = agent, session
         self._one_at_a_time = asyncio.Lock()
@@ -54,11 +55,11 @@ class Looking:
 
     def want_history(self) -> None:
         """What only history tells is to be read now."""
-        self.history_at = self._agent.owner.clock()
+        self.history_at = self._agent.owner.monotonic()
         self._session.look_soon()
 
     def is_history_due(self) -> bool:
-        return self.history_at is not None and self.history_at <= self._agent.owner.clock()
+        return self.history_at is not None and self.history_at <= self._agent.owner.monotonic()
 
     async def look(
         self,
@@ -86,16 +87,13 @@ class Looking:
             live.clock_offset_minutes = self._session.offset.minutes
             self._remember_clock(turn)
             live.looked(orders, asked_at)
-            told = self._apply(orders, figures, closed, operations, seen, turn)
+            told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
             self._follow_balance(figures.balance, told)
-            asked = None
-            if asked_at is not None:
-                asked = turn.now - timedelta(seconds=max(0.0, live.mono - asked_at))
-            again = unresolved.settle(
-                agent, orders, closed if has_history else None, turn.now, asked, turn
-            )
+            ended = closed if has_history else None
+            again = unresolved.settle(agent, orders, ended, asked_at, turn)
             if again is not None:
                 self.history_at = again
+            settle_fills(agent, turn)
             finish_removal(agent, turn)
             agent.pump(turn)
             self.publishing.seen(orders, figures)
@@ -109,6 +107,7 @@ class Looking:
         closed: tuple[ClosedOrder, ...],
         operations: tuple[BalanceOperation, ...],
         seen: Seen,
+        has_history: bool,
         turn: Turn,
     ) -> bool:
         """Whether anything happened."""
@@ -136,6 +135,8 @@ class Looking:
                 message = self._as_seen(message)
             turn.fact(agent.id, message, *fact.identity)
             follow(agent, message, turn)
+            follow_stop_outs(agent, message, turn)
+        follow_tickets(agent, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(agent.id, root), agent.book.roots[root])
         for root in result.gone:
@@ -153,11 +154,7 @@ class Looking:
             account.alive_at_utc = turn.now
             agent.save_account(turn)
         if seen is not Seen.LIVE:
-            for order in orders:
-                tag = order.comment[:TAG_LENGTH]
-                is_over = order.ticket in agent.market.live.just_ended  # the list is older
-                if tag in agent.forgotten and tag not in agent.by_tag and not is_over:
-                    agent.revive(order, turn)
+            claim(agent, orders, turn, has_history=has_history)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
         return bool(result.facts)
@@ -226,11 +223,9 @@ class Looking:
                     known[leg.ticket] = copy.copy
         for order in orders:
             if order.ticket not in known and order.comment:
-                tag = order.comment[:TAG_LENGTH]
-                if tag in agent.by_tag:
-                    known[order.ticket] = agent.by_tag[tag][0].copy
-                elif tag in agent.forgotten:
-                    known[order.ticket] = agent.forgotten[tag].copy
+                tagged = agent.tagged(order.comment[:TAG_LENGTH])
+                if tagged is not None:
+                    known[order.ticket] = tagged[0].copy
                 elif (former := from_ticket(order.comment)) in known:
                     known[order.ticket] = known[former]  # MT4: the rest of a leg not seen before
         return known

@@ -92,7 +92,7 @@ class Market:
                 live.mono = now()
                 live.learn_spec(spec)
             case NeedQuote(symbol):
-                await self._subscribe(symbol, terminal)
+                await self._subscribe([symbol], terminal)
                 quote = await terminal.quote(symbol, limits.quote_age_s)
                 live.mono = now()
                 live.learn_quote(quote)
@@ -105,18 +105,33 @@ class Market:
 
     def follow_quotes(self, symbol: str, terminal: Terminal) -> None:
         if symbol not in self._subscribed:
-            self._agent.owner.spawn(self._follow(symbol, terminal), f"quotes-{self._agent.id[:8]}")
+            self._agent.owner.spawn(self._follow([symbol], terminal), self._quotes_task)
 
-    async def _follow(self, symbol: str, terminal: Terminal) -> None:
+    def new_session(self, terminal: Terminal) -> None:
+        """A bridge forgets with the session what was subscribed: the same symbols once more."""
+        symbols, self._subscribed = list(self._subscribed), {}
+        if symbols:
+            self._agent.owner.spawn(self._follow(symbols, terminal), self._quotes_task)
+
+    @property
+    def _quotes_task(self) -> str:
+        return f"quotes-{self._agent.id[:8]}"
+
+    async def _follow(self, symbols: list[str], terminal: Terminal) -> None:
         try:
-            await self._subscribe(symbol, terminal)
+            await self._subscribe(symbols, terminal)
         except TerminalError as error:
-            self._subscribed.pop(symbol, None)
-            logger.info("no quotes", account=self._agent.id, symbol=symbol, code=error.code)
+            logger.info("no quotes", account=self._agent.id, symbols=symbols, code=error.code)
 
-    async def _subscribe(self, symbol: str, terminal: Terminal) -> None:
-        """From the first trade on, its quotes are streamed: the next one reads nothing."""
-        if symbol in self._subscribed:
-            return
-        self._subscribed[symbol] = None
-        await terminal.subscribe([symbol])
+    async def _subscribe(self, symbols: list[str], terminal: Terminal) -> None:
+        """From the first trade on, its quotes are streamed: the next one reads nothing. What could
+        not be subscribed is tried again when it is next needed.
+        """
+        wanted = [symbol for symbol in symbols if symbol not in self._subscribed]
+        self._subscribed.update(dict.fromkeys(wanted))
+        try:
+            await terminal.subscribe(wanted)
+        except TerminalError:
+            for symbol in wanted:
+                self._subscribed.pop(symbol, None)
+            raise

@@ -12,7 +12,7 @@ from copypro.codes import Denial, denied
 from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
 from copypro.options import MagicMode
 from copypro.trading import OpenRequest, Quote, SymbolSpec, TradeMode
-from copypro.values import Mode, OrderKind, Price, Side
+from copypro.values import Lots, Mode, OrderKind, Price, Side
 from msgspec import Struct
 
 from copypro_account_watcher import levels as stops
@@ -27,6 +27,12 @@ from copypro_account_watcher.live import (
     NeedSpec,
 )
 from copypro_account_watcher.state import Copy, Leg, LegStatus
+
+_ALLOWED = {
+    TradeMode.FULL: (Side.BUY, Side.SELL),
+    TradeMode.LONG_ONLY: (Side.BUY,),
+    TradeMode.SHORT_ONLY: (Side.SELL,),
+}
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -63,7 +69,7 @@ def plan_open(
     slippage = stops.slippage_check(order, side, quote, levels.offset)
     if isinstance(slippage, Denial):
         return slippage
-    sized = sizing.size(order, found.slave, levels.stop_loss, entry)
+    sized = sizing.size(order, found.slave, levels.stop_loss, entry, copy.fraction / order.fraction)
     if isinstance(sized, Denial):
         return sized
     kind = OrderKind(side.value)
@@ -72,9 +78,7 @@ def plan_open(
         return margin
     copy.symbol = found.symbol
     leg.offset, leg.master_price = levels.offset, order.master_price
-    wants_stop = levels.stop_loss is not None
-    if copy.bare_open and wants_stop and leg.naked_since_utc is None:
-        leg.naked_since_utc = live.now
+    leg.base = copy.fraction  # what the master closed before is not in our volume
     request = OpenRequest(
         symbol=found.symbol,
         kind=kind,
@@ -131,8 +135,7 @@ def find_market(
         resolved.how,
         live.currency,
         rates,
-        master_price=order.master_price if isinstance(order, OpenCopy) else None,
-        joined=isinstance(order, OpenCopy) and order.joined,
+        master_price=stops.measured_from(order) if isinstance(order, OpenCopy) else None,
     )
     if isinstance(checks, Denial):
         # A tick value moves with the market: only fresh terms may refuse.
@@ -143,16 +146,23 @@ def find_market(
         spec=spec,
         quote=quote,
         rates=rates,
-        open_lots_same_direction=sum(
-            (
-                p.lots
-                for p in live.positions.values()
-                if p.symbol == name and p.kind.side is copy.side
-            ),
-            Decimal(0),
-        ),
+        open_lots_same_direction=_open_lots(copy, spec, live),
     )
     return Market(symbol=name, how=resolved.how, spec=spec, quote=quote, slave=slave, checks=checks)
+
+
+def _open_lots(copy: Copy, spec: SymbolSpec, live: Live) -> Lots:
+    """Of this symbol and side: what its volume limit counts, where it has one."""
+    if spec.volume_limit is None:
+        return Decimal(0)
+    return sum(
+        (
+            position.lots
+            for position in live.positions.values()
+            if position.symbol == spec.name and position.kind.side is copy.side
+        ),
+        Decimal(0),
+    )
 
 
 def _rates(
@@ -184,12 +194,7 @@ def _rates(
 
 
 def _may_trade(copy: Copy, spec: SymbolSpec) -> Denial | None:
-    allowed = {
-        TradeMode.FULL: (Side.BUY, Side.SELL),
-        TradeMode.LONG_ONLY: (Side.BUY,),
-        TradeMode.SHORT_ONLY: (Side.SELL,),
-    }
-    if copy.side in allowed.get(spec.trade_mode, ()):
+    if copy.side in _ALLOWED.get(spec.trade_mode, ()):
         return None
     return denied("TRADE_DISABLED", symbol=spec.name, mode=spec.trade_mode.value, side=copy.side)
 

@@ -6,6 +6,7 @@ until `reconcile` has proof. Volumes seen in the broker's list win over volumes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,14 +25,14 @@ from copypro.messages import (
     CopyUnresolved,
     ExecutionEvent,
 )
-from copypro.retcodes import CallKind, Class, classify
+from copypro.retcodes import CallKind, Class, Verdict, classify
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
-from copypro.values import Platform
+from copypro.values import Platform, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.state import Attempt, Copy, LegStatus
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 
 CALLS = {
     "open": CallKind.OPEN,
@@ -67,7 +68,8 @@ def done(
     request = attempt.request
     match request:
         case OpenRequest() if attempt.kind == "place":
-            leg.status, leg.ticket, leg.lots = LegStatus.PLACED, answer.ticket, answer.lots
+            leg.status = LegStatus.LEFT if copy.detached else LegStatus.PLACED
+            leg.ticket, leg.lots = answer.ticket, answer.lots
             leg.placed_by = attempt.id
             leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
             placed = CopyPendingPlaced(
@@ -83,6 +85,8 @@ def done(
             return Consequence(events=[stands(copy, attempt, answer, common)])
         case ModifyRequest():
             leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+            leg.open_price = leg.open_price if request.price is None else request.price
+            copy.levels_late_since_utc = None
             modified = CopyModified(
                 **common,
                 ticket=request.ticket,
@@ -93,15 +97,18 @@ def done(
             return Consequence(events=[modified])
         case CloseRequest():
             return _closed(copy, attempt, answer, platform, common)
-    reason = copy.pending_gone or copy.closing
+    return Consequence(events=[_removed(copy, leg, request.ticket, common)], look=True)
+
+
+def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> CopyPendingRemoved:
+    """Our deletion is done, by its answer or by the broker's books."""
+    reason, leg.closed = copy.pending_gone or copy.closing, None
     if leg.order is not None and not reason:
         # The master's order filled and ours was in the way: now the market.
         leg.status, leg.ticket, reason = LegStatus.WAITING, None, "MASTER_FILLED"
     else:
         leg.status = LegStatus.ENDED
-    return Consequence(
-        events=[CopyPendingRemoved(**common, ticket=request.ticket, reason=reason)], look=True
-    )
+    return CopyPendingRemoved(**common, ticket=ticket, reason=reason)
 
 
 def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -> CopyOpened:
@@ -109,11 +116,12 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
     request = attempt.request
     assert isinstance(request, OpenRequest)
     leg = copy.leg(attempt.leg)
-    if leg.status is not LegStatus.ENDED:
-        leg.status = LegStatus.OPEN
+    if leg.is_live:
+        leg.status = LegStatus.LEFT if copy.detached else LegStatus.OPEN
     if leg.ticket is None:
         leg.ticket = answer.ticket
     leg.original_lots = answer.lots
+    leg.due_lots = max(Decimal(0), request.lots - answer.lots)
     leg.lots = leg.lots or answer.lots
     leg.open_price = answer.price
     leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
@@ -149,14 +157,25 @@ def _closed(
             closed_lots=answer.lots,
             price=answer.price,
             profit=answer.profit,
-            reason=copy.closing or "reduced",
+            reason=closing_reason(copy, leg),
         )
-        if answer.lots and answer.lots < leg.lots:
-            leg.lots -= answer.lots
+        held = leg.lots if attempt.held_lots is None else min(leg.lots, attempt.held_lots)
+        if answer.lots and answer.lots < held:
+            leg.lots = held - answer.lots
             leg.moved = platform is Platform.MT4
         else:
             leg.lots, leg.status = Decimal(0), LegStatus.ENDED
         return Consequence(events=[closed], look=leg.moved)
+    if leg.closed is not None and leg.status is LegStatus.ENDED:
+        closed = CopyClosed(
+            **common,
+            ticket=ticket,
+            closed_lots=leg.closed.lots,
+            price=leg.closed.price,
+            profit=leg.closed.profit,
+            reason=closing_reason(copy, leg),
+        )
+        return Consequence(events=[closed])
     if leg.lots > attempt.expected_lots:
         # No look has shown the rest yet; on MT4 it has another ticket by now.
         leg.lots = leg.lots - answer.lots if answer.lots else attempt.expected_lots
@@ -171,6 +190,10 @@ def _closed(
     return Consequence(events=[reduced], look=leg.moved)
 
 
+def closing_reason(copy: Copy, leg: Leg) -> str:
+    return "DUPLICATE" if leg.is_extra else copy.closing or "reduced"
+
+
 def not_sent(
     copy: Copy,
     attempt: Attempt,
@@ -182,6 +205,8 @@ def not_sent(
     """Certainly nothing left this machine: the same step may be tried again."""
     copy.attempt = None
     _later(copy, attempt, now, limits, 0.0)
+    if attempt.kind == "modify":
+        copy.levels_late_since_utc = copy.levels_late_since_utc or now
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
     events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason)]
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
@@ -240,12 +265,15 @@ def refused(
         _later(copy, attempt, now, limits, verdict.wait_s)
         return Consequence(events=[rejected(final=False)], look=True, refresh_symbol=refresh)
     if attempt.kind == "modify":
-        return _modify_refused(copy, attempt, verdict.class_, verdict.wait_s, now, limits, rejected)
+        return _modify_refused(copy, attempt, verdict, now, limits, rejected)
     match verdict.class_:
         case Class.NOW if _may_try_now(copy, attempt, now, limits):
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
         case Class.LATER:
             _later(copy, attempt, now, limits, verdict.wait_s)
+            return Consequence(events=[rejected(final=False)])
+        case Class.FIX if verdict.about_expiry and not copy.no_expiry:
+            copy.no_expiry = True
             return Consequence(events=[rejected(final=False)])
         case Class.FIX if copy.tries == 0:
             copy.tries = 1
@@ -266,47 +294,71 @@ def refused(
     )
 
 
-def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> CopyClosed | None:
-    """Its own stop or target was faster than our close: the leg's end is recorded all the same."""
+def is_done(leg: Leg, kind: str) -> bool:
+    """The broker's books told the end that our close or deletion was to bring, before its answer."""
+    wanted = {"close": LegStatus.ENDED, "delete": LegStatus.PLACED}.get(kind)
+    return leg.closed is not None and leg.status is wanted
+
+
+def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> ExecutionEvent | None:
+    """Its own stop or target was faster than our close, or an earlier try of ours was executed: the
+    leg's end is recorded all the same.
+    """
     leg = copy.leg(attempt.leg)
-    if attempt.kind != "close" or leg.status is not LegStatus.ENDED or leg.closed is None:
+    if leg.closed is None or not is_done(leg, attempt.kind):
         return None
     _step_done(copy)
+    if attempt.kind == "delete":
+        return _removed(copy, leg, leg.closed.ticket, common)
     return CopyClosed(
         **common,
         ticket=leg.closed.ticket,
         closed_lots=leg.closed.lots,
         price=leg.closed.price,
         profit=leg.closed.profit,
-        reason=copy.closing or "reduced",
+        reason=closing_reason(copy, leg),
     )
 
 
 def _modify_refused(
     copy: Copy,
     attempt: Attempt,
-    class_: Class,
-    wait_s: float,
+    verdict: Verdict,
     now: datetime,
     limits: WatcherLimits,
-    rejected: Any,
+    rejected: Callable[[bool], CopyRejected],
 ) -> Consequence:
-    request = attempt.request
+    class_, request = verdict.class_, attempt.request
     assert isinstance(request, ModifyRequest)
     leg = copy.leg(attempt.leg)
-    if class_ is Class.OK:
-        # "Nothing to change", or it is gone: both are what was wanted, or shown by the next look.
+    if class_ is Class.OK:  # nothing to change: that is what was wanted
         leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+        copy.levels_late_since_utc = None
         _step_done(copy)
         return Consequence(events=[rejected(False)], look=True)
-    if class_ is Class.STOP or class_ is Class.STOP_ACCOUNT or copy.tries >= limits.stops_tries:
-        copy.settled_levels = (copy.stop_loss, copy.take_profit)
+    copy.levels_late_since_utc = copy.levels_late_since_utc or now
+    if class_ is Class.FIX:
+        copy.corrections += 1
+        copy.no_expiry = copy.no_expiry or verdict.about_expiry
+    is_final = class_ in (Class.STOP, Class.STOP_ACCOUNT)
+    if is_final or copy.corrections > limits.stops_tries:
+        _settle_levels(copy, leg)
         copy.tries, copy.not_before_utc = 0, None
         return Consequence(events=[rejected(True)], refresh_symbol=True)
     if class_ is Class.NOW and _may_try_now(copy, attempt, now, limits):
         return Consequence(events=[rejected(False)], refresh_symbol=True)
-    _later(copy, attempt, now, limits, wait_s)
-    return Consequence(events=[rejected(False)], refresh_symbol=True)
+    _later(copy, attempt, now, limits, verdict.wait_s)
+    return Consequence(events=[rejected(False)], look=verdict.is_gone, refresh_symbol=True)
+
+
+def _settle_levels(copy: Copy, leg: Leg) -> None:
+    """The broker wants none of them: the master's next ones are tried again."""
+    pending = copy.pending
+    if leg.status is LegStatus.PLACED and pending is not None:
+        copy.settled_levels = (pending.stop_loss, pending.take_profit)
+        leg.master_price = pending.price
+    else:
+        copy.settled_levels = (copy.stop_loss, copy.take_profit)
 
 
 def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits) -> bool:
@@ -334,7 +386,8 @@ def _later(
 
 
 def _step_done(copy: Copy) -> None:
-    copy.tries, copy.first_try_at_utc, copy.not_before_utc = 0, None, None
+    copy.tries, copy.corrections = 0, 0
+    copy.first_try_at_utc, copy.not_before_utc = None, None
 
 
 def _has_stops(attempt: Attempt) -> bool:

@@ -56,8 +56,8 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
 def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     if copy.pending_gone:
         return Denies(leg.number, denied("MASTER_FLAT", reason=copy.pending_gone))
-    if live.opens_off is not None:
-        return Denies(leg.number, live.opens_off)
+    if (refused := live.refuses(copy.copier, pending.registration)) is not None:
+        return Denies(leg.number, refused)
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
     if live.is_opening_another(copy.copy):
         return Queues(far)
@@ -89,7 +89,7 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
         stop_loss=placed.stop_loss,
         take_profit=placed.take_profit,
         stop_limit_price=placed.stop_limit_price,
-        expires_at_broker=_expiry(pending, live),
+        expires_at_broker=_expiry(copy, pending, live),
     )
     leg.open_price = placed.price
     numbers = {
@@ -120,29 +120,29 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         leg.set_stop_loss,
         leg.set_take_profit,
     )
-    copy.settled_levels, leg.master_price = wanted, pending.price
     if unchanged:
+        copy.settled_levels, leg.master_price = wanted, pending.price
         return None
     assert leg.ticket is not None
-    leg.open_price = placed.price
     request = ModifyRequest(
         ticket=leg.ticket,
         stop_loss=placed.stop_loss,
         take_profit=placed.take_profit,
         price=placed.price,
         stop_limit_price=placed.stop_limit_price,
-        expires_at_broker=_expiry(pending, live),
+        expires_at_broker=_expiry(copy, pending, live),
     )
     return Sends(
         kind="modify", leg=leg.number, request=request, numbers=placed.numbers, quote=quote
     )
 
 
-def _expiry(pending: PlacePendingCopy, live: Live) -> datetime | None:
+def _expiry(copy: Copy, pending: PlacePendingCopy, live: Live) -> datetime | None:
     """The master's expiry on the slave's clock; with that clock unknown none is set, and the
     master's own expiry removes the copy.
     """
     offset = live.clock_offset_minutes
-    if not pending.options.copy_expiry_time or pending.expires_at_utc is None or offset is None:
+    is_wanted = pending.options.copy_expiry_time and not copy.no_expiry
+    if not is_wanted or pending.expires_at_utc is None or offset is None:
         return None
     return (pending.expires_at_utc + timedelta(minutes=offset)).replace(tzinfo=None)

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from copypro.codes import Denial, denied
+from copypro.messages import Rights
+from copypro.values import CopierId, RegistrationId, Ticket
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
-from copypro_account_watcher.state import Copy
+from copypro_account_watcher.state import Copy, Registration
 from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ class Permission:
         if self._paused_until is not None and turn.now >= self._paused_until:
             self._paused_until = None
             clear_alert(agent, turn, "breaker")
+        agent.market.live.in_whose_name = self._in_whose_name()
+        account = agent.account
+        halted = {} if account is None else account.halted
+        agent.market.live.halted = {copier: ticket for ticket, copier in halted.items()}
         off = agent.market.live.opens_off = self._opens_off()
         if off is not None and off.code == "CLOCK_OFF" and agent.copies:
             text = "this machine's clock is wrong: nothing is opened until it is right"
@@ -45,6 +51,22 @@ class Permission:
         self._broker_stop = code
         text = f"the broker answered {code}: nothing is opened on this account"
         raise_alert(self._agent, turn, "OPENS_PAUSED", "broker-stop", text)
+
+    def halt(self, copier: CopierId, ticket: Ticket, code: str, text: str, turn: Turn) -> None:
+        """Something that must not happen did: this copier opens nothing more here until a person has
+        looked at the ticket and settled it.
+        """
+        account = self._agent.known
+        account.halted[ticket] = copier
+        self._agent.save_account(turn)
+        raise_alert(self._agent, turn, code, f"halt/{ticket}", text, ticket=ticket, copier=copier)
+
+    def settled(self, ticket: Ticket, turn: Turn) -> bool:
+        """False: there was nothing to settle."""
+        if self._agent.known.halted.pop(ticket, None) is None:
+            return False
+        clear_alert(self._agent, turn, f"halt/{ticket}")
+        return True
 
     def reconnected(self, turn: Turn) -> None:
         """A new session: what the broker refused for good may have been put right."""
@@ -67,17 +89,28 @@ class Permission:
             )
             raise_alert(self._agent, turn, "OPENS_PAUSED", "breaker", text, until=until)
 
+    def _in_whose_name(self) -> dict[RegistrationId, Denial | None]:
+        account = self._agent.account
+        if account is None:
+            return {}
+        leaving = {removal.registration for removal in account.removals}
+        return {
+            id_: _refused_to(known)
+            for id_, known in account.registrations.items()
+            if id_ not in leaving
+        }
+
     def _opens_off(self) -> Denial | None:
         agent = self._agent
         account, watching = agent.account, agent.watching
         if account is None:
             return None
-        if account.removed or account.removal is not None:
+        if account.removed:
             return denied("ACCOUNT_REMOVED")
         if account.registrations and not any(r.enabled for r in account.registrations.values()):
             return denied("ACCOUNT_DISABLED")
-        if not watching.connected and watching.refused:
-            return denied("ACCOUNT_REFUSED", broker=watching.refused)
+        if account.refused:
+            return denied("ACCOUNT_REFUSED", broker=account.refused)
         if account.strangers:
             return denied("OTHER_COPIER", ticket=account.strangers[0])
         if self._broker_stop:
@@ -93,6 +126,18 @@ class Permission:
         if watching.connected and account.info is not None and account.info.investor:
             return denied("READ_ONLY")
         return None
+
+
+def _refused_to(registration: Registration) -> Denial | None:
+    if not registration.enabled:
+        return denied("ACCOUNT_DISABLED")
+    match registration.rights:
+        case Rights.TRADE:
+            return None
+        case Rights.READ:
+            return denied("READ_ONLY")
+        case Rights.NONE:
+            return denied("ACCOUNT_REFUSED", broker=registration.refused)
 
 
 def is_unresolved(copy: Copy) -> bool:

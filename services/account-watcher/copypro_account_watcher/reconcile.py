@@ -7,7 +7,6 @@ rules §8.2, because a broker may execute long after the answer was lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
 
 from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest
 from copypro.values import Mode, Ticket, tag_in
@@ -15,6 +14,17 @@ from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.state import Attempt, Leg
+
+
+class Doubt(Struct):
+    """An attempt without a clear outcome, in its owner's memory and on its owner's monotonic clock: no
+    wall clock, whoever sets it, shortens what must be waited for.
+    """
+
+    since: float
+    """When this owner learned of it: the answer, or the restart that found no answer."""
+    absent_read_at: float | None = None
+    """When its absence was read for the first time, after the wait."""
 
 
 class Found(Struct, frozen=True):
@@ -34,9 +44,9 @@ class Ambiguous(Struct, frozen=True):
 
 
 class NotYet(Struct, frozen=True):
-    """Look again, with history, not before this time."""
+    """Look again, with history, not before this time of the monotonic clock."""
 
-    look_at: datetime
+    look_at: float
 
 
 Finding = Found | Absent | Ambiguous | NotYet
@@ -44,12 +54,13 @@ Finding = Found | Absent | Ambiguous | NotYet
 
 def settle_open(
     attempt: Attempt,
+    doubt: Doubt,
     leg: Leg,
     *,
     orders: Sequence[OpenOrder],
     ended: Sequence[ClosedOrder] | None,
     unclaimed: Iterable[Ticket],
-    now: datetime,
+    now: float,
     limits: WatcherLimits,
 ) -> Finding:
     """`ended`: history since a minute before the attempt, None if this look had none.
@@ -57,18 +68,17 @@ def settle_open(
     """
     request = attempt.request
     assert isinstance(request, OpenRequest)
-    assert attempt.unresolved_at_utc is not None
     tagged = [order for order in orders if tag_in(order.comment) == leg.tag]
     gone = [piece for piece in ended or () if tag_in(piece.comment) == leg.tag]
     if tagged:
         first, *more = sorted(tagged, key=lambda order: order.ticket)
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
-        return Found(_as_done(first), False, evidence, tuple(order.ticket for order in more))
+        return found_open(first, evidence, *(order.ticket for order in more))
     if gone:
         piece = gone[0]
         answer = Done(ticket=piece.ticket, lots=piece.lots, price=piece.open_price)
         return Found(answer, False, f"history holds {piece.ticket} with the tag {leg.tag}")
-    settled_at = attempt.unresolved_at_utc + timedelta(seconds=attempt.wait_s)
+    settled_at = doubt.since + attempt.wait_s
     if now < settled_at:
         return NotYet(settled_at)
     if ended is None:
@@ -81,10 +91,9 @@ def settle_open(
     if alike:
         evidence = f"open order {alike[0].ticket} has its magic and shape, and no tag"
         return Found(_as_done(alike[0]), True, evidence)
-    if attempt.absent_read_at_utc is None:
-        attempt.absent_read_at_utc = now
-        return NotYet(now + timedelta(seconds=limits.absence_reads_apart_s))
-    again_at = attempt.absent_read_at_utc + timedelta(seconds=limits.absence_reads_apart_s)
+    if doubt.absent_read_at is None:
+        doubt.absent_read_at = now
+    again_at = doubt.absent_read_at + limits.absence_reads_apart_s
     if now < again_at:
         return NotYet(again_at)
     return Absent(
@@ -93,18 +102,21 @@ def settle_open(
     )
 
 
-def settle_change(attempt: Attempt, mode: Mode, looked_at: datetime) -> datetime | None:
+def found_open(order: OpenOrder, evidence: str, *duplicates: Ticket) -> Found:
+    return Found(_as_done(order), False, evidence, duplicates)
+
+
+def settle_change(attempt: Attempt, doubt: Doubt, mode: Mode, asked_at: float) -> float | None:
     """When a modify, close or delete without an answer may be planned anew from the books as
     they then are; None: now. A full close by ticket may be repeated after any later look; a
     partial or a netting close may still come, and is waited out.
     """
-    assert attempt.unresolved_at_utc is not None
-    since = attempt.unresolved_at_utc
+    since = doubt.since
     if isinstance(attempt.request, CloseRequest):
         partial = bool(attempt.expected_lots)
         if partial or mode is Mode.NETTING:
-            since += timedelta(seconds=attempt.wait_s)
-    return None if looked_at > since else since
+            since += attempt.wait_s
+    return None if asked_at > since else since
 
 
 def _same_shape(order: OpenOrder, request: OpenRequest) -> bool:

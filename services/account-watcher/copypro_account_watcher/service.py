@@ -13,8 +13,9 @@ from typing import Any
 
 import structlog
 from copypro import topics
-from copypro.envelope import dead_letter, decode
+from copypro.envelope import SCHEMA_VERSION, dead_letter, decode, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.messages import ImportHistory
 from copypro.ports import (
     Clock,
     EventLog,
@@ -26,14 +27,18 @@ from copypro.ports import (
     TerminalFactory,
     Vault,
 )
+from copypro.readiness import Readiness, wait_for_upgrade
 from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
 from copypro_account_watcher.clock import HostClock
+from copypro_account_watcher.imported import IMPORTED, NUMBER, ImportedAgent
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
+RECORDED = (PartitionLost, LogFull, LogClosed)
+"""Ends of a commit: it has told the owner itself."""
 
 
 async def run(
@@ -43,18 +48,27 @@ async def run(
     clock: Clock,
     monotonic: Monotonic,
     limits: WatcherLimits,
-    watched: Watched,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
+    *,
+    watched: Watched | None = None,
     journal: Journal | None = None,
 ) -> None:
     """Until the log closes or this is cancelled; then opens stop at once, calls in flight get
-    `drain_s` to be answered and recorded, and only after that the partitions are given up.
+    `drain_s` to be answered and recorded, and only after that the partitions are given up. A record
+    newer than `schema_version` makes its partition not ready, until a newer process owns it.
     """
+    readiness = readiness or Readiness(topics.ACCOUNT_WATCHER.name)
+    watched = watched or Watched()
     is_stopping = False
 
     async def take(owners: asyncio.TaskGroup) -> None:
         async for partition in log.partitions(topics.ACCOUNT_WATCHER):
             if not is_stopping:
-                owner = Owner(partition, terminals, vault, clock, monotonic, limits, journal)
+                owner = Owner(
+                    partition, terminals, vault, clock, monotonic, limits,
+                    readiness, schema_version, journal=journal,
+                )  # fmt: skip
                 owners.create_task(watched.while_running(owner), name=f"watcher-{partition.number}")
 
     taking: asyncio.Task[None] | None = None
@@ -104,6 +118,9 @@ class Owner:
         clock: Clock,
         monotonic: Monotonic,
         limits: WatcherLimits,
+        readiness: Readiness | None = None,
+        schema_version: int = SCHEMA_VERSION,
+        *,
         journal: Journal | None = None,
     ) -> None:
         self.terminals, self.vault = terminals, vault
@@ -111,17 +128,26 @@ class Owner:
         self.draining = False
         self.host_clock = HostClock(limits.clock_off_s)
         self._partition, self._journal = partition, journal
-        self._agents: dict[AccountId, AccountAgent] = {}
+        self._readiness = readiness or Readiness(topics.ACCOUNT_WATCHER.name)
+        self._schema_version = schema_version
+        self._agents: dict[AccountId, AccountAgent | ImportedAgent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._commits: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
 
     @property
     def agents(self) -> Collection[AccountAgent]:
-        return self._agents.values()
+        """Those that follow an account at a broker."""
+        return [agent for agent in self._agents.values() if isinstance(agent, AccountAgent)]
 
     async def run(self) -> None:
         """Returns when the partition was lost or the log is full: `partitions` gives it again."""
+        broken = await self._run()
+        if broken is not None:
+            await self._readiness.start_over(self._partition, broken)
+
+    async def _run(self) -> Exception | None:
+        """What broke, if it was something that nobody expects. Every agent has stopped by then."""
         self._failed = asyncio.get_running_loop().create_future()
         reader = asyncio.create_task(self._read())
         try:
@@ -130,7 +156,7 @@ class Owner:
                 self._failed.result()
             reader.result()
         except LogClosed:
-            return
+            return None
         except PartitionLost as error:
             logger.warning("partition lost", partition=self._partition.number, reason=str(error))
         except LogFull as error:
@@ -139,11 +165,15 @@ class Owner:
         except asyncio.CancelledError:
             await self._drain()
             raise
+        except Exception as error:
+            logger.exception("the partition broke", partition=self._partition.number)
+            return error
         finally:
             reader.cancel()
             await self._stop(reader)
             if self._failed.done():
                 self._failed.exception()  # of a commit after the end: nobody waits for it any more
+        return None
 
     async def commit(self, turn: Turn, consumed: Sequence[Record] = ()) -> None:
         """Records the turn, then lets its effects start. Called in the same breath as the changes
@@ -165,7 +195,7 @@ class Owner:
     ) -> None:
         try:
             await self._partition.commit(outputs, consumed)
-        except (PartitionLost, LogFull, LogClosed) as error:
+        except RECORDED as error:
             self._fail(error)
             raise
         self._begin(turn)
@@ -191,29 +221,20 @@ class Owner:
         if task.cancelled():
             return
         error = task.exception()
-        if error is None or isinstance(error, (PartitionLost, LogFull, LogClosed)):
-            return
-        logger.error(
-            "an agent broke: its partition starts over", task=task.get_name(), exc_info=error
-        )
-        reason = f"{task.get_name()} broke"
-        self._partition.give_up(reason)
-        self._fail(PartitionLost(reason))
+        if isinstance(error, Exception) and not isinstance(error, RECORDED):
+            logger.error("an agent broke", task=task.get_name())
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
 
     async def _read(self) -> None:
-        async for record in self._partition.restore():
-            kind, account, *_ = record.key.split("/")
-            self._agent(AccountId(account)).restore(kind, record)
-        for agent in self._agents.values():
-            agent.start()
-        while True:
-            records = await self._partition.read()
+        newer = await self._restore()
+        while newer is None:
+            records, newer = readable(await self._partition.read(), self._schema_version)
             turn = Turn(self.clock())
-            touched: dict[AccountId, AccountAgent] = {}
+            touched: dict[AccountId, AccountAgent | ImportedAgent] = {}
             for record in records:
                 routed = self._route(record, turn)
                 if routed is not None:
@@ -221,27 +242,45 @@ class Owner:
             for pumped in touched.values():
                 pumped.pump(turn)
             await self.commit(turn, records)
+        # The agents go on with what they were told: a close that is under way is not left alone.
+        await wait_for_upgrade(self._partition, newer, self._readiness)
 
-    def _route(self, record: Record, turn: Turn) -> AccountAgent | None:
+    async def _restore(self) -> BadRecord | None:
+        """Starts the agents, unless some of their memory is of a newer version: then none."""
+        newer: BadRecord | None = None
+        async for record in self._partition.restore():
+            if newer is None:
+                newer = readable((record,), self._schema_version)[1]
+            if newer is None:
+                kind, account, *_ = record.key.split("/")
+                imported = kind in (IMPORTED, NUMBER)
+                self._agent(AccountId(account), imported=imported).restore(kind, record)
+        if newer is None:
+            for agent in self._agents.values():
+                agent.start()
+        return newer
+
+    def _route(self, record: Record, turn: Turn) -> AccountAgent | ImportedAgent | None:
         try:
             envelope = decode(record)
         except BadRecord as error:
-            if error.newer:
-                raise
             logger.error("a record cannot be decoded", where=str(error))
             turn.outputs.append(dead_letter(record, error, turn.now))
             return None
-        agent = self._agent(AccountId(record.key))
+        imported = isinstance(envelope.message, ImportHistory)
+        agent = self._agent(AccountId(record.key), imported=imported)
         if record.topic == topics.SLAVE_ORDERS.name:
             agent.on_slave_order(envelope, turn)
         else:
             agent.on_command(envelope, turn)
         return agent
 
-    def _agent(self, account: AccountId) -> AccountAgent:
+    def _agent(self, account: AccountId, *, imported: bool) -> AccountAgent | ImportedAgent:
+        """`imported` only where it is made: an account stays what it was at first."""
         agent = self._agents.get(account)
         if agent is None:
-            agent = self._agents[account] = AccountAgent(account, self)
+            agent = ImportedAgent(account) if imported else AccountAgent(account, self)
+            self._agents[account] = agent
         return agent
 
     async def _drain(self) -> None:

@@ -15,13 +15,14 @@ from copypro.trading import Figures, Quote, SymbolSpec
 from copypro.values import Lots, Price, Side
 from msgspec import Struct
 
-from copypro_account_watcher.symbols import Rates, rate_of
+from copypro_account_watcher.symbols import Rates, profit_currency_of, rate_of
 from copypro_account_watcher.targets import floor_to_step, smallest_lots
 
 FORCE_MIN_CAP = Decimal("1.5")
 """forceMinLot lifts to the minimum only while that risks at most this many times what was meant."""
 MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
+_EIGHT_PLACES = Decimal("1e-8")
 LARGEST = Decimal(10) ** 15
 """No factor, contract or sum of money is meant to be larger, in whatever currency."""
 
@@ -48,12 +49,17 @@ class Sized(Struct, frozen=True):
 
 
 def size(
-    order: OpenCopy | PlacePendingCopy, slave: Slave, stop_loss: Price | None, entry: Price
+    order: OpenCopy | PlacePendingCopy,
+    slave: Slave,
+    stop_loss: Price | None,
+    entry: Price,
+    share: Decimal = Decimal(1),
 ) -> Sized | Denial:
     """The volume to open with, valid for the symbol; or the refusal with its numbers.
 
     `stop_loss` is the final stop on the slave, `entry` its executable price (a pending order's
-    trigger); both matter only for risk by stop. Denials: INVALID_VOLUME for anything that is no
+    trigger); both matter only for risk by stop. `share`: what the master has left of the order's
+    lots. Denials: INVALID_VOLUME for anything that is no
     volume at all, BELOW_MIN_LOT, ABOVE_MAX_LOT, VOLUME_LIMIT, and what a rule needs but nobody
     knows (NO_STOP, STOPS_TOO_CLOSE, NO_CONVERSION_RATE, …_BALANCE_UNKNOWN, SYMBOL_MISMATCH).
     """
@@ -61,6 +67,8 @@ def size(
     raw = _raw_lots(order, slave, stop_loss, entry, numbers)
     if isinstance(raw, Denial):
         return raw
+    if share != 1:
+        raw, numbers["share_left"] = raw * share, _text(share)
     numbers["raw_lots"] = _text(raw)
     if not 0 < raw <= MOST_LOTS:
         return Denial("INVALID_VOLUME", numbers)
@@ -186,7 +194,7 @@ def _by_risk(
         return Denial("SLAVE_BALANCE_UNKNOWN", numbers)
     loss = _loss_per_lot(slave, distance, numbers)
     if loss is None:
-        pair = f"{spec.profit_currency or 'unknown'}→{slave.currency}"
+        pair = f"{profit_currency_of(spec) or 'unknown'}→{slave.currency}"
         return denied("NO_CONVERSION_RATE", pair=pair, **numbers)
     cost = max(slave.cost_per_lot, Decimal(0))
     numbers["risk_money"] = _text(equity * percent / 100)
@@ -197,12 +205,13 @@ def _by_risk(
 def _loss_per_lot(slave: Slave, distance: Decimal, numbers: Numbers) -> Decimal | None:
     """In the account's currency; the larger of the loss by contract and the loss by tick value,
     since brokers' tick values are for one side and move with the rate. None where neither is known
-    (MT4 tells neither the profit's currency nor a tick's value).
+    (MT4 tells neither; of a forex major the name does).
     """
     spec, losses = slave.spec, []
     numbers["slave_contract_size"] = str(spec.contract_size)
-    if spec.profit_currency:
-        rate = rate_of(slave.rates, spec.profit_currency, slave.currency)
+    profit = profit_currency_of(spec)
+    if profit:
+        rate = rate_of(slave.rates, profit, slave.currency)
         numbers["rate"] = "unknown" if rate is None else str(rate)
         if rate is not None:
             losses.append(distance * spec.contract_size * rate)
@@ -323,7 +332,7 @@ def _side(order: OpenCopy | PlacePendingCopy) -> Side:
 def _text(value: Decimal) -> str:
     """For people: eight digits behind the point are more than any volume or price needs."""
     try:
-        return str(_plain(value.quantize(Decimal("1e-8"), ROUND_HALF_UP)))
+        return f"{value.quantize(_EIGHT_PLACES, ROUND_HALF_UP).normalize():f}"
     except InvalidOperation:
         return str(value)
 

@@ -41,15 +41,17 @@ class Registration(Struct, kw_only=True, omit_defaults=True):
     registration: RegistrationId
     user: UserId
     name: str
-    sealed_password: str
-    origin: Origin
-    """The command that brought this password: its proof is reported as that command's consequence."""
     enabled: bool = True
+    sealed_password: str = ""
+    """The newest one that has logged in; empty: none has."""
     rights: Rights = Rights.NONE
-    refused: str = ""
-    """The broker's code: this password is not tried again."""
+    """What that one proved."""
     age: int = 0
-    """Counts passwords: the newest one is used first."""
+    """Counts proofs: the newest one of the account is used first."""
+    unproved: str = ""
+    """A password, sealed, that is to be tried once. The one that works stays in use meanwhile."""
+    refused: str = ""
+    """The broker's code for the last one that was tried: it is not tried again."""
 
 
 class Removal(Struct, frozen=True):
@@ -67,11 +69,12 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     login: int
     generation: int
     registrations: dict[RegistrationId, Registration] = {}
-    passwords: int = 0
+    proofs: int = 0
     info: AccountInfo | None = None
     connected: bool = False
     clock_offset_minutes: int | None = None
-    removal: Removal | None = None
+    removals: list[Removal] = []
+    """Under way: of each registration that is to go."""
     removed: bool = False
     """Gone: kept so that late orders are answered, and so that adding it again is a new generation."""
     baseline_done: bool = False
@@ -82,9 +85,46 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     """Tagged positions that a person told us to leave alone."""
     strangers: list[Ticket] = []
     """Tagged positions we do not know: another copier; opens are off until settled."""
+    halted: dict[Ticket, CopierId] = {}
+    """Copiers that open nothing more here until a person has looked at this ticket."""
     alerts: dict[str, str] = {}
     """cause → code of every alert that stands."""
     serial: int = 0
+    doomed: list[RegistrationId] = []
+    """Removed registrations whose data key is still to be destroyed."""
+
+    @property
+    def usable(self) -> Registration | None:
+        """The newest password that may trade, else the newest that may read."""
+        proved = [r for r in self.registrations.values() if r.sealed_password]
+        return max(proved, key=lambda r: (r.rights is Rights.TRADE, r.age), default=None)
+
+    @property
+    def refused(self) -> str:
+        """Why there is none that works: the broker's code; empty: there is one, or one to be tried."""
+        if self.usable is not None:
+            return ""
+        return next((r.refused for r in self.registrations.values() if r.refused), "")
+
+
+class Attempt(Struct, kw_only=True, omit_defaults=True):
+    id: AttemptId
+    kind: str
+    """open, place, modify, close or delete."""
+    leg: int
+    request: TradeRequest
+    started_at_utc: datetime
+    tries: int
+    longest_call_s: float
+    expected_lots: Lots | None = None
+    """Of a close: what the leg holds once it is done."""
+    held_lots: Lots | None = None
+    """Of a close: what it held when it was sent, as far as the list showed."""
+    unresolved_at_utc: datetime | None = None
+    wait_s: float = 0.0
+    """How long it may still happen, from when its owner learned that it is unclear."""
+    person: bool = False
+    """Ambiguous: waits for a person's decision."""
 
 
 class LegStatus(StrEnum):
@@ -93,7 +133,14 @@ class LegStatus(StrEnum):
     PLACED = "placed"
     """A mirrored pending order stands at the broker."""
     OPEN = "open"
+    LEFT = "left"
+    """It stands and is not ours to touch any more: taken in hand by the slave's owner, or left on
+    request. Known as ours until the broker shows that it ended.
+    """
+    LOST = "lost"
+    """Sent once, looked for and not found: given up. If it shows after all, it is this one."""
     ENDED = "ended"
+    """Nothing of it stands, and nothing can."""
 
 
 class Leg(Struct, kw_only=True, omit_defaults=True):
@@ -104,13 +151,19 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """What is to be opened; dropped once it stands."""
     origin: Origin | None = None
     ticket: Ticket | None = None
+    base: Decimal = Decimal(1)
+    """The copy's fraction when the leg was sized: later reductions count from there."""
     moved: bool = False
     """MT4 gave the rest another ticket, which no look has shown yet."""
     original_lots: Lots = Decimal(0)
     lots: Lots = Decimal(0)
     """Open now, by our ledger."""
+    due_lots: Lots = Decimal(0)
+    """Asked for and not filled: the same order may still be filled further."""
     asked_lots: Lots | None = None
     """What our last close of it was to leave."""
+    asked_piece: Lots | None = None
+    """What our last partial close of it was to take, until its deal is seen."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""
@@ -126,25 +179,18 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
+    lost: Attempt | None = None
+    """Of a lost leg: the attempt that was given up."""
 
+    @property
+    def is_live(self) -> bool:
+        """It is still to be sent, or to be followed."""
+        return self.status in (LegStatus.WAITING, LegStatus.PLACED, LegStatus.OPEN)
 
-class Attempt(Struct, kw_only=True, omit_defaults=True):
-    id: AttemptId
-    kind: str
-    """open, place, modify, close or delete."""
-    leg: int
-    request: TradeRequest
-    started_at_utc: datetime
-    tries: int
-    longest_call_s: float
-    expected_lots: Lots | None = None
-    """Of a close: what the leg holds once it is done."""
-    unresolved_at_utc: datetime | None = None
-    wait_s: float = 0.0
-    """From `unresolved_at_utc`: how long it may still happen."""
-    absent_read_at_utc: datetime | None = None
-    person: bool = False
-    """Ambiguous: waits for a person's decision."""
+    @property
+    def is_extra(self) -> bool:
+        """A position too many with another leg's tag: it is closed, whatever is wanted of the copy."""
+        return self.number < 0
 
 
 class Copy(Struct, kw_only=True, omit_defaults=True):
@@ -152,6 +198,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     copy: CopyId
     copier: CopierId
+    registration: RegistrationId | None = None
+    """The slave's, in whose name it is."""
     master: AccountId
     slave: AccountId
     root: RootId
@@ -167,6 +215,7 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """The slave's name for it; empty until resolved."""
     legs: list[Leg] = []
     fraction: Decimal = Decimal(1)
+    """What the master has left of the first leg."""
     stop_loss: Price | None = None
     take_profit: Price | None = None
     """The master's levels as last heard."""
@@ -185,10 +234,16 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Refusals in a row of the present step."""
     first_try_at_utc: datetime | None = None
     not_before_utc: datetime | None = None
+    corrections: int = 0
+    """Of the present step: how often the broker asked for something else."""
+    levels_late_since_utc: datetime | None = None
+    """The master's levels are not set although it was tried: since when."""
     bare_open: bool = False
     """The broker refuses stops with the open: open first, then set them."""
     pending: PlacePendingCopy | None = None
     pending_kind: OrderKind | None = None
+    no_expiry: bool = False
+    """The broker refused the mirrored order's expiry: the master's own removes the copy."""
     pending_gone: str = ""
     pending_filled_at_utc: datetime | None = None
     """The master's order filled: from here the mirrored one has a short grace."""
@@ -198,9 +253,15 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     def leg(self, number: int) -> Leg:
         return next(leg for leg in self.legs if leg.number == number)
 
+    def left_of(self, leg: Leg) -> Decimal:
+        """The fraction of the leg's original volume that should be left: only what the master took
+        off since it was added.
+        """
+        return self.fraction / leg.base
+
     @property
     def live_legs(self) -> list[Leg]:
-        return [leg for leg in self.legs if leg.status is not LegStatus.ENDED]
+        return [leg for leg in self.legs if leg.is_live]
 
     @property
     def standing(self) -> bool:
@@ -209,8 +270,24 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     @property
     def over(self) -> bool:
-        """Nothing stands, nothing is under way, nothing more will come: it may be forgotten."""
-        return self.forget and self.attempt is None and not self.live_legs
+        """Nothing stands or can come to stand, nothing is under way, nothing more will be asked: it
+        may be forgotten. Until then this record tells how it ended.
+        """
+        ended = all(leg.status is LegStatus.ENDED for leg in self.legs)
+        return self.forget and self.attempt is None and ended
+
+
+def as_now(copy: Copy) -> Copy:
+    """A record of before legs could be left: a detached copy's legs that had not ended. And of when
+    stops were given up: they are tried again.
+    """
+    for leg in copy.legs:
+        is_open_end = leg.ticket is not None and leg.lots > 0
+        if copy.detached and leg.status is LegStatus.ENDED and is_open_end:
+            leg.status = LegStatus.LEFT
+        if copy.stop_loss is not None and leg.set_stop_loss is None:
+            copy.settled_levels = None
+    return copy
 
 
 def account_key(account: AccountId) -> str:

@@ -24,6 +24,8 @@ class Sends(Struct, frozen=True, kw_only=True):
     quote: Quote | None = None
     expected_lots: Lots | None = None
     """Of a close: what the leg holds afterwards."""
+    held_lots: Lots | None = None
+    """Of a close: what it holds now."""
 
 
 class Denies(Struct, frozen=True):

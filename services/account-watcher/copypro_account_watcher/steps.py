@@ -15,7 +15,7 @@ from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest
 from copypro.values import Lots, Mode
 
 from copypro_account_watcher import pendings
-from copypro_account_watcher.levels import modified_levels
+from copypro_account_watcher.levels import modified_levels, wants_stop
 from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Opening, plan_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -38,10 +38,20 @@ CLOSE_SLIPPAGE_POINTS = 10_000
 
 def next_step(copy: Copy, live: Live) -> Step:
     """One attempt at a time within a copy: while one is under way, everything else waits."""
+    step = _next_step(copy, live)
+    if isinstance(step, Rests):
+        return _until_nothing_can_come(copy, live)
+    naked = [leg.naked_since_utc for leg in copy.legs if leg.naked_since_utc is not None]
+    if isinstance(step, Waits) and naked:
+        return Waits(min(step.until, _naked_until(min(naked), live)))
+    return step
+
+
+def _next_step(copy: Copy, live: Live) -> Step:
     if copy.attempt is not None:
         return Rests()
     for leg in copy.legs:
-        if leg.number < 0 and leg.status is LegStatus.OPEN:
+        if leg.is_extra and leg.is_live:
             return _close(copy, leg, Decimal(0), live)
     if copy.detached:
         return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
@@ -58,6 +68,17 @@ def next_step(copy: Copy, live: Live) -> Step:
     )
 
 
+def _until_nothing_can_come(copy: Copy, live: Live) -> Step:
+    """What was given up may still fill for some time."""
+    lost = [leg for leg in copy.legs if leg.lost is not None]
+    limit = timedelta(seconds=live.limits.late_fill_s)
+    for leg in lost:
+        if leg.lost is not None and live.now >= leg.lost.started_at_utc + limit:
+            leg.status, leg.lost = LegStatus.ENDED, None
+    left = [leg.lost.started_at_utc + limit for leg in lost if leg.lost is not None]
+    return Waits(min(left)) if left else Rests()
+
+
 # --- less: closes, never blocked ---------------------------------------------------------------
 
 
@@ -65,7 +86,7 @@ def _close_everything(copy: Copy, live: Live) -> Step:
     unsent = _deny_waiting(copy, "MASTER_FLAT", reason=copy.closing)
     if unsent is not None:
         return unsent
-    standing = [leg for leg in copy.legs if leg.status is not LegStatus.ENDED]
+    standing = copy.live_legs
     if not standing or not live.connected:
         return Rests()
     if (pause := backing_off(copy, live)) is not None:
@@ -106,7 +127,7 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
     numbers = {
         "original_lots": str(leg.original_lots),
         "open_lots": str(leg.lots),
-        "fraction": str(Decimal(0) if copy.closing else copy.fraction),
+        "fraction": str(Decimal(0) if copy.closing else copy.left_of(leg)),
         "target_lots": str(target),
         "why": copy.closing or "master reduced",
     }
@@ -117,23 +138,21 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
         numbers=numbers,
         quote=quote,
         expected_lots=target,
+        held_lots=_held(copy, leg, live),
     )
 
 
 def _reduce(copy: Copy, live: Live) -> Step | None:
-    """Every leg down to its original × fraction, rounded down: cumulative, so no dust remains."""
-    if copy.fraction == 1:
-        return None
+    """Every leg down to its original × what is left of it, rounded down: cumulative, so no dust."""
     for leg in copy.legs:
-        if leg.status is not LegStatus.OPEN or leg.moved:
+        left = copy.left_of(leg)
+        if left == 1 or leg.status is not LegStatus.OPEN or leg.moved:
             continue
         spec = live.any_spec(copy.symbol)
         if spec is None:
             return Asks((NeedSpec(copy.symbol),)) if live.connected else None
         has_stop = leg.set_stop_loss is not None
-        target = target_lots(
-            leg.original_lots, copy.fraction, spec, has_stop, copy.options.small_rest
-        )
+        target = target_lots(leg.original_lots, left, spec, has_stop, copy.options.small_rest)
         held = _held(copy, leg, live)
         piece = to_close(held, target, spec)
         if piece > 0:
@@ -159,19 +178,25 @@ def _held(copy: Copy, leg: Leg, live: Live) -> Lots:
 
 
 def _naked(copy: Copy, live: Live) -> Step | None:
-    """The master has a stop, ours could not be set in time: the leg is closed."""
-    limit = timedelta(seconds=live.limits.stops_within_s)
+    """The master has a stop, ours could not be set in time: the leg is closed. Time counts while there
+    is a session to set it in.
+    """
     for leg in copy.legs:
-        since = leg.naked_since_utc
-        if leg.status is not LegStatus.OPEN or since is None or leg.moved:
-            continue
-        if leg.set_stop_loss is not None or copy.stop_loss is None or not copy.options.copy_sl:
+        is_naked = leg.set_stop_loss is None and wants_stop(copy) and live.connected
+        if leg.status is not LegStatus.OPEN or not is_naked:
             leg.naked_since_utc = None
-        elif live.now - since >= limit or copy.settled_levels is not None:
+            continue
+        leg.naked_since_utc = leg.naked_since_utc or live.now
+        is_refused = copy.settled_levels is not None
+        if is_refused or live.now >= _naked_until(leg.naked_since_utc, live):
             copy.closing, copy.closing_since_utc = "STOP_NOT_SET", live.now
             copy.not_before_utc = None
             return _close_everything(copy, live)
     return None
+
+
+def _naked_until(since: datetime, live: Live) -> datetime:
+    return since + timedelta(seconds=live.limits.stops_within_s)
 
 
 # --- more: opens, which expire ------------------------------------------------------------------
@@ -192,8 +217,8 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
     expires_at = _expires_at(order, live)
     if expires_at is None or live.now >= expires_at:
         return Denies(leg.number, expired(order, live))
-    if live.opens_off is not None:
-        return Denies(leg.number, live.opens_off)
+    if (refused := live.refuses(copy.copier, order.registration)) is not None:
+        return Denies(leg.number, refused)
     start_at = order.seen_at_utc + timedelta(milliseconds=order.options.trade_delay_ms)
     if live.now < start_at:
         return Waits(min(start_at, expires_at))
@@ -205,6 +230,9 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
         return Queues(expires_at)
     plan = plan_open(copy, leg, order, live)
     match plan:
+        case Denial() if plan.numbers.get("copy") in live.leaving:
+            # A reversal on netting: what is closed for it is still there.
+            return Waits(min(live.now + timedelta(seconds=live.limits.room_poll_s), expires_at))
         case Denial():
             return Denies(leg.number, plan)
         case Opening():
@@ -249,8 +277,10 @@ def _modify(copy: Copy, live: Live) -> Step | None:
     if copy.settled_levels == wanted or not live.connected:
         return None
     for leg in copy.legs:
-        if leg.status is not LegStatus.OPEN or leg.moved or leg.ticket is None:
+        if leg.status is not LegStatus.OPEN:
             continue
+        if leg.moved or leg.ticket is None:
+            return None  # the next look shows the rest's ticket
         spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
         if spec is None or quote is None:
             needs = tuple(

@@ -41,6 +41,11 @@ ALIASES = (
 )
 HUBS = ("USD", "EUR")
 """Currencies by way of which a rate is found that the broker does not quote itself."""
+BY_MONEY = (
+    RiskType.BALANCE_MULTIPLIER,
+    RiskType.EQUITY_MULTIPLIER,
+    RiskType.FIXED_BALANCE_MULTIPLIER,
+)
 PRICE_TOLERANCE = Decimal("0.005")
 PRICE_TOLERANCE_OTHER = Decimal("0.02")
 PRICE_TOLERANCE_LOOSE = Decimal("0.2")
@@ -161,7 +166,6 @@ def check_pair(
     rates: Rates,
     *,
     master_price: Price | None = None,
-    joined: bool = False,
 ) -> Numbers | Denial:
     """Pass, fail or unknown for each check of §5.2, by name; `currency` is the slave account's.
 
@@ -170,8 +174,8 @@ def check_pair(
     compared, and one that is up to 20 % off (another expiry, another quote currency); further
     apart it is another scale or another thing, and nobody can confirm that.
 
-    `master_price`: what the master has just been filled at, fresher than its quote. `joined`: it was
-    filled long ago, and the price shows no more than the scale.
+    `master_price`: what the master has just been filled at, or its market where a trade is joined:
+    fresher than its quote.
     """
     checks: dict[str, str] = {}
     numbers: dict[str, object] = {"symbol": spec.name, "how": how}
@@ -187,12 +191,10 @@ def check_pair(
     checks["check_base_currency"] = _same(_base_currency(other), _base_currency(spec))
     checks["check_class"] = _same(other.calculation, spec.calculation)
     checks["check_tick_value"] = _tick_value(spec, currency, rates, numbers)
-    # A fill is fresher than any quote; of a joined trade it is long ago.
     seen = master.quote.mid if master.quote is not None else None
-    if master_price is not None and (seen is None or not joined):
+    if master_price is not None:
         seen = master_price
-    loose = joined or how == "mapping"
-    checks["check_price"] = _price(seen, quote, other, numbers, loose=loose)
+    checks["check_price"] = _price(seen, quote, other, numbers, loose=how == "mapping")
     numbers.update(checks)
     failed = [name for name, result in checks.items() if result == "fail"]
     if how == "mapping":
@@ -220,12 +222,16 @@ def _base_currency(spec: SymbolSpec) -> str | None:
     No bridge tells it. The margin's currency is the base where the name goes on with the profit's,
     or holds a major; of gold and indices it only says in what the broker takes its margin.
     """
-    base, name = (spec.margin_currency or "").upper(), spec.name.upper()
+    return _base_in(spec.name.upper(), spec.margin_currency, spec.profit_currency)
+
+
+@lru_cache(maxsize=1024)
+def _base_in(name: str, margin_currency: str | None, profit_currency: str | None) -> str | None:
+    base, profit = (margin_currency or "").upper(), (profit_currency or "").upper()
     if not base or base not in name:
         return None
     if any(major in name and major.startswith(base) for major in MAJORS):
         return base
-    profit = (spec.profit_currency or "").upper()
     return base if profit and base + profit in name else None
 
 
@@ -268,6 +274,17 @@ def _tick_value(spec: SymbolSpec, currency: str, rates: Rates, numbers: dict[str
     return "pass" if abs(spec.tick_value / expected - 1) <= TICK_VALUE_TOLERANCE else "fail"
 
 
+def profit_currency_of(spec: SymbolSpec) -> str | None:
+    """As the broker tells it; MT4 does not. There it follows from the name for a forex major that is
+    margined in its base, and for nothing else.
+    """
+    if spec.profit_currency or spec.calculation != "Forex":
+        return spec.profit_currency
+    base, name = (spec.margin_currency or "").upper(), spec.name.upper()
+    majors = {major for major in MAJORS if major in name and base and major.startswith(base)}
+    return majors.pop()[3:] if len(majors) == 1 else None
+
+
 # --- conversions -------------------------------------------------------------------------------
 
 
@@ -285,6 +302,7 @@ def rate_of(rates: Rates, source: str, target: str) -> Decimal | None:
     return rate * part / whole
 
 
+@lru_cache(maxsize=1024)
 def _whole(currency: str) -> tuple[str, Decimal]:
     """The currency that a unit belongs to, and what the unit is worth in it."""
     name = currency.upper()
@@ -296,15 +314,11 @@ def conversions(
 ) -> set[tuple[str, str]]:
     """The rates that sizing, the checks and the margin of this order use, as keys of `Rates`."""
     options, wanted = order.options, set()
-    ratio = {
-        RiskType.BALANCE_MULTIPLIER,
-        RiskType.EQUITY_MULTIPLIER,
-        RiskType.FIXED_BALANCE_MULTIPLIER,
-    }
-    if options.risk_type in ratio or options.risk_multiply is not None:
+    if options.risk_type in BY_MONEY or options.risk_multiply is not None:
         wanted.add((slave_currency, order.context.currency))
-    if spec.profit_currency:
-        wanted.add((spec.profit_currency, slave_currency))
+    profit = profit_currency_of(spec)
+    if profit:
+        wanted.add((profit, slave_currency))
     if spec.margin_divider and spec.margin_currency:
         wanted.add((spec.margin_currency, slave_currency))
     wholes = {(_whole(source)[0], _whole(target)[0]) for source, target in wanted}

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 from copypro import topics
-from copypro.envelope import Consequences, Envelope, encode, fact
+from copypro.envelope import STATE_HEADERS, Consequences, Envelope, encode, fact
 from copypro.messages import ExecutionEvent, Message, OrderEvent
 from copypro.ports import Outgoing, Told
 from copypro.topics import Topic
@@ -25,7 +25,7 @@ class Turn:
     """Outputs that become visible together; effects that start only after that."""
 
     def __init__(self, now: datetime) -> None:
-        self.now = now
+        self.now, self._time = now, now.isoformat()
         self.outputs: list[Outgoing] = []
         self.effects: list[Effect] = []
         self.told: list[Told] = []
@@ -41,7 +41,7 @@ class Turn:
     def consequence(
         self, topic: Topic, key: str, origin: Origin, discriminator: str, message: Message
     ) -> None:
-        caused = Consequences(origin.id, origin.correlation, self.now)
+        caused = Consequences(origin.id, origin.correlation, self._time)
         self.outputs.append(caused.encode(topic, key, discriminator, message))
         self.told.append(Told(message, origin.correlation, origin.at_utc))
 
@@ -63,7 +63,7 @@ class Turn:
         name = topics.WATCHER_STATE.name
         for key, record in self._remembered.items():
             value = None if record is None else _encoder.encode(record)
-            self.outputs.append(Outgoing(name, key, value))
+            self.outputs.append(Outgoing(name, key, value, STATE_HEADERS))
         self._remembered.clear()
         return self.outputs
 

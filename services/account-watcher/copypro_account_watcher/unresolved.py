@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from copypro.messages import CopyNeedsPerson, CopyReconciled
-from copypro.trading import ClosedOrder, CloseRequest, OpenOrder, OpenRequest
+from copypro.trading import ClosedOrder, OpenOrder, OpenRequest
 from copypro.values import Ticket
 
 from copypro_account_watcher import outcomes
@@ -33,20 +32,22 @@ def settle(
     agent: AccountAgent,
     orders: Sequence[OpenOrder],
     ended: Sequence[ClosedOrder] | None,
-    looked_at: datetime,
-    asked_at: datetime | None,
+    asked_at: float | None,
     turn: Turn,
-) -> datetime | None:
+) -> float | None:
     """Settle what this look can settle; when to look again, with history, for the rest.
 
-    `asked_at`: before which the list shows everything; None: a frame, which may be late.
+    Times on the monotonic clock. `asked_at`: before which the list shows everything; None: a frame,
+    which may be late.
     """
-    again: datetime | None = None
+    again: float | None = None
     for copy in list(agent.copies.values()):
         attempt = copy.attempt
         if attempt is None or attempt.unresolved_at_utc is None:
             continue
-        look_at = _settle_one(agent, copy, attempt, orders, ended, looked_at, asked_at, turn)
+        look_at = _settle_one(agent, copy, attempt, orders, ended, asked_at, turn)
+        if copy.attempt is not attempt:
+            agent.certain(attempt)
         if look_at is not None:
             again = look_at if again is None else min(again, look_at)
     return again
@@ -58,25 +59,26 @@ def _settle_one(
     attempt: Attempt,
     orders: Sequence[OpenOrder],
     ended: Sequence[ClosedOrder] | None,
-    looked_at: datetime,
-    asked_at: datetime | None,
+    asked_at: float | None,
     turn: Turn,
-) -> datetime | None:
+) -> float | None:
+    now, doubt = agent.market.live.mono, agent.doubt(attempt)
     if not isinstance(attempt.request, OpenRequest):
         if asked_at is None:
-            return looked_at
-        wait_until = settle_change(attempt, agent.market.live.mode, asked_at)
+            return now
+        wait_until = settle_change(attempt, doubt, agent.market.live.mode, asked_at)
         if wait_until is None:
             planned_anew(agent, copy, "a later look shows what stands", turn)
         return wait_until
     leg = copy.leg(attempt.leg)
     finding = settle_open(
         attempt,
+        doubt,
         leg,
         orders=orders,
         ended=ended,
         unclaimed=_unclaimed(agent, orders),
-        now=looked_at,
+        now=now,
         limits=agent.owner.limits,
     )
     match finding:
@@ -117,17 +119,17 @@ def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
     clear_alert(agent, turn, cause)
     if finding.inferred:
         text = f"ticket {finding.answer.ticket} was taken for ours by its shape: {finding.evidence}"
-        raise_alert(agent, turn, "INFERRED", f"inferred/{attempt.id}", text)
+        raise_alert(agent, turn, "INFERRED", f"inferred/{copy.copy}", text)
     for ticket in finding.duplicates:
-        _close_duplicate(agent, copy, leg, ticket, turn)
+        close_duplicate(agent, copy, leg, ticket, turn)
     agent.watching.look_soon()
 
 
-def _close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
+def close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
     """Two tickets with one leg's tag: the later one becomes a leg of its own that is closed at once."""
     order = agent.market.live.positions.get(ticket)
-    text = f"ticket {ticket} carries the tag of a leg that already stands: it is closed"
-    raise_alert(agent, turn, "DUPLICATE", f"duplicate/{ticket}", text, ticket=ticket)
+    text = f"ticket {ticket} carries the tag of a leg that has its position: it is closed"
+    agent.permission.halt(copy.copier, ticket, "DUPLICATE", text, turn)
     extra = Leg(
         number=-ticket,
         tag=leg.tag,
@@ -136,6 +138,7 @@ def _close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, 
         ticket=ticket,
         original_lots=Decimal(0),
         lots=order.lots if order is not None else Decimal(0),
+        slave_root=agent.book.root_of(ticket),
     )
     copy.legs.append(extra)
     agent.touch(copy, turn)
@@ -153,6 +156,7 @@ def absent(agent: AccountAgent, copy: Copy, finding: Absent, turn: Turn) -> None
     turn.execution(reconciled, origin, attempt.id)
     denied = deny(copy, leg, "NOT_RESENT", {"attempt": attempt.id})
     turn.execution(denied, origin, f"{leg.number}")
+    leg.status, leg.lost = LegStatus.LOST, attempt
     clear_alert(agent, turn, f"attempt/{attempt.id}")
     agent.touch(copy, turn)
 
@@ -166,7 +170,7 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     common = about(copy, leg.number) | {"attempt": attempt.id}
     copy.attempt = None
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
-    if isinstance(attempt.request, CloseRequest) and leg.status is LegStatus.ENDED and leg.closed:
+    if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
         result = outcomes.done(copy, attempt, leg.closed, agent.known.platform, {})
         agent.apply(copy, attempt, result, origin, turn)

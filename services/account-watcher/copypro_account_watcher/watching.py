@@ -13,18 +13,17 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 from copypro import topics
-from copypro.errors import CredentialsRefused, SecretsError, TerminalError
+from copypro.errors import CredentialsRefused, TerminalError
 from copypro.messages import (
     AccountConnected,
     AccountDisconnected,
-    AccountRefused,
     AccountSymbols,
-    Rights,
     Seen,
 )
-from copypro.ports import Credentials, Terminal
+from copypro.ports import Terminal
 from copypro.trading import (
     AccountInfo,
     OrdersSeen,
@@ -35,10 +34,10 @@ from copypro.trading import (
 )
 
 from copypro_account_watcher.clock import ClockOffset
-from copypro_account_watcher.commands import updated
 from copypro_account_watcher.history import Importing
 from copypro_account_watcher.live import Live
 from copypro_account_watcher.looking import Looking
+from copypro_account_watcher.proving import terminal_of, unseal
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
 
@@ -52,7 +51,6 @@ class Watching:
     def __init__(self, agent: AccountAgent) -> None:
         self.terminal: Terminal | None = None
         self.connected = False
-        self.refused = ""
         self._agent = agent
         self._credentials = asyncio.Event()
         self._look_wanted = asyncio.Event()
@@ -102,19 +100,16 @@ class Watching:
         failures = 0
         while True:
             self._credentials.clear()
-            registration = self._pick()
+            registration = self._usable()
             if registration is None:
                 await self._credentials.wait()
                 continue
-            terminal = await self._open_terminal(registration)
-            if terminal is None:
-                await self._credentials.wait()
-                continue
             try:
+                password = await unseal(owner.vault, registration, registration.sealed_password)
+                terminal = terminal_of(self._agent, password)
                 info = await terminal.connect()
-                await self._proved(registration, info)
                 failures = 0
-                await self._follow(terminal, info)
+                await self._follow(terminal, info, registration)
             except CredentialsRefused as error:
                 await self._refused(registration, error)
             except TerminalError as error:
@@ -136,62 +131,20 @@ class Watching:
         except TimeoutError:
             return
 
-    def _pick(self) -> Registration | None:
-        """The newest password that may trade, else the newest that was not refused."""
+    def _usable(self) -> Registration | None:
+        """As it is now: what is proved meanwhile changes the agent's own."""
         account = self._agent.account
-        if account is None or account.removed:
-            return None
-        usable = [r for r in account.registrations.values() if not r.refused and r.enabled]
-        order = {Rights.TRADE: 2, Rights.NONE: 1, Rights.READ: 0}
-        return max(usable, key=lambda r: (order[r.rights], r.age), default=None)
+        usable = None if account is None else account.usable
+        return None if usable is None else msgspec.structs.replace(usable)
 
-    async def _open_terminal(self, registration: Registration) -> Terminal | None:
-        owner, account = self._agent.owner, self._agent.known
-        factory = owner.terminals.get(account.platform)
-        if factory is None:
-            name = f"Api{account.platform}"
-            text = f"{name} is not set: {account.platform} accounts are off"
-            await self._lost(TerminalError("PLATFORM_OFF", text))
-            return None
-        try:
-            password = await owner.vault.unseal(
-                registration.registration, registration.sealed_password
-            )
-        except SecretsError:
-            text = "the stored password cannot be opened; set it again"
-            await self._refused(registration, CredentialsRefused("PASSWORD_UNREADABLE", text))
-            return None
-        return factory(Credentials(server=account.server, login=account.login, password=password))
-
-    async def _proved(self, registration: Registration, info: AccountInfo) -> None:
-        rights = Rights.READ if info.investor else Rights.TRADE
-        if registration.rights is rights:
-            return
-        registration.rights = rights
-        agent = self._agent
-        turn = Turn(agent.owner.clock())
-        event = updated(agent.known, registration)
-        turn.fact(agent.id, event, registration.registration, registration.age, rights)
-        agent.save_account(turn)
-        await agent.owner.commit(turn)
-
-    async def _refused(self, registration: Registration, error: CredentialsRefused) -> None:
-        """One try: a password that was refused is not tried again until it is changed."""
-        agent = self._agent
-        registration.refused, registration.rights = error.code, Rights.NONE
-        self.refused = error.code
-        turn = Turn(agent.owner.clock())
-        event = AccountRefused(
-            account=agent.id,
-            registration=registration.registration,
-            code=error.code,
-            message=error.message,
-        )
-        turn.fact(agent.id, event, registration.registration, registration.age)
-        agent.save_account(turn)
-        agent.touch_all()
-        agent.pump(turn)
-        await agent.owner.commit(turn)
+    async def _until_replaced(self, used: Registration) -> None:
+        """Until another password is to be used, or none: one that only tries its luck ends nothing."""
+        while True:
+            await self._credentials.wait()
+            self._credentials.clear()
+            now = self._usable()
+            if now is None or now.sealed_password != used.sealed_password:
+                return
 
     async def _lost(self, error: TerminalError) -> None:
         """Recorded once per cause, not at each of the reconnects that follow."""
@@ -201,6 +154,7 @@ class Watching:
             logger.debug("not connected", account=agent.id, code=error.code, message=error.message)
             return
         self._disconnected, account.connected = error.code, False
+        agent.overdue.down(error.code)
         account.serial += 1
         turn = Turn(agent.owner.clock())
         event = AccountDisconnected(account=agent.id, code=error.code, message=error.message)
@@ -210,7 +164,18 @@ class Watching:
         agent.pump(turn)
         await agent.owner.commit(turn)
 
-    async def _follow(self, terminal: Terminal, info: AccountInfo) -> None:
+    async def _refused(self, used: Registration, error: CredentialsRefused) -> None:
+        """The password that worked does so no more."""
+        account = self._agent.known
+        registration = account.registrations.get(used.registration)
+        if registration is not None:
+            await self._agent.proving.refused(registration, used.sealed_password, error)
+        if account.connected:
+            await self._lost(error)
+
+    async def _follow(
+        self, terminal: Terminal, info: AccountInfo, registration: Registration
+    ) -> None:
         """Until the session is lost or another password should be used."""
         agent = self._agent
         under_way = agent.market.live.opening
@@ -218,7 +183,8 @@ class Watching:
         agent.market.live.opening = under_way  # a new session ends no call of the former one
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
-        self.terminal, self._caught_up, self.refused = terminal, False, ""
+        self.terminal, self._caught_up = terminal, False
+        agent.market.new_session(terminal)
         if self.offset.minutes is None:
             self.offset = ClockOffset(agent.known.clock_offset_minutes)
         if agent.known.baseline_done:
@@ -227,7 +193,7 @@ class Watching:
         self._stream_open.clear()
         frames = asyncio.create_task(self._frames_loop(terminal))
         looks = asyncio.create_task(self._looks_loop(terminal, info))
-        changed = asyncio.create_task(self._credentials.wait())
+        changed = asyncio.create_task(self._until_replaced(registration))
         tasks = (frames, looks, changed)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -314,7 +280,7 @@ class Watching:
             wait_s = min(wait_s, self._agent.owner.limits.missing_every_s)
         history_at = self._looking.history_at
         if history_at is not None:
-            due_s = (history_at - self._agent.owner.clock()).total_seconds()
+            due_s = history_at - self._agent.owner.monotonic()
             wait_s = min(wait_s, max(0.01, due_s))
         try:
             await asyncio.wait_for(self._look_wanted.wait(), wait_s)
@@ -335,7 +301,8 @@ class Watching:
         turn.fact(agent.id, event, account.serial)
         agent.save_account(turn)
         agent.permission.reconnected(turn)
-        agent.touch_all()
+        agent.overdue.up(turn)
+        agent.try_again()
         agent.pump(turn)
         await agent.owner.commit(turn)
         if not account.history_done and self.terminal is not None:
@@ -347,21 +314,25 @@ class Watching:
         """A look at the whole list, thrown away if a frame came in between: it may be older. False:
         there was none that could be believed.
         """
+        taken = await self._whole_list(terminal)
+        if taken is None:
+            return False
+        snapshot, asked_at, streams = taken
+        seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
+        await self._looking.look(snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at)
+        self._caught_up = streams == self._streams and self._stream_open.is_set()
+        return True
+
+    async def _whole_list(self, terminal: Terminal) -> tuple[Snapshot, float, int] | None:
+        """One that no frame overtook, when it was asked for, and in which stream."""
         for _ in range(self._agent.owner.limits.snapshot_tries):
             frames, streams = self._frames, self._streams
             asked_at = self._agent.owner.monotonic()
             snapshot = await terminal.snapshot()
             if streams != self._streams or (frames != self._frames and self._caught_up):
                 continue
-            if not self._is_believable(snapshot):
-                return False
-            seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
-            await self._looking.look(
-                snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at
-            )
-            self._caught_up = streams == self._streams and self._stream_open.is_set()
-            return True
-        return False
+            return (snapshot, asked_at, streams) if self._is_believable(snapshot) else None
+        return None
 
     def _is_believable(self, snapshot: Snapshot) -> bool:
         """A list without positions on an account whose margin is in use is not whole, however often
@@ -371,8 +342,8 @@ class Watching:
             return True
         agent = self._agent
         logger.warning("an empty list beside used margin is not believed", account=agent.id)
-        again = timedelta(seconds=agent.owner.limits.missing_every_s)
-        self._looking.history_at = agent.owner.clock() + again
+        again_s = agent.owner.limits.missing_every_s
+        self._looking.history_at = agent.owner.monotonic() + again_s
         return False
 
     async def _read_evidence(self, terminal: Terminal) -> None:
@@ -385,10 +356,10 @@ class Watching:
         margin = timedelta(seconds=limits.history_margin_s)
         since = min([alive, *started]) + offset - margin
         history = await terminal.history(_naive(since), _naive(now + offset + margin))
-        asked_at = agent.owner.monotonic()
-        snapshot = await terminal.snapshot()
-        if not self._is_believable(snapshot):
+        taken = await self._whole_list(terminal)
+        if taken is None:
             return
+        snapshot, asked_at, _ = taken
         self._looking.history_at = None
         await self._looking.look(
             snapshot.orders,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import structlog
 from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
-from copypro.ports import Clock, EventLog, Meter, NewId, ReadModels, Users, Vault
+from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, ReadModels, Users, Vault
 from copypro.values import UserId
 from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,10 +21,13 @@ from starlette.exceptions import HTTPException
 from structlog.contextvars import bound_contextvars
 
 from copypro_gateway import parameters as p
-from copypro_gateway.auth import Auth
+from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gateway import Gateway, GatewaySettings, Pending
+from copypro_gateway.importing import Importing
+from copypro_gateway.letters import Letters
 from copypro_gateway.measuring import Measured
+from copypro_gateway.pages import Page
 
 logger = structlog.get_logger("gateway")
 Given = TypeVar("Given", bound=p.Parameters)
@@ -34,6 +37,7 @@ Handler = Callable[[Any, Any], Awaitable[Any]]
 def create_app(
     *,
     log: EventLog,
+    history: LogHistory,
     read_models: ReadModels,
     users: Users,
     vault: Vault,
@@ -49,6 +53,16 @@ def create_app(
     gateway = Gateway(log, read_models, vault, clock, new_id, settings)
     calls = _Calls(app, auth, settings)
     _add_calls(calls, auth, gateway, settings)
+    letters = Letters(log, history, clock)
+    calls.add(
+        "ReplayDeadLetter",
+        p.ReplayDeadLetter,
+        lambda _, given: letters.replay(given),
+        key="operator",
+        tag="operators",
+    )
+    importing = Importing(gateway, log, read_models, clock, new_id)
+    _add_import(app, auth, importing)
     _add_errors(app)
     app.add_middleware(Measured, meter=meter)
 
@@ -60,6 +74,32 @@ def create_app(
     return app
 
 
+def _add_import(app: FastAPI, auth: Auth, importing: Importing) -> None:
+    @app.post("/ImportStatement", tags=["accounts"], response_model=None)
+    async def import_statement(request: Request, lenient: bool = False) -> Any:
+        """The body is the file: a report of MetaTrader as htm, html or xlsx."""
+        header = request.headers.get("Authorization", "")
+        user = await auth.user_of(header.removeprefix("Bearer ").strip())
+        data = await _bounded_body(request, importing.limits.file_bytes)
+        try:
+            return await importing.statement(user, data, lenient=lenient)
+        except Pending as pending:
+            return JSONResponse({"commandId": pending.command, "done": False}, 202)
+
+
+async def _bounded_body(request: Request, most: int) -> bytes:
+    """Never more in memory than may be read, whatever the client announces."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            text = f"the file has more than {most:,} bytes: split the report by dates"
+            raise ApiError(413, "STATEMENT_TOO_LARGE", text)
+        parts.append(chunk)
+    return b"".join(parts)
+
+
 class _Calls:
     """Registers a call under its name, for GET and POST, with or without a key."""
 
@@ -69,7 +109,9 @@ class _Calls:
     def add(
         self, name: str, kind: type[Given], handler: Handler, *, key: str = "required", tag: str
     ) -> None:
-        """`key`: required; "id": the original documents it with the id alone; "none"."""
+        """`key`: required; "id": the original documents it with the id alone; "none"; "operator":
+        the operator's own.
+        """
 
         async def run(request: Request, given: Any) -> Any:
             user = await self._user(request, given, key)
@@ -80,7 +122,9 @@ class _Calls:
                 body = {"commandId": pending.command, "done": False}
                 return JSONResponse(body, 202)
             # Straight to bytes: FastAPI's own encoding of long lists would hold up the whole process.
-            return Response(msgspec.json.encode(answer), media_type="application/json")
+            page = answer if isinstance(answer, Page) else Page(answer)
+            encoded = msgspec.json.encode(page.rows)
+            return Response(encoded, media_type="application/json", headers=page.headers())
 
         async def by_query(request: Request, given: Any) -> Any:
             return await run(request, given)
@@ -107,6 +151,9 @@ class _Calls:
             return None
         header = request.headers.get("Authorization", "")
         token = header.removeprefix("Bearer ").strip() or given.user_key
+        if key == "operator":
+            check_operator(token, self._settings.operator_key_hash)
+            return None
         if key == "id" and not token and not self._settings.require_key:
             return None
         return await self._auth.user_of(token)
@@ -152,6 +199,22 @@ def _add_calls(calls: _Calls, auth: Auth, gateway: Gateway, settings: GatewaySet
         tag="orders",
     )
     calls.add("ClosedOrders", p.ClosedOrders, g.closed_orders, key="id", tag="orders")
+
+    for name in ("TradeStatsByAccountId", "TradeStatsByApiId"):
+        calls.add(
+            name,
+            p.TradeStats,
+            lambda user, given: g.trade_stats(user, given, charts=True),
+            key="id",
+            tag="statistics",
+        )
+    calls.add(
+        "TradeStatsWithoutCharts",
+        p.TradeStats,
+        lambda user, given: g.trade_stats(user, given, charts=False),
+        key="id",
+        tag="statistics",
+    )
 
     for name in ("Start", "StartByAccountId"):
         calls.add(name, p.Start, g.start, tag="copiers")
@@ -225,12 +288,12 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"code": "DISK_FULL", "message": text}, 507)
 
     async def no_log(_: Request, error: Exception) -> JSONResponse:
-        logger.error("the log does not answer", reason=str(error))
+        logger.debug("the log does not answer", reason=str(error))  # `not ready` says it, once
         text = "the log does not answer now; whether this was taken shows later: try again then"
         return JSONResponse({"code": "LOG_UNAVAILABLE", "message": text}, 503)
 
     async def unavailable(_: Request, error: Exception) -> JSONResponse:
-        logger.error("the database does not answer", reason=str(error))
+        logger.debug("the database does not answer", reason=str(error))
         text = "the database does not answer now: try again in a few seconds"
         return JSONResponse({"code": "STORE_UNAVAILABLE", "message": text}, 503)
 

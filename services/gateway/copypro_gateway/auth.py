@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import secrets
 
 from argon2 import PasswordHasher
@@ -70,6 +71,16 @@ class Auth:
             UserKey(hash=hash_of(key), user=user, name=name, created_at=self._clock())
         )
         return key
+
+
+def check_operator(key: str | None, operator_key_hash: str) -> None:
+    """Errors: 403 where operators' calls are off, 401 for another key."""
+    if not operator_key_hash:
+        text = "operators' calls are off: set COPYPRO_MANAGER_KEY for the gateway"
+        raise ApiError(403, "OPERATOR_OFF", text)
+    if not key or not hmac.compare_digest(hash_of(key), operator_key_hash):
+        text = "this call is an operator's: give COPYPRO_MANAGER_KEY as Authorization: Bearer"
+        raise ApiError(401, "OPERATOR_KEY_INVALID", text)
 
 
 def hash_of(key: str) -> str:

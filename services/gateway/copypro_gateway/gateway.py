@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import structlog
 from copypro import collections as c
 from copypro import messages as m
@@ -31,8 +32,11 @@ from copypro.values import (
 from msgspec import Struct
 
 from copypro_gateway import parameters as p
-from copypro_gateway import shapes
+from copypro_gateway import rights, shapes
 from copypro_gateway.errors import DENIED_STATUS, ApiError, bad, unknown
+from copypro_gateway.market import market_of
+from copypro_gateway.pages import Page, newest
+from copypro_gateway.statistics import TradeStats
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -46,6 +50,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """Those with a bridge address."""
     require_key: bool = False
     sign_up_open: bool = True
+    operator_key_hash: str = ""
+    """Of the key that operators' calls need (`auth.hash_of`); empty: those calls are off."""
     visible_within_s: float = 5.0
 
 
@@ -69,6 +75,7 @@ class Gateway:
     ) -> None:
         self._log, self._models, self._vault = log, models, vault
         self._clock, self._new_id, self._settings = clock, new_id, settings
+        self._stats = TradeStats(models, clock)
 
     # --- commands -----------------------------------------------------------------------------
 
@@ -96,12 +103,11 @@ class Gateway:
         logger.info("call", correlation=ids[-1], command=type(wish).__name__, account=account)
         answer: Doc = {}
         for envelope in envelopes:
-            answer = await self._visible(envelope.id)
+            answer = await self.visible(envelope.id)
         return answer
 
-    async def _visible(self, command: MessageId) -> Doc:
-        deadline = asyncio.get_running_loop().time() + self._settings.visible_within_s
-        wait_s = POLL_FIRST_S
+    async def visible(self, command: MessageId) -> Doc:
+        deadline, wait_s = self._deadline(), POLL_FIRST_S
         while True:
             try:
                 done = await self._models.get(c.COMMANDS, command)
@@ -113,10 +119,13 @@ class Gateway:
                     status = DENIED_STATUS.get(str(code), 409)
                     raise ApiError(status, str(code), str(done.get("message")))
                 return done
-            if asyncio.get_running_loop().time() > deadline:
+            if _now() > deadline:
                 raise Pending(command)
             await asyncio.sleep(wait_s)
             wait_s = min(POLL_CAP_S, wait_s * 1.5)
+
+    def _deadline(self) -> float:
+        return _now() + self._settings.visible_within_s
 
     async def command_status(self, command: str) -> Doc:
         done = await self._models.get(c.COMMANDS, command)
@@ -186,7 +195,6 @@ class Gateway:
             account=account, registration=RegistrationId(id), close_trades=close_trades
         )
         done = await self.command(*wishes, (topics.ACCOUNT_COMMANDS, account, remove))
-        await self._vault.destroy(RegistrationId(id))
         return {"result": "OK", "leftOpen": done.get("left_open", [])}
 
     async def accounts(self, user: UserId) -> list[Doc]:
@@ -214,43 +222,62 @@ class Gateway:
         doc: Any = await self._models.get(c.OPEN_ORDERS, str(registration["account"]))
         return [shapes.open_order(order) for order in (doc or {}).get("orders", [])]
 
-    async def closed_orders(self, user: UserId | None, given: p.ClosedOrders) -> list[Doc]:
-        """From inclusive, to exclusive, both on the broker's clock."""
+    async def closed_orders(self, user: UserId | None, given: p.ClosedOrders) -> Page:
+        """Newest first; from inclusive, to exclusive, both on the broker's clock."""
         registration = await self._readable(user, given.account_id)
         since, until = _moment("from", given.from_), _moment("to", given.to)
         if since is not None and until is not None and since > until:
             raise bad("from", "is later than to")
-        rows = await self._models.find(
+        page = await newest(
+            self._models,
             c.CLOSED_ORDERS,
             {"account": registration["account"]},
-            order_by="closed_at",
+            "closed_at",
             since=since,
             until=until,
             limit=given.limit,
         )
-        return [shapes.closed_order(row) for row in rows]
+        return Page([shapes.closed_order(row) for row in page.rows], page.next_to)
+
+    async def trade_stats(
+        self, user: UserId | None, given: p.TradeStats, *, charts: bool
+    ) -> msgspec.Raw:
+        """Statistics of what closed since `from`, in the original's shape."""
+        registration = await self._readable(user, given.account_id)
+        since = _moment("from", given.from_)
+        return msgspec.Raw(
+            await self._stats.answer(
+                str(registration["account"]),
+                since,
+                exclude_same_bars=given.exclude_same_bars,
+                charts=charts,
+            )
+        )
 
     async def _readable(self, user: UserId | None, id: str) -> Doc:
         registration = await self.registration(user, id)
-        if not shapes.may_read(registration):
-            text = (
-                "this registration's own password has not logged in: see connectError of Accounts"
-            )
-            raise ApiError(403, "NOT_PROVED", text)
+        if not rights.may_read(registration):
+            raise rights.not_proved("accountId", registration)
         return registration
 
     # --- copiers ------------------------------------------------------------------------------
 
     async def start(self, user: UserId, given: p.Start) -> Doc:
-        """Either form; the same pair twice is the same copier."""
+        """Either form; the same pair twice is the same copier. Right after AddAccount it waits for the
+        logins, no longer than a call that changes something may take.
+        """
         options = given.to_options()
+        deadline = self._deadline()
         master = await self._side(user, given, "master")
         slave = await self._side(user, given, "slave")
+        for role, side in (("master", master), ("slave", slave)):
+            if side.get("kind") == "imported":
+                text = "was imported from a report: it can be looked at, never copied or traded"
+                raise ApiError(400, "IMPORTED_ACCOUNT", f"{role}AccountId: {text}")
         if master["account"] == slave["account"]:
             raise bad("slaveAccountId", "master and slave are the same account")
-        if slave.get("rights") == "read":
-            text = "the slave's password is an investor password: set the trading password"
-            raise ApiError(400, "READ_ONLY", text)
+        master = await self._proved("masterAccountId", master, rights.may_read, deadline)
+        slave = await self._proved("slaveAccountId", slave, rights.may_trade, deadline)
         await self._refuse_loop(str(master["account"]), str(slave["account"]))
         start = m.StartCopier(
             copier=CopierId(self._new_id()),
@@ -262,6 +289,7 @@ class Gateway:
             same_server=(master["platform"], str(master["server"]).casefold())
             == (slave["platform"], str(slave["server"]).casefold()),
             options=options,
+            market=await self._market(str(master["account"])),
         )
         done = await self.command((topics.COPIER_COMMANDS, start.master, start))
         return {
@@ -273,6 +301,10 @@ class Gateway:
             "dstId": slave["id"],
         }
 
+    async def _market(self, account: str) -> m.Market:
+        shown = await self._models.get(c.ACCOUNTS, account)
+        return market_of(shown, await self._models.get(c.OPEN_ORDERS, account), self._clock())
+
     async def _side(self, user: UserId, given: p.Start, role: Any) -> Doc:
         id_ = given.master_account_id if role == "master" else given.slave_account_id
         if id_ is not None:
@@ -282,6 +314,21 @@ class Gateway:
             raise bad(f"{role}AccountId", "is required (or the account inline)")
         added = await self.add_account(user, inline)
         return await self.registration(user, str(added["id"]))
+
+    async def _proved(
+        self, field: str, registration: Doc, may: Callable[[Doc], bool], deadline: float
+    ) -> Doc:
+        """The registration once it has the right; as long as its password is being tried, until then."""
+        wait_s = POLL_FIRST_S
+        while not may(registration):
+            if not rights.is_pending(registration) or _now() > deadline:
+                if rights.may_read(registration):
+                    raise rights.read_only(field)
+                raise rights.not_proved(field, registration)
+            await asyncio.sleep(wait_s)
+            wait_s = min(POLL_CAP_S, wait_s * 1.5)
+            registration = await self.registration(None, str(registration["id"]))
+        return registration
 
     async def _refuse_loop(self, master: str, slave: str) -> None:
         """Best effort, by what is visible: following the slave's own copiers must not end at the master."""
@@ -340,9 +387,16 @@ class Gateway:
         if given.paused:
             wish: Message = m.PauseCopier(copier=copier, master=master, reason=given.reason)
         else:
-            wish = m.ResumeCopier(copier=copier, master=master)
+            await self._readable_master(doc)
+            market = await self._market(master)
+            wish = m.ResumeCopier(copier=copier, master=master, market=market)
         await self.command((topics.COPIER_COMMANDS, master, wish))
         return {"result": "OK"}
+
+    async def _readable_master(self, copier: Doc) -> None:
+        registration = await self.registration(None, str(copier["master_registration"]))
+        if not rights.may_read(registration):
+            raise rights.not_proved("masterAccountId", registration)
 
     async def update_copier(self, user: UserId, given: p.UpdateCopier) -> Doc:
         doc = await self.copier(user, given.copier_id)
@@ -385,7 +439,9 @@ class Gateway:
         doc = await self.copier(user, id)
         names: dict[str, list[str]] = {}
         for role in ("master", "slave"):
-            pieces = await self._models.find(c.SYMBOLS, {"account": doc[role]})
+            side = await self._models.get(c.REGISTRATIONS, str(doc[f"{role}_registration"]))
+            readable = side is not None and rights.may_read(side)
+            pieces = await self._models.find(c.SYMBOLS, {"account": doc[role]}) if readable else []
             names[role] = [str(n) for piece in pieces for n in piece["names"]]  # type: ignore[union-attr]
         mappings: Any = doc.get("mappings", [])
         return {
@@ -431,17 +487,27 @@ class Gateway:
         ]
 
     async def alerts(self, user: UserId) -> list[Doc]:
-        mine = await self._accounts_of(user)
-        found = await self._models.find(c.ALERTS, {"open": True})
-        return [doc for doc in found if doc["account"] in mine]
+        """Of accounts that the user may read, and of the user's own logins."""
+        mine = await self._models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
+        ids = {str(doc["id"]) for doc in mine}
+        readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
+        found: Sequence[Doc] = await self._models.find(c.ALERTS, {"open": True}, limit=None)
+        return [
+            doc
+            for doc in found
+            if doc["account"] in readable or doc["numbers"].get("registration") in ids
+        ]
 
     async def unresolved(self, user: UserId) -> list[Doc]:
-        mine = await self._accounts_of(user)
-        found = await self._models.find(c.UNRESOLVED, {"open": True})
-        return [doc for doc in found if doc["account"] in mine]
+        mine = await self._models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
+        readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
+        found = await self._models.find(c.UNRESOLVED, {"open": True}, limit=None)
+        return [doc for doc in found if doc["account"] in readable]
 
     async def settle(self, user: UserId, given: p.Settle) -> Doc:
-        registration = await self.registration(user, given.account_id)
+        registration = await self._readable(user, given.account_id)
+        if not rights.may_trade(registration):
+            raise rights.read_only("accountId")
         account = AccountId(str(registration["account"]))
         ticket = None if given.ticket is None else Ticket(given.ticket)
         if given.attempt is not None:
@@ -457,9 +523,9 @@ class Gateway:
         await self.command((topics.ACCOUNT_COMMANDS, account, wish))
         return {"result": "OK"}
 
-    async def _accounts_of(self, user: UserId) -> set[str]:
-        found = await self._models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
-        return {str(doc["account"]) for doc in found}
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _wish(id: str, correlation: str, message: Message, time: datetime) -> Envelope:
@@ -476,4 +542,4 @@ def _moment(field: str, value: str | None) -> str | None:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise bad(field, f"{value} is not a time like 2026-01-31T13:30:00") from None
-    return moment.replace(tzinfo=None).strftime("%Y-%m-%dT%H:%M:%S.000")
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")

@@ -64,6 +64,16 @@ class ClosedOrders(ByAccount):
     limit: int = Field(1000, ge=1, le=10_000)
 
 
+class TradeStats(ByAccount):
+    """`type` is the original's and says nothing that the id does not."""
+
+    from_: Text | None = Field(None, alias="from", description="by close time, the broker's clock")
+    exclude_same_bars: bool = Field(
+        True, description="leaves out days whose balance and equity are those of the day before"
+    )
+    type: Platform | None = None
+
+
 class ByCopier(Parameters):
     copier_id: Text = Field(validation_alias=AliasChoices("id", "copierId", "copier_id"))
 
@@ -105,6 +115,14 @@ class Settle(Parameters):
     attempt: Text | None = None
     ticket: int | None = None
     found: bool | None = None
+
+
+class ReplayDeadLetter(Parameters):
+    """A letter's name, as `copypro dead-letters list` shows it."""
+
+    topic: Text
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
 
 
 class Options(Parameters):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from copypro_gateway.rights import may_read
+
 Doc = dict[str, Any]
 STALE_S = 90.0
 NEVER = "0001-01-01T00:00:00"
@@ -12,8 +14,13 @@ _PAUSE_REASONS = {"": "None", "ByUser": "ByUser"}
 
 
 def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
-    """AccountResult. Connected as of the last proof of life; the reason in connectError otherwise."""
+    """AccountResult. Connected as of the last proof of life; the reason in connectError otherwise.
+
+    Of an account that somebody else watches, a registration without rights learns nothing.
+    """
     state = state or {}
+    if not may_read(registration):
+        state = {"status": "refused" if registration.get("proof") == "refused" else "connecting"}
     alive = state.get("seen_alive_at")
     age = None
     if alive:
@@ -36,23 +43,20 @@ def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
         "server": registration.get("server"),
         "enabled": registration.get("enabled", True),
         "considerAccountBalance": False,
+        "kind": registration.get("kind", "live"),
         "rights": registration.get("rights"),
         "status": "connected" if connected else _status(state),
         "connected": connected,
         "connectError": error,
         "seenAliveAt": alive,
         "seenAliveAgeSeconds": None if age is None else round(age, 1),
-        "accountSummary": summary(state) if may_read(registration) else None,
+        "accountSummary": summary(state),
     }
 
 
 def _status(state: Doc) -> str:
     status = str(state.get("status") or "connecting")
     return "stale" if status == "connected" else status
-
-
-def may_read(registration: Doc) -> bool:
-    return registration.get("rights") in ("read", "trade")
 
 
 def summary(state: Doc) -> Doc | None:

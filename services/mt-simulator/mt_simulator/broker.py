@@ -6,10 +6,11 @@ order in which it happened, so that the faces can tell their streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from decimal import Decimal
 
+from mt_simulator import rollover
 from mt_simulator.model import (
     D0,
     Account,
@@ -38,6 +39,7 @@ _CODES = {
     "close_volume": ("INVALID_VOLUME", "INVALID_CLOSE_VOLUME"),
     "request": ("INVALID_PARAM", "INVALID_REQUEST"),
 }
+CENTS = {"USC": "USD", "EUC": "EUR"}
 _TRIGGERS: dict[str, Callable[[Order, Symbol], bool]] = {
     "BuyLimit": lambda order, symbol: symbol.ask <= order.open_price,
     "SellLimit": lambda order, symbol: symbol.bid >= order.open_price,
@@ -77,9 +79,15 @@ class Brokers:
     # --- money --------------------------------------------------------------------------------
 
     def rate(self, server: Server, source: str, target: str) -> Decimal:
-        """What one `source` is worth in `target`: direct, inverse, or through USD."""
+        """What one `source` is worth in `target`: direct, inverse, or through USD. Cent accounts
+        count in hundredths.
+        """
         if source == target:
             return Decimal(1)
+        if source in CENTS:
+            return self.rate(server, CENTS[source], target) / 100
+        if target in CENTS:
+            return self.rate(server, source, CENTS[target]) * 100
         for one, other in ((source, target), (target, source)):
             quoted = self._quoted(server, one + other)
             if quoted is not None:
@@ -214,7 +222,7 @@ class Brokers:
         server = self.server_of(account)
         symbol = server.symbols[order.symbol]
         if account.mode == "Netting":
-            existing = self._netting_position(account, order.symbol)
+            existing = self._netting_position(account, order)
             if existing is not None:
                 return self._net(account, existing, order, now)
         figures = self.figures(account)
@@ -234,9 +242,15 @@ class Brokers:
         self._tell(account, Change(what="filled" if filled_pending else "opened", order=order))
         return order
 
-    def _netting_position(self, account: Account, symbol: str) -> Order | None:
+    def _netting_position(self, account: Account, filling: Order) -> Order | None:
+        """The symbol's position, if there is one beside the order that is filling."""
         return next(
-            (o for o in account.orders.values() if o.symbol == symbol and not o.pending), None
+            (
+                o
+                for o in account.orders.values()
+                if o.symbol == filling.symbol and not o.pending and o is not filling
+            ),
+            None,
         )
 
     def _net(self, account: Account, position: Order, order: Order, now: datetime) -> Order:
@@ -253,9 +267,11 @@ class Brokers:
             position.deal = deal
             if order.stop_loss or order.take_profit:
                 position.stop_loss, position.take_profit = order.stop_loss, order.take_profit
+            self._reticket(account, position, order.ticket or _ticket(server))
             self._tell(account, Change(what="added", order=position))
             return position
         if order.lots < position.lots:
+            self._reticket(account, position, order.ticket or _ticket(server))
             self._close_piece(account, position, order.lots, order.open_price, now, deal=deal)
             return position
         excess = order.lots - position.lots
@@ -267,10 +283,27 @@ class Brokers:
             account, position, position.lots, order.open_price, now, deal=deal, reason="Reversed"
         )
         order.lots = excess
-        order.ticket = _ticket(server)
+        order.ticket = order.ticket or _ticket(server)
         order.deal = deal
         account.orders[order.ticket] = order
         self._tell(account, Change(what="reversed", order=order, closed=closed))
+        return order
+
+    def _reticket(self, account: Account, position: Order, ticket: int) -> None:
+        if not account.retickets:
+            return
+        del account.orders[position.ticket]
+        position.identifier, position.ticket = position.id, ticket
+        account.orders[ticket] = position
+
+    def fill_more(self, account: Account, ticket: int, lots: Decimal, now: datetime) -> Order:
+        """A further fill of the order that opened it: more on the same ticket."""
+        order = self._order(account, ticket)
+        price = self._symbol(account, order.symbol).opens_at(order.buy)
+        total = order.lots + lots
+        order.open_price = (order.open_price * order.lots + price * lots) / total
+        order.lots, order.deal = total, _deal(self.server_of(account))
+        self._tell(account, Change(what="added", order=order))
         return order
 
     # --- changing and closing ---------------------------------------------------------------------
@@ -290,6 +323,7 @@ class Brokers:
         order = self._order(account, ticket)
         symbol = self._symbol(account, order.symbol)
         self._is_open(account)
+        self._check_frozen(account, symbol, order)
         changed = Order(**{name: getattr(order, name) for name in order.__struct_fields__})
         changed.stop_loss, changed.take_profit = stop_loss, take_profit
         if order.pending:
@@ -323,6 +357,7 @@ class Brokers:
         symbol = self._symbol(account, order.symbol)
         if reason == "Client":
             self._is_open(account)
+            self._check_frozen(account, symbol, order)
             if symbol.trade_mode == "Disabled":
                 raise self._no(account, "disabled")
         lots = lots or order.lots
@@ -371,13 +406,25 @@ class Brokers:
         self._tell(account, Change(what="partly", order=order, closed=closed, rest=rest))
         return closed
 
-    def delete(
-        self, account: Account, ticket: int, now: datetime, reason: str = "Cancelled"
-    ) -> Closed:
+    def reopen(self, account: Account, ticket: int) -> Order:
+        """As some servers charge swap: the position goes on under another ticket, its identifier kept."""
+        order = self._order(account, ticket)
+        del account.orders[ticket]
+        order.identifier = order.id
+        order.ticket = _ticket(self.server_of(account))
+        account.orders[order.ticket] = order
+        self._tell(account, Change(what="modified", order=order))
+        return order
+
+    def delete(self, account: Account, ticket: int, now: datetime) -> Closed:
         order = self._order(account, ticket)
         if not order.pending:
             raise self._no(account, "ticket", "not a pending order")
-        del account.orders[ticket]
+        self._check_frozen(account, self._symbol(account, order.symbol), order)
+        return self._drop(account, order, now, "Cancelled")
+
+    def _drop(self, account: Account, order: Order, now: datetime, reason: str) -> Closed:
+        del account.orders[order.ticket]
         closed = self._history(account, order, order.lots, order.open_price, now, reason=reason)
         what = "expired" if reason == "Expired" else "deleted"
         self._tell(account, Change(what=what, order=order, closed=closed))
@@ -413,6 +460,7 @@ class Brokers:
         server = self.servers[server_name]
         symbol = server.symbols[symbol_name]
         symbol.bid, symbol.ask, symbol.quoted_at = bid, ask, server.clock(now)
+        self.roll_over(server, server.clock(now).date())
         if not server.market_open:
             return symbol
         for account in self.accounts.values():
@@ -420,8 +468,26 @@ class Brokers:
                 self._tick(account, symbol, now)
         return symbol
 
+    def roll_over(self, server: Server, today: date) -> None:
+        """Charges the swap of every night since the last one that was charged."""
+        since, server.rolled_on = server.rolled_on or today, today
+        for night in rollover.nights(since, today):
+            for account in self.accounts.values():
+                if account.server == server.name:
+                    held = rollover.held_over(account.orders.values(), night)
+                    self.charge_swap(account, held, night)
+
+    def charge_swap(self, account: Account, held: Iterable[Order], night: date) -> None:
+        server = self.server_of(account)
+        for order in held:
+            symbol = server.symbols[order.symbol]
+            rate = self.rate(server, symbol.profit_currency, account.currency)
+            order.swap += rollover.swap_of(order, symbol, rollover.times(symbol, night), rate)
+
     def _tick(self, account: Account, symbol: Symbol, now: datetime) -> None:
         for order in [o for o in account.orders.values() if o.symbol == symbol.name]:
+            if order.ticket not in account.orders:
+                continue  # on netting, what filled before it in this tick took it away
             if order.pending:
                 self._tick_pending(account, order, symbol, now)
             else:
@@ -441,7 +507,7 @@ class Brokers:
     def _tick_pending(self, account: Account, order: Order, symbol: Symbol, now: datetime) -> None:
         server = self.server_of(account)
         if order.expires_at is not None and server.clock(now) >= order.expires_at:
-            self.delete(account, order.ticket, now, reason="Expired")
+            self._drop(account, order, now, "Expired")
             return
         if not _TRIGGERS[order.kind](order, symbol):
             return
@@ -457,7 +523,7 @@ class Brokers:
             self._fill(account, order, now)
         except Refusal:
             order.kind += "Stop"
-            self.delete(account, order.ticket, now)
+            self._drop(account, order, now, "Cancelled")
 
     def _tick_position(self, account: Account, order: Order, symbol: Symbol, now: datetime) -> None:
         sign = 1 if order.buy else -1
@@ -513,6 +579,17 @@ class Brokers:
             raise self._no(account, "stops", f"stop loss {order.stop_loss} too near {price}")
         if order.take_profit and (order.take_profit - price) * sign < room:
             raise self._no(account, "stops", f"take profit {order.take_profit} too near {price}")
+
+    def _check_frozen(self, account: Account, symbol: Symbol, order: Order) -> None:
+        """The market is so near to a level or a trigger that it may be reached at any moment."""
+        room = symbol.freeze_level * symbol.point
+        if not room:
+            return
+        price, levels = symbol.closes_at(order.buy), (order.stop_loss, order.take_profit)
+        if order.pending:
+            price, levels = symbol.opens_at(order.buy), (order.open_price, D0)
+        if any(level and abs(price - level) <= room for level in levels):
+            raise self._no(account, "frozen", f"{price} is within the freeze level")
 
     def _check_pending(self, account: Account, symbol: Symbol, order: Order) -> None:
         room = symbol.stops_level * symbol.point

@@ -7,7 +7,7 @@ It is also the master's hand: trades made here are not requests of a bridge and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from mt_simulator.broker import Brokers
-from mt_simulator.face import Face
+from mt_simulator.face import Face, Params
 from mt_simulator.knobs import FaceKnobs, Knob, Ledger, StreamKnobs
 from mt_simulator.model import D0, Account, Platform, Refusal, Server, Symbol
 
@@ -73,6 +73,13 @@ class Control:
             symbol.bid, symbol.ask, symbol.quoted_at = former.bid, former.ask, former.quoted_at
         symbols[symbol.name] = symbol
 
+    def set_symbol(self, server: str, name: str, **fields: Any) -> None:
+        """Fields of model.Symbol."""
+        symbol = self._brokers.servers[server].symbols[name]
+        for field, value in fields.items():
+            kind = Symbol.__annotations__[field]
+            setattr(symbol, field, Decimal(value) if kind == "Decimal" else value)
+
     def add_account(self, **fields: Any) -> None:
         """Fields of model.Account; its opening balance is a deposit in its history."""
         account = msgspec.convert(fields, Account, strict=False)
@@ -102,6 +109,13 @@ class Control:
             for symbol in server.symbols.values():
                 if symbol.bid > 0:
                     self.quote(server.name, symbol.name, str(symbol.bid), str(symbol.ask))
+
+    def roll_over(self, server: str, night: str) -> None:
+        """As if this day of the server's (2026-09-16) had just ended: what is open is charged."""
+        for account in self._brokers.accounts.values():
+            if account.server == server:
+                held = [order for order in account.orders.values() if not order.pending]
+                self._brokers.charge_swap(account, held, date.fromisoformat(night))
 
     def shift_clock(self, seconds: float) -> None:
         self._clock.shift += timedelta(seconds=seconds)
@@ -139,6 +153,11 @@ class Control:
         )
         return order.ticket
 
+    def fill_more(self, server: str, login: int, ticket: int, lots: str) -> None:
+        """A further fill of the order that opened the position."""
+        account = self._account(server, login)
+        self._brokers.fill_more(account, ticket, Decimal(lots), self._clock())
+
     def close(
         self, server: str, login: int, ticket: int, lots: str = "0", price: str | None = None
     ) -> int:
@@ -151,6 +170,12 @@ class Control:
         if closed.position_left:
             return int(closed.comment.removeprefix("to #"))
         return 0
+
+    def reopen(self, server: str, login: int, ticket: int, tells: bool = True) -> int:
+        """Its new ticket. `tells`: the bridge shows the identifier that stays."""
+        order = self._brokers.reopen(self._account(server, login), ticket)
+        order.identifier = order.identifier if tells else 0
+        return order.ticket
 
     def close_by(self, server: str, login: int, ticket: int, other: int) -> None:
         self._brokers.close_by(self._account(server, login), ticket, other, self._clock())
@@ -231,11 +256,16 @@ class Control:
         if fields.get("down"):
             face.drop_all_streams()
 
+    def disconnect(self, server: str, login: int) -> None:
+        """Its sessions end; ConnectByToken still brings them back."""
+        account = self._account(server, login)
+        face = self._faces[account.platform]
+        for session in [s for s in face.sessions.values() if s.account is account]:
+            face.disconnect(session, Params({}))
+
     def forget_sessions(self, platform: str) -> None:
         """As after a restart of the bridge."""
-        face = self._faces[Platform(platform)]
-        face.drop_all_streams()
-        face.sessions.clear()
+        self._faces[Platform(platform)].forget()
 
     def _account(self, server: str, login: int) -> Account:
         return self._brokers.account(server, login)

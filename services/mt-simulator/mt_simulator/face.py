@@ -20,7 +20,7 @@ from aiohttp import WSMsgType, web
 
 from mt_simulator.broker import Brokers
 from mt_simulator.knobs import TRADE_CALLS, Entry, FaceKnobs, Knob, Ledger, StreamKnobs
-from mt_simulator.model import D0, Account, Change, Platform, Refusal, Symbol
+from mt_simulator.model import D0, Account, Change, Order, Platform, Refusal, Symbol
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 HUGE_FRAME = 20_000_000
@@ -103,6 +103,8 @@ class Face:
         self.scripts: list[Knob] = []
         self.stream_knobs: dict[tuple[str, int], StreamKnobs] = {}
         self.sessions: dict[str, Session] = {}
+        self._met: dict[str, tuple[Account, bool]] = {}
+        """Every token that was given, and whether it is an investor's."""
         self.streams: dict[tuple[str, int], list[Stream]] = {}
         self._held: dict[tuple[str, int], list[bytes]] = {}
         self._recent: deque[float] = deque()
@@ -123,8 +125,8 @@ class Face:
         params = Params(request.query)
         if endpoint in ("onorderupdate", "onquote", "events"):
             return await self._stream(request, endpoint, params)
-        session = self.sessions.get(params.values.get("id", ""))
-        login = session.account.login if session else _login(params)
+        met = self._met.get(params.values.get("id", ""))
+        login = met[0].login if met else _login(params)
         entry = self.ledger.note(time.time(), self.platform.value, login, endpoint, params.values)
         if self.knobs.down:
             return _hang_up(request, entry, "down")
@@ -148,7 +150,8 @@ class Face:
             return web.Response(status=404)
         entry.executed, entry.answer = True, "ok"
         if isinstance(value, (str, bool, int, Decimal)):
-            return _scalar(request, value)
+            accepted = request.headers.get("Accept", "")
+            return _scalar(value, self.knobs.scalars or ("quoted" if "json" in accepted else ""))
         body = _encode(value)
         if self.knobs.bad_utf8_comment:
             body = body.replace(b"\\ufffd", b"\xff\xfe").replace("�".encode(), b"\xff\xfe")
@@ -161,6 +164,8 @@ class Face:
             return self._connect_by_token(params)
         if endpoint == "search":
             return self._search(params)
+        if endpoint in self.knobs.lacks:
+            raise LookupError(endpoint)
         call = self.calls[endpoint]
         session = self._session(params)
         if endpoint in TRADE_CALLS and session.investor:
@@ -180,8 +185,11 @@ class Face:
     ) -> web.StreamResponse:
         if script.delay_before_s:
             await asyncio.sleep(script.delay_before_s)
+        if script.close_lots:
+            params.values["lots"] = script.close_lots
         if script.fill_lots:
             params.values["fill_lots"] = script.fill_lots
+            params.values["fill_rest_s"] = str(script.fill_rest_s)
         unusual = script.error or script.cut or script.silent or script.body or script.status
         response: web.Response | None = None
         if not unusual or (script.execute and not script.late_s):
@@ -215,6 +223,21 @@ class Face:
     ) -> None:
         await asyncio.sleep(late_s)
         self._answer(request, entry, endpoint, params)
+
+    def fill_rest(self, account: Account, order: Order, params: Params) -> None:
+        """What a script left of an order is filled later, on the same ticket."""
+        rest, wait_s = order.lots_asked - order.lots, float(params.values.get("fill_rest_s", 0))
+        if rest > 0 and wait_s > 0:
+            task = asyncio.create_task(self._fill_later(account, order.ticket, rest, wait_s))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+
+    async def _fill_later(
+        self, account: Account, ticket: int, rest: Decimal, wait_s: float
+    ) -> None:
+        await asyncio.sleep(wait_s)
+        if ticket in account.orders:
+            self.brokers.fill_more(account, ticket, rest, self.clock())
 
     def _script(self, endpoint: str, login: int) -> Knob | None:
         for script in self.scripts:
@@ -253,12 +276,17 @@ class Face:
             raise Refusal("MAX_SESSIONS_REACHED", "licence limit")
         investor = password != account.password
         name = f"{server_name}/{login}/{investor}"
-        token = params.values.get("id") or (
+        own = params.values.get("id") if self.knobs.honours_own_id else ""
+        token = own or (
             str(uuid.uuid4())
             if self.knobs.random_tokens
             else str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         )
+        return self._begin(token, account, investor)
+
+    def _begin(self, token: str, account: Account, investor: bool) -> str:
         self.sessions[token] = Session(token, account, investor, self.knobs.unsynced_calls)
+        self._met[token] = (account, investor)
         return token
 
     def unknown_server(self, name: str) -> Refusal:
@@ -266,23 +294,39 @@ class Face:
 
     def _connect_by_token(self, params: Params) -> str:
         token = params.text("id")
-        if self.knobs.forget_tokens or token not in self.sessions:
+        if self.knobs.forget_tokens or token not in self._met:
             raise Refusal("INVALID_TOKEN", f"Client with id {token} not found")
+        session = self.sessions.get(token)
+        if session is None or self._is_expired(session):
+            return self._begin(token, *self._met[token])
         return token
+
+    def _is_expired(self, session: Session) -> bool:
+        expiry = self.knobs.idle_expiry_s
+        return expiry > 0 and time.monotonic() - session.used_at > expiry
+
+    def forget(self) -> None:
+        """As after a restart of a bridge that has no database."""
+        self.drop_all_streams()
+        self.sessions.clear()
+        self._met.clear()
 
     def _session(self, params: Params) -> Session:
         token = params.text("id")
         session = self.sessions.get(token)
-        expiry = self.knobs.idle_expiry_s
-        if session is None or (expiry and time.monotonic() - session.used_at > expiry):
+        if session is None or self._is_expired(session):
             self.sessions.pop(token, None)
             raise Refusal("INVALID_TOKEN", f"Client with id {token} not found")
         session.used_at = time.monotonic()
         return session
 
     def disconnect(self, session: Session, _: Params) -> str:
+        """Other sessions of the same account go on."""
         self.sessions.pop(session.token, None)
-        self.drop_streams(session.account)
+        place = (session.account.server, session.account.login)
+        for stream in self.streams.get(place, []):
+            if stream.session is session:
+                stream.queue.put_nowait(None)
         return "OK"
 
     def check(self, session: Session, _: Params) -> str:
@@ -432,10 +476,6 @@ class Face:
             sender.cancel()
         return socket
 
-    def drop_streams(self, account: Account) -> None:
-        for stream in self.streams.get((account.server, account.login), []):
-            stream.queue.put_nowait(None)
-
     def drop_all_streams(self) -> None:
         for streams in self.streams.values():
             for stream in streams:
@@ -521,9 +561,9 @@ def _login(params: Params) -> int:
     return int(value) if value.isdigit() else 0
 
 
-def _scalar(request: web.Request, value: Any) -> web.Response:
+def _scalar(value: Any, style: str) -> web.Response:
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    if "json" in request.headers.get("Accept", ""):
+    if style == "quoted":
         quoted = _encode(text if isinstance(value, str) else value)
         return web.Response(body=quoted, content_type="application/json")
     return web.Response(text=text)

@@ -35,6 +35,10 @@ class Knob(Struct, kw_only=True, omit_defaults=True):
     body: str = ""
     fill_lots: str = ""
     """Fill only so much."""
+    fill_rest_s: float = 0.0
+    """With `fill_lots`: so long after, the rest is filled on the same ticket (MT5)."""
+    close_lots: str = ""
+    """Close so much whatever was asked; 0: everything, as bridges do that do not know the parameter."""
     late_s: float = 0.0
     """Do it only so long after the answer was given (or withheld)."""
 
@@ -63,13 +67,17 @@ class FaceKnobs(Struct, kw_only=True, omit_defaults=True):
     """How a whole bridge behaves."""
 
     error_status: int = 201
+    scalars: str = ""
+    """"bare" or "quoted", whatever the caller accepts; empty: as it accepts."""
+    honours_own_id: bool = True
+    """A caller's own id is its token."""
     down: bool = False
     unsynced_calls: int = 0
     """So many calls after a connect answer as not synchronised, with figures of 0."""
     idle_expiry_s: float = 0.0
     """0: tokens live for ever."""
     forget_tokens: bool = False
-    """ConnectByToken knows nobody."""
+    """ConnectByToken knows nobody; else also who was disconnected or expired."""
     random_tokens: bool = False
     max_sessions: int = 0
     throttle_per_s: int = 0
@@ -79,8 +87,10 @@ class FaceKnobs(Struct, kw_only=True, omit_defaults=True):
     full_close_lots_zero: bool = True
     history_lag_reads: int = 0
     """So many history reads do not show the newest records yet."""
-    more_pages: bool = False
-    """OrderHistory of MT5 answers action 14: there is more to fetch."""
+    history_rows: int = 0
+    """OrderHistory of MT5 answers so many at most, then action 14: there is more to fetch."""
+    lacks: list[str] = []
+    """Calls, in small letters, that this build does not have: 404."""
     closed_orders_cap: int = 100
     bad_utf8_comment: bool = False
     empty_lists: int = 0

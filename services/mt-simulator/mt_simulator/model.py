@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -42,7 +42,10 @@ class Symbol(Struct, kw_only=True):
     volume_limit: Decimal = D0
     commission_per_lot: Decimal = D0
     swap_long: Decimal = D0
+    """Points of the price for a lot and a night; below zero: charged."""
     swap_short: Decimal = D0
+    triple_swap_weekday: int = 2
+    """The night after it counts for the weekend as well; 0 is Monday."""
     bid: Decimal = D0
     ask: Decimal = D0
     quoted_at: datetime | None = None
@@ -65,6 +68,10 @@ class Server(Struct, kw_only=True):
     offset_minutes: int = 120
     us_summer_time: bool = False
     """An hour more between the second Sunday of March and the first of November."""
+    eu_summer_time: bool = False
+    """An hour more between the last Sundays of March and October."""
+    rolled_on: date | None = None
+    """The nights before this day of the server's are charged."""
     market_open: bool = True
     symbols: dict[str, Symbol] = {}
     rates: dict[str, Decimal] = {}
@@ -75,7 +82,8 @@ class Server(Struct, kw_only=True):
     def clock(self, now: datetime) -> datetime:
         """The server's own time, without a zone."""
         offset = self.offset_minutes
-        if self.us_summer_time and _is_us_summer(now):
+        is_us, is_eu = self.us_summer_time, self.eu_summer_time
+        if (is_us and _is_us_summer(now)) or (is_eu and _is_eu_summer(now)):
             offset += 60
         return (now + timedelta(minutes=offset)).replace(tzinfo=None)
 
@@ -104,6 +112,12 @@ class Order(Struct, kw_only=True):
     lots_asked: Decimal = D0
     opened_ms: int = 0
     """UTC milliseconds."""
+    identifier: int = 0
+    """MT5: the ticket it first had, where the server gave it another one."""
+
+    @property
+    def id(self) -> int:
+        return self.identifier or self.ticket
 
     @property
     def buy(self) -> bool:
@@ -159,6 +173,8 @@ class Account(Struct, kw_only=True):
     stop_out_percent: Decimal = Decimal(50)
     name: str = "Simulated"
     disabled: bool = False
+    retickets: bool = False
+    """Netting: the position is shown under the ticket of its latest deal's order."""
     market_execution_stops: bool = True
     """False: the broker refuses stops that come with an open."""
     orders: dict[int, Order] = {}
@@ -166,8 +182,17 @@ class Account(Struct, kw_only=True):
 
 
 def _is_us_summer(now: datetime) -> bool:
-    def sunday(month: int, number: int) -> datetime:
-        first = datetime(now.year, month, 1, 7, tzinfo=now.tzinfo)
-        return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (number - 1))
+    """New York changes at 2:00 of its own time: 7:00 UTC in spring, 6:00 UTC in autumn."""
+    begins = _sunday(datetime(now.year, 3, 8, 7, tzinfo=now.tzinfo))
+    return begins <= now < _sunday(datetime(now.year, 11, 1, 6, tzinfo=now.tzinfo))
 
-    return sunday(3, 2) <= now < sunday(11, 1)
+
+def _is_eu_summer(now: datetime) -> bool:
+    """All of Europe changes at 1:00 UTC."""
+    begins = _sunday(datetime(now.year, 3, 25, 1, tzinfo=now.tzinfo))
+    return begins <= now < _sunday(datetime(now.year, 10, 25, 1, tzinfo=now.tzinfo))
+
+
+def _sunday(earliest: datetime) -> datetime:
+    """The first Sunday from that day on, at its hour."""
+    return earliest + timedelta(days=(6 - earliest.weekday()) % 7)

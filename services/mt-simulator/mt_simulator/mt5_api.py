@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
+from mt_simulator.broker import Brokers
 from mt_simulator.face import Call, Face, Params, Session, encode, stamp
+from mt_simulator.knobs import Ledger
 from mt_simulator.model import D0, Account, Change, Closed, Order, Platform, Refusal, Symbol
 
 _NEVER = "0001-01-01T00:00:00"
@@ -24,6 +30,11 @@ _CLOSE_TYPES = {
 
 class Mt5Face(Face):
     platform = Platform.MT5
+
+    def __init__(self, brokers: Brokers, clock: Callable[[], datetime], ledger: Ledger) -> None:
+        super().__init__(brokers, clock, ledger)
+        self._written: dict[tuple[str, int], dict[int, tuple[tuple[object, ...], bytes]]] = {}
+        """By account and ticket: what a row of the list was made of, and the row."""
 
     def make_calls(self) -> dict[str, Call]:
         calls = self.common_calls() | {
@@ -103,10 +114,11 @@ class Mt5Face(Face):
 
     def _order_history(self, session: Session, params: Params) -> dict[str, Any]:
         rows = self._rows(session, params)
-        more = self.knobs.more_pages and len(rows) > 1
+        most = self.knobs.history_rows or len(rows)
+        more = len(rows) > most
         return {
             "partialResponse": more,
-            "orders": rows[: len(rows) // 2] if more else rows,
+            "orders": rows[:most],
             "internalDeals": [],
             "internalOrders": [],
             "action": 14 if more else 1,
@@ -223,9 +235,15 @@ class Mt5Face(Face):
             comment=params.values.get("comment", ""),
             fill_lots=Decimal(fill) if fill else None,
         )
+        self.fill_rest(session.account, order, params)
         reply = self._order(session.account, order)
         reply["state"] = "Placed" if order.pending else "Filled"
-        reply["lots"] = order.lots if session.account.mode != "Netting" else params.number("volume")
+        # On netting the order is the position: what this one filled is said apart.
+        reply["lots"] = (
+            order.lots
+            if session.account.mode != "Netting"
+            else Decimal(fill or params.text("volume"))
+        )
         return reply
 
     def _modify(self, session: Session, params: Params) -> dict[str, Any]:
@@ -295,7 +313,7 @@ class Mt5Face(Face):
             "expirationType": "Specified" if order.expires_at else "GTC",
             "expirationTime": stamp(order.expires_at) if order.expires_at else _NEVER,
             "fillPolicy": "FillOrKill",
-            "dealInternalIn": {"ticketNumber": order.deal, "positionTicket": order.ticket},
+            "dealInternalIn": {"ticketNumber": order.deal, "positionTicket": order.id},
             "dealInternalOut": None,
             "orderInternal": {"ticketNumber": order.ticket} if order.pending else None,
             "partialCloseDeals": [],
@@ -340,7 +358,7 @@ class Mt5Face(Face):
         order = closed.order
         return {
             "ticketNumber": closed.deal,
-            "positionTicket": order.ticket,
+            "positionTicket": order.id,
             "symbol": order.symbol,
             "type": "DealSell" if order.buy else "DealBuy",
             "direction": {"CloseBy": "OutBy", "Reversed": "InOut"}.get(closed.reason, "Out"),
@@ -356,9 +374,32 @@ class Mt5Face(Face):
 
     # --- frames -------------------------------------------------------------------------------
 
+    def _listed(self, account: Account) -> msgspec.Raw:
+        """The list, written. An order that is as it was, at the price that was, reads as it did."""
+        place = (account.server, account.login)
+        known, rows = self._written.get(place, {}), {}
+        for ticket, order in account.orders.items():
+            state = (*msgspec.structs.astuple(order), *self._terms(account, order))
+            former = known.get(ticket)
+            if former is None or former[0] != state:
+                former = (state, encode(self._order(account, order)))
+            rows[ticket] = former
+        self._written[place] = rows
+        return msgspec.Raw(b"[%b]" % b",".join(row for _, row in rows.values()))
+
+    def _terms(self, account: Account, order: Order) -> tuple[object, ...]:
+        """All but the order itself that its row is made of."""
+        server = self.brokers.server_of(account)
+        symbol = server.symbols[order.symbol]
+        price = symbol.closes_at(order.buy)
+        rate = None
+        if not order.pending and price > 0:
+            rate = self.brokers.rate(server, symbol.profit_currency, account.currency)
+        return price, rate, symbol.contract_size, symbol.digits, self.knobs.bad_utf8_comment
+
     def frames(self, account: Account, change: Change) -> list[bytes]:
         netting = account.mode != "Hedging"
-        tail: dict[str, Any] = {"openedOrders": self._opened(account), "user": account.login}
+        tail: dict[str, Any] = {"openedOrders": self._listed(account), "user": account.login}
         tail |= self.brokers.figures(account)
         noise = self.knobs.noise
         match change.what:

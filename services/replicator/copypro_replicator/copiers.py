@@ -7,7 +7,7 @@ from typing import assert_never
 from copypro import messages as m
 from copypro.codes import denied
 from copypro.envelope import Envelope
-from copypro.messages import Copier, OpenCopies, StopReason
+from copypro.messages import Copier, Market, OpenCopies, StopReason
 from copypro.options import SymbolMapping
 from msgspec.structs import replace
 
@@ -15,6 +15,9 @@ from copypro_replicator import copying
 from copypro_replicator.following import context_of, remove_pending
 from copypro_replicator.state import CopierRecord, Decision, LiveCopier, RootRecord
 from copypro_replicator.turn import Turn
+
+WRONG_PASSWORD = "WrongMasterPassword"
+"""The original's word for it."""
 
 
 def command(turn: Turn, envelope: Envelope) -> None:
@@ -45,11 +48,28 @@ def command(turn: Turn, envelope: Envelope) -> None:
         case m.ResumeCopier():
             running = replace(state, paused=False, pause_reason="")
             turn.tell(state.master, "", m.CopierResumed(state=running))
-            _join_when_running(turn, _change(turn, copier, running))
+            _join_when_running(turn, _change(turn, copier, running), wish.market)
         case m.StopCopier():
             _stop(turn, wish, copier)
         case _:
             assert_never(wish)
+
+
+def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> None:
+    """A copier whose user may no longer read the master is paused, until that right is proved again."""
+    may_read = event.rights is not m.Rights.NONE
+    for copier in list(turn.memory.copiers_of(event.account).values()):
+        state = copier.state
+        if state.master_registration != event.registration:
+            continue
+        if not may_read and not state.paused:
+            paused = replace(state, paused=True, pause_reason=WRONG_PASSWORD)
+            _change(turn, copier, paused)
+            turn.tell(event.account, copier.id, m.CopierPaused(state=paused))
+        elif may_read and state.pause_reason == WRONG_PASSWORD:
+            running = replace(state, paused=False, pause_reason="")
+            turn.tell(event.account, copier.id, m.CopierResumed(state=running))
+            _join_when_running(turn, _change(turn, copier, running), {})
 
 
 # --- start ----------------------------------------------------------------------------------------
@@ -92,9 +112,9 @@ def _start(turn: Turn, wish: m.StartCopier) -> None:
     turn.tell(wish.master, "", started)
     if known is None:
         for root in turn.memory.roots_of(wish.master):
-            _decide(turn, root, copier)
+            _decide(turn, root, copier, wish.market)
     else:
-        _join_when_running(turn, copier)
+        _join_when_running(turn, copier, wish.market)
 
 
 def _refuses(turn: Turn, wish: m.StartCopier, known: LiveCopier | None) -> tuple[str, str] | None:
@@ -108,7 +128,7 @@ def _refuses(turn: Turn, wish: m.StartCopier, known: LiveCopier | None) -> tuple
     return None
 
 
-def _join_when_running(turn: Turn, copier: LiveCopier) -> None:
+def _join_when_running(turn: Turn, copier: LiveCopier, market: Market) -> None:
     """A copier that was started paused joins what was there when it first runs."""
     record = copier.record
     if record.joined_at_utc is not None or record.state.paused:
@@ -117,15 +137,15 @@ def _join_when_running(turn: Turn, copier: LiveCopier) -> None:
     turn.memory.put_copier(record)
     for root in turn.memory.roots_of(record.state.master):
         if copying.is_open_question(root, copier):
-            _decide(turn, root, copier)
+            _decide(turn, root, copier, market)
 
 
-def _decide(turn: Turn, root: RootRecord, copier: LiveCopier) -> None:
+def _decide(turn: Turn, root: RootRecord, copier: LiveCopier, market: Market) -> None:
     """On a root that was there; one that was found late is decided on when its look is over."""
     if root.undecided is not None:
         return
     if root.opened is not None:
-        planned = copying.decide_opened(root, copier, context_of(root.opened))
+        planned = copying.decide_opened(root, copier, context_of(root.opened), market)
     elif root.placed is not None:
         planned = copying.decide_placed(root, copier, context_of(root.placed))
     else:

@@ -10,20 +10,23 @@ nothing was sent, and its fill is a new position like any other, decided on by t
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from copypro import messages as m
 from copypro.codes import Denial, denied
-from copypro.messages import Context, Seen
+from copypro.messages import Context, Market, Seen
 from copypro.options import MagicMode, PendingMode
-from copypro.values import AccountId, CopyId, copy_id
+from copypro.values import AccountId, CopyId, Price, copy_id
 from msgspec import Struct
 
 from copypro_replicator.refusals import is_a_copy, is_existing, not_joined, refuses_now
 from copypro_replicator.state import Decision, LiveCopier, RootRecord
 
 WHOLE = Decimal(1)
+LOOK_AGE_S = 5.0
+"""The quote of a look that is older than this is not what the market is now."""
 
 
 class Planned(Struct, frozen=True, gc=False):
@@ -37,11 +40,14 @@ class Planned(Struct, frozen=True, gc=False):
 # --- a position opened: decided once ------------------------------------------------------------
 
 
-def decide_opened(root: RootRecord, copier: LiveCopier, context: Context | None) -> Planned | None:
+def decide_opened(
+    root: RootRecord, copier: LiveCopier, context: Context | None, market: Market | None = None
+) -> Planned | None:
     """Plan a copy of an open position, or say why not. None: nothing to decide now, because this
     copier has decided already, or waits to be resumed before it joins what is there.
 
-    `context` is the event's, perhaps encoded already.
+    `context` is the event's, perhaps encoded already; `market` is what came with the command that
+    made the copier join.
     """
     event = root.opened
     assert event is not None
@@ -67,7 +73,12 @@ def decide_opened(root: RootRecord, copier: LiveCopier, context: Context | None)
     if denial is not None:
         return skip(root, copier, denial)
     assert context is not None
-    return plan_open(root, copier, context, joined=joined)
+    if not joined:
+        return plan_open(root, copier, context)
+    price = market_price(event, copier, market or {})
+    if price is None:
+        return skip(root, copier, denied("NO_MARKET_PRICE", symbol=event.symbol))
+    return plan_open(root, copier, context, joined_at=price)
 
 
 def plan_open(
@@ -75,11 +86,11 @@ def plan_open(
     copier: LiveCopier,
     context: Context,
     *,
-    joined: bool = False,
+    joined_at: Price | None = None,
     mirrored: bool = False,
 ) -> Planned:
-    """Leg 0, of what is open now. `joined`: it was there before the copier took effect, so its age
-    counts from then. `mirrored`: the slave may have filled the whole order by itself, so the leg
+    """Leg 0, of what is open now. `joined_at`: it was there before the copier took effect, so its age
+    counts from then, and its slippage from this price. `mirrored`: the slave may have filled the whole order by itself, so the leg
     is the whole, and reductions count from it.
     """
     event, record = root.opened, copier.record
@@ -89,11 +100,10 @@ def plan_open(
     seen_at = event.seen_at_utc
     fresh_from = seen_at if event.seen is Seen.LIVE else event.opened_at_utc
     decision = Decision(copier=copier.id, copy=copy)
-    if joined and record.joined_at_utc is not None:
+    if joined_at is not None and record.joined_at_utc is not None:
         fresh_from = seen_at = record.joined_at_utc
-    is_rest = joined or root.open_lots != root.ever_lots
-    if is_rest and not mirrored:
-        decision.joined_lots, decision.joined_ever_lots = root.open_lots, root.ever_lots
+    if not mirrored:
+        decision.base = root.fraction
     order = m.OpenCopy(
         copy=copy,
         copier=copier.id,
@@ -115,10 +125,24 @@ def plan_open(
         seen_at_utc=seen_at,
         magic=_magic(copier, event.magic),
         mapping=copier.mappings.get(event.symbol),
+        registration=state.slave_registration,
         from_pending=event.from_pending,
-        joined=joined,
+        joined=joined_at is not None,
+        market_price=joined_at,
     )
     return Planned(decision, _planned(root, copier, copy), order)
+
+
+def market_price(event: m.PositionOpened, copier: LiveCopier, market: Market) -> Price | None:
+    """What a joined trade's symbol costs when it is joined: as told with the command, else by the
+    look that found the trade, if that is of now.
+    """
+    told, joined_at = market.get(event.symbol), copier.record.joined_at_utc
+    if told is not None or joined_at is None:
+        return told
+    quote = event.context.quote if event.context is not None else None
+    is_of_now = joined_at - event.seen_at_utc <= timedelta(seconds=LOOK_AGE_S)
+    return quote.mid if quote is not None and is_of_now else None
 
 
 def decide_missed(root: RootRecord, copier: LiveCopier, context: Context | None) -> Planned | None:
@@ -187,7 +211,7 @@ def decide_increased(
         symbol=event.symbol,
         side=event.side,
         lots=event.lots,
-        fraction=WHOLE,
+        fraction=fraction_of(root, known),
         master_price=event.deal.price,
         stop_loss=root.stop_loss,
         take_profit=root.take_profit,
@@ -198,6 +222,7 @@ def decide_increased(
         seen_at_utc=event.seen_at_utc,
         magic=_magic(copier, root.opened.magic if root.opened is not None else 0),
         mapping=copier.mappings.get(event.symbol),
+        registration=state.slave_registration,
     )
     return Planned(None, _planned(root, copier, known.copy, event), order)
 
@@ -236,12 +261,8 @@ def stopped_leg(
 
 
 def fraction_of(root: RootRecord, decision: Decision) -> Decimal:
-    """Open / ever opened; for a joined trade, of what was open when it was joined and added since."""
-    if decision.joined_lots is None:
-        ever = root.ever_lots
-    else:
-        ever = decision.joined_lots + root.ever_lots - decision.joined_ever_lots
-    return min(WHOLE, root.open_lots / ever) if ever > 0 else Decimal(0)
+    """What the master has left of what the copy's first leg stands for."""
+    return min(WHOLE, root.fraction / decision.base)
 
 
 # --- pending orders -------------------------------------------------------------------------------
@@ -301,6 +322,7 @@ def _plan_pending(
         seen_at_utc=event.seen_at_utc,
         magic=_magic(copier, event.magic),
         mapping=copier.mappings.get(event.symbol),
+        registration=state.slave_registration,
     )
     decision = Decision(copier=copier.id, copy=copy, pending=True)
     return Planned(decision, _planned(root, copier, copy, pending=True), order)

@@ -92,7 +92,7 @@ def _opened(turn: Turn, event: m.PositionOpened, offset: int) -> None:
     elif any(root.followed):
         return
     root.opened = event
-    root.open_lots = root.ever_lots = event.lots
+    root.open_lots = root.ever_lots = root.grown_lots = event.lots
     root.stop_loss, root.take_profit = event.stop_loss, event.take_profit
     if event.seen is Seen.MISSED and offset + 1 < turn.end_offset:
         root.undecided = Undecided(
@@ -108,6 +108,7 @@ def _increased(turn: Turn, envelope: Envelope, event: m.PositionIncreased) -> No
     if root is None or root.opened is None:
         return
     _settle_for_later_look(turn, root, envelope)
+    root.grown_fraction, root.grown_lots = root.fraction, event.open_lots
     root.open_lots, root.ever_lots = event.open_lots, event.ever_lots
     turn.memory.put_root(root)
     copiers = turn.memory.copiers_of(event.account)

@@ -8,9 +8,10 @@ from datetime import datetime
 from copypro import topics
 from copypro.envelope import SCHEMA_VERSION, Envelope, dead_letter, decode
 from copypro.errors import BadRecord
+from copypro.messages import AccountRefused, AccountUpdated
 from copypro.ports import Outgoing, Record, Told
 
-from copypro_replicator.copiers import command
+from copypro_replicator.copiers import command, follow_rights
 from copypro_replicator.following import follow, settle
 from copypro_replicator.state import Memory
 from copypro_replicator.turn import Turn
@@ -18,10 +19,10 @@ from copypro_replicator.turn import Turn
 UNHEEDED = frozenset(
     (
         "AccountRegistered",
-        "AccountUpdated",
+        "HistoryImported",
         "AccountConnected",
         "AccountDisconnected",
-        "AccountRefused",
+        "ProofDelayed",
         "CommandDenied",
         "Settled",
         "PendingFilled",
@@ -68,7 +69,10 @@ class Replicating:
                     raise
                 turn.outputs.append(dead_letter(record, error, now))
                 continue
-            if is_event:
+            if isinstance(envelope.message, AccountUpdated | AccountRefused):
+                turn.because_of(envelope.id, envelope.correlation)
+                follow_rights(turn, envelope.message)
+            elif is_event:
                 follow(turn, envelope, record.offset)
             else:
                 command(turn, envelope)

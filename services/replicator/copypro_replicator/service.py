@@ -7,8 +7,10 @@ from collections import defaultdict
 
 import structlog
 from copypro import topics
-from copypro.errors import LogClosed, LogFull, PartitionLost
+from copypro.envelope import SCHEMA_VERSION, readable
+from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.ports import Clock, EventLog, Journal, Partition
+from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_replicator.replicating import Replicating
 
@@ -21,16 +23,19 @@ async def run(
     clock: Clock,
     journal: Journal | None = None,
     retry_full_s: float = RETRY_FULL_S,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
 ) -> None:
-    """Until the log closes or this is cancelled.
-
-    Errors: BadRecord, for a record of a newer version, which is waited for and never skipped.
+    """Until the log closes or this is cancelled. A record newer than `schema_version` makes its
+    partition not ready, until a newer process owns it.
     """
+    readiness = readiness or Readiness(topics.REPLICATOR.name)
     turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.REPLICATOR):
             turn = turns[partition.number]
-            tasks.create_task(_own(partition, turn, clock, journal, retry_full_s))
+            work = _own(partition, turn, clock, journal, retry_full_s, readiness, schema_version)
+            tasks.create_task(work)
 
 
 async def _own(
@@ -39,6 +44,8 @@ async def _own(
     clock: Clock,
     journal: Journal | None,
     retry_full_s: float,
+    readiness: Readiness,
+    schema_version: int,
 ) -> None:
     """Crash-only: after any failure of the log this memory is gone, and the next owner restores.
 
@@ -47,7 +54,8 @@ async def _own(
     """
     async with turn:
         try:
-            await replicate(partition, clock, journal)
+            newer = await replicate(partition, clock, journal, schema_version)
+            await wait_for_upgrade(partition, newer, readiness)
         except LogClosed:
             return
         except PartitionLost as error:
@@ -55,14 +63,27 @@ async def _own(
         except LogFull as error:
             logger.error("disk full: nothing is planned until there is room", reason=str(error))
             await asyncio.sleep(retry_full_s)
+        except Exception as error:
+            logger.exception("the partition broke", partition=partition.number)
+            await readiness.start_over(partition, error)
 
 
-async def replicate(partition: Partition, clock: Clock, journal: Journal | None = None) -> None:
+async def replicate(
+    partition: Partition,
+    clock: Clock,
+    journal: Journal | None = None,
+    schema_version: int = SCHEMA_VERSION,
+) -> BadRecord:
+    """Until a record of a newer version, in state or input; it is not taken in, nor any behind it."""
     replicating = Replicating()
+    newer: BadRecord | None = None
     async for record in partition.restore():
-        replicating.restore(record)
-    while True:
-        records = await partition.read()
+        if newer is None:
+            newer = readable((record,), schema_version)[1]
+        if newer is None:
+            replicating.restore(record)
+    while newer is None:
+        records, newer = readable(await partition.read(), schema_version)
         end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
         now = clock()
         outputs = replicating.step(records, end_offset, now)
@@ -73,3 +94,4 @@ async def replicate(partition: Partition, clock: Clock, journal: Journal | None 
         if journal is not None and replicating.told:
             # Later, so that what was told of the causes is told first.
             asyncio.get_running_loop().call_soon(journal.tell, replicating.told, now, clock())
+    return newer

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import msgspec
 from copypro import topics
-from copypro.envelope import encoded
+from copypro.envelope import STATE_HEADERS, encoded
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
 from copypro.ports import Outgoing, Record
-from copypro.trading import SymbolSpec
+from copypro.trading import Figures, SymbolSpec
 from copypro.values import AccountId, CopierId, CopyId, Lots, MessageId, Price, RootId, magic_of
 from msgspec import Struct
 
@@ -37,9 +37,10 @@ class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
     numbers: Numbers = {}
     pending: bool = False
     """Decided when the pending order was placed: what was skipped so is decided anew at the fill."""
-    joined_lots: Lots | None = None
-    """Open when the copy joined a trade that was no longer whole; fractions count from there."""
-    joined_ever_lots: Lots = Decimal(0)
+    base: Decimal = Decimal(1)
+    """The root's fraction when the copy joined a trade that was no longer whole; its own fractions
+    count from there.
+    """
     ended: bool = False
     """Closed or left on request: nothing more is sent."""
 
@@ -71,9 +72,22 @@ class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     undecided: Undecided | None = None
     open_lots: Lots = Decimal(0)
     ever_lots: Lots = Decimal(0)
+    grown_lots: Lots = Decimal(0)
+    """Open when it last grew; it opened with so much if it never did."""
+    grown_fraction: Decimal = Decimal(1)
+    """What was left of the first leg then."""
     stop_loss: Price | None = None
     take_profit: Price | None = None
     pairs: dict[AccountId, Decision] = {}
+
+    @property
+    def fraction(self) -> Decimal:
+        """What is left of the first leg. A reduction takes the same share of each leg there is; a leg
+        added later loses only what is taken after it, so what is left of it is `fraction` now, by
+        `fraction` when it was added. Over all legs that is what the master has open.
+        """
+        left = self.open_lots / self.grown_lots if self.grown_lots > 0 else Decimal(0)
+        return self.grown_fraction * min(Decimal(1), left)
 
     @property
     def followed(self) -> Iterator[tuple[AccountId, Decision]]:
@@ -170,7 +184,7 @@ class Memory:
         """The state records since the last call, one per key; a tombstone for what is over."""
         name = topics.REPLICATOR_STATE.name
         changes = [
-            Outgoing(name, key, None if state is None else _encoder.encode(state))
+            Outgoing(name, key, None if state is None else _encoder.encode(state), STATE_HEADERS)
             for key, state in self._touched.items()
         ]
         self._touched = {}
@@ -187,7 +201,7 @@ class Memory:
     def _add_root(self, root: RootRecord) -> str:
         key = _root_key(root)
         if root.account not in self._of_master:
-            self._share_spec(root)
+            self._share(root)
         known = self._roots.get(root.account)
         if known is None:
             known = self._roots[root.account] = {}
@@ -198,20 +212,35 @@ class Memory:
             self._undecided.pop(key, None)
         return key
 
-    def _share_spec(self, root: RootRecord) -> None:
-        """Most accounts have no copiers, and each of their positions brings its symbol's terms: equal
-        ones are kept once.
+    def _share(self, root: RootRecord) -> None:
+        """Most accounts have no copiers, and each of their positions brings its symbol's terms and the
+        account's figures: equal ones are kept once.
         """
         opened = root.opened
-        if opened is None or opened.context is None or opened.context.spec is None:
+        if opened is None or opened.context is None:
             return
-        spec = opened.context.spec
-        known = self._specs.get(spec.name)
-        if known != spec:
-            self._specs[spec.name] = spec
-        elif known is not spec:
-            context = msgspec.structs.replace(opened.context, spec=known)
+        context = opened.context
+        former = next(reversed(self._roots.get(root.account, {}).values()), None)
+        figures = _figures_of(former)
+        spec = context.spec if context.spec is None else self._shared_spec(context.spec)
+        if figures != context.figures:
+            figures = context.figures
+        if spec is not context.spec or figures is not context.figures:
+            context = msgspec.structs.replace(context, spec=spec, figures=figures)
             root.opened = msgspec.structs.replace(opened, context=context)
+
+    def _shared_spec(self, spec: SymbolSpec) -> SymbolSpec:
+        known = self._specs.get(spec.name)
+        if known == spec:
+            return known
+        self._specs[spec.name] = spec
+        return spec
+
+
+def _figures_of(root: RootRecord | None) -> Figures | None:
+    if root is None or root.opened is None or root.opened.context is None:
+        return None
+    return root.opened.context.figures
 
 
 def _copier_key(copier: CopierId) -> str:

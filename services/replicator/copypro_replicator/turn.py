@@ -23,12 +23,13 @@ class Turn:
         self.told: list[Told] = []
         """The events among the outputs, for the journal."""
         self.cause = self.correlation = MessageId("")
-        self._consequences = Consequences(self.cause, self.correlation, now)
+        self._time = now.isoformat()
+        self._consequences = Consequences(self.cause, self.correlation, self._time)
 
     def because_of(self, cause: MessageId, correlation: MessageId) -> None:
         """What follows is this message's consequence."""
         self.cause, self.correlation = cause, correlation
-        self._consequences = Consequences(cause, correlation, self.now)
+        self._consequences = Consequences(cause, correlation, self._time)
 
     def tell(self, master: AccountId, discriminator: str, event: m.CopierEvent) -> None:
         told = self._consequences.encode(topics.COPIER_EVENTS, master, discriminator, event)

@@ -23,9 +23,14 @@ app.add_typer(users, name="users")
 app.add_typer(cluster.app, name="topics")
 rebuilds = typer.Typer(no_args_is_help=True, help="Make anew what follows from the log.")
 app.add_typer(rebuilds, name="rebuild")
+letters = typer.Typer(no_args_is_help=True, help="Records that could not be read.")
+app.add_typer(letters, name="dead-letters")
+imports = typer.Typer(no_args_is_help=True, help="History from files.")
+app.add_typer(imports, name="import")
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
+TestLimits = Annotated[bool, typer.Option("--test-limits", hidden=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of text")]
 
 
@@ -35,7 +40,7 @@ def _fail(error: object) -> NoReturn:
 
 
 @app.command()
-def up() -> None:
+def up(test_limits: TestLimits = False) -> None:
     """Copy real accounts: the whole program in one process.
 
     Settings come from the environment: ApiMT4 and ApiMT5 (addresses of your bridges; a platform
@@ -46,66 +51,70 @@ def up() -> None:
     recorded. A second one ends it at once. Exit codes: 0 stopped, 1 a service ended by itself,
     2 wrong settings or data, 130 and 143 ended at once.
     """
-    _serve("gateway", "account-watcher", "replicator", "stats")
+    _serve("gateway", "account-watcher", "replicator", "stats", test_limits=test_limits)
 
 
 @app.command()
-def gateway() -> None:
+def gateway(test_limits: TestLimits = False) -> None:
     """The REST API alone, beside other processes: needs Kafka and MongoDB.
 
     Turns calls into commands and answers queries. Settings as for `up`, and
     KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS; ApiMT4 and ApiMT5 say which platforms
     are on. Answers on COPYPRO_GATEWAY_PORT (5020). Run as many as calls need.
     """
-    _serve("gateway")
+    _serve("gateway", test_limits=test_limits)
 
 
 @app.command("account-watcher")
-def account_watcher() -> None:
+def account_watcher(test_limits: TestLimits = False) -> None:
     """Owns accounts at the bridges, sees and trades: needs Kafka and MongoDB.
 
     Settings: ApiMT4, ApiMT5, KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS (the gateway's).
     Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as many as accounts need: they share
     the partitions, and each account has one owner at a time.
     """
-    _serve("account-watcher")
+    _serve("account-watcher", test_limits=test_limits)
 
 
 @app.command()
-def replicator() -> None:
+def replicator(test_limits: TestLimits = False) -> None:
     """Plans what each slave is asked to do, alone: needs Kafka.
 
     Settings: KAFKA_BOOTSTRAP_SERVERS. Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as
     many as trades need: they share the partitions.
     """
-    _serve("replicator")
+    _serve("replicator", test_limits=test_limits)
 
 
 @app.command()
-def stats() -> None:
+def stats(test_limits: TestLimits = False) -> None:
     """Makes what REST shows from the events, and posts alerts, alone: needs Kafka and MongoDB.
 
     Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_ALERT_URL. Health and metrics on
     COPYPRO_SERVICE_PORT (5021). Run as many as events need: they share the partitions.
     """
-    _serve("stats")
+    _serve("stats", test_limits=test_limits)
 
 
-def _serve(*services: str) -> None:
+def _serve(*services: str, test_limits: bool) -> None:
+    import structlog
     import uvloop
     from copypro.errors import CopyProError, ServiceEnded
     from copypro.settings import load
 
     from copypro_standalone import serving
-    from copypro_standalone.limits import scaled_limits
+    from copypro_standalone.limits import REAL_LIMITS, scaled_limits
     from copypro_standalone.logs import configure
     from copypro_standalone.ring import Ring
 
     try:
         settings = load()
         configure(as_json=settings.log_json, simulated=settings.simulated)
-        limits = scaled_limits(os.environ.get("COPYPRO_TEST_LIMITS", ""))
-        uvloop.run(serving.run(Ring(settings, *limits, services=services)))
+        limits = scaled_limits(os.environ, wanted=test_limits)
+        ring = Ring(settings, *limits, services=services)
+        if limits != REAL_LIMITS:
+            structlog.get_logger("copypro").info("LIMITS OF A TEST: not for real money")
+        uvloop.run(serving.run(ring))
     except ServiceEnded:
         raise typer.Exit(1) from None
     except CopyProError as error:
@@ -268,6 +277,96 @@ def settle(
     if problem:
         _fail(problem)
     typer.echo("recorded")
+
+
+@letters.command("list")
+def list_letters(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+    """Records that no service could read and that were not replayed yet, oldest first."""
+    from copypro.errors import CopyProError
+    from copypro.settings import load
+
+    from copypro_standalone import explaining
+
+    try:
+        rows = asyncio.run(explaining.letter_rows(load(data)))
+    except CopyProError as error:
+        _fail(error)
+    if as_json:
+        typer.echo(json.dumps(rows))
+    elif not rows:
+        typer.echo("no dead letters")
+    for row in [] if as_json else rows:
+        typer.echo(
+            f"{row['topic']} {row['partition']} {row['offset']}: {row['type']} of {row['key']},"
+            f" put aside {row['written_at']}: {row['reason']}"
+        )
+
+
+@letters.command("replay")
+def replay_letter(
+    topic: Annotated[str, typer.Argument(help="as `copypro dead-letters list` shows it")],
+    partition: Annotated[int, typer.Argument()],
+    offset: Annotated[int, typer.Argument()],
+    url: Annotated[str, typer.Option(envvar="COPYPRO_URL")] = "http://127.0.0.1:5020",
+    key: Annotated[
+        str, typer.Option(envvar="COPYPRO_MANAGER_KEY", help="the gateway's operator key")
+    ] = "",
+) -> None:
+    """Append the record to its topic again, as it was, once an upgrade can read it.
+
+    It comes after everything that is there now: an old change of stops replaces newer ones. An open
+    that is too old is denied as EXPIRED, as any other.
+    """
+    from copypro_standalone import operating
+
+    if not key:
+        _fail("set COPYPRO_MANAGER_KEY to the key that the gateway was started with")
+    problem = asyncio.run(operating.replay_letter(url, key, topic, partition, offset))
+    if problem:
+        _fail(problem)
+    typer.echo("replayed")
+
+
+@imports.command("statement")
+def import_statement(
+    files: Annotated[list[Path], typer.Argument(help="MT4 or MT5 reports: htm, html or xlsx")],
+    check: Annotated[
+        bool, typer.Option("--check", help="import nothing: each printed figure beside ours")
+    ] = False,
+    as_json: AsJson = False,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="leave out and list rows that cannot be read")
+    ] = False,
+    url: Annotated[str, typer.Option(envvar="COPYPRO_URL")] = "http://127.0.0.1:5020",
+    key: Annotated[str, typer.Option(envvar="COPYPRO_KEY", help="your userKey")] = "",
+) -> None:
+    """Reports of MetaTrader (trading history or strategy tester) as accounts to look at.
+
+    With --check nothing is imported and nothing has to run; --json prints an object per file. Else
+    the running gateway imports them: the same file twice changes nothing, files merge by ticket.
+    """
+    from copypro.errors import BadStatement
+
+    from copypro_standalone import importing
+
+    if not check and not key:
+        _fail("set COPYPRO_KEY to your userKey (SignIn gives one), or use --check")
+    try:
+        reports = [
+            importing.checked(path, lenient=lenient)
+            if check
+            else asyncio.run(importing.imported(url, key, path, lenient=lenient))
+            for path in files
+        ]
+    except BadStatement as error:
+        _fail(error)
+    if as_json:
+        for report in reports:
+            typer.echo(json.dumps(report))
+    elif check:
+        importing.show(reports)
+    else:
+        typer.echo("\n".join(map(importing.told, reports)))
 
 
 @users.command("add")

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from copypro import topics
 from copypro.envelope import decode
+from copypro.letters import open_letters_of
 from copypro.messages import AccountRegistered
 from copypro.ports import Document, LogHistory
 from copypro.settings import Settings
@@ -70,6 +71,22 @@ def show(story: Story) -> None:
         if legs:
             shown = "  ".join(f"{name} {ms:.2f} ms" for name, ms in legs.items())
             console.print(f"[bold]copy {copy[:8]}[/] {shown}", highlight=False)
+
+
+async def letter_rows(settings: Settings) -> list[dict[str, Any]]:
+    """Errors: LogCorrupt for a folder that is not ours, BadRecord for letters of a newer version."""
+    return [
+        {
+            "topic": letter.letter.topic,
+            "partition": letter.letter.partition,
+            "offset": letter.letter.offset,
+            "key": letter.letter.key,
+            "type": letter.letter.headers.get("type", "a record without a type"),
+            "written_at": letter.written_at.isoformat(),
+            "reason": letter.letter.reason,
+        }
+        for letter in await open_letters_of(open_history(settings))
+    ]
 
 
 def open_rows(settings: Settings, collection: str) -> list[Document]:

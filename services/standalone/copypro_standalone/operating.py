@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 
 import aiohttp
 from copypro.envelope import utc_now
@@ -32,11 +33,21 @@ async def settle(
 ) -> str | None:
     """What went wrong, or None."""
     body = {"accountId": account, "attempt": attempt, "ticket": ticket}
+    return await _post(f"{url}/Settle", key, body)
+
+
+async def replay_letter(url: str, key: str, topic: str, partition: int, offset: int) -> str | None:
+    """What went wrong, or None."""
+    body = {"topic": topic, "partition": partition, "offset": offset}
+    return await _post(f"{url}/ReplayDeadLetter", key, body)
+
+
+async def _post(url: str, key: str, body: Mapping[str, object]) -> str | None:
     headers = {"Authorization": f"Bearer {key}"}
     try:
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{url}/Settle", json=body, headers=headers) as response,
+            session.post(url, json=body, headers=headers) as response,
         ):
             answer = await response.json()
             return None if response.status == 200 else str(answer.get("message", answer))

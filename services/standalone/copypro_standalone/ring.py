@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Collection, Coroutine
@@ -25,25 +26,28 @@ from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
 from copypro.ports import TerminalLimits
+from copypro.readiness import Readiness
 from copypro.settings import Settings
 from copypro.topics import ROLES
-from copypro.wiring import Bridges, Store, Stores, http_server, operators_metrics
+from copypro.wiring import (
+    Bridges,
+    Stores,
+    http_server,
+    open_history,
+    operators_metrics,
+)
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_stats.notifier import Notifier
 
+from copypro_standalone.needs import ALL, check, needs_of
+
 logger = structlog.get_logger("copypro")
-NEEDS = {
-    "stats": frozenset((Store.LOG, Store.MODELS)),
-    "replicator": frozenset((Store.LOG,)),
-    "account-watcher": frozenset((Store.LOG, Store.VAULT)),
-    "gateway": frozenset(Store),
-}
-"""Each service and what it needs of what is durable, in the order in which they start."""
-ALL = tuple(NEEDS)
 HTTP = "http"
-STOP_WITHIN_S = 8.5
+SWITCH_S = 0.0005
+STOP_WITHIN_S = 8.0
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
-CUT_OFF_S = 0.5
+CLOSE_WITHIN_S = 1.0
+CUT_OFF_S = 0.2
 ASK_AGAIN_S = 1.0
 SAY_AGAIN_S = 30.0
 READY_EVERY_S = 0.2
@@ -77,6 +81,7 @@ class Ring:
         self._unreachable: list[str] = []
         self._metrics = operators_metrics()
         self._ownership = Ownership(self._metrics, time.monotonic)
+        self._readiness = {role.name: Readiness(role.name) for role in ROLES}
         self._watched = watcher.Watched()
         self._edge = Edge(self, self._metrics.page)
         self._server = http_server(self._edge)
@@ -99,6 +104,8 @@ class Ring:
         # Messages hold no cycles: collecting them often only costs time between a frame and its copy.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        # A writing thread that has the interpreter gives it back this soon, and gets it as soon.
+        sys.setswitchinterval(SWITCH_S)
         listening = _listening_socket(self._settings.host, self.port, self._port_setting)
         self.port = listening.getsockname()[1]
         try:
@@ -156,7 +163,8 @@ class Ring:
     def not_ready(self) -> list[str]:
         ended = [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
         waits = [self._waits_for] if self._waits_for else []
-        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready()]
+        broken = [why for each in self._readiness.values() for why in each.reasons()]
+        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready(), *broken]
 
     def partitions(self) -> dict[str, int]:
         return self._ownership.counts()
@@ -174,7 +182,7 @@ class Ring:
 
     async def _open_stores(self) -> Stores:
         """Servers that do not answer are waited for, and said once and then twice a minute."""
-        needs = _needs(self._services)
+        needs = needs_of(self._services)
         begun, said_at = time.monotonic(), float("-inf")
         while True:
             try:
@@ -208,9 +216,13 @@ class Ring:
             case "stats":
                 address = self._settings.alert_url
                 notify = Notifier(address) if address else None
-                self._start(name, stats.run(log, stores.models, utc_now, notify))
+                work = stats.run(
+                    log, stores.models, utc_now, notify, readiness=self._readiness[name]
+                )
+                self._start(name, work)
             case "replicator":
-                self._start(name, replicator.run(log, utc_now, journal))
+                readiness = self._readiness[name]
+                self._start(name, replicator.run(log, utc_now, journal, readiness=readiness))
             case "account-watcher":
                 work = watcher.run(
                     log,
@@ -219,8 +231,9 @@ class Ring:
                     utc_now,
                     time.monotonic,
                     self._watcher_limits,
-                    self._watched,
-                    journal,
+                    self._readiness[name],
+                    watched=self._watched,
+                    journal=journal,
                 )
                 self._start(name, work)
             case "gateway":
@@ -228,11 +241,13 @@ class Ring:
 
     def _gateway(self, log: ObservedLog, stores: Stores) -> App:
         from copypro_gateway.api import create_app
+        from copypro_gateway.auth import hash_of
         from copypro_gateway.gateway import GatewaySettings
 
         settings = self._settings
         app: App = create_app(
             log=log,
+            history=open_history(settings),
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
@@ -242,6 +257,7 @@ class Ring:
                 platforms=frozenset(self._bridges.factories),
                 require_key=settings.require_key,
                 sign_up_open=settings.sign_up_open,
+                operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
             banner="SIMULATED" if settings.simulated else "",
@@ -260,6 +276,10 @@ class Ring:
         await self._end("replicator", deadline)
         await self._end("stats", deadline)
         await self._end("probes", deadline)
+        self._start("stores", self._close_stores())
+        await self._end("stores", time.monotonic() + CLOSE_WITHIN_S, cancel=False)
+
+    async def _close_stores(self) -> None:
         await self._bridges.close()
         if self._stores is not None:
             await self._stores.close()
@@ -273,39 +293,9 @@ class Ring:
             task.cancel()
         await asyncio.wait([task], timeout=max(0.0, deadline - time.monotonic()))
         if not task.done():
-            logger.warning("cut off: it did not end in time", service=name)
+            logger.warning("cut off: it did not end in time", part=name)
             task.cancel()
             await asyncio.wait([task], timeout=CUT_OFF_S)
-
-
-def check(settings: Settings, services: Collection[str]) -> None:
-    """Errors: SettingsError that names the settings and the remedy."""
-    needs = _needs(services)
-    if set(services) != set(ALL):
-        _check_alone(settings, " ".join(services), needs)
-    if Store.VAULT in needs and not settings.api_mt4 and not settings.api_mt5:
-        raise SettingsError(
-            "no bridge: set ApiMT4 and/or ApiMT5 to the addresses of your mt4rest and mt5rest"
-            " bridges, such as ApiMT5=http://127.0.0.1:5005 (`copypro demo` needs none)"
-        )
-
-
-def _check_alone(settings: Settings, name: str, needs: Collection[Store]) -> None:
-    """A service beside other processes: everything that they share must be a server's."""
-    if not settings.kafka or (needs != {Store.LOG} and not settings.mongo):
-        raise SettingsError(
-            f"`copypro {name}` runs beside other processes, and SQLite's data folder takes only one:"
-            " set KAFKA_BOOTSTRAP_SERVERS and MongoDB, or run `copypro up`, which needs neither"
-        )
-    if Store.VAULT in needs and not settings.secret_keys:
-        raise SettingsError(
-            f"`copypro {name}` needs COPYPRO_SECRET_KEYS: the gateway seals with it what the"
-            " account-watchers open, so all of them are given the same"
-        )
-
-
-def _needs(services: Collection[str]) -> frozenset[Store]:
-    return frozenset[Store]().union(*(NEEDS[name] for name in services))
 
 
 def _listening_socket(host: str, port: int, setting: str) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import msgspec
 from copypro.collections import ROOTS
 from copypro.envelope import Envelope, decode
 from copypro.errors import BadRecord
@@ -12,21 +13,27 @@ from copypro.messages import AlertRaised
 from copypro.ports import Projected, Record, Upsert
 from msgspec import Struct
 
-from copypro_stats.projections import Fields, Patch, patches
+from copypro_stats.projections import Fields, Patch, history_of, patches
 
 CACHED = 20_000
 """Open roots that are kept at hand: their closes build on them."""
+
+
+_encode = msgspec.json.Encoder().encode
+_fields = msgspec.json.Decoder(Fields)
 
 
 class Batch(Struct, frozen=True):
     upserts: list[Upsert]
     unreadable: list[tuple[Record, BadRecord]]
     alerts: list[Envelope]
+    moved: set[str]
+    """Accounts whose closed history changed."""
 
 
 async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
     """Errors: BadRecord for a record of a newer version; other unreadable ones are in the batch."""
-    batch = Batch([], [], [])
+    batch = Batch([], [], [], set())
     for record in records:
         if record.value is None:
             continue
@@ -40,6 +47,9 @@ async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
         source = source_of(record.topic, record.partition)
         for patch in patches(record, envelope):
             batch.upserts.append(await parts.upsert(patch, source, record.offset))
+        account = history_of(envelope.message)
+        if account is not None:
+            batch.moved.add(account)
         if isinstance(envelope.message, AlertRaised):
             batch.alerts.append(envelope)
     return batch
@@ -49,6 +59,23 @@ def source_of(topic: str, partition: int) -> str:
     return f"{topic}/{partition}"
 
 
+def merged(upserts: Sequence[Upsert]) -> list[Upsert]:
+    """One for each document and source, where they only set fields; in the order of their first."""
+    latest: dict[tuple[str, str, str], int] = {}
+    found: list[Upsert] = []
+    for upsert in upserts:
+        place = (upsert.collection, upsert.id, upsert.source)
+        at = latest.get(place)
+        former = found[at].fields if at is not None else None
+        if at is None or former is None or upsert.fields is None:
+            latest[place] = len(found)
+            found.append(upsert)
+        else:
+            fields = {**former, **upsert.fields}
+            found[at] = msgspec.structs.replace(upsert, fields=fields)
+    return found
+
+
 class Parts:
     """Patches as upserts. A patch that builds on another document (a close, on what opened) is given
     that document's fields: from memory where this process wrote them, else from where they are stored.
@@ -56,7 +83,8 @@ class Parts:
 
     def __init__(self, documents: Projected) -> None:
         self._documents = documents
-        self._roots: OrderedDict[tuple[str, str], Fields] = OrderedDict()
+        self._roots: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        """As JSON: a dictionary for each open position took more than all else about it."""
 
     async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
         fields = patch.fields
@@ -75,13 +103,13 @@ class Parts:
     async def _under(self, collection: str, id: str, source: str) -> Fields:
         known = self._roots.get((id, source))
         if known is not None:
-            return known
+            return _fields.decode(known)
         return await self._documents.source_fields(collection, id, source) or {}
 
     def _keep(self, id: str, source: str, fields: Fields | None) -> None:
         if fields is None:
             self._roots.pop((id, source), None)
             return
-        self._roots[id, source] = fields
+        self._roots[id, source] = _encode(fields)
         if len(self._roots) > CACHED:
             self._roots.popitem(last=False)

@@ -1,41 +1,29 @@
-"""Posts alerts to an operator's address: bounded, with back-off, never in the way of projections."""
+"""Posts alerts to an operator's address: one try, answered by why it was not taken."""
 
 from __future__ import annotations
 
-import asyncio
-
 import aiohttp
-import msgspec
-import structlog
-from copypro.messages import AlertRaised
 
-logger = structlog.get_logger("stats")
+from copypro_stats.posting import Posted
 
 
 class Notifier:
-    """`await notifier(alert)` returns when it was taken or all tries failed; failures are logged
-    without the address, which may hold a token.
+    """`await notifier(posted)` is empty when the receiver took it (a status of 200 to 299), else the
+    reason, without the address, which may hold a token.
     """
 
-    def __init__(
-        self, url: str, tries: int = 5, first_wait_s: float = 1.0, within_s: float = 10.0
-    ) -> None:
-        self._url, self._tries = url, tries
-        self._first_wait_s, self._within_s = first_wait_s, within_s
+    def __init__(self, url: str, within_s: float = 10.0) -> None:
+        self._url, self._within_s = url, within_s
 
-    async def __call__(self, alert: AlertRaised) -> None:
-        body = msgspec.json.encode(alert)
+    async def __call__(self, posted: Posted) -> str:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": posted.id}
         timeout = aiohttp.ClientTimeout(total=self._within_s)
-        headers = {"Content-Type": "application/json"}
-        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
-            for attempt in range(self._tries):
-                try:
-                    async with session.post(self._url, data=body) as response:
-                        if response.status < 400:
-                            return
-                        reason = f"status {response.status}"
-                except (aiohttp.ClientError, TimeoutError) as error:
-                    reason = type(error).__name__
-                if attempt + 1 < self._tries:
-                    await asyncio.sleep(self._first_wait_s * 2**attempt)
-        logger.error("alert not delivered", code=alert.code, cause=alert.cause, reason=reason)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+                session.post(self._url, data=posted.body, allow_redirects=False) as response,
+            ):
+                taken = 200 <= response.status < 300
+                return "" if taken else f"status {response.status}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return type(error).__name__

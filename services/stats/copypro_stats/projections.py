@@ -36,6 +36,10 @@ def patches(record: Record, envelope: Envelope) -> list[Patch]:
     event = envelope.message
     at = envelope.time
     changed = _of_event(event, envelope, record)
+    moved = history_of(event)
+    if moved is not None:
+        # What statistics were made of moves on: those of an earlier version are no longer current.
+        changed.append(Patch(c.ACCOUNTS, moved, {"history": record.offset}))
     answers = isinstance(event, _ANSWERS) and envelope.cause is not None
     if answers and envelope.cause is not None:
         changed.append(Patch(c.COMMANDS, envelope.cause, _answer(event, at)))
@@ -46,6 +50,7 @@ _ANSWERS = (
     m.AccountRegistered,
     m.AccountUpdated,
     m.AccountRemoved,
+    m.HistoryImported,
     m.CommandDenied,
     m.Settled,
     m.CopierStarted,
@@ -54,6 +59,20 @@ _ANSWERS = (
     m.CopierResumed,
     m.CopierStopped,
 )
+
+
+_HISTORY = (m.PositionReduced, m.PositionClosed, m.BalanceChanged)
+
+
+def history_of(event: Any) -> str | None:
+    """The account whose statistics an event changes. Of recorded equity only the first minute of an
+    hour counts: statistics are made from the whole history, and not every minute.
+    """
+    if isinstance(event, _HISTORY):
+        return event.account
+    if isinstance(event, m.EquityRecorded) and event.time_utc.minute == 0:
+        return event.account
+    return None
 
 
 def _answer(event: Any, at: datetime) -> Fields:
@@ -65,6 +84,8 @@ def _answer(event: Any, at: datetime) -> Fields:
             fields["copier"] = state.copier
         case m.AccountRemoved(left_open=left):
             fields["left_open"] = list(left)
+        case m.HistoryImported(added=added, same=same, contradictions=contradictions):
+            fields |= {"added": added, "same": same, "contradictions": list(contradictions)}
     return fields
 
 
@@ -81,23 +102,26 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
                 "login": event.login,
                 "rights": "none",
                 "enabled": True,
+                "proof": "pending",
                 "connect_error": None,
             }
             account = {
                 "platform": event.platform.value,
                 "server": event.server,
                 "login": event.login,
-                "status": "connecting",
             }
             return [
                 Patch(c.REGISTRATIONS, event.registration, shown),
                 Patch(c.ACCOUNTS, event.account, account),
             ]
+        case m.HistoryImported():
+            return _imported(event)
+        case m.BalanceChanged():
+            return [Patch(c.OPERATIONS, _operation_id(event), _operation(event))]
+        case m.EquityRecorded():
+            return [Patch(c.EQUITY, f"{event.account}/{iso(event.time_utc)}", _equity(event))]
         case m.AccountUpdated():
-            fields = {"name": event.name, "enabled": event.enabled, "rights": event.rights.value}
-            if event.rights is not m.Rights.NONE:
-                fields["connect_error"] = None
-            return [Patch(c.REGISTRATIONS, event.registration, fields)]
+            return [Patch(c.REGISTRATIONS, event.registration, _updated(event))]
         case m.AccountConnected():
             info = event.info
             return [
@@ -120,13 +144,15 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             fields = {"status": "disconnected", "code": event.code, "message": event.message}
             return [Patch(c.ACCOUNTS, event.account, fields)]
         case m.AccountRefused():
+            refused = {
+                "proof": "refused",
+                "rights": event.rights.value,
+                "connect_error": {"code": event.code, "message": event.message},
+            }
+            return [Patch(c.REGISTRATIONS, event.registration, refused)]
+        case m.ProofDelayed():
             error = {"code": event.code, "message": event.message}
-            return [
-                Patch(
-                    c.REGISTRATIONS, event.registration, {"connect_error": error, "rights": "none"}
-                ),
-                Patch(c.ACCOUNTS, event.account, {"status": "refused", **error}),
-            ]
+            return [Patch(c.REGISTRATIONS, event.registration, {"connect_error": error})]
         case m.AccountRemoved():
             removed = [Patch(c.REGISTRATIONS, event.registration, None)]
             if event.last:
@@ -165,6 +191,18 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
     return []
 
 
+def _updated(event: m.AccountUpdated) -> Fields:
+    fields: Fields = {
+        "name": event.name,
+        "enabled": event.enabled,
+        "rights": event.rights.value,
+    }
+    if event.proving or not event.refused:
+        fields["connect_error"] = None
+        fields["proof"] = "pending" if event.proving else "done"
+    return fields
+
+
 def _alert_id(event: m.AlertRaised | m.AlertCleared) -> str:
     return f"{event.account}/{event.cause}"
 
@@ -183,12 +221,79 @@ def copier_fields(state: m.Copier) -> Fields:
     }
 
 
+# --- history ------------------------------------------------------------------------------------
+
+
+def _imported(event: m.HistoryImported) -> list[Patch]:
+    """An account that is only looked at: proved by nothing, so it is its importer's alone."""
+    shown = {
+        "user": event.user,
+        "account": event.account,
+        "name": event.name,
+        "platform": event.platform.value,
+        "server": event.server,
+        "login": event.login,
+        "kind": "imported",
+        "rights": "read",
+        "enabled": True,
+        "connect_error": None,
+    }
+    account: Fields = {
+        "platform": event.platform.value,
+        "server": event.server,
+        "login": event.login,
+        "kind": "imported",
+        "status": "imported",
+        "currency": event.currency,
+    }
+    if event.balance is not None:
+        balance = str(event.balance)
+        account["figures"] = {"balance": balance, "equity": balance}
+    return [
+        Patch(c.REGISTRATIONS, event.registration, shown),
+        Patch(c.ACCOUNTS, event.account, account),
+    ]
+
+
+def _operation_id(event: m.BalanceChanged) -> str:
+    at = broker_time(event.time_broker)
+    return f"{event.account}/{event.kind}/{event.ticket}/{'' if event.ticket else at}"
+
+
+def _operation(event: m.BalanceChanged) -> Fields:
+    return {
+        "account": event.account,
+        "ticket": event.ticket,
+        "kind": event.kind,
+        "amount": str(event.amount),
+        "time": broker_time(event.time_broker),
+        "comment": event.comment,
+    }
+
+
+def _equity(event: m.EquityRecorded) -> Fields:
+    return {
+        "account": event.account,
+        "time": iso(event.time_utc),
+        "balance": str(event.balance),
+        "equity": str(event.equity),
+        "high": str(event.equity_high),
+        "low": str(event.equity_low),
+        "profit_high": {root: str(value) for root, value in event.profit_high.items()},
+        "profit_low": {root: str(value) for root, value in event.profit_low.items()},
+    }
+
+
 # --- accounts ------------------------------------------------------------------------------------
 
 
 def _snapshot(event: m.AccountSnapshot) -> list[Patch]:
     figures = plain(msgspec.structs.asdict(event.figures))
-    alive = {"seen_alive_at": iso(event.seen_alive_at_utc), "figures": figures}
+    alive = {
+        "seen_alive_at": iso(event.seen_alive_at_utc),
+        "figures": figures,
+        "open_trades": sum(not order.kind.is_pending for order in event.orders),
+    }
     orders = [order_fields(order) for order in event.orders]
     return [
         Patch(c.ACCOUNTS, event.account, alive),
@@ -236,7 +341,9 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
     deal = event.deal
     closed = {
         "account": event.account,
+        "root": event.root,
         "ticket": event.ticket,
+        "deal": deal.ticket,
         "lots": str(deal.lots),
         "close_price": str(deal.price),
         "closed_at": broker_time(deal.time_broker)
@@ -248,6 +355,8 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
         "fee": str(deal.fee),
         "reason": event.reason.value,
     }
+    if isinstance(event, m.PositionClosed):
+        closed |= {"symbol": event.symbol, "type": event.side.value}
     row = Patch(c.CLOSED_ORDERS, f"{root}/{deal.sequence}", closed, builds_on=(c.ROOTS, root))
     if isinstance(event, m.PositionReduced):
         return [row]
@@ -372,7 +481,8 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "slave_price": str(event.price),
             }, "Information"
         case m.CopyPendingRemoved():
-            return {"outcome": "removed", "removed": event.reason}, "Information"
+            removed = {"outcome": "removed", "removed": event.reason, "success": True}
+            return removed, "Information"
         case m.CopyModified():
             return {
                 "success": True,
@@ -496,12 +606,12 @@ def _sentence(event: Any, outcome: Fields) -> str:
 
 def iso(moment: datetime) -> str:
     """UTC in fixed width, so that it sorts as text."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def broker_time(moment: datetime) -> str:
     """The broker's clock, no zone, fixed width."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
 def number(value: Decimal | None) -> str | None:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 import msgspec
 from copypro import topics
-from copypro.collections import INDEXED
+from copypro.collections import INDEXED, TRADE_STATS
 from copypro.errors import StoreRefused
 from copypro.ports import LogHistory, Projected, ReadModels
 from copypro.topics import Topic
 
 from copypro_stats.batch import Parts, batch_of, source_of
+from copypro_stats.keeper import SOURCE as KEPT
 
 LAST_PASS = 500
 """Records that came meanwhile: so few are caught up with in a moment, while the writers wait."""
@@ -73,7 +74,7 @@ class Replay:
         """Errors: StoreRefused where a source is known further than this has come."""
         reached = {source_of(*place): end for place, end in self._reached.items()}
         for source, version in versions.items():
-            if version >= reached.get(source, 0):
+            if source != KEPT and version >= reached.get(source, 0):
                 raise StoreRefused(
                     f"the live read models have seen {source} up to {version}, but the log ends at"
                     f" {reached.get(source, 0)}: is this another installation's log?"
@@ -91,7 +92,7 @@ def _require_whole(topic: Topic, partition: int, known: int, first: int) -> None
 async def canonical(models: ReadModels) -> dict[str, bytes]:
     """Every document by collection and id, as JSON with sorted names: equal bytes, equal documents."""
     found: dict[str, bytes] = {}
-    for collection in INDEXED:
+    for collection in INDEXED.keys() - {TRADE_STATS}:  # kept to spare work, made anew on demand
         for document in await models.find(collection, limit=None):
             name = f"{collection}/{document['id']}"
             found[name] = msgspec.json.encode(document, order="sorted")

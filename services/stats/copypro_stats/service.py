@@ -6,39 +6,63 @@ The documents carry the offsets that led to them, so a batch that is read again 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 from copypro import topics
-from copypro.envelope import dead_letter
-from copypro.errors import LogClosed, LogFull, PartitionLost, StoreUnavailable
+from copypro.envelope import SCHEMA_VERSION, dead_letter, readable
+from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost, StoreUnavailable
 from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
+from copypro.readiness import Readiness, wait_for_upgrade
 
-from copypro_stats.batch import Batch, Parts, batch_of
+from copypro_stats.batch import Batch, Parts, batch_of, merged
+from copypro_stats.keeper import Keeper
+from copypro_stats.posting import Outbox, Post, PostLimits, posting
 
 logger = structlog.get_logger("stats")
 GATHER_S = 0.015
 """Events of so long become one write: what is shown may wait a moment, what is traded may not."""
+BUSY, GATHER_BUSY_S = 100, 0.25
+"""With so many events at once, this long: then much is being traded, and most documents change
+more than once meanwhile.
+"""
 RETRY_FULL_S = 1.0
 RETRY_STORE_S = 1.0
-PostAlert = Callable[[AlertRaised], Awaitable[None]]
 
 
 async def run(
-    log: EventLog, models: ReadModels, clock: Clock, post_alert: PostAlert | None = None
+    log: EventLog,
+    models: ReadModels,
+    clock: Clock,
+    post: Post | None = None,
+    limits: PostLimits | None = None,
+    readiness: Readiness | None = None,
+    schema_version: int = SCHEMA_VERSION,
 ) -> None:
-    """Until the log closes or this is cancelled."""
+    """Until the log closes or this is cancelled. `post` None: alerts are shown and not posted. A record
+    newer than `schema_version` makes its partition not ready, until a newer process owns it.
+    """
+    readiness = readiness or Readiness(topics.STATS.name)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.STATS):
-            tasks.create_task(_own(partition, models, clock, post_alert))
+            work = _own(partition, models, clock, post, limits, readiness, schema_version)
+            tasks.create_task(work)
 
 
 async def _own(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    post: Post | None,
+    limits: PostLimits | None,
+    readiness: Readiness,
+    schema_version: int,
 ) -> None:
     try:
-        await project(partition, models, clock, post_alert)
+        async with posting(partition, post, clock, limits) as outbox:
+            newer = await project(partition, models, clock, outbox, schema_version)
+        await wait_for_upgrade(partition, newer, readiness)
     except LogClosed:
         return
     except PartitionLost as error:
@@ -46,22 +70,44 @@ async def _own(
     except LogFull as error:
         logger.error("disk full: nothing is projected until there is room", reason=str(error))
         await asyncio.sleep(RETRY_FULL_S)
+    except Exception as error:
+        logger.exception("the partition broke", partition=partition.number)
+        await readiness.start_over(partition, error)
 
 
 async def project(
-    partition: Partition, models: ReadModels, clock: Clock, post_alert: PostAlert | None
-) -> None:
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    outbox: Outbox,
+    schema_version: int = SCHEMA_VERSION,
+) -> BadRecord:
+    """Until a record of a newer version; that one is not taken in, nor any behind it."""
+    keeper = Keeper(models)
+    try:
+        return await _project(partition, models, clock, outbox, keeper, schema_version)
+    finally:
+        keeper.close()
+
+
+async def _project(
+    partition: Partition,
+    models: ReadModels,
+    clock: Clock,
+    outbox: Outbox,
+    keeper: Keeper,
+    schema_version: int,
+) -> BadRecord:
     parts = Parts(models)
-    posting: set[asyncio.Task[None]] = set()
-    while True:
-        records = list(await partition.read())
-        await asyncio.sleep(GATHER_S)
+    newer: BadRecord | None = None
+    while newer is None:
+        records, newer = readable(await partition.read(), schema_version)
+        await asyncio.sleep(GATHER_S if len(records) < BUSY else GATHER_BUSY_S)
         batch = await _written(records, parts, models)
         letters: list[Outgoing] = []
         for record, error in batch.unreadable:
             logger.error("a record cannot be decoded", where=str(error))
             letters.append(dead_letter(record, error, clock()))
-        await partition.commit(letters, records)
         for envelope in batch.alerts:
             alert: AlertRaised = envelope.message
             logger.error(
@@ -71,10 +117,11 @@ async def project(
                 text=alert.text,
                 correlation=envelope.correlation,
             )
-            if post_alert is not None:
-                task = asyncio.ensure_future(post_alert(alert))
-                posting.add(task)
-                task.add_done_callback(posting.discard)
+            letters.extend(outbox.remember(envelope))
+        await partition.commit(letters, records)
+        outbox.committed()
+        keeper.changed(batch.moved)
+    return newer
 
 
 async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) -> Batch:
@@ -82,7 +129,7 @@ async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) 
     while True:
         try:
             batch = await batch_of(records, parts)
-            await models.upsert(batch.upserts)
+            await models.upsert(merged(batch.upserts))
             return batch
         except StoreUnavailable as error:
             logger.error("nothing is projected until the database answers", reason=str(error))

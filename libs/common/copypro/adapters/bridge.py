@@ -15,13 +15,8 @@ import structlog
 from yarl import URL
 
 from copypro.adapters.bridge_json import Params, fault_in, query_of, safe_text
-from copypro.adapters.bridge_wire import (
-    NEVER_CONNECTED,
-    SEND_ONCE,
-    Broken,
-    Budget,
-    TradeConnector,
-)
+from copypro.adapters.bridge_wire import Budget
+from copypro.adapters.trade_wire import Answer, Broken, NotWritten, TradeWire
 from copypro.errors import (
     CredentialsRefused,
     NotSent,
@@ -33,6 +28,7 @@ from copypro.errors import (
 )
 from copypro.ports import TerminalLimits
 from copypro.retcodes import CREDENTIALS, CallKind, Class, classify
+from copypro.trading import SymbolSpec
 from copypro.values import Platform
 
 logger = structlog.get_logger("bridge")
@@ -68,27 +64,24 @@ class Bridge:
         self.budget = Budget(reads_per_s)
         self.tokens: dict[bytes, str] = {}
         """Sessions that were made here, by a digest of the credentials that proved them."""
+        self._specs: dict[tuple[str, str], SymbolSpec] = {}
+        """By server and name: the latest terms."""
         self.lacks_delete = False
         """This MT4 bridge has no OrderDelete."""
         self._reads: aiohttp.ClientSession | None = None
-        self._trades: aiohttp.ClientSession | None = None
-        self._connector: TradeConnector | None = None
-        self._closed = False
-        self._trade_timeout = aiohttp.ClientTimeout(
-            total=limits.trade_call_s,
-            connect=limits.first_byte_s,
-            sock_connect=limits.first_byte_s,
+        self._trades = TradeWire(
+            address, self._headers, limits.connection_idle_s, limits.frame_bytes
         )
-        self._warm_timeout = aiohttp.ClientTimeout(total=limits.read_s)
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"Bridge({self.platform})"
 
     async def aclose(self) -> None:
         self._closed = True
-        for session in (self._reads, self._trades):
-            if session is not None:
-                await session.close()
+        self._trades.close()
+        if self._reads is not None:
+            await self._reads.close()
 
     # --- reads --------------------------------------------------------------------------------
 
@@ -100,16 +93,10 @@ class Bridge:
         Not urgent: it waits for its share of the address's budget of background reads.
         """
         await self.budget.take(urgent=urgent)
-        timeout = aiohttp.ClientTimeout(total=within_s or self.limits.read_s)
-        return await self._read(self._reading(), call, params, timeout)
-
-    async def _read(
-        self,
-        session: aiohttp.ClientSession,
-        call: str,
-        params: Params,
-        timeout: aiohttp.ClientTimeout,
-    ) -> bytes:
+        session, timeout = (
+            self._reading(),
+            aiohttp.ClientTimeout(total=within_s or self.limits.read_s),
+        )
         failure = ""
         status, body = 0, b""
         try:
@@ -123,6 +110,11 @@ class Bridge:
             failure = self._say(error)
         if failure:
             raise Unavailable("UNREACHABLE", failure)
+        return self._answered(call, params, (status, body))
+
+    def _answered(self, call: str, params: Params, answer: Answer) -> bytes:
+        """What a read was answered with. Errors: as reads."""
+        status, body = answer
         found = fault_in(body)
         if found is not None:
             self._raise_read_fault(found, params)
@@ -134,7 +126,7 @@ class Bridge:
         return body
 
     def _raise_read_fault(self, found: tuple[str, str], params: Params) -> NoReturn:
-        code, message = found[0], _safe(found[1], params)
+        code, message = _safe(found[0], params), _safe(found[1], params)
         if code in CREDENTIALS:
             raise CredentialsRefused(code, message)
         if code == NO_SESSION or "client with id" in message.lower():
@@ -148,6 +140,14 @@ class Bridge:
             raise Unavailable(code, message)
         raise Refused(code, message)
 
+    def shared(self, server: str, spec: SymbolSpec) -> SymbolSpec:
+        """Equal terms of a server's symbol as one object: most accounts there trade by the same."""
+        known = self._specs.get((server, spec.name))
+        if known == spec:
+            return known
+        self._specs[server, spec.name] = spec
+        return spec
+
     # --- changes ------------------------------------------------------------------------------
 
     async def change(self, call: str, params: Params, kind: CallKind) -> bytes:
@@ -156,20 +156,17 @@ class Bridge:
         INVALID_TOKEN is OutcomeUnknown: the bridge answers a call that was in flight while the
         session ended with the same code as one that came too late, so it proves nothing.
         """
-        session = self._trading()
-        if session is None:
+        if self._closed:
             raise NotSent("CLOSED", "this program is closing its connections")
         failure: TerminalError | None = None
         status, body = 0, b""
         try:
-            async with session.get(
-                self._url(call, query_of(params)),
-                timeout=self._trade_timeout,
-                allow_redirects=False,
-                middlewares=SEND_ONCE,
-            ) as response:
-                status, body = response.status, await response.read()
-        except NEVER_CONNECTED as error:
+            status, body = await self._trades.get(
+                f"{call}?{query_of(params)}",
+                connect_s=self.limits.first_byte_s,
+                within_s=self.limits.trade_call_s,
+            )
+        except NotWritten as error:
             failure = NotSent("NOT_CONNECTED", self._say(error))
         except Exception as error:  # noqa: BLE001 - whatever broke, the order may stand
             failure = OutcomeUnknown("NO_ANSWER", self._say(error))
@@ -180,7 +177,7 @@ class Bridge:
             if status >= 300:
                 self._raise_no_answer(call, status, kind)
             return body
-        code, message = found[0], _safe(found[1], params)
+        code, message = _safe(found[0], params), _safe(found[1], params)
         verdict = classify(self.platform, code, kind)
         if not verdict.listed:
             logger.warning("unlisted result code", platform=self.platform, code=code, call=call)
@@ -198,15 +195,23 @@ class Bridge:
     # --- connections --------------------------------------------------------------------------
 
     def is_warm(self) -> bool:
-        return self._connector is not None and self._connector.has_fresh()
+        return self._trades.has_fresh()
 
     async def warm(self, params: Params) -> None:
         """A cheap read on a connection for trade calls. Errors: as reads."""
-        session = self._trading()
-        if session is None:
+        if self._closed:
             raise Unavailable("CLOSED", "this program is closing its connections")
         await self.budget.take(urgent=True)
-        await self._read(session, "ConnectionStatus", params, self._warm_timeout)
+        call, read_s, failure = "ConnectionStatus", self.limits.read_s, ""
+        try:
+            answer = await self._trades.get(
+                f"{call}?{query_of(params)}", connect_s=read_s, within_s=read_s
+            )
+        except (NotWritten, Broken, TimeoutError) as error:
+            failure = self._say(error)
+        if failure:
+            raise Unavailable("UNREACHABLE", failure)
+        self._answered(call, params, answer)
 
     async def socket(self, path: str, token: str) -> aiohttp.ClientWebSocketResponse[bool]:
         """Errors: Unavailable."""
@@ -234,29 +239,19 @@ class Bridge:
         if self._closed:
             raise Unavailable("CLOSED", "this program is closing its connections")
         if self._reads is None:
-            connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
-            self._reads = self._session(connector)
+            self._reads = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=self._headers,
+            )
         return self._reads
-
-    def _trading(self) -> aiohttp.ClientSession | None:
-        if self._closed:
-            return None
-        if self._trades is None:
-            self._connector = TradeConnector(self.limits.connection_idle_s)
-            self._trades = self._session(self._connector)
-        return self._trades
-
-    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=self._headers
-        )
 
     def _say(self, error: BaseException) -> str:
         """What went wrong, without the error's own text."""
         if isinstance(error, aiohttp.ClientConnectorError):
             return f"no connection to the {self.platform} bridge (errno {error.os_error.errno})"
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return f"no connection to the {self.platform} bridge in time"
+        if isinstance(error, NotWritten):
+            return f"no connection to the {self.platform} bridge {error}"
         if isinstance(error, TimeoutError):
             return f"the {self.platform} bridge did not answer in time"
         what = str(error) if isinstance(error, Broken) else type(error).__name__

@@ -24,6 +24,8 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a broker's clock has no zone
 _UNSET_YEAR = 1980
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOTS_PLACES = 8
+ROWS_KEPT = 2048
+"""Rows of open orders as they came, with what they say: of all accounts of a platform together."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 Name = str | int | None
 """An enumeration's value as a bridge writes it."""

@@ -47,7 +47,7 @@ class Streams:
         self._dialect, self._resubscribe = dialect, resubscribe
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._updates: deque[bytes | StreamOpened | StreamLost] = deque()
-        """Frames of orders as they came, and what happened to their stream."""
+        """The data of frames of orders, and what happened to their stream."""
         self._quotes: dict[str, Quote] = {}
         self._news = asyncio.Event()
         self._failure: TerminalError | None = None
@@ -148,28 +148,27 @@ class Streams:
             if path == QUOTES:
                 self._on_quote(outer)
             elif outer.type == "OrderUpdate":
-                self._on_orders(frame)
+                self._on_orders(bytes(outer.data))
         except Unreadable as error:
             if path == ORDERS:
                 self._unread(error)
 
-    def _on_orders(self, frame: bytes) -> None:
+    def _on_orders(self, data: bytes) -> None:
         """A frame that nobody has read yet and that proves nothing is outdated by the next list."""
         if self._updates:
             last = self._updates[-1]
             if isinstance(last, bytes) and not self._dialect.proves(last):
                 self._updates.pop()
-        self._tell(frame)
+        self._tell(data)
 
     def _understood(self, told: bytes | StreamOpened | StreamLost) -> list[Update]:
         if not isinstance(told, bytes):
             return [told]
         try:
-            seen = self._dialect.frame(told)
+            return [self._dialect.frame(told)]
         except Unreadable as error:
             self._unread(error)
             return []
-        return [] if seen is None else [seen]
 
     def _unread(self, error: Unreadable) -> None:
         self._tell(StreamLost(f"an unreadable frame ({error})"))

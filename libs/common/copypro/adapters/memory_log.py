@@ -91,16 +91,18 @@ class MemoryLog:
         return found
 
     def _put(self, messages: Sequence[Outgoing], owner: _MemoryPartition | None) -> None:
-        touched: set[tuple[str, int]] = set()
+        touched: dict[tuple[str, int], list[Record]] = {}
+        state = "" if owner is None else owner.role.state.name
         for out in messages:
-            name = out.topic
-            if owner is not None and name == owner.role.state.name:
+            name, key = out.topic, out.key
+            if owner is not None and name == state:
                 self._remember(out, owner.number)
                 continue
-            number = self.partition_of(out.key)
-            part = self.topic(name)[number]
-            part.append(Record(name, number, len(part), out.key, out.value, out.headers))
-            touched.add((name, number))
+            number = self.partition_of(key)
+            part = touched.get((name, number))
+            if part is None:
+                part = touched[name, number] = self.topic(name)[number]
+            part.append(Record(name, number, len(part), key, out.value, out.headers))
         for (_, number), reader in self._owners.items():
             if any((topic.name, number) in touched for topic in reader.role.inputs):
                 reader.news.set()

@@ -50,10 +50,10 @@ Answer = TypeVar("Answer")
 class MongoLimits(Struct, frozen=True, kw_only=True):
     select_s: float = 5.0
     """The first answer of a server."""
-    call_s: float = 20.0
-    """One call of ours, with all the tries that the driver makes."""
     read_s: float = 10.0
-    """One read of documents. A rebuild drops the former ones so long after it has switched."""
+    """A read or a write of one thing. A rebuild drops the former documents so long after it switched."""
+    write_s: float = 20.0
+    """A transaction, with all the tries that the driver makes."""
     index_s: float = 3600.0
     """Making an index on documents that are there already."""
     held_s: float = 30.0
@@ -121,7 +121,7 @@ class MongoDatabase:
         """All of it or nothing, durable at a majority on return; `body` may run more than once."""
         async with self._client.start_session() as session:
             try:
-                with self.asking():
+                with self.asking(self.limits.write_s):
                     return await session.with_transaction(
                         body,
                         read_concern=ReadConcern("snapshot"),
@@ -142,7 +142,7 @@ class MongoDatabase:
     def asking(self, within_s: float | None = None) -> Iterator[None]:
         """One call of ours. Errors: StoreUnavailable, StoreRefused."""
         try:
-            with pymongo.timeout(within_s or self.limits.call_s):
+            with pymongo.timeout(within_s or self.limits.read_s):
                 yield
         except PyMongoError as error:
             raise _in_our_words(error, self._place) from None

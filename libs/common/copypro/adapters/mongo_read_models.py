@@ -132,7 +132,7 @@ class MongoReadModels:
         raise StoreUnavailable(f"{collection} cannot be read while its indexes are being made")
 
     async def _rows(self, name: str, pipeline: list[Stored]) -> list[Any]:
-        with self._database.asking(self._database.limits.read_s):
+        with self._database.asking():
             try:
                 cursor = await self._database.snapshots(name).aggregate(pipeline)
                 rows = await cursor.to_list()

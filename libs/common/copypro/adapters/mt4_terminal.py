@@ -110,7 +110,7 @@ class Mt4Dialect:
     def orders(self, body: bytes) -> tuple[OpenOrder, ...]:
         return mt4_translate.open_orders(body)
 
-    def frame(self, body: bytes) -> OrdersSeen | None:
+    def frame(self, body: bytes) -> OrdersSeen:
         return mt4_translate.frame(body)
 
     def proves(self, body: bytes) -> bool:

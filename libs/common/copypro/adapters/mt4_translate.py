@@ -8,17 +8,18 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
 
 from copypro.adapters.bridge_json import (
     EPOCH,
+    ROWS_KEPT,
     ZERO,
     Name,
     by_name_or_number,
     decoded,
-    envelope,
     moment_or_none,
     price_or_none,
     tidy_lots,
@@ -94,7 +95,7 @@ class _News(Struct):
 
 
 class _Data(_News, rename="camel", kw_only=True):
-    opened_orders: list[Order]
+    opened_orders: list[msgspec.Raw]
     balance: Decimal
     equity: Decimal
     credit: Decimal = ZERO
@@ -111,20 +112,18 @@ order = msgspec.json.Decoder(Order, strict=False)
 _orders = msgspec.json.Decoder(list[Order], strict=False)
 _news = msgspec.json.Decoder(_News, strict=False)
 _data = msgspec.json.Decoder(_Data, strict=False)
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
 _page = msgspec.json.Decoder(_Page, strict=False)
 
 
 def open_orders(body: bytes) -> tuple[OpenOrder, ...]:
     """Errors: Unreadable; an error object in the list's place is no empty list."""
-    return _listed(decoded(_orders, body))
+    return _listed(decoded(_rows, body))
 
 
-def frame(body: bytes) -> OrdersSeen | None:
-    """None: not about orders. Errors: Unreadable."""
-    outer = decoded(envelope, body)
-    if outer.type != "OrderUpdate":
-        return None
-    data = decoded(_data, bytes(outer.data))
+def frame(body: bytes) -> OrdersSeen:
+    """Of the data of an OrderUpdate. Errors: Unreadable."""
+    data = decoded(_data, body)
     closed, paid = _proofs(data)
     return OrdersSeen(
         orders=_listed(data.opened_orders),
@@ -144,8 +143,7 @@ def frame(body: bytes) -> OrdersSeen | None:
 
 def proves(body: bytes) -> bool:
     """Errors: Unreadable."""
-    news = decoded(_news, bytes(decoded(envelope, body).data))
-    return any(_proofs(news))
+    return any(_proofs(decoded(_news, body)))
 
 
 def _hint(update: _Update | None) -> str:
@@ -177,8 +175,16 @@ def history(body: bytes) -> tuple[History, bool]:
     return History(closed=tuple(closed), operations=tuple(operations)), False
 
 
-def _listed(rows: list[Order]) -> tuple[OpenOrder, ...]:
-    return tuple(_open(row) for row in rows if row.type in KINDS)
+def _listed(found: list[msgspec.Raw]) -> tuple[OpenOrder, ...]:
+    listed = (_listed_row(bytes(row)) for row in found)
+    return tuple(order for order in listed if order is not None)
+
+
+@lru_cache(maxsize=ROWS_KEPT)
+def _listed_row(body: bytes) -> OpenOrder | None:
+    """None: no order. Each frame has the whole list, of which mostly one row is new."""
+    row = decoded(order, body)
+    return _open(row) if row.type in KINDS else None
 
 
 def _open(row: Order) -> OpenOrder:

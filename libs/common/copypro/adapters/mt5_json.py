@@ -130,7 +130,7 @@ class FrameNews(Struct):
 
 
 class FrameData(FrameNews, rename="camel", kw_only=True):
-    opened_orders: list[Order]
+    opened_orders: list[msgspec.Raw]
     balance: Decimal
     equity: Decimal
     credit: Decimal = ZERO
@@ -146,7 +146,7 @@ class Page(Struct, rename="camel"):
 
 
 order = msgspec.json.Decoder(Order, strict=False)
-orders = msgspec.json.Decoder(list[Order], strict=False)
+rows = msgspec.json.Decoder(list[msgspec.Raw])
 frame_news = msgspec.json.Decoder(FrameNews, strict=False)
 frame_data = msgspec.json.Decoder(FrameData, strict=False)
 page = msgspec.json.Decoder(Page, strict=False)

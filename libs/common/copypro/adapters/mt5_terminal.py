@@ -108,7 +108,7 @@ class Mt5Dialect:
     def orders(self, body: bytes) -> tuple[OpenOrder, ...]:
         return mt5_translate.open_orders(body)
 
-    def frame(self, body: bytes) -> OrdersSeen | None:
+    def frame(self, body: bytes) -> OrdersSeen:
         return mt5_translate.frame(body)
 
     def proves(self, body: bytes) -> bool:

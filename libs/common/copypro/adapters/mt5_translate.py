@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
 from copypro.adapters.bridge_json import (
     EPOCH,
+    ROWS_KEPT,
     ZERO,
     decoded,
-    envelope,
     moment_or_none,
     price_or_none,
     tidy_lots,
@@ -29,8 +30,9 @@ from copypro.adapters.mt5_json import (
     Update,
     frame_data,
     frame_news,
-    orders,
+    order,
     page,
+    rows,
 )
 from copypro.trading import (
     BalanceOperation,
@@ -55,15 +57,12 @@ _WHOLE = {
 
 def open_orders(body: bytes) -> tuple[OpenOrder, ...]:
     """Errors: Unreadable; an error object in the list's place is no empty list."""
-    return _listed(decoded(orders, body))
+    return _listed(decoded(rows, body))
 
 
-def frame(body: bytes) -> OrdersSeen | None:
-    """None: not about orders. Errors: Unreadable."""
-    outer = decoded(envelope, body)
-    if outer.type != "OrderUpdate":
-        return None
-    data = decoded(frame_data, bytes(outer.data))
+def frame(body: bytes) -> OrdersSeen:
+    """Of the data of an OrderUpdate. Errors: Unreadable."""
+    data = decoded(frame_data, body)
     closed, paid = _proofs(data)
     return OrdersSeen(
         orders=_listed(data.opened_orders),
@@ -83,8 +82,7 @@ def frame(body: bytes) -> OrdersSeen | None:
 
 def proves(body: bytes) -> bool:
     """Errors: Unreadable."""
-    news = decoded(frame_news, bytes(decoded(envelope, body).data))
-    return any(_proofs(news))
+    return any(_proofs(decoded(frame_news, body)))
 
 
 def _hint(update: Update | None) -> str:
@@ -100,21 +98,29 @@ def _proofs(news: FrameNews) -> tuple[ClosedOrder | None, BalanceOperation | Non
 
 def history(body: bytes) -> tuple[History, bool]:
     """The rows, and whether there is more to fetch (action 14). Errors: Unreadable."""
-    rows = decoded(page, body)
+    found_page = decoded(page, body)
     closed: list[ClosedOrder] = []
     operations: list[BalanceOperation] = []
-    for row in rows.orders:
+    for row in found_page.orders:
         found = operation(row)
         if found is not None:
             operations.append(found)
         elif row.order_type in KINDS:
             closed.extend(closed_pieces(row))
-    more = rows.action == 14 or rows.partial_response
+    more = found_page.action == 14 or found_page.partial_response
     return History(closed=tuple(closed), operations=tuple(operations)), more
 
 
-def _listed(rows: list[Order]) -> tuple[OpenOrder, ...]:
-    return tuple(_open(row) for row in rows if row.order_type in KINDS and not _is_no_position(row))
+def _listed(found: list[msgspec.Raw]) -> tuple[OpenOrder, ...]:
+    listed = (_listed_row(bytes(row)) for row in found)
+    return tuple(order for order in listed if order is not None)
+
+
+@lru_cache(maxsize=ROWS_KEPT)
+def _listed_row(body: bytes) -> OpenOrder | None:
+    """None: no order. Each frame has the whole list, of which mostly one row is new."""
+    row = decoded(order, body)
+    return None if row.order_type not in KINDS or _is_no_position(row) else _open(row)
 
 
 def _is_no_position(row: Order) -> bool:

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from copypro.adapters.sqlite_file import make_folder, unusable
 from copypro.errors import SecretsError
 from copypro.values import RegistrationId
 
@@ -26,16 +27,29 @@ _CANARY = b"copypro"
 
 
 def load_or_make_key(folder: Path) -> list[str]:
-    """The operator's keys from the data folder, newest first; made once, mode 0600."""
+    """The operator's keys from the data folder, newest first; made once, mode 0600.
+
+    Errors: SettingsError (the folder cannot be used), SecretsError (the file holds no key).
+    """
     path = folder / KEY_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    return path.read_text().split()
+    make_folder(folder)
+    try:
+        if not path.exists():
+            _write_key(path)
+        return path.read_text("ascii").split()
+    except OSError as error:
+        raise unusable(path, error) from None
+    except UnicodeDecodeError:
+        text = f"{path} holds no key: restore it from a backup, or set COPYPRO_SECRET_KEYS"
+        raise SecretsError(text) from None
+
+
+def _write_key(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(Fernet.generate_key() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 class Keyring:
@@ -47,7 +61,8 @@ class Keyring:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError:
             raise SecretsError(
-                "COPYPRO_SECRET_KEYS: each key is 32 random bytes in url-safe base64"
+                "COPYPRO_SECRET_KEYS (or secret.key in the data folder): each key is 32 random bytes"
+                " in url-safe base64"
             ) from None
 
     def new_wrapped(self) -> bytes:

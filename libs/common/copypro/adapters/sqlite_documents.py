@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from copypro.adapters.sqlite_file import open_file
 from copypro.collections import INDEXED
-from copypro.errors import StoreRefused
 from copypro.ports import Document, Upsert
 
+APPLICATION_ID = 0x4350524D
 SCHEMA = 2
 BUSY_S = 60.0
 """A writer waits so long for another process that writes, such as a rebuild that switches."""
@@ -41,19 +42,8 @@ def documents_table(collection: str, generation: int) -> str:
 
 
 def connect_to_write(path: Path) -> sqlite3.Connection:
-    """Errors: StoreRefused (written by a newer version)."""
-    connection = sqlite3.connect(
-        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA:
-        connection.close()
-        raise StoreRefused(f"{path} was written by a newer version ({version}): upgrade this one")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(_POINTER)
-    connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    return connection
+    """Errors: StoreRefused, StoreUnavailable."""
+    return open_file(path, APPLICATION_ID, _POINTER, SCHEMA, busy_s=BUSY_S)
 
 
 def live_generation(connection: sqlite3.Connection) -> int:

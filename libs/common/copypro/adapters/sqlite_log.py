@@ -21,13 +21,30 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from copypro import topics
-from copypro.errors import LogBusy, LogClosed, LogCorrupt, LogError, LogFull, PartitionLost
+from copypro.adapters.sqlite_file import (
+    check_file,
+    make_folder,
+    open_file,
+    saying,
+    unusable,
+)
+from copypro.errors import (
+    LogBusy,
+    LogClosed,
+    LogCorrupt,
+    LogError,
+    LogFull,
+    PartitionLost,
+    StoreRefused,
+)
 from copypro.ports import Outgoing, Partition, Record
 from copypro.topics import Role
 
@@ -66,16 +83,18 @@ _Row = tuple[int, str, bytes | None, bytes, float]
 class _Job:
     """Records with their places in the order, waiting to be durable."""
 
-    __slots__ = ("consumed", "done", "records", "role")
+    __slots__ = ("consumed", "done", "ends", "records", "role")
 
     def __init__(
         self,
         records: list[Record],
+        ends: dict[str, int],
         consumed: dict[str, int],
         role: str,
         done: asyncio.Future[None],
     ) -> None:
-        self.records, self.consumed, self.role, self.done = records, consumed, role, done
+        self.records, self.ends, self.consumed = records, ends, consumed
+        self.role, self.done = role, done
 
 
 class _Transaction:
@@ -165,10 +184,11 @@ class SqliteLog:
             return done
         now, ends = time.time(), self._ends
         records: list[Record] = []
+        ended: dict[str, int] = {}
         for out in outputs:
             topic = out.topic
             offset = ends.get(topic, 0)
-            ends[topic] = offset + 1
+            ends[topic] = ended[topic] = offset + 1
             record = Record(topic, 0, offset, out.key, out.value, out.headers, now)
             records.append(record)
             if topic in _INPUTS:
@@ -176,11 +196,11 @@ class SqliteLog:
                 if tail is None:
                     tail = self._tails[topic] = deque(maxlen=TAIL)
                 tail.append(record)
-        self._waiting.append(_Job(records, consumed, role, done))
+        self._waiting.append(_Job(records, ended, consumed, role, done))
         if not self._is_writing:
             self._is_writing = True
             self._gather(0, 0)
-        self._wake(records, durable=False)
+        self._wake(ended.keys(), durable=False)
         return done
 
     async def flushed(self) -> None:
@@ -262,9 +282,9 @@ class SqliteLog:
         consumed: dict[tuple[str, str], int] = {}
         ends: dict[str, int] = {}
         for job in jobs:
+            ends.update(job.ends)
             for record in job.records:
                 topic = record.topic
-                ends[topic] = record.offset + 1
                 row = (
                     record.offset,
                     record.key,
@@ -308,11 +328,11 @@ class SqliteLog:
         else:
             self._is_writing = False
             self._written.set()
+        if error is None:
+            ended = {topic: end for job in jobs for topic, end in job.ends.items()}
+            self._durable_ends.update(ended)
+            self._wake(ended.keys(), durable=True)
         for job in jobs:
-            if error is None:
-                for record in job.records:
-                    self._durable_ends[record.topic] = record.offset + 1
-                self._wake(job.records, durable=True)
             if job.done.done():
                 continue
             if error is None:
@@ -320,8 +340,7 @@ class SqliteLog:
             else:
                 job.done.set_exception(error)
 
-    def _wake(self, records: Sequence[Record], *, durable: bool) -> None:
-        names = {record.topic for record in records}
+    def _wake(self, names: AbstractSet[str], *, durable: bool) -> None:
         for partition in self._partitions:
             if partition.role.writes_elsewhere is durable and names & partition.input_names:
                 partition.wake()
@@ -410,8 +429,11 @@ class SqliteLogReader:
         self._folder = folder
         if not (folder / FILE).exists():
             raise LogCorrupt(f"{folder} holds no data of CopyPro: set COPYPRO_DATA to its folder")
-        with _reading(folder) as connection:
-            _check(connection, folder / FILE)
+        try:
+            with _reading(folder) as connection:
+                check_file(connection, folder / FILE, APPLICATION_ID, SCHEMA)
+        except StoreRefused as error:
+            raise LogCorrupt(str(error)) from None
 
     def records(self, topic: str, since: int = 0) -> Iterator[Record]:
         """All records of a topic from an offset on, in order; compacted ones as they now are."""
@@ -434,18 +456,16 @@ def _retrieved(done: asyncio.Future[None]) -> None:
         done.exception()
 
 
-class _reading:
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """A connection of its own for reading: it sees what is committed and blocks nobody."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+    path = folder / FILE
+    with saying(path):
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        try:
+            yield connection
+        finally:
+            connection.close()
 
 
 def _record(topic: str, row: _Row) -> Record:
@@ -454,8 +474,11 @@ def _record(topic: str, row: _Row) -> Record:
 
 
 def _take_lock(folder: Path) -> IO[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / LOCK).open("a")
+    make_folder(folder)
+    try:
+        lock = (folder / LOCK).open("a")
+    except OSError as error:
+        raise unusable(folder, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -467,40 +490,14 @@ def _take_lock(folder: Path) -> IO[str]:
 
 
 def _open_file(path: Path) -> sqlite3.Connection:
-    is_new = not path.exists() or path.stat().st_size == 0
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    made = [
+        _TOPIC_TABLE.format(name=topic.name, unique="UNIQUE" if topic.compacted else "")
+        for topic in topics.TOPICS
+    ]
     try:
-        if not is_new:
-            _check(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_TABLES)
-        for topic in topics.TOPICS:
-            unique = "UNIQUE" if topic.compacted else ""
-            connection.execute(_TOPIC_TABLE.format(name=topic.name, unique=unique))
-        if is_new:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise LogCorrupt(f"{path} is damaged or not a database: {error}") from error
-    except LogCorrupt:
-        connection.close()
-        raise
-    return connection
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    try:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        connection.execute("SELECT count(*) FROM consumed").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise LogCorrupt(f"{path} is damaged or not a database: {error}") from error
-    if application != APPLICATION_ID:
-        raise LogCorrupt(f"{path} belongs to another program: nothing was changed in it")
-    if version > SCHEMA:
-        raise LogCorrupt(f"{path} was written by a newer version ({version}): upgrade this one")
+        return open_file(path, APPLICATION_ID, ";".join([_TABLES, *made]), SCHEMA)
+    except StoreRefused as error:
+        raise LogCorrupt(str(error)) from None
 
 
 def _failure(error: sqlite3.Error) -> LogError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from copypro.adapters import sqlite_documents as documents
+from copypro.adapters.sqlite_file import saying
 from copypro.adapters.sqlite_rebuild import SqliteRebuild
 from copypro.collections import require_declared
 from copypro.ports import Document, Scalar, Upsert
@@ -30,7 +31,7 @@ class SqliteReadModels:
 
     @classmethod
     async def open(cls, folder: Path) -> SqliteReadModels:
-        """Errors: StoreRefused (written by a newer version)."""
+        """Errors: StoreRefused, StoreUnavailable."""
         models = cls(folder / FILE)
         await models._in(models._writer, models._connect)
         return models
@@ -104,7 +105,11 @@ class SqliteReadModels:
     async def _in(
         self, pool: ThreadPoolExecutor, function: Callable[..., Answer], *args: Any
     ) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
+        def run() -> Answer:
+            with saying(self._path):
+                return function(*args)
+
+        return await asyncio.get_running_loop().run_in_executor(pool, run)
 
     def _connect(self) -> None:
         connection = documents.connect_to_write(self._path)
@@ -136,7 +141,8 @@ class SqliteReadModels:
             documents.write(connection, documents.live_generation(connection), changes)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk ends it by itself
+                connection.execute("ROLLBACK")
             raise
 
 

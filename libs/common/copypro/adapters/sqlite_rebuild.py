@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from copypro.adapters import sqlite_documents as documents
+from copypro.adapters.sqlite_file import saying
 from copypro.errors import StoreRefused
 from copypro.ports import Document, Upsert
 
@@ -55,7 +56,11 @@ class SqliteRebuild:
     # --- in the thread ------------------------------------------------------------------------
 
     async def _in(self, function: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+        def run() -> Answer:
+            with saying(self._path):
+                return function()
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
     async def _close(self) -> None:
         await self._in(self._connection.close)

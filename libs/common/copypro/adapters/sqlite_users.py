@@ -10,11 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from copypro.adapters.sqlite_file import open_file, saying
 from copypro.errors import AlreadyThere
 from copypro.ports import User, UserKey
 from copypro.values import UserId
 
 FILE = "users.db"
+APPLICATION_ID = 0x43505255
 _TABLES = """
 CREATE TABLE IF NOT EXISTS users (
     id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL, created_at TEXT NOT NULL);
@@ -32,6 +34,7 @@ class SqliteUsers:
 
     @classmethod
     async def open(cls, folder: Path) -> SqliteUsers:
+        """Errors: StoreRefused, StoreUnavailable."""
         users = cls(folder / FILE)
         await users._in(users._connect)
         return users
@@ -92,10 +95,11 @@ class SqliteUsers:
         self._pool.shutdown()
 
     def _connect(self) -> None:
-        self._connection = sqlite3.connect(self._path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_TABLES)
+        self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
 
     async def _in(self, function: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+        def run() -> Answer:
+            with saying(self._path):
+                return function()
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from copypro.adapters.sealing import Keyring, seal, unseal
+from copypro.adapters.sqlite_file import open_file, saying
 from copypro.values import RegistrationId
 
 FILE = "vault.db"
+APPLICATION_ID = 0x43505256
 _TABLES = """
 CREATE TABLE IF NOT EXISTS keys (registration TEXT PRIMARY KEY, wrapped BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS canary (wrapped BLOB NOT NULL);
@@ -53,12 +54,9 @@ class SqliteVault:
         self._pool.shutdown()
 
     def _connect(self) -> None:
-        self._connection = sqlite3.connect(self._path, isolation_level=None)
+        self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
         os.chmod(self._path, 0o600)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA secure_delete = ON")
-        self._connection.executescript(_TABLES)
         row = self._connection.execute("SELECT wrapped FROM canary").fetchone()
         if row is None:
             canary = (self._keys.new_canary(),)
@@ -80,4 +78,8 @@ class SqliteVault:
         return self._opened[registration]
 
     async def _in(self, function: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+        def run() -> Answer:
+            with saying(self._path):
+                return function()
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)

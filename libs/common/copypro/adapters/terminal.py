@@ -7,8 +7,10 @@ from datetime import datetime
 from hashlib import blake2b
 from secrets import token_bytes
 from typing import TypeVar
+from uuid import uuid4
 
 import msgspec
+import structlog
 
 from copypro.adapters import bridge_json as shapes
 from copypro.adapters.bridge import Bridge
@@ -52,6 +54,7 @@ from copypro.trading import (
 )
 from copypro.values import Lots, OrderKind
 
+logger = structlog.get_logger("terminal")
 _TOKEN_LENGTHS = range(8, 129)
 _DIGEST_KEY = token_bytes(32)
 Answer = TypeVar("Answer")
@@ -76,6 +79,26 @@ class BridgeTerminal:
         key = self._key()
         self._token = await self._resumed(self._bridge.tokens.get(key, "")) or await self._login()
         self._bridge.tokens[key] = self._token
+        return await self._info()
+
+    async def prove(self) -> AccountInfo:
+        """The session is given an id of its own, or the bridge may answer with one that lives."""
+        own = str(uuid4())
+        self._token = await self._login(own)
+        try:
+            return await self._info()
+        finally:
+            if self._token == own:
+                await self._end(own)
+            self._token = ""
+
+    async def _end(self, token: str) -> None:
+        try:
+            await self._bridge.read("Disconnect", {"id": token}, urgent=True)
+        except TerminalError as error:
+            logger.info("a session is left to expire", code=error.code)
+
+    async def _info(self) -> AccountInfo:
         summary = await self._synchronised_summary()
         try:
             details = await self._get("AccountDetails", shapes.details)
@@ -102,14 +125,17 @@ class BridgeTerminal:
             return token if call == "CheckConnect" else _token_in(body)
         return ""
 
-    async def _login(self) -> str:
-        params: Params = {
+    async def _login(self, own_id: str = "") -> str:
+        params: dict[str, object] = {
             "user": self._who.login,
             "password": self._who.password,
             "server": self._who.server,
             "connectTimeoutSeconds": max(1, int(self._connect_s - 5)),
         }
-        self._forget()
+        if own_id:
+            params["id"] = own_id
+        else:
+            self._forget()
         return _token_in(await self._bridge.read("ConnectEx", params, within_s=self._connect_s))
 
     def _key(self) -> bytes:
@@ -175,7 +201,8 @@ class BridgeTerminal:
 
     async def symbol(self, name: str) -> SymbolSpec:
         body = await self._read("SymbolParams", {"symbol": name}, urgent=True)
-        return self._understood(lambda found: self._dialect.spec(name, found), body)
+        spec = self._understood(lambda found: self._dialect.spec(name, found), body)
+        return self._bridge.shared(self._who.server, spec)
 
     async def quote(self, name: str, max_age_s: float) -> Quote:
         params = self._dialect.quote_params(name, max_age_s)

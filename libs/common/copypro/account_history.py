@@ -1,0 +1,177 @@
+"""An account's history out of the read models, in order and in pages, into its statistics.
+
+Used by whoever keeps the statistics and by whoever is asked for those of a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from copypro import collections as c
+from copypro.ports import ReadModels
+from copypro.statistics.facts import (
+    ZERO,
+    Entry,
+    Operation,
+    Record,
+    Sample,
+    Trade,
+    in_order,
+    moves_balance,
+)
+from copypro.statistics.history import Statistics
+from copypro.statistics.report import Report
+from copypro.values import Side
+
+Doc = dict[str, Any]
+PAGE = 1000
+KEPT = 50_000
+"""Records that are held so that they need not be read again."""
+FIRST = ""
+_CREDIT = ("credit", "bonus")
+
+
+async def report_of(models: ReadModels, account: str, since: str = FIRST) -> Report:
+    """`since`: the broker's clock as the read models write it; what closed earlier is left out, and
+    the start balance is the true one before the first record that is kept.
+    """
+    state: Any = await models.get(c.ACCOUNTS, account) or {}
+    offset = timedelta(minutes=state.get("clock_offset_minutes") or 0)
+    moved, kept, count = ZERO, [], 0
+    async for records in _records(models, account, since, offset):
+        moved += sum(map(moves_balance, records), ZERO)
+        count += len(records)
+        if count <= KEPT:
+            kept.append(records)
+    balance = (state.get("figures") or {}).get("balance")
+    statistics = Statistics(ZERO if balance is None else Decimal(str(balance)) - moved)
+    if count <= KEPT:
+        for records in kept:
+            statistics.feed(records)
+    else:
+        kept.clear()
+        async for records in _records(models, account, since, offset):
+            statistics.feed(records)
+    return statistics.report()
+
+
+async def _records(
+    models: ReadModels, account: str, since: str, offset: timedelta
+) -> AsyncIterator[Sequence[Record]]:
+    """All kinds together, page by page of the trades."""
+    others = [
+        _Ahead(_pages(models, c.OPERATIONS, account, "time", since), _operations),
+        _Ahead(
+            _pages(models, c.EQUITY, account, "time", _utc(since, offset)),
+            lambda docs: _samples(docs, offset),
+        ),
+    ]
+    async for page in _pages(models, c.CLOSED_ORDERS, account, "closed_at", since):
+        trades = [_trade(doc) for doc in page]
+        if not trades:
+            continue
+        until = trades[-1].closed_at
+        beside = [record for other in others for record in await other.until(until)]
+        yield in_order([*trades, *beside])
+    rest = [record for other in others for record in await other.until(None)]
+    yield in_order(rest)
+
+
+class _Ahead:
+    """A stream that gives what comes until a moment (None: all), and keeps what it read beyond."""
+
+    def __init__(self, pages: AsyncIterator[Sequence[Doc]], made: Any) -> None:
+        self._pages, self._made = pages, made
+        self._read: list[Record] = []
+        self._ended = False
+
+    async def until(self, moment: datetime | None) -> Sequence[Record]:
+        while not self._ended and (not self._read or _is_by(self._read[-1], moment)):
+            page = await anext(self._pages, None)
+            if page is None:
+                self._ended = True
+            else:
+                self._read.extend(self._made(page))
+        given = [record for record in self._read if _is_by(record, moment)]
+        self._read = self._read[len(given) :]
+        return given
+
+
+def _is_by(record: Record, moment: datetime | None) -> bool:
+    return moment is None or record.closed_at <= moment
+
+
+async def _pages(
+    models: ReadModels, collection: str, account: str, field: str, since: str
+) -> AsyncIterator[Sequence[Doc]]:
+    """Documents of one moment are never parted: the last moment of a full page is read again."""
+    limit, start = PAGE, since
+    while True:
+        found: Sequence[Doc] = await models.find(
+            collection, {"account": account}, order_by=field, since=start, limit=limit
+        )
+        if len(found) < limit:
+            yield found
+            return
+        last = str(found[-1][field])
+        whole = [doc for doc in found if doc[field] != last]
+        if whole:
+            yield whole
+            start = last
+        else:
+            limit *= 2
+
+
+def _trade(doc: Doc) -> Trade:
+    opened = doc.get("open_time")
+    return Trade(
+        closed_at=_moment(doc["closed_at"]),
+        ticket=doc.get("deal") or doc["ticket"],
+        side=Side(doc.get("type") or Side.BUY),
+        symbol=doc.get("symbol") or "",
+        lots=Decimal(doc["lots"]),
+        profit=Decimal(doc["profit"]),
+        swap=Decimal(doc.get("swap") or 0),
+        commission=Decimal(doc.get("commission") or 0),
+        fee=Decimal(doc.get("fee") or 0),
+        opened_at=_moment(opened) if opened else None,
+        open_price=Decimal(doc["open_price"]) if doc.get("open_price") else None,
+        close_price=Decimal(doc["close_price"]),
+        position=doc.get("root") or "",
+    )
+
+
+def _operations(docs: Sequence[Doc]) -> Iterator[Record]:
+    for doc in docs:
+        at, amount = _moment(doc["time"]), Decimal(doc["amount"])
+        if doc["kind"] == "EntryCost":
+            yield Entry(closed_at=at, ticket=doc["ticket"], amount=amount)
+        else:
+            is_credit = doc["kind"].lower() in _CREDIT
+            yield Operation(closed_at=at, ticket=doc["ticket"], amount=amount, is_credit=is_credit)
+
+
+def _samples(docs: Sequence[Doc], offset: timedelta) -> Iterator[Record]:
+    for doc in docs:
+        yield Sample(
+            closed_at=_moment(doc["time"]) + offset,
+            balance=Decimal(doc["balance"]),
+            equity=Decimal(doc["equity"]),
+            equity_high=Decimal(doc["high"]),
+            equity_low=Decimal(doc["low"]),
+            profit_high={root: Decimal(value) for root, value in doc["profit_high"].items()},
+            profit_low={root: Decimal(value) for root, value in doc["profit_low"].items()},
+        )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.removesuffix("Z"))
+
+
+def _utc(since: str, offset: timedelta) -> str:
+    if not since:
+        return since
+    return (_moment(since) - offset).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

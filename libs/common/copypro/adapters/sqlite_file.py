@@ -1,0 +1,106 @@
+"""One SQLite file of ours: opened with the same care everywhere, its failures said by name and remedy."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from copypro.errors import SettingsError, StoreRefused, StoreUnavailable
+
+_REMEDY = "set COPYPRO_DATA to a folder that this program may write and nobody else uses"
+_PRIMARY = 0xFF
+"""Extended result codes keep the primary one in their lowest byte."""
+
+
+def make_folder(folder: Path) -> None:
+    """Errors: SettingsError when it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(folder, error) from None
+
+
+def unusable(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"{path} cannot be used ({error.strerror}): {_REMEDY}")
+
+
+def open_file(
+    path: Path, application_id: int, tables: str, schema: int = 1, *, busy_s: float = 5.0
+) -> sqlite3.Connection:
+    """Durable at every commit; what is not there yet is made, all of it or nothing.
+
+    `application_id` tells our files from others'; `busy_s`: how long a write waits for somebody
+    else's. Errors: StoreRefused (damaged, another program's,
+    from a newer version, or not to be written), StoreUnavailable (locked, disk full).
+    """
+    with saying(path):
+        connection = sqlite3.connect(
+            path, timeout=busy_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            check_file(connection, path, application_id, schema)
+            _prepare(connection, application_id, tables, schema)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def check_file(
+    connection: sqlite3.Connection, path: Path, application_id: int, schema: int
+) -> None:
+    """Errors: StoreRefused, unless it is ours or empty."""
+    (is_used,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (found,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if is_used and found != application_id:
+        raise StoreRefused(
+            f"{path} belongs to another program: nothing was changed in it; {_REMEDY}"
+        )
+    if version > schema:
+        raise StoreRefused(f"{path} was written by a newer version ({version}): upgrade this one")
+
+
+def _prepare(connection: sqlite3.Connection, application_id: int, tables: str, schema: int) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in tables.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {application_id}")
+    connection.execute(f"PRAGMA user_version = {schema}")
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def saying(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours. What is no matter of the file (a value that is taken) passes as it is."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:
+        raise _said(path, error) from error
+
+
+def _said(path: Path, error: sqlite3.Error) -> StoreRefused | StoreUnavailable | sqlite3.Error:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return error
+    match code & _PRIMARY:
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return StoreRefused(
+                f"{path} is damaged or not a database ({error}): restore it from a backup"
+            )
+        case sqlite3.SQLITE_FULL:
+            return StoreUnavailable(f"{path} cannot grow ({error}): make room on the disk")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreUnavailable(f"{path} is in use by another program ({error})")
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return StoreRefused(f"{path} cannot be used ({error}): {_REMEDY}")
+        case sqlite3.SQLITE_IOERR:
+            return StoreUnavailable(f"{path} cannot be read or written ({error}): check the disk")
+        case _:
+            return error

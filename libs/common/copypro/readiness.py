@@ -1,0 +1,82 @@
+"""What keeps partitions of a role from being ready: told by the role's loop, shown by /health/ready."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Never
+
+import structlog
+
+from copypro.errors import BadRecord, LogClosed, PartitionLost
+from copypro.ports import Partition
+
+logger = structlog.get_logger("copypro")
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+FORGIVEN_AFTER_S = 600.0
+"""A failure so long after the last one counts as the first again."""
+
+
+class Readiness:
+    """One per role and process; belongs to its event loop."""
+
+    def __init__(self, role: str, first_wait_s: float = FIRST_WAIT_S) -> None:
+        self._role, self._first_wait_s = role, first_wait_s
+        self._reasons: dict[int, str] = {}
+        self._failures: dict[int, tuple[int, float]] = {}
+
+    def not_ready(self, partition: int, reason: str) -> None:
+        self._reasons[partition] = reason
+
+    def ready(self, partition: int) -> None:
+        self._reasons.pop(partition, None)
+
+    async def start_over(self, partition: Partition, error: Exception) -> None:
+        """After what nobody expected: the partition is given up once a while has passed, twice as
+        long each time, so that its next owner restores it and tries again; others go on meanwhile.
+        Nothing is skipped (decision 5). The reason names the kind of error only: what it says may not
+        be for everybody, and is in the log.
+        """
+        number, now = partition.number, asyncio.get_running_loop().time()
+        times, last = self._failures.get(number, (0, now))
+        times = 1 if now - last > FORGIVEN_AFTER_S else times + 1
+        self._failures[number] = times, now
+        wait_s = min(self._first_wait_s * 2.0 ** min(times - 1, 16), LONGEST_WAIT_S)
+        logger.error("a partition starts over", role=self._role, partition=number, times=times)
+        self.not_ready(
+            number, f"failed {times} times, last with {type(error).__name__}: see the log"
+        )
+        try:
+            await asyncio.wait_for(_until_lost(partition), wait_s)
+        except (TimeoutError, PartitionLost, LogClosed):
+            partition.give_up(f"it broke: {type(error).__name__}")
+        finally:
+            self.ready(number)
+
+    def reasons(self) -> list[str]:
+        """One line for each partition that is not ready; empty: all are."""
+        return [
+            f"{self._role} partition {number}: {reason}"
+            for number, reason in sorted(self._reasons.items())
+        ]
+
+
+async def wait_for_upgrade(partition: Partition, newer: BadRecord, readiness: Readiness) -> Never:
+    """Takes nothing in any more: this record and all behind it are for whoever owns the partition
+    after the upgrade. Errors: PartitionLost and LogClosed, which end it.
+    """
+    logger.error("not ready: this process is too old for a record", where=str(newer))
+    readiness.not_ready(partition.number, str(newer))
+    try:
+        await _until_lost(partition)
+    finally:
+        readiness.ready(partition.number)
+
+
+async def _until_lost(partition: Partition) -> Never:
+    """Goes on reading, and drops what it reads: only so is the loss or the log's end noticed."""
+    while True:
+        await partition.read()
+        await asyncio.sleep(
+            0
+        )  # what lies ready is read without a pause: the others have their turn

@@ -1,0 +1,78 @@
+"""What an operator must know of a copy now, by what it is, and when time alone changes that. Pure.
+
+Asked after every input and whenever the time comes: an alert does not wait for an answer that may
+never be given.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.state import Copy, Leg
+
+ALARMS = ("close", "stop", "unresolved")
+"""The causes; of one copy each stands at most once."""
+
+
+class Alarm(Struct, frozen=True):
+    code: str
+    text: str
+
+
+def alarms(
+    copy: Copy, now: datetime, limits: WatcherLimits
+) -> tuple[dict[str, Alarm], datetime | None]:
+    found: dict[str, Alarm] = {}
+    times: list[datetime] = []
+    for cause, since, after_s, alarm in (
+        ("close", *_close(copy, limits)),
+        ("stop", *_stop(copy, limits)),
+        ("unresolved", *_unresolved(copy, limits)),
+    ):
+        if since is None:
+            continue
+        at = since + timedelta(seconds=after_s)
+        if now >= at:
+            found[cause] = alarm
+        else:
+            times.append(at)
+    return found, min(times, default=None)
+
+
+Possible = tuple[datetime | None, float, Alarm]
+"""Since when (None: not at all), after how long, and what."""
+NOTHING = Alarm("", "")
+
+
+def _close(copy: Copy, limits: WatcherLimits) -> Possible:
+    if copy.closing_since_utc is None or not copy.live_legs:
+        return None, 0.0, NOTHING
+    text = f"{_tickets(copy.live_legs)} should be closed and is not"
+    return copy.closing_since_utc, limits.close_alert_after_s, Alarm("CLOSE_FAILS", text)
+
+
+def _stop(copy: Copy, limits: WatcherLimits) -> Possible:
+    if copy.closing == "STOP_NOT_SET":
+        text = f"the stop of {_tickets(copy.legs)} could not be set: it is closed"
+        return copy.closing_since_utc, 0.0, Alarm("STOP_NOT_SET", text)
+    standing = [leg for leg in copy.live_legs if leg.ticket is not None]
+    if not standing or copy.closing or copy.detached:
+        return None, 0.0, NOTHING
+    text = f"the master's latest levels are not set on {_tickets(standing)}: the former ones stand"
+    return copy.levels_late_since_utc, limits.stops_within_s, Alarm("STOP_NOT_SET", text)
+
+
+def _unresolved(copy: Copy, limits: WatcherLimits) -> Possible:
+    attempt = copy.attempt
+    if attempt is None or attempt.person:
+        return None, 0.0, NOTHING
+    text = f"nobody knows yet what became of a call to {attempt.kind} {copy.symbol}"
+    since = attempt.unresolved_at_utc
+    return since, limits.unresolved_alert_after_s, Alarm("UNRESOLVED", text)
+
+
+def _tickets(legs: list[Leg]) -> str:
+    return ", ".join(str(leg.ticket) for leg in legs)

@@ -1,0 +1,76 @@
+"""Positions with our tags: each is a leg of a copy, or it is closed.
+
+Also what comes when nobody waits for it any more: the fill of an open that was given up, and a
+second fill of one that stood. A late answer is evidence: it is followed while the master is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from copypro.trading import OpenOrder
+from copypro.values import TAG_LENGTH, Ticket
+
+from copypro_account_watcher import unresolved
+from copypro_account_watcher.alerts import raise_alert
+from copypro_account_watcher.claims import Claim, whose
+from copypro_account_watcher.following import tie
+from copypro_account_watcher.reconcile import found_open
+from copypro_account_watcher.state import Copy, Leg, LegStatus
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+
+def claim(
+    agent: AccountAgent, orders: Sequence[OpenOrder], turn: Turn, *, has_history: bool
+) -> None:
+    """By a whole list that was asked for; a frame may be late."""
+    listed = {order.ticket for order in orders}
+    for order in orders:
+        tagged = agent.tagged(order.comment[:TAG_LENGTH])
+        if tagged is None or order.ticket in agent.market.live.just_ended:
+            continue
+        copy, leg = tagged
+        match whose(order, copy, leg, agent.book, listed):
+            case Claim.KNOWN:
+                continue
+            case Claim.MOVED:
+                leg.ticket = order.ticket
+                tie(agent.book, copy, leg)
+            case Claim.LATE:
+                _late(agent, copy, leg, order, turn)
+            case Claim.EXTRA:
+                agent.know(copy)
+                unresolved.close_duplicate(agent, copy, leg, order.ticket, turn)
+        agent.touch(copy, turn)
+    if has_history:
+        _end_what_went_unseen(agent, listed, turn)
+
+
+def _late(agent: AccountAgent, copy: Copy, leg: Leg, order: OpenOrder, turn: Turn) -> None:
+    """Managed from here on as it would have been; closed if the master is flat or nobody follows."""
+    is_followed = not copy.closing and not copy.detached
+    text = f"ticket {order.ticket} filled after its open was given up: it is " + (
+        "followed" if is_followed else "closed"
+    )
+    raise_alert(agent, turn, "LATE_FILL", f"late/{copy.copy}", text, ticket=order.ticket)
+    copy.attempt, leg.lost, leg.status = leg.lost, None, LegStatus.WAITING
+    copy.denied, copy.settled_levels = None, None
+    if not is_followed:
+        copy.closing, copy.closing_since_utc = copy.closing or "LATE_FILL", turn.now
+        copy.detached, copy.not_before_utc = "", None
+    evidence = f"open order {order.ticket} carries the tag {leg.tag}, late"
+    unresolved.found(agent, copy, found_open(order, evidence), turn)
+
+
+def _end_what_went_unseen(agent: AccountAgent, listed: set[Ticket], turn: Turn) -> None:
+    """What was left and ended while its account was not watched, as after a removal."""
+    for copy in agent.copies.values():
+        for leg in copy.legs:
+            is_known = leg.slave_root is not None and leg.slave_root in agent.book.roots
+            if leg.status is LegStatus.LEFT and not is_known and leg.ticket not in listed:
+                leg.status = LegStatus.ENDED
+                agent.touch(copy, turn)

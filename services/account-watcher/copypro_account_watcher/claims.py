@@ -1,0 +1,41 @@
+"""Whose a listed position with one of our tags is. Pure.
+
+The copy's record is the authority: under its own ticket a leg is what its status says. The tag only
+answers for tickets that no leg knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from enum import Enum
+
+from copypro.trading import OpenOrder
+from copypro.values import Ticket
+
+from copypro_account_watcher.book import Book
+from copypro_account_watcher.state import Copy, Leg, LegStatus
+
+
+class Claim(Enum):
+    KNOWN = "a leg under its own ticket, or nothing that can be told now"
+    MOVED = "the leg, under another ticket than before"
+    LATE = "an open that was given up as absent"
+    EXTRA = "one position too many"
+
+
+def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[Ticket]) -> Claim:
+    """`leg` has the order's tag; `listed`: all tickets of the same list, which was asked for."""
+    root = book.of_order(order)
+    for other in copy.legs:
+        if other.ticket == order.ticket or (root is not None and other.slave_root == root.root):
+            return Claim.KNOWN
+    if order.ticket in book.closed_tickets:
+        return Claim.KNOWN  # a list from before it ended
+    if copy.attempt is not None:
+        return Claim.KNOWN  # its answer, or what settles it, says whose the order is
+    if leg.status is LegStatus.LOST:
+        return Claim.LATE
+    stands = leg.status in (LegStatus.OPEN, LegStatus.LEFT)
+    if stands and leg.ticket not in listed:
+        return Claim.MOVED
+    return Claim.EXTRA

@@ -1,0 +1,217 @@
+"""Passwords prove themselves: each by a login of its own, tried once, beside the session that works.
+
+What REST names is a registration, and it has the rights that its own password has proved. A password
+that is refused takes nothing from the one before it, nor from anybody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from copypro.errors import CredentialsRefused, SecretsError, StoreUnavailable, TerminalError
+from copypro.messages import AccountRefused, ProofDelayed, Rights
+from copypro.ports import Credentials, Terminal, Vault
+from copypro.values import RegistrationId
+
+from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.commands import updated
+from copypro_account_watcher.state import Registration
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+logger = structlog.get_logger("account-watcher")
+
+
+class Proving:
+    def __init__(self, agent: AccountAgent) -> None:
+        self._agent = agent
+        self._wanted = asyncio.Event()
+        self._delayed: dict[RegistrationId, str] = {}
+        """Why a password could not be tried, as last recorded."""
+
+    def start(self) -> None:
+        self._agent.owner.spawn(self._run(), f"prove-{self._agent.id[:8]}")
+
+    def look(self) -> None:
+        """There may be a password that has not been tried."""
+        self._wanted.set()
+
+    async def _run(self) -> None:
+        limits = self._agent.owner.limits
+        failures = 0
+        while True:
+            self._wanted.clear()
+            tried = [await self._prove(registration) for registration in self._unproved()]
+            failures = 0 if all(tried) else failures + 1
+            pause_s = limits.reconnect_first_s * 2 ** max(0, failures - 1)
+            await self._wait(min(pause_s, limits.reconnect_cap_s) if failures else None)
+
+    async def _wait(self, pause_s: float | None) -> None:
+        if pause_s is None and self._unproved():
+            return
+        try:
+            await asyncio.wait_for(self._wanted.wait(), pause_s)
+        except TimeoutError:
+            return
+
+    def _unproved(self) -> list[Registration]:
+        account = self._agent.account
+        if account is None:
+            return []
+        return [r for r in account.registrations.values() if r.unproved]
+
+    async def _prove(self, registration: Registration) -> bool:
+        """One try. False: it could not be made."""
+        sealed = registration.unproved
+        try:
+            password = await unseal(self._agent.owner.vault, registration, sealed)
+            others = await self._with_another(password)
+            info = await terminal_of(self._agent, password).prove()
+        except CredentialsRefused as error:
+            if self._is_current(registration, sealed):
+                await self.refused(registration, sealed, error)
+            return True
+        except TerminalError as error:
+            if self._is_current(registration, sealed):
+                await self._delay(registration, error)
+            return False
+        if self._is_current(registration, sealed):
+            await self._proved(registration, Rights.READ if info.investor else Rights.TRADE, others)
+        return True
+
+    def _is_current(self, registration: Registration, sealed: str) -> bool:
+        """It was neither removed nor given another password while this one was tried."""
+        account = self._agent.account
+        known = account and account.registrations.get(registration.registration)
+        return known is registration and registration.unproved == sealed
+
+    async def _with_another(self, password: str) -> list[Registration]:
+        """The registrations whose password, if they have proved one, is not this one."""
+        found: list[Registration] = []
+        for known in list(self._agent.known.registrations.values()):
+            try:
+                theirs = known.sealed_password and await unseal(
+                    self._agent.owner.vault, known, known.sealed_password
+                )
+            except CredentialsRefused:
+                theirs = ""
+            if theirs != password:
+                found.append(known)
+        return found
+
+    # --- outcomes -----------------------------------------------------------------------------
+
+    async def _proved(
+        self, registration: Registration, rights: Rights, others: list[Registration]
+    ) -> None:
+        """`others` have another password. An account has one for each kind of right: who has the same
+        right by another one has to prove that again.
+        """
+        agent, account = self._agent, self._agent.known
+        turn = Turn(agent.owner.clock())
+        if registration in others:  # it is new for this registration too
+            account.proofs += 1
+            registration.sealed_password, registration.age = registration.unproved, account.proofs
+            for other in others:
+                if other is not registration and other.rights is rights:
+                    other.unproved = other.unproved or other.sealed_password
+        registration.unproved, registration.refused, registration.rights = "", "", rights
+        self._delayed.pop(registration.registration, None)
+        clear_alert(agent, turn, _cause(registration))
+        account.serial += 1
+        event = updated(account, registration)
+        turn.fact(agent.id, event, registration.registration, account.serial)
+        agent.save_account(turn)
+        agent.touch_all()
+        agent.pump(turn)
+        await agent.owner.commit(turn)
+        agent.watching.credentials_changed()
+
+    async def refused(
+        self, registration: Registration, sealed: str, error: CredentialsRefused
+    ) -> None:
+        """One try: a password that was refused is not tried again until it is changed."""
+        agent, account = self._agent, self._agent.known
+        turn = Turn(agent.owner.clock())
+        if registration.unproved == sealed:
+            registration.unproved = ""
+        if registration.sealed_password == sealed:
+            registration.sealed_password, registration.rights = "", Rights.NONE
+            _alert(agent, registration, error, turn)
+        registration.refused = error.code
+        self._delayed.pop(registration.registration, None)
+        account.serial += 1
+        event = AccountRefused(
+            account=agent.id,
+            registration=registration.registration,
+            code=error.code,
+            message=error.message,
+            rights=registration.rights,
+        )
+        turn.fact(agent.id, event, registration.registration, account.serial)
+        agent.save_account(turn)
+        agent.touch_all()
+        agent.pump(turn)
+        await agent.owner.commit(turn)
+        agent.watching.credentials_changed()
+
+    async def _delay(self, registration: Registration, error: TerminalError) -> None:
+        """Recorded once per cause; the tries that follow are only logged."""
+        agent, account = self._agent, self._agent.known
+        logger.warning("a password cannot be tried", account=agent.id, code=error.code)
+        if self._delayed.get(registration.registration) == error.code:
+            return
+        self._delayed[registration.registration] = error.code
+        account.serial += 1
+        turn = Turn(agent.owner.clock())
+        event = ProofDelayed(
+            account=agent.id,
+            registration=registration.registration,
+            code=error.code,
+            message=error.message,
+        )
+        turn.fact(agent.id, event, registration.registration, account.serial)
+        agent.save_account(turn)
+        await agent.owner.commit(turn)
+
+
+def terminal_of(agent: AccountAgent, password: str) -> Terminal:
+    """Errors: TerminalError where the platform has no bridge."""
+    account = agent.known
+    factory = agent.owner.terminals.get(account.platform)
+    if factory is None:
+        text = f"Api{account.platform} is not set: {account.platform} accounts are off"
+        raise TerminalError("PLATFORM_OFF", text)
+    return factory(Credentials(server=account.server, login=account.login, password=password))
+
+
+async def unseal(vault: Vault, registration: Registration, sealed: str) -> str:
+    """Errors: CredentialsRefused (it opens no more), TerminalError (the vault does not answer now)."""
+    try:
+        return await vault.unseal(registration.registration, sealed)
+    except SecretsError:
+        text = "the stored password cannot be opened; set it again"
+        raise CredentialsRefused("PASSWORD_UNREADABLE", text) from None
+    except StoreUnavailable as error:
+        raise TerminalError("STORE_UNAVAILABLE", str(error)) from None
+
+
+def _cause(registration: Registration) -> str:
+    return f"refused/{registration.registration}"
+
+
+def _alert(
+    agent: AccountAgent, registration: Registration, error: CredentialsRefused, turn: Turn
+) -> None:
+    """The password had logged in before: whoever relies on it must know."""
+    standing = sum(1 for copy in agent.copies.values() if copy.standing)
+    text = (
+        f"the broker refuses the password of {registration.name} that it took before"
+        f" ({error.code}): set the right one; {standing} copies stand open"
+    )
+    numbers = {"registration": registration.registration, "open_copies": standing}
+    raise_alert(agent, turn, "ACCOUNT_REFUSED", _cause(registration), text, **numbers)

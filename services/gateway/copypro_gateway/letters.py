@@ -1,0 +1,41 @@
+"""An operator's replay of a dead letter: the record goes back to its topic as it was."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from copypro.errors import BadRecord
+from copypro.letters import OpenLetter, open_letters_of, replay
+from copypro.ports import Clock, EventLog, LogHistory
+
+from copypro_gateway import parameters as p
+from copypro_gateway.errors import ApiError
+
+logger = structlog.get_logger("gateway")
+
+
+class Letters:
+    def __init__(self, log: EventLog, history: LogHistory, clock: Clock) -> None:
+        self._log, self._history, self._clock = log, history, clock
+        self._one_at_a_time = asyncio.Lock()
+
+    async def replay(self, given: p.ReplayDeadLetter) -> dict[str, Any]:
+        """Durable on return. Errors: 404 for what is no open letter (a replayed one is none)."""
+        place = (given.topic, given.partition, given.offset)
+        async with self._one_at_a_time:
+            letters = await self._open()
+            found = next((each for each in letters if each.place == place), None)
+            if found is None:
+                text = "no open dead letter of this name: `copypro dead-letters list` shows them"
+                raise ApiError(404, "UNKNOWN_LETTER", text)
+            await self._log.append(replay(found.letter, self._clock()))
+        logger.warning("a dead letter was replayed", where="/".join(map(str, place)))
+        return {"result": "OK"}
+
+    async def _open(self) -> list[OpenLetter]:
+        try:
+            return await open_letters_of(self._history)
+        except BadRecord as error:
+            raise ApiError(503, "TOO_OLD", str(error)) from error

@@ -1,0 +1,95 @@
+"""TradeStats in the original's shape: kept ones by stats, others made here and kept until the
+account's history moves.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import UTC, date, timedelta
+from typing import Any
+
+import msgspec
+from copypro import collections as c
+from copypro.account_history import FIRST, report_of
+from copypro.ports import Clock, ReadModels
+from copypro.statistics.original import charts_of, recent_results, stats_of, summary_of
+from msgspec import Struct
+
+Doc = dict[str, Any]
+MOST_BYTES = 64_000_000
+"""Of answers that are kept; the one that was not asked for longest goes first."""
+_encode = msgspec.json.Encoder().encode
+
+
+class _Made(Struct):
+    """Statistics of one question, and the answer that was last made of them."""
+
+    version: object
+    stats: Doc
+    recent: list[Any]
+    charts: bytes
+    of: object = None
+    answer: bytes = b""
+    bare: bytes = b""
+
+
+class TradeStats:
+    def __init__(self, models: ReadModels, clock: Clock) -> None:
+        self._models, self._clock = models, clock
+        self._made: OrderedDict[tuple[str, str, bool], _Made] = OrderedDict()
+        self._bytes = 0
+
+    async def answer(
+        self, account: str, since: str | None, *, exclude_same_bars: bool, charts: bool
+    ) -> bytes:
+        """JSON. The account's version is looked at each time, so nothing old is ever given."""
+        state: Doc = await self._models.get(c.ACCOUNTS, account) or {}
+        made = await self._current(account, since or FIRST, exclude_same_bars, state)
+        present = (state.get("open_trades"), (state.get("figures") or {}).get("profit"))
+        now = (self._today(state), *present)
+        if made.of != now:
+            self._render(made, now)
+        return made.answer if charts else made.bare
+
+    def _today(self, state: Doc) -> date:
+        offset = timedelta(minutes=state.get("clock_offset_minutes") or 0)
+        return (self._clock().astimezone(UTC) + offset).date()
+
+    def _render(self, made: _Made, now: tuple[date, int | None, str | None]) -> None:
+        today, open_trades, open_profit = now
+        profit = None if open_profit is None else float(open_profit)
+        summary = summary_of(made.stats, made.recent, today, open_trades, profit)
+        made.bare = _encode({**made.stats, "summary": summary})
+        made.answer = b'{"stats":' + made.bare + b',"charts":' + made.charts + b"}"
+        made.of = now
+
+    async def _current(self, account: str, since: str, exclude: bool, state: Doc) -> _Made:
+        version, key = state.get("history"), (account, since, exclude)
+        known = self._made.get(key)
+        if known is not None and known.version == version:
+            self._made.move_to_end(key)
+            return known
+        made = await self._kept(account, version) if exclude and since == FIRST else None
+        if made is None:
+            made = await self._make(account, since, exclude, version)
+        self._keep(key, made)
+        return made
+
+    async def _kept(self, account: str, version: object) -> _Made | None:
+        kept: Any = await self._models.get(c.TRADE_STATS, account)
+        if kept is None or kept["version"] != version:
+            return None
+        return _Made(version, kept["stats"], kept["recent"], _encode(kept["charts"]))
+
+    async def _make(self, account: str, since: str, exclude: bool, version: object) -> _Made:
+        report = await report_of(self._models, account, since)
+        charts = charts_of(report, exclude_same_bars=exclude)
+        return _Made(version, stats_of(report), recent_results(report.bars), _encode(charts))
+
+    def _keep(self, key: tuple[str, str, bool], made: _Made) -> None:
+        former = self._made.pop(key, None)
+        self._bytes += len(made.charts) - (0 if former is None else len(former.charts))
+        self._made[key] = made
+        while self._bytes > MOST_BYTES and len(self._made) > 1:
+            _, gone = self._made.popitem(last=False)
+            self._bytes -= len(gone.charts)

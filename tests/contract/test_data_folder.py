@@ -1,0 +1,157 @@
+"""A data folder that cannot be used is refused by one line that names the file and the fix."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from copypro import collections as c
+from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.errors import CopyProError, SecretsError, SettingsError, StoreRefused
+from copypro.settings import Settings
+from copypro.wiring import Stores, open_history, open_models, open_users
+
+FILES = ("log.db", "users.db", "vault.db", "read-models.db")
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings.model_validate({"data": folder, "api_mt5": "http://127.0.0.1:1"})
+
+
+async def opened(folder: Path) -> None:
+    await (await Stores.open(settings_of(folder))).close()
+
+
+def garbage(path: Path) -> None:
+    for beside in path.parent.glob(f"{path.name}-*"):
+        beside.unlink()
+    path.write_bytes(os.urandom(9000))
+
+
+def cut_short(path: Path) -> None:
+    """The first page only: what its schema promises is not there."""
+    path.write_bytes(path.read_bytes()[:3000] if path.exists() else b"SQLite format 3\0" * 10)
+
+
+def somebody_elses(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE notes (text TEXT)")
+    connection.close()
+
+
+def newer(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+def a_folder(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+@pytest.fixture
+async def used(tmp_path: Path) -> Path:
+    """A folder that was in use and was closed in order."""
+    folder = tmp_path / "data"
+    await opened(folder)
+    await opened(folder)
+    return folder
+
+
+@pytest.mark.parametrize("spoil", [garbage, cut_short, somebody_elses, newer, a_folder])
+@pytest.mark.parametrize("name", FILES)
+async def test_a_file_that_is_not_ours_is_named_and_left_alone(
+    used: Path, name: str, spoil: Callable[[Path], None]
+) -> None:
+    path = used / name
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(StoreRefused) as caught:
+        await opened(used)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not path.is_file() or path.read_bytes() == before
+    others = [used / other for other in FILES if other != name]
+    assert all(other.exists() for other in others)
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_garbage_in_a_new_folder_is_no_database_of_ours(tmp_path: Path, name: str) -> None:
+    garbage(tmp_path / name)
+    with pytest.raises(StoreRefused, match=name):
+        await opened(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["a file", "under a file"])
+async def test_a_folder_that_cannot_be_made_is_a_setting_to_change(
+    tmp_path: Path, where: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(SettingsError, match="COPYPRO_DATA"):
+        await opened(file if where == "a file" else file / "data")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"not a key\n", "secret.key"), (b"\xff\xfe\xfa", "secret.key"), (b"", "secret.key")],
+)
+async def test_a_key_file_without_a_key_is_named(used: Path, content: bytes, says: str) -> None:
+    (used / "secret.key").write_bytes(content)
+    with pytest.raises(SecretsError, match=says):
+        await opened(used)
+
+
+async def test_a_first_start_that_was_killed_half_way_is_begun_again(tmp_path: Path) -> None:
+    """A file without tables is nobody's, and one with tables has our mark: both in one commit."""
+    for name in FILES:
+        connection = sqlite3.connect(tmp_path / name)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.close()
+    await opened(tmp_path)
+
+
+async def test_damage_that_only_shows_later_is_named_too(used: Path) -> None:
+    path = used / "read-models.db"
+    models = await SqliteReadModels.open(used)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(path.stat().st_size - 4096))
+    with pytest.raises(StoreRefused, match=r"read-models\.db"):
+        await models.find(c.ACCOUNTS)
+    await models.close()
+
+
+async def look_at_the_log(settings: Settings) -> None:
+    open_history(settings)
+
+
+async def look_at_documents(settings: Settings) -> None:
+    async with open_models(settings) as models:
+        await models.find(c.ALERTS)
+
+
+async def look_at_users(settings: Settings) -> None:
+    async with open_users(settings) as users:
+        await users.by_email("a@example.com")
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("log.db", look_at_the_log),
+        ("read-models.db", look_at_documents),
+        ("users.db", look_at_users),
+    ],
+)
+async def test_commands_that_only_look_say_it_as_well(
+    used: Path, name: str, look: Callable[[Settings], Awaitable[object]]
+) -> None:
+    garbage(used / name)
+    with pytest.raises(CopyProError, match=name):
+        await look(settings_of(used))

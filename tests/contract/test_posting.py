@@ -1,0 +1,201 @@
+"""Alerts reach the operator's address at least once, and once by id, whatever breaks on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+from copypro import topics
+from copypro.adapters.memory_log import MemoryLog
+from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.envelope import encode, fact
+from copypro.messages import AlertRaised
+from copypro.values import AccountId
+from copypro_stats import service
+from copypro_stats.notifier import Notifier
+from copypro_stats.posting import Posted, PostLimits
+
+from tests.journey.receiver import Receiver, a_receiver
+
+ACCOUNT = AccountId("a" * 32)
+POSTED = Posted(id="1" * 32, raised_at_utc=datetime(2026, 1, 1, tzinfo=UTC), body=b"{}")
+LIMITS = PostLimits(first_wait_s=0.01, cap_wait_s=0.02)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with a_receiver() as made:
+        yield made
+
+
+@pytest.fixture
+async def models(tmp_path: object) -> AsyncIterator[SqliteReadModels]:
+    made = await SqliteReadModels.open(tmp_path)  # type: ignore[arg-type]
+    yield made
+    await made.close()
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+async def raised(log: MemoryLog, *causes: str) -> None:
+    for cause in causes:
+        alert = AlertRaised(account=ACCOUNT, code="CLOSE_FAILS", cause=cause, text="t")
+        envelope = fact(alert, clock(), ACCOUNT, cause)
+        await log.append([encode(topics.ORDER_EVENTS, ACCOUNT, envelope)])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def now() -> bool:
+        return condition()
+
+    await eventually(now)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    deadline = asyncio.get_running_loop().time() + 5
+    while not await condition():
+        assert asyncio.get_running_loop().time() < deadline, "not within 5 s"
+        await asyncio.sleep(0.005)
+
+
+def started(
+    log: MemoryLog, models: SqliteReadModels, receiver: Receiver, **limits: float
+) -> asyncio.Task[None]:
+    post = Notifier(receiver.url, within_s=0.2)
+    work = service.run(log, models, clock, post, PostLimits(**{**_values(LIMITS), **limits}))
+    return asyncio.create_task(work)
+
+
+def _values(limits: PostLimits) -> dict[str, float]:
+    return {name: getattr(limits, name) for name in limits.__struct_fields__}
+
+
+async def killed(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def left(log: MemoryLog) -> int:
+    states = log.states.get(topics.STATS_STATE.name, [])
+    return sum(key.startswith("post/") for state in states for key in state)
+
+
+@pytest.mark.parametrize("status", [302, 400, 429, 503, 0])
+async def test_only_a_2xx_is_taken_and_no_reason_shows_the_address(
+    receiver: Receiver, status: int
+) -> None:
+    notify = Notifier(receiver.url, within_s=0.2)
+    receiver.statuses = [status]
+    reason = await notify(POSTED)
+    assert reason
+    assert "c4n4ry" not in reason
+    assert await notify(POSTED) == ""
+    assert receiver.keys == [POSTED.id] * 2
+
+
+async def test_an_address_where_nobody_listens_is_a_reason_too() -> None:
+    assert await Notifier("http://127.0.0.1:1/hook", within_s=0.5)(POSTED)
+
+
+async def test_an_alert_is_posted_with_its_id_and_forgotten_once_it_was_taken(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    log = MemoryLog()
+    receiver.statuses = [503, 0, 500]
+    running = started(log, models, receiver)
+    await raised(log, "one", "two")
+    await until(lambda: len(receiver.taken) == 2 and not left(log))
+    assert [body["cause"] for body in receiver.taken] == ["one", "two"]
+    assert {body["id"] for body in receiver.tries[:4]} == {receiver.taken[0]["id"]}
+    assert (receiver.taken[0]["code"], receiver.taken[0]["account"]) == ("CLOSE_FAILS", ACCOUNT)
+    await killed(running)
+
+
+async def test_a_kill_before_it_was_taken_loses_nothing(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    log = MemoryLog()
+    receiver.statuses = [503] * 1000
+    running = started(log, models, receiver)
+    await raised(log, "one")
+    await until(lambda: len(receiver.tries) > 1)
+    await killed(running)
+    assert receiver.taken == []
+    receiver.statuses = []
+    running = started(log, models, receiver)
+    await until(lambda: len(receiver.taken) == 1 and not left(log))
+    assert len({body["id"] for body in receiver.tries}) == 1
+    await killed(running)
+
+
+async def test_a_kill_after_it_was_taken_may_post_it_again_with_the_same_id(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    log = MemoryLog()
+    taken = asyncio.Event()
+    notify = Notifier(receiver.url)
+
+    async def dies_when_taken(posted: Posted) -> str:
+        """The receiver has it; the process is gone before it can write that down."""
+        await notify(posted)
+        taken.set()
+        return await asyncio.Future()
+
+    running = asyncio.create_task(service.run(log, models, clock, dies_when_taken, LIMITS))
+    await raised(log, "one")
+    await taken.wait()
+    await killed(running)
+    running = started(log, models, receiver)
+    await until(lambda: len(receiver.taken) == 2 and not left(log))
+    assert receiver.taken[0] == receiver.taken[1]
+    await killed(running)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_owners_that_are_lost_again_and_again_lose_no_alert(
+    receiver: Receiver, models: SqliteReadModels, seed: int
+) -> None:
+    log = MemoryLog(partitions=2, seed=seed, loss=0.2)
+    running = started(log, models, receiver)
+    causes = [f"cause {number}" for number in range(20)]
+    await raised(log, *causes)
+    await until(lambda: {body["cause"] for body in receiver.taken} == set(causes))
+    await until(lambda: not left(log))
+    by_cause = {body["cause"]: body["id"] for body in receiver.taken}
+    assert all(body["id"] == by_cause[body["cause"]] for body in receiver.taken)
+    await killed(running)
+
+
+@pytest.mark.parametrize(
+    ("limits", "posted"), [({"kept_s": 0.0}, ["one", "two"]), ({"waiting": 1}, ["one"])]
+)
+async def test_what_nobody_takes_is_bounded_in_time_and_number(
+    receiver: Receiver, models: SqliteReadModels, limits: dict[str, float], posted: list[str]
+) -> None:
+    log = MemoryLog()
+    receiver.statuses = [503] * 3 if "waiting" in limits else [503] * 1000
+    await raised(log, "one", "two")
+    running = started(log, models, receiver, **limits)
+    await until(lambda: len(receiver.tries) >= len(posted) and not left(log))
+    assert list(dict.fromkeys(body["cause"] for body in receiver.tries)) == posted
+    await killed(running)
+
+
+async def test_a_receiver_that_never_answers_holds_up_nothing_that_is_shown(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    log = MemoryLog()
+    receiver.statuses = [0] * 1000
+    running = started(log, models, receiver)
+    await raised(log, *(f"cause {number}" for number in range(10)))
+
+    async def shown() -> bool:
+        return len(await models.find("alerts", {"open": True})) == 10
+
+    await eventually(shown)
+    assert receiver.taken == []
+    await killed(running)

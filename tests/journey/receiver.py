@@ -1,0 +1,50 @@
+"""An operator's receiver of alerts: real HTTP, and as unreliable as a test wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+
+class Receiver:
+    """`statuses` are the answers to the next posts, then 200; 0: it never answers."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+        self.tries: list[dict[str, Any]] = []
+        self.taken: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body: dict[str, Any] = await request.json()
+        self.tries.append(body)
+        self.keys.append(request.headers["Idempotency-Key"])
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status == 0:
+            await asyncio.sleep(3600)
+        if status == 200:
+            self.taken.append(body)
+        headers = {"Location": "/elsewhere"} if status == 302 else {}
+        return web.Response(status=status, headers=headers)
+
+
+@asynccontextmanager
+async def a_receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/hook", receiver.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    receiver.url = f"http://127.0.0.1:{port}/hook?token=c4n4ry-t0ken"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,92 @@
+"""What must never happen: told at once, and the copier opens nothing more until a person has looked."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.journey.test_ends import alerted, alerts, doubled, has, outcomes
+from tests.journey.world import Account, World
+
+pytestmark = pytest.mark.slow
+SLAVES = pytest.mark.parametrize("server", ["Beta-MT4", "Beta-MT5"])
+
+
+async def settled(world: World, slave: Account) -> None:
+    (alert,) = await world.call("Alerts")
+    ticket = int(alert["numbers"]["ticket"])
+    await world.call("Settle", accountId=slave.id, ticket=ticket)
+    assert await alerts(world) == []
+
+
+async def refused(world: World, copier: str) -> dict[str, Any]:
+    assert await world.code(copier) == "OPENS_PAUSED"
+    rows = await world.logs(copier)
+    return next(row for row in rows if row["exceptionCode"])
+
+
+@SLAVES
+@pytest.mark.parametrize(("taken", "left"), [("0", []), ("0.30", ["0.20"])])
+async def test_a_close_that_took_more_than_it_was_asked(
+    world: World, server: str, taken: str, left: list[str]
+) -> None:
+    """Trading rules I-11: a bridge that does not know the parameter closes everything."""
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account(server, 2001)
+    other = await world.account("Alpha-MT4", 1002)
+    copier, beside = await world.copier(master, slave), await world.copier(other, slave)
+    ticket = await master.open("EURUSD", "Buy", "0.50")
+    await outcomes(world, copier, "opened")
+    await world.control.script(server[-3:], endpoint="OrderClose", login=2001, close_lots=taken)
+    await master.close(ticket, "0.10")
+    await alerted(world, "CLOSED_TOO_MUCH")
+    await has(world, slave, *left)
+    await master.open("GBPUSD", "Buy", "0.20")
+    await refused(world, copier)
+    await other.open("AUDUSD", "Buy", "0.70")
+    await has(world, slave, *left, "0.70")
+    await settled(world, slave)
+    await master.open("GBPUSD", "Sell", "0.40")
+    await has(world, slave, *left, "0.40", "0.70")
+    await master.close(ticket)
+    await has(world, slave, "0.40", "0.70")
+    assert "detached" not in {row["outcome"] for row in await world.logs(copier)}
+    assert [row["outcome"] for row in await world.logs(beside)] == ["opened"]
+
+
+@SLAVES
+async def test_after_a_duplicate_its_copier_opens_nothing_until_a_person_looked(
+    world: World, server: str
+) -> None:
+    master, slave, ticket = await doubled(world, server, unanswered=True)
+    await has(world, slave, "0.50")
+    await alerted(world, "DUPLICATE")
+    (copier,) = [row["id"] for row in await world.call("UserCopiers")]
+    await master.open("GBPUSD", "Buy", "0.20")
+    await refused(world, copier)
+    await settled(world, slave)
+    await master.open("GBPUSD", "Sell", "0.40")
+    await has(world, slave, "0.40", "0.50")
+    await master.close(ticket)
+    await has(world, slave, "0.40")
+
+
+async def test_an_ordinary_partial_close_halts_nothing(world: World) -> None:
+    """Nor what the owner takes afterwards, nor what fills in two pieces."""
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave, strictClose=True)
+    ticket = await master.open("EURUSD", "Buy", "1.00")
+    await outcomes(world, copier, "opened")
+    await world.control.script("MT5", endpoint="OrderClose", login=2001, close_lots="0.10")
+    await master.close(ticket, "0.20")
+    await has(world, slave, "0.80")
+    await asyncio.sleep(0.6)
+    (position,) = await slave.positions()
+    await slave.close(position["ticket"], "0.50")
+    await asyncio.sleep(0.6)
+    assert await alerts(world) == []
+    assert await slave.lots() == [Decimal("0.30")]

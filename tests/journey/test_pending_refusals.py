@@ -1,0 +1,76 @@
+"""Mirrored pending orders that the slave's broker does not take as they are."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.journey.test_ends import SEVERAL_LOOKS_S, alerted
+from tests.journey.test_pendings import linked, shows
+from tests.journey.world import World
+
+pytestmark = pytest.mark.slow
+CODES = {"Beta-MT4": "EXPIRATION_DISABLED", "Beta-MT5": "INVALID_EXPIRATION"}
+
+
+async def sends(world: World) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = await world.control.ledger("OrderSend", 2001)
+    return entries
+
+
+@pytest.mark.parametrize("server", list(CODES))
+async def test_an_order_whose_expiry_is_refused_is_placed_without_one(
+    world: World, server: str
+) -> None:
+    """Trading rules §4: no expiry then, and we delete it ourselves, with the master's."""
+    master, slave, _ = await linked(
+        world, "Alpha-MT4", server, copyPendingOrders=True, copyExpiryTime=True
+    )
+    await master.open("GBPUSD", "Buy", "0.10")  # its quotes tell the slave's clock
+    await world.eventually(slave.positions)
+    for _ in range(8):
+        await asyncio.sleep(0.15)
+        await world.control.tick_again()
+    await world.control.script(server[-3:], endpoint="OrderSend", login=2001, error=CODES[server])
+    expires = (
+        datetime.now(UTC).replace(tzinfo=None, microsecond=0) + timedelta(hours=6)
+    ).isoformat()
+    ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000", expires_at=expires)
+    await shows(world, slave, ("Buy", "0.10", "1.10010"), ("BuyLimit", "0.20", "1.09000"))
+    (_, first, second) = await sends(world)
+    assert first["answer"] == CODES[server]
+    assert "expiration" in first["parameters"]
+    assert "expiration" not in second["parameters"]
+    await master.close(ticket)
+    await shows(world, slave, ("Buy", "0.10", "1.10010"))
+
+
+async def test_a_move_is_pursued_as_long_as_the_broker_says_later(world: World) -> None:
+    master, slave, _ = await linked(world, "Alpha-MT4", "Beta-MT5", copyPendingOrders=True)
+    ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.09000"))
+    await world.control.script(
+        "MT5", endpoint="OrderModify", login=2001, times=3, error="MARKET_CLOSED"
+    )
+    await master.modify(ticket, price="1.08000")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.08000"))
+    assert len(await world.control.ledger("OrderModify", 2001)) == 4
+
+
+async def test_a_move_that_is_refused_for_good_is_told_and_not_tried_again(world: World) -> None:
+    master, slave, _ = await linked(world, "Alpha-MT4", "Beta-MT5", copyPendingOrders=True)
+    ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000", stop_loss="1.05000")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.09000"))
+    await world.control.script(
+        "MT5", endpoint="OrderModify", login=2001, times=-1, error="TRADE_DISABLED"
+    )
+    await master.modify(ticket, "1.05000", price="1.08000")
+    await alerted(world, "STOP_NOT_SET")
+    await asyncio.sleep(SEVERAL_LOOKS_S)
+    assert len(await world.control.ledger("OrderModify", 2001)) == 1
+    await world.control.clear_scripts()
+    await master.modify(ticket, "1.05000", price="1.07000")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.07000"))

@@ -1,0 +1,126 @@
+"""What stays of a removed account: nothing that opens its password, whenever and however it went."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import pytest
+from copypro import topics
+from copypro.envelope import Envelope, encode, utc_now
+from copypro.messages import UpdateAccount
+from copypro.values import AccountId, MessageId, RegistrationId
+
+from tests.journey.world import EMBEDDED, Account, Stack, World
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stack() -> Stack:
+    """The files of the data folder are looked into."""
+    return EMBEDDED
+
+
+def keys(world: World) -> set[str]:
+    """The registrations whose passwords can still be opened."""
+    connection = sqlite3.connect(f"file:{world.data}/vault.db?mode=ro", uri=True)
+    try:
+        return {row[0] for row in connection.execute("SELECT registration FROM keys")}
+    finally:
+        connection.close()
+
+
+async def copied(world: World) -> tuple[Account, Account]:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    await world.copier(master, slave)
+    await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(slave.positions)
+    return master, slave
+
+
+async def test_the_key_goes_with_the_account_though_its_removal_took_longer_than_the_call(
+    world: World,
+) -> None:
+    master, slave = await copied(world)
+    await world.control.script(
+        "MT5", endpoint="OrderClose", login=2001, times=-1, error="MARKET_CLOSED"
+    )
+    answer = await world.call("RemoveAccount", expect=202, accountId=slave.id, closeTrades=True)
+    assert keys(world) == {master.id, slave.id}, "its password still closes what is open"
+    await world.control.clear_scripts()
+
+    async def gone() -> bool:
+        async with world.http.get(f"/Commands/{answer['commandId']}") as response:
+            return bool((await response.json())["done"]) and keys(world) == {master.id}
+
+    await world.eventually(gone)
+    assert await slave.positions() == []
+
+
+async def test_a_key_that_could_not_be_destroyed_is_destroyed_after_the_next_start(
+    world: World,
+) -> None:
+    master, slave = await copied(world)
+    lock = sqlite3.connect(world.data / "vault.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    await world.call("RemoveAccount", accountId=slave.id)
+    await world.stop()
+    assert keys(world) == {master.id, slave.id}
+    lock.execute("ROLLBACK")
+    lock.close()
+    await world.start()
+
+    async def gone() -> bool:
+        return keys(world) == {master.id}
+
+    await world.eventually(gone)
+
+
+async def test_each_users_key_goes_with_that_users_registration(world: World) -> None:
+    slave = await world.account("Beta-MT5", 2001)
+    answer = await world.call("SignUp", email="b@example.com", passwordHash="1" * 64)
+    world.key = answer["userKey"]
+    too = await world.register("Beta-MT5", 2001)
+    await world.eventually(lambda: world.is_connected(too))
+    assert keys(world) == {slave.id, too.id}
+    await world.call("RemoveAccount", accountId=too.id)
+
+    async def gone() -> bool:
+        return keys(world) == {slave.id}
+
+    await world.eventually(gone)
+
+
+async def test_a_password_sealed_for_an_account_that_was_just_removed_leaves_no_key(
+    world: World,
+) -> None:
+    """AddAccount of a known account seals first; its removal may be recorded in between."""
+    account = await world.account("Beta-MT5", 2001)
+    registered = await registration(world, account)
+    await world.call("RemoveAccount", accountId=account.id)
+    assert world.ring is not None
+    stores = world.ring.stores
+    id_ = RegistrationId(account.id)
+    late = UpdateAccount(
+        account=AccountId(registered["account"]),
+        registration=id_,
+        sealed_password=await stores.vault.seal(id_, "late"),
+    )
+    command = MessageId("f" * 32)
+    envelope = Envelope(id=command, correlation=command, time=utc_now(), message=late)
+    await stores.log.append([encode(topics.ACCOUNT_COMMANDS, late.account, envelope)])
+
+    async def gone() -> bool:
+        async with world.http.get(f"/Commands/{command}") as response:
+            return (await response.json()).get("code") == "UNKNOWN_ACCOUNT" and not keys(world)
+
+    await world.eventually(gone)
+
+
+async def registration(world: World, account: Account) -> dict[str, Any]:
+    assert world.ring is not None
+    found = await world.ring.stores.models.get("registrations", account.id)
+    assert found is not None
+    return dict(found)

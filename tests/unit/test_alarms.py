@@ -1,0 +1,55 @@
+"""What an operator must know of a copy: by what stands, and by how long it has stood."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from copypro_account_watcher.alarms import alarms
+from copypro_account_watcher.state import Copy, LegStatus
+
+from tests.unit.slave_builders import SEEN_AT, D
+from tests.unit.test_copy_life import LIMITS, attempt, standing
+
+
+def codes(copy: Copy, age_s: float) -> dict[str, str]:
+    found, _ = alarms(copy, later(age_s), LIMITS)
+    return {cause: alarm.code for cause, alarm in found.items()}
+
+
+def later(age_s: float) -> datetime:
+    return SEEN_AT + timedelta(seconds=age_s)
+
+
+def test_a_copy_that_stands_as_it_should_is_nothing_to_tell() -> None:
+    assert alarms(standing(), later(86_400), LIMITS) == ({}, None)
+
+
+def test_a_close_that_takes_long_is_told_when_its_time_comes_whether_or_not_it_was_sent() -> None:
+    copy = standing()
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    assert alarms(copy, SEEN_AT, LIMITS) == ({}, later(LIMITS.close_alert_after_s))
+    assert codes(copy, LIMITS.close_alert_after_s) == {"close": "CLOSE_FAILS"}
+    copy.legs[0].status = LegStatus.ENDED
+    assert codes(copy, LIMITS.close_alert_after_s) == {}
+
+
+def test_a_stop_that_is_late_is_told_and_so_is_a_copy_that_is_closed_for_it() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss, copy.levels_late_since_utc = D("1.04"), SEEN_AT
+    assert codes(copy, LIMITS.stops_within_s - 1) == {}
+    assert codes(copy, LIMITS.stops_within_s) == {"stop": "STOP_NOT_SET"}
+    copy.levels_late_since_utc = None
+    assert codes(copy, LIMITS.stops_within_s) == {}
+    copy.closing, copy.closing_since_utc = "STOP_NOT_SET", SEEN_AT
+    assert codes(copy, 0) == {"stop": "STOP_NOT_SET"}
+
+
+def test_an_attempt_that_stays_unclear_is_told_unless_a_person_is_asked_already() -> None:
+    copy = standing()
+    copy.attempt = attempt("close", None)
+    assert alarms(copy, later(3600), LIMITS) == ({}, None), "it is under way"
+    copy.attempt.unresolved_at_utc = SEEN_AT
+    assert alarms(copy, SEEN_AT, LIMITS) == ({}, later(LIMITS.unresolved_alert_after_s))
+    assert codes(copy, LIMITS.unresolved_alert_after_s) == {"unresolved": "UNRESOLVED"}
+    copy.attempt.person = True
+    assert codes(copy, 3600) == {}

@@ -1,0 +1,73 @@
+"""Positions with our tags: under a leg's own ticket the leg's record decides, else the tag."""
+
+from __future__ import annotations
+
+import pytest
+from copypro.values import RootId, Ticket
+from copypro_account_watcher.claims import Claim, whose
+from copypro_account_watcher.state import Copy, LegStatus
+
+from tests.unit.diff_builders import Watch, hedging, order, row
+from tests.unit.test_copy_life import attempt, standing, wanted
+
+OURS, OTHER = Ticket(77), Ticket(78)
+
+
+def claimed(copy: Copy, *tickets: Ticket, watch: Watch | None = None) -> list[Claim]:
+    """What each of these tickets, all with the first leg's tag, is to the copy."""
+    book, leg = (watch or hedging()).book, copy.legs[0]
+    orders = [order(ticket, comment=leg.tag) for ticket in tickets]
+    return [whose(each, copy, leg, book, set(tickets)) for each in orders]
+
+
+@pytest.mark.parametrize("status", [LegStatus.OPEN, LegStatus.LEFT, LegStatus.ENDED])
+def test_under_its_own_ticket_a_leg_is_what_its_record_says(status: LegStatus) -> None:
+    copy = standing()
+    copy.legs[0].status = status
+    assert claimed(copy, OURS) == [Claim.KNOWN]
+
+
+@pytest.mark.parametrize("status", [LegStatus.OPEN, LegStatus.LEFT, LegStatus.ENDED])
+def test_a_second_ticket_beside_the_first_is_one_too_many(status: LegStatus) -> None:
+    copy = standing()
+    copy.legs[0].status = status
+    assert claimed(copy, OURS, OTHER) == [Claim.KNOWN, Claim.EXTRA]
+
+
+@pytest.mark.parametrize("status", [LegStatus.OPEN, LegStatus.LEFT])
+def test_another_ticket_in_place_of_the_first_is_the_leg(status: LegStatus) -> None:
+    copy = standing()
+    copy.legs[0].status = status
+    assert claimed(copy, OTHER) == [Claim.MOVED]
+
+
+def test_what_shows_after_the_leg_ended_is_one_too_many_unless_it_ended_itself() -> None:
+    copy, watch = standing(), hedging()
+    copy.legs[0].status = LegStatus.ENDED
+    assert claimed(copy, OTHER, watch=watch) == [Claim.EXTRA]
+    watch.sees(order(OTHER))
+    watch.sees(closed=(row(OTHER),))
+    assert claimed(copy, OTHER, watch=watch) == [Claim.KNOWN], "a list from before it ended"
+
+
+def test_what_was_given_up_and_shows_is_late() -> None:
+    copy = wanted()
+    copy.legs[0].status, copy.legs[0].lost = LegStatus.LOST, attempt("open", None)
+    assert claimed(copy, OTHER) == [Claim.LATE]
+
+
+@pytest.mark.parametrize("kind", ["open", "close"])
+def test_nothing_is_said_while_an_attempt_of_the_copy_is_under_way(kind: str) -> None:
+    copy = wanted()
+    copy.attempt = attempt(kind, None)
+    assert claimed(copy, OURS, OTHER) == [Claim.KNOWN, Claim.KNOWN]
+
+
+def test_the_tickets_of_one_root_are_one_position() -> None:
+    """The server opened it anew: a list of before and one of after show one leg."""
+    copy, watch = standing(), hedging()
+    watch.sees(order(OURS, identifier=OURS))
+    watch.sees(order(OTHER, identifier=OURS))
+    copy.legs[0].slave_root = RootId("77")
+    assert claimed(copy, OTHER, watch=watch) == [Claim.KNOWN]
+    assert claimed(copy, OURS, watch=watch) == [Claim.KNOWN]

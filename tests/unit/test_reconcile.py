@@ -1,0 +1,108 @@
+"""Attempts without a clear outcome: presence is believed at once, absence after the waits and two reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from copypro.trading import CloseRequest, OpenRequest
+from copypro.values import Mode, OrderKind, Ticket
+from copypro_account_watcher.reconcile import (
+    Absent,
+    Ambiguous,
+    Doubt,
+    Finding,
+    Found,
+    NotYet,
+    settle_change,
+    settle_open,
+)
+from copypro_account_watcher.state import Attempt
+
+from tests.unit.diff_builders import order, row
+from tests.unit.slave_builders import D
+from tests.unit.test_copy_life import LIMITS, attempt, wanted
+
+SINCE, WAIT_S = 1000.0, 30.0
+APART_S = LIMITS.absence_reads_apart_s
+LEG = wanted().legs[0]
+REQUEST = OpenRequest(
+    symbol="EURUSD", kind=OrderKind.BUY, lots=D("0.10"), comment=LEG.tag, magic=7, price=D("1.1")
+)
+
+
+def unclear() -> Attempt:
+    made = attempt("open", REQUEST)
+    made.wait_s = WAIT_S
+    return made
+
+
+def settled(doubt: Doubt, after_s: float, *orders: Any, ended: Any = ()) -> Finding:
+    """By a look so long after the doubt began."""
+    return settle_open(
+        unclear(),
+        doubt,
+        LEG,
+        orders=orders,
+        ended=ended,
+        unclaimed={each.ticket for each in orders},
+        now=SINCE + after_s,
+        limits=LIMITS,
+    )
+
+
+def test_a_tagged_order_is_it_at_once_and_any_further_one_is_too_many() -> None:
+    found = settled(Doubt(SINCE), 0, order(9, comment=LEG.tag), order(8, comment=LEG.tag))
+    assert isinstance(found, Found)
+    assert (found.answer.ticket, found.inferred, found.duplicates) == (8, False, (9,))
+
+
+def test_history_proves_it_too() -> None:
+    found = settled(Doubt(SINCE), 0, ended=[row(8, comment=LEG.tag)])
+    assert isinstance(found, Found)
+    assert found.answer.ticket == 8
+
+
+def test_absence_is_believed_after_the_wait_and_two_reads_apart_on_one_monotonic_clock() -> None:
+    doubt = Doubt(SINCE)
+    assert settled(doubt, WAIT_S - 1) == NotYet(SINCE + WAIT_S)
+    assert settled(doubt, WAIT_S) == NotYet(SINCE + WAIT_S + APART_S)
+    assert settled(doubt, WAIT_S + APART_S - 1) == NotYet(SINCE + WAIT_S + APART_S)
+    assert isinstance(settled(doubt, WAIT_S + APART_S), Absent)
+
+
+def test_absence_is_never_read_from_a_look_without_history() -> None:
+    doubt = Doubt(SINCE)
+    assert settled(doubt, WAIT_S, ended=None) == NotYet(SINCE + WAIT_S)
+    assert doubt.absent_read_at is None
+
+
+@pytest.mark.parametrize("more", [{"magic": 8}, {"lots": "0.20"}, {"kind": OrderKind.SELL}])
+def test_shape_and_magic_without_a_tag_are_it_if_all_of_them_fit(more: Any) -> None:
+    found = settled(Doubt(SINCE), WAIT_S, order(8, magic=7))
+    assert isinstance(found, Found)
+    assert found.inferred
+    assert isinstance(settled(Doubt(SINCE), WAIT_S, order(8, **({"magic": 7} | more))), NotYet)
+
+
+def test_several_that_fit_are_for_a_person() -> None:
+    found = settled(Doubt(SINCE), WAIT_S, order(8, magic=7), order(9, magic=7))
+    assert isinstance(found, Ambiguous)
+
+
+@pytest.mark.parametrize(
+    ("expected", "mode", "waits"),
+    [("0", Mode.HEDGING, False), ("0.05", Mode.HEDGING, True), ("0", Mode.NETTING, True)],
+)
+def test_a_close_is_planned_anew_once_it_cannot_come_any_more(
+    expected: str, mode: Mode, waits: bool
+) -> None:
+    """All of a hedging position may be closed again after any later look: it cannot close twice."""
+    request = CloseRequest(ticket=Ticket(8), symbol="EURUSD", lots=None)
+    unanswered = attempt("close", request, expected=D(expected))
+    unanswered.wait_s = WAIT_S
+    doubt = Doubt(SINCE)
+    assert settle_change(unanswered, doubt, mode, SINCE) is not None, "the look is not later"
+    soon = settle_change(unanswered, doubt, mode, SINCE + 1)
+    assert soon == (SINCE + WAIT_S if waits else None)
+    assert settle_change(unanswered, doubt, mode, SINCE + WAIT_S + 1) is None

@@ -1,0 +1,185 @@
+"""What nobody expected: the partition starts over, later each time, and nothing is skipped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from copypro import topics
+from copypro.adapters.memory_log import MemoryLog
+from copypro.adapters.sqlite_log import SqliteLog
+from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.ports import EventLog
+from copypro.readiness import Readiness
+from copypro_account_watcher import service as watcher
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_replicator import service as replicator
+from copypro_stats import service as stats
+
+from tests.unit.copying_builders import T0
+from tests.unit.test_newer_records import NoVault, a_copier, an_alert, settle, until
+
+Run = Callable[[Readiness], Awaitable[None]]
+SOON_S = 0.01
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventLog]:
+    made = MemoryLog() if request.param == "memory" else await SqliteLog.open(tmp_path)
+    yield made
+    await made.close()
+
+
+class Clock:
+    """Stands for any code that breaks: it raises, as often as it is told to."""
+
+    def __init__(self) -> None:
+        self.breaks, self.asked = 0, 0
+
+    def __call__(self) -> Any:
+        self.asked += 1
+        if self.breaks:
+            self.breaks -= 1
+            raise KeyError("s3cret")
+        return T0
+
+
+class Counted(Readiness):
+    """Keeps what it was told."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(role, first_wait_s=SOON_S)
+        self.told: list[str] = []
+
+    def not_ready(self, partition: int, reason: str) -> None:
+        self.told.append(reason)
+        super().not_ready(partition, reason)
+
+
+async def run_role(role: str, log: EventLog, clock: Clock, readiness: Readiness, at: Path) -> None:
+    if role == "account-watcher":
+        limits = WatcherLimits()
+        await watcher.run(log, {}, NoVault(), clock, lambda: 0.0, limits, readiness)
+    elif role == "replicator":
+        await replicator.run(log, clock, readiness=readiness)
+    else:
+        models = await SqliteReadModels.open(at)
+        try:
+            await stats.run(log, models, clock, readiness=readiness)
+        finally:
+            await models.close()
+
+
+ANSWERED = {
+    "account-watcher": (settle, topics.ACCOUNT_WATCHER),
+    "replicator": (a_copier, topics.REPLICATOR),
+}
+
+
+@pytest.mark.parametrize("role", ANSWERED)
+async def test_a_record_whose_handling_breaks_is_tried_again_and_handled_once(
+    role: str, log: EventLog, tmp_path: Path
+) -> None:
+    given, of = ANSWERED[role]
+    clock, readiness = Clock(), Counted(role)
+    clock.breaks = 3
+    await log.append([given(0), given(1)])
+    task = asyncio.ensure_future(run_role(role, log, clock, readiness, tmp_path / "models"))
+    await until(lambda: clock.asked > 3)
+    await until(lambda: log_end(log, of) == 2)
+    assert [told.split(",")[0] for told in readiness.told] == [
+        f"failed {times} times" for times in (1, 2, 3)
+    ]
+    assert "KeyError" in readiness.told[0]
+    assert not any("s3cret" in told for told in readiness.told)
+    assert readiness.reasons() == []
+    assert not task.done()
+    await log.close()
+    await asyncio.wait_for(task, 5)
+    assert log_end(log, of) == 2
+
+
+def log_end(log: Any, role: topics.Role) -> int:
+    """How many answers lie on the role's output."""
+    topic = topics.ORDER_EVENTS if role is topics.ACCOUNT_WATCHER else topics.COPIER_EVENTS
+    if isinstance(log, MemoryLog):
+        return len(log.all(topic.name))
+    return int(log.end_offset(topic.name))
+
+
+async def test_read_models_that_fail_for_a_while_are_written_in_the_end(tmp_path: Path) -> None:
+    """A database that is away is waited for; what was read meanwhile is read again."""
+    log, readiness = MemoryLog(), Counted("stats")
+    models = await SqliteReadModels.open(tmp_path)
+
+    class Away:
+        def __init__(self, times: int) -> None:
+            self.times = times
+
+        async def upsert(self, changes: Any) -> None:
+            if self.times:
+                self.times -= 1
+                raise OSError("no route")
+            await models.upsert(changes)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(models, name)
+
+    await log.append([an_alert(0)])
+    task = asyncio.ensure_future(stats.run(log, Away(2), lambda: T0, readiness=readiness))
+    await until(lambda: log.consumed.get(("stats", 0, "order-events")) == 1)
+    assert len(await models.find("alerts", {"open": True})) == 1
+    assert len(readiness.told) == 2
+    await log.close()
+    await asyncio.wait_for(task, 5)
+    await models.close()
+
+
+async def test_an_agent_that_breaks_is_followed_by_a_new_owner(log: EventLog) -> None:
+    """It does not leave the partition alone for ever."""
+    readiness = Counted("account-watcher")
+    given: list[watcher.Owner] = []
+    async for partition in log.partitions(topics.ACCOUNT_WATCHER):
+        owner = watcher.Owner(
+            partition, {}, NoVault(), lambda: T0, lambda: 0.0, WatcherLimits(), readiness
+        )
+        given.append(owner)
+        running = asyncio.ensure_future(owner.run())
+        if len(given) == 2:
+            break
+        await asyncio.sleep(0)
+        owner.spawn(_break(), "an agent")
+        await asyncio.wait_for(running, 5)
+    assert readiness.told == ["failed 1 times, last with ZeroDivisionError: see the log"]
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def _break() -> None:
+    raise ZeroDivisionError
+
+
+async def test_it_waits_twice_as_long_each_time() -> None:
+    waited: list[float] = []
+
+    class Deaf:
+        """Nothing comes in, and it notes how long it was kept."""
+
+        number = 0
+
+        async def read(self) -> None:
+            self.begun = asyncio.get_running_loop().time()
+            await asyncio.get_running_loop().create_future()
+
+        def give_up(self, reason: str) -> None:
+            waited.append(asyncio.get_running_loop().time() - self.begun)
+
+    readiness = Counted("stats")
+    for _ in range(4):
+        await readiness.start_over(Deaf(), KeyError())  # type: ignore[arg-type]
+    assert len(waited) == 4
+    for times, seconds in enumerate(waited):
+        assert seconds >= SOON_S * 2**times * 0.9
