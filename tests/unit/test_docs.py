@@ -41,17 +41,3 @@ def test_every_call_of_the_page_is_served() -> None:
     source = (ROOT / "services/gateway/copypro_gateway/api.py").read_text()
     for call in listed.split(", "):
         assert f'"{call}"' in source, call
-
-
-def test_every_alert_is_in_the_operators_page() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
-    sources = (ROOT / "services/account-watcher").rglob("*.py")
-    raised = {
-        code
-        for source in sources
-        for code in re.findall(
-            r"raise_alert\(\s*\w+(?:\.\w+)?, turn, \"([A-Z_]+)\"", source.read_text()
-        )
-    }
-    assert len(raised) >= 8
-    assert {code for code in raised if f"| {code} |" not in page} == set()

@@ -237,9 +237,13 @@ class Bridges:
 
 @asynccontextmanager
 async def open_users(settings: Settings) -> AsyncIterator[Users]:
-    """Beside the running program. Errors: LogCorrupt (no data of ours in the folder), or MongoDB's."""
+    """Beside the running program, or before its first start: a new database is given the log's id.
+
+    Errors: LogCorrupt (no data of ours in the folder), or MongoDB's and Kafka's.
+    """
     if settings.mongo:
-        database = await MongoDatabase.open(settings.mongo, _new_id)
+        installation = await _id_of_log(settings) if settings.kafka else None
+        database = await MongoDatabase.open(settings.mongo, _new_id, installation)
         try:
             yield await MongoUsers.open(database)
         finally:
@@ -251,6 +255,14 @@ async def open_users(settings: Settings) -> AsyncIterator[Users]:
         yield users
     finally:
         await users.close()
+
+
+async def _id_of_log(settings: Settings) -> str:
+    log = await KafkaLog.open(kafka_settings(settings))
+    try:
+        return log.cluster_id
+    finally:
+        await log.close()
 
 
 @asynccontextmanager

@@ -1,0 +1,66 @@
+"""`python infra/locked.py [NAME ...]`: the part of requirements.lock that these packages need.
+
+Without names: what the project itself needs to run. The lock holds the development tools too, and pip
+takes no hashes from a constraints file, so an image is made from the entries printed here, as they
+are in the lock: pip with --require-hashes refuses the installation where one of them were missing.
+Needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+PROJECT = "copypro (pyproject.toml)"
+
+
+def entries(lock: str) -> dict[str, tuple[str, set[str]]]:
+    """By package: its lines as they are, and who asked for it (the lock's `# via`)."""
+    found: dict[str, tuple[str, set[str]]] = {}
+    for text in re.split(r"^(?=\w)", lock, flags=re.M):
+        if text.strip():
+            comment = text.partition("# via")[2]
+            asked_by = {line.strip(" #") for line in comment.splitlines()} - {""}
+            found[normal(NAME.match(text)[0])] = (
+                text,
+                {one if one == PROJECT else normal(one) for one in asked_by},
+            )  # type: ignore[index]
+    return found
+
+
+def needed(lock: str, names: Collection[str]) -> str:
+    """The entries of these packages and of all that they need in turn, in the lock's order. An entry
+    too many is possible (one asked for by an extra), one too few is not.
+
+    Errors: SystemExit for a name that the lock does not have.
+    """
+    packages = entries(lock)
+    wanted = {normal(name) for name in names}
+    missing = wanted - packages.keys()
+    if missing:
+        sys.exit(f"not in requirements.lock: {', '.join(sorted(missing))}; `make lock` makes it")
+    while True:
+        more = {name for name, (_, asked_by) in packages.items() if asked_by & wanted} - wanted
+        if not more:
+            return "".join(text for name, (text, _) in packages.items() if name in wanted)
+        wanted |= more
+
+
+def project_needs() -> list[str]:
+    """Names of [project.dependencies]."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [NAME.match(one)[0] for one in project["dependencies"]]  # type: ignore[index]
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+if __name__ == "__main__":
+    lock = (ROOT / "requirements.lock").read_text()
+    sys.stdout.write(needed(lock, sys.argv[1:] or project_needs()))
