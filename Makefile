@@ -7,7 +7,7 @@ ARGS ?=
 # Processes that share the tests; ARGS="-n 0" runs them in one.
 WORKERS ?= 2
 
-.PHONY: help demo test chaos check bench bench-stats docs lock clean infra-up infra-down up-distributed down-distributed
+.PHONY: help demo test chaos check bench bench-kafka bench-stats docs lock clean infra-up infra-down up-distributed down-distributed
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -36,6 +36,9 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests
 
 bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for one of them)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-kafka: $(STAMP) ## the same on a Kafka broker and a mongod of its own
+	$(BIN)/python -m benchmarks kafka read-models
 
 bench-stats: $(STAMP) ## statistics of a million orders, reports, TradeStats against a bare route
 	$(BIN)/python -m benchmarks statistics

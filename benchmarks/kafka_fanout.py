@@ -29,7 +29,6 @@ from copypro.values import AccountId
 from copypro_replicator import service
 
 from benchmarks.replicator import NOW, SLAVES, Counting, opened, start_copiers
-from infra.local.servers import Kafka
 
 EVENTS, OUT = topics.ORDER_EVENTS.name, topics.SLAVE_ORDERS.name
 PIECE = 250
@@ -103,7 +102,7 @@ def _write(clients: Clients, out: Outgoing) -> Write:
 
 FAUST = """
 import sys, time, faust
-bootstrap, prefix, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])
+bootstrap, prefix, wanted, result = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 sys.argv = [sys.argv[0], "worker", "-l", "error"]
 app = faust.App(prefix + "faust", broker="kafka://" + bootstrap, store="memory://",
     topic_disable_leader=True, web_enabled=False, value_serializer="raw", key_serializer="raw",
@@ -120,7 +119,7 @@ async def fan_out(stream):
             await orders.send(key=b"%d" % slave, value=value)
         seen += 1
         if seen == wanted:
-            print(time.perf_counter() - begun, flush=True)
+            open(result, "w").write(str(time.perf_counter() - begun))
             import os; os._exit(0)
 app.main()
 """
@@ -134,12 +133,15 @@ async def faust(settings: KafkaSettings, orders: int) -> float:
     with tempfile.TemporaryDirectory() as name:
         script = Path(name) / "agent.py"
         script.write_text(FAUST)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(script), settings.bootstrap, settings.prefix, str(orders),
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        said, _ = await asyncio.wait_for(process.communicate(), 300)
-    return float(said.split()[-1])
+        result, said = Path(name) / "result", Path(name) / "said"
+        with said.open("w") as out:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, str(script), settings.bootstrap, settings.prefix, str(orders),
+                str(result), stdout=out, stderr=subprocess.STDOUT, cwd=name,
+            )  # fmt: skip
+            await asyncio.wait_for(process.wait(), 300)
+        assert result.exists(), said.read_text()[-2000:]
+        return float(result.read_text())
 
 
 OWNER = """
@@ -208,7 +210,7 @@ async def _until(settings: KafkaSettings, topic: str, count: int) -> None:
                 seen += sum(map(len, found.values()))
 
 
-async def measure(address: str, orders: int = 10_000) -> None:
+async def report(address: str, orders: int = 10_000) -> None:
     async with topics_on(address, 1) as settings:
         own, batches = await ours(settings, orders)
     async with topics_on(address, 1) as settings:
@@ -225,19 +227,3 @@ async def measure(address: str, orders: int = 10_000) -> None:
     print("owners of four partitions, master orders a second together")
     for count in (1, 2, 4):
         print(f"  {count} processes {await owners(address, count, 2_000):8.0f}")
-
-
-def main() -> None:
-    import uvloop
-
-    with tempfile.TemporaryDirectory() as name:
-        kafka = Kafka(Path(name) / "kafka")
-        kafka.start()
-        try:
-            uvloop.run(measure(kafka.address))
-        finally:
-            kafka.stop()
-
-
-if __name__ == "__main__":
-    main()

@@ -13,7 +13,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -23,10 +23,11 @@ import aiohttp
 import aiohttp.http_writer
 import msgspec
 from copypro.adapters.bridge_streams import Streams
-from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro.adapters.trade_wire import Connection
 from copypro.ports import Record
 from copypro.settings import Settings
+from copypro.topics import EXECUTIONS, Topic
+from copypro.wiring import open_history
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.demo_rings import simulator_process
 from copypro_standalone.logs import configure
@@ -86,8 +87,11 @@ class Wire:
 class World:
     """One master (login 1) and its slaves on one MT5 server, linked and warm."""
 
-    def __init__(self, control: SimulatorControl, bridge: str, data: Path, slaves: int) -> None:
-        self.control, self.bridge, self.data, self.slaves = control, bridge, data, slaves
+    def __init__(
+        self, control: SimulatorControl, bridge: str, settings: Settings, slaves: int
+    ) -> None:
+        self.control, self.bridge, self.slaves = control, bridge, slaves
+        self._settings = settings
         self._tickets: list[int] = []
 
     async def open(self) -> None:
@@ -112,13 +116,15 @@ class World:
                     return
                 await asyncio.sleep(0.03)
 
-    def records(self, topic: str, kind: str) -> list[Record]:
-        return [r for r in SqliteLogReader(self.data).records(topic) if r.headers["type"] == kind]
+    async def records(self, topic: Topic, kind: str) -> list[Record]:
+        history = open_history(self._settings)
+        found = history.records(topic, await history.spans(topic))
+        return [r async for batch in found for r in batch if r.headers["type"] == kind]
 
-    def own_ms(self, wire: Wire) -> list[float]:
+    async def own_ms(self, wire: Wire) -> list[float]:
         """For each of the ring's requests: from the master's frame to the wire."""
         found: list[float] = []
-        for record in self.records("executions", "AttemptStarted"):
+        for record in await self.records(EXECUTIONS, "AttemptStarted"):
             event = msgspec.json.decode(record.value or b"")
             tag, root = event["tag"], event["root"]
             if event["request"]["type"] == "open" and tag in wire.sent and root in wire.came:
@@ -127,15 +133,16 @@ class World:
 
 
 @asynccontextmanager
-async def world(slaves: int) -> AsyncIterator[World]:
+async def world(slaves: int, stack: Mapping[str, Any] | None = None) -> AsyncIterator[World]:
+    """`stack`: the settings of its servers; none: SQLite."""
     with tempfile.TemporaryDirectory() as name:
-        data = Path(name)
         async with simulator_process(0, 0) as (_, mt5), SimulatorControl(mt5) as control:
             await _build(control, slaves)
-            async with running(mt5, data) as ring:
+            settings = settings_of(mt5, Path(name), stack)
+            async with running(settings) as ring:
                 await _link(ring.url, slaves)
                 ticking = asyncio.create_task(_tick(control))
-                made = World(control, mt5, data, slaves)
+                made = World(control, mt5, settings, slaves)
                 for _ in range(5):  # symbols and margins are read once, code and caches get warm
                     sends = await made.sends()
                     await made.open()
@@ -145,11 +152,13 @@ async def world(slaves: int) -> AsyncIterator[World]:
                 ticking.cancel()
 
 
+def settings_of(mt5: str, data: Path, stack: Mapping[str, Any] | None = None) -> Settings:
+    own = {"api_mt5": mt5, "data": data, "gateway_port": 0, "sign_up": "open", "reads_per_s": 1000}
+    return Settings.model_validate({**own, **(stack or {})})
+
+
 @asynccontextmanager
-async def running(mt5: str, data: Path) -> AsyncIterator[Ring]:
-    settings = Settings.model_validate(
-        {"api_mt5": mt5, "data": data, "gateway_port": 0, "sign_up": "open", "reads_per_s": 1000}
-    )
+async def running(settings: Settings) -> AsyncIterator[Ring]:
     with contextlib.redirect_stderr(_nobody()):
         configure(as_json=True)  # the lines of the real program are written, and read by nobody
         async with Ring(settings, WatcherLimits(snapshot_every_s=30)) as ring:
