@@ -16,8 +16,13 @@ from pathlib import Path
 import pytest
 
 from infra.local.servers import Kafka, Mongo, Server, ServersUnavailable
+from tests.examples import load_profile
 
 Started = Iterator[str]
+
+
+def pytest_configure() -> None:
+    load_profile()
 
 
 @pytest.fixture(scope="session")
