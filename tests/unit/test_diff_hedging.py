@@ -363,6 +363,15 @@ def test_what_was_told_and_forgotten_is_not_told_again() -> None:
     assert watch.snapshot(closed=rows) == []
 
 
+def test_history_that_comes_late_is_told_however_many_closed_meanwhile_in_whatever_order() -> None:
+    watch = hedging()
+    many = watch.book.limits.closed_roots + 50
+    rows = [row(t, deal=t + 1000, closed=1000 - t) for t in range(1, many + 1)]
+    late = rows.pop(99)  # fifty of the oldest tickets closed after it
+    watch.later(1000).snapshot(closed=tuple(rows))
+    assert names(watch.snapshot(closed=(*rows, late))) == ["PositionOpened", "PositionClosed"]
+
+
 def test_reasons_come_from_the_bridge_or_from_the_comment() -> None:
     watch = hedging()
     watch.sees(*(order(ticket) for ticket in (1, 2, 3, 4)))

@@ -126,10 +126,20 @@ class Rest(Struct, kw_only=True, omit_defaults=True):
     operations_forgotten_until_broker: datetime | None = None
 
 
+NEVER = datetime(1, 1, 1)  # noqa: DTZ001  a broker's clock has no zone
+
+
 class BookLimits(Struct, frozen=True, kw_only=True):
     closed_roots: int = 200
     operations: int = 100
     waiting_rows: int = 200
+
+
+def _closed_at(closed: Closed) -> datetime:
+    """Forgotten first is what closed first, whatever its ticket: history that comes late and tells of
+    something newer than all that is forgotten is then still news.
+    """
+    return closed.at_broker or NEVER
 
 
 class Book:
@@ -268,7 +278,7 @@ class Book:
         shape = root.shape if unrowed else None
         self._bury(Closed(root.root, tuple(names), at_broker, shape, unrowed))
         while len(self.closed) > self.limits.closed_roots:
-            self._forget(next(iter(self.closed.values())))
+            self._forget(min(self.closed.values(), key=_closed_at))
 
     def replace_closed(self, closed: Closed) -> None:
         self.closed[closed.root] = closed
