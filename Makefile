@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+# Processes that share the tests; ARGS="-n 0" runs them in one.
+WORKERS ?= 2
 
-.PHONY: help demo test check bench bench-stats docs lock clean infra-up infra-down up-distributed down-distributed
+.PHONY: help demo test chaos check bench bench-kafka bench-stats docs lock clean infra-up infra-down up-distributed down-distributed
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -20,17 +22,23 @@ demo: $(STAMP) ## simulated brokers, real trades, a check of the books (ARGS="--
 	@$(BIN)/copypro demo $(ARGS)
 
 test: $(STAMP) ## the whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+chaos: $(STAMP) ## 500 random faults of real processes on a real Kafka and MongoDB (an hour)
+	COPYPRO_CHAOS_FAULTS=500 $(BIN)/python -m pytest tests/faults/test_chaos.py -o log_cli=true -o log_cli_level=WARNING $(ARGS)
 
 check: $(STAMP) ## format, lint, types, import contracts, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" -q
 
 bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for one of them)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-kafka: $(STAMP) ## the same on a Kafka broker and a mongod of its own
+	$(BIN)/python -m benchmarks kafka read-models
 
 bench-stats: $(STAMP) ## statistics of a million orders, reports, TradeStats against a bare route
 	$(BIN)/python -m benchmarks statistics

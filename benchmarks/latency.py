@@ -85,20 +85,19 @@ async def measure(slaves: int, trades: int) -> tuple[list[float], list[float]]:
         with Wire() as wire, tempfile.TemporaryDirectory() as name:
             floor = Floor(Path(name), made.bridge, http)
             for number in range(trades):
-                await _own(made)
+                await one_trade(made)
                 await asyncio.sleep(REST_S)
                 begun = await floor.once(number, slaves)
                 sent = [wire.sent[f"F{number}x{slave}"] for slave in range(slaves)]
                 bare.extend((at - begun) * 1000 for at in sent)
                 await asyncio.sleep(REST_S)
             floor.close()
-        seen = made.seen()
-        own = [(at - seen[tag]) * 1000 for tag, at in wire.sent.items() if tag in seen]
+        own = await made.own_ms(wire)
     assert len(own) == len(bare) == trades * slaves, (len(own), len(bare))
     return own, bare
 
 
-async def _own(made: World) -> None:
+async def one_trade(made: World) -> None:
     closed = (await made.control.ledger_counts()).get("ordersend", 0)
     await asyncio.sleep(REST_S)
     await made.open()

@@ -15,7 +15,7 @@ from pathlib import Path
 from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import SimulatorControl
 
-from benchmarks.world import PASSWORD, SERVER, register, running
+from benchmarks.world import PASSWORD, SERVER, register, running, settings_of
 
 SYMBOLS = tuple(f"SYM{number:02}USD" for number in range(10))
 
@@ -41,7 +41,7 @@ async def measure(base: int, added: int, *, positions: bool) -> float:
                 )
                 for symbol in SYMBOLS if positions else ():
                     await control.open(SERVER, login, symbol, "Buy", "0.01")
-            async with running(mt5, Path(name)) as ring:
+            async with running(settings_of(mt5, Path(name))) as ring:
                 await register(ring.url, range(1, base + 1))
                 await settled()
                 before = resident()

@@ -26,7 +26,16 @@ from copypro.messages import Context, Deal, PositionOpened, Seen, StartCopier
 from copypro.options import CopierOptions
 from copypro.ports import Outgoing, Partition, Record
 from copypro.trading import Figures, Quote, SymbolSpec
-from copypro.values import AccountId, CopierId, RegistrationId, RootId, Side, Ticket, UserId
+from copypro.values import (
+    AccountId,
+    CopierId,
+    RegistrationId,
+    RootId,
+    Side,
+    Ticket,
+    UserId,
+    digest,
+)
 from copypro_replicator import service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,26 +53,26 @@ SPEC = SymbolSpec(
 )
 
 
-def start_copiers() -> list[Outgoing]:
+def start_copiers(master: AccountId = MASTER) -> list[Outgoing]:
     commands = []
     for number in range(SLAVES):
         command = StartCopier(
-            copier=CopierId(f"{number:032x}"),
+            copier=CopierId(digest(master, number)),
             user=UserId("u"),
-            master=MASTER,
+            master=master,
             slave=AccountId(f"{number + 1:032x}"),
             master_registration=RegistrationId("m"),
             slave_registration=RegistrationId("s"),
             same_server=False,
             options=CopierOptions(risk_value=Decimal("0.5")),
         )
-        commands.append(encode(topics.COPIER_COMMANDS, MASTER, fact(command, NOW, number)))
+        commands.append(encode(topics.COPIER_COMMANDS, master, fact(command, NOW, master, number)))
     return commands
 
 
-def opened(number: int) -> Outgoing:
+def opened(number: int, master: AccountId = MASTER) -> Outgoing:
     event = PositionOpened(
-        account=MASTER,
+        account=master,
         root=RootId(str(number)),
         ticket=Ticket(number),
         symbol="EURUSD",
@@ -82,7 +91,7 @@ def opened(number: int) -> Outgoing:
             quote=Quote(symbol="EURUSD", bid=Decimal("1.1"), ask=Decimal("1.1001")),
         ),
     )
-    return encode(topics.ORDER_EVENTS, MASTER, fact(event, NOW, number))
+    return encode(topics.ORDER_EVENTS, master, fact(event, NOW, master, number))
 
 
 class Counting:

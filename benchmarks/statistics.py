@@ -24,7 +24,7 @@ from copypro.values import Side
 from copypro_gateway.api import make_server
 from fastapi import FastAPI, Response
 
-from benchmarks.world import running
+from benchmarks.world import running, settings_of
 
 START = datetime(2015, 1, 1)  # noqa: DTZ001 (a broker's clock has no zone)
 BLOCK = 20_000
@@ -129,7 +129,10 @@ def parsing(rows: int) -> None:
 async def by_rest(count: int, calls: int) -> None:
     no_bridge = "http://127.0.0.1:1"
     with tempfile.TemporaryDirectory() as name:
-        async with running(no_bridge, Path(name)) as ring, aiohttp.ClientSession() as http:
+        async with (
+            running(settings_of(no_bridge, Path(name))) as ring,
+            aiohttp.ClientSession() as http,
+        ):
             user = {"email": "a@example.com", "passwordHash": "0" * 64}
             async with http.post(f"{ring.url}/SignUp", json=user) as answer:
                 key = (await answer.json())["userKey"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from copypro.topics import EXECUTIONS
 
 from benchmarks.world import PASSWORD, SERVER, SYMBOL, Wire, World, rate, spread, world
 
@@ -21,19 +22,18 @@ async def ring_fills(made: World, trades: int) -> tuple[float, float, list[float
     """A burst of the master's trades: orders sent a second, outcomes recorded a second, and from
     each frame to the wire, milliseconds.
     """
-    sends, recorded = await made.sends(), len(made.records("executions", "CopyOpened"))
+    sends, recorded = await made.sends(), len(await made.records(EXECUTIONS, "CopyOpened"))
     with Wire() as wire:
         for _ in range(trades):
             await made.open()
         await made.until("ordersend", sends + trades * made.slaves)
         async with asyncio.timeout(60):
             while True:
-                opened = made.records("executions", "CopyOpened")[recorded:]
+                opened = (await made.records(EXECUTIONS, "CopyOpened"))[recorded:]
                 if len(opened) >= trades * made.slaves:
                     break
                 await asyncio.sleep(0.1)
-    seen = made.seen()
-    own = [(at - seen[tag]) * 1000 for tag, at in wire.sent.items() if tag in seen]
+    own = await made.own_ms(wire)
     outcomes = [record.recorded_at for record in opened]
     await made.close_all()
     return rate(list(wire.sent.values())), rate(outcomes), own

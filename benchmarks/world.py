@@ -13,9 +13,8 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,10 +22,12 @@ from typing import Any, TextIO
 import aiohttp
 import aiohttp.http_writer
 import msgspec
-from copypro.adapters.sqlite_log import SqliteLogReader
+from copypro.adapters.bridge_streams import Streams
 from copypro.adapters.trade_wire import Connection
 from copypro.ports import Record
 from copypro.settings import Settings
+from copypro.topics import EXECUTIONS, Topic
+from copypro.wiring import open_history
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.demo_rings import simulator_process
 from copypro_standalone.logs import configure
@@ -34,36 +35,51 @@ from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
 
 SERVER, SYMBOL, PASSWORD = "Bench-MT5", "EURUSD", "bench"
+_TICKET = re.compile(rb'"ticketNumber":(\d+)')
 _COMMENT = re.compile(rb"^GET /OrderSend\?\S*?comment=([^&\s]+)")
 
 
 class Wire:
-    """`sent[comment]`: seconds since 1970 at which the OrderSend with this comment left."""
+    """`sent[comment]`: seconds since 1970 at which the OrderSend with this comment left;
+    `came[ticket]`: at which the first frame that tells of this ticket was read from its socket.
+    """
 
     def __init__(self) -> None:
         self.sent: dict[str, float] = {}
+        self.came: dict[str, float] = {}
         aiohttps: Any = aiohttp.http_writer.StreamWriter
-        ours: Any = Connection
-        self._writers = ((aiohttps, "_write"), (ours, "write"))
-        self._former = [getattr(writer, name) for writer, name in self._writers]
+        ours, streams = Connection, Streams
+        self._patched: list[tuple[Any, str, Any]] = [
+            (aiohttps, "_write", self._leaves(aiohttps._write)),
+            (ours, "write", self._leaves(ours.write)),
+            (streams, "_read", self._comes(streams._read)),
+        ]
+        self._former = [getattr(owner, name) for owner, name, _ in self._patched]
 
     def __enter__(self) -> Wire:
-        for (writer, name), write in zip(self._writers, self._former, strict=True):
-            setattr(writer, name, self._stamped(write))
+        for owner, name, stamped in self._patched:
+            setattr(owner, name, stamped)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for (writer, name), write in zip(self._writers, self._former, strict=True):
-            setattr(writer, name, write)
+        for (owner, name, _stamped), former in zip(self._patched, self._former, strict=True):
+            setattr(owner, name, former)
 
-    def _stamped(self, write: Any) -> Any:
-        sent = self.sent
-
+    def _leaves(self, write: Any) -> Any:
         def stamped(writer: Any, chunk: bytes) -> None:
             found = _COMMENT.match(chunk)
             if found is not None:
-                sent[found[1].decode()] = time.time()
+                self.sent[found[1].decode()] = time.time()
             write(writer, chunk)
+
+        return stamped
+
+    def _comes(self, read: Any) -> Any:
+        def stamped(streams: Any, path: str, frame: bytes) -> None:
+            found = _TICKET.search(frame)
+            if found is not None:
+                self.came.setdefault(found[1].decode(), time.time())
+            read(streams, path, frame)
 
         return stamped
 
@@ -71,8 +87,11 @@ class Wire:
 class World:
     """One master (login 1) and its slaves on one MT5 server, linked and warm."""
 
-    def __init__(self, control: SimulatorControl, bridge: str, data: Path, slaves: int) -> None:
-        self.control, self.bridge, self.data, self.slaves = control, bridge, data, slaves
+    def __init__(
+        self, control: SimulatorControl, bridge: str, settings: Settings, slaves: int
+    ) -> None:
+        self.control, self.bridge, self.slaves = control, bridge, slaves
+        self._settings = settings
         self._tickets: list[int] = []
 
     async def open(self) -> None:
@@ -97,29 +116,33 @@ class World:
                     return
                 await asyncio.sleep(0.03)
 
-    def records(self, topic: str, kind: str) -> list[Record]:
-        return [r for r in SqliteLogReader(self.data).records(topic) if r.headers["type"] == kind]
+    async def records(self, topic: Topic, kind: str) -> list[Record]:
+        history = open_history(self._settings)
+        found = history.records(topic, await history.spans(topic))
+        return [r async for batch in found for r in batch if r.headers["type"] == kind]
 
-    def seen(self) -> dict[str, float]:
-        """By tag: when the frame with the master's trade came in."""
-        found: dict[str, float] = {}
-        for record in self.records("executions", "AttemptStarted"):
+    async def own_ms(self, wire: Wire) -> list[float]:
+        """For each of the ring's requests: from the master's frame to the wire."""
+        found: list[float] = []
+        for record in await self.records(EXECUTIONS, "AttemptStarted"):
             event = msgspec.json.decode(record.value or b"")
-            if event.get("seen_at_utc"):
-                found[event["tag"]] = datetime.fromisoformat(event["seen_at_utc"]).timestamp()
+            tag, root = event["tag"], event["root"]
+            if event["request"]["type"] == "open" and tag in wire.sent and root in wire.came:
+                found.append((wire.sent[tag] - wire.came[root]) * 1000)
         return found
 
 
 @asynccontextmanager
-async def world(slaves: int) -> AsyncIterator[World]:
+async def world(slaves: int, stack: Mapping[str, Any] | None = None) -> AsyncIterator[World]:
+    """`stack`: the settings of its servers; none: SQLite."""
     with tempfile.TemporaryDirectory() as name:
-        data = Path(name)
         async with simulator_process(0, 0) as (_, mt5), SimulatorControl(mt5) as control:
             await _build(control, slaves)
-            async with running(mt5, data) as ring:
+            settings = settings_of(mt5, Path(name), stack)
+            async with running(settings) as ring:
                 await _link(ring.url, slaves)
                 ticking = asyncio.create_task(_tick(control))
-                made = World(control, mt5, data, slaves)
+                made = World(control, mt5, settings, slaves)
                 for _ in range(5):  # symbols and margins are read once, code and caches get warm
                     sends = await made.sends()
                     await made.open()
@@ -129,11 +152,13 @@ async def world(slaves: int) -> AsyncIterator[World]:
                 ticking.cancel()
 
 
+def settings_of(mt5: str, data: Path, stack: Mapping[str, Any] | None = None) -> Settings:
+    own = {"api_mt5": mt5, "data": data, "gateway_port": 0, "sign_up": "open", "reads_per_s": 1000}
+    return Settings.model_validate({**own, **(stack or {})})
+
+
 @asynccontextmanager
-async def running(mt5: str, data: Path) -> AsyncIterator[Ring]:
-    settings = Settings.model_validate(
-        {"api_mt5": mt5, "data": data, "gateway_port": 0, "sign_up": "open", "reads_per_s": 1000}
-    )
+async def running(settings: Settings) -> AsyncIterator[Ring]:
     with contextlib.redirect_stderr(_nobody()):
         configure(as_json=True)  # the lines of the real program are written, and read by nobody
         async with Ring(settings, WatcherLimits(snapshot_every_s=30)) as ring:

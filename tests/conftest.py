@@ -9,30 +9,54 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from infra.local.servers import Kafka, Mongo, Server, ServersUnavailable
 
+# A loaded machine draws slowly: that says nothing about what is tested.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 Started = Iterator[str]
+KAFKA, MONGODB = "COPYPRO_TEST_KAFKA", "COPYPRO_TEST_MONGODB"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Several workers share one broker and one mongod, started before any of them."""
+    shares = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if not shares or "not slow" in config.getoption("markexpr", "") or _has_docker():
+        return
+    folder = Path(tempfile.mkdtemp(prefix="copypro-servers-"))
+    servers = ((KAFKA, Kafka(folder / "kafka")), (MONGODB, Mongo(folder / "mongod")))
+    for variable, server in servers:
+        if os.environ.get(variable):
+            continue
+        try:
+            server.start()
+        except ServersUnavailable:
+            continue  # each worker says it, test by test
+        os.environ[variable] = server.url if isinstance(server, Mongo) else server.address
+        config.add_cleanup(lambda variable=variable: os.environ.pop(variable, None))
+        config.add_cleanup(server.stop)
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")
 def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker for this run of the tests; each test makes topics under a prefix of its own."""
-    yield from _server(
-        "COPYPRO_TEST_KAFKA", _docker_kafka, lambda: _own_kafka(tmp_path_factory.mktemp("kafka"))
-    )
+    yield from _server(KAFKA, _docker_kafka, lambda: _own_kafka(tmp_path_factory.mktemp("kafka")))
 
 
 @pytest.fixture(scope="session")
 def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A replica set of one for this run; each test uses a database of its own."""
     yield from _server(
-        "COPYPRO_TEST_MONGODB", _docker_mongo, lambda: _own_mongo(tmp_path_factory.mktemp("mongod"))
+        MONGODB, _docker_mongo, lambda: _own_mongo(tmp_path_factory.mktemp("mongod"))
     )
 
 

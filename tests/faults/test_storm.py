@@ -528,7 +528,14 @@ class Storm:
                 attempts[event.tag].append(record.recorded_at)
         for slave in self.slaves:
             sends = await self.world.control.ledger("OrderSend", slave.login)
-            filled = Counter(e["parameters"]["comment"] for e in sends if e.get("executed"))
+            book = await slave.book()
+            removed = Counter(
+                piece["order"]["comment"]
+                for piece in book["history"]
+                if piece["reason"] in ("Cancelled", "Expired")
+            )
+            sent = Counter(e["parameters"]["comment"] for e in sends if e.get("executed"))
+            filled = sent - removed  # a mirrored order that lagged goes before the market
             wrong += [
                 f"{slave.login}: {tag} filled {n} times" for tag, n in filled.items() if n > 1
             ]
@@ -550,11 +557,11 @@ class Storm:
                 for e in self.messages("order-events")
                 if isinstance(e, PositionIncreased) and e.account in (_id(slave), _id(self.master))
             ]
-            book = await slave.book()
             tagged = Counter(
                 (tag, piece["order"]["ticket"])
                 for piece in book["history"]
-                if (tag := tag_in(piece["order"]["comment"])) is not None
+                if piece["reason"] not in ("Cancelled", "Expired")
+                and (tag := tag_in(piece["order"]["comment"])) is not None
             )
             tickets = Counter(tag for tag, _ in tagged)
             wrong += [f"{slave.login}: {t} has {n} tickets" for t, n in tickets.items() if n > 1]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from tests.journey.test_ends import SEVERAL_LOOKS_S, alerted
-from tests.journey.test_pendings import linked, shows
-from tests.journey.world import World
+from tests.journey.test_ends import SEVERAL_LOOKS_S, alerted, alerts
+from tests.journey.test_pendings import linked, logged, shows
+from tests.journey.world import FAST, Stack, World, a_world
 
 pytestmark = pytest.mark.slow
 CODES = {"Beta-MT4": "EXPIRATION_DISABLED", "Beta-MT5": "INVALID_EXPIRATION"}
@@ -74,3 +76,26 @@ async def test_a_move_that_is_refused_for_good_is_told_and_not_tried_again(world
     await world.control.clear_scripts()
     await master.modify(ticket, "1.05000", price="1.07000")
     await shows(world, slave, ("BuyLimit", "0.20", "1.07000"))
+
+
+async def test_a_mirrored_order_that_came_and_went_between_two_looks_is_over(
+    tmp_path: Path, stack: Stack
+) -> None:
+    """Nobody saw it in a list: history tells that it went, and nothing is deleted again and again."""
+    limits = replace(FAST, snapshot_every_s=30.0)
+    async with a_world(tmp_path / "data", limits, stack) as world:
+        master, slave, copier = await linked(world, "Alpha-MT4", "Beta-MT5", copyPendingOrders=True)
+        await world.control.stream("Beta-MT5", 2001, lose=99)
+        ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")
+        await world.eventually(slave.positions)
+        await logged(world, copier, "placed")
+        (order,) = await slave.positions()
+        await slave.close(order["ticket"])
+        await master.close(ticket)
+        await world.control.forget_sessions("MT5")
+        await logged(world, copier, "removed")
+        await world.eventually(lambda: told_nothing(world))
+
+
+async def told_nothing(world: World) -> bool:
+    return await alerts(world) == []

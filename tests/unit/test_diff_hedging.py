@@ -482,7 +482,7 @@ def test_stream_and_snapshot_name_the_same_facts_the_same() -> None:
     """T-8: the identity does not depend on how a fact was seen."""
     stream, snapshots = hedging(), hedging()
     stream.sees(order(1, "0.10", deal=4001))
-    stream.sees(order(1, "0.2", deal=4001))
+    stream.sees(order(1, "0.2", deal=4002))
     stream.sees(order(1, "0.20", sl="1.09"))
     stream.sees(order(1, "0.15", sl="1.09"), closed=(row(1, "0.05", deal=8, closed=60),))
     stream.sees(closed=(row(1, "0.15", deal=9, closed=61),))
@@ -565,3 +565,13 @@ def test_a_late_list_of_a_copy_that_ended_shows_no_other_copier() -> None:
     watch.sees(closed=(row(1),))
     watch.snapshot(tagged)
     assert watch.result.unknown_tags == ()
+
+
+def test_a_frame_from_before_the_first_one_seen_is_no_growth() -> None:
+    """The frame of a partial close came first: the position was never seen whole."""
+    watch = hedging()
+    watch.sees(order(1, "0.40", deal=9))
+    assert names(watch.sees(order(1, "1.00", deal=9))) == []
+    assert names(watch.sees(order(1, "0.40", deal=9))) == []
+    (grown,) = watch.sees(order(1, "1.40", deal=10))
+    assert isinstance(grown, PositionIncreased)

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger("account-watcher")
 FORGOTTEN = 1000
+MOST_PIECES = 8
 
 
 class AccountAgent:
@@ -270,7 +271,8 @@ class AccountAgent:
         copy.attempt = attempt
         if isinstance(step.request, CloseRequest):
             leg.asked_lots = step.expected_lots
-            leg.asked_piece = step.request.lots if step.expected_lots else None
+            if step.expected_lots and step.request.lots is not None:
+                leg.asked_pieces = [*leg.asked_pieces, step.request.lots][-MOST_PIECES:]
         if opens:
             self.market.live.opening = copy.copy
         if symbol:

@@ -58,6 +58,8 @@ class Root(Struct, kw_only=True, omit_defaults=True):
     magic: int = 0
     comment: str = ""
     identifier: int | None = None
+    deal: int | None = None
+    """The last one that opened some of it, where the bridge gives it."""
     copy: CopyId | None = None
     deals: int = 0
     """So many were recorded: the next one's sequence."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from copypro.trading import OpenOrder
+from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import TAG_LENGTH, Ticket
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.claims import Claim, whose
-from copypro_account_watcher.following import tie
+from copypro_account_watcher.following import pending_removed, tie
 from copypro_account_watcher.reconcile import found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 
 def claim(
-    agent: AccountAgent, orders: Sequence[OpenOrder], turn: Turn, *, has_history: bool
+    agent: AccountAgent,
+    orders: Sequence[OpenOrder],
+    ended: Sequence[ClosedOrder] | None,
+    turn: Turn,
 ) -> None:
-    """By a whole list that was asked for; a frame may be late."""
+    """By a whole list that was asked for, since a frame may be late; `ended`: history, if it was read."""
     listed = {order.ticket for order in orders}
     for order in orders:
         tagged = agent.tagged(order.comment[:TAG_LENGTH])
@@ -46,8 +49,8 @@ def claim(
                 agent.know(copy)
                 unresolved.close_duplicate(agent, copy, leg, order.ticket, turn)
         agent.touch(copy, turn)
-    if has_history:
-        _end_what_went_unseen(agent, listed, turn)
+    if ended is not None:
+        _end_what_went_unseen(agent, listed, ended, turn)
 
 
 def _late(agent: AccountAgent, copy: Copy, leg: Leg, order: OpenOrder, turn: Turn) -> None:
@@ -66,11 +69,21 @@ def _late(agent: AccountAgent, copy: Copy, leg: Leg, order: OpenOrder, turn: Tur
     unresolved.found(agent, copy, found_open(order, evidence), turn)
 
 
-def _end_what_went_unseen(agent: AccountAgent, listed: set[Ticket], turn: Turn) -> None:
-    """What was left and ended while its account was not watched, as after a removal."""
-    for copy in agent.copies.values():
+def _end_what_went_unseen(
+    agent: AccountAgent, listed: set[Ticket], ended: Sequence[ClosedOrder], turn: Turn
+) -> None:
+    """What no look ever showed: what was left and ended while its account was not watched, as after a
+    removal, and a mirrored order that came and went, which history alone tells.
+    """
+    cancelled = {row.ticket: row for row in ended if row.cancelled}
+    for copy in list(agent.copies.values()):
         for leg in copy.legs:
             is_known = leg.slave_root is not None and leg.slave_root in agent.book.roots
-            if leg.status is LegStatus.LEFT and not is_known and leg.ticket not in listed:
+            if is_known or leg.ticket is None or leg.ticket in listed:
+                continue
+            if leg.status is LegStatus.LEFT:
                 leg.status = LegStatus.ENDED
                 agent.touch(copy, turn)
+            elif leg.status is LegStatus.PLACED and leg.ticket in cancelled:
+                reason = cancelled[leg.ticket].comment
+                pending_removed(agent, copy, leg, leg.ticket, reason, turn)

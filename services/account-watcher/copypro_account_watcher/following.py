@@ -25,12 +25,12 @@ from copypro.messages import (
     PositionReduced,
 )
 from copypro.trading import CloseReason, Done, OpenOrder
-from copypro.values import TAG_LENGTH, AttemptId, RootId
+from copypro.values import TAG_LENGTH, AttemptId, RootId, Ticket
 
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.book import Book
 from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 from copypro_account_watcher.targets import target_lots
 from copypro_account_watcher.turn import Turn
 
@@ -59,7 +59,7 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
         case PendingRemoved():
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.PLACED:
-                    _pending_removed(agent, copy, leg, event, turn)
+                    pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
                 else:
                     _left_ended(agent, copy, leg, turn)
 
@@ -230,14 +230,21 @@ def _took_too_much(
     event: PositionReduced | PositionClosed,
     turn: Turn,
 ) -> bool:
-    """The first deal after our partial close took more than it was asked to: that the rest is what it
-    should be is asserted once for each (trading rules I-11).
+    """A deal that took more than any of our partial closes asked for, whose deals are still to come:
+    that the rest is what it should be is asserted once for each (trading rules I-11). A deal that was
+    made from what a list shows may be several.
     """
-    asked, leg.asked_piece = leg.asked_piece, None
     by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
-    if asked is None or event.deal.lots <= asked or event.reason in by_broker:
+    asked, lots = leg.asked_pieces, event.deal.lots
+    if not asked or event.reason in by_broker:
         return False
-    text = f"a close of {asked} lots of ticket {event.ticket} closed {event.deal.lots}"
+    is_made = event.deal.ticket < 0
+    if lots <= (sum(asked) if is_made else max(asked)):
+        taken = lots if lots in asked else next((p for p in asked if p > lots), lots)
+        leg.asked_pieces = [] if is_made else without(asked, taken)
+        return False
+    leg.asked_pieces = []
+    text = f"a close of {asked[-1]} lots of ticket {event.ticket} closed {lots}"
     agent.permission.halt(copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
     return True
 
@@ -298,12 +305,13 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
         copy.detached = reason
 
 
-def _pending_removed(
-    agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn
+def pending_removed(
+    agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, why: str, turn: Turn
 ) -> None:
+    """A mirrored order is gone without a fill."""
     attempt = copy.attempt
     if attempt is not None and attempt.kind == "delete" and attempt.leg == leg.number:
-        leg.closed = Done(ticket=event.ticket, lots=leg.lots, price=leg.open_price)
+        leg.closed = Done(ticket=ticket, lots=leg.lots, price=leg.open_price)
         agent.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
     leg.ticket = None
@@ -315,8 +323,8 @@ def _pending_removed(
     removed = CopyPendingRemoved(
         **about(copy, leg.number),
         attempt=leg.placed_by or AttemptId(""),
-        ticket=event.ticket,
-        reason=copy.pending_gone or event.reason or "REMOVED",
+        ticket=ticket,
+        reason=copy.pending_gone or why or "REMOVED",
     )
     turn.execution(removed, copy.origin, f"{leg.number}/removed")
     agent.touch(copy, turn)

@@ -154,7 +154,7 @@ class Looking:
             account.alive_at_utc = turn.now
             agent.save_account(turn)
         if seen is not Seen.LIVE:
-            claim(agent, orders, turn, has_history=has_history)
+            claim(agent, orders, closed if has_history else None, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
         return bool(result.facts)

@@ -32,7 +32,7 @@ from msgspec import Struct
 
 from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 
 CALLS = {
     "open": CallKind.OPEN,
@@ -204,6 +204,7 @@ def not_sent(
 ) -> Consequence:
     """Certainly nothing left this machine: the same step may be tried again."""
     copy.attempt = None
+    not_taken(copy, attempt)
     _later(copy, attempt, now, limits, 0.0)
     if attempt.kind == "modify":
         copy.levels_late_since_utc = copy.levels_late_since_utc or now
@@ -252,6 +253,7 @@ def refused(
     """The broker certainly did not do it: again at once, later, corrected, or never."""
     verdict = classify(platform, error.code, CALLS[attempt.kind])
     copy.attempt = None
+    not_taken(copy, attempt)
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
 
     def rejected(final: bool) -> CopyRejected:
@@ -292,6 +294,13 @@ def refused(
         pause_opens=error.code if stop_account else "",
         counts_as="stop",
     )
+
+
+def not_taken(copy: Copy, attempt: Attempt) -> None:
+    """A partial close that was certainly not executed: its deal will not come."""
+    request, leg = attempt.request, copy.leg(attempt.leg)
+    if isinstance(request, CloseRequest) and request.lots is not None:
+        leg.asked_pieces = without(leg.asked_pieces, request.lots)
 
 
 def is_done(leg: Leg, kind: str) -> bool:

@@ -29,9 +29,13 @@ def gone(rec: Recording, rows: list[ClosedOrder], root: Root) -> bool:
 
 
 def _grown(rec: Recording, root: Root, order: OpenOrder) -> None:
-    """A frame that shows exactly a former volume and price is late, unless it stays that way."""
-    is_former = rec.look.seen is Seen.LIVE and (order.lots, order.open_price) in root.past
-    if is_former and not rec.waited("grown", root.root):
+    """A frame that shows a former volume is late, unless it stays that way: one that was seen, or one
+    that was missed, since what is added has a deal of its own.
+    """
+    is_as_before = order.deal is not None and order.deal == root.deal
+    is_former = (order.lots, order.open_price) in root.past or is_as_before
+    is_late = rec.look.seen is Seen.LIVE and is_former
+    if is_late and not rec.waited("grown", root.root):
         rec.missing[root.ticket] = None
         return
     rec.increased(root, order.lots, order)

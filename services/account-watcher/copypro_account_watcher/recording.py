@@ -146,6 +146,7 @@ class Recording:
         root.increases += 1
         root.ever_lots += added
         root.open_lots, root.open_price = lots, order.open_price
+        root.deal = order.deal or root.deal
         message = PositionIncreased(
             account=self.book.account,
             root=root.root,
@@ -361,6 +362,7 @@ class Recording:
             magic=order.magic,
             comment=order.comment,
             identifier=order.identifier,
+            deal=order.deal,
         )
         self.book.add(root)
         return root
@@ -379,6 +381,7 @@ class Recording:
         root.stop_loss, root.take_profit = order.stop_loss, order.take_profit
         root.stop_limit_price = root.expires_at_broker = None
         root.identifier = order.identifier or root.identifier
+        root.deal = order.deal or root.deal
         self.book.retickets(root, order.ticket)
         self.book.add(root)
 

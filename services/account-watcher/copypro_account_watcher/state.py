@@ -162,8 +162,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """Asked for and not filled: the same order may still be filled further."""
     asked_lots: Lots | None = None
     """What our last close of it was to leave."""
-    asked_piece: Lots | None = None
-    """What our last partial close of it was to take, until its deal is seen."""
+    asked_pieces: list[Lots] = []
+    """What our partial closes of it were to take, each until its deal is seen."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""
@@ -275,6 +275,12 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
         """
         ended = all(leg.status is LegStatus.ENDED for leg in self.legs)
         return self.forget and self.attempt is None and ended
+
+
+def without(pieces: list[Lots], lots: Lots) -> list[Lots]:
+    """All but the first of these lots, if there is one."""
+    at = pieces.index(lots) if lots in pieces else len(pieces)
+    return [*pieces[:at], *pieces[at + 1 :]]
 
 
 def as_now(copy: Copy) -> Copy:
