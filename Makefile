@@ -32,7 +32,7 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" -q
+	COPYPRO_TEST_EXAMPLES=0.1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" -q
 
 bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for one of them)
 	$(BIN)/python -m benchmarks $(ARGS)

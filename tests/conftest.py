@@ -15,19 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from infra.local.servers import Kafka, Mongo, Server, ServersUnavailable
+from tests.examples import load_profile
 
-# A loaded machine draws slowly: that says nothing about what is tested.
-settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ours")
 Started = Iterator[str]
 KAFKA, MONGODB = "COPYPRO_TEST_KAFKA", "COPYPRO_TEST_MONGODB"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Several workers share one broker and one mongod, started before any of them."""
+    load_profile()
     shares = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if not shares or "not slow" in config.getoption("markexpr", "") or _has_docker():
         return

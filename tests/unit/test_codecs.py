@@ -17,9 +17,11 @@ from copypro.messages import CloseCopy
 from copypro.ports import Record
 from copypro.topics import Topic
 from copypro.values import AccountId, CopyId
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+
+from tests.examples import examples
 
 NOW = datetime(2026, 9, 14, 8, tzinfo=UTC)
 WITH_MESSAGES = [topic for topic in topics.TOPICS if topic.messages is not None]
@@ -75,7 +77,7 @@ def recorded(topic: Topic, message: Any) -> Record:
 
 
 @pytest.mark.parametrize(("topic", "kind"), KINDS)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(data=st.data())
 def test_a_message_is_read_as_it_was_written(
     topic: Topic, kind: type[msgspec.Struct], data: st.DataObject

@@ -16,9 +16,9 @@ from copypro.ports import Record
 from copypro.values import CopyId, copy_id, digest
 from copypro_replicator.replicating import UNHEEDED, Replicating
 from hypothesis import given as each
-from hypothesis import settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.copying_builders import (
     CONTEXT,
     COPY,
@@ -76,7 +76,7 @@ def test_what_the_replicator_writes_is_what_plain_encoding_writes() -> None:
         assert encode(topics.BY_NAME[written.topic], written.key, told) == written
 
 
-@settings(max_examples=100)
+@examples(300)
 @each(root=st.text(max_size=40))
 def test_a_copys_id_is_the_digest_of_its_parts(root: Any) -> None:
     assert copy_id(MASTER, SLAVE, root) == CopyId(digest("copy", MASTER, SLAVE, root))

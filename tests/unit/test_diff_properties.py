@@ -16,11 +16,12 @@ from copypro.messages import (
 )
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Mode, OrderKind, Platform
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tests.examples import examples
 from tests.unit.diff_builders import D, Watch, broker, order, row
 
 SYMBOLS = ("EURUSD", "XAUUSD")
@@ -262,7 +263,7 @@ def check_chains(maker: Broker, watch: Watch) -> None:
 STORIES = st.lists(st.tuples(ACTIONS, FATES), max_size=25)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(450)
 @given(STORIES)
 def test_mt5_hedging(story: list[tuple[tuple[str, int, str, str, int], str]]) -> None:
     maker, watch = Broker(Platform.MT5, Mode.HEDGING, tags=True), Watch()
@@ -272,7 +273,7 @@ def test_mt5_hedging(story: list[tuple[tuple[str, int, str, str, int], str]]) ->
     check_roots(maker, watch)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(450)
 @given(STORIES)
 def test_mt4_with_tags(story: list[tuple[tuple[str, int, str, str, int], str]]) -> None:
     maker, watch = Broker(Platform.MT4, Mode.HEDGING, tags=True), Watch(Platform.MT4)
@@ -282,7 +283,7 @@ def test_mt4_with_tags(story: list[tuple[tuple[str, int, str, str, int], str]]) 
     check_roots(maker, watch)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(450)
 @given(STORIES, st.booleans())
 def test_mt4_with_tags_lost(
     story: list[tuple[tuple[str, int, str, str, int], str]], reads_history: bool
@@ -294,7 +295,7 @@ def test_mt4_with_tags_lost(
     check_chains(maker, watch)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(450)
 @given(STORIES, st.booleans())
 def test_mt5_netting(
     story: list[tuple[tuple[str, int, str, str, int], str]], reads_history: bool
@@ -307,7 +308,7 @@ def test_mt5_netting(
         check_roots(maker, watch)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(STORIES)
 def test_the_same_looks_always_lead_to_the_same_facts(
     story: list[tuple[tuple[str, int, str, str, int], str]],
@@ -319,7 +320,7 @@ def test_the_same_looks_always_lead_to_the_same_facts(
     assert watches[0].identities == watches[1].identities
 
 
-@settings(max_examples=100, deadline=None)
+@examples(300)
 @given(STORIES, st.sampled_from([Platform.MT4, Platform.MT5]))
 def test_lists_alone_never_close_anything(
     story: list[tuple[tuple[str, int, str, str, int], str]], platform: Platform

@@ -16,9 +16,10 @@ from copypro_account_watcher.levels import (
     round_price,
     slippage_check,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.slave_builders import D, context, opens, places, spec
 
 BASE = D("1000.00")
@@ -76,7 +77,7 @@ def is_valid(price: Decimal, symbol: SymbolSpec) -> bool:
 
 
 @given(orders(), symbols(), quotes(), st.sampled_from((0.0, 60.0)))
-@settings(max_examples=200, deadline=None)
+@examples(600)
 def test_levels_are_on_the_tick_on_their_side_and_far_enough(
     order: OpenCopy, symbol: SymbolSpec, at: Quote, age_s: float
 ) -> None:
@@ -104,7 +105,7 @@ def test_levels_are_on_the_tick_on_their_side_and_far_enough(
 
 
 @given(orders(), quotes())
-@settings(max_examples=100, deadline=None)
+@examples(300)
 def test_slippage_is_the_same_for_a_buy_and_its_mirror(order: OpenCopy, at: Quote) -> None:
     result = slippage_check(order, Side.BUY, at, D(0))
     numbers = result.numbers if isinstance(result, Denial) else result
@@ -117,7 +118,7 @@ MARKET = {OrderKind.BUY_STOP: 1, OrderKind.SELL_LIMIT: 1, OrderKind.BUY_LIMIT: -
 @given(
     st.sampled_from(sorted(MARKET)), prices(), prices(), prices(), symbols(), quotes(), options()
 )
-@settings(max_examples=200, deadline=None)
+@examples(600)
 def test_a_mirrored_pending_order_is_one_that_a_broker_takes(
     kind: OrderKind,
     price: Decimal,

@@ -9,9 +9,10 @@ from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, RiskType
 from copypro.trading import SymbolSpec
 from copypro_account_watcher.sizing import FORCE_MIN_CAP, Sized, Slave, size
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.slave_builders import D, context, opens, quote, slave, spec
 
 STEPS = ("0.01", "0.001", "0.02", "0.03", "0.05", "0.1", "0.25", "1")
@@ -70,7 +71,7 @@ def slaves(draw: st.DrawFn) -> Slave:
 
 
 @given(orders(), slaves(), st.sampled_from((None, "1.09", "1.10005", "1.2")))
-@settings(max_examples=200, deadline=None)
+@examples(600)
 def test_a_size_is_valid_and_not_above_what_its_rule_says(
     order: OpenCopy, to: Slave, stop: str | None
 ) -> None:
@@ -118,14 +119,14 @@ def recomputed(numbers: dict[str, str]) -> Decimal:
 
 
 @given(orders(), slaves())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_the_same_inputs_give_the_same_size(order: OpenCopy, to: Slave) -> None:
     first, second = (size(order, to, D("1.09"), to.quote.ask) for _ in range(2))
     assert first == second
 
 
 @given(st.sampled_from(RiskType), st.text("0123456789-+.EeNaInfity", max_size=12))
-@settings(max_examples=150, deadline=None)
+@examples(450)
 def test_no_number_that_a_user_can_write_is_more_than_a_denial(rule: RiskType, text: str) -> None:
     try:
         value = Decimal(text)

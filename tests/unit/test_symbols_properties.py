@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from copypro.codes import CODES
 from copypro_account_watcher.symbols import MAJORS, Resolved, conversion_symbols, resolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.examples import examples
 
 AFFIXES = ("", ".m", "c", "pro", "+", "#", "T", ".r", "2")
 CORES = (*MAJORS, "XAUUSD", "GOLD", "US30", "DJ30", "BTCUSD", "EURUSDT")
@@ -25,7 +27,7 @@ def lists(draw: st.DrawFn) -> tuple[str, ...]:
 
 
 @given(symbol_names(), lists())
-@settings(max_examples=200, deadline=None)
+@examples(600)
 def test_what_is_resolved_exists_and_holds_the_masters_whole_name_or_its_major(
     master: str, names: tuple[str, ...]
 ) -> None:
@@ -44,7 +46,7 @@ def test_what_is_resolved_exists_and_holds_the_masters_whole_name_or_its_major(
 
 
 @given(st.sampled_from(("EUR", "USD", "JPY", "GBP", "USC")), st.sampled_from(("CHF", "CAD", "EUC")))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_path_of_rates_leads_from_one_currency_to_the_other(source: str, target: str) -> None:
     whole = {"USC": "USD", "EUC": "EUR"}
     at, end = whole.get(source, source), whole.get(target, target)

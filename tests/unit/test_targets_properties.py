@@ -7,9 +7,10 @@ from decimal import Decimal
 from copypro.options import SmallRest
 from copypro.trading import SymbolSpec
 from copypro_account_watcher.targets import floor_to_step, smallest_lots, target_lots, to_close
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.slave_builders import D, spec
 
 STEPS = ("0.01", "0.001", "0.02", "0.03", "0.05", "0.1", "0.25", "1")
@@ -31,7 +32,7 @@ def partials(draw: st.DrawFn) -> list[Decimal]:
 
 
 @given(symbols(), st.integers(0, 500), partials(), st.booleans(), st.sampled_from(SmallRest))
-@settings(max_examples=200, deadline=None)
+@examples(600)
 def test_any_sequence_of_partial_closes(
     symbol: SymbolSpec, above: int, fractions: list[Decimal], has_stop: bool, rule: SmallRest
 ) -> None:
@@ -53,7 +54,7 @@ def test_any_sequence_of_partial_closes(
 
 
 @given(symbols(), st.integers(1, 500), partials(), st.booleans(), st.sampled_from(SmallRest))
-@settings(max_examples=100, deadline=None)
+@examples(300)
 def test_the_path_does_not_matter_only_where_the_master_stands(
     symbol: SymbolSpec, above: int, fractions: list[Decimal], has_stop: bool, rule: SmallRest
 ) -> None:
@@ -70,7 +71,7 @@ def test_the_path_does_not_matter_only_where_the_master_stands(
 
 
 @given(symbols(), st.decimals("0", "1000", places=6))
-@settings(max_examples=100, deadline=None)
+@examples(300)
 def test_flooring_gives_a_multiple_of_the_step_that_is_not_above(
     symbol: SymbolSpec, lots: Decimal
 ) -> None:
