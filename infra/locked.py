@@ -15,22 +15,17 @@ from collections.abc import Collection
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-PROJECT = "copypro (pyproject.toml)"
 
 
 def entries(lock: str) -> dict[str, tuple[str, set[str]]]:
     """By package: its lines as they are, and who asked for it (the lock's `# via`)."""
-    found: dict[str, tuple[str, set[str]]] = {}
-    for text in re.split(r"^(?=\w)", lock, flags=re.M):
-        if text.strip():
-            comment = text.partition("# via")[2]
-            asked_by = {line.strip(" #") for line in comment.splitlines()} - {""}
-            found[normal(NAME.match(text)[0])] = (
-                text,
-                {one if one == PROJECT else normal(one) for one in asked_by},
-            )  # type: ignore[index]
-    return found
+    texts = [text for text in re.split(r"^(?=\w)", lock, flags=re.M) if text.strip()]
+    return {name_in(text): (text, _asked_by(text)) for text in texts}
+
+
+def _asked_by(text: str) -> set[str]:
+    lines = text.partition("# via")[2].splitlines()
+    return {normal(line.strip(" #")) for line in lines} - {""}
 
 
 def needed(lock: str, names: Collection[str]) -> str:
@@ -54,7 +49,12 @@ def needed(lock: str, names: Collection[str]) -> str:
 def project_needs() -> list[str]:
     """Names of [project.dependencies]."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [NAME.match(one)[0] for one in project["dependencies"]]  # type: ignore[index]
+    return [name_in(one) for one in project["dependencies"]]
+
+
+def name_in(text: str) -> str:
+    """The package at the beginning of a requirement."""
+    return normal(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0])
 
 
 def normal(name: str) -> str:
