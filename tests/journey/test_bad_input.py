@@ -314,6 +314,7 @@ async def test_with_a_wrong_clock_of_this_machine_nothing_is_opened_and_closes_g
     await world.eventually(closed)  # closes wait for no clock
 
 
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True)  # the file's limit is SQLite's
 async def test_a_full_disk_sends_nothing_says_so_and_resumes(
     world: World, capfd: pytest.CaptureFixture[str]
 ) -> None:

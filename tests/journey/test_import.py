@@ -40,8 +40,9 @@ async def post(
 
 
 async def closed_orders(world: World, id_: str) -> list[dict[str, Any]]:
+    """Oldest first."""
     rows: list[dict[str, Any]] = await world.call("ClosedOrders", accountId=id_)
-    return rows
+    return rows[::-1]
 
 
 async def test_a_report_is_an_account_that_is_looked_at(world: World) -> None:

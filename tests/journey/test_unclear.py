@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro.topics import EXECUTIONS, WATCHER_STATE
+from copypro.topics import EXECUTIONS, TOPICS, WATCHER_STATE
 from copypro.values import Platform, account_id
+from pymongo import AsyncMongoClient
 
 from tests.journey.world import CANARY, FAST, Account, Stack, World, a_world
 
@@ -510,6 +511,14 @@ async def test_the_password_is_nowhere(world: World) -> None:
         for name in ("Accounts", "UserCopiers", "TradeLogsAll", "Alerts", "Unresolved")
     ]
     assert CANARY not in str(answers)
-    for file in world.data.iterdir():
+    for topic in TOPICS:
+        for record in await world.records(topic):
+            assert CANARY.encode() not in (record.value or b""), topic.name
+    if "mongo" in world.stack:
+        async with AsyncMongoClient[dict[str, Any]](world.stack["mongo"]) as client:
+            database = client.get_default_database()
+            for name in await database.list_collection_names():
+                assert CANARY not in str(await database[name].find().to_list()), name
+    for file in world.data.iterdir() if world.data.exists() else ():
         if file.is_file():
             assert CANARY.encode() not in file.read_bytes(), file.name
