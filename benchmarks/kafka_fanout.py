@@ -22,7 +22,7 @@ from copypro import topics
 from copypro.adapters import kafka_topics
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_log import KafkaLog
-from copypro.adapters.kafka_writer import TransactionalWriter, Write
+from copypro.adapters.kafka_writer import TransactionalWriter, Write, partition_of
 from copypro.errors import LogClosed
 from copypro.ports import Outgoing
 from copypro.values import AccountId
@@ -181,10 +181,8 @@ async def owners(address: str, processes: int, orders: int, partitions: int = 4)
 
 
 def _one_master_per_partition(partitions: int) -> list[AccountId]:
-    from copypro.adapters.kafka_writer import partition_of
-
     found: dict[int, AccountId] = {}
-    for number in range(10_000):
+    for number in range(1_000_000, 2_000_000):  # none of the slaves' numbers
         account = AccountId(f"{number:032x}")
         found.setdefault(partition_of(account, partitions), account)
         if len(found) == partitions:

@@ -21,7 +21,7 @@ import aiohttp
 from copypro.statements import read
 from copypro.statistics import Statistics, Trade
 from copypro.values import Side
-from copypro_gateway.api import make_server
+from copypro.wiring import http_server
 from fastapi import FastAPI, Response
 
 from benchmarks.world import running, settings_of
@@ -217,7 +217,7 @@ async def _bare(body: bytes) -> AsyncIterator[str]:
 
     app.add_api_route("/bare", bare, response_model=None)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = make_server(app, "127.0.0.1", 0)
+    server = http_server(app)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/bare"
