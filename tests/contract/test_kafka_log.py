@@ -30,7 +30,8 @@ from copypro.errors import (
 )
 from copypro.ports import Outgoing, Partition, Record
 
-from infra.local.servers import Kafka, ServersUnavailable, free_port
+from infra.local.servers import Kafka, free_port
+from tests.conftest import own_server
 from tests.contract.test_event_log import read_all, restored
 from tests.servers import topics_on
 
@@ -246,12 +247,8 @@ async def test_a_topic_that_forgets_is_refused(kafka_address: str) -> None:
 def own_broker(tmp_path: Path) -> Iterator[Kafka]:
     """A broker of this test's own, to be killed."""
     kafka = Kafka(tmp_path / "kafka")
-    try:
-        kafka.start()
-    except ServersUnavailable as error:
-        pytest.skip(f"no real server on this machine: {error}")
-    yield kafka
-    kafka.stop()
+    with own_server(kafka):
+        yield kafka
 
 
 @pytest.mark.timeout(400)
@@ -407,12 +404,8 @@ def guarded_broker(tmp_path: Path) -> Iterator[Kafka]:
             "listener.name.plaintext.plain.sasl.jaas.config": login,
         },
     )
-    try:
-        kafka.start()
-    except ServersUnavailable as error:
-        pytest.skip(f"no real server on this machine: {error}")
-    yield kafka
-    kafka.stop()
+    with own_server(kafka):
+        yield kafka
 
 
 async def test_wrong_credentials_are_told_from_an_absent_broker(guarded_broker: Kafka) -> None:
