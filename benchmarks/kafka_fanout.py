@@ -13,13 +13,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiokafka import TopicPartition
 from copypro import topics
-from copypro.adapters import kafka_topics
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.kafka_writer import TransactionalWriter, Write, partition_of
@@ -29,19 +27,11 @@ from copypro.values import AccountId
 from copypro_replicator import service
 
 from benchmarks.replicator import NOW, SLAVES, Counting, opened, start_copiers
+from tests.servers import topics_on
 
 EVENTS, OUT = topics.ORDER_EVENTS.name, topics.SLAVE_ORDERS.name
 PIECE = 250
 """Inputs appended at once."""
-
-
-@asynccontextmanager
-async def topics_on(address: str, partitions: int) -> AsyncIterator[KafkaSettings]:
-    settings = KafkaSettings(bootstrap=address, prefix=f"bench{uuid.uuid4().hex[:8]}.")
-    async with started(Clients(settings, KafkaLimits()).admin(), 60) as admin:
-        await kafka_topics.create(admin, settings.prefix, partitions, 1)
-        yield settings
-        await kafka_topics.remove(admin, settings.prefix)
 
 
 async def fill(log: KafkaLog, orders: int) -> None:

@@ -17,9 +17,9 @@ from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, s
 from copypro.adapters.kafka_writer import TransactionalWriter, Write
 from copypro.errors import LogClosed
 
-from benchmarks.kafka_fanout import topics_on
 from benchmarks.latency import REST_S, one_trade
 from benchmarks.world import Wire, spread, world
+from tests.servers import topics_on
 
 HOPS = (topics.ORDER_EVENTS.name, topics.SLAVE_ORDERS.name, topics.EXECUTIONS.name)
 VALUE = b"x" * 1000

@@ -16,11 +16,11 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
 from copypro import topics
+from copypro.adapters.kafka_client import KafkaLimits
 from copypro.errors import LogLayout, LogUnavailable
 from copypro.topics import ROLES, TOPICS, Topic
 
 Admin = AIOKafkaAdminClient
-RECORD_BYTES = 4_000_000
 KNOWN_S = 30.0
 _STATES = frozenset(role.state.name for role in ROLES)
 
@@ -86,7 +86,7 @@ def config_of(topic: Topic) -> dict[str, str]:
     """
     config = {
         "message.timestamp.type": "LogAppendTime",
-        "max.message.bytes": str(RECORD_BYTES),
+        "max.message.bytes": str(KafkaLimits().record_bytes),
     }
     if not topic.compacted:
         return {**config, "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
