@@ -42,6 +42,7 @@ from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
 from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.apart import as_received, compare_clocks
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.following import tie
 from copypro_account_watcher.market import Market
@@ -167,6 +168,8 @@ class AccountAgent:
         origin = Origin(envelope.id, envelope.correlation, envelope.time)
         known = self.copies.get(order.copy)
         is_over = known is None and leg_tag(order.copy, 0) in self._forgotten
+        compare_clocks(self, order, turn)
+        order = as_received(order, turn.now)
         copy, events = accept(known, order, origin, turn.now, is_over=is_over)
         for event in events:
             turn.execution(event, origin, f"{event.leg}")

@@ -25,7 +25,7 @@ from copypro.errors import LogUnavailable, ServiceEnded, SettingsError, StoreUna
 from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
-from copypro.ports import TerminalLimits
+from copypro.ports import Clock, TerminalLimits
 from copypro.readiness import Readiness
 from copypro.settings import Settings
 from copypro.topics import ROLES
@@ -70,10 +70,11 @@ class Ring:
         terminal_limits: TerminalLimits | None = None,
         *,
         services: Collection[str] = ALL,
+        clock: Clock = utc_now,
     ) -> None:
         """Errors: SettingsError for settings with which these services cannot run."""
         check(settings, services)
-        self._settings, self._services = settings, services
+        self._settings, self._services, self._clock = settings, services, clock
         self._watcher_limits = watcher_limits or WatcherLimits()
         self._terminal_limits = terminal_limits or TerminalLimits()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -217,18 +218,18 @@ class Ring:
                 address = self._settings.alert_url
                 notify = Notifier(address) if address else None
                 work = stats.run(
-                    log, stores.models, utc_now, notify, readiness=self._readiness[name]
+                    log, stores.models, self._clock, notify, readiness=self._readiness[name]
                 )
                 self._start(name, work)
             case "replicator":
                 readiness = self._readiness[name]
-                self._start(name, replicator.run(log, utc_now, journal, readiness=readiness))
+                self._start(name, replicator.run(log, self._clock, journal, readiness=readiness))
             case "account-watcher":
                 work = watcher.run(
                     log,
                     self._bridges.factories,
                     stores.vault,
-                    utc_now,
+                    self._clock,
                     time.monotonic,
                     self._watcher_limits,
                     self._readiness[name],
@@ -251,7 +252,7 @@ class Ring:
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
-            clock=utc_now,
+            clock=self._clock,
             new_id=lambda: uuid.uuid4().hex,
             settings=GatewaySettings(
                 platforms=frozenset(self._bridges.factories),
