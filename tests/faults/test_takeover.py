@@ -21,9 +21,9 @@ async def test_after_kill_9_other_copies_are_sent_at_once_and_the_one_in_doubt_i
             _, takeovers = await stage.kill_watcher()
             assert takeovers, "it owned something"
             for one in takeovers:
-                assert one.connected_s is not None
-                assert one.assigned_s <= one.fenced_s <= one.restored_s <= one.connected_s
-                assert one.connected_s < one.sent_s
+                assert one.called_s is not None
+                assert one.assigned_s <= one.fenced_s <= one.restored_s <= one.called_s
+                assert one.called_s < one.sent_s
             await stage.flat()
             for login in stage.slaves.values():
                 tags = [tag_of(entry) for entry in await stage.sends(login)]
