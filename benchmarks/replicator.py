@@ -140,12 +140,23 @@ async def replicated(
     await partition.started.wait()
     inputs = [opened(number) for number in range(orders)]
     begun = time.perf_counter()
-    for at in range(0, orders, 250):
-        await log.append(inputs[at : at + 250])
+    await fed(log, [inputs[at : at + 250] for at in range(0, orders, 250)])
     await partition.done.wait()
     took = time.perf_counter() - begun
     running.cancel()
     return took, partition.batches[1:]
+
+
+async def fed(log: MemoryLog | SqliteLog, batches: Sequence[Sequence[Outgoing]]) -> None:
+    """Two appends under way at a time: while one becomes durable there is something to plan."""
+    former: asyncio.Task[None] | None = None
+    for batch in batches:
+        append = asyncio.create_task(log.append(batch))
+        if former is not None:
+            await former
+        former = append
+    if former is not None:
+        await former
 
 
 def written_bare(batches: list[list[Record | Outgoing]], folder: Path) -> float:
