@@ -205,9 +205,7 @@ class Owner:
         for effect in turn.effects:
             effect(committed_at)
         if self._journal is not None and turn.told:
-            # After the first step of the calls that just began: nothing is sent later for a line.
-            loop, recorded_at = asyncio.get_running_loop(), self.clock()
-            loop.call_soon(self._journal.tell, turn.told, turn.now, recorded_at)
+            self._journal.tell(turn.told, turn.now, self.clock())
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Work of an agent. What it does not expect ends this owner, never just the work."""

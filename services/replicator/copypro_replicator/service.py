@@ -109,8 +109,7 @@ async def _commit(
     tell: Callable[[], None],
 ) -> None:
     await partition.commit(outputs, consumed)
-    # Later, so that what was told of the causes is told first.
-    asyncio.get_running_loop().call_soon(tell)
+    tell()
 
 
 def _tell(

@@ -328,10 +328,6 @@ class SqliteLog:
         else:
             self._is_writing = False
             self._written.set()
-        if error is None:
-            ended = {topic: end for job in jobs for topic, end in job.ends.items()}
-            self._durable_ends.update(ended)
-            self._wake(ended.keys(), durable=True)
         for job in jobs:
             if job.done.done():
                 continue
@@ -339,6 +335,11 @@ class SqliteLog:
                 job.done.set_result(None)
             else:
                 job.done.set_exception(error)
+        if error is None:
+            # After the writers: what waits for its attempt's commit is a call to a broker.
+            ended = {topic: end for job in jobs for topic, end in job.ends.items()}
+            self._durable_ends.update(ended)
+            self._wake(ended.keys(), durable=True)
 
     def _wake(self, names: AbstractSet[str], *, durable: bool) -> None:
         for partition in self._partitions:
