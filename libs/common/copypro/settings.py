@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     secret_keys: str = Field("", alias="COPYPRO_SECRET_KEYS", repr=False)
     manager_key: str = Field("", alias="COPYPRO_MANAGER_KEY", repr=False)
     require_key: bool = Field(False, alias="COPYPRO_REQUIRE_KEY")
-    sign_up: str = Field("", alias="COPYPRO_SIGN_UP", description="open or closed")
+    sign_up: str = Field("", alias="COPYPRO_SIGN_UP", description="open, invite or closed")
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
     log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")
     simulated: bool = Field(False, alias="COPYPRO_SIMULATED")
@@ -53,16 +53,15 @@ class Settings(BaseSettings):
     @field_validator("sign_up")
     @classmethod
     def _is_sign_up(cls, value: str) -> str:
-        if value not in ("", "open", "closed"):
-            raise ValueError("must be open or closed")
+        if value not in ("", "open", "invite", "closed"):
+            raise ValueError("must be open, invite or closed")
         return value
 
     @property
-    def sign_up_open(self) -> bool:
-        """Unset: open only where nobody else can reach it."""
-        if self.sign_up:
-            return self.sign_up == "open"
-        return self.host in ("127.0.0.1", "::1", "localhost")
+    def sign_ups(self) -> str:
+        """open, invite or closed. Unset: open only where nobody else can reach it."""
+        is_ours_alone = self.host in ("127.0.0.1", "::1", "localhost")
+        return self.sign_up or ("open" if is_ours_alone else "closed")
 
     @property
     def log_place(self) -> str:

@@ -256,7 +256,7 @@ class Ring:
             settings=GatewaySettings(
                 platforms=frozenset(self._bridges.factories),
                 require_key=settings.require_key,
-                sign_up_open=settings.sign_up_open,
+                sign_up_open=settings.sign_ups == "open",
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
