@@ -1156,13 +1156,13 @@ class CallBegun(Message, frozen=True, kw_only=True):
 
 
 class CallEnded(Message, frozen=True, kw_only=True):
+    """What the call that is its cause was answered."""
+
     status: int
     """HTTP's; 202: accepted, and `command` tells the rest."""
     code: str = ""
     """Why it was refused."""
     command: str = ""
-    user: UserId | None = None
-    """Who a sign-up or sign-in turned out to be."""
 
 
 AuditEvent = CallBegun | CallEnded

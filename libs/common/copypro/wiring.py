@@ -209,8 +209,12 @@ def operators_metrics() -> Metrics:
     return Metrics(CollectorRegistry())
 
 
-def http_server(app: App) -> HttpServer:
-    return HttpServer(app)
+def http_server(app: App, settings: Settings | None = None) -> HttpServer:
+    """Without settings: plain, behind nothing. Errors: SettingsError for files that are no certificate."""
+    if settings is None:
+        return HttpServer(app)
+    tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+    return HttpServer(app, settings.trusted_proxies.replace(",", " ").split(), tls)
 
 
 class Bridges:

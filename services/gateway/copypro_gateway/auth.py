@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import math
 import secrets
+from contextvars import ContextVar
 from datetime import timedelta
 from enum import StrEnum
 
@@ -18,7 +19,7 @@ from copypro.values import UserId
 from msgspec import Struct
 
 from copypro_gateway.errors import ApiError, bad
-from copypro_gateway.guessing import Guessing, GuessLimits, Try
+from copypro_gateway.guessing import LIMITS, Guessing, GuessLimits, Try
 
 KEY_BYTES = 32
 MOST_KEYS = 100
@@ -28,6 +29,10 @@ HASHING_AT_ONCE = 2
 HASHING_WAITING = 50
 INVITE_DAYS = 7
 _SIGN_INS = frozenset(("SignUp", "SignIn"))
+
+
+CLIENT: ContextVar[str] = ContextVar("client", default="")
+"""The address that makes the call that runs now."""
 
 
 class SignUps(StrEnum):
@@ -50,7 +55,7 @@ class Auth:
         clock: Clock,
         new_id: NewId,
         sign_ups: SignUps = SignUps.OPEN,
-        limits: GuessLimits = GuessLimits(),
+        limits: GuessLimits = LIMITS,
     ) -> None:
         self._users, self._clock, self._new_id = users, clock, new_id
         self._sign_ups = sign_ups
@@ -60,9 +65,7 @@ class Auth:
 
     # --- users --------------------------------------------------------------------------------
 
-    async def sign_up(
-        self, email: str, password_hash: str, *, invite: str | None = None, address: str = ""
-    ) -> str:
+    async def sign_up(self, email: str, password_hash: str, invite: str | None = None) -> str:
         """A new user's key, as this gateway lets users in. Errors: 403 where it does not, 429 for an
         address that makes too many, and as `make`.
         """
@@ -70,9 +73,11 @@ class Auth:
             text = "sign-up is closed here: an operator makes users with `copypro users add`"
             raise ApiError(403, "SIGN_UP_CLOSED", text)
         if self._sign_ups is SignUps.INVITE and not invite:
-            text = "invite: sign-up needs one here; an operator makes it with `copypro users invite`"
+            text = (
+                "invite: sign-up needs one here; an operator makes it with `copypro users invite`"
+            )
             raise ApiError(403, "INVITE_REQUIRED", text)
-        _let_in(self._guessing.of_address(address, _now()))
+        _let_in(self._guessing.of_address(CLIENT.get(), _now()))
         return await self.make(email, password_hash, invite)
 
     async def make(self, email: str, password_hash: str, invite: str | None = None) -> str:
@@ -97,11 +102,11 @@ class Auth:
             raise ApiError(403, "INVITE_INVALID", f"invite: {error}") from None
         return await self._signed_in(user.id, "SignUp")
 
-    async def sign_in(self, email: str, password_hash: str, *, address: str = "") -> str:
+    async def sign_in(self, email: str, password_hash: str) -> str:
         """A fresh key; earlier ones stay valid. Unknown users and wrong passwords answer alike, and
         later each time. Errors: 401, 429 with the seconds after which to try again.
         """
-        attempt = Try(email, address)
+        attempt = Try(email, CLIENT.get())
         _let_in(self._guessing.begin(attempt, _now()))
         user = await self._users.by_email(email)
         stored = user.password_hash if user is not None else self._hashing.nobody

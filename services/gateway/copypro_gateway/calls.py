@@ -7,6 +7,7 @@ with `Authorization: Bearer` is what we recommend.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -15,8 +16,8 @@ from fastapi import Body, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from structlog.contextvars import bound_contextvars
 
-from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.core import GatewaySettings, Pending
+from copypro_gateway.gate import Gate
 from copypro_gateway.pages import Page
 from copypro_gateway.parameters import Parameters
 
@@ -26,14 +27,14 @@ Given = TypeVar("Given", bound=Parameters)
 class Calls:
     """Who may call: anybody, the owner of a key, whoever knows the id, an operator."""
 
-    def __init__(self, app: FastAPI, auth: Auth, settings: GatewaySettings) -> None:
-        self._app, self._auth, self._settings = app, auth, settings
+    def __init__(self, app: FastAPI, gate: Gate, settings: GatewaySettings) -> None:
+        self._app, self._gate, self._settings = app, gate, settings
 
     def open(
         self, name: str, kind: type[Given], handler: Callable[[Given], Awaitable[Any]], *, tag: str
     ) -> None:
-        async def run(_: Request, given: Given) -> Any:
-            return await handler(given)
+        async def run(request: Request, given: Given) -> Any:
+            return await self._gate.run(name, request, given, partial(handler, given))
 
         self._add(name, kind, run, tag)
 
@@ -46,7 +47,9 @@ class Calls:
         tag: str,
     ) -> None:
         async def run(request: Request, given: Given) -> Any:
-            return await handler(await self._auth.user_of(_token(request, given)), given)
+            caller = await self._gate.caller(name, _token(request, given), given)
+            act = partial(handler, caller.user, given)
+            return await self._gate.run(name, request, given, act, caller=caller)
 
         self._add(name, kind, run, tag)
 
@@ -63,8 +66,10 @@ class Calls:
         async def run(request: Request, given: Given) -> Any:
             token = _token(request, given)
             if not token and not self._settings.require_key:
-                return await handler(None, given)
-            return await handler(await self._auth.user_of(token), given)
+                return await self._gate.run(name, request, given, partial(handler, None, given))
+            caller = await self._gate.caller(name, token, given)
+            act = partial(handler, caller.user, given)
+            return await self._gate.run(name, request, given, act, caller=caller)
 
         self._add(name, kind, run, tag)
 
@@ -72,8 +77,9 @@ class Calls:
         self, name: str, kind: type[Given], handler: Callable[[Given], Awaitable[Any]], *, tag: str
     ) -> None:
         async def run(request: Request, given: Given) -> Any:
-            check_operator(_token(request, given), self._settings.operator_key_hash)
-            return await handler(given)
+            self._gate.operator(_token(request, given))
+            act = partial(handler, given)
+            return await self._gate.run(name, request, given, act, operator=True)
 
         self._add(name, kind, run, tag)
 
@@ -123,6 +129,9 @@ def accepted(pending: Pending) -> Response:
     return JSONResponse({"commandId": pending.command, "done": False}, 202)
 
 
+def bearer(request: Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+
+
 def _token(request: Request, given: Parameters) -> str | None:
-    header = request.headers.get("Authorization", "")
-    return header.removeprefix("Bearer ").strip() or given.user_key
+    return bearer(request) or given.user_key

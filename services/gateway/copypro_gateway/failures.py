@@ -12,12 +12,19 @@ from starlette.exceptions import HTTPException
 from copypro_gateway.errors import ApiError
 
 logger = structlog.get_logger("gateway")
+_CODES = {
+    400: "INVALID_BODY",
+    404: "UNKNOWN_CALL",
+    405: "WRONG_METHOD",
+    413: "BODY_TOO_LARGE",
+}
 
 
 def add_failures(app: FastAPI) -> None:
     async def api_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ApiError)
-        return JSONResponse({"code": error.code, "message": error.message}, error.status)
+        body = {"code": error.code, "message": error.message}
+        return JSONResponse(body, error.status, error.headers)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         """The field and the fix; never the value, which may be a secret."""
@@ -29,7 +36,7 @@ def add_failures(app: FastAPI) -> None:
 
     async def http_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "UNKNOWN_CALL", 405: "WRONG_METHOD"}.get(error.status_code, "HTTP_ERROR")
+        code = _CODES.get(error.status_code, "HTTP_ERROR")
         return JSONResponse({"code": code, "message": str(error.detail)}, error.status_code)
 
     async def full(_: Request, __: Exception) -> JSONResponse:

@@ -30,6 +30,9 @@ class GuessLimits(Struct, frozen=True, kw_only=True):
     """A wrong password is answered so much later for each try of its pair that is spent."""
 
 
+LIMITS = GuessLimits()
+
+
 class Try(Struct, frozen=True):
     email: str
     address: str

@@ -65,7 +65,9 @@ def keys(
         return
     for row in found:
         until = row["expiresAt"] or "never"
-        typer.echo(f"{row['id']} {row['scope']} since {row['createdAt']}, over {until}: {row['name']}")
+        typer.echo(
+            f"{row['id']} {row['scope']} since {row['createdAt']}, over {until}: {row['name']}"
+        )
 
 
 @app.command()
