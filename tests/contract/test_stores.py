@@ -15,7 +15,7 @@ from copypro import collections as c
 from copypro.adapters import sqlite_users
 from copypro.adapters.sealing import load_or_make_key
 from copypro.errors import AlreadyThere, NoInvite, SecretsError, StoreRefused
-from copypro.ports import Document, Invite, KeyScope, ReadModels, Upsert, User, UserKey
+from copypro.ports import Document, Invite, KeyScope, ReadModels, Rewrapped, Upsert, User, UserKey
 from copypro.values import RegistrationId, UserId
 
 from tests.contract.stores import Place, SqlitePlace, put
@@ -383,6 +383,52 @@ async def test_the_key_file_is_private_and_another_key_is_refused(
         await place.vault(["not a key"])
     renewed = await place.vault([*other, *keys])
     assert await renewed.unseal(one, sealed) == "s3cret"
+
+
+async def test_after_wrapping_anew_the_old_key_opens_nothing_and_is_not_needed(
+    place: Place, tmp_path: Path
+) -> None:
+    """While another process, which has had both keys since its start, goes on."""
+    old, new = load_or_make_key(tmp_path / "old"), load_or_make_key(tmp_path / "new")
+    first = await place.vault(old)
+    kept, gone = RegistrationId("1" * 32), RegistrationId("2" * 32)
+    sealed = {id_: await first.seal(id_, f"s3cret {id_}") for id_ in (kept, gone)}
+    running = await place.vault([*new, *old])
+    between = RegistrationId("3" * 32)
+    sealed[between] = await running.seal(between, f"s3cret {between}")
+    assert await first.unseal(between, sealed[between]), "by the key in use, not by the newest"
+    await running.destroy(gone)
+    rotating = await place.vault([*new, *old])
+    assert await rotating.rewrap(dry_run=True) == Rewrapped(keys=2, rewrapped=2)
+    assert await (await place.vault(old)).unseal(kept, sealed[kept])
+    assert await rotating.rewrap() == Rewrapped(keys=2, rewrapped=2)
+    assert await rotating.rewrap() == Rewrapped(keys=2, rewrapped=0)
+    after = RegistrationId("4" * 32)
+    sealed[after] = await running.seal(after, f"s3cret {after}")
+    alone = await place.vault(new)
+    for id_ in (kept, between, after):
+        for vault in (alone, running):
+            assert await vault.unseal(id_, sealed[id_]) == f"s3cret {id_}"
+    with pytest.raises(SecretsError, match="destroyed"):
+        await alone.unseal(gone, sealed[gone])
+    with pytest.raises(SecretsError, match="COPYPRO_SECRET_KEYS"):
+        await place.vault(old)
+
+
+async def test_many_that_seal_while_all_is_wrapped_anew_lose_nothing(
+    place: Place, tmp_path: Path
+) -> None:
+    old, new = load_or_make_key(tmp_path / "old"), load_or_make_key(tmp_path / "new")
+    await place.vault(old)
+    running, rotating = await place.vault([*new, *old]), await place.vault([*new, *old])
+    ids = [RegistrationId(f"{number:032x}") for number in range(30)]
+    *sealed, _ = await asyncio.gather(
+        *(running.seal(id_, str(id_)) for id_ in ids[:15]),
+        *(running.seal(id_, str(id_)) for id_ in ids[15:]),
+        rotating.rewrap(),
+    )
+    alone = await place.vault(new)
+    assert [await alone.unseal(id_, text) for id_, text in zip(ids, sealed, strict=True)] == ids
 
 
 async def test_read_models_of_a_newer_version_are_refused(tmp_path: Path) -> None:

@@ -291,3 +291,25 @@ async def test_what_cannot_be_noted_is_not_done(world: World) -> None:
     assert len(await world.call("Keys")) == made
     await world.ring.stores.log.limit_pages(10_000_000)
     await world.call("AddKey", **NAMED)
+
+
+# --- the secret keys ------------------------------------------------------------------------------
+
+
+@embedded
+async def test_the_secret_key_is_changed_while_the_program_runs(world: World) -> None:
+    """With the key file; with COPYPRO_SECRET_KEYS it is the vaults' contract."""
+    first = await world.account("Alpha-MT4", 1001)
+    old = lines_of(world.data / "secret.key")
+    code, text = await copypro(world, "keys", "rotate", "--dry-run")
+    assert (code, text) == (0, "1 of 1 data keys would be wrapped anew\n")
+    assert lines_of(world.data / "secret.key") == old
+    code, text = await copypro(world, "keys", "rotate")
+    assert (code, text) == (0, "1 of 1 data keys wrapped anew\n")
+    (new,) = lines_of(world.data / "secret.key")
+    assert [new] != old
+    second = await world.account("Beta-MT5", 2001)  # sealed and opened by the program that runs
+    await world.stop()
+    await world.start()
+    for account in (first, second):
+        await world.eventually(lambda account=account: world.is_connected(account))

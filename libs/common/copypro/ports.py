@@ -321,6 +321,13 @@ class Users(Protocol):
     async def close(self) -> None: ...
 
 
+class Rewrapped(Struct, frozen=True, kw_only=True):
+    keys: int
+    """Data keys that are there."""
+    rewrapped: int
+    """Of them, those that were (or, in a dry run, would be) under an older key."""
+
+
 class Vault(Protocol):
     """One data key per registration; destroying it makes every sealed secret of it unreadable."""
 
@@ -333,6 +340,12 @@ class Vault(Protocol):
         """Errors: SecretsError (key destroyed, sealed for another registration, or tampered with)."""
 
     async def destroy(self, registration: RegistrationId) -> None: ...
+
+    async def rewrap(self, *, dry_run: bool = False) -> Rewrapped:
+        """Every data key under the newest of the operator's keys, while others use the vault; on
+        return the older keys open nothing here, and are needed no more. Again after a failure: what
+        is done stays done. Errors: SecretsError (one does not open with the keys at hand).
+        """
 
     async def close(self) -> None: ...
 

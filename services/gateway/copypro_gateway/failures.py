@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
+from copypro.errors import LogFull, LogUnavailable, SecretsError, StoreUnavailable
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -53,6 +53,11 @@ def add_failures(app: FastAPI) -> None:
         text = "the database does not answer now: try again in a few seconds"
         return JSONResponse({"code": "STORE_UNAVAILABLE", "message": text}, 503)
 
+    async def no_secrets(_: Request, error: Exception) -> JSONResponse:
+        logger.error("a password cannot be sealed", reason=str(error))
+        text = "passwords cannot be taken now: the operator's secret keys are not right; the log says why"
+        return JSONResponse({"code": "SECRET_KEYS", "message": text}, 503)
+
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         logger.error("a call failed", path=request.url.path, error=type(error).__name__)
         text = "something unexpected happened; the log says what"
@@ -64,4 +69,5 @@ def add_failures(app: FastAPI) -> None:
     app.add_exception_handler(LogFull, full)
     app.add_exception_handler(LogUnavailable, no_log)
     app.add_exception_handler(StoreUnavailable, unavailable)
+    app.add_exception_handler(SecretsError, no_secrets)
     app.add_exception_handler(Exception, unexpected)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from copypro.adapters.sqlite_file import check_file, open_file, saying
+from copypro.adapters.sqlite_file import check_file, open_file, saying, transaction
 from copypro.errors import AlreadyThere, NoInvite
 from copypro.ports import Invite, KeyScope, User, UserKey
 from copypro.values import UserId
@@ -53,7 +53,7 @@ class SqliteUsers:
 
     async def add(self, user: User, invite: str | None = None) -> None:
         def insert() -> None:
-            with self._transaction():
+            with transaction(self._connection):
                 if invite is not None:
                     self._use(invite, user.created_at)
                 self._insert(user)
@@ -79,7 +79,7 @@ class SqliteUsers:
 
     async def invite(self, invite: Invite) -> None:
         def insert() -> None:
-            with self._transaction():
+            with transaction(self._connection):
                 created, expires = invite.created_at.isoformat(), invite.expires_at.isoformat()
                 self._connection.execute("DELETE FROM invites WHERE expires_at <= ?", (created,))
                 values = (invite.hash, created, expires)
@@ -136,17 +136,6 @@ class SqliteUsers:
             check_file(connection, self._path, APPLICATION_ID, SCHEMA)
             _upgrade(connection)
         self._connection = open_file(self._path, APPLICATION_ID, _TABLES, SCHEMA)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of it or nothing, also for another process on the same file."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     async def _in(self, function: Callable[[], Answer]) -> Answer:
         def run() -> Answer:
