@@ -34,11 +34,11 @@ class Accounts:
         self._core = core
 
     def register(self, calls: Calls) -> None:
-        calls.keyed("AddAccount", AddAccount, self.add, tag="accounts")
+        calls.keyed("AddAccount", AddAccount, self.add, tag="accounts", changes=True)
         calls.keyed("Accounts", Parameters, self.all, tag="accounts")
         calls.keyed("GetAccount", ByAccount, self.get, tag="accounts")
         for name in ("RemoveAccount", "RemoveAccountByApiId"):
-            calls.keyed(name, RemoveAccount, self.remove, tag="accounts")
+            calls.keyed(name, RemoveAccount, self.remove, tag="accounts", changes=True)
 
     async def add(self, user: UserId, given: AddAccount) -> Doc:
         """The same account added twice by one user is one; a new password replaces the old one."""

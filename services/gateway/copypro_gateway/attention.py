@@ -32,7 +32,7 @@ class Attention:
     def register(self, calls: Calls) -> None:
         calls.keyed("Alerts", Parameters, self.alerts, tag="logs")
         calls.keyed("Unresolved", Parameters, self.unresolved, tag="logs")
-        calls.keyed("Settle", Settle, self.settle, tag="logs")
+        calls.keyed("Settle", Settle, self.settle, tag="logs", changes=True)
 
     async def alerts(self, user: UserId, _: Parameters) -> list[Doc]:
         """Of accounts that the user may read, and of the user's own logins."""

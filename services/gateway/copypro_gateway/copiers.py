@@ -78,10 +78,10 @@ class Copiers:
 
     def register(self, calls: Calls) -> None:
         for name in ("Start", "StartByAccountId"):
-            calls.keyed(name, Start, self.start, tag="copiers")
-        calls.keyed("UpdateCopier", UpdateCopier, self.update, tag="copiers")
-        calls.by_id("CopierPause", CopierPause, self.pause, tag="copiers")
-        calls.by_id("Remove", RemoveCopier, self.remove, tag="copiers")
+            calls.keyed(name, Start, self.start, tag="copiers", changes=True)
+        calls.keyed("UpdateCopier", UpdateCopier, self.update, tag="copiers", changes=True)
+        calls.by_id("CopierPause", CopierPause, self.pause, tag="copiers", changes=True)
+        calls.by_id("Remove", RemoveCopier, self.remove, tag="copiers", changes=True)
         calls.keyed("UserCopiers", Parameters, self.all, tag="copiers")
         calls.by_id("GetCopier", ByCopier, self.get, tag="copiers")
 

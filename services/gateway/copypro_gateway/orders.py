@@ -51,10 +51,11 @@ class Orders:
         doc: Any = await self._core.models.get(c.OPEN_ORDERS, str(registration["account"]))
         return [shapes.open_order(order) for order in (doc or {}).get("orders", [])]
 
-    async def closed(self, user: UserId | None, given: ClosedOrders) -> Page:
+    async def closed(self, user: UserId | None, given: ClosedOrders) -> Page[Doc]:
         """Newest first; from inclusive, to exclusive, both on the broker's clock."""
         registration = await self._core.readable(user, given.account_id)
-        since, until = moment_of("from", given.from_), moment_of("to", given.to)
+        offset = await self._offset_of(registration)
+        since, until = moment_of("from", given.from_, offset), moment_of("to", given.to, offset)
         if since is not None and until is not None and since > until:
             raise bad("from", "is later than to")
         page = await newest(
@@ -77,7 +78,7 @@ class Orders:
     async def _stats_of(self, user: UserId | None, given: AskStats, *, charts: bool) -> msgspec.Raw:
         """Statistics of what closed since `from`, in the original's shape."""
         registration = await self._core.readable(user, given.account_id)
-        since = moment_of("from", given.from_)
+        since = moment_of("from", given.from_, await self._offset_of(registration))
         return msgspec.Raw(
             await self._stats.answer(
                 str(registration["account"]),
@@ -86,3 +87,8 @@ class Orders:
                 charts=charts,
             )
         )
+
+    async def _offset_of(self, registration: Doc) -> int:
+        """Minutes from UTC to the broker's clock; 0 while they are not known."""
+        state: Any = await self._core.models.get(c.ACCOUNTS, str(registration["account"]))
+        return int((state or {}).get("clock_offset_minutes") or 0)

@@ -38,8 +38,10 @@ class Symbols:
 
     def register(self, calls: Calls) -> None:
         calls.by_id("MappedSymbols", ByCopier, self.mapped, tag="symbols")
-        calls.by_id("AddSymbolMapping", AddSymbolMapping, self.map, tag="symbols")
-        calls.by_id("DeleteSymbolMapping", DeleteSymbolMapping, self.unmap, tag="symbols")
+        calls.by_id("AddSymbolMapping", AddSymbolMapping, self.map, tag="symbols", changes=True)
+        calls.by_id(
+            "DeleteSymbolMapping", DeleteSymbolMapping, self.unmap, tag="symbols", changes=True
+        )
 
     async def map(self, user: UserId | None, given: AddSymbolMapping) -> Doc:
         doc = await self._core.copier(user, given.copier_id)

@@ -17,7 +17,6 @@ logger = structlog.get_logger("gateway")
 class SignUp(Parameters):
     email: Text
     password_hash: Text = Field(description="SHA-256 of the password, made by the client")
-    manager_key: Text | None = None
 
 
 class SignIn(Parameters):
