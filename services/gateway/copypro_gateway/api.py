@@ -7,6 +7,8 @@ from typing import Any
 from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, ReadModels, Users, Vault
 from fastapi import FastAPI
 
+from copypro_gateway.about import About
+from copypro_gateway.account_settings import AccountSettings
 from copypro_gateway.accounts import Accounts
 from copypro_gateway.attention import Attention
 from copypro_gateway.auth import Auth
@@ -17,8 +19,11 @@ from copypro_gateway.failures import add_failures
 from copypro_gateway.importing import Importing
 from copypro_gateway.letters import Letters
 from copypro_gateway.logs import CopierLogs
+from copypro_gateway.managing import Managing
 from copypro_gateway.measuring import Measured
 from copypro_gateway.orders import Orders
+from copypro_gateway.statistics import TradeStats
+from copypro_gateway.summaries import Summaries
 from copypro_gateway.symbols import Symbols
 from copypro_gateway.users import SigningUp
 
@@ -44,12 +49,18 @@ def create_app(
     calls = Calls(app, auth, settings)
     SigningUp(auth, settings).register(calls)
     accounts.register(calls)
-    Orders(core).register(calls)
-    Copiers(core, accounts).register(calls)
+    stats = TradeStats(read_models, clock)
+    Summaries(core, accounts, stats).register(calls)
+    AccountSettings(core).register(calls)
+    Orders(core, stats).register(calls)
+    copiers, logs = Copiers(core, accounts), CopierLogs(core)
+    copiers.register(calls)
     Symbols(core).register(calls)
-    CopierLogs(core).register(calls)
+    logs.register(calls)
     Attention(core).register(calls)
     Letters(log, history, clock).register(calls)
+    Managing(core, users, accounts, copiers, logs).register(calls)
+    About(core).register(calls, app)
     Importing(core, accounts).register(app, auth)
     add_failures(app)
     app.add_middleware(Measured, meter=meter)
