@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -277,6 +277,32 @@ async def test_a_key_is_found_by_its_hash_and_can_be_revoked(place: Place) -> No
     revoked = UserKey(hash="k", user=UserId("1"), name="n", created_at=NOW, revoked=True)
     await users.add_key(revoked)
     assert await users.key("k") == revoked
+
+
+async def test_of_many_that_claim_one_key_one_gets_it_and_the_others_what_is_kept(
+    place: Place,
+) -> None:
+    stores = [await place.repeats() for _ in range(3)]
+    until = NOW + timedelta(hours=1)
+    answers = await asyncio.gather(
+        *(stores[n % 3].claim("k", f"text {n}", NOW, until) for n in range(9))
+    )
+    assert answers.count(None) == 1
+    mine = f"text {answers.index(None)}"
+    assert {answer for answer in answers if answer is not None} == {mine}
+    assert await (await place.repeats()).claim("other", "t", NOW, until) is None
+
+
+async def test_what_is_kept_lasts_until_its_time_is_over_or_it_is_forgotten(place: Place) -> None:
+    repeats, until = await place.repeats(), NOW + timedelta(hours=1)
+    assert await repeats.claim("k", "claimed", NOW, until) is None
+    await repeats.keep("k", "answered", until + timedelta(hours=1))
+    again = await place.repeats()
+    assert await again.claim("k", "x", until, until + timedelta(hours=1)) == "answered"
+    later = until + timedelta(hours=1)
+    assert await again.claim("k", "later", later, later + timedelta(hours=1)) is None
+    await again.forget("k")
+    assert await repeats.claim("k", "anew", later, later + timedelta(hours=1)) is None
 
 
 async def test_a_secret_opens_only_for_its_registration_and_dies_with_its_key(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -23,6 +24,8 @@ class Settings(BaseSettings):
     secret_keys: str = Field("", alias="COPYPRO_SECRET_KEYS", repr=False)
     manager_key: str = Field("", alias="COPYPRO_MANAGER_KEY", repr=False)
     require_key: bool = Field(False, alias="COPYPRO_REQUIRE_KEY")
+    errors_as_201: Literal["", "object", "array"] = Field("", alias="COPYPRO_ERRORS_AS_201")
+    visible_within_s: float = Field(5.0, alias="COPYPRO_VISIBLE_WITHIN_S", ge=0, le=60)
     sign_up: str = Field("", alias="COPYPRO_SIGN_UP", description="open or closed")
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
     log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, ReadModels, Users, Vault
+from copypro.ports import (
+    Clock,
+    EventLog,
+    LogHistory,
+    Meter,
+    NewId,
+    ReadModels,
+    Repeats,
+    Users,
+    Vault,
+)
 from fastapi import FastAPI
 
 from copypro_gateway.about import About
@@ -15,13 +25,14 @@ from copypro_gateway.auth import Auth
 from copypro_gateway.calls import Calls
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
-from copypro_gateway.failures import add_failures
+from copypro_gateway.failures import Failures
 from copypro_gateway.importing import Importing
 from copypro_gateway.letters import Letters
 from copypro_gateway.logs import CopierLogs
 from copypro_gateway.managing import Managing
 from copypro_gateway.measuring import Measured
 from copypro_gateway.orders import Orders
+from copypro_gateway.repeating import Repeating
 from copypro_gateway.statistics import TradeStats
 from copypro_gateway.summaries import Summaries
 from copypro_gateway.symbols import Symbols
@@ -35,6 +46,7 @@ def create_app(
     read_models: ReadModels,
     users: Users,
     vault: Vault,
+    repeats: Repeats,
     clock: Clock,
     new_id: NewId,
     settings: GatewaySettings,
@@ -46,7 +58,8 @@ def create_app(
     auth = Auth(users, clock, new_id)
     core = Core(log, read_models, vault, clock, new_id, settings)
     accounts = Accounts(core)
-    calls = Calls(app, auth, settings)
+    failures = Failures(settings.errors_as_201)
+    calls = Calls(app, auth, settings, Repeating(repeats, clock), failures)
     SigningUp(auth, settings).register(calls)
     accounts.register(calls)
     stats = TradeStats(read_models, clock)
@@ -62,7 +75,7 @@ def create_app(
     Managing(core, users, accounts, copiers, logs).register(calls)
     About(core).register(calls, app)
     Importing(core, accounts).register(app, auth)
-    add_failures(app)
+    failures.add_to(app)
     app.add_middleware(Measured, meter=meter)
 
     @app.get("/Commands/{command}", tags=["commands"])

@@ -19,11 +19,16 @@ from structlog.contextvars import bound_contextvars
 from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.core import GatewaySettings, Pending
 from copypro_gateway.describing import Describing
+from copypro_gateway.errors import ApiError
+from copypro_gateway.failures import Failures
 from copypro_gateway.pages import Page
 from copypro_gateway.parameters import Parameters
 from copypro_gateway.reading import from_body, from_query, read
+from copypro_gateway.repeating import HEADER, Asked, Repeating
 
 Given = TypeVar("Given", bound=Parameters)
+Who = TypeVar("Who")
+OPERATOR = "operator"
 
 
 class Calls:
@@ -32,18 +37,29 @@ class Calls:
     `changes` of each: whether it changes anything, so that an Idempotency-Key means something.
     """
 
-    def __init__(self, app: FastAPI, auth: Auth, settings: GatewaySettings) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        auth: Auth,
+        settings: GatewaySettings,
+        repeating: Repeating,
+        failures: Failures,
+    ) -> None:
         self._app, self._auth, self._settings = app, auth, settings
+        self._repeating, self._failures = repeating, failures
         self._describing = Describing()
         self._describing.attach(app)
 
     def open(
         self, name: str, kind: type[Given], handler: Callable[[Given], Awaitable[Any]], *, tag: str
     ) -> None:
-        async def run(_: Request, given: Given) -> Any:
+        async def nobody(_: Request, __: Given) -> None:
+            return None
+
+        async def act(_: None, given: Given) -> Any:
             return await handler(given)
 
-        self._add(name, kind, handler, run, tag, changes=False)
+        self._add(name, kind, handler, nobody, act, tag, changes=False)
 
     def keyed(
         self,
@@ -54,10 +70,10 @@ class Calls:
         tag: str,
         changes: bool = False,
     ) -> None:
-        async def run(request: Request, given: Given) -> Any:
-            return await handler(await self._auth.user_of(_token(request, given)), given)
+        async def owner(request: Request, given: Given) -> UserId:
+            return await self._auth.user_of(_token(request, given))
 
-        self._add(name, kind, handler, run, tag, changes=changes)
+        self._add(name, kind, handler, owner, handler, tag, changes=changes)
 
     def by_id(
         self,
@@ -70,13 +86,13 @@ class Calls:
     ) -> None:
         """The original documents it with the id alone; a key that is given is checked."""
 
-        async def run(request: Request, given: Given) -> Any:
+        async def owner(request: Request, given: Given) -> UserId | None:
             token = _token(request, given)
             if not token and not self._settings.require_key:
-                return await handler(None, given)
-            return await handler(await self._auth.user_of(token), given)
+                return None
+            return await self._auth.user_of(token)
 
-        self._add(name, kind, handler, run, tag, changes=changes)
+        self._add(name, kind, handler, owner, handler, tag, changes=changes)
 
     def operators(
         self,
@@ -87,29 +103,40 @@ class Calls:
         tag: str,
         changes: bool = False,
     ) -> None:
-        async def run(request: Request, given: Given) -> Any:
+        async def operator(request: Request, given: Given) -> str:
             token = _token(request, given) or given.manager_key
             check_operator(token, self._settings.operator_key_hash)
+            return OPERATOR
+
+        async def act(_: str, given: Given) -> Any:
             return await handler(given)
 
-        self._add(name, kind, handler, run, tag, changes=changes)
+        self._add(name, kind, handler, operator, act, tag, changes=changes)
 
     def _add(
         self,
         name: str,
         kind: type[Given],
         handler: Callable[..., Any],
-        run: Callable[[Request, Given], Awaitable[Any]],
+        who: Callable[[Request, Given], Awaitable[Who]],
+        act: Callable[[Who, Given], Awaitable[Any]],
         tag: str,
         *,
         changes: bool,
     ) -> None:
         async def answer(request: Request) -> Response:
-            try:
+            given = read(kind, await _written(request))
+            caller = await who(request, given)
+
+            async def run() -> Response:
                 with bound_contextvars(call=name):
-                    return encoded(await run(request, read(kind, await _written(request))))
-            except Pending as pending:
-                return accepted(pending)
+                    return await self._answered(act(caller, given))
+
+            if not changes:
+                return await run()
+            said = given.model_dump_json(exclude={"user_key", "manager_key"}).encode()
+            asked = Asked(owner=str(caller), call=name, said=said)
+            return await self._repeating.once(request.headers.get(HEADER), asked, run)
 
         for method in ("GET", "POST"):
             described = self._describing.call(kind, handler, method, changes=changes)
@@ -125,6 +152,14 @@ class Calls:
                 responses=described.pop("responses"),
                 openapi_extra=described,
             )
+
+    async def _answered(self, acting: Awaitable[Any]) -> Response:
+        try:
+            return encoded(await acting)
+        except Pending as pending:
+            return accepted(pending)
+        except ApiError as error:
+            return self._failures.answer(error)
 
 
 async def _written(request: Request) -> Any:

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from copypro_gateway import rights
 from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
+from copypro_gateway.failures import Style
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -39,6 +40,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     operator_key_hash: str = ""
     """Of the key that operators' calls need (`auth.hash_of`); empty: those calls are off."""
     visible_within_s: float = 5.0
+    errors_as_201: Style = ""
 
 
 class Pending(Exception):
