@@ -340,6 +340,32 @@ async def test_keys_of_an_earlier_version_are_kept_and_its_revoked_ones_are_gone
     await place.close()
 
 
+async def test_of_many_that_claim_one_key_one_gets_it_and_the_others_what_is_kept(
+    place: Place,
+) -> None:
+    stores = [await place.repeats() for _ in range(3)]
+    until = NOW + timedelta(hours=1)
+    answers = await asyncio.gather(
+        *(stores[n % 3].claim("k", f"text {n}", NOW, until) for n in range(9))
+    )
+    assert answers.count(None) == 1
+    mine = f"text {answers.index(None)}"
+    assert {answer for answer in answers if answer is not None} == {mine}
+    assert await (await place.repeats()).claim("other", "t", NOW, until) is None
+
+
+async def test_what_is_kept_lasts_until_its_time_is_over_or_it_is_forgotten(place: Place) -> None:
+    repeats, until = await place.repeats(), NOW + timedelta(hours=1)
+    assert await repeats.claim("k", "claimed", NOW, until) is None
+    await repeats.keep("k", "answered", until + timedelta(hours=1))
+    again = await place.repeats()
+    assert await again.claim("k", "x", until, until + timedelta(hours=1)) == "answered"
+    later = until + timedelta(hours=1)
+    assert await again.claim("k", "later", later, later + timedelta(hours=1)) is None
+    await again.forget("k")
+    assert await repeats.claim("k", "anew", later, later + timedelta(hours=1)) is None
+
+
 async def test_a_secret_opens_only_for_its_registration_and_dies_with_its_key(
     place: Place, tmp_path: Path
 ) -> None:

@@ -25,13 +25,13 @@ from copypro.trading import Figures
 from copypro.values import AccountId, Platform, RootId, Side, Ticket, account_id
 from msgspec.structs import replace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PARTITIONS = 2
 NOW = datetime.now(UTC).replace(microsecond=0)
 FIRST = account_id(Platform.MT4, "Amber", 1)
 SECOND = account_id(Platform.MT5, "Cobalt", 2)
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 
 
 class Cluster:

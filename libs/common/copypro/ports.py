@@ -328,6 +328,24 @@ class Rewrapped(Struct, frozen=True, kw_only=True):
     """Of them, those that were (or, in a dry run, would be) under an older key."""
 
 
+class Repeats(Protocol):
+    """What was answered, for a caller who asks the same once more; each until its time is over. Never
+    rebuilt from the log. Errors: StoreUnavailable, StoreRefused.
+    """
+
+    async def claim(self, key: str, text: str, now: datetime, until: datetime) -> str | None:
+        """What is kept under this key; None: nothing was, and now `text` is. Of many who claim at once
+        one gets None. Durable on return. Forgets what is over.
+        """
+
+    async def keep(self, key: str, text: str, until: datetime) -> None:
+        """In place of what is there. Durable on return."""
+
+    async def forget(self, key: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 class Vault(Protocol):
     """One data key per registration; destroying it makes every sealed secret of it unreadable."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -33,6 +34,8 @@ class Settings(BaseSettings):
     tls_cert: str = Field("", alias="COPYPRO_TLS_CERT", description="file")
     tls_key: str = Field("", alias="COPYPRO_TLS_KEY", description="file")
     trusted_proxies: str = Field("", alias="COPYPRO_TRUSTED_PROXIES")
+    errors_as_201: Literal["", "object", "array"] = Field("", alias="COPYPRO_ERRORS_AS_201")
+    visible_within_s: float = Field(5.0, alias="COPYPRO_VISIBLE_WITHIN_S", ge=0, le=60)
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
     log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")
     simulated: bool = Field(False, alias="COPYPRO_SIMULATED")

@@ -38,12 +38,12 @@ ACCOUNT_SNAPSHOTS = Topic(
 """How each account stands now; its age is the account's proof of life."""
 ACCOUNT_SYMBOLS = Topic(
     "account-symbols",
-    "account and piece",
-    m.AccountSymbols,
+    "account and piece, or symbol",
+    m.SymbolEvent,
     compacted=True,
     writers=("account-watcher",),
 )
-"""The symbols that each account may trade, in bounded pieces."""
+"""The symbols that each account may trade, in bounded pieces, and the terms of those that were needed."""
 SLAVE_ORDERS = Topic("slave-orders", "slave account", m.SlaveOrder, writers=("replicator",))
 """What copiers ask of a slave account. The slave's agent sizes, checks and sends."""
 COPIER_EVENTS = Topic("copier-events", "master account", m.CopierEvent, writers=("replicator",))

@@ -25,6 +25,7 @@ from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.metrics import Metrics
 from copypro.adapters.mongo_database import MongoDatabase
 from copypro.adapters.mongo_read_models import MongoReadModels
+from copypro.adapters.mongo_repeats import MongoRepeats
 from copypro.adapters.mongo_users import MongoUsers
 from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.mt4_terminal import Mt4Dialect
@@ -34,6 +35,7 @@ from copypro.adapters.sqlite_file import make_folder
 from copypro.adapters.sqlite_history import SqliteHistory
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.adapters.sqlite_repeats import SqliteRepeats
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
@@ -43,6 +45,7 @@ from copypro.ports import (
     EventLog,
     LogHistory,
     ReadModels,
+    Repeats,
     Rewrapped,
     TerminalFactory,
     TerminalLimits,
@@ -64,6 +67,7 @@ class Store(StrEnum):
     MODELS = "models"
     USERS = "users"
     VAULT = "vault"
+    REPEATS = "repeats"
 
 
 class Stores:
@@ -73,10 +77,11 @@ class Stores:
     models: ReadModels
     users: Users
     vault: Vault
+    repeats: Repeats
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._opened: list[EventLog | ReadModels | Users | Vault | MongoDatabase] = []
+        self._opened: list[EventLog | ReadModels | Users | Vault | Repeats | MongoDatabase] = []
         self._probes: dict[str, Probe] = {}
 
     @classmethod
@@ -145,7 +150,7 @@ class Stores:
 
 async def _open_kept(
     store: Store, settings: Settings, database: MongoDatabase | None
-) -> ReadModels | Users | Vault:
+) -> ReadModels | Users | Vault | Repeats:
     """In MongoDB where it is set, else in the data folder."""
     folder = settings.data.resolve()
     match store:
@@ -157,6 +162,10 @@ async def _open_kept(
             return await MongoUsers.open(database)
         case Store.USERS:
             return await SqliteUsers.open(folder)
+        case Store.REPEATS if database is not None:
+            return await MongoRepeats.open(database)
+        case Store.REPEATS:
+            return await SqliteRepeats.open(folder)
         case Store.VAULT if database is not None:
             return await MongoVault.open(database, _keys(settings), _renew(settings))
         case _:

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from copypro_gateway import rights
 from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
+from copypro_gateway.failures import Style
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -40,6 +41,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     most_accounts: int = 1000
     """Of one user, as those that count them see it: two calls at once may end one above it."""
     most_copiers: int = 1000
+    errors_as_201: Style = ""
 
 
 class Pending(Exception):

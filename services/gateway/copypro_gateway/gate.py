@@ -12,7 +12,9 @@ from typing import TypeVar
 
 from copypro.messages import CallBegun
 from copypro.ports import KeyScope
+from copypro.values import UserId
 from fastapi import Request
+from msgspec import Struct
 
 from copypro_gateway.audit import AuditTrail, masked
 from copypro_gateway.auth import CLIENT, Auth, Caller, check_operator, check_scope, key_id
@@ -26,6 +28,22 @@ from copypro_gateway.scopes import rule_of
 Answer = TypeVar("Answer")
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """Whoever makes the call that runs now, for the few calls that are about the key itself."""
+
+
+class By(Struct, frozen=True):
+    """Who makes a call: whoever has a key, the operator, or nobody that is known."""
+
+    caller: Caller | None = None
+    operator: bool = False
+
+    @property
+    def user(self) -> UserId | None:
+        return None if self.caller is None else self.caller.user
+
+    @property
+    def name(self) -> str:
+        """The same for the same, whichever key it is."""
+        return "operator" if self.operator else str(self.user)
 
 
 class Gate:
@@ -43,33 +61,32 @@ class Gate:
         check_scope(caller, needed_for(call, given))
         return caller
 
-    def operator(self, token: str | None) -> None:
+    def check_operator(self, token: str | None) -> None:
+        """Errors: 401, 403."""
         check_operator(token, self._operator_hash)
 
     async def run(
         self,
         call: str,
         request: Request,
+        by: By,
         given: Parameters | None,
         act: Callable[[], Awaitable[Answer]],
-        *,
-        caller: Caller | None = None,
-        operator: bool = False,
     ) -> Answer:
         """Does it; a call that may change something leaves its two lines in the audit trail."""
         address = address_of(request.scope)
         CLIENT.set(address)
-        CALLER.set(caller)
+        CALLER.set(by.caller)
         if not rule_of(call).audited:
             return await act()
-        if caller is None and not operator:
+        if by.caller is None and not by.operator:
             _take(self._keyless, address)
         begun = CallBegun(
             call=call,
-            user=None if caller is None else caller.user,
-            key_id="" if caller is None else key_id(caller.key),
-            key_name="" if caller is None else caller.key.name,
-            operator=operator,
+            user=by.user,
+            key_id="" if by.caller is None else key_id(by.caller.key),
+            key_name="" if by.caller is None else by.caller.key.name,
+            operator=by.operator,
             address=address,
             parameters=masked(_as_given(given)),
         )

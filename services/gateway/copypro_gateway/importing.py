@@ -21,7 +21,7 @@ from copypro_gateway.accounts import Accounts
 from copypro_gateway.calls import accepted, bearer
 from copypro_gateway.core import Core, Pending
 from copypro_gateway.errors import ApiError
-from copypro_gateway.gate import Gate
+from copypro_gateway.gate import By, Gate
 
 Doc = dict[str, Any]
 TOGETHER = 10
@@ -41,7 +41,7 @@ class Importing:
             data = await _bounded_body(request, self.limits.file_bytes)
             act = partial(self.statement, caller.user, data, lenient=lenient)
             try:
-                return await gate.run("ImportStatement", request, None, act, caller=caller)
+                return await gate.run("ImportStatement", request, By(caller), None, act)
             except Pending as pending:
                 return accepted(pending)
 

@@ -40,8 +40,17 @@ RULES: dict[str, Rule] = {
     "SymbolsEnable": TRADE,
     "Accounts": LOOK,
     "GetAccount": LOOK,
+    "AccountWithSummary": LOOK,
+    "AccountsWithSummary": LOOK,
+    "AccountWithTradeSummary": LOOK,
+    "AccountsWithTradeSummary": LOOK,
+    "SymbolList": LOOK,
+    "SymbolParamsLite": LOOK,
+    "ServerNames": LOOK,
     "OpenOrders": LOOK,
+    "OpenOrdersAll": LOOK,
     "ClosedOrders": LOOK,
+    "ClosedOrdersAll": LOOK,
     "TradeStatsByAccountId": LOOK,
     "TradeStatsByApiId": LOOK,
     "TradeStatsWithoutCharts": LOOK,
@@ -62,8 +71,17 @@ RULES: dict[str, Rule] = {
     "TradeLogsAll": LOOK,
     "Alerts": LOOK,
     "Unresolved": LOOK,
-    # the operator's
+    # the operator's: no key of a user's does, whatever its scope
     "ReplayDeadLetter": ADMIN,
+    "Manager/TogglePauseCopier": ADMIN,
+    "Manager/UnPauseAll": ADMIN,
+    "GetUserByEmail": LOOK,
+    "Manager/Accounts": LOOK,
+    "Manager/UserAccounts": LOOK,
+    "Manager/Copiers": LOOK,
+    "Manager/UserCopiers": LOOK,
+    "Manager/CopierLogs": LOOK,
+    "Manager/CopierTradeLogs": LOOK,
 }
 
 

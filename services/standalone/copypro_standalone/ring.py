@@ -254,6 +254,7 @@ class Ring:
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
+            repeats=stores.repeats,
             clock=utc_now,
             new_id=lambda: uuid.uuid4().hex,
             settings=GatewaySettings(
@@ -261,6 +262,8 @@ class Ring:
                 require_key=settings.require_key,
                 most_accounts=settings.most_accounts,
                 most_copiers=settings.most_copiers,
+                visible_within_s=settings.visible_within_s,
+                errors_as_201=settings.errors_as_201,
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
