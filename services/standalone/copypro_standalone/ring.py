@@ -86,7 +86,7 @@ class Ring:
         self._watched = watcher.Watched()
         self._unhurried = Unhurried()
         self._edge = Edge(self, self._metrics.page)
-        self._server = http_server(self._edge)
+        self._server = http_server(self._edge, settings)
         self._stores: Stores | None = None
         self._bridges = Bridges(settings, self._terminal_limits)
         has_gateway = "gateway" in services
@@ -95,7 +95,8 @@ class Ring:
 
     @property
     def url(self) -> str:
-        return f"http://{self._settings.host}:{self.port}"
+        scheme = "https" if self._settings.tls_cert else "http"
+        return f"{scheme}://{self._settings.host}:{self.port}"
 
     @property
     def stores(self) -> Stores:
@@ -247,6 +248,8 @@ class Ring:
         from copypro_gateway.auth import hash_of
         from copypro_gateway.core import GatewaySettings
 
+        from copypro_standalone.safe import safety_of
+
         settings = self._settings
         app: App = create_app(
             log=log,
@@ -254,15 +257,20 @@ class Ring:
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
+            repeats=stores.repeats,
             clock=utc_now,
             new_id=lambda: uuid.uuid4().hex,
             settings=GatewaySettings(
                 platforms=frozenset(self._bridges.factories),
                 require_key=settings.require_key,
-                sign_up_open=settings.sign_up_open,
+                most_accounts=settings.most_accounts,
+                most_copiers=settings.most_copiers,
+                visible_within_s=settings.visible_within_s,
+                errors_as_201=settings.errors_as_201,
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
+            safety=safety_of(settings),
             banner="SIMULATED" if settings.simulated else "",
         )
         return app
