@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from copypro import topics
+from copypro.errors import ServiceEnded
+from copypro.ports import Record
 from copypro.settings import Settings
 from copypro.values import CopyId, Mode, Platform, RootId, account_id, copy_id, leg_tag
 from copypro_standalone import demo_world
-from copypro_standalone.backtest import command, history, report
-from copypro_standalone.backtest.playing import Slave
+from copypro_standalone.backtest import command, history, report, virtual_time
+from copypro_standalone.backtest.history import Happening
+from copypro_standalone.backtest.playing import Replay, Slave
 from copypro_standalone.cli import app
 from copypro_standalone.demo import TRADES, Demo
 from copypro_standalone.demo_rings import in_process
-from copypro_standalone.replay import Event
+from copypro_standalone.replay import Event, read_trades
 from mt_simulator.client import SimulatorControl
 from rich.console import Console
 from typer.testing import CliRunner
@@ -334,3 +338,22 @@ def test_a_source_that_is_none_is_said(tmp_path: Path) -> None:
         assert done.exit_code == 2
         assert said in done.output
         assert "Traceback" not in done.output
+
+
+class Breaking(Replay):
+    """Loses the watcher's partition with a record in its memory that nobody can know."""
+
+    def _do(self, happening: Happening) -> None:
+        super()._do(happening)
+        log = self.memory.log
+        state = topics.WATCHER_STATE.name
+        log.state(state)[0]["?/?"] = Record(state, 0, 0, "nothing/known", b"{}", {})
+        log.lose(topics.ACCOUNT_WATCHER, 0)
+
+
+def test_a_service_that_breaks_ends_the_backtest_instead_of_starting_over(tmp_path: Path) -> None:
+    trades = read_trades(few_trades(tmp_path, 2))
+    replayed = history.of_trades(trades, "few", "USD", Decimal(1000))
+    slave = Slave(platform=Platform.MT5, mode=Mode.HEDGING, currency="USD", balance=Decimal(1000))
+    with pytest.raises(ServiceEnded, match="account-watcher ended: ValueError"):
+        virtual_time.run(Breaking(command.plan_of(replayed, slave, {})).run())

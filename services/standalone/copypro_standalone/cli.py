@@ -473,8 +473,10 @@ def backtest(
         answer = command.backtest(load(data), wish)
         if trades is not None:
             trades.write_text(report.as_lines(answer.results.rows), encoding="utf-8")
-    except (CopyProError, OSError) as error:
+    except CopyProError as error:
         _fail(error)
+    except OSError as error:
+        _fail(f"trades: {trades}: {error.strerror}")
     if as_json:
         typer.echo(report.as_json(answer.summary))
     else:

@@ -20,6 +20,8 @@ from copypro import topics
 from copypro.envelope import encode, fact
 from copypro.errors import ServiceEnded
 from copypro.options import CopierOptions, SymbolMapping
+from copypro.ports import Partition
+from copypro.readiness import Readiness
 from copypro.topics import Topic
 from copypro.values import (
     AccountId,
@@ -131,7 +133,7 @@ class Replay:
         """Errors: ServiceEnded, when a service broke."""
         plan = self.plan
         self.world.build(plan.slave, plan.implied, plan.rates)
-        async with self._services():
+        async with self._services() as running:
             await self._sign_up()
             for place, happening in enumerate(plan.history.happenings):
                 await self.clock.reach(happening.at)
@@ -139,7 +141,9 @@ class Replay:
                 await asyncio.sleep(REACTION_S)
                 self._do(happening)
                 await asyncio.sleep(REACTION_S)
+                _check(running)
             await asyncio.sleep(AFTER_S)
+            _check(running)
         return Played(
             memory=self.memory,
             master=self._master,
@@ -152,22 +156,20 @@ class Replay:
     # --- the ring -----------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _services(self) -> AsyncIterator[None]:
+    async def _services(self) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
         memory, monotonic = self.memory, asyncio.get_running_loop().time
-        terminals = memory.terminals(self.world.faces)
+        watching = watcher.run(
+            memory.log, memory.terminals(self.world.faces), memory.vault, self.clock, monotonic,
+            LIMITS, Strict(topics.ACCOUNT_WATCHER.name),
+        )  # fmt: skip
+        planning = replicator.run(memory.log, self.clock, readiness=Strict(topics.REPLICATOR.name))
         tasks = [
-            asyncio.create_task(
-                watcher.run(memory.log, terminals, memory.vault, self.clock, monotonic, LIMITS),
-                name="account-watcher",
-            ),
-            asyncio.create_task(replicator.run(memory.log, self.clock), name="replicator"),
+            asyncio.create_task(watching, name="account-watcher"),
+            asyncio.create_task(planning, name="replicator"),
         ]
         await asyncio.sleep(REACTION_S)
         try:
-            yield
-            for task in tasks:
-                if task.done():
-                    raise ServiceEnded(f"the {task.get_name()} ended")
+            yield tasks
         finally:
             for task in tasks:
                 task.cancel()
@@ -268,3 +270,22 @@ class Replay:
                     self.now[happening.position] = left
                 else:
                     del self.now[happening.position]
+
+
+class Strict(Readiness):
+    """A live service starts over after what nobody expected; the answer of a replay would be another."""
+
+    async def start_over(self, partition: Partition, error: Exception) -> None:
+        raise error
+
+
+def _check(running: Sequence[asyncio.Task[None]]) -> None:
+    for task in running:
+        if task.done():
+            raise ServiceEnded(f"the {task.get_name()} ended: {_reason(task.exception())}")
+
+
+def _reason(error: BaseException | None) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
