@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copypro.errors import SecretsError
+from copypro.ports import Rewrapped
 from copypro.values import RegistrationId
 
 
@@ -26,6 +27,10 @@ class MemoryVault:
 
     async def destroy(self, registration: RegistrationId) -> None:
         self._secrets.pop(registration, None)
+
+    async def rewrap(self, *, dry_run: bool = False) -> Rewrapped:
+        """There are no keys here, so none is old."""
+        return Rewrapped(keys=len(self._secrets), rewrapped=0)
 
     async def close(self) -> None:
         self._secrets.clear()
