@@ -36,6 +36,7 @@ from copypro_gateway.repeating import Repeating
 from copypro_gateway.statistics import TradeStats
 from copypro_gateway.summaries import Summaries
 from copypro_gateway.symbols import Symbols
+from copypro_gateway.trying import add_documentation
 from copypro_gateway.users import SigningUp
 
 
@@ -75,6 +76,7 @@ def create_app(
     Managing(core, users, accounts, copiers, logs).register(calls)
     About(core).register(calls, app)
     Importing(core, accounts).register(app, auth)
+    add_documentation(app)
     failures.add_to(app)
     app.add_middleware(Measured, meter=meter)
 
