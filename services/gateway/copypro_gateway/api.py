@@ -43,6 +43,7 @@ from copypro_gateway.safety import DEFAULTS, Safety
 from copypro_gateway.statistics import TradeStats
 from copypro_gateway.summaries import Summaries
 from copypro_gateway.symbols import Symbols
+from copypro_gateway.trying import add_documentation
 from copypro_gateway.users import SigningUp
 
 
@@ -85,6 +86,7 @@ def create_app(
     Managing(core, users, accounts, copiers, logs).register(calls)
     About(core).register(calls, app)
     Importing(core, accounts).register(app, gate)
+    add_documentation(app)
     failures.add_to(app)
     if safety.cors_origins:
         app.add_middleware(
