@@ -29,6 +29,7 @@ from copypro.ports import TerminalLimits
 from copypro.readiness import Readiness
 from copypro.settings import Settings
 from copypro.topics import ROLES
+from copypro.unhurried import Unhurried
 from copypro.wiring import (
     Bridges,
     Stores,
@@ -83,6 +84,7 @@ class Ring:
         self._ownership = Ownership(self._metrics, time.monotonic)
         self._readiness = {role.name: Readiness(role.name) for role in ROLES}
         self._watched = watcher.Watched()
+        self._unhurried = Unhurried()
         self._edge = Edge(self, self._metrics.page)
         self._server = http_server(self._edge, settings)
         self._stores: Stores | None = None
@@ -212,7 +214,8 @@ class Ring:
 
     def _run(self, name: str, stores: Stores) -> None:
         log = ObservedLog(stores.log, self._ownership)
-        journal = OperatorsJournal(name, self._metrics, time.monotonic)
+        lines = OperatorsJournal(name, self._metrics, time.monotonic)
+        journal = self._unhurried.journal(lines)
         match name:
             case "stats":
                 address = self._settings.alert_url
@@ -284,6 +287,7 @@ class Ring:
         await self._end("replicator", deadline)
         await self._end("stats", deadline)
         await self._end("probes", deadline)
+        self._unhurried.flush()
         self._start("stores", self._close_stores())
         await self._end("stores", time.monotonic() + CLOSE_WITHIN_S, cancel=False)
 
