@@ -25,6 +25,7 @@ from copypro_gateway.auth import Auth
 from copypro_gateway.calls import Calls
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
+from copypro_gateway.describing import REFUSED
 from copypro_gateway.failures import Failures
 from copypro_gateway.importing import Importing
 from copypro_gateway.letters import Letters
@@ -80,7 +81,7 @@ def create_app(
     failures.add_to(app)
     app.add_middleware(Measured, meter=meter)
 
-    @app.get("/Commands/{command}", tags=["commands"])
+    @app.get("/Commands/{command}", tags=["commands"], responses=REFUSED)
     async def command(command: str) -> Any:
         """What became of a call that answered 202."""
         return await core.command_status(command)

@@ -20,6 +20,7 @@ from copypro_gateway.accounts import Accounts
 from copypro_gateway.auth import Auth
 from copypro_gateway.calls import accepted
 from copypro_gateway.core import MOST_ACCOUNTS, Core, Pending
+from copypro_gateway.describing import ACCEPTED, REFUSED
 from copypro_gateway.errors import ApiError
 
 Doc = dict[str, Any]
@@ -33,7 +34,9 @@ class Importing:
         self._core, self._accounts, self.limits = core, accounts, limits
 
     def register(self, app: FastAPI, auth: Auth) -> None:
-        @app.post("/ImportStatement", tags=["accounts"], response_model=None)
+        @app.post(
+            "/ImportStatement", tags=["accounts"], response_model=None, responses=ACCEPTED | REFUSED
+        )
         async def import_statement(request: Request, lenient: bool = False) -> Any:
             """The body is the file: a report of MetaTrader as htm, html or xlsx."""
             header = request.headers.get("Authorization", "")
