@@ -8,6 +8,7 @@ from fastapi import FastAPI, Path, Query, Request
 
 from copypro_gateway.calls import bearer
 from copypro_gateway.core import Core
+from copypro_gateway.describing import REFUSED
 from copypro_gateway.gate import Gate
 from copypro_gateway.owning import is_of
 
@@ -20,7 +21,7 @@ class Commands:
         self._core = core
 
     def register(self, app: FastAPI, gate: Gate) -> None:
-        @app.get("/Commands/{command}", tags=["commands"])
+        @app.get("/Commands/{command}", tags=["commands"], responses=REFUSED)
         async def command(request: Request, command: Id, user_key: Key = None) -> Any:
             """What became of a call that answered 202. One that somebody else made is as one that is
             not done.
