@@ -43,7 +43,7 @@ bench-kafka: $(STAMP) ## the same on a Kafka broker and a mongod of its own
 bench-stats: $(STAMP) ## statistics of a million orders, reports, TradeStats against a bare route
 	$(BIN)/python -m benchmarks statistics
 
-docs: $(STAMP) ## docs/events.md and docs/asyncapi.json from the types
+docs: $(STAMP) ## docs/events.md, asyncapi.json, openapi.json and errors.md from the code
 	$(BIN)/python -m docs.generating
 
 infra-up: $(STAMP) ## a Kafka broker and a mongod on this machine, without Docker (needs Java 17 and Maven)
