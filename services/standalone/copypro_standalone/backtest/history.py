@@ -218,6 +218,34 @@ def of_events(account_events: Iterable[Any], told: Told, balance: Decimal | None
     )
 
 
+def live_start(account_events: Iterable[Any]) -> Decimal | None:
+    """The balance before all of them, from what the account had at the first look that tells it, by the
+    watcher's own clock: a broker's has whole seconds. None: no look tells it.
+    """
+    known = list(account_events)
+    looks = (one for one in known if isinstance(one, m.PositionOpened | m.PositionIncreased))
+    first = next((one for one in looks if one.context is not None), None)
+    if first is None or first.context is None:
+        return None
+    until = first.seen_at_utc
+    moved = (_moved(one) for one in known if isinstance(one, _MOVES) and _is_by(one, until))
+    return first.context.figures.balance - sum(moved, ZERO)
+
+
+_MOVES = (m.PositionReduced, m.PositionClosed, m.BalanceChanged)
+
+
+def _is_by(event: Any, until: datetime) -> bool:
+    """What was imported happened before the account was followed."""
+    return getattr(event, "seen", None) is m.Seen.IMPORTED or event.seen_at_utc <= until
+
+
+def _moved(event: Any) -> Decimal:
+    if isinstance(event, m.BalanceChanged):
+        return booked([_paid(event)])
+    return booked([_closed(event, "", timedelta())])
+
+
 def start_of(told: Told, happenings: Iterable[Happening]) -> Decimal:
     """What the last known balance was before all of them; 0 where nobody knows it."""
     return ZERO if told.balance is None else told.balance - booked(happenings)
@@ -298,10 +326,12 @@ def _later(known: Iterable[Any], positions: _Positions) -> Iterator[Happening]:
         if isinstance(event, m.BalanceChanged):
             yield _paid(event)
         position = positions.by_root.get(getattr(event, "root", ""))
-        if position is None:
-            continue
         if isinstance(event, m.PositionReduced | m.PositionClosed):
-            yield _closed(event, position, offset)
+            closed = _closed(event, position or "", offset)
+            # What opened before the history began is no trade of it, but moved its balance.
+            yield Paid(at=closed.at, amount=booked([closed])) if position is None else closed
+        elif position is None:
+            continue
         elif isinstance(event, m.PositionIncreased):
             deal = event.deal
             at = _moment(deal, event.seen_at_utc, offset)
