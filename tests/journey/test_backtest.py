@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 from copypro import topics
-from copypro.errors import ServiceEnded
+from copypro.errors import BadStatement, ServiceEnded
 from copypro.ports import Record
 from copypro.settings import Settings
 from copypro.values import CopyId, Mode, Platform, RootId, account_id, copy_id, leg_tag
 from copypro_standalone import demo_world
-from copypro_standalone.backtest import command, history, report, virtual_time
+from copypro_standalone.backtest import command, history, report, sources, virtual_time
 from copypro_standalone.backtest.history import Happening
 from copypro_standalone.backtest.playing import Replay, Slave
 from copypro_standalone.cli import app
@@ -168,6 +168,8 @@ def test_a_backtest_and_a_live_ring_copy_and_refuse_the_same_with_the_same_lots(
         seen.update(map(type, outcomes))
     assert seen == {str, float}  # there were copies and there were refusals
 
+    with pytest.raises(BadStatement, match="no account of this login or id"):
+        backtest("999", tmp_path / "data")
     own = backtest("1001", tmp_path / "data")  # what the live ring recorded, as a history
     assert [row["lots"] for row in own.results.rows] == [str(t.lots) for t in demo.trades]
     assert own.summary["copied"] == own.summary["master"]["trades"] == FEWER
@@ -180,7 +182,7 @@ LOTS = "riskType=FixedLot"
 REFUSALS = [
     ("a filter", {"options": ["filterSide=CopyBuyOnly"]}, {"FILTER_SIDE"}),
     ("a stop is needed", {"options": ["riskType=FixedRisk"]}, {"NO_STOP"}),
-    ("too small", {"options": ["riskValue=0.5"]}, {"BELOW_MIN_LOT"}),
+    ("too small", {"options": ["RISKVALUE=0.5"]}, {"BELOW_MIN_LOT"}),
     ("no money", {"options": [LOTS, "riskValue=5"], "balance": "1000"}, {"NOT_ENOUGH_MARGIN"}),
     ("netting", {"mode": "Netting"}, {"NETTING_SHARED"}),
     ("no mapping", {"maps": ["USDCAD=LOONIE"]}, {"UNMAPPED_SYMBOL"}),
@@ -285,6 +287,9 @@ def test_a_real_report_is_replayed_whole(tmp_path: Path, name: str) -> None:
     assert summary["copied"] == summary["master"]["trades"] > 0
     made, theirs = Decimal(summary["slave"]["profit"]), Decimal(summary["master"]["profit"])
     assert abs(made - theirs) <= abs(theirs) / 100 + summary["slave"]["trades"]
+    told = sources.of_file(FOLDER / name, lenient=False, currency="", balance=None)
+    moved = told.balance + history.booked(told.happenings)
+    assert Decimal(summary["master"]["balance"]) == moved  # booked to the cent, swaps and all
 
 
 # --- what cannot be done is said ------------------------------------------------------------------

@@ -143,6 +143,20 @@ def test_stops_of_a_report_are_played_only_where_that_is_asked() -> None:
     assert [one.stop_loss for one in with_stops(made, wanted=False).opened()] == [None]
 
 
+def test_a_stop_that_was_trailed_beyond_the_opening_never_stood_there() -> None:
+    buy = msgspec.structs.replace(
+        opened("1", AT), stop_loss=Decimal("1.15"), take_profit=Decimal("1.3")
+    )
+    sell = msgspec.structs.replace(
+        buy, position="2", side=Side.SELL, stop_loss=Decimal("1.2"), take_profit=Decimal("1.1")
+    )
+    made = with_stops(history(buy, sell), wanted=True)
+    assert [(one.stop_loss, one.take_profit) for one in made.opened()] == [
+        (None, Decimal("1.3")),
+        (Decimal("1.2"), None),
+    ]
+
+
 # --- order ----------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,8 @@ from msgspec import Struct
 from copypro_standalone.replay import Trade, events
 
 ZERO = Decimal(0)
+UNNAMED = "UNNAMED"
+"""The symbol of a test whose report does not say it."""
 _NO_TRADES = ("credit", "bonus")
 
 
@@ -274,7 +276,7 @@ class _Positions:
                 at=utc(first.opened_at_broker),
                 position=position,
                 ticket=first.ticket,
-                symbol=first.symbol,
+                symbol=first.symbol or UNNAMED,
                 side=first.side,
                 lots=sum((piece.lots for piece in pieces), ZERO),
                 price=first.open_price,
@@ -375,13 +377,28 @@ def utc(broker: datetime) -> datetime:
 
 
 def with_stops(history: History, *, wanted: bool) -> History:
-    """A statement's stops are those at the end of each trade: played only if somebody wants that."""
-    if history.knows_stops or wanted:
+    """A statement's stops are those at the end of each trade: played only if somebody wants that, and
+    only where they could have stood at the opening.
+    """
+    if history.knows_stops:
         return history
     happenings = [
-        msgspec.structs.replace(one, stop_loss=None, take_profit=None)
-        if isinstance(one, Opened)
-        else one
+        _restopped(one, wanted=wanted) if isinstance(one, Opened) else one
         for one in history.happenings
     ]
     return msgspec.structs.replace(history, happenings=happenings)
+
+
+def _restopped(opened: Opened, *, wanted: bool) -> Opened:
+    sign = 1 if opened.side is Side.BUY else -1
+
+    def kept(level: Decimal | None, beyond: int) -> Decimal | None:
+        if level is None or not wanted or (level - opened.price) * beyond <= 0:
+            return None
+        return level
+
+    return msgspec.structs.replace(
+        opened,
+        stop_loss=kept(opened.stop_loss, -sign),
+        take_profit=kept(opened.take_profit, sign),
+    )
