@@ -1160,3 +1160,38 @@ class DeadLetterReplayed(Message, frozen=True, kw_only=True):
 
 
 DeadLetterEvent = DeadLetter | DeadLetterReplayed
+
+
+# --- audit ------------------------------------------------------------------------------------
+
+
+class CallBegun(Message, frozen=True, kw_only=True):
+    """A call that may change something was let in, and is durably noted before anything is done.
+
+    Its outcome is the CallEnded that is caused by it; without one, nobody knows it: the gateway ended
+    in between, and what the call did is in the other topics.
+    """
+
+    call: str
+    user: UserId | None = None
+    """None: nobody that is known here (a sign-up), or the operator, or a call by the id alone."""
+    key_id: str = ""
+    key_name: str = ""
+    operator: bool = False
+    address: str = ""
+    """The client's, as a trusted proxy says or as it connected."""
+    parameters: dict[str, str]
+    """As given, by name; secrets are `***`, an address is cut to its host."""
+
+
+class CallEnded(Message, frozen=True, kw_only=True):
+    """What the call that is its cause was answered."""
+
+    status: int
+    """HTTP's; 202: accepted, and `command` tells the rest."""
+    code: str = ""
+    """Why it was refused."""
+    command: str = ""
+
+
+AuditEvent = CallBegun | CallEnded

@@ -57,6 +57,9 @@ DEAD_LETTERS = Topic(
     writers=("account-watcher", "replicator", "stats", "gateway"),
 )
 """Records that could not be read, as they were; and that one was replayed."""
+AUDIT = Topic("audit", "the same for all: one order", m.AuditEvent, writers=("gateway",))
+"""Every call that may change something: who, with which key, from where, what, and its outcome."""
+AUDIT_KEY = "audit"
 WATCHER_STATE = Topic(
     "account-watcher-state", "as the role's", compacted=True, writers=("account-watcher",)
 )
@@ -75,6 +78,7 @@ TOPICS: tuple[Topic, ...] = (
     COPIER_EVENTS,
     EXECUTIONS,
     DEAD_LETTERS,
+    AUDIT,
     WATCHER_STATE,
     REPLICATOR_STATE,
     STATS_STATE,

@@ -30,7 +30,7 @@ from copypro.adapters.mongo_users import MongoUsers
 from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
-from copypro.adapters.sealing import load_or_make_key
+from copypro.adapters.sealing import KeySource, add_key, keep_newest_key, load_or_make_key
 from copypro.adapters.sqlite_file import make_folder
 from copypro.adapters.sqlite_history import SqliteHistory
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
@@ -46,6 +46,7 @@ from copypro.ports import (
     LogHistory,
     ReadModels,
     Repeats,
+    Rewrapped,
     TerminalFactory,
     TerminalLimits,
     Users,
@@ -166,9 +167,9 @@ async def _open_kept(
         case Store.REPEATS:
             return await SqliteRepeats.open(folder)
         case Store.VAULT if database is not None:
-            return await MongoVault.open(database, _keys(settings))
+            return await MongoVault.open(database, _keys(settings), _renew(settings))
         case _:
-            return await SqliteVault.open(folder, _keys(settings))
+            return await SqliteVault.open(folder, _keys(settings), _renew(settings))
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -213,13 +214,22 @@ def _keys(settings: Settings) -> Sequence[str]:
     return load_or_make_key(settings.data.resolve())
 
 
+def _renew(settings: Settings) -> KeySource | None:
+    """A key file may be changed by `copypro keys rotate` while the program runs; a setting cannot."""
+    return None if settings.secret_keys else lambda: _keys(settings)
+
+
 def operators_metrics() -> Metrics:
     """Of this process, on a registry of its own."""
     return Metrics(CollectorRegistry())
 
 
-def http_server(app: App) -> HttpServer:
-    return HttpServer(app)
+def http_server(app: App, settings: Settings | None = None) -> HttpServer:
+    """Without settings: plain, behind nothing. Errors: SettingsError for files that are no certificate."""
+    if settings is None:
+        return HttpServer(app)
+    tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+    return HttpServer(app, settings.trusted_proxies.replace(",", " ").split(), tls)
 
 
 class Bridges:
@@ -264,6 +274,40 @@ async def open_users(settings: Settings) -> AsyncIterator[Users]:
         yield users
     finally:
         await users.close()
+
+
+async def rotate_keys(settings: Settings, *, dry_run: bool) -> Rewrapped:
+    """The data keys under the newest of COPYPRO_SECRET_KEYS, or under a new key in the key file, from
+    which the older ones are then gone. Beside the running program.
+
+    Errors: LogCorrupt (no data of ours in the folder), SecretsError, StoreError.
+    """
+    if not settings.mongo:
+        _check_folder(settings)
+    folder, has_file = settings.data.resolve(), not settings.secret_keys
+    if not has_file:
+        return await _rewrap(settings, dry_run=dry_run)
+    if dry_run:
+        found = await _rewrap(settings, dry_run=True)
+        return Rewrapped(keys=found.keys, rewrapped=found.keys)
+    add_key(folder)
+    done = await _rewrap(settings, dry_run=False)
+    keep_newest_key(folder)
+    return done
+
+
+async def _rewrap(settings: Settings, *, dry_run: bool) -> Rewrapped:
+    database = await MongoDatabase.open_existing(settings.mongo) if settings.mongo else None
+    try:
+        vault = await _open_kept(Store.VAULT, settings, database)
+        assert isinstance(vault, MongoVault | SqliteVault)
+        try:
+            return await vault.rewrap(dry_run=dry_run)
+        finally:
+            await vault.close()
+    finally:
+        if database is not None:
+            await database.close()
 
 
 async def _id_of_log(settings: Settings) -> str:

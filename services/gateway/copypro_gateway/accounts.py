@@ -13,7 +13,7 @@ from pydantic import Field
 from copypro_gateway import shapes
 from copypro_gateway.answers import Removed
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import MOST_ACCOUNTS, Core, Doc
+from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import ApiError
 from copypro_gateway.parameters import ByAccount, Parameters, Text
 
@@ -59,8 +59,7 @@ class Accounts:
             )
             await self._core.command((topics.ACCOUNT_COMMANDS, account, update))
             return await self.shown(user, registration)
-        if len(await self._core.registrations_of(user)) >= MOST_ACCOUNTS:
-            raise ApiError(409, "TOO_MANY_ACCOUNTS", f"at most {MOST_ACCOUNTS} accounts a user")
+        await self._core.check_one_more_account(user)
         registration = RegistrationId(self._core.new_id())
         sealed = await self._core.vault.seal(registration, given.password)
         register = m.RegisterAccount(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,19 +17,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from structlog.contextvars import bound_contextvars
 
-from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.core import GatewaySettings, Pending
 from copypro_gateway.describing import Describing
 from copypro_gateway.errors import ApiError
 from copypro_gateway.failures import Failures
+from copypro_gateway.gate import By, Gate
 from copypro_gateway.pages import Page
 from copypro_gateway.parameters import Parameters
 from copypro_gateway.reading import from_body, from_query, read
 from copypro_gateway.repeating import HEADER, Asked, Repeating
 
 Given = TypeVar("Given", bound=Parameters)
-Who = TypeVar("Who")
-OPERATOR = "operator"
 
 
 class Calls:
@@ -40,12 +39,12 @@ class Calls:
     def __init__(
         self,
         app: FastAPI,
-        auth: Auth,
+        gate: Gate,
         settings: GatewaySettings,
         repeating: Repeating,
         failures: Failures,
     ) -> None:
-        self._app, self._auth, self._settings = app, auth, settings
+        self._app, self._gate, self._settings = app, gate, settings
         self._repeating, self._failures = repeating, failures
         self._describing = Describing()
         self._describing.attach(app)
@@ -53,10 +52,10 @@ class Calls:
     def open(
         self, name: str, kind: type[Given], handler: Callable[[Given], Awaitable[Any]], *, tag: str
     ) -> None:
-        async def nobody(_: Request, __: Given) -> None:
-            return None
+        async def nobody(_: Request, __: Given) -> By:
+            return By()
 
-        async def act(_: None, given: Given) -> Any:
+        async def act(_: By, given: Given) -> Any:
             return await handler(given)
 
         self._add(name, kind, handler, nobody, act, tag, changes=False)
@@ -70,10 +69,14 @@ class Calls:
         tag: str,
         changes: bool = False,
     ) -> None:
-        async def owner(request: Request, given: Given) -> UserId:
-            return await self._auth.user_of(_token(request, given))
+        async def owner(request: Request, given: Given) -> By:
+            return By(await self._gate.caller(name, _token(request, given), given))
 
-        self._add(name, kind, handler, owner, handler, tag, changes=changes)
+        async def act(by: By, given: Given) -> Any:
+            assert by.caller is not None
+            return await handler(by.caller.user, given)
+
+        self._add(name, kind, handler, owner, act, tag, changes=changes)
 
     def by_id(
         self,
@@ -86,13 +89,16 @@ class Calls:
     ) -> None:
         """The original documents it with the id alone; a key that is given is checked."""
 
-        async def owner(request: Request, given: Given) -> UserId | None:
+        async def owner(request: Request, given: Given) -> By:
             token = _token(request, given)
             if not token and not self._settings.require_key:
-                return None
-            return await self._auth.user_of(token)
+                return By()
+            return By(await self._gate.caller(name, token, given))
 
-        self._add(name, kind, handler, owner, handler, tag, changes=changes)
+        async def act(by: By, given: Given) -> Any:
+            return await handler(by.user, given)
+
+        self._add(name, kind, handler, owner, act, tag, changes=changes)
 
     def operators(
         self,
@@ -103,12 +109,11 @@ class Calls:
         tag: str,
         changes: bool = False,
     ) -> None:
-        async def operator(request: Request, given: Given) -> str:
-            token = _token(request, given) or given.manager_key
-            check_operator(token, self._settings.operator_key_hash)
-            return OPERATOR
+        async def operator(request: Request, given: Given) -> By:
+            self._gate.check_operator(_token(request, given) or given.manager_key)
+            return By(operator=True)
 
-        async def act(_: str, given: Given) -> Any:
+        async def act(_: By, given: Given) -> Any:
             return await handler(given)
 
         self._add(name, kind, handler, operator, act, tag, changes=changes)
@@ -118,24 +123,25 @@ class Calls:
         name: str,
         kind: type[Given],
         handler: Callable[..., Any],
-        who: Callable[[Request, Given], Awaitable[Who]],
-        act: Callable[[Who, Given], Awaitable[Any]],
+        who: Callable[[Request, Given], Awaitable[By]],
+        act: Callable[[By, Given], Awaitable[Any]],
         tag: str,
         *,
         changes: bool,
     ) -> None:
         async def answer(request: Request) -> Response:
             given = read(kind, await _written(request))
-            caller = await who(request, given)
+            by = await who(request, given)
 
             async def run() -> Response:
                 with bound_contextvars(call=name):
-                    return await self._answered(act(caller, given))
+                    done = self._gate.run(name, request, by, given, partial(act, by, given))
+                    return await self._answered(done)
 
             if not changes:
                 return await run()
             said = given.model_dump_json(exclude={"user_key", "manager_key"}).encode()
-            asked = Asked(owner=str(caller), call=name, said=said)
+            asked = Asked(owner=by.name, call=name, said=said)
             return await self._repeating.once(request.headers.get(HEADER), asked, run)
 
         for method in ("GET", "POST"):
@@ -179,6 +185,9 @@ def accepted(pending: Pending) -> Response:
     return JSONResponse({"commandId": pending.command, "done": False}, 202)
 
 
+def bearer(request: Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+
+
 def _token(request: Request, given: Parameters) -> str | None:
-    header = request.headers.get("Authorization", "")
-    return header.removeprefix("Bearer ").strip() or given.user_key
+    return bearer(request) or given.user_key

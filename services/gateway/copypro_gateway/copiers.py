@@ -103,6 +103,9 @@ class Copiers:
         slave = await self._proved("slaveAccountId", slave, rights.may_trade, deadline)
         _require_enabled(master)
         await self._refuse_loop(str(master["account"]), str(slave["account"]))
+        pair = {"master": master["account"], "slave": slave["account"]}
+        if not await self._core.models.find(c.COPIERS, pair, limit=1):
+            await self._core.check_one_more_copier(user)
         start = m.StartCopier(
             copier=CopierId(self._core.new_id()),
             user=user,

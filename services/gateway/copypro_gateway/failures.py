@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import structlog
-from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
+from copypro.errors import LogFull, LogUnavailable, SecretsError, StoreUnavailable
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -17,6 +17,7 @@ from copypro_gateway.errors import ApiError
 logger = structlog.get_logger("gateway")
 Style = Literal["", "object", "array"]
 """How errors look: ours, or the original's status 201 with one ExceptionResult, or an array of one."""
+_CODES = {404: "UNKNOWN_CALL", 405: "WRONG_METHOD", 413: "BODY_TOO_LARGE"}
 Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
 FULL = ApiError(507, "DISK_FULL", "the disk is full: nothing was changed; make room and try again")
 NO_LOG = ApiError(
@@ -26,6 +27,11 @@ NO_LOG = ApiError(
 )
 NO_STORE = ApiError(
     503, "STORE_UNAVAILABLE", "the database does not answer now: try again in a few seconds"
+)
+NO_SECRETS = ApiError(
+    503,
+    "SECRET_KEYS",
+    "passwords cannot be taken now: the operator's secret keys are not right; the log says why",
 )
 UNEXPECTED = ApiError(500, "INTERNAL_ERROR", "something unexpected happened; the log says what")
 
@@ -37,9 +43,9 @@ class Failures:
     def answer(self, error: ApiError) -> JSONResponse:
         body: Any = {"code": error.code, "message": error.message}
         if not self._style:
-            return JSONResponse(body, error.status)
+            return JSONResponse(body, error.status, error.headers)
         body["stackTrace"] = None
-        return JSONResponse([body] if self._style == "array" else body, 201)
+        return JSONResponse([body] if self._style == "array" else body, 201, error.headers)
 
     def add_to(self, app: FastAPI) -> None:
         handlers: dict[type[Exception], Handler] = {
@@ -49,6 +55,7 @@ class Failures:
             LogFull: self._full,
             LogUnavailable: self._no_log,
             StoreUnavailable: self._no_store,
+            SecretsError: self._no_secrets,
             Exception: self._unexpected,
         }
         for kind, handler in handlers.items():
@@ -67,7 +74,7 @@ class Failures:
 
     async def _http_error(self, _: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "UNKNOWN_CALL", 405: "WRONG_METHOD"}.get(error.status_code, "HTTP_ERROR")
+        code = _CODES.get(error.status_code, "HTTP_ERROR")
         return self.answer(ApiError(error.status_code, code, str(error.detail)))
 
     async def _full(self, _: Request, __: Exception) -> JSONResponse:
@@ -80,6 +87,10 @@ class Failures:
     async def _no_store(self, _: Request, error: Exception) -> JSONResponse:
         logger.debug("the database does not answer", reason=str(error))
         return self.answer(NO_STORE)
+
+    async def _no_secrets(self, _: Request, error: Exception) -> JSONResponse:
+        logger.error("a password cannot be sealed", reason=str(error))
+        return self.answer(NO_SECRETS)
 
     async def _unexpected(self, request: Request, error: Exception) -> JSONResponse:
         logger.error("a call failed", path=request.url.path, error=type(error).__name__)

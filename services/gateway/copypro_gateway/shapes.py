@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from copypro.ports import UserKey
+
 from copypro_gateway.answers import AccountSummary, Order, SymbolChoice
+from copypro_gateway.auth import key_id
 from copypro_gateway.rights import may_read
 
 Doc = dict[str, Any]
@@ -235,3 +238,14 @@ def number(value: Any) -> float | None:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
+
+
+def user_key(key: UserKey) -> Doc:
+    """What may be shown of a key: never the key itself."""
+    return {
+        "id": key_id(key),
+        "name": key.name,
+        "scope": key.scope.name.lower(),
+        "createdAt": key.created_at.isoformat(),
+        "expiresAt": None if key.expires_at is None else key.expires_at.isoformat(),
+    }

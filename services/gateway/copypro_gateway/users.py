@@ -10,8 +10,6 @@ from pydantic import Field
 from copypro_gateway.answers import UserKeyGiven
 from copypro_gateway.auth import Auth
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import GatewaySettings
-from copypro_gateway.errors import ApiError
 from copypro_gateway.parameters import Parameters, Text
 
 logger = structlog.get_logger("gateway")
@@ -20,11 +18,13 @@ logger = structlog.get_logger("gateway")
 class SignUp(Parameters):
     email: Text
     password_hash: Text = Field(description="SHA-256 of the password, made by the client")
+    invite: Text | None = Field(None, description="the code, where sign-up is by invite")
 
 
 class SignUpNonHashed(Parameters):
     email: Text
     password: Text = Field(min_length=8)
+    invite: Text | None = Field(None, description="as SignUp's")
 
 
 class SignIn(Parameters):
@@ -33,8 +33,8 @@ class SignIn(Parameters):
 
 
 class SigningUp:
-    def __init__(self, auth: Auth, settings: GatewaySettings) -> None:
-        self._auth, self._settings = auth, settings
+    def __init__(self, auth: Auth) -> None:
+        self._auth = auth
 
     def register(self, calls: Calls) -> None:
         calls.open("SignUp", SignUp, self.sign_up, tag="users")
@@ -42,17 +42,15 @@ class SigningUp:
         calls.open("SignIn", SignIn, self.sign_in, tag="users")
 
     async def sign_up(self, given: SignUp) -> UserKeyGiven:
-        return await self._add(given.email, given.password_hash)
+        return await self._add(given.email, given.password_hash, given.invite)
 
     async def sign_up_plain(self, given: SignUpNonHashed) -> UserKeyGiven:
         """As SignUp, for clients that do not hash: sign in later with the password's SHA-256, in hex."""
-        return await self._add(given.email, hashlib.sha256(given.password.encode()).hexdigest())
+        hashed = hashlib.sha256(given.password.encode()).hexdigest()
+        return await self._add(given.email, hashed, given.invite)
 
-    async def _add(self, email: str, password_hash: str) -> UserKeyGiven:
-        if not self._settings.sign_up_open:
-            text = "sign-up is closed here: an operator makes users with `copypro users add`"
-            raise ApiError(403, "SIGN_UP_CLOSED", text)
-        key = await self._auth.sign_up(email, password_hash)
+    async def _add(self, email: str, password_hash: str, invite: str | None) -> UserKeyGiven:
+        key = await self._auth.sign_up(email, password_hash, invite)
         logger.info("call")
         return {"userKey": key}
 

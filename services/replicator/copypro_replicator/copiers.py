@@ -11,8 +11,8 @@ from copypro.messages import Copier, Market, OpenCopies, StopReason
 from copypro.options import SymbolMapping
 from msgspec.structs import replace
 
-from copypro_replicator import copying
-from copypro_replicator.following import context_of, remove_pending
+from copypro_replicator import copying, trades
+from copypro_replicator.following import remove_pending
 from copypro_replicator.state import CopierRecord, Decision, LiveCopier, RootRecord
 from copypro_replicator.turn import Turn
 
@@ -160,9 +160,9 @@ def _decide(turn: Turn, root: RootRecord, copier: LiveCopier, market: Market) ->
     if root.undecided is not None:
         return
     if root.opened is not None:
-        planned = copying.decide_opened(root, copier, context_of(root.opened), market)
+        planned = copying.decide_opened(root, copier, trades.opened(root), market)
     elif root.placed is not None:
-        planned = copying.decide_placed(root, copier, context_of(root.placed))
+        planned = copying.decide_placed(root, copier, trades.placed(root))
     else:
         return
     turn.outcome(root, planned)
