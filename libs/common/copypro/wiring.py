@@ -22,6 +22,7 @@ from copypro.adapters.http_server import HttpServer
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_history import KafkaHistory
 from copypro.adapters.kafka_log import KafkaLog
+from copypro.adapters.mails import FileMail, SmtpMail
 from copypro.adapters.metrics import Metrics
 from copypro.adapters.mongo_database import MongoDatabase
 from copypro.adapters.mongo_read_models import MongoReadModels
@@ -44,6 +45,7 @@ from copypro.health import App
 from copypro.ports import (
     EventLog,
     LogHistory,
+    Mail,
     ReadModels,
     Repeats,
     Rewrapped,
@@ -351,3 +353,10 @@ def _check_folder(settings: Settings) -> None:
 
 def _new_id() -> str:
     return uuid.uuid4().hex
+
+
+def open_mail(settings: Settings) -> Mail | None:
+    """None: no letter can be sent here."""
+    if settings.mail == "file":
+        return FileMail(settings.data.resolve())
+    return SmtpMail(settings.mail, settings.mail_from) if settings.mail else None

@@ -27,6 +27,8 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "BUSY": (503, "many sign-ins at once", "wait `Retry-After` seconds"),
     "BODY_TOO_LARGE": (413, "the body is above 1 MB (reports: 64 MB)", "send less: no call needs more"),
     "QUERY_TOO_LONG": (414, "the query is above 16 kB", "POST with a body"),
+    "MAIL_OFF": (403, "the gateway sends no letters", "an operator sets COPYPRO_MAIL"),
+    "RESET_KEY_INVALID": (403, "the reset key is unknown, used or over", "ask for a new one by PasswordForgot"),
     # what is asked about
     "UNKNOWN_ACCOUNT": (404, "no such account, or it is somebody else's", "see Accounts"),
     "UNKNOWN_COPIER": (404, "no such copier, or it is somebody else's", "see UserCopiers"),
