@@ -173,15 +173,6 @@ async def test_what_the_service_says_of_itself(world: World) -> None:
         page = await response.text()
         assert response.content_type == "text/html"
         assert "OpenOrdersAll" in page
-    async with world.http.get("/docs") as response:
-        page = await response.text()
-    parts = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(parts) == 3
-    for part in parts:  # each from here: nothing of another network
-        async with world.http.get(f"/{part}") as response:
-            assert response.status == 200, part
-    status, document = await get(world, "openapi.json")
-    assert (status, "/OpenOrdersAll" in document["paths"]) == (200, True)
 
 
 async def test_a_client_that_does_not_hash_signs_up_and_in(world: World) -> None:

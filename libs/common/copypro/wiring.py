@@ -22,7 +22,11 @@ from copypro.adapters.http_server import HttpServer
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_history import KafkaHistory
 from copypro.adapters.kafka_log import KafkaLog
+from copypro.adapters.local_bridge import LocalServer, LocalTerminals
 from copypro.adapters.mails import FileMail, SmtpMail
+from copypro.adapters.memory_log import MemoryLog
+from copypro.adapters.memory_read_models import MemoryReadModels
+from copypro.adapters.memory_vault import MemoryVault
 from copypro.adapters.metrics import Metrics
 from copypro.adapters.mongo_database import MongoDatabase
 from copypro.adapters.mongo_read_models import MongoReadModels
@@ -254,6 +258,27 @@ class Bridges:
     async def close(self) -> None:
         for made in self._terminals.values():
             await made.aclose()
+
+
+class InMemory:
+    """All of a ring's stores for one replay: nothing is kept, and the same seed gives the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.log = MemoryLog(partitions=1, seed=seed)
+        self.models = MemoryReadModels()
+        self.vault = MemoryVault()
+
+    @staticmethod
+    def terminals(servers: Mapping[Platform, LocalServer]) -> Mapping[Platform, TerminalFactory]:
+        """On bridges of this process."""
+        dialects: dict[Platform, Mt4Dialect | Mt5Dialect] = {
+            Platform.MT4: Mt4Dialect(),
+            Platform.MT5: Mt5Dialect(),
+        }
+        return {
+            platform: LocalTerminals(dialects[platform], server, TerminalLimits())
+            for platform, server in servers.items()
+        }
 
 
 @asynccontextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from copypro.ports import (
     Clock,
     EventLog,
@@ -26,9 +24,9 @@ from copypro_gateway.attention import Attention
 from copypro_gateway.audit import AuditTrail
 from copypro_gateway.auth import Auth
 from copypro_gateway.calls import Calls
+from copypro_gateway.commands import Commands
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
-from copypro_gateway.describing import REFUSED
 from copypro_gateway.failures import Failures
 from copypro_gateway.gate import Gate
 from copypro_gateway.guard import Guard
@@ -91,6 +89,7 @@ def create_app(
     Managing(core, users, accounts, copiers, logs).register(calls)
     About(core).register(calls, app)
     Importing(core, accounts).register(app, gate)
+    Commands(core).register(app, gate)
     add_documentation(app)
     failures.add_to(app)
     if safety.cors_origins:
@@ -103,10 +102,4 @@ def create_app(
         )
     app.add_middleware(Guard, safety=safety)
     app.add_middleware(Measured, meter=meter)
-
-    @app.get("/Commands/{command}", tags=["commands"], responses=REFUSED)
-    async def command(command: str) -> Any:
-        """What became of a call that answered 202."""
-        return await core.command_status(command)
-
     return app

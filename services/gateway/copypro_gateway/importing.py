@@ -88,7 +88,7 @@ class Importing:
         for at in range(0, len(pieces), TOGETHER):
             outputs = []
             for piece in pieces[at : at + TOGETHER]:
-                id_ = MessageId(self._core.new_id())
+                id_ = self._core.command_id()
                 wish = Envelope(id=id_, correlation=id_, time=self._core.clock(), message=piece)
                 outputs.append(encode(topics.ACCOUNT_COMMANDS, piece.account, wish))
                 ids.append(id_)

@@ -22,8 +22,8 @@ class ReplayDeadLetter(Parameters):
     """A letter's name, as `copypro dead-letters list` shows it."""
 
     topic: Text
-    partition: int = Field(ge=0)
-    offset: int = Field(ge=0)
+    partition: int = Field(ge=0, lt=2**31)
+    offset: int = Field(ge=0, lt=2**63)
 
 
 class Letters:
