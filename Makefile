@@ -38,7 +38,7 @@ bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for on
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-kafka: $(STAMP) ## the same on a Kafka broker and a mongod of its own
-	$(BIN)/python -m benchmarks kafka read-models
+	$(BIN)/python -m benchmarks kafka read-models takeover
 
 bench-stats: $(STAMP) ## statistics of a million orders, reports, TradeStats against a bare route
 	$(BIN)/python -m benchmarks statistics

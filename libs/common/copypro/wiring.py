@@ -18,6 +18,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry
 
 from copypro.adapters import kafka_topics
+from copypro.adapters.data_folder import FolderBesideLog
 from copypro.adapters.http_server import HttpServer
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_history import KafkaHistory
@@ -87,7 +88,9 @@ class Stores:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._opened: list[EventLog | ReadModels | Users | Vault | Repeats | MongoDatabase] = []
+        self._opened: list[
+            EventLog | ReadModels | Users | Vault | Repeats | MongoDatabase | FolderBesideLog
+        ] = []
         self._probes: dict[str, Probe] = {}
 
     @classmethod
@@ -104,8 +107,8 @@ class Stores:
         return stores
 
     async def close(self) -> None:
-        """The log first: nothing may be projected after it."""
-        for opened in self._opened:
+        """The log first: nothing may be projected after it. A folder is let go last."""
+        for opened in sorted(self._opened, key=lambda one: isinstance(one, FolderBesideLog)):
             await opened.close()
 
     async def unreachable(self) -> list[str]:
@@ -132,6 +135,8 @@ class Stores:
             database = await MongoDatabase.open(settings.mongo, _new_id, installation)
             self._opened.append(database)
             self._probes["database"] = database.names
+        elif installation is not None:
+            self._opened.append(FolderBesideLog.open(settings.data.resolve(), installation))
         else:
             make_folder(settings.data.resolve())
         for store in kept:
