@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks import (
+    api,
     kafka,
     latency,
     memory,
@@ -18,7 +19,7 @@ ALL = {
     "throughput": throughput,
     "memory": memory,
 }
-MORE = {"statistics": statistics, "kafka": kafka, "read-models": read_models}
+MORE = {"statistics": statistics, "kafka": kafka, "read-models": read_models, "api": api}
 """By name only: they need a server, or minutes."""
 
 for name in sys.argv[1:] or ALL:
