@@ -38,7 +38,7 @@ bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for on
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-kafka: $(STAMP) ## the same on a Kafka broker and a mongod of its own
-	$(BIN)/python -m benchmarks kafka read-models
+	$(BIN)/python -m benchmarks kafka read-models takeover
 
 bench-api: $(STAMP) ## reads by REST against a bare route, and what they cost a copy
 	$(BIN)/python -m benchmarks api

@@ -10,6 +10,7 @@ from benchmarks import (
     read_models,
     replicator,
     statistics,
+    takeover,
     throughput,
 )
 
@@ -19,7 +20,13 @@ ALL = {
     "throughput": throughput,
     "memory": memory,
 }
-MORE = {"statistics": statistics, "kafka": kafka, "read-models": read_models, "api": api}
+MORE = {
+    "statistics": statistics,
+    "kafka": kafka,
+    "read-models": read_models,
+    "takeover": takeover,
+    "api": api,
+}
 """By name only: they need a server, or minutes."""
 
 for name in sys.argv[1:] or ALL:

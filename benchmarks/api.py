@@ -41,7 +41,7 @@ from benchmarks.world import (
 
 CALLERS = 4
 UNLIMITED = {"requests_per_s": 0, "address_requests_per_s": 0}
-READS = ("Accounts", "OpenOrdersAll", "UserCopiers", "TradeLogsAll")
+READS = ("Accounts", "OpenOrdersAll")
 
 
 # --- against a bare route -------------------------------------------------------------------------
