@@ -15,7 +15,17 @@ from copypro import collections as c
 from copypro.adapters import sqlite_users
 from copypro.adapters.sealing import load_or_make_key
 from copypro.errors import AlreadyThere, NoInvite, SecretsError, StoreRefused
-from copypro.ports import Document, Invite, KeyScope, ReadModels, Rewrapped, Upsert, User, UserKey
+from copypro.ports import (
+    Document,
+    Invite,
+    KeyScope,
+    ReadModels,
+    Reset,
+    Rewrapped,
+    Upsert,
+    User,
+    UserKey,
+)
 from copypro.values import RegistrationId, UserId
 
 from tests.contract.stores import Place, SqlitePlace, put
@@ -360,6 +370,36 @@ async def test_keys_of_an_earlier_version_are_kept_and_its_revoked_ones_are_gone
     kept = UserKey(hash="k", user=UserId("1"), name="SignUp", created_at=NOW)
     assert await (await place.users()).keys(UserId("1")) == [kept]
     await place.close()
+
+
+async def test_a_reset_sets_the_password_once_and_in_time(place: Place) -> None:
+    users = await place.users()
+    await users.add(User(id=UserId("1"), email="a@b", password_hash="old", created_at=NOW))
+    until = NOW + timedelta(minutes=30)
+    for hash_ in ("first", "second"):
+        reset = Reset(hash=hash_, user=UserId("1"), created_at=NOW, expires_at=until)
+        await users.add_reset(reset)
+    assert await users.set_password("first", "x", NOW) is None, "a later one takes its place"
+    assert await users.set_password("second", "x", until) is None, "it is over"
+    assert await users.set_password("other", "x", NOW) is None
+    again = await place.users()
+    answers = await asyncio.gather(
+        *(each.set_password("second", "new", NOW) for each in (users, again))
+    )
+    assert sorted(map(str, answers)) == ["1", "None"]
+    found = await again.by_email("a@b")
+    assert found is not None
+    assert found.password_hash == "new"
+
+
+async def test_users_are_found_by_a_part_of_their_e_mail_a_page_at_a_time(place: Place) -> None:
+    users = await place.users()
+    for name in ("b.x", "a.x", "c.y"):
+        email = f"{name}@example.com"
+        await users.add(User(id=UserId(name), email=email, password_hash="h", created_at=NOW))
+    assert [user.id for user in await users.find(".X@", 0, 10)] == ["a.x", "b.x"]
+    assert [user.id for user in await users.find("", 1, 1)] == ["b.x"]
+    assert await users.find("%", 0, 10) == []
 
 
 async def test_of_many_that_claim_one_key_one_gets_it_and_the_others_what_is_kept(

@@ -27,6 +27,8 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "TOO_MANY_TRIES": (429, "too many tries at passwords: of this e-mail and address, of this address, or of this e-mail from new addresses", "wait as long as Retry-After says; keys that you have go on working"),
     "SIGN_UP_CLOSED": (403, "sign-up is closed here", "ask an operator: `copypro users add`"),
     "EMAIL_TAKEN": (409, "a user with this e-mail exists already", "sign in"),
+    "MAIL_OFF": (403, "the gateway sends no letters", "an operator sets COPYPRO_MAIL"),
+    "RESET_KEY_INVALID": (403, "the reset key is unknown, used or over", "ask for a new one by PasswordForgot"),
     # what is asked about
     "UNKNOWN_ACCOUNT": (404, "no such account, or it is somebody else's", "see Accounts"),
     "UNKNOWN_COPIER": (404, "no such copier, or it is somebody else's", "see UserCopiers"),

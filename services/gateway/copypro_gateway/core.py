@@ -44,6 +44,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """Of one user, as those that count them see it: two calls at once may end one above it."""
     most_copiers: int = 1000
     errors_as_201: Style = ""
+    reset_url: str = ""
+    """Letters link only to pages below it; empty: to none."""
 
 
 class Pending(Exception):
