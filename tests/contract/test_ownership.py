@@ -29,6 +29,7 @@ OPERATORS = frozenset(
         "/Manager/UserAccounts",
         "/Manager/Copiers", "/Manager/UserCopiers", "/Manager/CopierLogs",
         "/Manager/CopierTradeLogs", "/Manager/TogglePauseCopier", "/Manager/UnPauseAll",
+        "/Manager/Users",
     )
 )  # fmt: skip
 ACCOUNT, COPIER = {"accountId": "slave"}, {"id": "copier"}
