@@ -23,8 +23,9 @@ import aiohttp
 import aiohttp.http_writer
 import msgspec
 from copypro.adapters.bridge_streams import Streams
+from copypro.adapters.sqlite_log import SqliteLog
 from copypro.adapters.trade_wire import Connection
-from copypro.ports import Record
+from copypro.ports import Outgoing, Record
 from copypro.settings import Settings
 from copypro.topics import EXECUTIONS, Topic
 from copypro.wiring import open_history
@@ -84,6 +85,53 @@ class Wire:
         return stamped
 
 
+class Commits:
+    """What the ring's log was given to make durable meanwhile, commit by commit."""
+
+    def __init__(self) -> None:
+        self._commits: list[list[Outgoing]] = []
+        self._submit = SqliteLog._submit
+
+    def __enter__(self) -> Commits:
+        submit, commits = self._submit, self._commits
+
+        def kept(log: SqliteLog, outputs: Sequence[Outgoing], *rest: Any) -> Any:
+            commits.append(list(outputs))
+            return submit(log, outputs, *rest)
+
+        setattr(SqliteLog, "_submit", kept)  # noqa: B010 - as the wire is watched
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        setattr(SqliteLog, "_submit", self._submit)  # noqa: B010
+
+    def of_trade(self) -> list[list[Outgoing]]:
+        """Of one trade of the master's: the event's records, the plans', the attempts'."""
+        return [
+            [
+                record
+                for records in self._commits
+                if any(leads(record) for record in records)
+                for record in records
+            ]
+            for leads in (_is_masters_open, _is_plan, _is_attempt_to_open)
+        ]
+
+
+def _is_masters_open(record: Outgoing) -> bool:
+    is_open = record.headers.get("type") == "PositionOpened"
+    return is_open and b'"copy":"' not in (record.value or b"")
+
+
+def _is_plan(record: Outgoing) -> bool:
+    return record.headers.get("type") == "CopyPlanned"
+
+
+def _is_attempt_to_open(record: Outgoing) -> bool:
+    is_attempt = record.headers.get("type") == "AttemptStarted"
+    return is_attempt and b'"request":{"type":"open"' in (record.value or b"")
+
+
 class World:
     """One master (login 1) and its slaves on one MT5 server, linked and warm."""
 
@@ -91,6 +139,8 @@ class World:
         self, control: SimulatorControl, bridge: str, settings: Settings, slaves: int
     ) -> None:
         self.control, self.bridge, self.slaves = control, bridge, slaves
+        self.url, self.headers = "", dict[str, str]()
+        """Where the ring answers, and with what its one user calls."""
         self._settings = settings
         self._tickets: list[int] = []
 
@@ -137,12 +187,13 @@ async def world(slaves: int, stack: Mapping[str, Any] | None = None) -> AsyncIte
     """`stack`: the settings of its servers; none: SQLite."""
     with tempfile.TemporaryDirectory() as name:
         async with simulator_process(0, 0) as (_, mt5), SimulatorControl(mt5) as control:
-            await _build(control, slaves)
+            await build(control, slaves)
             settings = settings_of(mt5, Path(name), stack)
             async with running(settings) as ring:
-                await _link(ring.url, slaves)
-                ticking = asyncio.create_task(_tick(control))
+                headers = await _link(ring.url, slaves)
+                ticking = asyncio.create_task(tick(control))
                 made = World(control, mt5, settings, slaves)
+                made.url, made.headers = ring.url, headers
                 for _ in range(5):  # symbols and margins are read once, code and caches get warm
                     sends = await made.sends()
                     await made.open()
@@ -170,13 +221,13 @@ def _nobody() -> TextIO:
     return open(os.devnull, "w")
 
 
-async def _tick(control: SimulatorControl) -> None:
+async def tick(control: SimulatorControl) -> None:
     while True:
         await control.quote(SERVER, SYMBOL, "1.10000", "1.10010")
         await asyncio.sleep(0.5)
 
 
-async def _build(control: SimulatorControl, slaves: int) -> None:
+async def build(control: SimulatorControl, slaves: int) -> None:
     await control.add_server(name=SERVER, platform="MT5")
     await control.add_symbol(SERVER, name=SYMBOL)
     await control.quote(SERVER, SYMBOL, "1.10000", "1.10010")
@@ -186,12 +237,13 @@ async def _build(control: SimulatorControl, slaves: int) -> None:
         )
 
 
-async def _link(url: str, slaves: int) -> None:
+async def _link(url: str, slaves: int) -> dict[str, str]:
     ids = await register(url, range(1, slaves + 2))
     async with aiohttp.ClientSession(base_url=url) as http:
         for slave in ids.slaves:
             body = {"masterAccountId": ids.master, "slaveAccountId": slave, "riskValue": "0.5"}
             await call(http, "Start", ids.headers, body)
+    return ids.headers
 
 
 class Registered(msgspec.Struct):

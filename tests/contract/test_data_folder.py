@@ -16,7 +16,7 @@ from copypro.wiring import Stores, open_history, open_models, open_users
 
 from tests.servers import topics_on
 
-FILES = ("log.db", "users.db", "vault.db", "read-models.db")
+FILES = ("log.db", "users.db", "vault.db", "read-models.db", "repeats.db")
 
 
 def settings_of(folder: Path) -> Settings:

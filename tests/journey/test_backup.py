@@ -5,6 +5,7 @@ docs/operations.md says of both, on files and on servers.
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -28,7 +29,9 @@ from tests.servers import database_on
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 FILES = ("log", "users", "vault")
-COLLECTIONS = ("copypro", "users", "user_keys", "vault")
+COLLECTIONS = ("copypro", "users", "user_keys", "password_resets", "invites", "vault")
+LEFT_OUT = re.compile(r".*_\d+|progress|repeats")
+"""Read models and how far they are; answers to calls that an older log may not know of."""
 
 
 class Backup(Protocol):
@@ -84,7 +87,8 @@ class OfServers:
             kept = client.get_default_database()
             for name in COLLECTIONS:
                 self._dump[name] = await kept[name].find().to_list()
-        assert all(self._dump.values()), "each of them holds something that would be lost"
+            there = set(await kept.list_collection_names())
+        assert {name for name in there if not LEFT_OUT.fullmatch(name)} <= set(COLLECTIONS)
 
     async def bring_back(self, world: World) -> None:
         self._kafka.kill()
@@ -95,7 +99,8 @@ class OfServers:
             await client.drop_database(client.get_default_database())
             kept = client.get_default_database()
             for name, documents in self._dump.items():
-                await kept[name].insert_many(documents)
+                if documents:
+                    await kept[name].insert_many(documents)
 
     async def _copy(self, source: Path, target: Path) -> None:
         command = ["cp", "-r", "--sparse=always", str(source), str(target)]

@@ -5,8 +5,9 @@ Each has one contract suite in tests/contract, which asks for its promises by na
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -210,6 +211,15 @@ class ReadModels(Projected, Protocol):
 
     async def get(self, collection: str, id: str) -> Document | None: ...
 
+    async def get_many(self, collection: str, ids: Collection[str]) -> dict[str, Document]:
+        """Those of them that there are, by id, as they are at one moment."""
+
+    def revision(self) -> int | None:
+        """Another number whenever something may have changed: as long as it is the same, whatever was
+        read since it was asked for is what would be read now. None: not known, read again. (A
+        `rebuild` of another process, which ends in the same documents, need not show.)
+        """
+
     async def find(
         self,
         collection: str,
@@ -262,6 +272,17 @@ class User(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class KeyScope(IntEnum):
+    """What a key may do; each includes the ones before it."""
+
+    READ = 1
+    """Look at what is the user's."""
+    TRADE = 2
+    """Copiers: start, change, pause, remove."""
+    ADMIN = 3
+    """Accounts and their passwords, and the user's own keys."""
+
+
 class UserKey(Struct, frozen=True, kw_only=True):
     """`hash` of the key; the key itself is never stored."""
 
@@ -269,20 +290,87 @@ class UserKey(Struct, frozen=True, kw_only=True):
     user: UserId
     name: str
     created_at: datetime
-    revoked: bool = False
+    scope: KeyScope = KeyScope.ADMIN
+    expires_at: datetime | None = None
+    """From then on it is as if it were not there; None: never."""
+
+
+class Invite(Struct, frozen=True, kw_only=True):
+    """One sign-up for whoever has its code; `hash` of the code, which is never stored."""
+
+    hash: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class Reset(Struct, frozen=True, kw_only=True):
+    """A new password for whoever has its key; `hash` of the key, which is never stored."""
+
+    hash: str
+    user: UserId
+    created_at: datetime
+    expires_at: datetime
 
 
 class Users(Protocol):
     """Never rebuilt from the log. E-mails are compared without regard to case."""
 
-    async def add(self, user: User) -> None:
-        """Errors: AlreadyThere."""
+    async def add(self, user: User, invite: str | None = None) -> None:
+        """`invite`: an invite's hash, used up by this: the user is added and it is gone, or neither.
+
+        Errors: AlreadyThere (the e-mail), NoInvite (unknown, used, or over when the user was made).
+        """
 
     async def by_email(self, email: str) -> User | None: ...
 
+    async def find(self, search: str, first: int, most: int) -> list[User]:
+        """A page of those whose e-mail has this text in it, in any case, by e-mail."""
+
+    async def add_reset(self, reset: Reset) -> None:
+        """In place of the user's earlier one."""
+
+    async def set_password(self, reset: str, password_hash: str, now: datetime) -> UserId | None:
+        """`reset`: a reset's hash, used up by this: the password is set and it is gone, or neither.
+        None: it is unknown, used or over.
+        """
+
+    async def invite(self, invite: Invite) -> None: ...
+
     async def add_key(self, key: UserKey) -> None: ...
 
-    async def key(self, hash: str) -> UserKey | None: ...
+    async def key(self, hash: str) -> UserKey | None:
+        """Also one that is over: who asks knows the time."""
+
+    async def keys(self, user: UserId) -> list[UserKey]:
+        """Oldest first."""
+
+    async def remove_key(self, hash: str) -> None:
+        """For good: nobody who asks afterwards finds it. One that is not there is no error."""
+
+    async def close(self) -> None: ...
+
+
+class Rewrapped(Struct, frozen=True, kw_only=True):
+    keys: int
+    """Data keys that are there."""
+    rewrapped: int
+    """Of them, those that were (or, in a dry run, would be) under an older key."""
+
+
+class Repeats(Protocol):
+    """What was answered, for a caller who asks the same once more; each until its time is over. Never
+    rebuilt from the log. Errors: StoreUnavailable, StoreRefused.
+    """
+
+    async def claim(self, key: str, text: str, now: datetime, until: datetime) -> str | None:
+        """What is kept under this key; None: nothing was, and now `text` is. Of many who claim at once
+        one gets None. Durable on return. Forgets what is over.
+        """
+
+    async def keep(self, key: str, text: str, until: datetime) -> None:
+        """In place of what is there. Durable on return."""
+
+    async def forget(self, key: str) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -300,7 +388,29 @@ class Vault(Protocol):
 
     async def destroy(self, registration: RegistrationId) -> None: ...
 
+    async def rewrap(self, *, dry_run: bool = False) -> Rewrapped:
+        """Every data key under the newest of the operator's keys, while others use the vault; on
+        return the older keys open nothing here, and are needed no more. Again after a failure: what
+        is done stays done. Errors: SecretsError (one does not open with the keys at hand).
+        """
+
     async def close(self) -> None: ...
+
+
+# --- mail -------------------------------------------------------------------------------------
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """Its text may hold a secret: it is for its reader alone."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class Mail(Protocol):
+    async def send(self, letter: Letter) -> None:
+        """Taken by whoever carries it on. Errors: MailUnavailable, which says nothing of the text."""
 
 
 # --- MetaTrader -------------------------------------------------------------------------------

@@ -23,18 +23,25 @@ from copypro.adapters.http_server import HttpServer
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_history import KafkaHistory
 from copypro.adapters.kafka_log import KafkaLog
+from copypro.adapters.local_bridge import LocalServer, LocalTerminals
+from copypro.adapters.mails import FileMail, SmtpMail
+from copypro.adapters.memory_log import MemoryLog
+from copypro.adapters.memory_read_models import MemoryReadModels
+from copypro.adapters.memory_vault import MemoryVault
 from copypro.adapters.metrics import Metrics
 from copypro.adapters.mongo_database import MongoDatabase
 from copypro.adapters.mongo_read_models import MongoReadModels
+from copypro.adapters.mongo_repeats import MongoRepeats
 from copypro.adapters.mongo_users import MongoUsers
 from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
-from copypro.adapters.sealing import load_or_make_key
+from copypro.adapters.sealing import KeySource, add_key, keep_newest_key, load_or_make_key
 from copypro.adapters.sqlite_file import make_folder
 from copypro.adapters.sqlite_history import SqliteHistory
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.adapters.sqlite_repeats import SqliteRepeats
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
@@ -43,7 +50,10 @@ from copypro.health import App
 from copypro.ports import (
     EventLog,
     LogHistory,
+    Mail,
     ReadModels,
+    Repeats,
+    Rewrapped,
     TerminalFactory,
     TerminalLimits,
     Users,
@@ -64,6 +74,7 @@ class Store(StrEnum):
     MODELS = "models"
     USERS = "users"
     VAULT = "vault"
+    REPEATS = "repeats"
 
 
 class Stores:
@@ -73,11 +84,12 @@ class Stores:
     models: ReadModels
     users: Users
     vault: Vault
+    repeats: Repeats
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened: list[
-            EventLog | ReadModels | Users | Vault | MongoDatabase | FolderBesideLog
+            EventLog | ReadModels | Users | Vault | Repeats | MongoDatabase | FolderBesideLog
         ] = []
         self._probes: dict[str, Probe] = {}
 
@@ -149,7 +161,7 @@ class Stores:
 
 async def _open_kept(
     store: Store, settings: Settings, database: MongoDatabase | None
-) -> ReadModels | Users | Vault:
+) -> ReadModels | Users | Vault | Repeats:
     """In MongoDB where it is set, else in the data folder."""
     folder = settings.data.resolve()
     match store:
@@ -161,10 +173,14 @@ async def _open_kept(
             return await MongoUsers.open(database)
         case Store.USERS:
             return await SqliteUsers.open(folder)
+        case Store.REPEATS if database is not None:
+            return await MongoRepeats.open(database)
+        case Store.REPEATS:
+            return await SqliteRepeats.open(folder)
         case Store.VAULT if database is not None:
-            return await MongoVault.open(database, _keys(settings))
+            return await MongoVault.open(database, _keys(settings), _renew(settings))
         case _:
-            return await SqliteVault.open(folder, _keys(settings))
+            return await SqliteVault.open(folder, _keys(settings), _renew(settings))
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -209,13 +225,22 @@ def _keys(settings: Settings) -> Sequence[str]:
     return load_or_make_key(settings.data.resolve())
 
 
+def _renew(settings: Settings) -> KeySource | None:
+    """A key file may be changed by `copypro keys rotate` while the program runs; a setting cannot."""
+    return None if settings.secret_keys else lambda: _keys(settings)
+
+
 def operators_metrics() -> Metrics:
     """Of this process, on a registry of its own."""
     return Metrics(CollectorRegistry())
 
 
-def http_server(app: App) -> HttpServer:
-    return HttpServer(app)
+def http_server(app: App, settings: Settings | None = None) -> HttpServer:
+    """Without settings: plain, behind nothing. Errors: SettingsError for files that are no certificate."""
+    if settings is None:
+        return HttpServer(app)
+    tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+    return HttpServer(app, settings.trusted_proxies.replace(",", " ").split(), tls)
 
 
 class Bridges:
@@ -240,6 +265,27 @@ class Bridges:
             await made.aclose()
 
 
+class InMemory:
+    """All of a ring's stores for one replay: nothing is kept, and the same seed gives the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.log = MemoryLog(partitions=1, seed=seed)
+        self.models = MemoryReadModels()
+        self.vault = MemoryVault()
+
+    @staticmethod
+    def terminals(servers: Mapping[Platform, LocalServer]) -> Mapping[Platform, TerminalFactory]:
+        """On bridges of this process."""
+        dialects: dict[Platform, Mt4Dialect | Mt5Dialect] = {
+            Platform.MT4: Mt4Dialect(),
+            Platform.MT5: Mt5Dialect(),
+        }
+        return {
+            platform: LocalTerminals(dialects[platform], server, TerminalLimits())
+            for platform, server in servers.items()
+        }
+
+
 @asynccontextmanager
 async def open_users(settings: Settings) -> AsyncIterator[Users]:
     """Beside the running program, or before its first start: a new database is given the log's id.
@@ -260,6 +306,40 @@ async def open_users(settings: Settings) -> AsyncIterator[Users]:
         yield users
     finally:
         await users.close()
+
+
+async def rotate_keys(settings: Settings, *, dry_run: bool) -> Rewrapped:
+    """The data keys under the newest of COPYPRO_SECRET_KEYS, or under a new key in the key file, from
+    which the older ones are then gone. Beside the running program.
+
+    Errors: LogCorrupt (no data of ours in the folder), SecretsError, StoreError.
+    """
+    if not settings.mongo:
+        _check_folder(settings)
+    folder, has_file = settings.data.resolve(), not settings.secret_keys
+    if not has_file:
+        return await _rewrap(settings, dry_run=dry_run)
+    if dry_run:
+        found = await _rewrap(settings, dry_run=True)
+        return Rewrapped(keys=found.keys, rewrapped=found.keys)
+    add_key(folder)
+    done = await _rewrap(settings, dry_run=False)
+    keep_newest_key(folder)
+    return done
+
+
+async def _rewrap(settings: Settings, *, dry_run: bool) -> Rewrapped:
+    database = await MongoDatabase.open_existing(settings.mongo) if settings.mongo else None
+    try:
+        vault = await _open_kept(Store.VAULT, settings, database)
+        assert isinstance(vault, MongoVault | SqliteVault)
+        try:
+            return await vault.rewrap(dry_run=dry_run)
+        finally:
+            await vault.close()
+    finally:
+        if database is not None:
+            await database.close()
 
 
 async def _id_of_log(settings: Settings) -> str:
@@ -303,3 +383,10 @@ def _check_folder(settings: Settings) -> None:
 
 def _new_id() -> str:
     return uuid.uuid4().hex
+
+
+def open_mail(settings: Settings) -> Mail | None:
+    """None: no letter can be sent here."""
+    if settings.mail == "file":
+        return FileMail(settings.data.resolve())
+    return SmtpMail(settings.mail, settings.mail_from) if settings.mail else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from copypro.errors import Refused, TerminalError
 from copypro.ports import Terminal
+from copypro.trading import SymbolSpec
 from copypro.values import CopyId, Platform
 
 from copypro_account_watcher.live import (
@@ -31,7 +32,8 @@ class Market:
     def __init__(self, agent: AccountAgent) -> None:
         self.live = Live(Platform.MT4, agent.owner.limits)
         self._agent = agent
-        self._waiting: dict[Need | None, set[CopyId]] = {}
+        self._waiting: dict[Need | None, dict[CopyId, None]] = {}
+        """In the order in which they asked: that is the order in which they go on."""
         self._subscribed: dict[str, None] = {}
 
     @property
@@ -46,18 +48,18 @@ class Market:
         for need in needs:
             waiting = self._waiting.get(need)
             if waiting is not None:
-                waiting.add(copy)
+                waiting[copy] = None
                 continue
-            self._waiting[need] = {copy}
+            self._waiting[need] = {copy: None}
             self._agent.owner.spawn(self._read(need, terminal), f"read-{self._agent.id[:8]}")
 
     def warm(self, copy: CopyId, terminal: Terminal) -> None:
         """A connection for a trade call, before the attempt is committed."""
         waiting = self._waiting.get(None)
         if waiting is not None:
-            waiting.add(copy)
+            waiting[copy] = None
             return
-        self._waiting[None] = {copy}
+        self._waiting[None] = {copy: None}
         self._agent.owner.spawn(self._warm(terminal), f"warm-{self._agent.id[:8]}")
 
     async def _warm(self, terminal: Terminal) -> None:
@@ -90,7 +92,7 @@ class Market:
             case NeedSpec(symbol):
                 spec = await terminal.symbol(symbol)
                 live.mono = now()
-                live.learn_spec(spec)
+                self.learn_spec(spec)
             case NeedQuote(symbol):
                 await self._subscribe([symbol], terminal)
                 quote = await terminal.quote(symbol, limits.quote_age_s)
@@ -102,6 +104,14 @@ class Market:
                 live.learn_margin(symbol, kind.side, None if margin is None else margin / lots)
             case NeedFigures():
                 await self._agent.watching.look_now()
+
+    def learn_spec(self, spec: SymbolSpec) -> None:
+        """Also for those who show it, where it is news."""
+        is_news = spec != self.live.any_spec(spec.name)
+        self.live.learn_spec(spec)
+        if is_news:
+            publishing = self._agent.watching.publish_terms(spec)
+            self._agent.owner.spawn(publishing, f"terms-{self._agent.id[:8]}")
 
     def follow_quotes(self, symbol: str, terminal: Terminal) -> None:
         if symbol not in self._subscribed:

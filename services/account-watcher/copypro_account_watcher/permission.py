@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from copypro.codes import Denial, denied
-from copypro.messages import Rights
+from copypro.messages import Rights, SymbolChoice
 from copypro.values import CopierId, RegistrationId, Ticket
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
@@ -36,6 +36,7 @@ class Permission:
             self._paused_until = None
             clear_alert(agent, turn, "breaker")
         agent.market.live.in_whose_name = self._in_whose_name()
+        agent.market.live.symbols_of = self._symbols_of()
         account = agent.account
         halted = {} if account is None else account.halted
         agent.market.live.halted = {copier: ticket for ticket, copier in halted.items()}
@@ -100,6 +101,11 @@ class Permission:
             if id_ not in leaving
         }
 
+    def _symbols_of(self) -> dict[RegistrationId, SymbolChoice]:
+        account = self._agent.account
+        known = {} if account is None else account.registrations
+        return {id_: registration.symbols for id_, registration in known.items()}
+
     def _opens_off(self) -> Denial | None:
         agent = self._agent
         account, watching = agent.account, agent.watching
@@ -118,8 +124,7 @@ class Permission:
         off_s = agent.owner.host_clock.off_s(agent.owner.monotonic())
         if off_s is not None:
             return denied("CLOCK_OFF", off_s=f"{off_s:.1f}")
-        unresolved = sum(1 for copy in agent.copies.values() if is_unresolved(copy))
-        if unresolved >= MOST_UNRESOLVED:
+        if (unresolved := agent.unresolved) >= MOST_UNRESOLVED:
             return denied("OPENS_PAUSED", unresolved=unresolved)
         if self._paused_until is not None:
             return denied("OPENS_PAUSED", until=self._paused_until.isoformat())

@@ -22,11 +22,13 @@ from msgspec import Struct
 
 from copypro_gateway import rights
 from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
+from copypro_gateway.failures import Style
+from copypro_gateway.owning import OWNER, command_id
+from copypro_gateway.remembering import Remembering
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
 Seen = TypeVar("Seen")
-MOST_ACCOUNTS = 1000
 POLL_FIRST_S = 0.004
 POLL_CAP_S = 0.05
 
@@ -35,10 +37,15 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     platforms: frozenset[Platform]
     """Those with a bridge address."""
     require_key: bool = False
-    sign_up_open: bool = True
     operator_key_hash: str = ""
     """Of the key that operators' calls need (`auth.hash_of`); empty: those calls are off."""
     visible_within_s: float = 5.0
+    most_accounts: int = 1000
+    """Of one user, as those that count them see it: two calls at once may end one above it."""
+    most_copiers: int = 1000
+    errors_as_201: Style = ""
+    reset_url: str = ""
+    """Letters link only to pages below it; empty: to none."""
 
 
 class Pending(Exception):
@@ -61,6 +68,7 @@ class Core:
     ) -> None:
         self.log, self.models, self.vault = log, models, vault
         self.clock, self.new_id, self.settings = clock, new_id, settings
+        self.remembering = Remembering(models)
 
     # --- commands -----------------------------------------------------------------------------
 
@@ -70,7 +78,7 @@ class Core:
 
         Errors: the code of a denied one; Pending after the time that a caller waits.
         """
-        ids = [self.new_id() for _ in wishes]
+        ids = [self.command_id() for _ in wishes]
         outputs = [
             encode(topic, key, _wish(id, ids[-1], message, self.clock()))
             for id, (topic, key, message) in zip(ids, wishes, strict=True)
@@ -86,6 +94,10 @@ class Core:
         for id in ids:
             answer = await self.visible(MessageId(id))
         return answer
+
+    def command_id(self) -> MessageId:
+        """A new one, of whoever makes the call that runs now."""
+        return command_id(self.new_id(), OWNER.get())
 
     async def visible(self, command: MessageId) -> Doc:
         """The answer to a command. Errors: the code of a denied one; Pending, as above."""
@@ -121,7 +133,20 @@ class Core:
         return doc
 
     async def registrations_of(self, user: UserId) -> Sequence[Doc]:
-        return await self.models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
+        return await self.models.find(c.REGISTRATIONS, {"user": user}, limit=None)
+
+    async def check_one_more_account(self, user: UserId) -> None:
+        """Errors: 409."""
+        most = self.settings.most_accounts
+        if len(await self.registrations_of(user)) >= most:
+            raise ApiError(409, "TOO_MANY_ACCOUNTS", f"at most {most} accounts a user")
+
+    async def check_one_more_copier(self, user: UserId) -> None:
+        """Errors: 409."""
+        most = self.settings.most_copiers
+        if len(await self.copiers_of(user)) >= most:
+            text = f"at most {most} copiers a user: remove one first"
+            raise ApiError(409, "TOO_MANY_COPIERS", text)
 
     async def readable(self, user: UserId | None, id: str) -> Doc:
         """The registration, whose own password has proved that it may look."""
@@ -137,7 +162,7 @@ class Core:
         return doc
 
     async def copiers_of(self, user: UserId) -> Sequence[Doc]:
-        return await self.models.find(c.COPIERS, {"user": user})
+        return await self.models.find(c.COPIERS, {"user": user}, limit=None)
 
 
 async def until(look: Callable[[], Awaitable[Seen | None]], deadline: float) -> Seen | None:

@@ -22,8 +22,8 @@ class ReplayDeadLetter(Parameters):
     """A letter's name, as `copypro dead-letters list` shows it."""
 
     topic: Text
-    partition: int = Field(ge=0)
-    offset: int = Field(ge=0)
+    partition: int = Field(ge=0, lt=2**31)
+    offset: int = Field(ge=0, lt=2**63)
 
 
 class Letters:
@@ -32,7 +32,9 @@ class Letters:
         self._one_at_a_time = asyncio.Lock()
 
     def register(self, calls: Calls) -> None:
-        calls.operators("ReplayDeadLetter", ReplayDeadLetter, self.replay, tag="operators")
+        calls.operators(
+            "ReplayDeadLetter", ReplayDeadLetter, self.replay, tag="operators", changes=True
+        )
 
     async def replay(self, given: ReplayDeadLetter) -> dict[str, Any]:
         """Durable on return. Errors: 404 for what is no open letter (a replayed one is none), 409 for

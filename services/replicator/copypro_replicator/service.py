@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 
 import structlog
 from copypro import topics
+from copypro.committing import Committing
 from copypro.envelope import SCHEMA_VERSION, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
-from copypro.ports import Clock, EventLog, Journal, Partition
+from copypro.ports import Clock, EventLog, Journal, Outgoing, Partition, Record, Told
 from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_replicator.replicating import Replicating
 
 logger = structlog.get_logger("replicator")
 RETRY_FULL_S = 1.0
+MOST_COMMITS = 2
+"""Under way at a time: one becomes durable, one waits for it."""
 
 
 async def run(
@@ -82,16 +88,33 @@ async def replicate(
             newer = readable((record,), schema_version)[1]
         if newer is None:
             replicating.restore(record)
-    while newer is None:
-        records, newer = readable(await partition.read(), schema_version)
-        end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
-        now = clock()
-        outputs = replicating.step(records, end_offset, now)
-        for output in outputs:
-            if output.topic == topics.DEAD_LETTERS.name:
-                logger.error("a record cannot be read and was put aside", key=output.key)
-        await partition.commit(outputs, records)
-        if journal is not None and replicating.told:
-            # Later, so that what was told of the causes is told first.
-            asyncio.get_running_loop().call_soon(journal.tell, replicating.told, now, clock())
+    async with Committing(MOST_COMMITS) as committing:
+        while newer is None:
+            records, newer = readable(await partition.read(), schema_version)
+            end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
+            now = clock()
+            outputs = replicating.step(records, end_offset, now)
+            for output in outputs:
+                if output.topic == topics.DEAD_LETTERS.name:
+                    logger.error("a record cannot be read and was put aside", key=output.key)
+            tell = partial(_tell, journal, replicating.told, now, clock)
+            commit = _commit(partition, outputs, records, tell)
+            await committing.begun(asyncio.create_task(commit))
     return newer
+
+
+async def _commit(
+    partition: Partition,
+    outputs: Sequence[Outgoing],
+    consumed: Sequence[Record],
+    tell: Callable[[], None],
+) -> None:
+    await partition.commit(outputs, consumed)
+    tell()
+
+
+def _tell(
+    journal: Journal | None, told: Sequence[Told], decided_at: datetime, clock: Clock
+) -> None:
+    if journal is not None and told:
+        journal.tell(told, decided_at, clock())

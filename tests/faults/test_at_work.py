@@ -1,4 +1,4 @@
-"""A rolling upgrade to a version that writes newer records, and back, on real processes at work.
+"""Real processes at work: a watcher is killed with orders on the wire, then all are upgraded.
 
 The next version is this program's own source with a higher schema version: what it writes, today's
 must not guess at. COPYPRO_TEST_FORMER names the source tree of a former version, to be rolled from and
@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 READERS_FIRST = ("stats", "replicator", "account-watcher", "gateway")
 ONE_OF_EACH = dict.fromkeys(READERS_FIRST, 1)
+TWO_WATCHERS = ONE_OF_EACH | {"account-watcher": 2}
 FORMER = os.environ.get("COPYPRO_TEST_FORMER", "")
 
 
@@ -100,28 +101,19 @@ async def each_trade_has_one_copy_or_one_reason(stage: Stage) -> Counter[str]:
     return found
 
 
-async def test_newer_records_wait_for_newer_processes_and_no_trade_is_lost_or_doubled(
+async def test_after_kill_9_others_go_on_and_newer_records_wait_for_newer_processes(
     tmp_path: Path, kafka_address: str, mongo_url: str
 ) -> None:
     newer = next_version(tmp_path)
     async with topics_on(kafka_address, 4) as topics, database_on(mongo_url) as database:
         prefix = {"COPYPRO_TOPIC_PREFIX": topics.prefix}
         async with a_stage(
-            tmp_path, kafka_address, database, counts=ONE_OF_EACH, **prefix
+            tmp_path, kafka_address, database, counts=TWO_WATCHERS, **prefix
         ) as stage:
-            cluster = stage.cluster
+            await killed_with_orders_on_the_wire(stage)
             trading = asyncio.create_task(stage.trades())
-            for kind in READERS_FIRST:
-                if kind == "account-watcher":
-                    # The new replicator's orders are not for the old watcher: it waits and says why.
-                    await says_that_it_is_too_old(cluster.programs[kind][0])
-                await replaced(cluster, kind, newer)
-            old = cluster.make("account-watcher")
-            await old.start(wait=False)
-            await says_that_it_is_too_old(old)
-            assert await old.terminate() == 0
-            cluster.programs["account-watcher"].remove(old)
-            await cluster.until_ready()
+            await upgraded(stage.cluster, newer)
+            await too_old_to_come_back(stage.cluster)
             trading.cancel()
             await asyncio.wait([trading])
             found = await each_trade_has_one_copy_or_one_reason(stage)
@@ -129,25 +121,51 @@ async def test_newer_records_wait_for_newer_processes_and_no_trade_is_lost_or_do
             await stage.flat()
 
 
-@pytest.mark.skipif(
-    not FORMER, reason="by hand: COPYPRO_TEST_FORMER=source tree of a former version"
-)
-async def test_from_a_former_version_and_back(
-    tmp_path: Path, kafka_address: str, mongo_url: str
-) -> None:
-    former = paths_of(Path(FORMER))
-    async with topics_on(kafka_address, 4) as topics, database_on(mongo_url) as database:
-        environment = {"COPYPRO_TOPIC_PREFIX": topics.prefix} | former
-        async with a_stage(
-            tmp_path, kafka_address, database, counts=ONE_OF_EACH, **environment
-        ) as stage:
-            trading = asyncio.create_task(stage.trades())
-            for kind in READERS_FIRST:
-                await replaced(stage.cluster, kind, {"PYTHONPATH": ""})
-            for kind in reversed(READERS_FIRST):
-                await replaced(stage.cluster, kind, former)
-            trading.cancel()
-            await asyncio.wait([trading])
-            found = await each_trade_has_one_copy_or_one_reason(stage)
-            assert found["copied"], found
-            await stage.flat()
+async def killed_with_orders_on_the_wire(stage: Stage) -> None:
+    """Other copies are sent at once; those in doubt are not sent again."""
+    victim, takeovers = await stage.kill_watcher()
+    stage.cluster.programs["account-watcher"].remove(victim)
+    assert takeovers, "it owned something"
+    for one in takeovers:
+        assert one.called_s is not None
+        assert one.assigned_s <= one.fenced_s <= one.restored_s <= one.called_s < one.sent_s
+
+
+async def upgraded(cluster: Cluster, newer: dict[str, str]) -> None:
+    for kind in READERS_FIRST:
+        if kind == "account-watcher":
+            # The new replicator's orders are not for the old watcher: it waits and says why.
+            await says_that_it_is_too_old(cluster.programs[kind][0])
+        await replaced(cluster, kind, newer)
+
+
+async def too_old_to_come_back(cluster: Cluster) -> None:
+    old = cluster.make("account-watcher")
+    await old.start(wait=False)
+    await says_that_it_is_too_old(old)
+    assert await old.terminate() == 0
+    cluster.programs["account-watcher"].remove(old)
+    await cluster.until_ready()
+
+
+if FORMER:  # by hand
+
+    async def test_from_a_former_version_and_back(
+        tmp_path: Path, kafka_address: str, mongo_url: str
+    ) -> None:
+        former = paths_of(Path(FORMER))
+        async with topics_on(kafka_address, 4) as topics, database_on(mongo_url) as database:
+            environment = {"COPYPRO_TOPIC_PREFIX": topics.prefix} | former
+            async with a_stage(
+                tmp_path, kafka_address, database, counts=ONE_OF_EACH, **environment
+            ) as stage:
+                trading = asyncio.create_task(stage.trades())
+                for kind in READERS_FIRST:
+                    await replaced(stage.cluster, kind, {"PYTHONPATH": ""})
+                for kind in reversed(READERS_FIRST):
+                    await replaced(stage.cluster, kind, former)
+                trading.cancel()
+                await asyncio.wait([trading])
+                found = await each_trade_has_one_copy_or_one_reason(stage)
+                assert found["copied"], found
+                await stage.flat()
