@@ -30,6 +30,7 @@ OPERATORS = frozenset(
         "/Manager/Copiers", "/Manager/UserCopiers", "/Manager/CopierLogs",
         "/Manager/RemovedCopiers", "/Manager/UserRemovedCopiers",
         "/Manager/CopierTradeLogs", "/Manager/TogglePauseCopier", "/Manager/UnPauseAll",
+        "/Manager/Users",
     )
 )  # fmt: skip
 ACCOUNT, COPIER = {"accountId": "slave"}, {"id": "copier"}

@@ -110,6 +110,28 @@ async def test_a_batch_takes_effect_in_its_order(models: ReadModels) -> None:
     assert found == {"time": "249", "copier": "x", "id": "1", **numbers}
 
 
+async def test_many_are_read_at_once_and_those_that_are_not_there_are_left_out(
+    models: ReadModels,
+) -> None:
+    await models.upsert([put(str(n), "a/0", n, {"time": str(n)}) for n in range(1, 30)])
+    await models.upsert([put("5", "a/0", 99, None)])
+    found = await models.get_many(c.TRADE_LOGS, ["3", "5", "7", "none", "$in", "'"])
+    assert found == {n: {"time": n, "id": n} for n in ("3", "7")}
+    assert await models.get_many(c.TRADE_LOGS, []) == {}
+
+
+async def test_a_revision_is_another_one_after_each_change_or_is_not_known(place: Place) -> None:
+    models = await place.models()
+    seen = set()
+    for version in range(1, 20):
+        await models.upsert([put("1", "a/0", version, {"time": str(version)})])
+        revision = models.revision()
+        assert revision is None or revision not in seen
+        seen.add(revision)
+        assert models.revision() == revision, "nothing has changed"
+    assert (await place.reader()).revision() is None
+
+
 async def test_a_batch_that_fails_leaves_nothing(models: ReadModels) -> None:
     too_long = "x" * 17_000_000
     good = Upsert(collection=c.ACCOUNTS, id="1", source="a/0", version=1, fields={"a": 1})

@@ -5,7 +5,7 @@ Each has one contract suite in tests/contract, which asks for its promises by na
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Protocol
@@ -210,6 +210,15 @@ class ReadModels(Projected, Protocol):
     """Documents made from events only. Errors: as Projected's."""
 
     async def get(self, collection: str, id: str) -> Document | None: ...
+
+    async def get_many(self, collection: str, ids: Collection[str]) -> dict[str, Document]:
+        """Those of them that there are, by id, as they are at one moment."""
+
+    def revision(self) -> int | None:
+        """Another number whenever something may have changed: as long as it is the same, whatever was
+        read since it was asked for is what would be read now. None: not known, read again. (A
+        `rebuild` of another process, which ends in the same documents, need not show.)
+        """
 
     async def find(
         self,

@@ -35,6 +35,7 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "UNKNOWN_USER": (404, "no such user", "check the e-mail"),
     "UNKNOWN_ATTEMPT": (404, "no unresolved attempt has this id", "see Unresolved"),
     "UNKNOWN_TICKET": (404, "no alert is about this ticket", "see Alerts"),
+    "CANNOT_REPLAY": (409, "the dead letter holds nothing that can be put back", "see its reason"),
     "UNKNOWN_LETTER": (404, "no open dead letter of this name", "see `copypro dead-letters list`"),
     # accounts
     "PLATFORM_OFF": (400, "no bridge is set for this platform", "set ApiMT4 or ApiMT5 to its address"),

@@ -24,6 +24,7 @@ from copypro_gateway import rights
 from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
 from copypro_gateway.failures import Style
 from copypro_gateway.owning import OWNER, command_id
+from copypro_gateway.remembering import Remembering
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -67,6 +68,7 @@ class Core:
     ) -> None:
         self.log, self.models, self.vault = log, models, vault
         self.clock, self.new_id, self.settings = clock, new_id, settings
+        self.remembering = Remembering(models)
 
     # --- commands -----------------------------------------------------------------------------
 
