@@ -28,6 +28,7 @@ OPERATORS = frozenset(
         "/ReplayDeadLetter", "/GetUserByEmail", "/Manager/Users", "/Manager/Accounts",
         "/Manager/UserAccounts",
         "/Manager/Copiers", "/Manager/UserCopiers", "/Manager/CopierLogs",
+        "/Manager/RemovedCopiers", "/Manager/UserRemovedCopiers",
         "/Manager/CopierTradeLogs", "/Manager/TogglePauseCopier", "/Manager/UnPauseAll",
         "/Manager/Users",
     )

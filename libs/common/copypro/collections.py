@@ -15,6 +15,8 @@ EQUITY = "equity"
 TRADE_STATS = "trade_stats"
 """By account: the statistics of its whole history, and the version of the history they are of."""
 COPIERS = "copiers"
+REMOVED_COPIERS = "removed_copiers"
+"""As they last were."""
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
 COMMANDS = "commands"
@@ -34,6 +36,7 @@ INDEXED: dict[str, tuple[str, ...]] = {
     EQUITY: ("account", "time"),
     TRADE_STATS: (),
     COPIERS: ("user", "master", "slave"),
+    REMOVED_COPIERS: ("user",),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),
     COMMANDS: (),

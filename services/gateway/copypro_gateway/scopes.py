@@ -82,6 +82,8 @@ RULES: dict[str, Rule] = {
     "Manager/UserAccounts": LOOK,
     "Manager/Copiers": LOOK,
     "Manager/UserCopiers": LOOK,
+    "Manager/RemovedCopiers": LOOK,
+    "Manager/UserRemovedCopiers": LOOK,
     "Manager/CopierLogs": LOOK,
     "Manager/CopierTradeLogs": LOOK,
 }

@@ -185,7 +185,12 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
                 fields["started_at"] = iso(event.started_at_utc)
             return [Patch(c.COPIERS, event.state.copier, fields)]
         case m.CopierStopped():
-            return [Patch(c.COPIERS, event.copier, None)]
+            ended = {"removed_at": iso(at), "removed_because": event.reason.value}
+            known = (c.COPIERS, event.copier)
+            return [
+                Patch(c.REMOVED_COPIERS, event.copier, ended, builds_on=known),
+                Patch(c.COPIERS, event.copier, None),
+            ]
         case m.Decided():
             return _decided(event, at, record)
         case m.Execution():
