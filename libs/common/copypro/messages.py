@@ -15,6 +15,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from copypro.options import CopierOptions, SymbolMapping
+from copypro.protection import Protector, ProtectorSettings
 from copypro.trading import (
     AccountInfo,
     CloseReason,
@@ -90,6 +91,14 @@ class RemoveAccount(Message, frozen=True, kw_only=True):
     account: AccountId
     registration: RegistrationId
     close_trades: bool = False
+
+
+class UpdateEquityProtector(Message, frozen=True, kw_only=True):
+    """Arm this registration's equity protector anew with these settings, or switch it off."""
+
+    account: AccountId
+    registration: RegistrationId
+    settings: ProtectorSettings
 
 
 class SettleUnresolved(Message, frozen=True, kw_only=True):
@@ -172,6 +181,7 @@ AccountCommand = (
     RegisterAccount
     | UpdateAccount
     | RemoveAccount
+    | UpdateEquityProtector
     | SettleUnresolved
     | SettleOtherCopier
     | ImportHistory
@@ -223,6 +233,8 @@ class PauseCopier(Message, frozen=True, kw_only=True):
     master: AccountId
     reason: str
     """For people."""
+    unless_paused: bool = False
+    """True: one that is paused already keeps its own reason."""
 
 
 class ResumeCopier(Message, frozen=True, kw_only=True):
@@ -231,6 +243,8 @@ class ResumeCopier(Message, frozen=True, kw_only=True):
     copier: CopierId
     master: AccountId
     market: Market = {}
+    only_from: str = ""
+    """Only if this is the reason of its pause; empty: whatever it is."""
 
 
 class StopReason(StrEnum):
@@ -595,6 +609,34 @@ class PendingFilled(Message, frozen=True, kw_only=True):
     seen_at_utc: datetime
 
 
+class EquityProtectorUpdated(Message, frozen=True, kw_only=True):
+    """An equity protector as it now is: as its user set it, or what it counts from was learned or
+    moved by money that was paid in or out.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    protector: Protector
+
+
+class EquityProtectorReset(Message, frozen=True, kw_only=True):
+    """A new day of the broker's: it counts from that day's balance and is armed anew."""
+
+    account: AccountId
+    registration: RegistrationId
+    protector: Protector
+
+
+class EquityProtectorTriggered(Message, frozen=True, kw_only=True):
+    """Equity reached a limit. What its settings ask for begins with this record, and goes on until it
+    is done.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    protector: Protector
+
+
 class BalanceChanged(Message, frozen=True, kw_only=True):
     """A deposit, withdrawal, credit, charge or the like: never a trade."""
 
@@ -662,6 +704,9 @@ OrderEvent = (
     | PendingModified
     | PendingRemoved
     | PendingFilled
+    | EquityProtectorUpdated
+    | EquityProtectorReset
+    | EquityProtectorTriggered
     | BalanceChanged
     | EquityRecorded
     | AlertRaised

@@ -41,6 +41,10 @@ def command(turn: Turn, envelope: Envelope) -> None:
             _updated(
                 turn, copier, replace(state, mappings=_mappings_but(state, wish.master_symbol))
             )
+        case m.PauseCopier() if wish.unless_paused and state.paused:
+            _deny(turn, wish, "ALREADY_PAUSED", f"it is paused already: {state.pause_reason}")
+        case m.ResumeCopier() if wish.only_from not in ("", state.pause_reason):
+            _deny(turn, wish, "PAUSED_OTHERWISE", f"it is not paused for {wish.only_from}")
         case m.PauseCopier():
             paused = replace(state, paused=True, pause_reason=wish.reason)
             _change(turn, copier, paused)

@@ -15,6 +15,7 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro.envelope import Envelope
 from copypro.ports import Record
+from copypro.protection import Protector
 from copypro.trading import OpenOrder
 from msgspec import Struct
 
@@ -50,6 +51,7 @@ _ANSWERS = (
     m.AccountRegistered,
     m.AccountUpdated,
     m.AccountRemoved,
+    m.EquityProtectorUpdated,
     m.HistoryImported,
     m.CommandDenied,
     m.Settled,
@@ -122,6 +124,9 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             return [Patch(c.EQUITY, f"{event.account}/{iso(event.time_utc)}", _equity(event))]
         case m.AccountUpdated():
             return [Patch(c.REGISTRATIONS, event.registration, _updated(event))]
+        case m.EquityProtectorUpdated() | m.EquityProtectorReset() | m.EquityProtectorTriggered():
+            protector = {"protector": protector_fields(event.protector)}
+            return [Patch(c.REGISTRATIONS, event.registration, protector)]
         case m.AccountConnected():
             info = event.info
             return [
@@ -200,6 +205,12 @@ def _updated(event: m.AccountUpdated) -> Fields:
     if event.proving or not event.refused:
         fields["connect_error"] = None
         fields["proof"] = "pending" if event.proving else "done"
+    return fields
+
+
+def protector_fields(protector: Protector) -> Fields:
+    """As JSON is: decimals and times as text."""
+    fields: Fields = msgspec.to_builtins(protector, str_keys=True)
     return fields
 
 
@@ -510,6 +521,7 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "slave_lots": str(event.closed_lots),
                 "slave_price": str(event.price),
                 "profit": str(event.profit),
+                "reason": event.reason,
             }, "Information"
         case m.CopyDenied():
             return {
