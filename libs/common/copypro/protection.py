@@ -96,7 +96,7 @@ class Protector(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {
             "breach": trip.breach.value,
             "rule": trip.rule,
-            "level": str(trip.level),
+            "limit": str(trip.level),
             "equity": str(trip.equity),
             "start_balance": str(self.start_balance),
             "at": trip.at_utc.isoformat(),
@@ -173,15 +173,17 @@ def _missing(settings: ProtectorSettings) -> tuple[str, str] | None:
 def _crossed(settings: ProtectorSettings) -> tuple[str, str] | None:
     """Numbers by which it would act at once, as far as they alone tell."""
     start = settings.start_balance
-    stop, target = _levels(settings, start, _STOPS), _levels(settings, start, _TARGETS)
-    for level in stop:
-        if start is not None and level.at >= start:
-            return level.rule, f"{level.at} is not below startBalance {start}"
-        if any(level.at >= other.at for other in target):
-            return level.rule, f"{level.at} is not below {target[0].rule}, which is {target[0].at}"
-    for level in target:
-        if start is not None and level.at <= start:
-            return level.rule, f"{level.at} is not above startBalance {start}"
+    stops, targets = _levels(settings, start, _STOPS), _levels(settings, start, _TARGETS)
+    if start is not None:
+        for level in stops:
+            if level.at >= start:
+                return level.rule, f"{level.at} is not below startBalance {start}"
+        for level in targets:
+            if level.at <= start:
+                return level.rule, f"{level.at} is not above startBalance {start}"
+    for stop, target in zip(stops, targets, strict=False):
+        if stop.at >= target.at:
+            return stop.rule, f"{stop.at} is not below {target.rule}, which is {target.at}"
     return None
 
 
@@ -229,7 +231,7 @@ def _next_day(protector: Protector, seen: Seen) -> Protector:
     if not protector.settings.daily_reset or today <= protector.day:
         return protector
     if not protector.day:
-        return replace(protector, day=today)
+        return replace(protector, serial=protector.serial + 1, day=today)
     return replace(
         protector,
         serial=protector.serial + 1,

@@ -104,10 +104,10 @@ class Protecting:
         registration.protector = now
         self._agent.save_account(turn)
         name = registration.registration
-        if now.day != former.day and now.serial != former.serial and former.day:
+        if former.day and now.day != former.day:
             self._tell(EquityProtectorReset, name, now, turn)
             self._clear(name, turn)
-        elif now.start_balance != former.start_balance:
+        elif (now.start_balance, now.day) != (former.start_balance, former.day):
             self._tell(EquityProtectorUpdated, name, now, turn)
         if now.tripped is not None and now.tripped != former.tripped:
             self._trip(name, now, turn)
@@ -129,7 +129,7 @@ class Protecting:
         settings, numbers = protector.settings, protector.numbers
         if settings.alert:
             text = (
-                f"equity {numbers['equity']} reached {numbers['rule']}, which is {numbers['level']}"
+                f"equity {numbers['equity']} reached {numbers['rule']}, which is {numbers['limit']}"
             )
             cause = _cause(registration)
             numbers_shown = numbers | {"registration": registration}

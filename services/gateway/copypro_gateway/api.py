@@ -19,6 +19,7 @@ from copypro_gateway.letters import Letters
 from copypro_gateway.logs import CopierLogs
 from copypro_gateway.measuring import Measured
 from copypro_gateway.orders import Orders
+from copypro_gateway.protection import Protection
 from copypro_gateway.symbols import Symbols
 from copypro_gateway.users import SigningUp
 
@@ -46,6 +47,7 @@ def create_app(
     accounts.register(calls)
     Orders(core).register(calls)
     Copiers(core, accounts).register(calls)
+    Protection(core).register(calls)
     Symbols(core).register(calls)
     CopierLogs(core).register(calls)
     Attention(core).register(calls)

@@ -20,6 +20,7 @@ from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.market import market_of
 from copypro_gateway.options import Options
 from copypro_gateway.parameters import ByCopier, Parameters, Text
+from copypro_gateway.protection import refuse_while_protected
 
 
 class RemoveCopier(ByCopier):
@@ -206,6 +207,8 @@ class Copiers:
             wish: Message = m.PauseCopier(copier=copier, master=master, reason=given.reason)
         else:
             await self._readable_master(doc)
+            slave = await self._core.models.get(c.REGISTRATIONS, str(doc["slave_registration"]))
+            refuse_while_protected(slave)
             market = await self._market(master)
             wish = m.ResumeCopier(copier=copier, master=master, market=market)
         await self._core.command((topics.COPIER_COMMANDS, master, wish))

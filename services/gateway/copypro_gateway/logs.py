@@ -42,8 +42,10 @@ class CopierLogs:
         return [shapes.trade_log(row) for row in rows]
 
     async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[Doc]:
+        """Of the user's copiers, and what equity protectors closed that no copier had opened."""
         rows: list[Doc] = []
-        for doc in await self._core.copiers_of(user):
+        protected = [doc for doc in await self._core.registrations_of(user) if doc.get("protector")]
+        for doc in (*await self._core.copiers_of(user), *protected):
             rows.extend(await self._trades_of(str(doc["id"]), given.limit))
         rows.sort(key=lambda row: str(row["timeUTC"]), reverse=True)
         return rows[: given.limit]

@@ -51,6 +51,7 @@ def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
         "seenAliveAt": alive,
         "seenAliveAgeSeconds": None if age is None else round(age, 1),
         "accountSummary": summary(state),
+        "equityProtector": protector(registration.get("protector")),
     }
 
 
@@ -185,7 +186,7 @@ def trade_log(row: Doc) -> Doc:
         "timeUTC": row.get("time"),
         "timeDoneUTC": row.get("recorded_at"),
         "updateType": row.get("update"),
-        "tradeReason": "NewSignal",
+        "tradeReason": trade_reason(row),
         "success": bool(row.get("success")),
         "outcome": row.get("outcome", "planned"),
         "masterOrder": {
@@ -212,6 +213,43 @@ def trade_log(row: Doc) -> Doc:
             for name in ("seen_at", "planned_at", "sent_at", "filled_at", "recorded_at")
         },
     }
+
+
+def trade_reason(row: Doc) -> str:
+    """The original's word for what made the trade happen, or kept it from happening."""
+    why = (row.get("numbers_sent") or {}).get("why") or row.get("reason") or row.get("code")
+    return _TRADE_REASONS.get(str(why), "NewSignal")
+
+
+_TRADE_REASONS = {
+    "EQUITY_PROTECTION": "EquityProtector",
+    "COPIER_STOPPED": "CopierRemove",
+    "ACCOUNT_REMOVED": "CopierRemove",
+}
+
+
+def protector(doc: Doc | None) -> Doc | None:
+    """As it was set, what it counts from now, and what it acted on."""
+    if doc is None:
+        return None
+    settings, trip = doc["settings"], doc.get("tripped")
+    flags = ("enabled", "daily_reset", "alert", "disable_copier", "close_copied_trades",
+             "close_all_trades")  # fmt: skip
+    limits = [f"{kind}_{unit}" for kind in ("stop_loss", "take_profit")
+              for unit in ("percent", "value", "absolute")]  # fmt: skip
+    shown: Doc = {_camel(name): settings.get(name, False) for name in flags}
+    shown |= {_camel(name): number(settings.get(name)) or 0 for name in limits}
+    shown["startBalance"] = number(doc.get("start_balance"))
+    shown["brokerDay"] = doc.get("day") or None
+    shown["flattening"] = doc.get("flattening", False)
+    shown["triggered"] = trip and {
+        "breach": trip["breach"],
+        "rule": trip["rule"],
+        "level": number(trip["level"]),
+        "equity": number(trip["equity"]),
+        "timeUTC": trip["at_utc"],
+    }
+    return shown
 
 
 def number(value: Any) -> float | None:

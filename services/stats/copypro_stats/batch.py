@@ -13,6 +13,7 @@ from copypro.messages import AlertRaised
 from copypro.ports import Projected, Record, Upsert
 from msgspec import Struct
 
+from copypro_stats.pausing import concerns_copiers
 from copypro_stats.projections import Fields, Patch, history_of, patches
 
 CACHED = 20_000
@@ -29,11 +30,13 @@ class Batch(Struct, frozen=True):
     alerts: list[Envelope]
     moved: set[str]
     """Accounts whose closed history changed."""
+    protected: list[Envelope]
+    """What equity protectors did that concerns copiers."""
 
 
 async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
     """Errors: BadRecord for a record of a newer version; other unreadable ones are in the batch."""
-    batch = Batch([], [], [], set())
+    batch = Batch([], [], [], set(), [])
     for record in records:
         if record.value is None:
             continue
@@ -52,6 +55,8 @@ async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
             batch.moved.add(account)
         if isinstance(envelope.message, AlertRaised):
             batch.alerts.append(envelope)
+        if concerns_copiers(envelope.message):
+            batch.protected.append(envelope)
     return batch
 
 

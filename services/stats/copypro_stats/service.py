@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import structlog
 from copypro import topics
-from copypro.envelope import SCHEMA_VERSION, dead_letter, readable
+from copypro.collections import COPIERS
+from copypro.envelope import SCHEMA_VERSION, Envelope, dead_letter, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost, StoreUnavailable
 from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
@@ -18,6 +19,7 @@ from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_stats.batch import Batch, Parts, batch_of, merged
 from copypro_stats.keeper import Keeper
+from copypro_stats.pausing import commands
 from copypro_stats.posting import Outbox, Post, PostLimits, posting
 
 logger = structlog.get_logger("stats")
@@ -118,10 +120,23 @@ async def _project(
                 correlation=envelope.correlation,
             )
             letters.extend(outbox.remember(envelope))
+        for envelope in batch.protected:
+            letters.extend(await _copiers_told(envelope, models))
         await partition.commit(letters, records)
         outbox.committed()
         keeper.changed(batch.moved)
     return newer
+
+
+async def _copiers_told(event: Envelope, models: ReadModels) -> list[Outgoing]:
+    """Tried until the database answers, as all that is written here."""
+    while True:
+        try:
+            copiers = await models.find(COPIERS, {"slave": event.message.account}, limit=None)
+            return commands(event, copiers)
+        except StoreUnavailable as error:
+            logger.error("no copier is paused until the database answers", reason=str(error))
+            await asyncio.sleep(RETRY_STORE_S)
 
 
 async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) -> Batch:
