@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from copypro.callbacks import Callback
 from copypro.options import CopierOptions, SymbolMapping
 from copypro.protection import Protector, ProtectorSettings
 from copypro.trading import (
@@ -101,6 +102,14 @@ class UpdateEquityProtector(Message, frozen=True, kw_only=True):
     settings: ProtectorSettings
 
 
+class SetEquityProtectorCallback(Message, frozen=True, kw_only=True):
+    """Tell this address what the registration's equity protector does; None: nobody any more."""
+
+    account: AccountId
+    registration: RegistrationId
+    callback: Callback | None
+
+
 class SettleUnresolved(Message, frozen=True, kw_only=True):
     """A person's decision on an attempt that nobody could settle.
 
@@ -182,6 +191,7 @@ AccountCommand = (
     | UpdateAccount
     | RemoveAccount
     | UpdateEquityProtector
+    | SetEquityProtectorCallback
     | SettleUnresolved
     | SettleOtherCopier
     | ImportHistory
@@ -289,8 +299,23 @@ class UnmapSymbol(Message, frozen=True, kw_only=True):
     master_symbol: str
 
 
+class SetTradeLogCallback(Message, frozen=True, kw_only=True):
+    """Tell this address each of the copier's trade logs; None: nobody any more."""
+
+    copier: CopierId
+    master: AccountId
+    callback: Callback | None
+
+
 CopierCommand = (
-    StartCopier | UpdateCopier | PauseCopier | ResumeCopier | StopCopier | MapSymbol | UnmapSymbol
+    StartCopier
+    | UpdateCopier
+    | PauseCopier
+    | ResumeCopier
+    | StopCopier
+    | MapSymbol
+    | UnmapSymbol
+    | SetTradeLogCallback
 )
 
 
@@ -637,6 +662,14 @@ class EquityProtectorTriggered(Message, frozen=True, kw_only=True):
     protector: Protector
 
 
+class EquityProtectorCallbackSet(Message, frozen=True, kw_only=True):
+    """Who is told what a registration's equity protector does; None: nobody."""
+
+    account: AccountId
+    registration: RegistrationId
+    callback: Callback | None
+
+
 class BalanceChanged(Message, frozen=True, kw_only=True):
     """A deposit, withdrawal, credit, charge or the like: never a trade."""
 
@@ -707,6 +740,7 @@ OrderEvent = (
     | EquityProtectorUpdated
     | EquityProtectorReset
     | EquityProtectorTriggered
+    | EquityProtectorCallbackSet
     | BalanceChanged
     | EquityRecorded
     | AlertRaised
@@ -893,6 +927,8 @@ class Copier(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mappings: tuple[SymbolMapping, ...] = ()
     paused: bool = False
     pause_reason: str = ""
+    callback: Callback | None = None
+    """Who is told of each of its trade logs."""
 
 
 class CopierStarted(Message, frozen=True, kw_only=True):

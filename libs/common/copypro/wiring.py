@@ -37,11 +37,14 @@ from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
+from copypro.adapters.webhooks import Webhooks
+from copypro.envelope import utc_now
 from copypro.errors import CopyProError
 from copypro.health import App
 from copypro.ports import (
     EventLog,
     LogHistory,
+    Post,
     ReadModels,
     TerminalFactory,
     TerminalLimits,
@@ -207,6 +210,11 @@ def _keys(settings: Settings) -> Sequence[str]:
 def operators_metrics() -> Metrics:
     """Of this process, on a registry of its own."""
     return Metrics(CollectorRegistry())
+
+
+def webhooks(settings: Settings) -> Post:
+    """The one way of posting."""
+    return Webhooks(utc_now, private_allowed=settings.callback_private)
 
 
 def http_server(app: App) -> HttpServer:

@@ -15,6 +15,7 @@ from copypro.messages import (
     Message,
     RegisterAccount,
     RemoveAccount,
+    SetEquityProtectorCallback,
     Settled,
     SettleOtherCopier,
     SettleUnresolved,
@@ -56,6 +57,8 @@ def decide(agent: AccountAgent, envelope: Envelope, turn: Turn) -> None:
             _remove(agent, command, origin, turn)
         case UpdateEquityProtector():
             agent.protecting.update(command, origin, turn)
+        case SetEquityProtectorCallback():
+            agent.protecting.set_callback(command, origin, turn)
         case SettleUnresolved():
             _settle_unresolved(agent, command, origin, turn)
         case SettleOtherCopier():

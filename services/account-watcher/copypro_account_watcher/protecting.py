@@ -15,10 +15,13 @@ from copypro import topics
 from copypro.messages import (
     BalanceChanged,
     CommandDenied,
+    EquityProtectorCallbackSet,
     EquityProtectorReset,
     EquityProtectorTriggered,
     EquityProtectorUpdated,
+    Message,
     OrderEvent,
+    SetEquityProtectorCallback,
     UpdateEquityProtector,
 )
 from copypro.options import CopierOptions
@@ -42,6 +45,9 @@ from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
     from copypro_account_watcher.agent import AccountAgent
+
+
+UNKNOWN = CommandDenied(code="UNKNOWN_ACCOUNT", message="no such account")
 
 
 class Protecting:
@@ -259,16 +265,14 @@ class Protecting:
 
     def update(self, command: UpdateEquityProtector, origin: Origin, turn: Turn) -> None:
         agent = self._agent
-        account = agent.account
-        registration = None if account is None else account.registrations.get(command.registration)
-        if registration is None:
-            denied = CommandDenied(code="UNKNOWN_ACCOUNT", message="no such account")
-            turn.consequence(topics.ORDER_EVENTS, agent.id, origin, "", denied)
-            return
+        registration = self._registration(command.registration)
         wrong = problem_with(command.settings)
+        if registration is None:
+            self._answer(UNKNOWN, origin, turn)
+            return
         if wrong is not None:
             denied = CommandDenied(code="INVALID_PARAMETER", message=": ".join(wrong))
-            turn.consequence(topics.ORDER_EVENTS, agent.id, origin, "", denied)
+            self._answer(denied, origin, turn)
             return
         registration.protector = armed(registration.protector, command.settings)
         agent.save_account(turn)
@@ -278,9 +282,28 @@ class Protecting:
             registration=command.registration,
             protector=registration.protector,
         )
-        turn.consequence(topics.ORDER_EVENTS, agent.id, origin, "", updated)
+        self._answer(updated, origin, turn)
         agent.touch_all()
         turn.then(lambda _: agent.watching.look_soon())
+
+    def set_callback(self, command: SetEquityProtectorCallback, origin: Origin, turn: Turn) -> None:
+        """Nothing here needs it: who posts learns it from the event."""
+        if self._registration(command.registration) is None:
+            self._answer(UNKNOWN, origin, turn)
+            return
+        answer = EquityProtectorCallbackSet(
+            account=self._agent.id,
+            registration=command.registration,
+            callback=command.callback,
+        )
+        self._answer(answer, origin, turn)
+
+    def _registration(self, registration: RegistrationId) -> Registration | None:
+        account = self._agent.account
+        return None if account is None else account.registrations.get(registration)
+
+    def _answer(self, event: Message, origin: Origin, turn: Turn) -> None:
+        turn.consequence(topics.ORDER_EVENTS, self._agent.id, origin, "", event)
 
     def _clear(self, registration: RegistrationId, turn: Turn) -> None:
         clear_alert(self._agent, turn, _cause(registration))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, ReadModels, Users, Vault
+from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, Post, ReadModels, Users, Vault
 from fastapi import FastAPI
 
 from copypro_gateway.accounts import Accounts
 from copypro_gateway.attention import Attention
 from copypro_gateway.auth import Auth
+from copypro_gateway.callbacks import Callbacks
 from copypro_gateway.calls import Calls
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
@@ -35,6 +36,7 @@ def create_app(
     new_id: NewId,
     settings: GatewaySettings,
     meter: Meter,
+    post: Post,
     banner: str = "",
 ) -> FastAPI:
     """`banner`: shown in the API's description, such as SIMULATED."""
@@ -47,7 +49,9 @@ def create_app(
     accounts.register(calls)
     Orders(core).register(calls)
     Copiers(core, accounts).register(calls)
-    Protection(core).register(calls)
+    protection = Protection(core)
+    protection.register(calls)
+    Callbacks(core, protection, post).register(calls)
     Symbols(core).register(calls)
     CopierLogs(core).register(calls)
     Attention(core).register(calls)

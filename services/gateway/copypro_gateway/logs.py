@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from copypro import collections as c
+from copypro.trade_logs import trade_log
 from copypro.values import UserId
 from pydantic import Field
 
-from copypro_gateway import shapes
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.parameters import ByCopier, Parameters
@@ -39,7 +39,7 @@ class CopierLogs:
         rows = await self._core.models.find(
             c.TRADE_LOGS, {"copier": copier}, order_by="time", descending=True, limit=limit
         )
-        return [shapes.trade_log(row) for row in rows]
+        return [trade_log(row) for row in rows]
 
     async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[Doc]:
         """Of the user's copiers, and what equity protectors closed that no copier had opened."""

@@ -28,6 +28,7 @@ UNHEEDED = frozenset(
         "EquityProtectorUpdated",
         "EquityProtectorReset",
         "EquityProtectorTriggered",
+        "EquityProtectorCallbackSet",
         "PendingFilled",
         "BalanceChanged",
         "EquityRecorded",

@@ -35,9 +35,10 @@ from copypro.wiring import (
     http_server,
     open_history,
     operators_metrics,
+    webhooks,
 )
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_stats.notifier import Notifier
+from copypro_stats.receivers import Receivers
 
 from copypro_standalone.needs import ALL, check, needs_of
 
@@ -214,10 +215,14 @@ class Ring:
         journal = OperatorsJournal(name, self._metrics, time.monotonic)
         match name:
             case "stats":
-                address = self._settings.alert_url
-                notify = Notifier(address) if address else None
+                receivers = Receivers(
+                    stores.models,
+                    stores.vault.unseal,
+                    webhooks(self._settings),
+                    self._settings.alert_url,
+                )
                 work = stats.run(
-                    log, stores.models, utc_now, notify, readiness=self._readiness[name]
+                    log, stores.models, utc_now, receivers, readiness=self._readiness[name]
                 )
                 self._start(name, work)
             case "replicator":
@@ -258,8 +263,10 @@ class Ring:
                 require_key=settings.require_key,
                 sign_up_open=settings.sign_up_open,
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
+                callback_private=settings.callback_private,
             ),
             meter=self._metrics,
+            post=webhooks(settings),
             banner="SIMULATED" if settings.simulated else "",
         )
         return app

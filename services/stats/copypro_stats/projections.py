@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from copypro import collections as c
 from copypro import messages as m
+from copypro.callbacks import Callback
 from copypro.envelope import Envelope
 from copypro.ports import Record
 from copypro.protection import Protector
@@ -52,6 +53,7 @@ _ANSWERS = (
     m.AccountUpdated,
     m.AccountRemoved,
     m.EquityProtectorUpdated,
+    m.EquityProtectorCallbackSet,
     m.HistoryImported,
     m.CommandDenied,
     m.Settled,
@@ -127,6 +129,12 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
         case m.EquityProtectorUpdated() | m.EquityProtectorReset() | m.EquityProtectorTriggered():
             protector = {"protector": protector_fields(event.protector)}
             return [Patch(c.REGISTRATIONS, event.registration, protector)]
+        case m.EquityProtectorCallbackSet():
+            told = {"callback_shown": where_told(event.callback)}
+            return [
+                Patch(c.REGISTRATIONS, event.registration, told),
+                Patch(c.CALLBACKS, event.registration, callback_fields(event.callback)),
+            ]
         case m.AccountConnected():
             info = event.info
             return [
@@ -159,7 +167,10 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             error = {"code": event.code, "message": event.message}
             return [Patch(c.REGISTRATIONS, event.registration, {"connect_error": error})]
         case m.AccountRemoved():
-            removed = [Patch(c.REGISTRATIONS, event.registration, None)]
+            removed = [
+                Patch(c.REGISTRATIONS, event.registration, None),
+                Patch(c.CALLBACKS, event.registration, None),
+            ]
             if event.last:
                 removed.append(Patch(c.ACCOUNTS, event.account, None))
             return removed
@@ -186,9 +197,13 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             fields = copier_fields(event.state)
             if isinstance(event, m.CopierStarted):
                 fields["started_at"] = iso(event.started_at_utc)
-            return [Patch(c.COPIERS, event.state.copier, fields)]
+            changed = [Patch(c.COPIERS, event.state.copier, fields)]
+            if isinstance(event, m.CopierUpdated):
+                callback = callback_fields(event.state.callback)
+                changed.append(Patch(c.CALLBACKS, event.state.copier, callback))
+            return changed
         case m.CopierStopped():
-            return [Patch(c.COPIERS, event.copier, None)]
+            return [Patch(c.COPIERS, event.copier, None), Patch(c.CALLBACKS, event.copier, None)]
         case m.Decided():
             return _decided(event, at, record)
         case m.Execution():
@@ -229,7 +244,17 @@ def copier_fields(state: m.Copier) -> Fields:
         "pause_reason": state.pause_reason,
         "options": plain(msgspec.structs.asdict(state.options)),
         "mappings": [plain(msgspec.structs.asdict(mapping)) for mapping in state.mappings],
+        "callback_shown": where_told(state.callback),
     }
+
+
+def where_told(callback: Callback | None) -> str | None:
+    return None if callback is None else callback.shown
+
+
+def callback_fields(callback: Callback | None) -> Fields | None:
+    """Sealed as it came: whoever posts opens it."""
+    return None if callback is None else msgspec.structs.asdict(callback)
 
 
 # --- history ------------------------------------------------------------------------------------
@@ -436,6 +461,31 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
     if isinstance(event, m.CopyUnresolved | m.CopyNeedsPerson | m.CopyReconciled):
         changed.append(_unresolved(event, at))
     return changed
+
+
+_TOLD = (
+    m.CopySkipped,
+    m.CopyOpened,
+    m.CopyPendingPlaced,
+    m.CopyPendingRemoved,
+    m.CopyModified,
+    m.CopyReduced,
+    m.CopyClosed,
+    m.CopyDenied,
+    m.CopyUnresolved,
+    m.CopyReconciled,
+    m.CopyNeedsPerson,
+    m.CopyDetached,
+)
+
+
+def trade_log_told_by(event: Any) -> str | None:
+    """The id of the trade log of which this event says how it came out; None: it says nothing final."""
+    if isinstance(event, m.CopySkipped):
+        return f"{event.copy}.{event.leg}.{'pending' if event.pending else 'open'}"
+    if isinstance(event, _TOLD) or (isinstance(event, m.CopyRejected) and event.final):
+        return _row_of(event)
+    return None
 
 
 def _row_of(event: Any) -> str:
