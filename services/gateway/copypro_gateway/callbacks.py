@@ -24,8 +24,9 @@ from copypro.trade_logs import trade_log
 from copypro.values import AccountId, CopierId, RegistrationId, UserId
 from pydantic import AliasChoices, Field
 
+from copypro_gateway.answers import OK, CallbackSet, Ok
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import Core, Doc
+from copypro_gateway.core import Core
 from copypro_gateway.errors import ApiError, bad, unknown
 from copypro_gateway.parameters import ByAccount, ByCopier, Parameters, Text
 from copypro_gateway.protection import Protection
@@ -59,6 +60,7 @@ class Callbacks:
         self._core, self._protection, self._post = core, protection, post
 
     def register(self, calls: Calls) -> None:
+        """No answer is kept for an Idempotency-Key: some have a secret."""
         tag = "callbacks"
         calls.keyed("SetTradeLogCallback", SetTradeLogCallback, self.of_copier, tag=tag)
         calls.keyed("TestTradeLogCallback", ByCopier, self.test_of_copier, tag=tag)
@@ -72,7 +74,7 @@ class Callbacks:
             tag=tag,
         )
 
-    async def of_copier(self, user: UserId, given: SetTradeLogCallback) -> Doc:
+    async def of_copier(self, user: UserId, given: SetTradeLogCallback) -> CallbackSet:
         """Each trade log of the copier is posted there. The secret that signs is shown this once."""
         doc = await self._core.copier(user, given.copier_id)
         owner = RegistrationId(str(doc["slave_registration"]))
@@ -85,7 +87,7 @@ class Callbacks:
         await self._core.command((topics.COPIER_COMMANDS, wish.master, wish))
         return answer
 
-    async def of_account(self, user: UserId, given: UpdateEquityProtectorCallback) -> Doc:
+    async def of_account(self, user: UserId, given: UpdateEquityProtectorCallback) -> CallbackSet:
         """What the account's equity protector does is posted there."""
         registration = await self._protection.tradable(user, given.account_id)
         owner = RegistrationId(str(registration["id"]))
@@ -96,13 +98,13 @@ class Callbacks:
         await self._core.command((topics.ACCOUNT_COMMANDS, wish.account, wish))
         return answer
 
-    async def test_of_copier(self, user: UserId, given: ByCopier) -> Doc:
+    async def test_of_copier(self, user: UserId, given: ByCopier) -> Ok:
         """Posts a trade log that never happened, now and once, and says what became of it."""
         await self._core.copier(user, given.copier_id)
         row = {"id": "test", "copier": given.copier_id, "time": f"{self._core.clock():%FT%TZ}"}
         return await self._try(given.copier_id, trade_log(row))
 
-    async def test_of_account(self, user: UserId, given: TestEquityProtectorCallback) -> Doc:
+    async def test_of_account(self, user: UserId, given: TestEquityProtectorCallback) -> Ok:
         """Posts that a protector acted which did not, now and once."""
         id_ = given.account_id
         if id_ is None and given.copier_id is not None:
@@ -113,9 +115,11 @@ class Callbacks:
         await self._core.registration(user, id_)
         return await self._try(id_, {"type": "EquityProtectorTriggered", "accountId": id_})
 
-    async def _sealed(self, owner: RegistrationId, given: Where) -> tuple[Callback | None, Doc]:
+    async def _sealed(
+        self, owner: RegistrationId, given: Where
+    ) -> tuple[Callback | None, CallbackSet]:
         if given.remove:
-            return None, {"result": "OK", "callbackUrl": None}
+            return None, {"result": "OK", "callbackUrl": None, "secret": None}
         url = given.callback_url.strip()
         if not url:
             raise bad("callbackUrl", "is required; remove=true takes the address back")
@@ -132,7 +136,7 @@ class Callbacks:
         callback = Callback(registration=owner, sealed=sealed, shown=masked(url))
         return callback, {"result": "OK", "callbackUrl": callback.shown, "secret": secret}
 
-    async def _try(self, owner: str, fields: dict[str, Any]) -> Doc:
+    async def _try(self, owner: str, fields: dict[str, Any]) -> Ok:
         doc = await self._core.models.get(c.CALLBACKS, owner)
         if doc is None:
             raise unknown("callback")
@@ -146,4 +150,4 @@ class Callbacks:
         reason = await self._post(receiver_of(opened), self._core.new_id(), body)
         if reason:
             raise ApiError(502, "CALLBACK_FAILED", f"the receiver did not take it: {reason}")
-        return {"result": "OK"}
+        return OK

@@ -12,6 +12,7 @@ from copypro.values import AccountId, RegistrationId, UserId
 from pydantic import BeforeValidator, Field
 
 from copypro_gateway import rights
+from copypro_gateway.answers import OK, Ok
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import ApiError, bad
@@ -57,9 +58,15 @@ class Protection:
         self._core = core
 
     def register(self, calls: Calls) -> None:
-        calls.keyed("UpdateEquityProtector", UpdateEquityProtector, self.update, tag="protection")
+        calls.keyed(
+            "UpdateEquityProtector",
+            UpdateEquityProtector,
+            self.update,
+            tag="protection",
+            changes=True,
+        )
 
-    async def update(self, user: UserId, given: UpdateEquityProtector) -> Doc:
+    async def update(self, user: UserId, given: UpdateEquityProtector) -> Ok:
         """Armed anew, whatever it did before. Only whoever may trade on the account sets it."""
         settings = given.to_settings()
         registration = await self.tradable(user, given.account_id)
@@ -69,7 +76,7 @@ class Protection:
             settings=settings,
         )
         await self._core.command((topics.ACCOUNT_COMMANDS, wish.account, wish))
-        return {"result": "OK"}
+        return OK
 
     async def tradable(self, user: UserId, id: str) -> Doc:
         registration = await self._core.readable(user, id)
