@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from copypro.topics import EXECUTIONS, ORDER_EVENTS
+from copypro_standalone.explaining import story_of
 
 from tests.journey.conftest import Stack
 from tests.journey.world import FAST, Account, World, a_world
@@ -109,6 +110,12 @@ async def test_a_stop_closes_copies_pauses_their_copier_and_leaves_foreign_trade
     said = {message["message"] for message in row["messages"]}
     assert {"why = EQUITY_PROTECTION", "rule = stopLossPercent"} <= said
     assert any(text.startswith("limit = 9500") for text in said)
+    story = await story_of(world.settings(), slave.id, int(row["slaveTicket"]))
+    assert story is not None
+    texts = [line.text for line in story.lines]
+    acting = next(n for n, text in enumerate(texts) if text.startswith("equity protector: "))
+    assert "reached stopLossPercent, which is 9500" in texts[acting]
+    assert [text for text in texts[acting:] if "tradeReason=EquityProtector" in text]
     refused = await world.call("CopierPause", expect=409, id=copier, paused=False)
     assert refused["code"] == "EQUITY_PROTECTION"
     assert await acted(world) == 1

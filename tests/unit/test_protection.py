@@ -13,6 +13,7 @@ from copypro.protection import (
     ProtectorSettings,
     Seen,
     armed,
+    is_reached,
     levels,
     looked,
     problem,
@@ -90,6 +91,19 @@ def test_credit_counts_since_equity_includes_it() -> None:
     with_credit = after(protector, seen("11000", credit=Decimal(1000)))
     assert with_credit.start_balance == 11000
     assert with_credit.tripped is None
+
+
+@pytest.mark.parametrize("given", ["1000", "-1000"])
+def test_credit_given_or_taken_is_no_result_whoever_shows_it_first(given: str) -> None:
+    protector = armed(None, settings(take_profit_percent="5", stop_loss_percent="5"))
+    before = after(protector, seen("11000", credit=Decimal(1000)))
+    equity = Decimal(11000) + Decimal(given)
+    frame = after(before, seen(equity, credit=None))
+    assert frame.tripped is None
+    assert is_reached(frame, equity), "a snapshot is asked for"
+    snapshot = after(frame, seen(equity, credit=1000 + Decimal(given)))
+    assert (snapshot.tripped, snapshot.start_balance) == (None, equity)
+    assert not is_reached(snapshot, equity)
 
 
 def test_what_is_not_known_acts_on_nothing() -> None:

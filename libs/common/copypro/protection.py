@@ -20,8 +20,10 @@ CODE = "EQUITY_PROTECTION"
 PAUSE_REASON = "EquityProtection"
 """The original's word for why a copier is paused."""
 MOST = Decimal(1_000_000_000_000)
-FLOWS = frozenset(("Balance", "Credit", "Bonus", "Correction"))
-"""Kinds of balance operations that are money in or out; the others are costs and count as loss."""
+FLOWS = frozenset(("Balance", "Correction"))
+"""Kinds of balance operations that are money in or out; the others are costs and count as loss. Credit
+and bonus are no balance: the figures show them.
+"""
 
 
 class Breach(StrEnum):
@@ -73,6 +75,8 @@ class Protector(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The broker's date since which it counts, where its clock is known."""
     balance: Decimal | None = None
     """With credit, of the last look whose money was accounted for: the next day starts from it."""
+    credit: Decimal | None = None
+    """As last seen: what is given or taken moves the start."""
     tripped: Trip | None = None
     """It has acted; it acts no more until it is armed anew, by its user or the broker's midnight."""
     flattening: bool = False
@@ -107,13 +111,18 @@ class Seen(Struct, frozen=True, kw_only=True):
     """The account at one look: figures of one moment, and the money that this look told of."""
 
     balance: Decimal
-    credit: Decimal
+    credit: Decimal | None
+    """None: a frame, which has it on newer bridges only. A limit waits for the snapshot that confirms."""
     equity: Decimal
     at_utc: datetime
     clock_offset_minutes: int | None
     flows: tuple[Decimal, ...] = ()
     settled: bool = True
     """False: money moved for a reason that history will tell in a moment; a limit waits for it."""
+
+    @property
+    def is_sure(self) -> bool:
+        return self.settled and self.credit is not None
 
 
 class Level(Struct, frozen=True):
@@ -203,15 +212,22 @@ def looked(protector: Protector, seen: Seen) -> Protector:
     if not protector.settings.enabled or not _is_known(seen):
         return protector
     today = _next_day(protector, seen)
-    flow = sum(seen.flows, Decimal(0))
-    begun = _began(today, seen) if today.start_balance is None else _moved(today, flow)
+    if today.start_balance is None:
+        begun = _began(today, seen)
+    else:
+        begun = _moved(today, sum(seen.flows, Decimal(0)) + _credited(today, seen))
     kept = _kept(begun, seen)
-    return _tripped(kept, seen) if seen.settled else kept
+    return _tripped(kept, seen) if seen.is_sure else kept
 
 
 def flat(protector: Protector) -> Protector:
     """Nothing is left on the account: what it flattened is flat, and what opens later is not its."""
     return replace(protector, serial=protector.serial + 1, flattening=False)
+
+
+def is_reached(protector: Protector, equity: Decimal) -> bool:
+    """It would act, if this equity were confirmed."""
+    return protector.is_armed and any(_is_beyond(level, equity) for level in levels(protector))
 
 
 def levels(protector: Protector) -> list[Level]:
@@ -221,7 +237,7 @@ def levels(protector: Protector) -> list[Level]:
 
 
 def _is_known(seen: Seen) -> bool:
-    numbers = (seen.balance, seen.credit, seen.equity)
+    numbers = (seen.balance, seen.credit or Decimal(0), seen.equity)
     return all(number.is_finite() for number in numbers) and any(number != 0 for number in numbers)
 
 
@@ -249,10 +265,16 @@ def _day(seen: Seen) -> str:
 
 
 def _began(protector: Protector, seen: Seen) -> Protector:
-    if not seen.settled:
+    if not seen.settled or seen.credit is None:
         return protector
     start = seen.balance + seen.credit
     return replace(protector, serial=protector.serial + 1, start_balance=start)
+
+
+def _credited(protector: Protector, seen: Seen) -> Decimal:
+    if seen.credit is None or protector.credit is None:
+        return Decimal(0)
+    return seen.credit - protector.credit
 
 
 def _moved(protector: Protector, flow: Decimal) -> Protector:
@@ -263,17 +285,21 @@ def _moved(protector: Protector, flow: Decimal) -> Protector:
 
 
 def _kept(protector: Protector, seen: Seen) -> Protector:
-    """Only a daily reset needs it: no record is written for the others at each closed trade."""
-    balance = seen.balance + seen.credit
-    if not protector.settings.daily_reset or not seen.settled or protector.balance == balance:
+    """The balance only where a daily reset needs it: else no record is written at each closed trade."""
+    credit = protector.credit if seen.credit is None else seen.credit
+    if credit is None:
         return protector
-    return replace(protector, balance=balance)
+    kept = protector if protector.credit == credit else replace(protector, credit=credit)
+    balance = seen.balance + credit
+    if not protector.settings.daily_reset or not seen.settled or protector.balance == balance:
+        return kept
+    return replace(kept, balance=balance)
 
 
 def _tripped(protector: Protector, seen: Seen) -> Protector:
     if protector.tripped is not None:
         return protector
-    reached = next((level for level in levels(protector) if _is_reached(level, seen.equity)), None)
+    reached = next((level for level in levels(protector) if _is_beyond(level, seen.equity)), None)
     if reached is None:
         return protector
     trip = Trip(
@@ -291,7 +317,7 @@ def _tripped(protector: Protector, seen: Seen) -> Protector:
     )
 
 
-def _is_reached(level: Level, equity: Decimal) -> bool:
+def _is_beyond(level: Level, equity: Decimal) -> bool:
     return equity <= level.at if level.breach is Breach.STOP_LOSS else equity >= level.at
 
 

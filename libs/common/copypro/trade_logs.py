@@ -57,9 +57,15 @@ def trade_log(row: Doc) -> Doc:
 def trade_reason(row: Doc) -> str:
     """The original's word for what made the trade happen, or kept it from happening."""
     why = (row.get("numbers_sent") or {}).get("why") or row.get("reason") or row.get("code")
-    return _TRADE_REASONS.get(str(why), "NewSignal")
+    return trade_reason_of(str(why))
 
 
+def trade_reason_of(why: str) -> str:
+    """Of the reason, or the code, that our own events have."""
+    return _TRADE_REASONS.get(why, NEW_SIGNAL)
+
+
+NEW_SIGNAL = "NewSignal"
 _TRADE_REASONS = {
     "EQUITY_PROTECTION": "EquityProtector",
     "COPIER_STOPPED": "CopierRemove",

@@ -90,7 +90,8 @@ class Looking:
             told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
             self._follow_balance(figures.balance, told)
             settled = self.history_at is None
-            agent.protecting.looked(orders, figures, turn, settled=settled)
+            whole = asked_at is not None
+            agent.protecting.looked(orders, figures, turn, whole=whole, settled=settled)
             ended = closed if has_history else None
             again = unresolved.settle(agent, orders, ended, asked_at, turn)
             if again is not None:

@@ -25,7 +25,7 @@ from copypro.messages import (
     UpdateEquityProtector,
 )
 from copypro.options import CopierOptions
-from copypro.protection import CODE, FLOWS, Protector, Seen, armed, flat, looked
+from copypro.protection import CODE, FLOWS, Protector, Seen, armed, flat, is_reached, looked
 from copypro.protection import problem as problem_with
 from copypro.trading import Figures, OpenOrder
 from copypro.values import (
@@ -68,9 +68,17 @@ class Protecting:
             self._flows.append(event)
 
     def looked(
-        self, orders: Sequence[OpenOrder], figures: Figures, turn: Turn, *, settled: bool
+        self,
+        orders: Sequence[OpenOrder],
+        figures: Figures,
+        turn: Turn,
+        *,
+        whole: bool,
+        settled: bool,
     ) -> None:
-        """After what the look showed was recorded. `settled`: no money moved unexplained."""
+        """After what the look showed was recorded. `whole`: a snapshot, with all figures; a frame only
+        asks for one. `settled`: no money moved unexplained.
+        """
         flows, self._flows = self._flows, []
         account = self._agent.account
         self._looked_at = self._agent.owner.monotonic()
@@ -79,7 +87,7 @@ class Protecting:
             return
         seen = Seen(
             balance=figures.balance,
-            credit=figures.credit,
+            credit=figures.credit if whole else None,
             equity=figures.equity,
             at_utc=turn.now,
             clock_offset_minutes=account.clock_offset_minutes,
@@ -105,6 +113,8 @@ class Protecting:
         self, registration: Registration, former: Protector, seen: Seen, turn: Turn
     ) -> None:
         now = looked(former, seen)
+        if not seen.is_sure and is_reached(now, seen.equity):
+            self._agent.watching.look_soon()
         if now == former:
             return
         registration.protector = now
