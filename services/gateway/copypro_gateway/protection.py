@@ -68,8 +68,8 @@ class Protection:
 
     async def update(self, user: UserId, given: UpdateEquityProtector) -> Ok:
         """Armed anew, whatever it did before. Only whoever may trade on the account sets it."""
-        settings = given.to_settings()
         registration = await self.tradable(user, given.account_id)
+        settings = given.to_settings()
         wish = m.UpdateEquityProtector(
             account=AccountId(str(registration["account"])),
             registration=RegistrationId(str(registration["id"])),

@@ -35,6 +35,7 @@ from copypro.wiring import (
     Stores,
     http_server,
     open_history,
+    open_mail,
     operators_metrics,
     webhooks,
 )
@@ -271,6 +272,7 @@ class Ring:
                 most_accounts=settings.most_accounts,
                 most_copiers=settings.most_copiers,
                 visible_within_s=settings.visible_within_s,
+                reset_url=settings.reset_url,
                 errors_as_201=settings.errors_as_201,
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
                 callback_private=settings.callback_private,
@@ -278,6 +280,7 @@ class Ring:
             meter=self._metrics,
             post=webhooks(settings),
             safety=safety_of(settings),
+            mail=open_mail(settings),
             banner="SIMULATED" if settings.simulated else "",
         )
         return app
