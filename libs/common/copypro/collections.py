@@ -17,6 +17,8 @@ TRADE_STATS = "trade_stats"
 COPIERS = "copiers"
 REMOVED_COPIERS = "removed_copiers"
 """As they last were."""
+CALLBACKS = "callbacks"
+"""By copier or registration: whom its user wants to be told, sealed."""
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
 COMMANDS = "commands"
@@ -37,6 +39,7 @@ INDEXED: dict[str, tuple[str, ...]] = {
     TRADE_STATS: (),
     COPIERS: ("user", "master", "slave"),
     REMOVED_COPIERS: ("user",),
+    CALLBACKS: (),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),
     COMMANDS: (),

@@ -91,10 +91,12 @@ def replicator(test_limits: TestLimits = False) -> None:
 
 @app.command()
 def stats(test_limits: TestLimits = False) -> None:
-    """Makes what REST shows from the events, and posts alerts, alone: needs Kafka and MongoDB.
+    """Makes what REST shows from the events, and posts alerts and callbacks, alone: needs Kafka and
+    MongoDB.
 
-    Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_ALERT_URL. Health and metrics on
-    COPYPRO_SERVICE_PORT (5021). Run as many as events need: they share the partitions.
+    Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS (the gateway's),
+    COPYPRO_ALERT_URL. Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as many as events
+    need: they share the partitions.
     """
     _serve("stats", test_limits=test_limits)
 

@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 from copypro import collections as c
 from copypro import messages as m
+from copypro.callbacks import Callback
 from copypro.envelope import Envelope
 from copypro.ports import Record
+from copypro.protection import Protector
 from copypro.trading import OpenOrder
 from msgspec import Struct
 
@@ -50,6 +52,8 @@ _ANSWERS = (
     m.AccountRegistered,
     m.AccountUpdated,
     m.AccountRemoved,
+    m.EquityProtectorUpdated,
+    m.EquityProtectorCallbackSet,
     m.HistoryImported,
     m.CommandDenied,
     m.Settled,
@@ -122,6 +126,15 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             return [Patch(c.EQUITY, f"{event.account}/{iso(event.time_utc)}", _equity(event))]
         case m.AccountUpdated():
             return [Patch(c.REGISTRATIONS, event.registration, _updated(event))]
+        case m.EquityProtectorUpdated() | m.EquityProtectorReset() | m.EquityProtectorTriggered():
+            protector = {"protector": protector_fields(event.protector)}
+            return [Patch(c.REGISTRATIONS, event.registration, protector)]
+        case m.EquityProtectorCallbackSet():
+            told = {"callback_shown": where_told(event.callback)}
+            return [
+                Patch(c.REGISTRATIONS, event.registration, told),
+                Patch(c.CALLBACKS, event.registration, callback_fields(event.callback)),
+            ]
         case m.AccountConnected():
             info = event.info
             return [
@@ -154,7 +167,10 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             error = {"code": event.code, "message": event.message}
             return [Patch(c.REGISTRATIONS, event.registration, {"connect_error": error})]
         case m.AccountRemoved():
-            removed = [Patch(c.REGISTRATIONS, event.registration, None)]
+            removed = [
+                Patch(c.REGISTRATIONS, event.registration, None),
+                Patch(c.CALLBACKS, event.registration, None),
+            ]
             if event.last:
                 removed.append(Patch(c.ACCOUNTS, event.account, None))
             return removed
@@ -183,13 +199,18 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             fields = copier_fields(event.state)
             if isinstance(event, m.CopierStarted):
                 fields["started_at"] = iso(event.started_at_utc)
-            return [Patch(c.COPIERS, event.state.copier, fields)]
+            changed = [Patch(c.COPIERS, event.state.copier, fields)]
+            if isinstance(event, m.CopierUpdated):
+                callback = callback_fields(event.state.callback)
+                changed.append(Patch(c.CALLBACKS, event.state.copier, callback))
+            return changed
         case m.CopierStopped():
             ended = {"removed_at": iso(at), "removed_because": event.reason.value}
             known = (c.COPIERS, event.copier)
             return [
                 Patch(c.REMOVED_COPIERS, event.copier, ended, builds_on=known),
                 Patch(c.COPIERS, event.copier, None),
+                Patch(c.CALLBACKS, event.copier, None),
             ]
         case m.Decided():
             return _decided(event, at, record)
@@ -213,6 +234,12 @@ def _updated(event: m.AccountUpdated) -> Fields:
     if event.proving or not event.refused:
         fields["connect_error"] = None
         fields["proof"] = "pending" if event.proving else "done"
+    return fields
+
+
+def protector_fields(protector: Protector) -> Fields:
+    """As JSON is: decimals and times as text."""
+    fields: Fields = msgspec.to_builtins(protector, str_keys=True)
     return fields
 
 
@@ -242,7 +269,17 @@ def copier_fields(state: m.Copier) -> Fields:
         "pause_reason": state.pause_reason,
         "options": plain(msgspec.structs.asdict(state.options)),
         "mappings": [plain(msgspec.structs.asdict(mapping)) for mapping in state.mappings],
+        "callback_shown": where_told(state.callback),
     }
+
+
+def where_told(callback: Callback | None) -> str | None:
+    return None if callback is None else callback.shown
+
+
+def callback_fields(callback: Callback | None) -> Fields | None:
+    """Sealed as it came: whoever posts opens it."""
+    return None if callback is None else msgspec.structs.asdict(callback)
 
 
 # --- history ------------------------------------------------------------------------------------
@@ -451,6 +488,31 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
     return changed
 
 
+_TOLD = (
+    m.CopySkipped,
+    m.CopyOpened,
+    m.CopyPendingPlaced,
+    m.CopyPendingRemoved,
+    m.CopyModified,
+    m.CopyReduced,
+    m.CopyClosed,
+    m.CopyDenied,
+    m.CopyUnresolved,
+    m.CopyReconciled,
+    m.CopyNeedsPerson,
+    m.CopyDetached,
+)
+
+
+def trade_log_told_by(event: Any) -> str | None:
+    """The id of the trade log of which this event says how it came out; None: it says nothing final."""
+    if isinstance(event, m.CopySkipped):
+        return f"{event.copy}.{event.leg}.{'pending' if event.pending else 'open'}"
+    if isinstance(event, _TOLD) or (isinstance(event, m.CopyRejected) and event.final):
+        return _row_of(event)
+    return None
+
+
 def _row_of(event: Any) -> str:
     """Opens have a row of their own per leg, which the plan began; other calls one per attempt."""
     if isinstance(event, m.AttemptStarted):
@@ -534,6 +596,7 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "slave_lots": str(event.closed_lots),
                 "slave_price": str(event.price),
                 "profit": str(event.profit),
+                "reason": event.reason,
             }, "Information"
         case m.CopyDenied():
             return {
