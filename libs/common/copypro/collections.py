@@ -15,6 +15,8 @@ EQUITY = "equity"
 TRADE_STATS = "trade_stats"
 """By account: the statistics of its whole history, and the version of the history they are of."""
 COPIERS = "copiers"
+COPY_QUALITY = "copy_quality"
+"""By copier: the last decision and the last execution that its quality could be made of."""
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
 COMMANDS = "commands"
@@ -32,6 +34,7 @@ INDEXED: dict[str, tuple[str, ...]] = {
     EQUITY: ("account", "time"),
     TRADE_STATS: (),
     COPIERS: ("user", "master", "slave"),
+    COPY_QUALITY: (),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),
     COMMANDS: (),

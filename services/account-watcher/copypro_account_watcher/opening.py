@@ -98,6 +98,7 @@ def plan_open(
         **slippage,
         **sized.numbers,
         **margin,
+        **sizing.worth(found.slave),
     }
     return Opening(request=request, numbers=numbers, quote=quote)
 

@@ -40,6 +40,10 @@ def patches(record: Record, envelope: Envelope) -> list[Patch]:
     if moved is not None:
         # What statistics were made of moves on: those of an earlier version are no longer current.
         changed.append(Patch(c.ACCOUNTS, moved, {"history": record.offset}))
+    if isinstance(event, m.Decided | m.Execution):
+        # What copy quality was made of moves on; both kinds come by a partition of their own.
+        moved_by = "decided" if isinstance(event, m.Decided) else "executed"
+        changed.append(Patch(c.COPY_QUALITY, event.copier, {moved_by: record.offset}))
     answers = isinstance(event, _ANSWERS) and envelope.cause is not None
     if answers and envelope.cause is not None:
         changed.append(Patch(c.COMMANDS, envelope.cause, _answer(event, at)))
@@ -328,6 +332,7 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
         opened = {
             "account": event.account,
             "root": event.root,
+            "opened_as": event.ticket,
             "type": event.side.value,
             "symbol": event.symbol,
             "open_time": broker_time(event.opened_at_broker),
@@ -339,10 +344,11 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
         }
         return [Patch(c.ROOTS, root, opened)]
     deal = event.deal
-    closed = {
+    closed: Fields = {
         "account": event.account,
         "root": event.root,
         "ticket": event.ticket,
+        "flat": isinstance(event, m.PositionClosed),
         "deal": deal.ticket,
         "lots": str(deal.lots),
         "close_price": str(deal.price),
