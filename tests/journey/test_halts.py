@@ -57,6 +57,26 @@ async def test_a_close_that_took_more_than_it_was_asked(
     assert [row["outcome"] for row in await world.logs(beside)] == ["opened"]
 
 
+async def test_a_close_that_was_given_up_and_executed_after_all(world: World) -> None:
+    """The deal is one that we asked for: the copy is still ours, and what is left of it is closed."""
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "0.50")
+    await outcomes(world, copier, "opened")
+    await world.control.script("MT5", endpoint="OrderClose", login=2001, silent=True, late_s=3.0)
+    await master.close(ticket, "0.20")
+    await has(world, slave, "0.30")  # given up, looked at and sent anew
+    await has(world, slave, "0.10")
+    await alerted(world, "CLOSED_TOO_MUCH")
+    await master.open("GBPUSD", "Buy", "0.20")
+    await refused(world, copier)
+    await settled(world, slave)
+    await master.close(ticket)
+    await has(world, slave)
+    assert "detached" not in {row["outcome"] for row in await world.logs(copier)}
+
+
 @SLAVES
 async def test_after_a_duplicate_its_copier_opens_nothing_until_a_person_looked(
     world: World, server: str

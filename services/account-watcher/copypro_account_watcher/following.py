@@ -210,8 +210,11 @@ def _filled_further(
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
-    is_ours = _took_too_much(agent, copy, leg, event, turn)
-    if not is_ours and _is_by_owner(agent, copy, together, event) and not copy.options.strict_close:
+    is_ours = _is_asked(agent, copy, leg, event, turn)
+    is_too_much = _is_below_target(agent, copy, together, event)
+    if is_too_much and is_ours:
+        _halt(agent, copy, event, "a close that was given up was executed after all", turn)
+    elif is_too_much and not copy.options.strict_close:
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
     if len(together) == 1:
@@ -223,33 +226,48 @@ def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, 
     agent.touch(copy, turn)
 
 
-def _took_too_much(
+def _is_asked(
     agent: AccountAgent,
     copy: Copy,
     leg: Leg,
     event: PositionReduced | PositionClosed,
     turn: Turn,
 ) -> bool:
-    """A deal that took more than any of our partial closes asked for, whose deals are still to come:
-    that the rest is what it should be is asserted once for each (trading rules I-11). A deal that was
-    made from what a list shows may be several.
+    """A deal that one of our partial closes asked for, also one that was given up; or that took more
+    than any of them: that the rest is what it should be is asserted once for each (trading rules
+    I-11). A deal that was made from what a list shows may be several.
     """
     by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
     asked, lots = leg.asked_pieces, event.deal.lots
     if not asked or event.reason in by_broker:
         return False
     is_made = event.deal.ticket < 0
-    if lots <= (sum(asked) if is_made else max(asked)):
-        taken = lots if lots in asked else next((p for p in asked if p > lots), lots)
-        leg.asked_pieces = [] if is_made else without(asked, taken)
+    if lots in asked:
+        leg.asked_pieces = without(asked, lots)
+        return True
+    if is_made and lots <= sum(asked):
+        leg.asked_pieces = []
+        return lots == sum(asked)
+    if lots <= max(asked):
+        leg.asked_pieces = without(asked, next(piece for piece in asked if piece > lots))
         return False
     leg.asked_pieces = []
-    text = f"a close of {asked[-1]} lots of ticket {event.ticket} closed {lots}"
-    agent.permission.halt(copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
+    _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
     return True
 
 
-def _is_by_owner(
+def _halt(
+    agent: AccountAgent,
+    copy: Copy,
+    event: PositionReduced | PositionClosed,
+    why: str,
+    turn: Turn,
+) -> None:
+    text = f"{why}, of ticket {event.ticket}"
+    agent.permission.halt(copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
+
+
+def _is_below_target(
     agent: AccountAgent, copy: Copy, together: list[Leg], event: PositionReduced
 ) -> bool:
     """Less is left than the master's part of it, and than any close of ours was to leave: its effect
@@ -283,9 +301,11 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
     attempt = copy.attempt
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
-    is_ours = _took_too_much(agent, copy, leg, event, turn)
+    is_ours = _is_asked(agent, copy, leg, event, turn)
     if _is_closing(attempt, leg):
         return  # our own call did it, or will say that it is gone
+    if is_ours and not copy.closing:
+        _halt(agent, copy, event, "a close that was given up was executed after all", turn)
     if copy.closing or is_ours:
         closed = CopyClosed(
             **about(copy, leg.number),

@@ -204,7 +204,7 @@ def not_sent(
 ) -> Consequence:
     """Certainly nothing left this machine: the same step may be tried again."""
     copy.attempt = None
-    not_taken(copy, attempt)
+    _not_taken(copy, attempt)
     _later(copy, attempt, now, limits, 0.0)
     if attempt.kind == "modify":
         copy.levels_late_since_utc = copy.levels_late_since_utc or now
@@ -253,7 +253,7 @@ def refused(
     """The broker certainly did not do it: again at once, later, corrected, or never."""
     verdict = classify(platform, error.code, CALLS[attempt.kind])
     copy.attempt = None
-    not_taken(copy, attempt)
+    _not_taken(copy, attempt)
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
 
     def rejected(final: bool) -> CopyRejected:
@@ -296,7 +296,7 @@ def refused(
     )
 
 
-def not_taken(copy: Copy, attempt: Attempt) -> None:
+def _not_taken(copy: Copy, attempt: Attempt) -> None:
     """A partial close that was certainly not executed: its deal will not come."""
     request, leg = attempt.request, copy.leg(attempt.leg)
     if isinstance(request, CloseRequest) and request.lots is not None:

@@ -163,7 +163,9 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     asked_lots: Lots | None = None
     """What our last close of it was to leave."""
     asked_pieces: list[Lots] = []
-    """What our partial closes of it were to take, each until its deal is seen."""
+    """What our partial closes of it were to take, each until its deal is seen or it was refused: one
+    that was given up may still be executed.
+    """
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""

@@ -169,8 +169,6 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     origin = leg.origin or copy.origin
     common = about(copy, leg.number) | {"attempt": attempt.id}
     copy.attempt = None
-    if attempt.expected_lots is not None and leg.lots > attempt.expected_lots:
-        outcomes.not_taken(copy, attempt)
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt

@@ -11,13 +11,16 @@ from copypro import topics
 from copypro.envelope import Envelope, encode
 from copypro.errors import BadStatement, LogFull
 from copypro.messages import ImportHistory
-from copypro.ports import Clock, EventLog, NewId, ReadModels
 from copypro.statements import Limits, Statement, read
 from copypro.statements.importing import account_of, commands_of
 from copypro.values import MessageId, RegistrationId, UserId
+from fastapi import FastAPI, Request
 
+from copypro_gateway.accounts import Accounts
+from copypro_gateway.auth import Auth
+from copypro_gateway.calls import accepted
+from copypro_gateway.core import MOST_ACCOUNTS, Core, Pending
 from copypro_gateway.errors import ApiError
-from copypro_gateway.gateway import MOST_ACCOUNTS, Gateway
 
 Doc = dict[str, Any]
 TOGETHER = 10
@@ -26,18 +29,20 @@ LIMITS = Limits(file_bytes=64_000_000)
 
 
 class Importing:
-    def __init__(
-        self,
-        gateway: Gateway,
-        log: EventLog,
-        models: ReadModels,
-        clock: Clock,
-        new_id: NewId,
-        limits: Limits = LIMITS,
-    ) -> None:
-        self._gateway, self._log, self._models = gateway, log, models
-        self._clock, self._new_id = clock, new_id
-        self.limits = limits
+    def __init__(self, core: Core, accounts: Accounts, limits: Limits = LIMITS) -> None:
+        self._core, self._accounts, self.limits = core, accounts, limits
+
+    def register(self, app: FastAPI, auth: Auth) -> None:
+        @app.post("/ImportStatement", tags=["accounts"], response_model=None)
+        async def import_statement(request: Request, lenient: bool = False) -> Any:
+            """The body is the file: a report of MetaTrader as htm, html or xlsx."""
+            header = request.headers.get("Authorization", "")
+            user = await auth.user_of(header.removeprefix("Bearer ").strip())
+            data = await _bounded_body(request, self.limits.file_bytes)
+            try:
+                return await self.statement(user, data, lenient=lenient)
+            except Pending as pending:
+                return accepted(pending)
 
     async def statement(self, user: UserId, data: bytes, *, lenient: bool) -> Doc:
         """What was added, what was there already, and what contradicts it and was left out.
@@ -52,8 +57,8 @@ class Importing:
             raise ApiError(400, "BAD_STATEMENT", str(error)) from None
         registration = await self._registration(user, statement)
         pieces = commands_of(statement, user, registration)
-        answers = [await self._gateway.visible(id_) for id_ in await self._append(pieces)]
-        account = await self._gateway.account(user, str(registration))
+        answers = [await self._core.visible(id_) for id_ in await self._append(pieces)]
+        account = await self._accounts.shown(user, str(registration))
         return {
             "accountId": registration,
             "account": account,
@@ -68,26 +73,38 @@ class Importing:
     async def _registration(self, user: UserId, statement: Statement) -> RegistrationId:
         """The one that an earlier report of the account made, else a new one."""
         account = account_of(statement, user)
-        mine = await self._models.find(c.REGISTRATIONS, {"user": user, "account": account})
+        mine = await self._core.models.find(c.REGISTRATIONS, {"user": user, "account": account})
         if mine:
             return RegistrationId(str(mine[0]["id"]))
-        owned = await self._models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
-        if len(owned) >= MOST_ACCOUNTS:
+        if len(await self._core.registrations_of(user)) >= MOST_ACCOUNTS:
             raise ApiError(409, "TOO_MANY_ACCOUNTS", f"at most {MOST_ACCOUNTS} accounts a user")
-        return RegistrationId(self._new_id())
+        return RegistrationId(self._core.new_id())
 
     async def _append(self, pieces: Sequence[ImportHistory]) -> list[MessageId]:
         ids: list[MessageId] = []
         for at in range(0, len(pieces), TOGETHER):
             outputs = []
             for piece in pieces[at : at + TOGETHER]:
-                id_ = MessageId(self._new_id())
-                wish = Envelope(id=id_, correlation=id_, time=self._clock(), message=piece)
+                id_ = MessageId(self._core.new_id())
+                wish = Envelope(id=id_, correlation=id_, time=self._core.clock(), message=piece)
                 outputs.append(encode(topics.ACCOUNT_COMMANDS, piece.account, wish))
                 ids.append(id_)
             try:
-                await self._log.append(outputs)
+                await self._core.log.append(outputs)
             except LogFull:
                 text = "the disk is full: import the same file again once there is room"
                 raise ApiError(507, "DISK_FULL", text) from None
         return ids
+
+
+async def _bounded_body(request: Request, most: int) -> bytes:
+    """Never more in memory than may be read, whatever the client announces."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            text = f"the file has more than {most:,} bytes: split the report by dates"
+            raise ApiError(413, "STATEMENT_TOO_LARGE", text)
+        parts.append(chunk)
+    return b"".join(parts)

@@ -9,11 +9,21 @@ import structlog
 from copypro.errors import BadRecord
 from copypro.letters import OpenLetter, open_letters_of, replay
 from copypro.ports import Clock, EventLog, LogHistory
+from pydantic import Field
 
-from copypro_gateway import parameters as p
+from copypro_gateway.calls import Calls
 from copypro_gateway.errors import ApiError
+from copypro_gateway.parameters import Parameters, Text
 
 logger = structlog.get_logger("gateway")
+
+
+class ReplayDeadLetter(Parameters):
+    """A letter's name, as `copypro dead-letters list` shows it."""
+
+    topic: Text
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
 
 
 class Letters:
@@ -21,7 +31,10 @@ class Letters:
         self._log, self._history, self._clock = log, history, clock
         self._one_at_a_time = asyncio.Lock()
 
-    async def replay(self, given: p.ReplayDeadLetter) -> dict[str, Any]:
+    def register(self, calls: Calls) -> None:
+        calls.operators("ReplayDeadLetter", ReplayDeadLetter, self.replay, tag="operators")
+
+    async def replay(self, given: ReplayDeadLetter) -> dict[str, Any]:
         """Durable on return. Errors: 404 for what is no open letter (a replayed one is none)."""
         place = (given.topic, given.partition, given.offset)
         async with self._one_at_a_time:

@@ -242,7 +242,7 @@ class Ring:
     def _gateway(self, log: ObservedLog, stores: Stores) -> App:
         from copypro_gateway.api import create_app
         from copypro_gateway.auth import hash_of
-        from copypro_gateway.gateway import GatewaySettings
+        from copypro_gateway.core import GatewaySettings
 
         settings = self._settings
         app: App = create_app(

@@ -1,0 +1,117 @@
+"""Accounts of a user: registering, removing, showing."""
+
+from __future__ import annotations
+
+from copypro import collections as c
+from copypro import messages as m
+from copypro import topics
+from copypro.messages import Message
+from copypro.topics import Topic
+from copypro.values import AccountId, CopierId, Platform, RegistrationId, UserId, account_id
+from pydantic import Field
+
+from copypro_gateway import shapes
+from copypro_gateway.calls import Calls
+from copypro_gateway.core import MOST_ACCOUNTS, Core, Doc
+from copypro_gateway.errors import ApiError
+from copypro_gateway.parameters import ByAccount, Parameters, Text
+
+
+class AddAccount(Parameters):
+    type: Platform
+    user: int = Field(gt=0, lt=2**63, description="the account's login")
+    password: Text = Field(min_length=1)
+    server: Text = Field(min_length=1, description="exactly as the terminal shows it")
+    name: Text = ""
+
+
+class RemoveAccount(ByAccount):
+    close_trades: bool = False
+
+
+class Accounts:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def register(self, calls: Calls) -> None:
+        calls.keyed("AddAccount", AddAccount, self.add, tag="accounts")
+        calls.keyed("Accounts", Parameters, self.all, tag="accounts")
+        calls.keyed("GetAccount", ByAccount, self.get, tag="accounts")
+        for name in ("RemoveAccount", "RemoveAccountByApiId"):
+            calls.keyed(name, RemoveAccount, self.remove, tag="accounts")
+
+    async def add(self, user: UserId, given: AddAccount) -> Doc:
+        """The same account added twice by one user is one; a new password replaces the old one."""
+        if given.type not in self._core.settings.platforms:
+            text = f"{given.type} is off: set Api{given.type} to the address of its bridge"
+            raise ApiError(400, "PLATFORM_OFF", text)
+        account = account_id(given.type, given.server, given.user)
+        mine = await self._core.models.find(c.REGISTRATIONS, {"user": user, "account": account})
+        if mine:
+            registration = RegistrationId(str(mine[0]["id"]))
+            sealed = await self._core.vault.seal(registration, given.password)
+            update = m.UpdateAccount(
+                account=account,
+                registration=registration,
+                name=given.name or None,
+                sealed_password=sealed,
+            )
+            await self._core.command((topics.ACCOUNT_COMMANDS, account, update))
+            return await self.shown(user, registration)
+        if len(await self._core.registrations_of(user)) >= MOST_ACCOUNTS:
+            raise ApiError(409, "TOO_MANY_ACCOUNTS", f"at most {MOST_ACCOUNTS} accounts a user")
+        registration = RegistrationId(self._core.new_id())
+        sealed = await self._core.vault.seal(registration, given.password)
+        register = m.RegisterAccount(
+            account=account,
+            registration=registration,
+            user=user,
+            platform=given.type,
+            server=given.server.strip(),
+            login=given.user,
+            name=given.name or f"{given.user}@{given.server}",
+            sealed_password=sealed,
+        )
+        await self._core.command((topics.ACCOUNT_COMMANDS, account, register))
+        return await self.shown(user, registration)
+
+    async def remove(self, user: UserId, given: RemoveAccount) -> Doc:
+        """Stops the account's copiers and removes it, in one append."""
+        registration = await self._core.registration(user, given.account_id)
+        account = AccountId(str(registration["account"]))
+        wishes: list[tuple[Topic, str, Message]] = []
+        open_copies = m.OpenCopies.CLOSE if given.close_trades else m.OpenCopies.LEAVE
+        for role in ("master", "slave"):
+            for doc in await self._core.models.find(c.COPIERS, {role: account}):
+                if doc[f"{role}_registration"] != given.account_id:
+                    continue
+                reason = (
+                    m.StopReason.MASTER_REMOVED if role == "master" else m.StopReason.SLAVE_REMOVED
+                )
+                stop = m.StopCopier(
+                    copier=CopierId(str(doc["id"])),
+                    master=AccountId(str(doc["master"])),
+                    open_copies=open_copies,
+                    reason=reason,
+                )
+                wishes.append((topics.COPIER_COMMANDS, stop.master, stop))
+        remove = m.RemoveAccount(
+            account=account,
+            registration=RegistrationId(given.account_id),
+            close_trades=given.close_trades,
+        )
+        done = await self._core.command(*wishes, (topics.ACCOUNT_COMMANDS, account, remove))
+        return {"result": "OK", "leftOpen": done.get("left_open", [])}
+
+    async def all(self, user: UserId, _: Parameters) -> list[Doc]:
+        return [await self._shown(doc) for doc in await self._core.registrations_of(user)]
+
+    async def get(self, user: UserId, given: ByAccount) -> Doc:
+        return await self.shown(user, given.account_id)
+
+    async def shown(self, user: UserId, id: str) -> Doc:
+        return await self._shown(await self._core.registration(user, id))
+
+    async def _shown(self, registration: Doc) -> Doc:
+        state = await self._core.models.get(c.ACCOUNTS, str(registration["account"]))
+        return shapes.account(registration, state, self._core.clock())

@@ -1,0 +1,72 @@
+"""What waits for a person: alerts, and orders of which nobody knows whether they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from copypro import collections as c
+from copypro import messages as m
+from copypro import topics
+from copypro.messages import Message
+from copypro.values import AccountId, AttemptId, Ticket, UserId
+from pydantic import AliasChoices, Field
+
+from copypro_gateway import rights
+from copypro_gateway.calls import Calls
+from copypro_gateway.core import Core, Doc
+from copypro_gateway.errors import bad
+from copypro_gateway.parameters import Parameters, Text
+
+
+class Settle(Parameters):
+    account_id: Text = Field(validation_alias=AliasChoices("accountId", "account_id", "apiId"))
+    attempt: Text | None = None
+    ticket: int | None = None
+    found: bool | None = None
+
+
+class Attention:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def register(self, calls: Calls) -> None:
+        calls.keyed("Alerts", Parameters, self.alerts, tag="logs")
+        calls.keyed("Unresolved", Parameters, self.unresolved, tag="logs")
+        calls.keyed("Settle", Settle, self.settle, tag="logs")
+
+    async def alerts(self, user: UserId, _: Parameters) -> list[Doc]:
+        """Of accounts that the user may read, and of the user's own logins."""
+        mine = await self._core.registrations_of(user)
+        ids = {str(doc["id"]) for doc in mine}
+        readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
+        found: Sequence[Doc] = await self._core.models.find(c.ALERTS, {"open": True}, limit=None)
+        return [
+            doc
+            for doc in found
+            if doc["account"] in readable or doc["numbers"].get("registration") in ids
+        ]
+
+    async def unresolved(self, user: UserId, _: Parameters) -> list[Doc]:
+        mine = await self._core.registrations_of(user)
+        readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
+        found = await self._core.models.find(c.UNRESOLVED, {"open": True}, limit=None)
+        return [doc for doc in found if doc["account"] in readable]
+
+    async def settle(self, user: UserId, given: Settle) -> Doc:
+        registration = await self._core.readable(user, given.account_id)
+        if not rights.may_trade(registration):
+            raise rights.read_only("accountId")
+        account = AccountId(str(registration["account"]))
+        ticket = None if given.ticket is None else Ticket(given.ticket)
+        if given.attempt is not None:
+            if given.found is True and ticket is None:
+                raise bad("ticket", "is needed when the attempt did open")
+            wish: Message = m.SettleUnresolved(
+                account=account, attempt=AttemptId(given.attempt), ticket=ticket, by=user
+            )
+        elif ticket is not None:
+            wish = m.SettleOtherCopier(account=account, ticket=ticket, by=user)
+        else:
+            raise bad("attempt", "or ticket is required: `copypro unresolved` lists them")
+        await self._core.command((topics.ACCOUNT_COMMANDS, account, wish))
+        return {"result": "OK"}

@@ -1,0 +1,226 @@
+"""Copiers of a user: starting, changing, pausing, removing, showing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from copypro import collections as c
+from copypro import messages as m
+from copypro import topics
+from copypro.messages import Message
+from copypro.values import AccountId, CopierId, Platform, RegistrationId, UserId
+from pydantic import AliasChoices, Field
+
+from copypro_gateway import rights, shapes
+from copypro_gateway.accounts import Accounts, AddAccount
+from copypro_gateway.calls import Calls
+from copypro_gateway.core import Core, Doc, until
+from copypro_gateway.errors import ApiError, bad
+from copypro_gateway.market import market_of
+from copypro_gateway.options import Options
+from copypro_gateway.parameters import ByCopier, Parameters, Text
+
+
+class RemoveCopier(ByCopier):
+    close_trades: bool | None = Field(
+        None, description="unset: open copies are followed until flat"
+    )
+
+
+class CopierPause(ByCopier):
+    paused: bool
+    reason: Text = "ByUser"
+
+
+class Start(Options):
+    """By ids, or the older form with both accounts inline."""
+
+    master_account_id: Text | None = Field(
+        None, validation_alias=AliasChoices("masterAccountId", "masterApiId", "master_account_id")
+    )
+    slave_account_id: Text | None = Field(
+        None, validation_alias=AliasChoices("slaveAccountId", "slaveApiId", "slave_account_id")
+    )
+    master_type: Platform | None = None
+    master_user: int | None = None
+    master_password: Text | None = None
+    master_server: Text | None = None
+    master_name: Text = ""
+    slave_type: Platform | None = None
+    slave_user: int | None = None
+    slave_password: Text | None = None
+    slave_server: Text | None = None
+    slave_name: Text = ""
+
+    def account(self, role: Literal["master", "slave"]) -> AddAccount | None:
+        """The inline form of one side, if it is given whole."""
+        given = {
+            name: getattr(self, f"{role}_{name}") for name in ("type", "user", "password", "server")
+        }
+        if all(value is None for value in given.values()):
+            return None
+        for name, value in given.items():
+            if value is None:
+                raise bad(f"{role}{name.capitalize()}", "is needed with the inline form of Start")
+        return AddAccount.model_validate(
+            {**given, "name": getattr(self, f"{role}_name")}, by_name=True
+        )
+
+
+class UpdateCopier(Options):
+    copier_id: Text = Field(validation_alias=AliasChoices("id", "copierId", "copier_id"))
+
+
+class Copiers:
+    def __init__(self, core: Core, accounts: Accounts) -> None:
+        self._core, self._accounts = core, accounts
+
+    def register(self, calls: Calls) -> None:
+        for name in ("Start", "StartByAccountId"):
+            calls.keyed(name, Start, self.start, tag="copiers")
+        calls.keyed("UpdateCopier", UpdateCopier, self.update, tag="copiers")
+        calls.by_id("CopierPause", CopierPause, self.pause, tag="copiers")
+        calls.by_id("Remove", RemoveCopier, self.remove, tag="copiers")
+        calls.keyed("UserCopiers", Parameters, self.all, tag="copiers")
+        calls.by_id("GetCopier", ByCopier, self.get, tag="copiers")
+
+    async def start(self, user: UserId, given: Start) -> Doc:
+        """Either form; the same pair twice is the same copier. Right after AddAccount it waits for the
+        logins, no longer than a call that changes something may take.
+        """
+        options = given.to_options()
+        deadline = self._core.deadline()
+        master = await self._side(user, given, "master")
+        slave = await self._side(user, given, "slave")
+        for role, side in (("master", master), ("slave", slave)):
+            if side.get("kind") == "imported":
+                text = "was imported from a report: it can be looked at, never copied or traded"
+                raise ApiError(400, "IMPORTED_ACCOUNT", f"{role}AccountId: {text}")
+        if master["account"] == slave["account"]:
+            raise bad("slaveAccountId", "master and slave are the same account")
+        master = await self._proved("masterAccountId", master, rights.may_read, deadline)
+        slave = await self._proved("slaveAccountId", slave, rights.may_trade, deadline)
+        await self._refuse_loop(str(master["account"]), str(slave["account"]))
+        start = m.StartCopier(
+            copier=CopierId(self._core.new_id()),
+            user=user,
+            master=AccountId(str(master["account"])),
+            slave=AccountId(str(slave["account"])),
+            master_registration=RegistrationId(str(master["id"])),
+            slave_registration=RegistrationId(str(slave["id"])),
+            same_server=(master["platform"], str(master["server"]).casefold())
+            == (slave["platform"], str(slave["server"]).casefold()),
+            options=options,
+            market=await self._market(str(master["account"])),
+        )
+        done = await self._core.command((topics.COPIER_COMMANDS, start.master, start))
+        return {
+            "copierId": done.get("copier", start.copier),
+            "id": done.get("copier", start.copier),
+            "masterAccountId": master["id"],
+            "slaveAccountId": slave["id"],
+            "srcId": master["id"],
+            "dstId": slave["id"],
+        }
+
+    async def _market(self, account: str) -> m.Market:
+        shown = await self._core.models.get(c.ACCOUNTS, account)
+        return market_of(
+            shown, await self._core.models.get(c.OPEN_ORDERS, account), self._core.clock()
+        )
+
+    async def _side(self, user: UserId, given: Start, role: Literal["master", "slave"]) -> Doc:
+        id_ = given.master_account_id if role == "master" else given.slave_account_id
+        if id_ is not None:
+            return await self._core.registration(user, id_)
+        inline = given.account(role)
+        if inline is None:
+            raise bad(f"{role}AccountId", "is required (or the account inline)")
+        added = await self._accounts.add(user, inline)
+        return await self._core.registration(user, str(added["id"]))
+
+    async def _proved(
+        self, field: str, registration: Doc, may: Callable[[Doc], bool], deadline: float
+    ) -> Doc:
+        """The registration once it has the right; as long as its password is being tried, until then."""
+
+        async def decided() -> Doc | None:
+            now = await self._core.registration(None, str(registration["id"]))
+            return now if may(now) or not rights.is_pending(now) else None
+
+        now = registration if may(registration) else await until(decided, deadline)
+        if now is None or not may(now):
+            now = now or registration
+            if rights.may_read(now):
+                raise rights.read_only(field)
+            raise rights.not_proved(field, now)
+        return now
+
+    async def _refuse_loop(self, master: str, slave: str) -> None:
+        """Best effort, by what is visible: following the slave's own copiers must not end at the master."""
+        seen: set[str] = set()
+        ahead = [slave]
+        while ahead:
+            account = ahead.pop()
+            if account == master:
+                text = "the slave is already a master of this master, directly or by others"
+                raise ApiError(409, "LOOP", text)
+            if account not in seen:
+                seen.add(account)
+                next_ones = await self._core.models.find(c.COPIERS, {"master": account})
+                ahead.extend(str(doc["slave"]) for doc in next_ones)
+
+    async def get(self, user: UserId | None, given: ByCopier) -> Doc:
+        return await self._show(await self._core.copier(user, given.copier_id))
+
+    async def all(self, user: UserId, _: Parameters) -> list[Doc]:
+        return [await self._show(doc) for doc in await self._core.copiers_of(user)]
+
+    async def _show(self, doc: Doc) -> Doc:
+        registrations: dict[str, Doc] = {}
+        for role in ("master", "slave"):
+            id_ = str(doc[f"{role}_registration"])
+            registrations[id_] = await self._core.models.get(c.REGISTRATIONS, id_) or {}
+        return shapes.copier(doc, registrations)
+
+    async def remove(self, user: UserId | None, given: RemoveCopier) -> Doc:
+        doc = await self._core.copier(user, given.copier_id)
+        open_copies = {
+            None: m.OpenCopies.FOLLOW,
+            True: m.OpenCopies.CLOSE,
+            False: m.OpenCopies.FOLLOW,
+        }[given.close_trades]
+        stop = m.StopCopier(
+            copier=CopierId(given.copier_id),
+            master=AccountId(str(doc["master"])),
+            open_copies=open_copies,
+        )
+        await self._core.command((topics.COPIER_COMMANDS, stop.master, stop))
+        return {"result": "OK"}
+
+    async def pause(self, user: UserId | None, given: CopierPause) -> Doc:
+        doc = await self._core.copier(user, given.copier_id)
+        copier, master = CopierId(given.copier_id), AccountId(str(doc["master"]))
+        if given.paused:
+            wish: Message = m.PauseCopier(copier=copier, master=master, reason=given.reason)
+        else:
+            await self._readable_master(doc)
+            market = await self._market(master)
+            wish = m.ResumeCopier(copier=copier, master=master, market=market)
+        await self._core.command((topics.COPIER_COMMANDS, master, wish))
+        return {"result": "OK"}
+
+    async def _readable_master(self, copier: Doc) -> None:
+        registration = await self._core.registration(None, str(copier["master_registration"]))
+        if not rights.may_read(registration):
+            raise rights.not_proved("masterAccountId", registration)
+
+    async def update(self, user: UserId, given: UpdateCopier) -> Doc:
+        doc = await self._core.copier(user, given.copier_id)
+        master = AccountId(str(doc["master"]))
+        update = m.UpdateCopier(
+            copier=CopierId(given.copier_id), master=master, options=given.to_options()
+        )
+        await self._core.command((topics.COPIER_COMMANDS, master, update))
+        return {"result": "OK"}

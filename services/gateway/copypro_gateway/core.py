@@ -1,0 +1,161 @@
+"""What every subject stands on: commands into the log, and the caller's own accounts and copiers.
+
+Holds no rule of trading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+from copypro import collections as c
+from copypro.envelope import Envelope, encode
+from copypro.errors import LogFull, StoreUnavailable
+from copypro.messages import Message
+from copypro.ports import Clock, EventLog, NewId, ReadModels, Vault
+from copypro.topics import Topic
+from copypro.values import MessageId, Platform, UserId
+from msgspec import Struct
+
+from copypro_gateway import rights
+from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
+
+logger = structlog.get_logger("gateway")
+Doc = dict[str, Any]
+Seen = TypeVar("Seen")
+MOST_ACCOUNTS = 1000
+POLL_FIRST_S = 0.004
+POLL_CAP_S = 0.05
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True):
+    platforms: frozenset[Platform]
+    """Those with a bridge address."""
+    require_key: bool = False
+    sign_up_open: bool = True
+    operator_key_hash: str = ""
+    """Of the key that operators' calls need (`auth.hash_of`); empty: those calls are off."""
+    visible_within_s: float = 5.0
+
+
+class Pending(Exception):
+    """Accepted, and not yet visible: the caller gets 202 and the command's id."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(command)
+        self.command = command
+
+
+class Core:
+    def __init__(
+        self,
+        log: EventLog,
+        models: ReadModels,
+        vault: Vault,
+        clock: Clock,
+        new_id: NewId,
+        settings: GatewaySettings,
+    ) -> None:
+        self.log, self.models, self.vault = log, models, vault
+        self.clock, self.new_id, self.settings = clock, new_id, settings
+
+    # --- commands -----------------------------------------------------------------------------
+
+    async def command(self, *wishes: tuple[Topic, str, Message]) -> Doc:
+        """Appends all in one go and returns the answer to the last once it is visible. All have the
+        last one's id as their correlation: what follows goes back to one call.
+
+        Errors: the code of a denied one; Pending after the time that a caller waits.
+        """
+        ids = [self.new_id() for _ in wishes]
+        outputs = [
+            encode(topic, key, _wish(id, ids[-1], message, self.clock()))
+            for id, (topic, key, message) in zip(ids, wishes, strict=True)
+        ]
+        try:
+            await self.log.append(outputs)
+        except LogFull:
+            text = "the disk is full: nothing was changed; make room and try again"
+            raise ApiError(507, "DISK_FULL", text) from None
+        _, account, wish = wishes[-1]
+        logger.info("call", correlation=ids[-1], command=type(wish).__name__, account=account)
+        answer: Doc = {}
+        for id in ids:
+            answer = await self.visible(MessageId(id))
+        return answer
+
+    async def visible(self, command: MessageId) -> Doc:
+        """The answer to a command. Errors: the code of a denied one; Pending, as above."""
+        try:
+            done = await until(lambda: self.models.get(c.COMMANDS, command), self.deadline())
+        except StoreUnavailable:
+            raise Pending(command) from None  # it is recorded; when it shows, nobody can tell
+        if done is None:
+            raise Pending(command)
+        code = done.get("code")
+        if code is not None:
+            status = DENIED_STATUS.get(str(code), 409)
+            raise ApiError(status, str(code), str(done.get("message")))
+        return done
+
+    def deadline(self) -> float:
+        """On the loop's clock: until when a caller may wait from now."""
+        return _now() + self.settings.visible_within_s
+
+    async def command_status(self, command: str) -> Doc:
+        done = await self.models.get(c.COMMANDS, command)
+        if done is None:
+            return {"id": command, "done": False}
+        return {"id": command, **done}
+
+    # --- whose it is --------------------------------------------------------------------------
+
+    async def registration(self, user: UserId | None, id: str) -> Doc:
+        """`user` None: the calls that the original documents with the id alone."""
+        doc = await self.models.get(c.REGISTRATIONS, id)
+        if doc is None or (user is not None and doc["user"] != user):
+            raise unknown("account")
+        return doc
+
+    async def registrations_of(self, user: UserId) -> Sequence[Doc]:
+        return await self.models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
+
+    async def readable(self, user: UserId | None, id: str) -> Doc:
+        """The registration, whose own password has proved that it may look."""
+        registration = await self.registration(user, id)
+        if not rights.may_read(registration):
+            raise rights.not_proved("accountId", registration)
+        return registration
+
+    async def copier(self, user: UserId | None, id: str) -> Doc:
+        doc = await self.models.get(c.COPIERS, id)
+        if doc is None or (user is not None and doc["user"] != user):
+            raise unknown("copier")
+        return doc
+
+    async def copiers_of(self, user: UserId) -> Sequence[Doc]:
+        return await self.models.find(c.COPIERS, {"user": user})
+
+
+async def until(look: Callable[[], Awaitable[Seen | None]], deadline: float) -> Seen | None:
+    """What `look` sees as soon as it is something; None at the deadline, after one look at least."""
+    wait_s = POLL_FIRST_S
+    while True:
+        seen = await look()
+        if seen is not None or _now() > deadline:
+            return seen
+        await asyncio.sleep(wait_s)
+        wait_s = min(POLL_CAP_S, wait_s * 1.5)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _wish(id: str, correlation: str, message: Message, time: datetime) -> Envelope:
+    return Envelope(
+        id=MessageId(id), correlation=MessageId(correlation), time=time, message=message
+    )

@@ -1,0 +1,94 @@
+"""Symbols of a copier's two sides, and which of them go together."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from copypro import collections as c
+from copypro import messages as m
+from copypro import topics
+from copypro.options import SymbolMapping
+from copypro.values import AccountId, CopierId, UserId
+from pydantic import AliasChoices, Field
+
+from copypro_gateway import rights, shapes
+from copypro_gateway.calls import Calls
+from copypro_gateway.core import Core, Doc
+from copypro_gateway.errors import bad
+from copypro_gateway.options import MOST_LOTS
+from copypro_gateway.parameters import ByCopier, Text
+
+
+class AddSymbolMapping(ByCopier):
+    master_symbol: Text
+    slave_symbol: Text = Field(description="NAME, or NAME__0.2 for fixed lots")
+    slave_lots: Decimal | None = Field(
+        None, validation_alias=AliasChoices("slavelots", "slaveLots", "slave_lots")
+    )
+
+
+class DeleteSymbolMapping(ByCopier):
+    master_symbol: Text
+
+
+class Symbols:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def register(self, calls: Calls) -> None:
+        calls.by_id("MappedSymbols", ByCopier, self.mapped, tag="symbols")
+        calls.by_id("AddSymbolMapping", AddSymbolMapping, self.map, tag="symbols")
+        calls.by_id("DeleteSymbolMapping", DeleteSymbolMapping, self.unmap, tag="symbols")
+
+    async def map(self, user: UserId | None, given: AddSymbolMapping) -> Doc:
+        doc = await self._core.copier(user, given.copier_id)
+        name, _, fixed = given.slave_symbol.partition("__")
+        lots = given.slave_lots
+        if fixed:
+            try:
+                lots = Decimal(fixed)
+            except ArithmeticError:
+                raise bad("slaveSymbol", f"{fixed} after __ is not a volume") from None
+        if lots is not None and not 0 <= lots <= MOST_LOTS:
+            raise bad("slavelots", f"{lots} is not a volume")
+        master = AccountId(str(doc["master"]))
+        mapping = SymbolMapping(
+            master_symbol=given.master_symbol, slave_symbol=name, slave_lots=lots or None
+        )
+        wish = m.MapSymbol(copier=CopierId(given.copier_id), master=master, mapping=mapping)
+        await self._core.command((topics.COPIER_COMMANDS, master, wish))
+        return {"result": "OK"}
+
+    async def unmap(self, user: UserId | None, given: DeleteSymbolMapping) -> Doc:
+        doc = await self._core.copier(user, given.copier_id)
+        master = AccountId(str(doc["master"]))
+        wish = m.UnmapSymbol(
+            copier=CopierId(given.copier_id), master=master, master_symbol=given.master_symbol
+        )
+        await self._core.command((topics.COPIER_COMMANDS, master, wish))
+        return {"result": "OK"}
+
+    async def mapped(self, user: UserId | None, given: ByCopier) -> Doc:
+        doc = await self._core.copier(user, given.copier_id)
+        names: dict[str, list[str]] = {}
+        for role in ("master", "slave"):
+            side = await self._core.models.get(c.REGISTRATIONS, str(doc[f"{role}_registration"]))
+            readable = side is not None and rights.may_read(side)
+            pieces = (
+                await self._core.models.find(c.SYMBOLS, {"account": doc[role]}) if readable else []
+            )
+            names[role] = [str(n) for piece in pieces for n in piece["names"]]  # type: ignore[union-attr]
+        mappings: Any = doc.get("mappings", [])
+        return {
+            "mappedSymbols": [
+                {
+                    "masterSymbol": mapping["master_symbol"],
+                    "slaveSymbol": mapping["slave_symbol"],
+                    "slaveLots": shapes.number(mapping.get("slave_lots")) or 0,
+                }
+                for mapping in mappings
+            ],
+            "masterSymbols": names["master"],
+            "slaveSymbols": names["slave"],
+        }
