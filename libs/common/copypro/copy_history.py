@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,8 +13,10 @@ from copypro import collections as c
 from copypro.account_history import pages, report_of
 from copypro.ports import ReadModels
 from copypro.quality.documents import Ended, Side, copy_of, ended_by, is_decision
-from copypro.quality.facts import Copy
-from copypro.quality.growth import Curve
+from copypro.quality.facts import Copy, grouped
+from copypro.quality.growth import Curve, side_by_side
+from copypro.quality.shape import growth_shown, shown
+from copypro.quality.tally import tallied
 from copypro.statistics.bars import growth_by_day
 
 Doc = dict[str, Any]
@@ -89,3 +91,51 @@ async def growth_of(models: ReadModels, account: str) -> Curve:
     if "growth" in kept and kept["version"] == state.get("history"):
         return [(date.fromisoformat(day), Decimal(factor)) for day, factor in kept["growth"]]
     return growth_by_day((await report_of(models, account)).bars)
+
+
+async def quality_of(
+    models: ReadModels,
+    copiers: Sequence[Mapping[str, Any]],
+    by: str | None = None,
+    since: str = "",
+    until: str | None = None,
+) -> Doc | None:
+    """All of them together, and by group where `by` names one of GROUPS; growth of each pair from its
+    start (or `since`) on. None: there are too many decisions for one answer.
+    """
+    copies: list[Copy] = []
+    for copier in copiers:
+        found = await copies_of(models, copier, since, until, MOST - len(copies))
+        if found is None:
+            return None
+        copies.extend(found)
+    groups = {} if by is None else grouped(copies, by)
+    return {
+        "copiers": [str(copier["id"]) for copier in copiers],
+        "total": shown(tallied(copies)),
+        "groupBy": by,
+        "groups": [{"key": key, **shown(tallied(found))} for key, found in groups.items()],
+        "growth": [
+            {"copierId": str(copier["id"]), "points": await _side_by_side(models, copier, since)}
+            for copier in copiers
+        ],
+    }
+
+
+async def _side_by_side(models: ReadModels, copier: Mapping[str, Any], since: str) -> list[Doc]:
+    first = max(since, str(copier.get("started_at") or ""))
+    if not first:
+        return []
+    master = await growth_of(models, str(copier["master"]))
+    slave = await growth_of(models, str(copier["slave"]))
+    return growth_shown(side_by_side(master, slave, date.fromisoformat(first[:10])))
+
+
+async def copiers_of(models: ReadModels, registration: Mapping[str, Any]) -> list[Doc]:
+    """Those in which this entry for an account is the master or the slave; by their ids."""
+    found: dict[str, Doc] = {}
+    for role in ("master", "slave"):
+        for doc in await models.find(c.COPIERS, {role: str(registration["account"])}):
+            if doc[f"{role}_registration"] == registration["id"]:
+                found[str(doc["id"])] = doc
+    return [doc for _, doc in sorted(found.items())]

@@ -22,7 +22,7 @@ FORCE_MIN_CAP = Decimal("1.5")
 """forceMinLot lifts to the minimum only while that risks at most this many times what was meant."""
 MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
-BY_CONTRACT = (None, "Forex", "ForexNoLeverage", "CFD", "CFDLeverage", "CFDIndex")
+BY_CONTRACT = (None, "Forex", "CFD")
 """Calculations in which profit is move × contract size × lots."""
 _EIGHT_PLACES = Decimal("1e-8")
 LARGEST = Decimal(10) ** 15

@@ -19,6 +19,7 @@ from copypro_gateway.letters import Letters
 from copypro_gateway.logs import CopierLogs
 from copypro_gateway.measuring import Measured
 from copypro_gateway.orders import Orders
+from copypro_gateway.quality import Quality
 from copypro_gateway.symbols import Symbols
 from copypro_gateway.users import SigningUp
 
@@ -45,6 +46,7 @@ def create_app(
     SigningUp(auth, settings).register(calls)
     accounts.register(calls)
     Orders(core).register(calls)
+    Quality(core).register(calls)
     Copiers(core, accounts).register(calls)
     Symbols(core).register(calls)
     CopierLogs(core).register(calls)
