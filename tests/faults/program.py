@@ -34,6 +34,10 @@ LIMITS = {
 }
 
 
+PATIENCE_S = 90.0
+"""After which a wait is a failure: far more than is ever needed, since several tests share a machine."""
+
+
 class Program:
     """`copypro up` on one data folder, or another command beside others."""
 
@@ -71,7 +75,7 @@ class Program:
         if wait:
             await self.until_ready()
 
-    async def until_ready(self, within_s: float = 20.0) -> None:
+    async def until_ready(self, within_s: float = PATIENCE_S) -> None:
         assert self.process is not None
         async with asyncio.timeout(within_s), aiohttp.ClientSession() as session:
             while True:
@@ -85,7 +89,7 @@ class Program:
                 await asyncio.sleep(0.02)
 
     async def until(
-        self, condition: Callable[[], Awaitable[object]], within_s: float = 20.0
+        self, condition: Callable[[], Awaitable[object]], within_s: float = PATIENCE_S
     ) -> None:
         async with asyncio.timeout(within_s):
             while True:
@@ -102,7 +106,7 @@ class Program:
     async def terminate(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 12)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_S)
 
     async def end(self) -> None:
         """Whatever state it is in."""

@@ -52,7 +52,7 @@ SESSION_S = 2.0
 ACTS_A_FAULT = 8
 """Of the master, between two faults."""
 SETTLED_WITHIN_S = 120.0
-LIMIT_S = 300 + 8 * FAULTS
+LIMIT_S = 600 + 10 * FAULTS
 KINDS = ("account-watcher", "replicator", "stats", "gateway")
 
 
@@ -108,7 +108,7 @@ class Cluster:
 
     async def until_ready(self) -> None:
         for program in self.all():
-            await program.until_ready(60)
+            await program.until_ready()
 
     def all(self) -> list[Program]:
         return [program for kind in KINDS for program in self.programs[kind]]

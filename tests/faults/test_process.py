@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from copypro_standalone.demo_rings import simulator_process
 
-from tests.faults.program import Program
+from tests.faults.program import PATIENCE_S, Program
 from tests.faults.test_kill_9 import free_port
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ async def test_health_answers_sigterm_ends_cleanly_and_a_second_process_is_refus
         second.log = tmp_path / "second.log"
         await second.start(wait=False)
         assert second.process is not None
-        assert await asyncio.wait_for(second.process.wait(), 10) == 2
+        assert await asyncio.wait_for(second.process.wait(), PATIENCE_S) == 2
         said = second.log.read_text().strip()
         assert said.startswith("copypro: another CopyPro process already uses"), said
         assert "\n" not in said
@@ -51,7 +51,7 @@ async def test_a_taken_port_is_said_and_ends(tmp_path: Path) -> None:
         (tmp_path / "two").mkdir()
         await second.start(wait=False)
         assert second.process is not None
-        assert await asyncio.wait_for(second.process.wait(), 15) != 0
+        assert await asyncio.wait_for(second.process.wait(), PATIENCE_S) != 0
         assert "COPYPRO_GATEWAY_PORT" in second.log.read_text()
         assert await first.terminate() == 0
 
@@ -79,7 +79,7 @@ async def refused(program: Program) -> str:
     """The one line with which it ended."""
     await program.start(wait=False)
     assert program.process is not None
-    assert await asyncio.wait_for(program.process.wait(), 20) == 2
+    assert await asyncio.wait_for(program.process.wait(), PATIENCE_S) == 2
     said = program.log.read_text().strip()
     assert said.startswith("copypro: ")
     assert "\n" not in said

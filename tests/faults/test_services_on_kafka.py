@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 from infra.local.servers import Kafka, Mongo
 from tests.conftest import own_server
-from tests.faults.program import Program
+from tests.faults.program import PATIENCE_S, Program
 from tests.faults.test_kill_9 import free_port
 from tests.servers import topics_on
 
@@ -101,7 +101,7 @@ async def test_absent_brokers_are_waited_for_said_once_and_served_once_they_are_
             async with topics_on(kafka.address, PARTITIONS) as settings:
                 # Topics of another prefix: the layout is wrong, and waiting would not help.
                 assert program.process is not None
-                assert await asyncio.wait_for(program.process.wait(), 30) == 2
+                assert await asyncio.wait_for(program.process.wait(), PATIENCE_S) == 2
                 assert "copypro topics create" in program.log.read_text().splitlines()[-1]
                 late = replicator(tmp_path, kafka.address, settings.prefix)
                 await late.start()

@@ -17,7 +17,7 @@ from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import SimulatorControl
 
-from tests.faults.program import LIMITS, Program
+from tests.faults.program import LIMITS, PATIENCE_S, Program
 from tests.faults.test_kill_9 import MASTER, build, free_port, register
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,7 @@ async def test_a_service_alone_on_sqlite_is_refused_by_one_line_that_names_both_
     program = Program(tmp_path / "data", address, address, free_port(), command=command)
     await program.start(wait=False)
     assert program.process is not None
-    assert await asyncio.wait_for(program.process.wait(), 15) == 2
+    assert await asyncio.wait_for(program.process.wait(), PATIENCE_S) == 2
     (said,) = program.log.read_text().strip().splitlines()
     assert said.startswith(f"copypro: `copypro {command}` ")
     assert "KAFKA_BOOTSTRAP_SERVERS" in said

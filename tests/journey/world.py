@@ -25,7 +25,7 @@ EMBEDDED: Stack = {}
 CANARY = "c4n4ry-p4ssw0rd"
 OPERATOR = f"{CANARY}-operator"
 """The gateway's operator key."""
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 FAST = WatcherLimits(
     longest_call_s=1.0,
     absence_wait_mt4_s=0.3,

@@ -42,4 +42,4 @@ async def test_what_is_recorded_as_begun_begins_though_its_session_is_lost_meanw
         await look
     assert not called.is_set()
     partition.goes_on.set()
-    await asyncio.wait_for(called.wait(), 1)
+    await asyncio.wait_for(called.wait(), 30)
