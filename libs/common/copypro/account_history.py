@@ -71,7 +71,7 @@ async def _records(
         ),
     ]
     async for page in pages(models, c.CLOSED_ORDERS, whose, "closed_at", since):
-        trades = [_trade(doc) for doc in page]
+        trades = [trade_of(doc) for doc in page]
         if not trades:
             continue
         until = trades[-1].closed_at
@@ -131,7 +131,7 @@ async def pages(
             limit *= 2
 
 
-def _trade(doc: Doc) -> Trade:
+def trade_of(doc: Doc) -> Trade:
     opened = doc.get("open_time")
     return Trade(
         closed_at=_moment(doc["closed_at"]),
