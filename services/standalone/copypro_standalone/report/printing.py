@@ -41,7 +41,7 @@ def _page(html: str) -> Iterator[Any]:
     except ImportError:
         raise SettingsError(NEEDED) from None
     with sync_playwright() as playwright:
-        browser = _browser(playwright)
+        browser = launched(playwright)
         try:
             size = {"width": WIDTH, "height": HEIGHT}
             page = browser.new_page(
@@ -53,7 +53,7 @@ def _page(html: str) -> Iterator[Any]:
             browser.close()
 
 
-def _browser(playwright: Any) -> Any:
+def launched(playwright: Any) -> Any:
     """Playwright's own where it is installed, else the system's."""
     own = Path(playwright.chromium.executable_path)
     found = own if own.exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
