@@ -43,8 +43,12 @@ async def test_a_copy_without_the_masters_later_stop_is_closed_and_told(
     await master.modify(ticket, "1.09", "0")
     await alerted(world, "STOP_NOT_SET")
     await has(world, slave)
-    (row,) = [r for r in await world.logs(copier) if r["outcome"] == "closed"]
-    assert "STOP_NOT_SET" in str(row)
+
+    async def told() -> bool:
+        rows = await world.logs(copier)
+        return ["STOP_NOT_SET" in str(r) for r in rows if r["outcome"] == "closed"] == [True]
+
+    await world.eventually(told)
     await master.close(ticket)
 
     async def clear() -> bool:

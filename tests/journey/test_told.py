@@ -77,8 +77,17 @@ async def test_several_that_could_be_ours_are_for_a_person(world: World) -> None
     await has(world, slave, "0.40")
 
 
+@pytest.fixture
+async def pausing(tmp_path: Path, stack: Stack) -> AsyncIterator[World]:
+    """Long enough that the pause is seen on a machine that is busy."""
+    limits = replace(FAST, breaker_pause_s=3.0)
+    async with a_world(tmp_path / "data", limits, stack) as world:
+        yield world
+
+
 @SLAVES
-async def test_two_unclear_answers_pause_opens_for_a_while(world: World, server: str) -> None:
+async def test_two_unclear_answers_pause_opens_for_a_while(pausing: World, server: str) -> None:
+    world = pausing
     master, slave, copier = await two(world, server)
     await world.control.script(
         server[-3:], endpoint="OrderSend", login=2001, times=2, cut="before", execute=True
@@ -94,7 +103,10 @@ async def test_two_unclear_answers_pause_opens_for_a_while(world: World, server:
     await has(world, slave, "0.10", "0.10", "0.30")
 
 
-async def test_a_broker_that_refuses_five_times_is_left_in_peace_for_a_while(world: World) -> None:
+async def test_a_broker_that_refuses_five_times_is_left_in_peace_for_a_while(
+    pausing: World,
+) -> None:
+    world = pausing
     master, slave, copier = await two(world, "Beta-MT5")
     await world.control.script("MT5", endpoint="OrderSend", login=2001, times=5, error="NO_MONEY")
     for _ in range(5):
