@@ -71,6 +71,13 @@ def test_a_position_closed_in_pieces_counts_when_it_is_flat() -> None:
     assert made(ROW, half, CLOSED).profit == D("37.20") + D("38.70")
 
 
+def test_an_addition_to_a_netting_position_has_no_closing_of_its_own() -> None:
+    added = made({**ROW, "leg": 1, "slave_ticket": 8}, CLOSED)
+    assert isinstance(added.commission, Absent)
+    assert "first leg" in added.commission.why
+    assert added.slippage == D("1.00")
+
+
 def test_what_was_not_recorded_is_absent_with_its_reason_and_no_sum_of_it_is_given() -> None:
     bare = {**ROW, "slippage": None, "numbers_sent": {}}
     copy = made(bare)

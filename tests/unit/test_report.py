@@ -11,18 +11,24 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from copypro import collections as c
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.errors import SettingsError
 from copypro.ports import Upsert
+from copypro.quality import shown, tallied
+from copypro.quality.shape import groups_shown
 from copypro.statistics.bars import Bar
 from copypro.statistics.distribution import Distribution, growth_by_month
 from copypro_standalone.report.charts import Column, Line, Scale, by_day, columns, lines
-from copypro_standalone.report.facts import Facts, facts_of
+from copypro_standalone.report.facts import QUALITY_GROUPS, Facts, Quality, facts_of
 from copypro_standalone.report.page import page
 from copypro_standalone.report.text import length, plain
 
+from tests.unit.test_quality import CLOSED as QUALITY_CLOSED
+from tests.unit.test_quality import ROW as QUALITY_ROW
+from tests.unit.test_quality import made as copied
 from tests.unit.test_statistics import trade
 
 EVIL = '<script>alert(1)</script><img src="https://evil.example/x.png">'
@@ -115,6 +121,24 @@ def test_an_account_without_trades_has_a_page_too() -> None:
     assert "Total net profit" not in page(facts())
 
 
+def test_copy_quality_is_on_the_page_and_escaped() -> None:
+    row = {**QUALITY_ROW, "master_symbol": EVIL}
+    copies = [copied(row, QUALITY_CLOSED), copied({**row, "slave_ticket": None, "outcome": "denied",
+                                                   "code": EVIL})]  # fmt: skip
+    points = [{"day": f"2026-03-0{n}", "master": float(n), "slave": None} for n in (1, 2)]
+    quality = Quality(
+        total=shown(tallied(copies)),
+        by={by: groups_shown(copies, by) for by in QUALITY_GROUPS},
+        growth=[{"copierId": "c", "points": points}],
+        labels={"c": f"{EVIL} → me"},
+    )
+    html = page(msgspec.structs.replace(facts(*ROWS), quality=quality))
+    for told in ("50.0 %", "85.50", "2.00", "2026-03 · USD", "37.20", "Growth: &lt;script&gt;"):
+        assert told in html, told
+    assert "<script" not in html
+    assert "<img" not in html
+
+
 def test_a_long_history_is_thinned_and_loses_no_valley() -> None:
     values = [100.0] * 5_000
     values[2_345] = 1.0
@@ -143,7 +167,7 @@ def test_scales_rule_round_numbers_and_hold_every_value(
 def test_too_little_history_says_so() -> None:
     one = Line(name="x", style="first", points=by_day([(date(2026, 1, 1), 1.0)]))
     assert "Too little history" in lines("x", [one])
-    assert "Nothing closed yet" in columns("x", [Column(label="a", value=0.0, told="a")])
+    assert "Nothing yet" in columns("x", [Column(label="a", value=0.0, told="a")])
 
 
 def test_results_are_spread_by_close_time_and_months_multiply_to_the_whole() -> None:

@@ -13,9 +13,9 @@ from copypro import collections as c
 from copypro.account_history import pages, report_of
 from copypro.ports import ReadModels
 from copypro.quality.documents import Ended, Side, copy_of, ended_by, is_decision
-from copypro.quality.facts import Copy, grouped
+from copypro.quality.facts import Copy
 from copypro.quality.growth import Curve, side_by_side
-from copypro.quality.shape import growth_shown, shown
+from copypro.quality.shape import groups_shown, growth_shown, shown
 from copypro.quality.tally import tallied
 from copypro.statistics.bars import growth_by_day
 
@@ -93,6 +93,22 @@ async def growth_of(models: ReadModels, account: str) -> Curve:
     return growth_by_day((await report_of(models, account)).bars)
 
 
+async def decisions_of(
+    models: ReadModels,
+    copiers: Sequence[Mapping[str, Any]],
+    since: str = "",
+    until: str | None = None,
+) -> list[Copy] | None:
+    """Of all of them together. None: there are too many for one answer."""
+    copies: list[Copy] = []
+    for copier in copiers:
+        found = await copies_of(models, copier, since, until, MOST - len(copies))
+        if found is None:
+            return None
+        copies.extend(found)
+    return copies
+
+
 async def quality_of(
     models: ReadModels,
     copiers: Sequence[Mapping[str, Any]],
@@ -103,23 +119,25 @@ async def quality_of(
     """All of them together, and by group where `by` names one of GROUPS; growth of each pair from its
     start (or `since`) on. None: there are too many decisions for one answer.
     """
-    copies: list[Copy] = []
-    for copier in copiers:
-        found = await copies_of(models, copier, since, until, MOST - len(copies))
-        if found is None:
-            return None
-        copies.extend(found)
-    groups = {} if by is None else grouped(copies, by)
+    copies = await decisions_of(models, copiers, since, until)
+    if copies is None:
+        return None
     return {
         "copiers": [str(copier["id"]) for copier in copiers],
         "total": shown(tallied(copies)),
         "groupBy": by,
-        "groups": [{"key": key, **shown(tallied(found))} for key, found in groups.items()],
-        "growth": [
-            {"copierId": str(copier["id"]), "points": await _side_by_side(models, copier, since)}
-            for copier in copiers
-        ],
+        "groups": [] if by is None else groups_shown(copies, by),
+        "growth": await growths_of(models, copiers, since),
     }
+
+
+async def growths_of(
+    models: ReadModels, copiers: Sequence[Mapping[str, Any]], since: str = ""
+) -> list[Doc]:
+    return [
+        {"copierId": str(copier["id"]), "points": await _side_by_side(models, copier, since)}
+        for copier in copiers
+    ]
 
 
 async def _side_by_side(models: ReadModels, copier: Mapping[str, Any], since: str) -> list[Doc]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -32,8 +32,21 @@ def moment_of(field: str, value: str | None) -> str | None:
     """As stored: the broker's clock in fixed width. Errors: 400 that names the field."""
     if value is None:
         return None
+    return _parsed(field, value).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def utc_of(field: str, value: str | None) -> str | None:
+    """As the logs write it: UTC in fixed width, from any zone that is given. Errors: as above."""
+    if value is None:
+        return None
+    moment = _parsed(field, value)
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='microseconds')}Z"
+
+
+def _parsed(field: str, value: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(value)
+        return datetime.fromisoformat(value)
     except ValueError:
         raise bad(field, f"{value} is not a time like 2026-01-31T13:30:00") from None
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -17,7 +16,7 @@ from pydantic import AliasChoices, Field
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import bad
-from copypro_gateway.parameters import Parameters, Text
+from copypro_gateway.parameters import Parameters, Text, utc_of
 
 MOST_BYTES = 16_000_000
 """Of answers that are kept; the one that was not asked for longest goes first."""
@@ -51,7 +50,7 @@ class Quality:
         calls.by_id("CopyQuality", CopyQuality, self.answer, tag="statistics")
 
     async def answer(self, user: UserId | None, given: CopyQuality) -> msgspec.Raw:
-        since, until = _utc("from", given.from_) or "", _utc("to", given.to)
+        since, until = utc_of("from", given.from_) or "", utc_of("to", given.to)
         copiers = await self._copiers(user, given)
         for copier in copiers:
             for role in ("master", "slave"):
@@ -88,16 +87,3 @@ class Quality:
         while self._bytes > MOST_BYTES and len(self._made) > 1:
             _, (_, gone) = self._made.popitem(last=False)
             self._bytes -= len(gone)
-
-
-def _utc(field: str, value: str | None) -> str | None:
-    """As the trade logs write it. Errors: 400 that names the field."""
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise bad(field, f"{value} is not a time like 2026-01-31T13:30:00") from None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return f"{moment.isoformat(timespec='microseconds')}Z"

@@ -26,6 +26,7 @@ LEGS = {
 _REFUSED = ("skipped", "denied", "rejected")
 STILL_OPEN = Absent("it is still open")
 MASTER_OPEN = Absent("the master's trade is still open, or was never a position")
+NOT_ITS_OWN = Absent("it is still open, or part of the first leg's position and told with that")
 NO_WORTH = Absent("what a move of the price is worth was not recorded when it was sent")
 NO_POINT = Absent("the size of a point was not recorded when it was sent")
 NO_PRICE = Absent("the master's price was not known")
@@ -117,15 +118,16 @@ def _costs(row: Doc, slave: Side) -> dict[str, Figure]:
         in_points = slippage if isinstance(slippage, Absent) else slippage / Decimal(point)
     ended = slave.ended.get(row["slave_ticket"])
     known = ended is not None and ended.is_flat
+    not_yet = NOT_ITS_OWN if ended is None and row.get("leg") else STILL_OPEN
     return {
         "slippage_points": in_points,
         "slippage": _money(slippage, lots, worth),
         "spread": _money(
             Decimal(numbers["spread"]) if "spread" in numbers else NO_WORTH, lots, worth
         ),
-        "commission": -ended.commission if ended is not None and known else STILL_OPEN,
-        "swap": -ended.swap if ended is not None and known else STILL_OPEN,
-        "profit": ended.result if ended is not None and known else STILL_OPEN,
+        "commission": -ended.commission if ended is not None and known else not_yet,
+        "swap": -ended.swap if ended is not None and known else not_yet,
+        "profit": ended.result if ended is not None and known else not_yet,
     }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from copypro.quality.facts import Outcome
+from copypro.quality.facts import Copy, Outcome, grouped
 from copypro.quality.growth import Point
 from copypro.quality.latency import Latencies
-from copypro.quality.tally import Money, Sum, Tally
+from copypro.quality.tally import Money, Sum, Tally, tallied
 from copypro.statistics.facts import ZERO
 from copypro.statistics.original import number
 
@@ -33,6 +33,10 @@ def shown(tally: Tally) -> Json:
             for code, trades in sorted(tally.refused.items())
         ],
     }
+
+
+def groups_shown(copies: Iterable[Copy], by: str) -> list[Json]:
+    return [{"key": key, **shown(tallied(found))} for key, found in grouped(copies, by).items()]
 
 
 def growth_shown(points: Sequence[Point]) -> list[Json]:

@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 1000.0, 100.0
 MOST_POINTS = 700
 """More than a screen shows; a long history is thinned, its ends and extremes kept."""
 MOST_LABELS = 6
-EDGE = 4.0
+EDGE = 2.0
 """Percent of the width: a label so near an edge would hang over it."""
 
 
@@ -74,18 +74,20 @@ def lines(
     return _figure(title, scale, paths, (under or _days_under)(first, last), legend, unit)
 
 
-def columns(title: str, drawn: Sequence[Column], unit: str = "", every: int = 1) -> str:
-    """Up and down from zero; each `every`th is labelled."""
+def columns(
+    title: str, drawn: Sequence[Column], *, every: int = 1, plain_style: bool = False
+) -> str:
+    """Up and down from zero; each `every`th is labelled. `plain_style`: up is not good, down not bad."""
     values = [column.value for column in drawn]
     scale = Scale(min([*values, 0.0]), max([*values, 0.0]))
     if not any(values):
-        return '<p class="empty">Nothing closed yet.</p>'
+        return '<p class="empty">Nothing yet.</p>'
     step = WIDTH / len(drawn)
     zero = scale.down(0.0)
     bars = []
     for at, column in enumerate(drawn):
         top = scale.down(column.value)
-        kind = "up" if column.value >= 0 else "down"
+        kind = "plain" if plain_style else "up" if column.value >= 0 else "down"
         bars.append(
             f'<rect class="bar {kind}" x="{_n(at * step + step * 0.16)}" y="{_n(min(top, zero))}"'
             f' width="{_n(step * 0.68)}" height="{_n(max(abs(top - zero), 0.4 * bool(column.value)))}">'
@@ -96,7 +98,7 @@ def columns(title: str, drawn: Sequence[Column], unit: str = "", every: int = 1)
         for at, column in enumerate(drawn)
         if at % every == 0
     ]
-    return _figure(title, scale, "".join(bars), under, "", unit, zero=zero)
+    return _figure(title, scale, "".join(bars), under, "", "", zero=zero)
 
 
 class Scale:

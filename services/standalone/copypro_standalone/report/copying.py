@@ -7,8 +7,8 @@ from datetime import date
 from html import escape
 from typing import Any
 
-from copypro_standalone.report.charts import Line, by_day, lines
-from copypro_standalone.report.facts import Facts
+from copypro_standalone.report.charts import Column, Line, by_day, columns, lines
+from copypro_standalone.report.facts import Quality
 from copypro_standalone.report.parts import card, table, tiles
 from copypro_standalone.report.text import NONE, coloured, plain, shown
 
@@ -23,23 +23,49 @@ LEGS = {
 COSTS = ("spread", "slippage", "commission", "swap")
 
 
-def cards(facts: Facts) -> Iterator[str]:
-    quality = facts.quality
-    assert quality is not None
-    total = quality["total"]
+def cards(quality: Quality) -> Iterator[str]:
+    total = quality.total
     yield card("Copy quality", _summary(total) + _latency(total), NOTE)
-    grown = [growth for growth in quality["growth"] if len(growth["points"]) > 1]
+    grown = [growth for growth in quality.growth if len(growth["points"]) > 1]
     side_by_side = "".join(
-        card(f"Growth: {escape(facts.labels[g['copierId']])}", _growth(g["points"]), kind="short")
+        card(f"Growth: {escape(quality.labels[g['copierId']])}", _growth(g["points"]), kind="short")
         for g in grown
     )
     yield f'<div class="two">{side_by_side}</div>\n' if len(grown) > 1 else side_by_side
-    costs = _costs(facts.quality_by["month"])
+    yield _hours(quality.by["hour"])
+    costs = _costs(quality.by["month"])
     if costs:
         yield card("What copying cost, by month", costs)
-    yield card("Copies by symbol", _groups(facts.quality_by["symbol"], "Symbol"))
+    yield card("Copies by symbol", _groups(quality.by["symbol"], "Symbol"))
     if total["missed"]:
         yield card("Not copied, and what the master made of it", _missed(total["missed"]))
+
+
+_IDLE: Doc = {"latencyMs": {}, "slippagePoints": {"mean": None}}
+
+
+def _hours(groups: Sequence[Doc]) -> str:
+    """Half are filled within, and slippage, by the hour of the day."""
+    by_hour = {group["key"]: group for group in groups}
+    hours = [(f"{hour:02}", by_hour.get(f"{hour:02}", _IDLE)) for hour in range(24)]
+
+    def column(hour: str, value: float | None, unit: str) -> Column:
+        told = "nothing copied" if value is None else f"{plain(value)} {unit}"
+        return Column(label=hour, value=value or 0.0, told=f"{hour}:00 UTC: {told}")
+
+    times = [
+        column(hour, group["latencyMs"].get("seenToFilled", {}).get("p50"), "ms")
+        for hour, group in hours
+    ]
+    slips = [column(hour, group["slippagePoints"]["mean"], "points") for hour, group in hours]
+    took = columns("Time to fill by hour", times, every=3, plain_style=True)
+    slipped = columns("Slippage by hour", slips, every=3, plain_style=True)
+    return (
+        '<div class="two">'
+        + card("Half filled within, ms, by hour (UTC)", took, kind="short")
+        + card("Slippage, points, by hour (UTC)", slipped, kind="short")
+        + "</div>\n"
+    )
 
 
 NOTE = (

@@ -9,9 +9,11 @@ from typing import Any
 
 from copypro import collections as c
 from copypro.account_history import FIRST, pages, report_of, trade_of
-from copypro.copy_history import copiers_of, quality_of
+from copypro.copy_history import copiers_of, decisions_of, growths_of
 from copypro.errors import SettingsError
 from copypro.ports import ReadModels
+from copypro.quality import shown, tallied
+from copypro.quality.shape import groups_shown
 from copypro.statistics.distribution import Distribution
 from copypro.statistics.facts import Trade, order
 from copypro.statistics.report import Report
@@ -37,6 +39,16 @@ class Shown(Struct, frozen=True, kw_only=True):
     comment: str
 
 
+class Quality(Struct, frozen=True, kw_only=True):
+    """Of the copiers in which the account is master or slave, as JSON has it."""
+
+    total: Doc
+    by: dict[str, list[Doc]]
+    growth: list[Doc]
+    labels: dict[str, str]
+    """Of the copiers, for people: master → slave."""
+
+
 class Facts(Struct, frozen=True, kw_only=True):
     name: str
     login: int
@@ -53,11 +65,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """In order; empty where there are more than a curve by trade can show."""
     best: Sequence[Shown]
     worst: Sequence[Shown]
-    quality: Doc | None
-    """Of the copiers in which it is master or slave, with groups; None: there is none."""
-    quality_by: dict[str, list[Doc]]
-    labels: dict[str, str]
-    """Of the copiers, for people: master → slave."""
+    quality: Quality | None
+    """None: nothing was decided about it."""
 
 
 async def facts_of(
@@ -76,7 +85,6 @@ async def facts_of(
         results = [trade.result for trade in trades]
         best.add(results, docs)
         worst.add(results, docs)
-    quality, by, labels = await _quality(models, registration, since)
     return Facts(
         name=str(registration.get("name") or ""),
         login=int(registration.get("login") or 0),
@@ -91,9 +99,7 @@ async def facts_of(
         results=[] if len(curve) > MOST_RESULTS else [t.result for t in sorted(curve, key=order)],
         best=best.found(),
         worst=worst.found(),
-        quality=quality,
-        quality_by=by,
-        labels=labels,
+        quality=await _quality(models, registration, since),
     )
 
 
@@ -113,19 +119,12 @@ async def _registration(models: ReadModels, account: str) -> Doc:
     return min(matching, key=lambda doc: str(doc["id"]))
 
 
-async def _quality(
-    models: ReadModels, registration: Doc, since: str
-) -> tuple[Doc | None, dict[str, list[Doc]], dict[str, str]]:
+async def _quality(models: ReadModels, registration: Doc, since: str) -> Quality | None:
     copiers = await copiers_of(models, registration)
-    if not copiers:
-        return None, {}, {}
-    whole, groups = None, {}
-    for by in QUALITY_GROUPS:
-        whole = await quality_of(models, copiers, by, since)
-        if whole is None:
-            return None, {}, {}
-        groups[by] = whole["groups"]
-    labels = {}
+    copies = await decisions_of(models, copiers, since)
+    if not copies:
+        return None
+    labels: dict[str, str] = {}
     for copier in copiers:
         sides = [
             await models.get(c.REGISTRATIONS, str(copier[f"{role}_registration"])) or {}
@@ -134,7 +133,12 @@ async def _quality(
         labels[str(copier["id"])] = " → ".join(
             str(side.get("name") or side.get("login") or "?") for side in sides
         )
-    return whole, groups, labels
+    return Quality(
+        total=shown(tallied(copies)),
+        by={name: groups_shown(copies, name) for name in QUALITY_GROUPS},
+        growth=await growths_of(models, copiers, since),
+        labels=labels,
+    )
 
 
 class _Extremes:

@@ -71,7 +71,7 @@ def _body(facts: Facts) -> Iterable[str]:
         yield _extremes(facts)
         yield card("Statistics", figures.table(facts.report, facts.currency), figures.NOTE)
     if facts.quality is not None:
-        yield from copying.cards(facts)
+        yield from copying.cards(facts.quality)
 
 
 def _header(facts: Facts) -> str:
