@@ -22,8 +22,6 @@ FORCE_MIN_CAP = Decimal("1.5")
 """forceMinLot lifts to the minimum only while that risks at most this many times what was meant."""
 MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
-BY_CONTRACT = (None, "Forex", "CFD")
-"""Calculations in which profit is move × contract size × lots."""
 _EIGHT_PLACES = Decimal("1e-8")
 LARGEST = Decimal(10) ** 15
 """No factor, contract or sum of money is meant to be larger, in whatever currency."""
@@ -222,28 +220,6 @@ def _loss_per_lot(slave: Slave, distance: Decimal, numbers: Numbers) -> Decimal 
         losses.append(distance / spec.tick_size * spec.tick_value)
     loss = max(losses, default=Decimal(0))
     return loss if _is_usable(loss) else None
-
-
-def worth(slave: Slave) -> Numbers:
-    """What a copy's costs are measured by afterwards: `point`, and in `price_worth` what one lot is
-    worth for a move of 1.0 of the price, in the account's currency at this moment, where it is known.
-
-    By contract where the symbol says that its profit follows from it, else by the tick's value.
-    """
-    spec, found = slave.spec, {"point": str(slave.spec.point)}
-    by_tick = None
-    if spec.tick_value is not None and spec.tick_size > 0:
-        by_tick = spec.tick_value / spec.tick_size
-    profit = profit_currency_of(spec)
-    rate = rate_of(slave.rates, profit, slave.currency) if profit else None
-    by_contract = None if rate is None else spec.contract_size * rate
-    one, other = by_contract, by_tick
-    if spec.calculation not in BY_CONTRACT:
-        one, other = other, one
-    value = other if one is None else one
-    if value is not None and _is_usable(value):
-        found["price_worth"] = _text(value)
-    return found
 
 
 # --- what the symbol allows ----------------------------------------------------------------------
