@@ -10,16 +10,18 @@ from typing import Protocol, TypeVar
 from copypro import collections as c
 from copypro.adapters.mongo_database import MongoDatabase, MongoLimits
 from copypro.adapters.mongo_read_models import MongoReadModels
+from copypro.adapters.mongo_repeats import MongoRepeats
 from copypro.adapters.mongo_users import MongoUsers
 from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.adapters.sqlite_repeats import SqliteRepeats
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import SqliteVault
-from copypro.ports import Document, ReadModels, Upsert, Users, Vault
+from copypro.ports import Document, ReadModels, Repeats, Upsert, Users, Vault
 
 from tests.servers import database_of_its_own, drop
 
-Store = TypeVar("Store", SqliteReadModels, SqliteUsers, SqliteVault)
+Store = TypeVar("Store", SqliteReadModels, SqliteRepeats, SqliteUsers, SqliteVault)
 LIMITS = MongoLimits(select_s=3.0, read_s=3.0, held_s=0.5)
 
 
@@ -34,13 +36,15 @@ class Place(Protocol):
 
     async def vault(self, keys: Sequence[str]) -> Vault: ...
 
+    async def repeats(self) -> Repeats: ...
+
     async def close(self) -> None: ...
 
 
 class SqlitePlace:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._opened: list[ReadModels | Users | Vault] = []
+        self._opened: list[ReadModels | Users | Vault | Repeats] = []
 
     async def models(self) -> ReadModels:
         return self._kept(await SqliteReadModels.open(self._folder))
@@ -53,6 +57,9 @@ class SqlitePlace:
 
     async def vault(self, keys: Sequence[str]) -> Vault:
         return self._kept(await SqliteVault.open(self._folder, keys))
+
+    async def repeats(self) -> Repeats:
+        return self._kept(await SqliteRepeats.open(self._folder))
 
     async def close(self) -> None:
         for store in self._opened:
@@ -86,6 +93,9 @@ class MongoPlace:
 
     async def vault(self, keys: Sequence[str]) -> Vault:
         return await MongoVault.open(await self.database(), keys)
+
+    async def repeats(self) -> Repeats:
+        return await MongoRepeats.open(await self.database())
 
     async def close(self) -> None:
         for database in self._opened:

@@ -14,7 +14,7 @@ from copypro.errors import CopyProError, SecretsError, SettingsError, StoreRefus
 from copypro.settings import Settings
 from copypro.wiring import Stores, open_history, open_models, open_users
 
-FILES = ("log.db", "users.db", "vault.db", "read-models.db")
+FILES = ("log.db", "users.db", "vault.db", "read-models.db", "repeats.db")
 
 
 def settings_of(folder: Path) -> Settings:

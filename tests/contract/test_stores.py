@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from copypro import collections as c
+from copypro.adapters import sqlite_users
 from copypro.adapters.sealing import load_or_make_key
-from copypro.errors import AlreadyThere, SecretsError, StoreRefused
-from copypro.ports import Document, ReadModels, Upsert, User, UserKey
+from copypro.errors import AlreadyThere, NoInvite, SecretsError, StoreRefused
+from copypro.ports import Document, Invite, KeyScope, ReadModels, Rewrapped, Upsert, User, UserKey
 from copypro.values import RegistrationId, UserId
 
 from tests.contract.stores import Place, SqlitePlace, put
@@ -268,15 +270,100 @@ async def test_of_many_that_take_one_e_mail_at_once_one_has_it(place: Place) -> 
     ]
 
 
-async def test_a_key_is_found_by_its_hash_and_can_be_revoked(place: Place) -> None:
+async def test_keys_are_found_by_hash_and_by_user_until_they_are_removed(place: Place) -> None:
     users = await place.users()
-    key = UserKey(hash="k", user=UserId("1"), name="n", created_at=NOW)
-    await users.add_key(key)
-    assert await users.key("k") == key
+    plain = UserKey(hash="k", user=UserId("1"), name="n", created_at=NOW)
+    until = NOW + timedelta(days=1)
+    bounded = UserKey(
+        hash="b",
+        user=UserId("1"),
+        name="robot",
+        created_at=NOW - timedelta(days=1),
+        scope=KeyScope.READ,
+        expires_at=until,
+    )
+    foreign = UserKey(hash="f", user=UserId("2"), name="n", created_at=NOW)
+    for key in (plain, bounded, foreign):
+        await users.add_key(key)
+    assert (await users.key("k"), await users.key("b")) == (plain, bounded)
     assert await users.key("unknown") is None
-    revoked = UserKey(hash="k", user=UserId("1"), name="n", created_at=NOW, revoked=True)
-    await users.add_key(revoked)
-    assert await users.key("k") == revoked
+    assert await users.keys(UserId("1")) == [bounded, plain]
+    other_process = await place.users()
+    await other_process.remove_key("k")
+    await other_process.remove_key("unknown")
+    assert await users.key("k") is None
+    assert await users.keys(UserId("1")) == [bounded]
+
+
+async def test_an_invite_is_used_once_and_only_by_a_user_who_is_added(place: Place) -> None:
+    users = await place.users()
+    for hash_ in ("one", "two"):
+        await users.invite(Invite(hash=hash_, created_at=NOW, expires_at=NOW + timedelta(days=1)))
+
+    def user(number: int, email: str, later: timedelta = timedelta(0)) -> User:
+        at = NOW + later
+        return User(id=UserId(str(number)), email=email, password_hash="h", created_at=at)
+
+    await users.add(user(1, "taken@b"))
+    with pytest.raises(NoInvite):
+        await users.add(user(2, "a@b"), "unknown")
+    with pytest.raises(AlreadyThere):
+        await users.add(user(3, "taken@b"), "one")
+    with pytest.raises(NoInvite):
+        await users.add(user(4, "a@b", timedelta(days=1)), "one")
+    assert await users.by_email("a@b") is None
+    wishes = (users.add(user(n, f"{n}@b"), "one") for n in range(5, 9))
+    answers = await asyncio.gather(*wishes, return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["NoInvite"] * 3 + ["NoneType"]
+    late = NOW + timedelta(days=2)
+    await users.invite(Invite(hash="late", created_at=late, expires_at=late + timedelta(days=1)))
+    with pytest.raises(NoInvite):
+        await users.add(user(9, "c@b"), "two")  # it was over when the last one was made
+
+
+async def test_keys_of_an_earlier_version_are_kept_and_its_revoked_ones_are_gone(
+    tmp_path: Path,
+) -> None:
+    """SQLite's own matter: MongoDB's rows have no columns."""
+    with closing(sqlite3.connect(tmp_path / "users.db")) as connection, connection:
+        connection.execute(
+            "CREATE TABLE keys (hash TEXT PRIMARY KEY, user TEXT NOT NULL, name TEXT NOT NULL,"
+            " created_at TEXT NOT NULL, revoked INTEGER NOT NULL)"
+        )
+        rows = [("k", "1", "SignUp", NOW.isoformat(), 0), ("r", "1", "n", NOW.isoformat(), 1)]
+        connection.executemany("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", rows)
+        connection.execute(f"PRAGMA application_id = {sqlite_users.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+    place = SqlitePlace(tmp_path)
+    kept = UserKey(hash="k", user=UserId("1"), name="SignUp", created_at=NOW)
+    assert await (await place.users()).keys(UserId("1")) == [kept]
+    await place.close()
+
+
+async def test_of_many_that_claim_one_key_one_gets_it_and_the_others_what_is_kept(
+    place: Place,
+) -> None:
+    stores = [await place.repeats() for _ in range(3)]
+    until = NOW + timedelta(hours=1)
+    answers = await asyncio.gather(
+        *(stores[n % 3].claim("k", f"text {n}", NOW, until) for n in range(9))
+    )
+    assert answers.count(None) == 1
+    mine = f"text {answers.index(None)}"
+    assert {answer for answer in answers if answer is not None} == {mine}
+    assert await (await place.repeats()).claim("other", "t", NOW, until) is None
+
+
+async def test_what_is_kept_lasts_until_its_time_is_over_or_it_is_forgotten(place: Place) -> None:
+    repeats, until = await place.repeats(), NOW + timedelta(hours=1)
+    assert await repeats.claim("k", "claimed", NOW, until) is None
+    await repeats.keep("k", "answered", until + timedelta(hours=1))
+    again = await place.repeats()
+    assert await again.claim("k", "x", until, until + timedelta(hours=1)) == "answered"
+    later = until + timedelta(hours=1)
+    assert await again.claim("k", "later", later, later + timedelta(hours=1)) is None
+    await again.forget("k")
+    assert await repeats.claim("k", "anew", later, later + timedelta(hours=1)) is None
 
 
 async def test_a_secret_opens_only_for_its_registration_and_dies_with_its_key(
@@ -322,6 +409,52 @@ async def test_the_key_file_is_private_and_another_key_is_refused(
         await place.vault(["not a key"])
     renewed = await place.vault([*other, *keys])
     assert await renewed.unseal(one, sealed) == "s3cret"
+
+
+async def test_after_wrapping_anew_the_old_key_opens_nothing_and_is_not_needed(
+    place: Place, tmp_path: Path
+) -> None:
+    """While another process, which has had both keys since its start, goes on."""
+    old, new = load_or_make_key(tmp_path / "old"), load_or_make_key(tmp_path / "new")
+    first = await place.vault(old)
+    kept, gone = RegistrationId("1" * 32), RegistrationId("2" * 32)
+    sealed = {id_: await first.seal(id_, f"s3cret {id_}") for id_ in (kept, gone)}
+    running = await place.vault([*new, *old])
+    between = RegistrationId("3" * 32)
+    sealed[between] = await running.seal(between, f"s3cret {between}")
+    assert await first.unseal(between, sealed[between]), "by the key in use, not by the newest"
+    await running.destroy(gone)
+    rotating = await place.vault([*new, *old])
+    assert await rotating.rewrap(dry_run=True) == Rewrapped(keys=2, rewrapped=2)
+    assert await (await place.vault(old)).unseal(kept, sealed[kept])
+    assert await rotating.rewrap() == Rewrapped(keys=2, rewrapped=2)
+    assert await rotating.rewrap() == Rewrapped(keys=2, rewrapped=0)
+    after = RegistrationId("4" * 32)
+    sealed[after] = await running.seal(after, f"s3cret {after}")
+    alone = await place.vault(new)
+    for id_ in (kept, between, after):
+        for vault in (alone, running):
+            assert await vault.unseal(id_, sealed[id_]) == f"s3cret {id_}"
+    with pytest.raises(SecretsError, match="destroyed"):
+        await alone.unseal(gone, sealed[gone])
+    with pytest.raises(SecretsError, match="COPYPRO_SECRET_KEYS"):
+        await place.vault(old)
+
+
+async def test_many_that_seal_while_all_is_wrapped_anew_lose_nothing(
+    place: Place, tmp_path: Path
+) -> None:
+    old, new = load_or_make_key(tmp_path / "old"), load_or_make_key(tmp_path / "new")
+    await place.vault(old)
+    running, rotating = await place.vault([*new, *old]), await place.vault([*new, *old])
+    ids = [RegistrationId(f"{number:032x}") for number in range(30)]
+    *sealed, _ = await asyncio.gather(
+        *(running.seal(id_, str(id_)) for id_ in ids[:15]),
+        *(running.seal(id_, str(id_)) for id_ in ids[15:]),
+        rotating.rewrap(),
+    )
+    alone = await place.vault(new)
+    assert [await alone.unseal(id_, text) for id_, text in zip(ids, sealed, strict=True)] == ids
 
 
 async def test_read_models_of_a_newer_version_are_refused(tmp_path: Path) -> None:

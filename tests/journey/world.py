@@ -135,7 +135,7 @@ class World:
             await self.ring.__aexit__(None, None, None)
             self.ring = None
 
-    async def call(self, name: str, *, expect: int = 200, **body: Any) -> Any:
+    async def call(self, name: str, /, *, expect: int = 200, **body: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         async with self.http.post(f"/{name}", json=body, headers=headers) as response:
             answer = await response.json()

@@ -234,13 +234,13 @@ def refused(rights: m.Rights = m.Rights.NONE, registration: Any = None) -> m.Acc
     )
 
 
-def proved() -> m.AccountUpdated:
+def proved(rights: m.Rights = m.Rights.READ, *, enabled: bool = True) -> m.AccountUpdated:
     return m.AccountUpdated(
         account=MASTER,
         registration=_registration(),
         name="n",
-        enabled=True,
-        rights=m.Rights.READ,
+        enabled=enabled,
+        rights=rights,
     )
 
 
@@ -261,6 +261,25 @@ def test_a_refused_password_beside_one_that_works_and_somebody_elses_pause_nothi
     assert given.when(refused(m.Rights.READ)) == []
     assert given.when(refused(registration="o" * 32)) == []
     assert given.when(proved()) == []
+
+
+def test_a_disabled_masters_copier_is_paused_until_it_is_enabled_again() -> None:
+    given = desk(start())
+    (paused,) = given.when(proved(enabled=False))
+    assert (paused.state.paused, paused.state.pause_reason) == (True, "MasterAccountDisable")
+    assert given.when(proved(enabled=False)) == []
+    assert given.when(refused(m.Rights.READ)) == [], "a refusal says nothing of being enabled"
+    (resumed,) = given.when(proved())
+    assert (resumed.state.paused, resumed.state.pause_reason) == (False, "")
+
+
+def test_of_two_causes_the_one_that_remains_keeps_it_paused() -> None:
+    given = desk(start())
+    given.when(proved(enabled=False))
+    assert names(given.when(refused())) == ["CopierPaused"]
+    (paused,) = given.when(proved(enabled=False))
+    assert paused.state.pause_reason == "MasterAccountDisable"
+    assert names(given.when(proved())) == ["CopierResumed"]
 
 
 def test_what_its_user_paused_stays_paused_when_the_right_comes_back() -> None:

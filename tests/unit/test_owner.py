@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from copypro import topics
+from copypro.envelope import encode, fact
+from copypro.messages import CloseCopy
+from copypro.ports import Record
+from copypro.values import AccountId, CopyId
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.service import Owner
 from copypro_account_watcher.turn import Turn
@@ -43,3 +49,56 @@ async def test_what_is_recorded_as_begun_begins_though_its_session_is_lost_meanw
     assert not called.is_set()
     partition.goes_on.set()
     await asyncio.wait_for(called.wait(), 30)
+
+
+class FedPartition:
+    """Gives these inputs at once, and makes nothing durable until it is let."""
+
+    number = 0
+
+    def __init__(self, inputs: list[Record]) -> None:
+        self._inputs = inputs
+        self.begun: list[list[Record]] = []
+        self.news, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def restore(self) -> AsyncIterator[Record]:
+        nothing: list[Record] = []
+        for record in nothing:
+            yield record
+
+    async def read(self) -> list[Record]:
+        if not self._inputs:
+            await asyncio.Event().wait()
+        inputs, self._inputs = self._inputs, []
+        return inputs
+
+    async def commit(self, _: object, consumed: list[Record]) -> None:
+        self.begun.append(consumed)
+        self.news.set()
+        await self.goes_on.wait()
+
+
+def close(number: int) -> Record:
+    """Of a copy that nobody knows: nothing follows from it but that it was read."""
+    order = CloseCopy(copy=CopyId(f"{number}"), slave=AccountId("a"), reason="MASTER_FLAT")
+    out = encode(topics.SLAVE_ORDERS, "a", fact(order, clock(), number))
+    return Record(out.topic, 0, number, out.key, out.value, out.headers)
+
+
+@pytest.mark.parametrize(("count", "pieces"), [(12, [5, 5, 2]), (101, [101])])
+async def test_the_first_orders_are_committed_before_the_last_are_planned(
+    count: int, pieces: list[int]
+) -> None:
+    records = [close(number) for number in range(count)]
+    partition = FedPartition(records)
+    owner = Owner(cast(Any, partition), {}, cast(Any, None), clock, time.monotonic, WatcherLimits())
+    running = asyncio.create_task(owner.run())
+    async with asyncio.timeout(30):
+        while sum(map(len, partition.begun)) < count:
+            partition.news.clear()
+            await partition.news.wait()
+    assert [len(piece) for piece in partition.begun] == pieces
+    assert [record for piece in partition.begun for record in piece] == records
+    partition.goes_on.set()
+    running.cancel()
+    await asyncio.wait([running])

@@ -74,6 +74,10 @@ CODES: dict[str, tuple[str, str]] = {
         "nothing: a copy that its owner closed is never opened again",
     ),
     "ACCOUNT_REMOVED": ("the slave account was removed", "add the account again"),
+    "SYMBOL_OFF": (
+        "copying is off for this symbol of the slave account",
+        "switch it on by SymbolsEnable",
+    ),
     "ACCOUNT_DISABLED": ("the slave account is disabled", "enable the account"),
     "ACCOUNT_REFUSED": ("the broker refuses the slave's login", "correct the account's password"),
     "READ_ONLY": ("the slave's password is an investor password", "set the trading password"),

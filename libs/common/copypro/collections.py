@@ -23,6 +23,8 @@ COMMANDS = "commands"
 ALERTS = "alerts"
 UNRESOLVED = "unresolved"
 SYMBOLS = "symbols"
+TERMS = "terms"
+"""Of each symbol of an account that was needed: its terms of trade."""
 ROOTS = "roots"
 
 INDEXED: dict[str, tuple[str, ...]] = {
@@ -41,6 +43,7 @@ INDEXED: dict[str, tuple[str, ...]] = {
     ALERTS: ("account", "open"),
     UNRESOLVED: ("account", "open"),
     SYMBOLS: ("account",),
+    TERMS: ("account",),
     ROOTS: (),
 }
 """By collection. `time` and `closed_at` sort as text: ISO, UTC (or the broker's clock), fixed width."""

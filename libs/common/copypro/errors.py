@@ -19,6 +19,7 @@
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
+    ├─ NoInvite               an invite to sign up that is unknown, used or over
     ├─ BadStatement           a report that cannot be read; says the line and what was expected
     └─ TerminalError          carries `code` (the bridge's name for it, or ours) and `message`
        ├─ Refused             the broker or bridge certainly did not do it; the code says why
@@ -110,6 +111,10 @@ class SecretsError(CopyProError):
 
 
 class AlreadyThere(CopyProError):
+    pass
+
+
+class NoInvite(CopyProError):
     pass
 
 

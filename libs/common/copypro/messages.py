@@ -69,6 +69,20 @@ class RegisterAccount(Message, frozen=True, kw_only=True):
     """Encrypted for this registration; only the watcher opens it."""
 
 
+class SymbolChoice(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """On which of an account's own symbols copies are opened in a registration's name; closes go on
+    everywhere.
+    """
+
+    all: bool = True
+    """True: all but those that are `off`; False: only those that are `on`."""
+    on: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+
+    def allows(self, symbol: str) -> bool:
+        return symbol not in self.off if self.all else symbol in self.on
+
+
 class UpdateAccount(Message, frozen=True, kw_only=True):
     """Change a registration. What is None stays as it is."""
 
@@ -78,7 +92,10 @@ class UpdateAccount(Message, frozen=True, kw_only=True):
     sealed_password: str | None = None
     """A new password, encrypted: it has no rights until it has logged in."""
     enabled: bool | None = None
-    """False: nothing is opened on the account; closes go on."""
+    """False: nothing is opened on the account, and nothing that opens on it is copied; closes go on."""
+    consider_balance: bool | None = None
+    """Only kept, for those who show it."""
+    symbols: SymbolChoice | None = None
 
 
 class RemoveAccount(Message, frozen=True, kw_only=True):
@@ -380,6 +397,8 @@ class AccountUpdated(Message, frozen=True, kw_only=True):
     """A password of it waits to be tried."""
     refused: str = ""
     """The code with which the last password that was tried was refused; empty: it was not."""
+    consider_balance: bool = False
+    symbols: SymbolChoice = SymbolChoice()
 
 
 class AccountConnected(Message, frozen=True, kw_only=True):
@@ -685,6 +704,13 @@ class AccountSnapshot(Message, frozen=True, kw_only=True):
     orders: tuple[OpenOrder, ...]
 
 
+class SymbolLearned(Message, frozen=True, kw_only=True):
+    """A symbol's terms of trade, as the broker has just given them."""
+
+    account: AccountId
+    spec: SymbolSpec
+
+
 class AccountSymbols(Message, frozen=True, kw_only=True):
     """One bounded piece of an account's symbols."""
 
@@ -694,6 +720,9 @@ class AccountSymbols(Message, frozen=True, kw_only=True):
     pieces: int
     """How many there are now."""
     names: tuple[str, ...]
+
+
+SymbolEvent = AccountSymbols | SymbolLearned
 
 
 # --- slave-orders -----------------------------------------------------------------------------
@@ -1135,3 +1164,38 @@ class DeadLetterReplayed(Message, frozen=True, kw_only=True):
 
 
 DeadLetterEvent = DeadLetter | DeadLetterReplayed
+
+
+# --- audit ------------------------------------------------------------------------------------
+
+
+class CallBegun(Message, frozen=True, kw_only=True):
+    """A call that may change something was let in, and is durably noted before anything is done.
+
+    Its outcome is the CallEnded that is caused by it; without one, nobody knows it: the gateway ended
+    in between, and what the call did is in the other topics.
+    """
+
+    call: str
+    user: UserId | None = None
+    """None: nobody that is known here (a sign-up), or the operator, or a call by the id alone."""
+    key_id: str = ""
+    key_name: str = ""
+    operator: bool = False
+    address: str = ""
+    """The client's, as a trusted proxy says or as it connected."""
+    parameters: dict[str, str]
+    """As given, by name; secrets are `***`, an address is cut to its host."""
+
+
+class CallEnded(Message, frozen=True, kw_only=True):
+    """What the call that is its cause was answered."""
+
+    status: int
+    """HTTP's; 202: accepted, and `command` tells the rest."""
+    code: str = ""
+    """Why it was refused."""
+    command: str = ""
+
+
+AuditEvent = CallBegun | CallEnded

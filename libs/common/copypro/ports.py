@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -262,6 +263,17 @@ class User(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class KeyScope(IntEnum):
+    """What a key may do; each includes the ones before it."""
+
+    READ = 1
+    """Look at what is the user's."""
+    TRADE = 2
+    """Copiers: start, change, pause, remove."""
+    ADMIN = 3
+    """Accounts and their passwords, and the user's own keys."""
+
+
 class UserKey(Struct, frozen=True, kw_only=True):
     """`hash` of the key; the key itself is never stored."""
 
@@ -269,20 +281,67 @@ class UserKey(Struct, frozen=True, kw_only=True):
     user: UserId
     name: str
     created_at: datetime
-    revoked: bool = False
+    scope: KeyScope = KeyScope.ADMIN
+    expires_at: datetime | None = None
+    """From then on it is as if it were not there; None: never."""
+
+
+class Invite(Struct, frozen=True, kw_only=True):
+    """One sign-up for whoever has its code; `hash` of the code, which is never stored."""
+
+    hash: str
+    created_at: datetime
+    expires_at: datetime
 
 
 class Users(Protocol):
     """Never rebuilt from the log. E-mails are compared without regard to case."""
 
-    async def add(self, user: User) -> None:
-        """Errors: AlreadyThere."""
+    async def add(self, user: User, invite: str | None = None) -> None:
+        """`invite`: an invite's hash, used up by this: the user is added and it is gone, or neither.
+
+        Errors: AlreadyThere (the e-mail), NoInvite (unknown, used, or over when the user was made).
+        """
 
     async def by_email(self, email: str) -> User | None: ...
 
+    async def invite(self, invite: Invite) -> None: ...
+
     async def add_key(self, key: UserKey) -> None: ...
 
-    async def key(self, hash: str) -> UserKey | None: ...
+    async def key(self, hash: str) -> UserKey | None:
+        """Also one that is over: who asks knows the time."""
+
+    async def keys(self, user: UserId) -> list[UserKey]:
+        """Oldest first."""
+
+    async def remove_key(self, hash: str) -> None:
+        """For good: nobody who asks afterwards finds it. One that is not there is no error."""
+
+    async def close(self) -> None: ...
+
+
+class Rewrapped(Struct, frozen=True, kw_only=True):
+    keys: int
+    """Data keys that are there."""
+    rewrapped: int
+    """Of them, those that were (or, in a dry run, would be) under an older key."""
+
+
+class Repeats(Protocol):
+    """What was answered, for a caller who asks the same once more; each until its time is over. Never
+    rebuilt from the log. Errors: StoreUnavailable, StoreRefused.
+    """
+
+    async def claim(self, key: str, text: str, now: datetime, until: datetime) -> str | None:
+        """What is kept under this key; None: nothing was, and now `text` is. Of many who claim at once
+        one gets None. Durable on return. Forgets what is over.
+        """
+
+    async def keep(self, key: str, text: str, until: datetime) -> None:
+        """In place of what is there. Durable on return."""
+
+    async def forget(self, key: str) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -299,6 +358,12 @@ class Vault(Protocol):
         """Errors: SecretsError (key destroyed, sealed for another registration, or tampered with)."""
 
     async def destroy(self, registration: RegistrationId) -> None: ...
+
+    async def rewrap(self, *, dry_run: bool = False) -> Rewrapped:
+        """Every data key under the newest of the operator's keys, while others use the vault; on
+        return the older keys open nothing here, and are needed no more. Again after a failure: what
+        is done stays done. Errors: SecretsError (one does not open with the keys at hand).
+        """
 
     async def close(self) -> None: ...
 

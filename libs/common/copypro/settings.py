@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -23,7 +25,17 @@ class Settings(BaseSettings):
     secret_keys: str = Field("", alias="COPYPRO_SECRET_KEYS", repr=False)
     manager_key: str = Field("", alias="COPYPRO_MANAGER_KEY", repr=False)
     require_key: bool = Field(False, alias="COPYPRO_REQUIRE_KEY")
-    sign_up: str = Field("", alias="COPYPRO_SIGN_UP", description="open or closed")
+    sign_up: str = Field("", alias="COPYPRO_SIGN_UP", description="open, invite or closed")
+    requests_per_s: float = Field(100.0, alias="COPYPRO_REQUESTS_PER_S", ge=0)
+    address_requests_per_s: float = Field(200.0, alias="COPYPRO_ADDRESS_REQUESTS_PER_S", ge=0)
+    most_accounts: int = Field(1000, alias="COPYPRO_ACCOUNTS_PER_USER", ge=1, le=10_000)
+    most_copiers: int = Field(1000, alias="COPYPRO_COPIERS_PER_USER", ge=1, le=100_000)
+    cors_origins: str = Field("", alias="COPYPRO_CORS_ORIGINS")
+    tls_cert: str = Field("", alias="COPYPRO_TLS_CERT", description="file")
+    tls_key: str = Field("", alias="COPYPRO_TLS_KEY", description="file")
+    trusted_proxies: str = Field("", alias="COPYPRO_TRUSTED_PROXIES")
+    errors_as_201: Literal["", "object", "array"] = Field("", alias="COPYPRO_ERRORS_AS_201")
+    visible_within_s: float = Field(5.0, alias="COPYPRO_VISIBLE_WITHIN_S", ge=0, le=60)
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
     log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")
     simulated: bool = Field(False, alias="COPYPRO_SIMULATED")
@@ -53,16 +65,34 @@ class Settings(BaseSettings):
     @field_validator("sign_up")
     @classmethod
     def _is_sign_up(cls, value: str) -> str:
-        if value not in ("", "open", "closed"):
-            raise ValueError("must be open or closed")
+        if value not in ("", "open", "invite", "closed"):
+            raise ValueError("must be open, invite or closed")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for each in value.replace(",", " ").split():
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError(f"{each} is no address or network like 10.0.0.0/8") from None
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for each in value.replace(",", " ").split():
+            parts = urlsplit(each)
+            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+                raise ValueError(f"{each} is no origin like https://app.example.com")
         return value
 
     @property
-    def sign_up_open(self) -> bool:
-        """Unset: open only where nobody else can reach it."""
-        if self.sign_up:
-            return self.sign_up == "open"
-        return self.host in ("127.0.0.1", "::1", "localhost")
+    def sign_ups(self) -> str:
+        """open, invite or closed. Unset: open only where nobody else can reach it."""
+        is_ours_alone = self.host in ("127.0.0.1", "::1", "localhost")
+        return self.sign_up or ("open" if is_ours_alone else "closed")
 
     @property
     def log_place(self) -> str:

@@ -38,12 +38,12 @@ ACCOUNT_SNAPSHOTS = Topic(
 """How each account stands now; its age is the account's proof of life."""
 ACCOUNT_SYMBOLS = Topic(
     "account-symbols",
-    "account and piece",
-    m.AccountSymbols,
+    "account and piece, or symbol",
+    m.SymbolEvent,
     compacted=True,
     writers=("account-watcher",),
 )
-"""The symbols that each account may trade, in bounded pieces."""
+"""The symbols that each account may trade, in bounded pieces, and the terms of those that were needed."""
 SLAVE_ORDERS = Topic("slave-orders", "slave account", m.SlaveOrder, writers=("replicator",))
 """What copiers ask of a slave account. The slave's agent sizes, checks and sends."""
 COPIER_EVENTS = Topic("copier-events", "master account", m.CopierEvent, writers=("replicator",))
@@ -57,6 +57,9 @@ DEAD_LETTERS = Topic(
     writers=("account-watcher", "replicator", "stats", "gateway"),
 )
 """Records that could not be read, as they were; and that one was replayed."""
+AUDIT = Topic("audit", "the same for all: one order", m.AuditEvent, writers=("gateway",))
+"""Every call that may change something: who, with which key, from where, what, and its outcome."""
+AUDIT_KEY = "audit"
 WATCHER_STATE = Topic(
     "account-watcher-state", "as the role's", compacted=True, writers=("account-watcher",)
 )
@@ -75,6 +78,7 @@ TOPICS: tuple[Topic, ...] = (
     COPIER_EVENTS,
     EXECUTIONS,
     DEAD_LETTERS,
+    AUDIT,
     WATCHER_STATE,
     REPLICATOR_STATE,
     STATS_STATE,

@@ -25,15 +25,17 @@ from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.metrics import Metrics
 from copypro.adapters.mongo_database import MongoDatabase
 from copypro.adapters.mongo_read_models import MongoReadModels
+from copypro.adapters.mongo_repeats import MongoRepeats
 from copypro.adapters.mongo_users import MongoUsers
 from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
-from copypro.adapters.sealing import load_or_make_key
+from copypro.adapters.sealing import KeySource, add_key, keep_newest_key, load_or_make_key
 from copypro.adapters.sqlite_file import make_folder
 from copypro.adapters.sqlite_history import SqliteHistory
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.adapters.sqlite_repeats import SqliteRepeats
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
@@ -43,6 +45,8 @@ from copypro.ports import (
     EventLog,
     LogHistory,
     ReadModels,
+    Repeats,
+    Rewrapped,
     TerminalFactory,
     TerminalLimits,
     Users,
@@ -63,6 +67,7 @@ class Store(StrEnum):
     MODELS = "models"
     USERS = "users"
     VAULT = "vault"
+    REPEATS = "repeats"
 
 
 class Stores:
@@ -72,10 +77,11 @@ class Stores:
     models: ReadModels
     users: Users
     vault: Vault
+    repeats: Repeats
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._opened: list[EventLog | ReadModels | Users | Vault | MongoDatabase] = []
+        self._opened: list[EventLog | ReadModels | Users | Vault | Repeats | MongoDatabase] = []
         self._probes: dict[str, Probe] = {}
 
     @classmethod
@@ -144,7 +150,7 @@ class Stores:
 
 async def _open_kept(
     store: Store, settings: Settings, database: MongoDatabase | None
-) -> ReadModels | Users | Vault:
+) -> ReadModels | Users | Vault | Repeats:
     """In MongoDB where it is set, else in the data folder."""
     folder = settings.data.resolve()
     match store:
@@ -156,10 +162,14 @@ async def _open_kept(
             return await MongoUsers.open(database)
         case Store.USERS:
             return await SqliteUsers.open(folder)
+        case Store.REPEATS if database is not None:
+            return await MongoRepeats.open(database)
+        case Store.REPEATS:
+            return await SqliteRepeats.open(folder)
         case Store.VAULT if database is not None:
-            return await MongoVault.open(database, _keys(settings))
+            return await MongoVault.open(database, _keys(settings), _renew(settings))
         case _:
-            return await SqliteVault.open(folder, _keys(settings))
+            return await SqliteVault.open(folder, _keys(settings), _renew(settings))
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -204,13 +214,22 @@ def _keys(settings: Settings) -> Sequence[str]:
     return load_or_make_key(settings.data.resolve())
 
 
+def _renew(settings: Settings) -> KeySource | None:
+    """A key file may be changed by `copypro keys rotate` while the program runs; a setting cannot."""
+    return None if settings.secret_keys else lambda: _keys(settings)
+
+
 def operators_metrics() -> Metrics:
     """Of this process, on a registry of its own."""
     return Metrics(CollectorRegistry())
 
 
-def http_server(app: App) -> HttpServer:
-    return HttpServer(app)
+def http_server(app: App, settings: Settings | None = None) -> HttpServer:
+    """Without settings: plain, behind nothing. Errors: SettingsError for files that are no certificate."""
+    if settings is None:
+        return HttpServer(app)
+    tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+    return HttpServer(app, settings.trusted_proxies.replace(",", " ").split(), tls)
 
 
 class Bridges:
@@ -255,6 +274,40 @@ async def open_users(settings: Settings) -> AsyncIterator[Users]:
         yield users
     finally:
         await users.close()
+
+
+async def rotate_keys(settings: Settings, *, dry_run: bool) -> Rewrapped:
+    """The data keys under the newest of COPYPRO_SECRET_KEYS, or under a new key in the key file, from
+    which the older ones are then gone. Beside the running program.
+
+    Errors: LogCorrupt (no data of ours in the folder), SecretsError, StoreError.
+    """
+    if not settings.mongo:
+        _check_folder(settings)
+    folder, has_file = settings.data.resolve(), not settings.secret_keys
+    if not has_file:
+        return await _rewrap(settings, dry_run=dry_run)
+    if dry_run:
+        found = await _rewrap(settings, dry_run=True)
+        return Rewrapped(keys=found.keys, rewrapped=found.keys)
+    add_key(folder)
+    done = await _rewrap(settings, dry_run=False)
+    keep_newest_key(folder)
+    return done
+
+
+async def _rewrap(settings: Settings, *, dry_run: bool) -> Rewrapped:
+    database = await MongoDatabase.open_existing(settings.mongo) if settings.mongo else None
+    try:
+        vault = await _open_kept(Store.VAULT, settings, database)
+        assert isinstance(vault, MongoVault | SqliteVault)
+        try:
+            return await vault.rewrap(dry_run=dry_run)
+        finally:
+            await vault.close()
+    finally:
+        if database is not None:
+            await database.close()
 
 
 async def _id_of_log(settings: Settings) -> str:

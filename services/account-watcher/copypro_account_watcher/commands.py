@@ -115,6 +115,10 @@ def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: T
         return _deny(agent, turn, origin, "UNKNOWN_ACCOUNT", "no such account")
     if command.name is not None:
         registration.name = command.name
+    if command.consider_balance is not None:
+        registration.consider_balance = command.consider_balance
+    if command.symbols is not None:
+        registration.symbols = command.symbols
     if command.enabled is not None:
         registration.enabled = command.enabled
         agent.touch_all()
@@ -135,6 +139,8 @@ def updated(account: Account, registration: Registration) -> AccountUpdated:
         rights=registration.rights,
         proving=bool(registration.unproved),
         refused=registration.refused,
+        consider_balance=registration.consider_balance,
+        symbols=registration.symbols,
     )
 
 

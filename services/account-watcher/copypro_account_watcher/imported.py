@@ -32,6 +32,7 @@ from copypro.messages import (
     Seen,
     StatementOperation,
     StatementRow,
+    SymbolChoice,
     UpdateAccount,
 )
 from copypro.ports import Record
@@ -53,6 +54,8 @@ class Imported(Struct, kw_only=True, omit_defaults=True):
     registration: RegistrationId
     name: str
     enabled: bool = True
+    consider_balance: bool = False
+    symbols: SymbolChoice = SymbolChoice()
     written_at: str = ""
     balance: Decimal | None = None
 
@@ -186,6 +189,9 @@ class ImportedAgent:
         assert state is not None
         state.name = state.name if command.name is None else command.name
         state.enabled = state.enabled if command.enabled is None else command.enabled
+        if command.consider_balance is not None:
+            state.consider_balance = command.consider_balance
+        state.symbols = command.symbols or state.symbols
         turn.remember(f"{IMPORTED}/{self.id}", state)
         return AccountUpdated(
             account=self.id,
@@ -193,6 +199,8 @@ class ImportedAgent:
             name=state.name,
             enabled=state.enabled,
             rights=Rights.READ,
+            consider_balance=state.consider_balance,
+            symbols=state.symbols,
         )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from copypro.codes import Denial, denied
+from copypro.messages import SymbolChoice
 from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
 from copypro.values import (
     CopierId,
@@ -62,6 +63,8 @@ class Live:
         self.opens_off: Denial | None = None
         self.in_whose_name: Mapping[RegistrationId, Denial | None] = {}
         """Of each registration that stays: why nothing is opened in its name, or None."""
+        self.symbols_of: Mapping[RegistrationId, SymbolChoice] = {}
+        """Of each registration: on which symbols copies are opened in its name."""
         self.halted: Mapping[CopierId, Ticket] = {}
         """Copiers that open nothing until a person has looked at the ticket."""
         self.opening: CopyId | None = None
@@ -114,6 +117,12 @@ class Live:
         if found is None or self.mono - found[1] > self.limits.quote_age_s:
             return None
         return found[0]
+
+    def refuses_symbol(self, registration: RegistrationId | None, symbol: str) -> Denial | None:
+        choice = None if registration is None else self.symbols_of.get(registration)
+        if choice is None or choice.allows(symbol):
+            return None
+        return denied("SYMBOL_OFF", symbol=symbol)
 
     def refuses(self, copier: CopierId, registration: RegistrationId | None) -> Denial | None:
         """Why nothing is opened for this copier in this registration's name (None: in nobody's)."""

@@ -243,7 +243,7 @@ class Looking:
         if self._session.terminal is None or live.any_spec(symbol) is not None:
             return
         try:
-            live.learn_spec(await self._session.terminal.symbol(symbol))
+            self._agent.market.learn_spec(await self._session.terminal.symbol(symbol))
             # From now on its quotes come by themselves: they show the broker's clock, and the
             # master's price beside its next trade.
             self._agent.market.follow_quotes(symbol, self._session.terminal)

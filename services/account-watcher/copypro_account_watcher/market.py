@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from copypro.errors import Refused, TerminalError
 from copypro.ports import Terminal
+from copypro.trading import SymbolSpec
 from copypro.values import CopyId, Platform
 
 from copypro_account_watcher.live import (
@@ -90,7 +91,7 @@ class Market:
             case NeedSpec(symbol):
                 spec = await terminal.symbol(symbol)
                 live.mono = now()
-                live.learn_spec(spec)
+                self.learn_spec(spec)
             case NeedQuote(symbol):
                 await self._subscribe([symbol], terminal)
                 quote = await terminal.quote(symbol, limits.quote_age_s)
@@ -102,6 +103,14 @@ class Market:
                 live.learn_margin(symbol, kind.side, None if margin is None else margin / lots)
             case NeedFigures():
                 await self._agent.watching.look_now()
+
+    def learn_spec(self, spec: SymbolSpec) -> None:
+        """Also for those who show it, where it is news."""
+        is_news = spec != self.live.any_spec(spec.name)
+        self.live.learn_spec(spec)
+        if is_news:
+            publishing = self._agent.watching.publish_terms(spec)
+            self._agent.owner.spawn(publishing, f"terms-{self._agent.id[:8]}")
 
     def follow_quotes(self, symbol: str, terminal: Terminal) -> None:
         if symbol not in self._subscribed:

@@ -114,6 +114,9 @@ def find_market(
     if isinstance(resolved, Denial):
         return resolved
     name = resolved.name
+    off = live.refuses_symbol(copy.registration, name)
+    if off is not None:
+        return off
     spec, quote, figures = live.spec(name), live.quote(name), live.figures()
     needs: list[Need] = []
     if spec is None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from copypro.codes import Denial, denied
-from copypro.messages import Rights
+from copypro.messages import Rights, SymbolChoice
 from copypro.values import CopierId, RegistrationId, Ticket
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
@@ -36,6 +36,7 @@ class Permission:
             self._paused_until = None
             clear_alert(agent, turn, "breaker")
         agent.market.live.in_whose_name = self._in_whose_name()
+        agent.market.live.symbols_of = self._symbols_of()
         account = agent.account
         halted = {} if account is None else account.halted
         agent.market.live.halted = {copier: ticket for ticket, copier in halted.items()}
@@ -99,6 +100,11 @@ class Permission:
             for id_, known in account.registrations.items()
             if id_ not in leaving
         }
+
+    def _symbols_of(self) -> dict[RegistrationId, SymbolChoice]:
+        account = self._agent.account
+        known = {} if account is None else account.registrations
+        return {id_: registration.symbols for id_, registration in known.items()}
 
     def _opens_off(self) -> Denial | None:
         agent = self._agent

@@ -7,8 +7,8 @@ owner took over, everything in memory is thrown away and the partition is restor
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -37,6 +37,14 @@ from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
+PIECE = 5
+"""Inputs that are planned while a former piece becomes durable: about as long as a disk takes."""
+BURST = 100
+"""More inputs than this at once are taken in one piece."""
+MOST_COMMITS = 4
+"""Of inputs, under way at a time."""
+LET_GO_TURNS = 3
+"""Of the loop: the commit's task, the log's, and one for what came between."""
 RECORDED = (PartitionLost, LogFull, LogClosed)
 """Ends of a commit: it has told the owner itself."""
 
@@ -179,16 +187,22 @@ class Owner:
         """Records the turn, then lets its effects start. Called in the same breath as the changes
         it records, so that commits take effect in the order of the changes.
         """
-        outputs = turn.close()
-        if outputs or consumed:
+        commit = self._submit(turn, consumed)
+        if commit is not None:
             # Whoever waits here may be cancelled, as a lost session's looks are. What is recorded
             # as begun must begin all the same: an attempt whose call never left waits for ever.
-            commit = self.spawn(self._commit(turn, outputs, consumed), "commit")
-            self._commits.add(commit)
-            commit.add_done_callback(self._commits.discard)
             await asyncio.shield(commit)
-        else:
+
+    def _submit(self, turn: Turn, consumed: Sequence[Record]) -> asyncio.Task[None] | None:
+        """The commit under way; None: there is nothing to record, and its effects have begun."""
+        outputs = turn.close()
+        if not outputs and not consumed:
             self._begin(turn)
+            return None
+        commit = self.spawn(self._commit(turn, outputs, consumed), "commit")
+        self._commits.add(commit)
+        commit.add_done_callback(self._commits.discard)
+        return commit
 
     async def _commit(
         self, turn: Turn, outputs: Sequence[Outgoing], consumed: Sequence[Record]
@@ -205,9 +219,7 @@ class Owner:
         for effect in turn.effects:
             effect(committed_at)
         if self._journal is not None and turn.told:
-            # After the first step of the calls that just began: nothing is sent later for a line.
-            loop, recorded_at = asyncio.get_running_loop(), self.clock()
-            loop.call_soon(self._journal.tell, turn.told, turn.now, recorded_at)
+            self._journal.tell(turn.told, turn.now, self.clock())
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Work of an agent. What it does not expect ends this owner, never just the work."""
@@ -231,19 +243,31 @@ class Owner:
 
     async def _read(self) -> None:
         newer = await self._restore()
+        under_way: deque[asyncio.Task[None]] = deque()
         while newer is None:
             records, newer = readable(await self._partition.read(), self._schema_version)
-            turn = Turn(self.clock())
-            touched: dict[AccountId, AccountAgent | ImportedAgent] = {}
-            for record in records:
-                routed = self._route(record, turn)
-                if routed is not None:
-                    touched[routed.id] = routed
-            for pumped in touched.values():
-                pumped.pump(turn)
-            await self.commit(turn, records)
+            for piece in _pieces(records):
+                commit = self._submit(self._taken(piece), piece)
+                assert commit is not None
+                under_way.append(commit)
+                while len(under_way) > MOST_COMMITS:
+                    await asyncio.shield(under_way.popleft())
+                await _let_go(piece, records)
+        await asyncio.gather(*under_way)
         # The agents go on with what they were told: a close that is under way is not left alone.
         await wait_for_upgrade(self._partition, newer, self._readiness)
+
+    def _taken(self, records: Sequence[Record]) -> Turn:
+        """These inputs accepted, and what the accounts do next because of them."""
+        turn = Turn(self.clock())
+        touched: dict[AccountId, AccountAgent | ImportedAgent] = {}
+        for record in records:
+            routed = self._route(record, turn)
+            if routed is not None:
+                touched[routed.id] = routed
+        for pumped in touched.values():
+            pumped.pump(turn)
+        return turn
 
     async def _restore(self) -> BadRecord | None:
         """Starts the agents, unless some of their memory is of a newer version: then none."""
@@ -305,3 +329,19 @@ class Owner:
         await asyncio.gather(*tasks, return_exceptions=True)
         for agent in self._agents.values():
             await agent.disconnect()
+
+
+def _pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """In a burst all at once, which costs least; else so few that the calls of the first ones leave
+    while the last ones are planned.
+    """
+    size = PIECE if len(records) <= BURST else len(records)
+    for at in range(0, len(records), size):
+        yield records[at : at + size]
+
+
+async def _let_go(piece: Sequence[Record], records: Sequence[Record]) -> None:
+    """Before the next piece, if there is one: the log writes this one."""
+    if piece[-1] is not records[-1]:
+        for _ in range(LET_GO_TURNS):
+            await asyncio.sleep(0)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from copypro.messages import OpenCopy, PlacePendingCopy, Rights
+from copypro.messages import OpenCopy, PlacePendingCopy, Rights, SymbolChoice
 from copypro.options import CopierOptions
 from copypro.trading import AccountInfo, Done, TradeRequest
 from copypro.values import (
@@ -42,6 +42,8 @@ class Registration(Struct, kw_only=True, omit_defaults=True):
     user: UserId
     name: str
     enabled: bool = True
+    consider_balance: bool = False
+    symbols: SymbolChoice = SymbolChoice()
     sealed_password: str = ""
     """The newest one that has logged in; empty: none has."""
     rights: Rights = Rights.NONE

@@ -22,6 +22,7 @@ from copypro.messages import (
     AccountDisconnected,
     AccountSymbols,
     Seen,
+    SymbolLearned,
 )
 from copypro.ports import Terminal
 from copypro.trading import (
@@ -31,6 +32,7 @@ from copypro.trading import (
     Snapshot,
     StreamLost,
     StreamOpened,
+    SymbolSpec,
 )
 
 from copypro_account_watcher.clock import ClockOffset
@@ -383,6 +385,14 @@ class Watching:
             )
             key = f"{agent.id}/{number}"
             turn.publish(topics.ACCOUNT_SYMBOLS, key, message, turn.now.isoformat())
+        await agent.owner.commit(turn)
+
+    async def publish_terms(self, spec: SymbolSpec) -> None:
+        agent = self._agent
+        turn = Turn(agent.owner.clock())
+        message = SymbolLearned(account=agent.id, spec=spec)
+        key = f"{agent.id}/{spec.name}"
+        turn.publish(topics.ACCOUNT_SYMBOLS, key, message, turn.now.isoformat())
         await agent.owner.commit(turn)
 
 

@@ -11,8 +11,9 @@ from copypro.values import AccountId, CopierId, Platform, RegistrationId, UserId
 from pydantic import Field
 
 from copypro_gateway import shapes
+from copypro_gateway.answers import Removed
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import MOST_ACCOUNTS, Core, Doc
+from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import ApiError
 from copypro_gateway.parameters import ByAccount, Parameters, Text
 
@@ -34,11 +35,11 @@ class Accounts:
         self._core = core
 
     def register(self, calls: Calls) -> None:
-        calls.keyed("AddAccount", AddAccount, self.add, tag="accounts")
+        calls.keyed("AddAccount", AddAccount, self.add, tag="accounts", changes=True)
         calls.keyed("Accounts", Parameters, self.all, tag="accounts")
         calls.keyed("GetAccount", ByAccount, self.get, tag="accounts")
         for name in ("RemoveAccount", "RemoveAccountByApiId"):
-            calls.keyed(name, RemoveAccount, self.remove, tag="accounts")
+            calls.keyed(name, RemoveAccount, self.remove, tag="accounts", changes=True)
 
     async def add(self, user: UserId, given: AddAccount) -> Doc:
         """The same account added twice by one user is one; a new password replaces the old one."""
@@ -58,8 +59,7 @@ class Accounts:
             )
             await self._core.command((topics.ACCOUNT_COMMANDS, account, update))
             return await self.shown(user, registration)
-        if len(await self._core.registrations_of(user)) >= MOST_ACCOUNTS:
-            raise ApiError(409, "TOO_MANY_ACCOUNTS", f"at most {MOST_ACCOUNTS} accounts a user")
+        await self._core.check_one_more_account(user)
         registration = RegistrationId(self._core.new_id())
         sealed = await self._core.vault.seal(registration, given.password)
         register = m.RegisterAccount(
@@ -75,7 +75,7 @@ class Accounts:
         await self._core.command((topics.ACCOUNT_COMMANDS, account, register))
         return await self.shown(user, registration)
 
-    async def remove(self, user: UserId, given: RemoveAccount) -> Doc:
+    async def remove(self, user: UserId, given: RemoveAccount) -> Removed:
         """Stops the account's copiers and removes it, in one append."""
         registration = await self._core.registration(user, given.account_id)
         account = AccountId(str(registration["account"]))
@@ -101,17 +101,19 @@ class Accounts:
             close_trades=given.close_trades,
         )
         done = await self._core.command(*wishes, (topics.ACCOUNT_COMMANDS, account, remove))
-        return {"result": "OK", "leftOpen": done.get("left_open", [])}
+        left: list[int] = done.get("left_open", [])
+        return {"result": "OK", "leftOpen": left}
 
     async def all(self, user: UserId, _: Parameters) -> list[Doc]:
-        return [await self._shown(doc) for doc in await self._core.registrations_of(user)]
+        return [await self.of(doc) for doc in await self._core.registrations_of(user)]
 
     async def get(self, user: UserId, given: ByAccount) -> Doc:
         return await self.shown(user, given.account_id)
 
     async def shown(self, user: UserId, id: str) -> Doc:
-        return await self._shown(await self._core.registration(user, id))
+        return await self.of(await self._core.registration(user, id))
 
-    async def _shown(self, registration: Doc) -> Doc:
+    async def of(self, registration: Doc) -> Doc:
+        """A registration as callers see it."""
         state = await self._core.models.get(c.ACCOUNTS, str(registration["account"]))
         return shapes.account(registration, state, self._core.clock())

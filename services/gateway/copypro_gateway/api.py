@@ -4,22 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from copypro.ports import Clock, EventLog, LogHistory, Meter, NewId, ReadModels, Users, Vault
+from copypro.ports import (
+    Clock,
+    EventLog,
+    LogHistory,
+    Meter,
+    NewId,
+    ReadModels,
+    Repeats,
+    Users,
+    Vault,
+)
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
+from copypro_gateway.about import About
+from copypro_gateway.account_settings import AccountSettings
 from copypro_gateway.accounts import Accounts
 from copypro_gateway.attention import Attention
+from copypro_gateway.audit import AuditTrail
 from copypro_gateway.auth import Auth
 from copypro_gateway.calls import Calls
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
-from copypro_gateway.failures import add_failures
+from copypro_gateway.failures import Failures
+from copypro_gateway.gate import Gate
+from copypro_gateway.guard import Guard
 from copypro_gateway.importing import Importing
+from copypro_gateway.keys import Keys
 from copypro_gateway.letters import Letters
 from copypro_gateway.logs import CopierLogs
+from copypro_gateway.managing import Managing
 from copypro_gateway.measuring import Measured
 from copypro_gateway.orders import Orders
+from copypro_gateway.pages import NEXT_TO
 from copypro_gateway.quality import Quality
+from copypro_gateway.repeating import Repeating
+from copypro_gateway.safety import DEFAULTS, Safety
+from copypro_gateway.statistics import TradeStats
+from copypro_gateway.summaries import Summaries
 from copypro_gateway.symbols import Symbols
 from copypro_gateway.users import SigningUp
 
@@ -31,29 +54,49 @@ def create_app(
     read_models: ReadModels,
     users: Users,
     vault: Vault,
+    repeats: Repeats,
     clock: Clock,
     new_id: NewId,
     settings: GatewaySettings,
     meter: Meter,
+    safety: Safety = DEFAULTS,
     banner: str = "",
 ) -> FastAPI:
     """`banner`: shown in the API's description, such as SIMULATED."""
     app = FastAPI(title="CopyPro", description=banner, docs_url=None, redoc_url=None)
-    auth = Auth(users, clock, new_id)
+    auth = Auth(users, clock, new_id, safety.sign_ups, safety.guesses)
+    gate = Gate(auth, AuditTrail(log, clock, new_id), safety, settings.operator_key_hash)
     core = Core(log, read_models, vault, clock, new_id, settings)
     accounts = Accounts(core)
-    calls = Calls(app, auth, settings)
-    SigningUp(auth, settings).register(calls)
+    failures = Failures(settings.errors_as_201)
+    calls = Calls(app, gate, settings, Repeating(repeats, clock), failures)
+    SigningUp(auth).register(calls)
+    Keys(auth).register(calls)
     accounts.register(calls)
-    Orders(core).register(calls)
+    stats = TradeStats(read_models, clock)
+    Summaries(core, accounts, stats).register(calls)
+    AccountSettings(core).register(calls)
+    Orders(core, stats).register(calls)
     Quality(core).register(calls)
-    Copiers(core, accounts).register(calls)
+    copiers, logs = Copiers(core, accounts), CopierLogs(core)
+    copiers.register(calls)
     Symbols(core).register(calls)
-    CopierLogs(core).register(calls)
+    logs.register(calls)
     Attention(core).register(calls)
     Letters(log, history, clock).register(calls)
-    Importing(core, accounts).register(app, auth)
-    add_failures(app)
+    Managing(core, users, accounts, copiers, logs).register(calls)
+    About(core).register(calls, app)
+    Importing(core, accounts).register(app, gate)
+    failures.add_to(app)
+    if safety.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=safety.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=["Retry-After", "Idempotency-Replayed", NEXT_TO],
+        )
+    app.add_middleware(Guard, safety=safety)
     app.add_middleware(Measured, meter=meter)
 
     @app.get("/Commands/{command}", tags=["commands"])

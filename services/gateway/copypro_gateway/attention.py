@@ -12,6 +12,7 @@ from copypro.values import AccountId, AttemptId, Ticket, UserId
 from pydantic import AliasChoices, Field
 
 from copypro_gateway import rights
+from copypro_gateway.answers import OK, Ok
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import bad
@@ -32,7 +33,7 @@ class Attention:
     def register(self, calls: Calls) -> None:
         calls.keyed("Alerts", Parameters, self.alerts, tag="logs")
         calls.keyed("Unresolved", Parameters, self.unresolved, tag="logs")
-        calls.keyed("Settle", Settle, self.settle, tag="logs")
+        calls.keyed("Settle", Settle, self.settle, tag="logs", changes=True)
 
     async def alerts(self, user: UserId, _: Parameters) -> list[Doc]:
         """Of accounts that the user may read, and of the user's own logins."""
@@ -52,7 +53,7 @@ class Attention:
         found = await self._core.models.find(c.UNRESOLVED, {"open": True}, limit=None)
         return [doc for doc in found if doc["account"] in readable]
 
-    async def settle(self, user: UserId, given: Settle) -> Doc:
+    async def settle(self, user: UserId, given: Settle) -> Ok:
         registration = await self._core.readable(user, given.account_id)
         if not rights.may_trade(registration):
             raise rights.read_only("accountId")
@@ -69,4 +70,4 @@ class Attention:
         else:
             raise bad("attempt", "or ticket is required: `copypro unresolved` lists them")
         await self._core.command((topics.ACCOUNT_COMMANDS, account, wish))
-        return {"result": "OK"}
+        return OK

@@ -6,39 +6,59 @@ with `Authorization: Bearer` is what we recommend.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from copypro.values import UserId
-from fastapi import Body, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from pydantic import ValidationError
 from structlog.contextvars import bound_contextvars
 
-from copypro_gateway.auth import Auth, check_operator
 from copypro_gateway.core import GatewaySettings, Pending
+from copypro_gateway.describing import Describing
+from copypro_gateway.errors import ApiError
+from copypro_gateway.failures import Failures
+from copypro_gateway.gate import By, Gate
 from copypro_gateway.pages import Page
 from copypro_gateway.parameters import Parameters
+from copypro_gateway.reading import from_body, from_query, read
+from copypro_gateway.repeating import HEADER, Asked, Repeating
 
 Given = TypeVar("Given", bound=Parameters)
 
 
 class Calls:
-    """Who may call: anybody, the owner of a key, whoever knows the id, an operator."""
+    """Who may call: anybody, the owner of a key, whoever knows the id, an operator.
 
-    def __init__(self, app: FastAPI, auth: Auth, settings: GatewaySettings) -> None:
-        self._app, self._auth, self._settings = app, auth, settings
+    `changes` of each: whether it changes anything, so that an Idempotency-Key means something.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        gate: Gate,
+        settings: GatewaySettings,
+        repeating: Repeating,
+        failures: Failures,
+    ) -> None:
+        self._app, self._gate, self._settings = app, gate, settings
+        self._repeating, self._failures = repeating, failures
+        self._describing = Describing()
+        self._describing.attach(app)
 
     def open(
         self, name: str, kind: type[Given], handler: Callable[[Given], Awaitable[Any]], *, tag: str
     ) -> None:
-        async def run(_: Request, given: Given) -> Any:
+        async def nobody(_: Request, __: Given) -> By:
+            return By()
+
+        async def act(_: By, given: Given) -> Any:
             return await handler(given)
 
-        self._add(name, kind, run, tag)
+        self._add(name, kind, handler, nobody, act, tag, changes=False)
 
     def keyed(
         self,
@@ -47,11 +67,16 @@ class Calls:
         handler: Callable[[UserId, Given], Awaitable[Any]],
         *,
         tag: str,
+        changes: bool = False,
     ) -> None:
-        async def run(request: Request, given: Given) -> Any:
-            return await handler(await self._auth.user_of(_token(request, given)), given)
+        async def owner(request: Request, given: Given) -> By:
+            return By(await self._gate.caller(name, _token(request, given), given))
 
-        self._add(name, kind, run, tag)
+        async def act(by: By, given: Given) -> Any:
+            assert by.caller is not None
+            return await handler(by.caller.user, given)
+
+        self._add(name, kind, handler, owner, act, tag, changes=changes)
 
     def by_id(
         self,
@@ -60,84 +85,93 @@ class Calls:
         handler: Callable[[UserId | None, Given], Awaitable[Any]],
         *,
         tag: str,
+        changes: bool = False,
     ) -> None:
         """The original documents it with the id alone; a key that is given is checked."""
 
-        async def run(request: Request, given: Given) -> Any:
+        async def owner(request: Request, given: Given) -> By:
             token = _token(request, given)
             if not token and not self._settings.require_key:
-                return await handler(None, given)
-            return await handler(await self._auth.user_of(token), given)
+                return By()
+            return By(await self._gate.caller(name, token, given))
 
-        self._add(name, kind, run, tag)
+        async def act(by: By, given: Given) -> Any:
+            return await handler(by.user, given)
+
+        self._add(name, kind, handler, owner, act, tag, changes=changes)
 
     def operators(
-        self, name: str, kind: type[Given], handler: Callable[[Given], Awaitable[Any]], *, tag: str
+        self,
+        name: str,
+        kind: type[Given],
+        handler: Callable[[Given], Awaitable[Any]],
+        *,
+        tag: str,
+        changes: bool = False,
     ) -> None:
-        async def run(request: Request, given: Given) -> Any:
-            check_operator(_token(request, given), self._settings.operator_key_hash)
+        async def operator(request: Request, given: Given) -> By:
+            self._gate.check_operator(_token(request, given) or given.manager_key)
+            return By(operator=True)
+
+        async def act(_: By, given: Given) -> Any:
             return await handler(given)
 
-        self._add(name, kind, run, tag)
+        self._add(name, kind, handler, operator, act, tag, changes=changes)
 
     def _add(
         self,
         name: str,
         kind: type[Given],
-        run: Callable[[Request, Given], Awaitable[Any]],
+        handler: Callable[..., Any],
+        who: Callable[[Request, Given], Awaitable[By]],
+        act: Callable[[By, Given], Awaitable[Any]],
         tag: str,
+        *,
+        changes: bool,
     ) -> None:
-        async def answer(request: Request, given: Any) -> Response:
-            try:
+        async def answer(request: Request) -> Response:
+            given = read(kind, await _written(request))
+            by = await who(request, given)
+
+            async def run() -> Response:
                 with bound_contextvars(call=name):
-                    return encoded(await run(request, given))
-            except Pending as pending:
-                return accepted(pending)
+                    done = self._gate.run(name, request, by, given, partial(act, by, given))
+                    return await self._answered(done)
 
-        async def by_query(request: Request, given: Any) -> Any:
-            return await answer(request, given)
+            if not changes:
+                return await run()
+            said = given.model_dump_json(exclude={"user_key", "manager_key"}).encode()
+            asked = Asked(owner=by.name, call=name, said=said)
+            return await self._repeating.once(request.headers.get(HEADER), asked, run)
 
-        async def by_body(request: Request, given: Any) -> Any:
-            return await answer(request, given)
-
-        by_query.__annotations__["given"] = Annotated[kind, Query()]
-        by_body.__annotations__["given"] = Annotated[kind, Body()]
-        by_query.__annotations__["request"] = by_body.__annotations__["request"] = Request
-        for method, function, route in (
-            ("GET", by_query, query_route(kind, answer)),
-            ("POST", by_body, APIRoute),
-        ):
-            self._app.router.add_api_route(
+        for method in ("GET", "POST"):
+            described = self._describing.call(kind, handler, method, changes=changes)
+            self._app.add_api_route(
                 f"/{name}",
-                function,
+                answer,
                 methods=[method],
-                name=f"{name} {method}",
-                operation_id=f"{name}_{method.lower()}",
+                operation_id=f"{name.replace('/', '_')}_{method.lower()}",
+                summary=name,
+                description=inspect.getdoc(handler) or "",
                 tags=[tag],
                 response_model=None,
-                route_class_override=route,
+                responses=described.pop("responses"),
+                openapi_extra=described,
             )
 
+    async def _answered(self, acting: Awaitable[Any]) -> Response:
+        try:
+            return encoded(await acting)
+        except Pending as pending:
+            return accepted(pending)
+        except ApiError as error:
+            return self._failures.answer(error)
 
-def query_route(
-    kind: type[Parameters], answer: Callable[[Request, Any], Awaitable[Response]]
-) -> type[APIRoute]:
-    """Described and answered as FastAPI would: its own reading of a query model looks at every field's
-    type again for each call, which costs more than all else about a kept answer.
-    """
 
-    class ByQuery(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            async def handle(request: Request) -> Response:
-                try:
-                    given = kind.model_validate(dict(request.query_params))
-                except ValidationError as error:
-                    raise RequestValidationError(error.errors()) from None
-                return await answer(request, given)
-
-            return handle
-
-    return ByQuery
+async def _written(request: Request) -> Any:
+    if request.method == "GET":
+        return from_query(request.query_params.multi_items())
+    return from_body(await request.body())
 
 
 def encoded(answer: Any) -> Response:
@@ -151,6 +185,9 @@ def accepted(pending: Pending) -> Response:
     return JSONResponse({"commandId": pending.command, "done": False}, 202)
 
 
+def bearer(request: Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+
+
 def _token(request: Request, given: Parameters) -> str | None:
-    header = request.headers.get("Authorization", "")
-    return header.removeprefix("Bearer ").strip() or given.user_key
+    return bearer(request) or given.user_key

@@ -8,12 +8,12 @@ from typing import Literal
 from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
-from copypro.messages import Message
 from copypro.values import AccountId, CopierId, Platform, RegistrationId, UserId
 from pydantic import AliasChoices, Field
 
 from copypro_gateway import rights, shapes
 from copypro_gateway.accounts import Accounts, AddAccount
+from copypro_gateway.answers import OK, Ok, Started
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc, until
 from copypro_gateway.errors import ApiError, bad
@@ -78,14 +78,14 @@ class Copiers:
 
     def register(self, calls: Calls) -> None:
         for name in ("Start", "StartByAccountId"):
-            calls.keyed(name, Start, self.start, tag="copiers")
-        calls.keyed("UpdateCopier", UpdateCopier, self.update, tag="copiers")
-        calls.by_id("CopierPause", CopierPause, self.pause, tag="copiers")
-        calls.by_id("Remove", RemoveCopier, self.remove, tag="copiers")
+            calls.keyed(name, Start, self.start, tag="copiers", changes=True)
+        calls.keyed("UpdateCopier", UpdateCopier, self.update, tag="copiers", changes=True)
+        calls.by_id("CopierPause", CopierPause, self.pause, tag="copiers", changes=True)
+        calls.by_id("Remove", RemoveCopier, self.remove, tag="copiers", changes=True)
         calls.keyed("UserCopiers", Parameters, self.all, tag="copiers")
         calls.by_id("GetCopier", ByCopier, self.get, tag="copiers")
 
-    async def start(self, user: UserId, given: Start) -> Doc:
+    async def start(self, user: UserId, given: Start) -> Started:
         """Either form; the same pair twice is the same copier. Right after AddAccount it waits for the
         logins, no longer than a call that changes something may take.
         """
@@ -101,7 +101,11 @@ class Copiers:
             raise bad("slaveAccountId", "master and slave are the same account")
         master = await self._proved("masterAccountId", master, rights.may_read, deadline)
         slave = await self._proved("slaveAccountId", slave, rights.may_trade, deadline)
+        _require_enabled(master)
         await self._refuse_loop(str(master["account"]), str(slave["account"]))
+        pair = {"master": master["account"], "slave": slave["account"]}
+        if not await self._core.models.find(c.COPIERS, pair, limit=1):
+            await self._core.check_one_more_copier(user)
         start = m.StartCopier(
             copier=CopierId(self._core.new_id()),
             user=user,
@@ -172,19 +176,20 @@ class Copiers:
                 ahead.extend(str(doc["slave"]) for doc in next_ones)
 
     async def get(self, user: UserId | None, given: ByCopier) -> Doc:
-        return await self._show(await self._core.copier(user, given.copier_id))
+        return await self.shown(await self._core.copier(user, given.copier_id))
 
     async def all(self, user: UserId, _: Parameters) -> list[Doc]:
-        return [await self._show(doc) for doc in await self._core.copiers_of(user)]
+        return [await self.shown(doc) for doc in await self._core.copiers_of(user)]
 
-    async def _show(self, doc: Doc) -> Doc:
+    async def shown(self, doc: Doc) -> Doc:
+        """A copier as callers see it."""
         registrations: dict[str, Doc] = {}
         for role in ("master", "slave"):
             id_ = str(doc[f"{role}_registration"])
             registrations[id_] = await self._core.models.get(c.REGISTRATIONS, id_) or {}
         return shapes.copier(doc, registrations)
 
-    async def remove(self, user: UserId | None, given: RemoveCopier) -> Doc:
+    async def remove(self, user: UserId | None, given: RemoveCopier) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
         open_copies = {
             None: m.OpenCopies.FOLLOW,
@@ -197,30 +202,40 @@ class Copiers:
             open_copies=open_copies,
         )
         await self._core.command((topics.COPIER_COMMANDS, stop.master, stop))
-        return {"result": "OK"}
+        return OK
 
-    async def pause(self, user: UserId | None, given: CopierPause) -> Doc:
+    async def pause(self, user: UserId | None, given: CopierPause) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
+        if not given.paused:
+            await self.resume(doc)
+            return OK
         copier, master = CopierId(given.copier_id), AccountId(str(doc["master"]))
-        if given.paused:
-            wish: Message = m.PauseCopier(copier=copier, master=master, reason=given.reason)
-        else:
-            await self._readable_master(doc)
-            market = await self._market(master)
-            wish = m.ResumeCopier(copier=copier, master=master, market=market)
+        wish = m.PauseCopier(copier=copier, master=master, reason=given.reason)
         await self._core.command((topics.COPIER_COMMANDS, master, wish))
-        return {"result": "OK"}
+        return OK
 
-    async def _readable_master(self, copier: Doc) -> None:
+    async def resume(self, copier: Doc) -> None:
+        """Errors: as a start, where the master may not be read or is disabled."""
         registration = await self._core.registration(None, str(copier["master_registration"]))
         if not rights.may_read(registration):
             raise rights.not_proved("masterAccountId", registration)
+        _require_enabled(registration)
+        master = AccountId(str(copier["master"]))
+        market = await self._market(master)
+        wish = m.ResumeCopier(copier=CopierId(str(copier["id"])), master=master, market=market)
+        await self._core.command((topics.COPIER_COMMANDS, master, wish))
 
-    async def update(self, user: UserId, given: UpdateCopier) -> Doc:
+    async def update(self, user: UserId, given: UpdateCopier) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
         master = AccountId(str(doc["master"]))
         update = m.UpdateCopier(
             copier=CopierId(given.copier_id), master=master, options=given.to_options()
         )
         await self._core.command((topics.COPIER_COMMANDS, master, update))
-        return {"result": "OK"}
+        return OK
+
+
+def _require_enabled(master: Doc) -> None:
+    if not master.get("enabled", True):
+        text = "masterAccountId: the account is disabled: enable it by AccountSetEnabled first"
+        raise ApiError(409, "ACCOUNT_DISABLED", text)

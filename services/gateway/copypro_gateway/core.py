@@ -22,11 +22,11 @@ from msgspec import Struct
 
 from copypro_gateway import rights
 from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
+from copypro_gateway.failures import Style
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
 Seen = TypeVar("Seen")
-MOST_ACCOUNTS = 1000
 POLL_FIRST_S = 0.004
 POLL_CAP_S = 0.05
 
@@ -35,10 +35,13 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     platforms: frozenset[Platform]
     """Those with a bridge address."""
     require_key: bool = False
-    sign_up_open: bool = True
     operator_key_hash: str = ""
     """Of the key that operators' calls need (`auth.hash_of`); empty: those calls are off."""
     visible_within_s: float = 5.0
+    most_accounts: int = 1000
+    """Of one user, as those that count them see it: two calls at once may end one above it."""
+    most_copiers: int = 1000
+    errors_as_201: Style = ""
 
 
 class Pending(Exception):
@@ -121,7 +124,20 @@ class Core:
         return doc
 
     async def registrations_of(self, user: UserId) -> Sequence[Doc]:
-        return await self.models.find(c.REGISTRATIONS, {"user": user}, limit=MOST_ACCOUNTS)
+        return await self.models.find(c.REGISTRATIONS, {"user": user}, limit=None)
+
+    async def check_one_more_account(self, user: UserId) -> None:
+        """Errors: 409."""
+        most = self.settings.most_accounts
+        if len(await self.registrations_of(user)) >= most:
+            raise ApiError(409, "TOO_MANY_ACCOUNTS", f"at most {most} accounts a user")
+
+    async def check_one_more_copier(self, user: UserId) -> None:
+        """Errors: 409."""
+        most = self.settings.most_copiers
+        if len(await self.copiers_of(user)) >= most:
+            text = f"at most {most} copiers a user: remove one first"
+            raise ApiError(409, "TOO_MANY_COPIERS", text)
 
     async def readable(self, user: UserId | None, id: str) -> Doc:
         """The registration, whose own password has proved that it may look."""
@@ -137,7 +153,7 @@ class Core:
         return doc
 
     async def copiers_of(self, user: UserId) -> Sequence[Doc]:
-        return await self.models.find(c.COPIERS, {"user": user})
+        return await self.models.find(c.COPIERS, {"user": user}, limit=None)
 
 
 async def until(look: Callable[[], Awaitable[Seen | None]], deadline: float) -> Seen | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
 import structlog
-from copypro.errors import LogFull, LogUnavailable, StoreUnavailable
+from copypro.errors import LogFull, LogUnavailable, SecretsError, StoreUnavailable
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -12,49 +15,83 @@ from starlette.exceptions import HTTPException
 from copypro_gateway.errors import ApiError
 
 logger = structlog.get_logger("gateway")
+Style = Literal["", "object", "array"]
+"""How errors look: ours, or the original's status 201 with one ExceptionResult, or an array of one."""
+_CODES = {404: "UNKNOWN_CALL", 405: "WRONG_METHOD", 413: "BODY_TOO_LARGE"}
+Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
+FULL = ApiError(507, "DISK_FULL", "the disk is full: nothing was changed; make room and try again")
+NO_LOG = ApiError(
+    503,
+    "LOG_UNAVAILABLE",
+    "the log does not answer now; whether this was taken shows later: try again then",
+)
+NO_STORE = ApiError(
+    503, "STORE_UNAVAILABLE", "the database does not answer now: try again in a few seconds"
+)
+NO_SECRETS = ApiError(
+    503,
+    "SECRET_KEYS",
+    "passwords cannot be taken now: the operator's secret keys are not right; the log says why",
+)
+UNEXPECTED = ApiError(500, "INTERNAL_ERROR", "something unexpected happened; the log says what")
 
 
-def add_failures(app: FastAPI) -> None:
-    async def api_error(_: Request, error: Exception) -> JSONResponse:
+class Failures:
+    def __init__(self, style: Style = "") -> None:
+        self._style = style
+
+    def answer(self, error: ApiError) -> JSONResponse:
+        body: Any = {"code": error.code, "message": error.message}
+        if not self._style:
+            return JSONResponse(body, error.status, error.headers)
+        body["stackTrace"] = None
+        return JSONResponse([body] if self._style == "array" else body, 201, error.headers)
+
+    def add_to(self, app: FastAPI) -> None:
+        handlers: dict[type[Exception], Handler] = {
+            ApiError: self._api_error,
+            RequestValidationError: self._invalid,
+            HTTPException: self._http_error,
+            LogFull: self._full,
+            LogUnavailable: self._no_log,
+            StoreUnavailable: self._no_store,
+            SecretsError: self._no_secrets,
+            Exception: self._unexpected,
+        }
+        for kind, handler in handlers.items():
+            app.add_exception_handler(kind, handler)
+
+    async def _api_error(self, _: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ApiError)
-        return JSONResponse({"code": error.code, "message": error.message}, error.status)
+        return self.answer(error)
 
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
+    async def _invalid(self, _: Request, error: Exception) -> JSONResponse:
         """The field and the fix; never the value, which may be a secret."""
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         field = str(first["loc"][-1]) if first["loc"] else "body"
-        text = f"{field}: {first['msg']}"
-        return JSONResponse({"code": "INVALID_PARAMETER", "message": text}, 400)
+        return self.answer(ApiError(400, "INVALID_PARAMETER", f"{field}: {first['msg']}"))
 
-    async def http_error(_: Request, error: Exception) -> JSONResponse:
+    async def _http_error(self, _: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "UNKNOWN_CALL", 405: "WRONG_METHOD"}.get(error.status_code, "HTTP_ERROR")
-        return JSONResponse({"code": code, "message": str(error.detail)}, error.status_code)
+        code = _CODES.get(error.status_code, "HTTP_ERROR")
+        return self.answer(ApiError(error.status_code, code, str(error.detail)))
 
-    async def full(_: Request, __: Exception) -> JSONResponse:
-        text = "the disk is full: nothing was changed; make room and try again"
-        return JSONResponse({"code": "DISK_FULL", "message": text}, 507)
+    async def _full(self, _: Request, __: Exception) -> JSONResponse:
+        return self.answer(FULL)
 
-    async def no_log(_: Request, error: Exception) -> JSONResponse:
+    async def _no_log(self, _: Request, error: Exception) -> JSONResponse:
         logger.debug("the log does not answer", reason=str(error))  # `not ready` says it, once
-        text = "the log does not answer now; whether this was taken shows later: try again then"
-        return JSONResponse({"code": "LOG_UNAVAILABLE", "message": text}, 503)
+        return self.answer(NO_LOG)
 
-    async def unavailable(_: Request, error: Exception) -> JSONResponse:
+    async def _no_store(self, _: Request, error: Exception) -> JSONResponse:
         logger.debug("the database does not answer", reason=str(error))
-        text = "the database does not answer now: try again in a few seconds"
-        return JSONResponse({"code": "STORE_UNAVAILABLE", "message": text}, 503)
+        return self.answer(NO_STORE)
 
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+    async def _no_secrets(self, _: Request, error: Exception) -> JSONResponse:
+        logger.error("a password cannot be sealed", reason=str(error))
+        return self.answer(NO_SECRETS)
+
+    async def _unexpected(self, request: Request, error: Exception) -> JSONResponse:
         logger.error("a call failed", path=request.url.path, error=type(error).__name__)
-        text = "something unexpected happened; the log says what"
-        return JSONResponse({"code": "INTERNAL_ERROR", "message": text}, 500)
-
-    app.add_exception_handler(ApiError, api_error)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(LogFull, full)
-    app.add_exception_handler(LogUnavailable, no_log)
-    app.add_exception_handler(StoreUnavailable, unavailable)
-    app.add_exception_handler(Exception, unexpected)
+        return self.answer(UNEXPECTED)

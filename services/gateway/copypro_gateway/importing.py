@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from copypro import collections as c
@@ -17,10 +18,10 @@ from copypro.values import MessageId, RegistrationId, UserId
 from fastapi import FastAPI, Request
 
 from copypro_gateway.accounts import Accounts
-from copypro_gateway.auth import Auth
-from copypro_gateway.calls import accepted
-from copypro_gateway.core import MOST_ACCOUNTS, Core, Pending
+from copypro_gateway.calls import accepted, bearer
+from copypro_gateway.core import Core, Pending
 from copypro_gateway.errors import ApiError
+from copypro_gateway.gate import By, Gate
 
 Doc = dict[str, Any]
 TOGETHER = 10
@@ -32,15 +33,15 @@ class Importing:
     def __init__(self, core: Core, accounts: Accounts, limits: Limits = LIMITS) -> None:
         self._core, self._accounts, self.limits = core, accounts, limits
 
-    def register(self, app: FastAPI, auth: Auth) -> None:
+    def register(self, app: FastAPI, gate: Gate) -> None:
         @app.post("/ImportStatement", tags=["accounts"], response_model=None)
         async def import_statement(request: Request, lenient: bool = False) -> Any:
             """The body is the file: a report of MetaTrader as htm, html or xlsx."""
-            header = request.headers.get("Authorization", "")
-            user = await auth.user_of(header.removeprefix("Bearer ").strip())
+            caller = await gate.caller("ImportStatement", bearer(request), None)
             data = await _bounded_body(request, self.limits.file_bytes)
+            act = partial(self.statement, caller.user, data, lenient=lenient)
             try:
-                return await self.statement(user, data, lenient=lenient)
+                return await gate.run("ImportStatement", request, By(caller), None, act)
             except Pending as pending:
                 return accepted(pending)
 
@@ -76,8 +77,7 @@ class Importing:
         mine = await self._core.models.find(c.REGISTRATIONS, {"user": user, "account": account})
         if mine:
             return RegistrationId(str(mine[0]["id"]))
-        if len(await self._core.registrations_of(user)) >= MOST_ACCOUNTS:
-            raise ApiError(409, "TOO_MANY_ACCOUNTS", f"at most {MOST_ACCOUNTS} accounts a user")
+        await self._core.check_one_more_account(user)
         return RegistrationId(self._core.new_id())
 
     async def _append(self, pieces: Sequence[ImportHistory]) -> list[MessageId]:

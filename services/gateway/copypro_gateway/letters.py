@@ -32,7 +32,9 @@ class Letters:
         self._one_at_a_time = asyncio.Lock()
 
     def register(self, calls: Calls) -> None:
-        calls.operators("ReplayDeadLetter", ReplayDeadLetter, self.replay, tag="operators")
+        calls.operators(
+            "ReplayDeadLetter", ReplayDeadLetter, self.replay, tag="operators", changes=True
+        )
 
     async def replay(self, given: ReplayDeadLetter) -> dict[str, Any]:
         """Durable on return. Errors: 404 for what is no open letter (a replayed one is none)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from copypro import collections as c
 from copypro.values import UserId
 from pydantic import Field
@@ -11,10 +13,14 @@ from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.parameters import ByCopier, Parameters
 
+LogLevel = Literal["Trace", "Debug", "Information", "Warning", "Error", "Critical", "None"]
+LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+MOST_LINES = 10_000
+
 
 class Logs(ByCopier):
     limit: int = Field(1000, ge=1, le=10_000)
-    log_level: str | None = None
+    log_level: LogLevel = Field("Trace", description="lines of this level and above")
 
 
 class TradeLogsAll(Parameters):
@@ -49,13 +55,15 @@ class CopierLogs:
         return rows[: given.limit]
 
     async def lines(self, user: UserId | None, given: Logs) -> list[str]:
+        """Newest first: when, level, what."""
         await self._core.copier(user, given.copier_id)
+        levels = LEVELS[LEVELS.index(given.log_level) :]
         rows = await self._core.models.find(
-            c.LOGS, {"copier": given.copier_id}, order_by="time", descending=True, limit=given.limit
+            c.LOGS,
+            {"copier": given.copier_id},
+            order_by="time",
+            descending=True,
+            limit=given.limit if given.log_level == LEVELS[0] else MOST_LINES,
         )
-        wanted = given.log_level
-        return [
-            f"{row['time']} {row['level']} {row['text']}"
-            for row in rows
-            if wanted is None or row["level"] == wanted
-        ]
+        wanted = [row for row in rows if row["level"] in levels]
+        return [f"{row['time']} {row['level']} {row['text']}" for row in wanted[: given.limit]]

@@ -9,19 +9,28 @@ from copypro import collections as c
 from copypro.values import Platform, UserId
 from pydantic import Field
 
-from copypro_gateway import shapes
+from copypro_gateway import rights, shapes
+from copypro_gateway.answers import AccountOrders, Order
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import bad
 from copypro_gateway.pages import Page, newest
-from copypro_gateway.parameters import ByAccount, Text, moment_of
+from copypro_gateway.parameters import ByAccount, Parameters, Text, moment_of
 from copypro_gateway.statistics import TradeStats
 
 
-class ClosedOrders(ByAccount):
-    from_: Text | None = Field(None, alias="from")
-    to: Text | None = None
+class Span(Parameters):
+    from_: Text | None = Field(None, alias="from", description="inclusive, the broker's clock")
+    to: Text | None = Field(None, description="exclusive")
     limit: int = Field(1000, ge=1, le=10_000)
+
+
+class ClosedOrders(ByAccount, Span):
+    pass
+
+
+class ClosedOfAll(Span):
+    pass
 
 
 class AskStats(ByAccount):
@@ -35,26 +44,33 @@ class AskStats(ByAccount):
 
 
 class Orders:
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._stats = TradeStats(core.models, core.clock)
+    def __init__(self, core: Core, stats: TradeStats) -> None:
+        self._core, self._stats = core, stats
 
     def register(self, calls: Calls) -> None:
         calls.by_id("OpenOrders", ByAccount, self.open, tag="orders")
+        calls.keyed("OpenOrdersAll", Parameters, self.open_of_all, tag="orders")
         calls.by_id("ClosedOrders", ClosedOrders, self.closed, tag="orders")
+        calls.keyed("ClosedOrdersAll", ClosedOfAll, self.closed_of_all, tag="orders")
         for name in ("TradeStatsByAccountId", "TradeStatsByApiId"):
             calls.by_id(name, AskStats, self.stats_with_charts, tag="statistics")
         calls.by_id("TradeStatsWithoutCharts", AskStats, self.stats, tag="statistics")
 
-    async def open(self, user: UserId | None, given: ByAccount) -> list[Doc]:
-        registration = await self._core.readable(user, given.account_id)
+    async def open(self, user: UserId | None, given: ByAccount) -> list[Order]:
+        """Positions and pending orders, as the last look showed them."""
+        return await self._open_of(await self._core.readable(user, given.account_id))
+
+    async def _open_of(self, registration: Doc) -> list[Order]:
         doc: Any = await self._core.models.get(c.OPEN_ORDERS, str(registration["account"]))
         return [shapes.open_order(order) for order in (doc or {}).get("orders", [])]
 
-    async def closed(self, user: UserId | None, given: ClosedOrders) -> Page:
+    async def closed(self, user: UserId | None, given: ClosedOrders) -> Page[Order]:
         """Newest first; from inclusive, to exclusive, both on the broker's clock."""
-        registration = await self._core.readable(user, given.account_id)
-        since, until = moment_of("from", given.from_), moment_of("to", given.to)
+        return await self._closed_of(await self._core.readable(user, given.account_id), given)
+
+    async def _closed_of(self, registration: Doc, given: Span) -> Page[Order]:
+        offset = await self._offset_of(registration)
+        since, until = moment_of("from", given.from_, offset), moment_of("to", given.to, offset)
         if since is not None and until is not None and since > until:
             raise bad("from", "is later than to")
         page = await newest(
@@ -68,6 +84,23 @@ class Orders:
         )
         return Page([shapes.closed_order(row) for row in page.rows], page.next_to)
 
+    async def open_of_all(self, user: UserId, _: Parameters) -> list[AccountOrders]:
+        """An account that may not be read is left out, as the original does with one that fails."""
+        return [
+            _with_orders(doc, await self._open_of(doc), None)
+            for doc in await self._core.registrations_of(user)
+            if rights.may_read(doc)
+        ]
+
+    async def closed_of_all(self, user: UserId, given: ClosedOfAll) -> list[AccountOrders]:
+        """As ClosedOrders, of each account that may be read; `limit` is each account's."""
+        shown = []
+        for doc in await self._core.registrations_of(user):
+            if rights.may_read(doc):
+                page = await self._closed_of(doc, given)
+                shown.append(_with_orders(doc, list(page.rows), page.next_to))
+        return shown
+
     async def stats(self, user: UserId | None, given: AskStats) -> msgspec.Raw:
         return await self._stats_of(user, given, charts=False)
 
@@ -77,7 +110,7 @@ class Orders:
     async def _stats_of(self, user: UserId | None, given: AskStats, *, charts: bool) -> msgspec.Raw:
         """Statistics of what closed since `from`, in the original's shape."""
         registration = await self._core.readable(user, given.account_id)
-        since = moment_of("from", given.from_)
+        since = moment_of("from", given.from_, await self._offset_of(registration))
         return msgspec.Raw(
             await self._stats.answer(
                 str(registration["account"]),
@@ -86,3 +119,19 @@ class Orders:
                 charts=charts,
             )
         )
+
+    async def _offset_of(self, registration: Doc) -> int:
+        """Minutes from UTC to the broker's clock; 0 while they are not known."""
+        state: Any = await self._core.models.get(c.ACCOUNTS, str(registration["account"]))
+        return int((state or {}).get("clock_offset_minutes") or 0)
+
+
+def _with_orders(registration: Doc, orders: list[Order], next_to: str | None) -> AccountOrders:
+    return {
+        "name": str(registration.get("name")),
+        "user": int(registration.get("login") or 0),
+        "id": str(registration["id"]),
+        "apiId": str(registration["id"]),
+        "orders": orders,
+        "nextTo": next_to,
+    }

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from copypro.ports import ReadModels, Scalar
 from msgspec import Struct
 
 Doc = dict[str, Any]
+Row = TypeVar("Row")
 NEXT_TO = "X-Next-To"
 """The response header of a page that is not the last: `to` of the next one."""
 MOST_AT_ONCE = 100_000
 """Rows of one and the same moment: a page is never cut between them."""
 
 
-class Page(Struct, frozen=True):
-    rows: Sequence[Doc]
+class Page(Struct, Generic[Row], frozen=True):
+    rows: Sequence[Row]
     next_to: str | None = None
     """Everything older than this is left out; None: nothing is."""
 
@@ -33,7 +34,7 @@ async def newest(
     since: str | None,
     until: str | None,
     limit: int,
-) -> Page:
+) -> Page[Doc]:
     """The newest `limit` documents by `field`, and those of the same moment as the last of them, so that
     `until` = `next_to` goes on without a gap or a repeat.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -10,12 +11,15 @@ from pydantic.alias_generators import to_camel
 
 from copypro_gateway.errors import bad
 
+_SPACED_ZONE = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
+"""In an address, a plus sign that was not escaped arrives as a space."""
 Text = Annotated[str, Field(max_length=512)]
 
 
 class Parameters(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
     user_key: Text | None = Field(None, description="also as Authorization: Bearer (recommended)")
+    manager_key: Text | None = Field(None, description="operators' calls; elsewhere ignored")
 
 
 class ByAccount(Parameters):
@@ -28,25 +32,22 @@ class ByCopier(Parameters):
     copier_id: Text = Field(validation_alias=AliasChoices("id", "copierId", "copier_id"))
 
 
-def moment_of(field: str, value: str | None) -> str | None:
-    """As stored: the broker's clock in fixed width. Errors: 400 that names the field."""
+def moment_of(field: str, value: str | None, offset_minutes: int = 0) -> str | None:
+    """As stored: the broker's clock in fixed width. Without a zone it is the broker's already; with
+    one it is moved there by the broker's offset from UTC. Errors: 400 that names the field.
+    """
     if value is None:
         return None
-    return _parsed(field, value).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    try:
+        moment = datetime.fromisoformat(_SPACED_ZONE.sub("+", value.strip()))
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC) + timedelta(minutes=offset_minutes)
+    except (ValueError, OverflowError):
+        raise bad(field, "is not a time like 2026-01-31T13:30:00") from None
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
 def utc_of(field: str, value: str | None) -> str | None:
-    """As the logs write it: UTC in fixed width, from any zone that is given. Errors: as above."""
-    if value is None:
-        return None
-    moment = _parsed(field, value)
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return f"{moment.isoformat(timespec='microseconds')}Z"
-
-
-def _parsed(field: str, value: str) -> datetime:
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        raise bad(field, f"{value} is not a time like 2026-01-31T13:30:00") from None
+    """As the logs write it: UTC in fixed width. Errors: as above."""
+    moment = moment_of(field, value)
+    return None if moment is None else f"{moment}000Z"

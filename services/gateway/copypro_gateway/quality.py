@@ -50,6 +50,9 @@ class Quality:
         calls.by_id("CopyQuality", CopyQuality, self.answer, tag="statistics")
 
     async def answer(self, user: UserId | None, given: CopyQuality) -> msgspec.Raw:
+        """What only a copier knows: share copied, latency, slippage, costs, what refusals missed, growth
+        of master and slave side by side; in total and by group.
+        """
         since, until = utc_of("from", given.from_) or "", utc_of("to", given.to)
         copiers = await self._copiers(user, given)
         for copier in copiers:

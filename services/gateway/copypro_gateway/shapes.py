@@ -6,6 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from copypro.ports import UserKey
+
+from copypro_gateway.answers import AccountSummary, Order, SymbolChoice
+from copypro_gateway.auth import key_id
 from copypro_gateway.rights import may_read
 
 Doc = dict[str, Any]
@@ -43,7 +47,8 @@ def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
         "password": "***",
         "server": registration.get("server"),
         "enabled": registration.get("enabled", True),
-        "considerAccountBalance": False,
+        "considerAccountBalance": registration.get("consider_balance", False),
+        "symbolEnableSettings": symbol_choice(registration),
         "kind": registration.get("kind", "live"),
         "rights": registration.get("rights"),
         "status": "connected" if connected else _status(state),
@@ -55,12 +60,21 @@ def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
     }
 
 
+def symbol_choice(registration: Doc) -> SymbolChoice:
+    chosen = registration.get("symbols") or {}
+    return {
+        "enableAllSymbols": chosen.get("all", True),
+        "on": chosen.get("on", []),
+        "off": chosen.get("off", []),
+    }
+
+
 def _status(state: Doc) -> str:
     status = str(state.get("status") or "connecting")
     return "stale" if status == "connected" else status
 
 
-def summary(state: Doc) -> Doc | None:
+def summary(state: Doc) -> AccountSummary | None:
     figures = state.get("figures")
     if not figures:
         return None
@@ -77,7 +91,7 @@ def summary(state: Doc) -> Doc | None:
     }
 
 
-def open_order(order: Doc) -> Doc:
+def open_order(order: Doc) -> Order:
     return {
         "ticket": order["ticket"],
         "openTime": order["open_time"],
@@ -99,7 +113,7 @@ def open_order(order: Doc) -> Doc:
     }
 
 
-def closed_order(order: Doc) -> Doc:
+def closed_order(order: Doc) -> Order:
     return {
         "ticket": order["ticket"],
         "openTime": order.get("open_time") or NEVER,
@@ -164,6 +178,8 @@ def copier(doc: Doc, registrations: dict[str, Doc]) -> Doc:
     shown |= {"copySL": options.get("copy_sl"), "copyTP": options.get("copy_tp")}
     for role in ("master", "slave"):
         registration = registrations.get(str(doc.get(f"{role}_registration")), {})
+        if role == "slave" and not shown["paused"] and not registration.get("enabled", True):
+            shown |= {"paused": True, "pauseReason": "SlaveAccountDisable"}
         shown |= {
             f"{role}Type": registration.get("platform"),
             f"{role}User": registration.get("login"),
@@ -230,3 +246,14 @@ def number(value: Any) -> float | None:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
+
+
+def user_key(key: UserKey) -> Doc:
+    """What may be shown of a key: never the key itself."""
+    return {
+        "id": key_id(key),
+        "name": key.name,
+        "scope": key.scope.name.lower(),
+        "createdAt": key.created_at.isoformat(),
+        "expiresAt": None if key.expires_at is None else key.expires_at.isoformat(),
+    }

@@ -51,6 +51,11 @@ class TradeStats:
             self._render(made, now)
         return made.answer if charts else made.bare
 
+    async def summary(self, account: str) -> Any:
+        """TradeSummary: what closed, by the broker's days, and what is open."""
+        bare = await self.answer(account, None, exclude_same_bars=True, charts=False)
+        return msgspec.json.decode(bare)["summary"]
+
     def _today(self, state: Doc) -> date:
         offset = timedelta(minutes=state.get("clock_offset_minutes") or 0)
         return (self._clock().astimezone(UTC) + offset).date()

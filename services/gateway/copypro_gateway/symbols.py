@@ -9,15 +9,16 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
 from copypro.options import SymbolMapping
-from copypro.values import AccountId, CopierId, UserId
+from copypro.values import AccountId, CopierId, Platform, UserId
 from pydantic import AliasChoices, Field
 
 from copypro_gateway import rights, shapes
+from copypro_gateway.answers import OK, MappedSymbols, Ok, SymbolTerms
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import bad
 from copypro_gateway.options import MOST_LOTS
-from copypro_gateway.parameters import ByCopier, Text
+from copypro_gateway.parameters import ByAccount, ByCopier, Text
 
 
 class AddSymbolMapping(ByCopier):
@@ -32,16 +33,26 @@ class DeleteSymbolMapping(ByCopier):
     master_symbol: Text
 
 
+class OfAccount(ByAccount):
+    """`type` is the original's and says nothing that the id does not."""
+
+    type: Platform | None = None
+
+
 class Symbols:
     def __init__(self, core: Core) -> None:
         self._core = core
 
     def register(self, calls: Calls) -> None:
         calls.by_id("MappedSymbols", ByCopier, self.mapped, tag="symbols")
-        calls.by_id("AddSymbolMapping", AddSymbolMapping, self.map, tag="symbols")
-        calls.by_id("DeleteSymbolMapping", DeleteSymbolMapping, self.unmap, tag="symbols")
+        calls.keyed("SymbolList", OfAccount, self.names, tag="symbols")
+        calls.keyed("SymbolParamsLite", OfAccount, self.terms, tag="symbols")
+        calls.by_id("AddSymbolMapping", AddSymbolMapping, self.map, tag="symbols", changes=True)
+        calls.by_id(
+            "DeleteSymbolMapping", DeleteSymbolMapping, self.unmap, tag="symbols", changes=True
+        )
 
-    async def map(self, user: UserId | None, given: AddSymbolMapping) -> Doc:
+    async def map(self, user: UserId | None, given: AddSymbolMapping) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
         name, _, fixed = given.slave_symbol.partition("__")
         lots = given.slave_lots
@@ -58,27 +69,41 @@ class Symbols:
         )
         wish = m.MapSymbol(copier=CopierId(given.copier_id), master=master, mapping=mapping)
         await self._core.command((topics.COPIER_COMMANDS, master, wish))
-        return {"result": "OK"}
+        return OK
 
-    async def unmap(self, user: UserId | None, given: DeleteSymbolMapping) -> Doc:
+    async def unmap(self, user: UserId | None, given: DeleteSymbolMapping) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
         master = AccountId(str(doc["master"]))
         wish = m.UnmapSymbol(
             copier=CopierId(given.copier_id), master=master, master_symbol=given.master_symbol
         )
         await self._core.command((topics.COPIER_COMMANDS, master, wish))
-        return {"result": "OK"}
+        return OK
 
-    async def mapped(self, user: UserId | None, given: ByCopier) -> Doc:
+    async def names(self, user: UserId, given: OfAccount) -> list[str]:
+        """The account's symbols, as its broker writes them."""
+        registration = await self._core.readable(user, given.account_id)
+        return await self._names(str(registration["account"]))
+
+    async def terms(self, user: UserId, given: OfAccount) -> list[SymbolTerms]:
+        """Of each symbol; null where nobody has needed them yet."""
+        registration = await self._core.readable(user, given.account_id)
+        account = str(registration["account"])
+        found: Any = await self._core.models.find(c.TERMS, {"account": account}, limit=None)
+        known = {doc["symbol"]: doc for doc in found}
+        return [_terms(name, known.get(name, {})) for name in await self._names(account)]
+
+    async def _names(self, account: str) -> list[str]:
+        pieces: Any = await self._core.models.find(c.SYMBOLS, {"account": account})
+        return [str(name) for piece in pieces for name in piece["names"]]
+
+    async def mapped(self, user: UserId | None, given: ByCopier) -> MappedSymbols:
         doc = await self._core.copier(user, given.copier_id)
         names: dict[str, list[str]] = {}
         for role in ("master", "slave"):
             side = await self._core.models.get(c.REGISTRATIONS, str(doc[f"{role}_registration"]))
             readable = side is not None and rights.may_read(side)
-            pieces = (
-                await self._core.models.find(c.SYMBOLS, {"account": doc[role]}) if readable else []
-            )
-            names[role] = [str(n) for piece in pieces for n in piece["names"]]  # type: ignore[union-attr]
+            names[role] = await self._names(str(doc[role])) if readable else []
         mappings: Any = doc.get("mappings", [])
         return {
             "mappedSymbols": [
@@ -92,3 +117,12 @@ class Symbols:
             "masterSymbols": names["master"],
             "slaveSymbols": names["slave"],
         }
+
+
+def _terms(symbol: str, known: Doc) -> SymbolTerms:
+    return {
+        "symbol": symbol,
+        "lotMin": shapes.number(known.get("lot_min")),
+        "lotMax": shapes.number(known.get("lot_max")),
+        "tradeMode": known.get("trade_mode"),
+    }

@@ -11,13 +11,14 @@ from copypro.messages import Copier, Market, OpenCopies, StopReason
 from copypro.options import SymbolMapping
 from msgspec.structs import replace
 
-from copypro_replicator import copying
-from copypro_replicator.following import context_of, remove_pending
+from copypro_replicator import copying, trades
+from copypro_replicator.following import remove_pending
 from copypro_replicator.state import CopierRecord, Decision, LiveCopier, RootRecord
 from copypro_replicator.turn import Turn
 
 WRONG_PASSWORD = "WrongMasterPassword"
-"""The original's word for it."""
+DISABLED = "MasterAccountDisable"
+"""The original's words for them."""
 
 
 def command(turn: Turn, envelope: Envelope) -> None:
@@ -56,20 +57,34 @@ def command(turn: Turn, envelope: Envelope) -> None:
 
 
 def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> None:
-    """A copier whose user may no longer read the master is paused, until that right is proved again."""
-    may_read = event.rights is not m.Rights.NONE
+    """A copier whose user may no longer read the master, or has disabled it, is paused until that is
+    over. One that the user paused stays as it is.
+    """
+    why = _why_not(event)
     for copier in list(turn.memory.copiers_of(event.account).values()):
         state = copier.state
         if state.master_registration != event.registration:
             continue
-        if not may_read and not state.paused:
-            paused = replace(state, paused=True, pause_reason=WRONG_PASSWORD)
+        by_itself = state.pause_reason in (WRONG_PASSWORD, DISABLED)
+        if why and (by_itself or not state.paused) and state.pause_reason != why:
+            paused = replace(state, paused=True, pause_reason=why)
             _change(turn, copier, paused)
             turn.tell(event.account, copier.id, m.CopierPaused(state=paused))
-        elif may_read and state.pause_reason == WRONG_PASSWORD:
+        elif not why and (state.pause_reason == WRONG_PASSWORD or (by_itself and _is_whole(event))):
             running = replace(state, paused=False, pause_reason="")
             turn.tell(event.account, copier.id, m.CopierResumed(state=running))
             _join_when_running(turn, _change(turn, copier, running), {})
+
+
+def _why_not(event: m.AccountUpdated | m.AccountRefused) -> str:
+    if event.rights is m.Rights.NONE:
+        return WRONG_PASSWORD
+    return DISABLED if isinstance(event, m.AccountUpdated) and not event.enabled else ""
+
+
+def _is_whole(event: m.AccountUpdated | m.AccountRefused) -> bool:
+    """A refusal says nothing of whether the account is enabled."""
+    return isinstance(event, m.AccountUpdated)
 
 
 # --- start ----------------------------------------------------------------------------------------
@@ -145,9 +160,9 @@ def _decide(turn: Turn, root: RootRecord, copier: LiveCopier, market: Market) ->
     if root.undecided is not None:
         return
     if root.opened is not None:
-        planned = copying.decide_opened(root, copier, context_of(root.opened), market)
+        planned = copying.decide_opened(root, copier, trades.opened(root), market)
     elif root.placed is not None:
-        planned = copying.decide_placed(root, copier, context_of(root.placed))
+        planned = copying.decide_placed(root, copier, trades.placed(root))
     else:
         return
     turn.outcome(root, planned)

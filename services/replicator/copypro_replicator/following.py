@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from copypro import messages as m
 from copypro.codes import denied
-from copypro.envelope import Envelope, encoded
-from copypro.messages import Context, Seen
+from copypro.envelope import Envelope
+from copypro.messages import Seen
 from copypro.values import AccountId
 from msgspec.structs import replace
 
-from copypro_replicator import copying
+from copypro_replicator import copying, trades
 from copypro_replicator.state import Decision, RootRecord, Undecided
 from copypro_replicator.turn import Turn
 
@@ -69,15 +69,10 @@ def _settle_for_later_look(turn: Turn, root: RootRecord, envelope: Envelope) -> 
 
 
 def decide_opened(turn: Turn, root: RootRecord) -> None:
-    assert root.opened is not None
-    context = context_of(root.opened)
-    for copier in turn.memory.copiers_of(root.account).values():
-        turn.outcome(root, copying.decide_opened(root, copier, context))
-
-
-def context_of(event: m.PositionOpened | m.PositionIncreased | m.PendingPlaced) -> Context | None:
-    """Encoded once for all the slaves."""
-    return None if event.context is None else encoded(event.context)
+    copiers = turn.memory.copiers_of(root.account)
+    trade = trades.opened(root) if copiers else None
+    for copier in copiers.values():
+        turn.outcome(root, copying.decide_opened(root, copier, trade))
 
 
 # --- positions ----------------------------------------------------------------------------------
@@ -112,9 +107,9 @@ def _increased(turn: Turn, envelope: Envelope, event: m.PositionIncreased) -> No
     root.open_lots, root.ever_lots = event.open_lots, event.ever_lots
     turn.memory.put_root(root)
     copiers = turn.memory.copiers_of(event.account)
-    context = context_of(event)
+    trade = trades.increased(root, event) if copiers else None
     for copier in copiers.values():
-        turn.outcome(root, copying.decide_increased(root, event, copier, context))
+        turn.outcome(root, copying.decide_increased(root, event, copier, trade))
     for slave, known in root.followed:
         copier_now = copiers.get(slave)
         if copier_now is None or copier_now.id != known.copier:
@@ -159,9 +154,9 @@ def _closed(turn: Turn, envelope: Envelope, event: m.PositionClosed) -> None:
     followed = list(root.followed)
     if root.undecided is not None and root.opened is not None:
         turn.because_of(root.undecided.cause, root.undecided.correlation)
-        context = context_of(root.opened)
+        trade = trades.opened(root)
         for copier in turn.memory.copiers_of(root.account).values():
-            turn.outcome(root, copying.decide_missed(root, copier, context))
+            turn.outcome(root, copying.decide_missed(root, copier, trade))
         turn.because_of(envelope.id, envelope.correlation)
     _never_joined(turn, root)
     turn.memory.remove_root(root)
@@ -193,9 +188,10 @@ def _placed(turn: Turn, event: m.PendingPlaced, offset: int) -> None:
         return
     root.placed = event
     turn.memory.put_root(root)
-    context = context_of(event)
-    for copier in turn.memory.copiers_of(event.account).values():
-        turn.outcome(root, copying.decide_placed(root, copier, context))
+    copiers = turn.memory.copiers_of(event.account)
+    trade = trades.placed(root) if copiers else None
+    for copier in copiers.values():
+        turn.outcome(root, copying.decide_placed(root, copier, trade))
 
 
 def _pending_modified(turn: Turn, event: m.PendingModified) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 import structlog
 from copypro import topics
 from copypro.envelope import SCHEMA_VERSION, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
-from copypro.ports import Clock, EventLog, Journal, Partition
+from copypro.ports import Clock, EventLog, Journal, Outgoing, Partition, Record, Told
 from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_replicator.replicating import Replicating
 
 logger = structlog.get_logger("replicator")
 RETRY_FULL_S = 1.0
+MOST_COMMITS = 2
+"""Under way at a time: one becomes durable, one waits for it."""
 
 
 async def run(
@@ -82,16 +88,60 @@ async def replicate(
             newer = readable((record,), schema_version)[1]
         if newer is None:
             replicating.restore(record)
-    while newer is None:
-        records, newer = readable(await partition.read(), schema_version)
-        end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
-        now = clock()
-        outputs = replicating.step(records, end_offset, now)
-        for output in outputs:
-            if output.topic == topics.DEAD_LETTERS.name:
-                logger.error("a record cannot be read and was put aside", key=output.key)
-        await partition.commit(outputs, records)
-        if journal is not None and replicating.told:
-            # Later, so that what was told of the causes is told first.
-            asyncio.get_running_loop().call_soon(journal.tell, replicating.told, now, clock())
+    async with _Committing() as committing:
+        while newer is None:
+            records, newer = readable(await partition.read(), schema_version)
+            end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
+            now = clock()
+            outputs = replicating.step(records, end_offset, now)
+            for output in outputs:
+                if output.topic == topics.DEAD_LETTERS.name:
+                    logger.error("a record cannot be read and was put aside", key=output.key)
+            tell = partial(_tell, journal, replicating.told, now, clock)
+            await committing.begin(_commit(partition, outputs, records, tell))
     return newer
+
+
+async def _commit(
+    partition: Partition,
+    outputs: Sequence[Outgoing],
+    consumed: Sequence[Record],
+    tell: Callable[[], None],
+) -> None:
+    await partition.commit(outputs, consumed)
+    tell()
+
+
+def _tell(
+    journal: Journal | None, told: Sequence[Told], decided_at: datetime, clock: Clock
+) -> None:
+    if journal is not None and told:
+        journal.tell(told, decided_at, clock())
+
+
+class _Committing:
+    """Commits under way, in order: the next turn is planned while the former becomes durable. Left
+    when all have ended; by the failure of the first one that failed, if one did.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: deque[asyncio.Task[None]] = deque()
+
+    async def begin(self, commit: Coroutine[Any, Any, None]) -> None:
+        """Returns when there is room for one more. Errors: of the one that made room."""
+        self._under_way.append(asyncio.create_task(commit))
+        while len(self._under_way) >= MOST_COMMITS:
+            await self._under_way[0]
+            self._under_way.popleft()
+
+    async def __aenter__(self) -> _Committing:
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            for commit in self._under_way:
+                commit.cancel()
+        ended = await asyncio.gather(*self._under_way, return_exceptions=True)
+        failures = (end for end in ended if isinstance(end, Exception))
+        if (failure := next(failures, None)) is not None:
+            raise failure

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from copypro_standalone import analytics, cluster
+from copypro_standalone import analytics, auditing, cluster, people, rotating
 from copypro_standalone.arguments import AsJson, Data
 from copypro_standalone.arguments import fail as _fail
 
@@ -20,9 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A MetaTrader 4/5 trade copier: exactly once, and every decision can be explained.",
 )
-users = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
-app.add_typer(users, name="users")
+app.add_typer(people.app, name="users")
 app.add_typer(cluster.app, name="topics")
+app.add_typer(auditing.app, name="audit")
+app.add_typer(rotating.app, name="keys")
 rebuilds = typer.Typer(no_args_is_help=True, help="Make anew what follows from the log.")
 app.add_typer(rebuilds, name="rebuild")
 letters = typer.Typer(no_args_is_help=True, help="Records that could not be read.")
@@ -362,29 +363,6 @@ def import_statement(
         importing.show(reports)
     else:
         typer.echo("\n".join(map(importing.told, reports)))
-
-
-@users.command("add")
-def add_user(
-    email: Annotated[str, typer.Argument(help="the new user signs in with it")],
-    data: Data = Path(".copypro"),
-    password: Annotated[
-        str,
-        typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="asked for"),
-    ] = "",
-) -> None:
-    """Make a user where sign-up is closed, also while the program runs; prints the userKey."""
-    from copypro.errors import CopyProError
-    from copypro.settings import load
-    from copypro_gateway.errors import ApiError
-
-    from copypro_standalone import operating
-
-    try:
-        key = asyncio.run(operating.add_user(load(data), email, password))
-    except (CopyProError, ApiError) as error:
-        _fail(error)
-    typer.echo(key)
 
 
 @rebuilds.command("stats")

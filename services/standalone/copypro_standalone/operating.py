@@ -8,17 +8,48 @@ from collections.abc import Mapping
 
 import aiohttp
 from copypro.envelope import utc_now
+from copypro.ports import UserKey, Users
 from copypro.settings import Settings
+from copypro.values import UserId
 from copypro.wiring import open_history, open_models, open_users
 from copypro_gateway.auth import Auth
+from copypro_gateway.errors import ApiError
 from copypro_stats import rebuilding
 
 
 async def add_user(settings: Settings, email: str, password: str) -> str:
     """The userKey. Errors: LogCorrupt, StoreError, ApiError for an e-mail that is none or is taken."""
     async with open_users(settings) as users:
-        auth = Auth(users, utc_now, lambda: uuid.uuid4().hex)
-        return await auth.sign_up(email, hashlib.sha256(password.encode()).hexdigest())
+        return await _auth(users).make(email, hashlib.sha256(password.encode()).hexdigest())
+
+
+async def invite_user(settings: Settings, days: int) -> str:
+    """The code. Errors: LogCorrupt, StoreError."""
+    async with open_users(settings) as users:
+        return await _auth(users).invite(days)
+
+
+async def keys_of(settings: Settings, email: str) -> list[UserKey]:
+    """Errors: LogCorrupt, StoreError, ApiError (no such user)."""
+    async with open_users(settings) as users:
+        return await _auth(users).keys(await _user(users, email))
+
+
+async def revoke_key(settings: Settings, email: str, key: str) -> None:
+    """Errors: LogCorrupt, StoreError, ApiError (no such user or key)."""
+    async with open_users(settings) as users:
+        await _auth(users).remove_key(await _user(users, email), key)
+
+
+def _auth(users: Users) -> Auth:
+    return Auth(users, utc_now, lambda: uuid.uuid4().hex)
+
+
+async def _user(users: Users, email: str) -> UserId:
+    user = await users.by_email(email)
+    if user is None:
+        raise ApiError(404, "UNKNOWN_USER", f"email: there is no user {email}")
+    return user.id
 
 
 async def rebuild_stats(settings: Settings) -> int:

@@ -29,6 +29,7 @@ from copypro.ports import TerminalLimits
 from copypro.readiness import Readiness
 from copypro.settings import Settings
 from copypro.topics import ROLES
+from copypro.unhurried import Unhurried
 from copypro.wiring import (
     Bridges,
     Stores,
@@ -83,8 +84,9 @@ class Ring:
         self._ownership = Ownership(self._metrics, time.monotonic)
         self._readiness = {role.name: Readiness(role.name) for role in ROLES}
         self._watched = watcher.Watched()
+        self._unhurried = Unhurried()
         self._edge = Edge(self, self._metrics.page)
-        self._server = http_server(self._edge)
+        self._server = http_server(self._edge, settings)
         self._stores: Stores | None = None
         self._bridges = Bridges(settings, self._terminal_limits)
         has_gateway = "gateway" in services
@@ -93,7 +95,8 @@ class Ring:
 
     @property
     def url(self) -> str:
-        return f"http://{self._settings.host}:{self.port}"
+        scheme = "https" if self._settings.tls_cert else "http"
+        return f"{scheme}://{self._settings.host}:{self.port}"
 
     @property
     def stores(self) -> Stores:
@@ -211,7 +214,8 @@ class Ring:
 
     def _run(self, name: str, stores: Stores) -> None:
         log = ObservedLog(stores.log, self._ownership)
-        journal = OperatorsJournal(name, self._metrics, time.monotonic)
+        lines = OperatorsJournal(name, self._metrics, time.monotonic)
+        journal = self._unhurried.journal(lines)
         match name:
             case "stats":
                 address = self._settings.alert_url
@@ -244,6 +248,8 @@ class Ring:
         from copypro_gateway.auth import hash_of
         from copypro_gateway.core import GatewaySettings
 
+        from copypro_standalone.safe import safety_of
+
         settings = self._settings
         app: App = create_app(
             log=log,
@@ -251,15 +257,20 @@ class Ring:
             read_models=stores.models,
             users=stores.users,
             vault=stores.vault,
+            repeats=stores.repeats,
             clock=utc_now,
             new_id=lambda: uuid.uuid4().hex,
             settings=GatewaySettings(
                 platforms=frozenset(self._bridges.factories),
                 require_key=settings.require_key,
-                sign_up_open=settings.sign_up_open,
+                most_accounts=settings.most_accounts,
+                most_copiers=settings.most_copiers,
+                visible_within_s=settings.visible_within_s,
+                errors_as_201=settings.errors_as_201,
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
+            safety=safety_of(settings),
             banner="SIMULATED" if settings.simulated else "",
         )
         return app
@@ -276,6 +287,7 @@ class Ring:
         await self._end("replicator", deadline)
         await self._end("stats", deadline)
         await self._end("probes", deadline)
+        self._unhurried.flush()
         self._start("stores", self._close_stores())
         await self._end("stores", time.monotonic() + CLOSE_WITHIN_S, cancel=False)
 

@@ -171,6 +171,8 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
         case m.AccountSymbols():
             names = {"account": event.account, "piece": event.piece, "names": list(event.names)}
             return [Patch(c.SYMBOLS, f"{event.account}/{event.piece}", names)]
+        case m.SymbolLearned():
+            return [Patch(c.TERMS, f"{event.account}/{event.spec.name}", _terms(event))]
         case m.PositionOpened() | m.PositionReduced() | m.PositionClosed():
             return _position(event)
         case m.AlertRaised():
@@ -204,11 +206,28 @@ def _updated(event: m.AccountUpdated) -> Fields:
         "name": event.name,
         "enabled": event.enabled,
         "rights": event.rights.value,
+        "consider_balance": event.consider_balance,
+        "symbols": {
+            "all": event.symbols.all,
+            "on": list(event.symbols.on),
+            "off": list(event.symbols.off),
+        },
     }
     if event.proving or not event.refused:
         fields["connect_error"] = None
         fields["proof"] = "pending" if event.proving else "done"
     return fields
+
+
+def _terms(event: m.SymbolLearned) -> Fields:
+    spec = event.spec
+    return {
+        "account": event.account,
+        "symbol": spec.name,
+        "lot_min": str(spec.lot_min),
+        "lot_max": str(spec.lot_max),
+        "trade_mode": spec.trade_mode.value,
+    }
 
 
 def _alert_id(event: m.AlertRaised | m.AlertCleared) -> str:

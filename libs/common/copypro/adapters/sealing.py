@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -23,6 +23,7 @@ from copypro.values import RegistrationId
 
 KEY_FILE = "secret.key"
 NONCE_BYTES = 12
+KeySource = Callable[[], Sequence[str]]
 _CANARY = b"copypro"
 
 
@@ -44,6 +45,38 @@ def load_or_make_key(folder: Path) -> list[str]:
         raise SecretsError(text) from None
 
 
+def add_key(folder: Path) -> list[str]:
+    """A new key in front of those in the folder's file. Errors: as `load_or_make_key`."""
+    keys = [Fernet.generate_key().decode(), *load_or_make_key(folder)]
+    _replace_keys(folder, keys)
+    return keys
+
+
+def keep_newest_key(folder: Path) -> None:
+    """Errors: as `load_or_make_key`."""
+    _replace_keys(folder, load_or_make_key(folder)[:1])
+
+
+def _replace_keys(folder: Path, keys: Sequence[str]) -> None:
+    """Whoever reads the file sees the former keys or these, whole; durable on return."""
+    path, new = folder / KEY_FILE, folder / f"{KEY_FILE}.new"
+    try:
+        new.unlink(missing_ok=True)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write("".join(f"{key}\n" for key in keys))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        directory = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
 def _write_key(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -53,44 +86,87 @@ def _write_key(path: Path) -> None:
 
 
 class Keyring:
-    """The operator's keys, newest first: they wrap data keys and never touch a secret themselves."""
+    """The operator's keys, newest first: they wrap data keys and never touch a secret themselves.
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        """Errors: SecretsError for what is no key."""
-        try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
-        except ValueError:
-            raise SecretsError(
-                "COPYPRO_SECRET_KEYS (or secret.key in the data folder): each key is 32 random bytes"
-                " in url-safe base64"
-            ) from None
+    The canary, kept beside the data keys, is wrapped by the key that is in use: new data keys are
+    wrapped by that one, and by the newest only once everything has been wrapped anew (`rewrapped`).
+    So processes that already have the newest key and some that do not can work side by side.
+    """
 
-    def new_wrapped(self) -> bytes:
-        """A fresh data key, as it may be stored."""
-        return self._fernet.encrypt(AESGCM.generate_key(bit_length=256))
+    def __init__(self, keys: Sequence[str], renew: KeySource | None = None) -> None:
+        """`renew`: where the keys are read again when one is met that is not among them.
+
+        Errors: SecretsError for what is no key.
+        """
+        self._renew = renew
+        self._take(keys)
+
+    def new_wrapped(self, canary: bytes) -> bytes:
+        """A fresh data key, as it may be stored beside this canary. Errors: as `unwrap`."""
+        return self._in_use(canary).encrypt(AESGCM.generate_key(bit_length=256))
 
     def unwrap(self, wrapped: bytes | None) -> bytes:
         """The data key. Errors: SecretsError (destroyed, or wrapped by a key that is not here)."""
         if wrapped is None:
             raise SecretsError("the registration's key was destroyed")
         try:
-            return self._fernet.decrypt(wrapped)
+            return self._known(wrapped).decrypt(wrapped)
         except InvalidToken:
             raise SecretsError("the secret keys at hand do not open this one") from None
 
     def new_canary(self) -> bytes:
-        """Kept beside the data keys, so that other operator's keys are noticed at once."""
-        return self._fernet.encrypt(_CANARY)
+        """By the newest key."""
+        return self._keys[0].encrypt(_CANARY)
 
     def check(self, canary: bytes) -> None:
         """Errors: SecretsError when these keys do not open what is already there."""
-        try:
-            self._fernet.decrypt(canary)
-        except InvalidToken:
+        if not _opens(MultiFernet(self._keys), canary):
             raise SecretsError(
                 "the secret keys do not open the data that is already there: restore the key file,"
                 " or set COPYPRO_SECRET_KEYS to the keys it was made with"
+            )
+
+    def is_newest(self, wrapped: bytes) -> bool:
+        return _opens(self._keys[0], wrapped)
+
+    def rewrapped(self, wrapped: bytes) -> bytes:
+        """The same under the newest key. Errors: as `unwrap`."""
+        return self._keys[0].encrypt(self.unwrap(wrapped))
+
+    def wrapped_again(self, wrapped: bytes, canary: bytes) -> bytes:
+        """The same under the key that is in use by this canary. Errors: as `unwrap`."""
+        return self._in_use(canary).encrypt(self.unwrap(wrapped))
+
+    def _in_use(self, canary: bytes) -> Fernet:
+        self._known(canary)
+        for key in self._keys:
+            if _opens(key, canary):
+                return key
+        raise SecretsError("the secret keys were changed: give this process the new one as well")
+
+    def _known(self, wrapped: bytes) -> MultiFernet:
+        """The keys, read again if none of them opens this."""
+        if self._renew is not None and not _opens(MultiFernet(self._keys), wrapped):
+            self._take(self._renew())
+        return MultiFernet(self._keys)
+
+    def _take(self, keys: Sequence[str]) -> None:
+        try:
+            self._keys = [Fernet(key) for key in keys]
+            MultiFernet(self._keys)  # none is not enough
+        except ValueError:
+            raise SecretsError(
+                "COPYPRO_SECRET_KEYS (or secret.key in the data folder): each key is 32 random bytes"
+                " in url-safe base64"
             ) from None
+
+
+def _opens(fernet: Fernet | MultiFernet, wrapped: bytes) -> bool:
+    try:
+        fernet.decrypt(wrapped)
+    except InvalidToken:
+        return False
+    return True
 
 
 def seal(data_key: bytes, registration: RegistrationId, secret: str) -> str:

@@ -75,6 +75,18 @@ def _prepare(connection: sqlite3.Connection, application_id: int, tables: str, s
 
 
 @contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, also for another process on the same file."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
 def saying(path: Path) -> Iterator[None]:
     """SQLite's errors as ours. What is no matter of the file (a value that is taken) passes as it is."""
     try:

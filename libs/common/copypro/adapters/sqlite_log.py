@@ -119,6 +119,8 @@ class SqliteLog:
         self._partitions: set[_SqlitePartition] = set()
         self._waiting: list[_Job] = []
         self._is_writing = False
+        self._is_answered = False
+        """What came last consumed inputs, and nobody in this process reads what it led to."""
         self._written = asyncio.Event()
         self._to_commit: queue.SimpleQueue[_Transaction | None] = queue.SimpleQueue()
         self._closed = False
@@ -197,10 +199,10 @@ class SqliteLog:
                     tail = self._tails[topic] = deque(maxlen=TAIL)
                 tail.append(record)
         self._waiting.append(_Job(records, ended, consumed, role, done))
+        self._is_answered = not self._wake(ended.keys(), durable=False) and bool(consumed)
         if not self._is_writing:
             self._is_writing = True
             self._gather(0, 0)
-        self._wake(ended.keys(), durable=False)
         return done
 
     async def flushed(self) -> None:
@@ -241,11 +243,13 @@ class SqliteLog:
 
     def _gather(self, known: int, quiet: int) -> None:
         """Let the readers that were woken answer first: an event, its plans and their attempts then
-        share one transaction. It is written once a few turns of the loop brought nothing more.
+        share one transaction. It is written once the last answer is there, or a few turns of the loop
+        brought nothing more.
         """
         waiting = len(self._waiting)
         quiet = quiet + 1 if waiting == known else 0
-        if quiet < QUIET_TURNS and waiting < BATCH:
+        is_over = quiet == QUIET_TURNS or waiting >= BATCH or (known > 0 and self._is_answered)
+        if not is_over:
             self._loop.call_soon(self._gather, waiting, quiet)
         else:
             self._write()
@@ -328,10 +332,6 @@ class SqliteLog:
         else:
             self._is_writing = False
             self._written.set()
-        if error is None:
-            ended = {topic: end for job in jobs for topic, end in job.ends.items()}
-            self._durable_ends.update(ended)
-            self._wake(ended.keys(), durable=True)
         for job in jobs:
             if job.done.done():
                 continue
@@ -339,11 +339,20 @@ class SqliteLog:
                 job.done.set_result(None)
             else:
                 job.done.set_exception(error)
+        if error is None:
+            # After the writers: what waits for its attempt's commit is a call to a broker.
+            ended = {topic: end for job in jobs for topic, end in job.ends.items()}
+            self._durable_ends.update(ended)
+            self._wake(ended.keys(), durable=True)
 
-    def _wake(self, names: AbstractSet[str], *, durable: bool) -> None:
+    def _wake(self, names: AbstractSet[str], *, durable: bool) -> bool:
+        """Whether anybody was told."""
+        found = False
         for partition in self._partitions:
             if partition.role.writes_elsewhere is durable and names & partition.input_names:
                 partition.wake()
+                found = True
+        return found
 
 
 class _SqlitePartition:

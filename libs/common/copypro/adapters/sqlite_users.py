@@ -6,24 +6,36 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from copypro.adapters.sqlite_file import open_file, saying
-from copypro.errors import AlreadyThere
-from copypro.ports import User, UserKey
+from copypro.adapters.sqlite_file import check_file, open_file, saying, transaction
+from copypro.errors import AlreadyThere, NoInvite
+from copypro.ports import Invite, KeyScope, User, UserKey
 from copypro.values import UserId
 
 FILE = "users.db"
 APPLICATION_ID = 0x43505255
+SCHEMA = 2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS users (
     id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL, created_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (
     hash TEXT PRIMARY KEY, user TEXT NOT NULL, name TEXT NOT NULL, created_at TEXT NOT NULL,
-    revoked INTEGER NOT NULL);
+    scope INTEGER NOT NULL DEFAULT 3, expires_at TEXT);
+CREATE INDEX IF NOT EXISTS keys_of_user ON keys (user);
+CREATE TABLE IF NOT EXISTS invites (
+    hash TEXT PRIMARY KEY, created_at TEXT NOT NULL, expires_at TEXT NOT NULL);
 """
+_FROM_SCHEMA_1 = (
+    "DELETE FROM keys WHERE revoked",
+    "ALTER TABLE keys DROP COLUMN revoked",
+    "ALTER TABLE keys ADD COLUMN scope INTEGER NOT NULL DEFAULT 3",
+    "ALTER TABLE keys ADD COLUMN expires_at TEXT",
+)
+_KEY = "SELECT hash, user, name, created_at, scope, expires_at FROM keys"
 Answer = TypeVar("Answer")
 
 
@@ -39,18 +51,39 @@ class SqliteUsers:
         await users._in(users._connect)
         return users
 
-    async def add(self, user: User) -> None:
+    async def add(self, user: User, invite: str | None = None) -> None:
         def insert() -> None:
-            values = (
-                user.id,
-                user.email.casefold(),
-                user.password_hash,
-                user.created_at.isoformat(),
-            )
-            try:
-                self._connection.execute("INSERT INTO users VALUES (?, ?, ?, ?)", values)
-            except sqlite3.IntegrityError:
-                raise AlreadyThere("a user with this e-mail exists already: sign in") from None
+            with transaction(self._connection):
+                if invite is not None:
+                    self._use(invite, user.created_at)
+                self._insert(user)
+
+        await self._in(insert)
+
+    def _insert(self, user: User) -> None:
+        values = (
+            user.id,
+            user.email.casefold(),
+            user.password_hash,
+            user.created_at.isoformat(),
+        )
+        try:
+            self._connection.execute("INSERT INTO users VALUES (?, ?, ?, ?)", values)
+        except sqlite3.IntegrityError:
+            raise AlreadyThere("a user with this e-mail exists already: sign in") from None
+
+    def _use(self, invite: str, now: datetime) -> None:
+        statement = "DELETE FROM invites WHERE hash = ? AND expires_at > ?"
+        if self._connection.execute(statement, (invite, now.isoformat())).rowcount == 0:
+            raise NoInvite("the invite is unknown, used or over: ask for a new one")
+
+    async def invite(self, invite: Invite) -> None:
+        def insert() -> None:
+            with transaction(self._connection):
+                created, expires = invite.created_at.isoformat(), invite.expires_at.isoformat()
+                self._connection.execute("DELETE FROM invites WHERE expires_at <= ?", (created,))
+                values = (invite.hash, created, expires)
+                self._connection.execute("INSERT INTO invites VALUES (?, ?, ?)", values)
 
         await self._in(insert)
 
@@ -70,32 +103,39 @@ class SqliteUsers:
         return await self._in(select)
 
     async def add_key(self, key: UserKey) -> None:
-        values = (key.hash, key.user, key.name, key.created_at.isoformat(), int(key.revoked))
-        statement = "REPLACE INTO keys VALUES (?, ?, ?, ?, ?)"
+        expires = None if key.expires_at is None else key.expires_at.isoformat()
+        values = (key.hash, key.user, key.name, key.created_at.isoformat(), key.scope, expires)
+        statement = (
+            "REPLACE INTO keys (hash, user, name, created_at, scope, expires_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)"
+        )
         await self._in(lambda: self._connection.execute(statement, values))
 
     async def key(self, hash: str) -> UserKey | None:
         def select() -> UserKey | None:
-            query = "SELECT hash, user, name, created_at, revoked FROM keys WHERE hash = ?"
-            row = self._connection.execute(query, (hash,)).fetchone()
-            if row is None:
-                return None
-            return UserKey(
-                hash=row[0],
-                user=UserId(row[1]),
-                name=row[2],
-                created_at=datetime.fromisoformat(row[3]),
-                revoked=bool(row[4]),
-            )
+            row = self._connection.execute(f"{_KEY} WHERE hash = ?", (hash,)).fetchone()
+            return None if row is None else _key(row)
 
         return await self._in(select)
+
+    async def keys(self, user: UserId) -> list[UserKey]:
+        query = f"{_KEY} WHERE user = ? ORDER BY created_at, hash"
+        rows = await self._in(lambda: self._connection.execute(query, (user,)).fetchall())
+        return [_key(row) for row in rows]
+
+    async def remove_key(self, hash: str) -> None:
+        statement = "DELETE FROM keys WHERE hash = ?"
+        await self._in(lambda: self._connection.execute(statement, (hash,)))
 
     async def close(self) -> None:
         await self._in(self._connection.close)
         self._pool.shutdown()
 
     def _connect(self) -> None:
-        self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            check_file(connection, self._path, APPLICATION_ID, SCHEMA)
+            _upgrade(connection)
+        self._connection = open_file(self._path, APPLICATION_ID, _TABLES, SCHEMA)
 
     async def _in(self, function: Callable[[], Answer]) -> Answer:
         def run() -> Answer:
@@ -103,3 +143,30 @@ class SqliteUsers:
                 return function()
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+
+
+def _key(row: tuple[str, str, str, str, int, str | None]) -> UserKey:
+    hash, user, name, created, scope, expires = row
+    return UserKey(
+        hash=hash,
+        user=UserId(user),
+        name=name,
+        created_at=datetime.fromisoformat(created),
+        scope=KeyScope(scope),
+        expires_at=None if expires is None else datetime.fromisoformat(expires),
+    )
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Keys of schema 1 had no scope and no end, and a revoked one was kept."""
+    if not _is_schema_1(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if _is_schema_1(connection):  # still: no other process was faster
+        for statement in _FROM_SCHEMA_1:
+            connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def _is_schema_1(connection: sqlite3.Connection) -> bool:
+    return any(row[1] == "revoked" for row in connection.execute("PRAGMA table_info(keys)"))

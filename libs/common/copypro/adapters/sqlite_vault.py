@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from copypro.adapters.sealing import Keyring, seal, unseal
-from copypro.adapters.sqlite_file import open_file, saying
+from copypro.adapters.sealing import Keyring, KeySource, seal, unseal
+from copypro.adapters.sqlite_file import open_file, saying, transaction
+from copypro.ports import Rewrapped
 from copypro.values import RegistrationId
 
 FILE = "vault.db"
@@ -29,9 +30,11 @@ class SqliteVault:
         self._opened: dict[RegistrationId, bytes] = {}
 
     @classmethod
-    async def open(cls, folder: Path, keys: Sequence[str]) -> SqliteVault:
+    async def open(
+        cls, folder: Path, keys: Sequence[str], renew: KeySource | None = None
+    ) -> SqliteVault:
         """Errors: SecretsError when the keys are malformed or do not open what is already there."""
-        vault = cls(folder / FILE, Keyring(keys))
+        vault = cls(folder / FILE, Keyring(keys, renew))
         await vault._in(vault._connect)
         return vault
 
@@ -49,6 +52,22 @@ class SqliteVault:
 
         await self._in(delete)
 
+    async def rewrap(self, *, dry_run: bool = False) -> Rewrapped:
+        def rewrap() -> Rewrapped:
+            with transaction(self._connection):
+                rows = self._connection.execute("SELECT registration, wrapped FROM keys").fetchall()
+                old = [(id_, wrapped) for id_, wrapped in rows if not self._keys.is_newest(wrapped)]
+                new = [(self._keys.rewrapped(wrapped), id_) for id_, wrapped in old]
+                if not dry_run:
+                    statement = "UPDATE keys SET wrapped = ? WHERE registration = ?"
+                    self._connection.executemany(statement, new)
+                    canary = (self._keys.new_canary(),)
+                    self._connection.execute("UPDATE canary SET wrapped = ?", canary)
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return Rewrapped(keys=len(rows), rewrapped=len(new))
+
+        return await self._in(rewrap)
+
     async def close(self) -> None:
         await self._in(self._connection.close)
         self._pool.shutdown()
@@ -57,17 +76,25 @@ class SqliteVault:
         self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
         os.chmod(self._path, 0o600)
         self._connection.execute("PRAGMA secure_delete = ON")
-        row = self._connection.execute("SELECT wrapped FROM canary").fetchone()
-        if row is None:
-            canary = (self._keys.new_canary(),)
-            self._connection.execute("INSERT INTO canary VALUES (?)", canary)
+        canary = self._canary()
+        if canary is None:
+            made = (self._keys.new_canary(),)
+            self._connection.execute("INSERT INTO canary VALUES (?)", made)
         else:
-            self._keys.check(row[0])
+            self._keys.check(canary)
+
+    def _canary(self) -> bytes | None:
+        row = self._connection.execute("SELECT wrapped FROM canary").fetchone()
+        return None if row is None else row[0]
 
     def _made(self, registration: RegistrationId) -> bytes:
         statement = "INSERT OR IGNORE INTO keys VALUES (?, ?)"
         if registration not in self._opened:
-            self._connection.execute(statement, (registration, self._keys.new_wrapped()))
+            with transaction(self._connection):  # no other process wraps anew in between
+                canary = self._canary()
+                assert canary is not None
+                wrapped = self._keys.new_wrapped(canary)
+                self._connection.execute(statement, (registration, wrapped))
         return self._data_key(registration)
 
     def _data_key(self, registration: RegistrationId) -> bytes:

@@ -50,6 +50,8 @@ class TradeWire:
     def has_fresh(self) -> bool:
         """An idle connection is open and was in use less than the limit ago."""
         self._drop_old()
+        while self._idle and not self._idle[-1].is_open:
+            self._idle.pop()
         return bool(self._idle)
 
     async def get(self, target: str, *, connect_s: float, within_s: float) -> Answer:
@@ -77,8 +79,7 @@ class TradeWire:
     # --- inside -------------------------------------------------------------------------------
 
     async def _connection(self, connect_s: float) -> Connection:
-        self._drop_old()
-        if self._idle:
+        if self.has_fresh():
             return self._idle.pop()
         started, failure = monotonic(), ""
         try:
@@ -107,8 +108,6 @@ class TradeWire:
         since = monotonic() - self._idle_s
         while self._idle and self._idle[0].idle_since <= since:
             self._idle.popleft().close()
-        if not all(connection.is_open for connection in self._idle):
-            self._idle = deque(connection for connection in self._idle if connection.is_open)
 
 
 class Connection(asyncio.Protocol):

@@ -1,0 +1,128 @@
+"""The OpenAPI document: parameters from the models that read them, answers from what handlers return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from copypro_gateway.pages import Page
+from copypro_gateway.parameters import Parameters
+
+Json = dict[str, Any]
+_REFERENCE = "#/components/schemas/{model}"
+_SHAPES = "#/components/schemas/{name}"
+_ERROR: Json = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+}
+_ACCEPTED: Json = {
+    "type": "object",
+    "required": ["commandId", "done"],
+    "properties": {"commandId": {"type": "string"}, "done": {"const": False}},
+}
+IDEMPOTENCY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    "description": "the same key and call again: the first one's answer, and nothing happens twice",
+}
+
+
+class Describing:
+    """Collects the shapes that calls name, and lays them under FastAPI's own document."""
+
+    def __init__(self) -> None:
+        self.shapes: Json = {"Error": _ERROR, "Accepted": _ACCEPTED}
+
+    def call(
+        self, kind: type[Parameters], handler: Callable[..., Any], method: str, *, changes: bool
+    ) -> Json:
+        """What FastAPI cannot see of a call, since it reads its own parameters."""
+        shape = self._shape(kind.model_json_schema(ref_template=_REFERENCE))
+        described: Json = {"parameters": [IDEMPOTENCY] if changes else []}
+        if method == "GET":
+            described["parameters"] += _in_query(shape)
+        else:
+            self.shapes[kind.__name__] = shape
+            content = {"application/json": {"schema": {"$ref": _at(kind.__name__)}}}
+            described["requestBody"] = {"required": False, "content": content}
+        described["responses"] = self._responses(handler, changes=changes)
+        return described
+
+    def attach(self, app: FastAPI) -> None:
+        """From here on `app.openapi()` is the whole document."""
+
+        def document() -> Json:
+            if app.openapi_schema is None:
+                made = get_openapi(
+                    title=app.title,
+                    version=app.version,
+                    description=app.description,
+                    routes=app.routes,
+                )
+                components = made.setdefault("components", {})
+                components["schemas"] = dict(sorted({**self.shapes}.items()))
+                components["securitySchemes"] = {"userKey": {"type": "http", "scheme": "bearer"}}
+                made["security"] = [{"userKey": []}, {}]
+                app.openapi_schema = made
+            return app.openapi_schema
+
+        app.openapi = document  # type: ignore[method-assign]
+
+    def _responses(self, handler: Callable[..., Any], *, changes: bool) -> Json:
+        kind = get_type_hints(handler)["return"]
+        if get_origin(kind) is Page:
+            kind = list[get_args(kind)[0]]  # type: ignore[misc]
+        (found,), shapes = msgspec.json.schema_components([kind], ref_template=_SHAPES)
+        self.shapes |= shapes
+        responses: Json = {"200": _answer("what was asked for", found)}
+        if changes:
+            text = "taken; GET /Commands/{commandId} tells what became of it"
+            responses["202"] = _answer(text, {"$ref": _at("Accepted")})
+        for wildcard, text in (("4XX", "what to correct"), ("5XX", "what is not available now")):
+            responses[wildcard] = _answer(text, {"$ref": _at("Error")})
+        return responses
+
+    def _shape(self, schema: Json) -> Json:
+        """Without its definitions, which go to the shapes that all calls share."""
+        self.shapes |= schema.pop("$defs", {})
+        return schema
+
+
+def _at(name: str) -> str:
+    return _REFERENCE.format(model=name)
+
+
+def _answer(text: str, schema: Json) -> Json:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _in_query(shape: Mapping[str, Any]) -> list[Json]:
+    required = shape.get("required", [])
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "schema": _present(schema),
+            "description": schema.get("description", ""),
+        }
+        for name, schema in shape["properties"].items()
+    ]
+
+
+def _present(schema: Json) -> Json:
+    """Of a value that is there: an absent one is left out of an address, never written as null."""
+    kept = {key: value for key, value in schema.items() if key not in ("description", "title")}
+    choices = [each for each in kept.pop("anyOf", []) if each != {"type": "null"}]
+    if kept.get("default", "") is None:
+        del kept["default"]
+    if len(choices) == 1:
+        return {**choices[0], **kept}
+    return kept if not choices else {"anyOf": choices, **kept}

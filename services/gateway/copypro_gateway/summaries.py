@@ -1,0 +1,59 @@
+"""Accounts with their figures, as the last proof of life showed them: nothing is asked of a bridge."""
+
+from __future__ import annotations
+
+from copypro import collections as c
+from copypro.values import UserId
+
+from copypro_gateway import rights
+from copypro_gateway.accounts import Accounts
+from copypro_gateway.answers import TradeSummary
+from copypro_gateway.calls import Calls
+from copypro_gateway.core import Core, Doc
+from copypro_gateway.parameters import ByAccount, Parameters
+from copypro_gateway.statistics import TradeStats
+
+
+class Summaries:
+    def __init__(self, core: Core, accounts: Accounts, stats: TradeStats) -> None:
+        self._core, self._accounts, self._stats = core, accounts, stats
+
+    def register(self, calls: Calls) -> None:
+        calls.keyed("AccountWithSummary", ByAccount, self.one, tag="accounts")
+        calls.keyed("AccountsWithSummary", Parameters, self.all, tag="accounts")
+        calls.keyed("AccountWithTradeSummary", ByAccount, self.one_traded, tag="accounts")
+        calls.keyed("AccountsWithTradeSummary", Parameters, self.all_traded, tag="accounts")
+
+    async def one(self, user: UserId, given: ByAccount) -> Doc:
+        """`connected` and `seenAliveAgeSeconds` are the connection test: the last proof of life."""
+        return await self._detailed(await self._core.registration(user, given.account_id))
+
+    async def all(self, user: UserId, _: Parameters) -> list[Doc]:
+        return [await self._detailed(doc) for doc in await self._core.registrations_of(user)]
+
+    async def one_traded(self, user: UserId, given: ByAccount) -> Doc:
+        return await self._traded(await self._core.registration(user, given.account_id))
+
+    async def all_traded(self, user: UserId, _: Parameters) -> list[Doc]:
+        return [await self._traded(doc) for doc in await self._core.registrations_of(user)]
+
+    async def _detailed(self, registration: Doc) -> Doc:
+        shown = await self._accounts.of(registration)
+        details: Doc | None = None
+        if rights.may_read(registration):
+            account = str(registration["account"])
+            state: Doc = await self._core.models.get(c.ACCOUNTS, account) or {}
+            details = {
+                "serverName": registration.get("server"),
+                "company": state.get("company"),
+                "currency": state.get("currency"),
+                "leverage": state.get("leverage"),
+                "method": state.get("mode"),
+            }
+        return {**shown, "accountDetails": details}
+
+    async def _traded(self, registration: Doc) -> Doc:
+        summary: TradeSummary | None = None
+        if rights.may_read(registration):
+            summary = await self._stats.summary(str(registration["account"]))
+        return {**await self._detailed(registration), "tradeSummary": summary}

@@ -1,0 +1,76 @@
+"""What clients of the original write, in all the ways in which they write it."""
+
+from __future__ import annotations
+
+import pytest
+from copypro_gateway.copiers import CopierPause, Start
+from copypro_gateway.errors import ApiError
+from copypro_gateway.orders import ClosedOrders
+from copypro_gateway.parameters import ByAccount, moment_of
+from copypro_gateway.reading import from_body, from_query, read
+
+
+@pytest.mark.parametrize("name", ["accountId", "ACCOUNTID", "accountid", "apiId", "apiid", "id"])
+def test_an_account_is_named_in_any_spelling(name: str) -> None:
+    assert read(ByAccount, from_query([(name, "7")])).account_id == "7"
+    assert read(ByAccount, from_body(b'{"%s": "7"}' % name.encode())).account_id == "7"
+
+
+def test_of_two_spellings_the_documented_one_counts_and_of_repeats_the_last() -> None:
+    assert read(ByAccount, from_query([("id", "1"), ("accountId", "2")])).account_id == "2"
+    assert read(ByAccount, from_query([("id", "1"), ("ID", "2")])).account_id == "2"
+
+
+def test_empty_optional_parameters_are_absent_and_unknown_ones_ignored() -> None:
+    written = [("accountId", "7"), ("from", ""), ("limit", ""), ("colour", "red")]
+    given = read(ClosedOrders, from_query(written))
+    assert (given.from_, given.limit) == (None, 1000)
+    assert read(ClosedOrders, from_body(b'{"id": "7", "limit": null}')).limit == 1000
+    options = read(Start, from_query([("riskType", ""), ("COPYSL", "False"), ("copytp", "")]))
+    assert (options.copy_sl, options.copy_tp) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([("paused", "true")], "id: is required"),
+        ([("id", ""), ("paused", "true")], "id: is required"),
+        ([("id", "s3cret"), ("paused", "s3cret")], "paused: "),
+        ([("id", "s3cret" * 100), ("paused", "1")], "id: "),
+    ],
+)
+def test_a_refusal_names_the_field_and_never_the_value(
+    pairs: list[tuple[str, str]], message: str
+) -> None:
+    with pytest.raises(ApiError) as refused:
+        read(CopierPause, from_query(pairs))
+    assert refused.value.status == 400
+    assert refused.value.message.startswith(message)
+    assert "s3cret" not in refused.value.message
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b'"id"', b"{", b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
+    with pytest.raises(ApiError, match=r"^body: is not a JSON object"):
+        from_body(body)
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00.000"),
+        ("2026-01-31T13:30:00", "2026-01-31T13:30:00.000"),
+        ("2026-01-31 13:30:00.250", "2026-01-31T13:30:00.250"),
+        ("2026-01-31T13:30:00Z", "2026-01-31T15:30:00.000"),
+        ("2026-01-31T13:30:00+01:00", "2026-01-31T14:30:00.000"),
+        ("2026-01-31T13:30:00 01:00", "2026-01-31T14:30:00.000"),
+    ],
+)
+def test_a_time_is_the_brokers_unless_it_has_a_zone(written: str, stored: str) -> None:
+    assert moment_of("from", written, offset_minutes=120) == stored
+
+
+@pytest.mark.parametrize("written", ["yesterday", "2026-02-30", "0001-01-01T00:00:00+14:00"])
+def test_what_is_no_time_is_refused_by_name(written: str) -> None:
+    with pytest.raises(ApiError, match=r"^from: is not a time"):
+        moment_of("from", written, offset_minutes=-600)
