@@ -38,12 +38,12 @@ bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for on
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-kafka: $(STAMP) ## the same on a Kafka broker and a mongod of its own
-	$(BIN)/python -m benchmarks kafka read-models
+	$(BIN)/python -m benchmarks kafka read-models takeover
 
 bench-stats: $(STAMP) ## statistics of a million orders, reports, TradeStats against a bare route
 	$(BIN)/python -m benchmarks statistics
 
-docs: $(STAMP) ## docs/events.md and docs/asyncapi.json from the types
+docs: $(STAMP) ## docs/events.md, asyncapi.json, openapi.json and errors.md from the code
 	$(BIN)/python -m docs.generating
 
 infra-up: $(STAMP) ## a Kafka broker and a mongod on this machine, without Docker (needs Java 17 and Maven)

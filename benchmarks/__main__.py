@@ -9,6 +9,7 @@ from benchmarks import (
     read_models,
     replicator,
     statistics,
+    takeover,
     throughput,
 )
 
@@ -18,7 +19,12 @@ ALL = {
     "throughput": throughput,
     "memory": memory,
 }
-MORE = {"statistics": statistics, "kafka": kafka, "read-models": read_models}
+MORE = {
+    "statistics": statistics,
+    "kafka": kafka,
+    "read-models": read_models,
+    "takeover": takeover,
+}
 """By name only: they need a server, or minutes."""
 
 for name in sys.argv[1:] or ALL:

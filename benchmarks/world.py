@@ -23,8 +23,9 @@ import aiohttp
 import aiohttp.http_writer
 import msgspec
 from copypro.adapters.bridge_streams import Streams
+from copypro.adapters.sqlite_log import SqliteLog
 from copypro.adapters.trade_wire import Connection
-from copypro.ports import Record
+from copypro.ports import Outgoing, Record
 from copypro.settings import Settings
 from copypro.topics import EXECUTIONS, Topic
 from copypro.wiring import open_history
@@ -82,6 +83,53 @@ class Wire:
             read(streams, path, frame)
 
         return stamped
+
+
+class Commits:
+    """What the ring's log was given to make durable meanwhile, commit by commit."""
+
+    def __init__(self) -> None:
+        self._commits: list[list[Outgoing]] = []
+        self._submit = SqliteLog._submit
+
+    def __enter__(self) -> Commits:
+        submit, commits = self._submit, self._commits
+
+        def kept(log: SqliteLog, outputs: Sequence[Outgoing], *rest: Any) -> Any:
+            commits.append(list(outputs))
+            return submit(log, outputs, *rest)
+
+        setattr(SqliteLog, "_submit", kept)  # noqa: B010 - as the wire is watched
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        setattr(SqliteLog, "_submit", self._submit)  # noqa: B010
+
+    def of_trade(self) -> list[list[Outgoing]]:
+        """Of one trade of the master's: the event's records, the plans', the attempts'."""
+        return [
+            [
+                record
+                for records in self._commits
+                if any(leads(record) for record in records)
+                for record in records
+            ]
+            for leads in (_is_masters_open, _is_plan, _is_attempt_to_open)
+        ]
+
+
+def _is_masters_open(record: Outgoing) -> bool:
+    is_open = record.headers.get("type") == "PositionOpened"
+    return is_open and b'"copy":"' not in (record.value or b"")
+
+
+def _is_plan(record: Outgoing) -> bool:
+    return record.headers.get("type") == "CopyPlanned"
+
+
+def _is_attempt_to_open(record: Outgoing) -> bool:
+    is_attempt = record.headers.get("type") == "AttemptStarted"
+    return is_attempt and b'"request":{"type":"open"' in (record.value or b"")
 
 
 class World:

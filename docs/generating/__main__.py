@@ -1,16 +1,21 @@
-"""`python -m docs.generating`: writes both documents."""
+"""`python -m docs.generating`: writes the documents that are made from the code."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from docs.generating import asyncapi, page
+from docs.generating import asyncapi, page, rest
 
 FOLDER = Path(__file__).parents[1]
 
 
 def documents() -> dict[Path, str]:
-    return {FOLDER / "events.md": page.text(), FOLDER / "asyncapi.json": asyncapi.as_text()}
+    return {
+        FOLDER / "events.md": page.text(),
+        FOLDER / "asyncapi.json": asyncapi.as_text(),
+        FOLDER / "openapi.json": rest.openapi_as_text(),
+        FOLDER / "errors.md": rest.errors(),
+    }
 
 
 if __name__ == "__main__":

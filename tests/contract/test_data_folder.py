@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from copypro import collections as c
 from copypro.adapters.sqlite_read_models import SqliteReadModels
-from copypro.errors import CopyProError, SecretsError, SettingsError, StoreRefused
+from copypro.errors import CopyProError, LogBusy, SecretsError, SettingsError, StoreRefused
 from copypro.settings import Settings
 from copypro.wiring import Stores, open_history, open_models, open_users
+
+from tests.servers import topics_on
 
 FILES = ("log.db", "users.db", "vault.db", "read-models.db", "repeats.db")
 
@@ -155,3 +157,21 @@ async def test_commands_that_only_look_say_it_as_well(
     garbage(used / name)
     with pytest.raises(CopyProError, match=name):
         await look(settings_of(used))
+
+
+@pytest.mark.slow
+async def test_beside_a_log_on_kafka_a_folder_takes_one_process_and_stays_with_its_log(
+    tmp_path: Path, kafka_address: str
+) -> None:
+    def beside(prefix: str) -> Settings:
+        of_kafka = {"kafka": kafka_address, "topic_prefix": prefix}
+        return settings_of(tmp_path).model_copy(update=of_kafka)
+
+    async with topics_on(kafka_address, 1) as ours, topics_on(kafka_address, 1) as others:
+        first = await Stores.open(beside(ours.prefix))
+        with pytest.raises(LogBusy, match=f"already uses {tmp_path}: stop it, or set COPYPRO_DATA"):
+            await Stores.open(beside(ours.prefix))
+        await first.close()
+        await (await Stores.open(beside(ours.prefix))).close()
+        with pytest.raises(StoreRefused, match="two installations are mixed up"):
+            await Stores.open(beside(others.prefix))

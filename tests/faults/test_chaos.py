@@ -23,22 +23,19 @@ from pathlib import Path
 import msgspec
 import pytest
 from copypro import topics
-from copypro.ports import Record
-from copypro.settings import Settings
-from copypro.wiring import create_topics, open_history, open_models
+from copypro.wiring import open_history, open_models
 from copypro_standalone.demo_rings import simulator_process
 from copypro_stats.rebuilding import canonical, rebuild
-from cryptography.fernet import Fernet
 from mt_simulator.client import SimulatorControl
 
 from infra.local.servers import Kafka, Mongo, Server, ServersUnavailable
+from tests.faults.cluster import SESSION_S, Cluster
 from tests.faults.program import Program
 from tests.faults.test_kill_9 import (
     SLAVES,
     Hand,
     build,
     check,
-    free_port,
     register,
     settled,
     stops_follow,
@@ -46,88 +43,17 @@ from tests.faults.test_kill_9 import (
 
 FAULTS = int(os.environ.get("COPYPRO_CHAOS_FAULTS", "50"))
 SEED = int(os.environ.get("COPYPRO_CHAOS_SEED", "5"))
-PARTITIONS = 4
-SESSION_S = 2.0
-"""Scaled: the real limit is 6 s."""
 ACTS_A_FAULT = 8
 """Of the master, between two faults."""
 SETTLED_WITHIN_S = 120.0
 LIMIT_S = 600 + 10 * FAULTS
-KINDS = ("account-watcher", "replicator", "stats", "gateway")
-
-
-class Cluster:
-    """Kafka, mongod, two watchers, two replicators, one stats and one gateway, as processes."""
-
-    def __init__(self, folder: Path, kafka: Kafka, mongo: Mongo, mt4: str, mt5: str) -> None:
-        self.folder, self.kafka, self.mongo = folder, kafka, mongo
-        self._bridges = (mt4, mt5)
-        self.environment = {
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.address,
-            "MongoDB": mongo.url.replace("/?", "/chaos?"),
-            "COPYPRO_PARTITIONS": str(PARTITIONS),
-            "COPYPRO_SESSION_TIMEOUT_S": str(SESSION_S),
-            "COPYPRO_SECRET_KEYS": Fernet.generate_key().decode(),
-            "COPYPRO_SIGN_UP": "open",
-            "COPYPRO_LOG_JSON": "1",
-        }
-        self.programs: dict[str, list[Program]] = {kind: [] for kind in KINDS}
-        self._made = 0
-
-    @property
-    def settings(self) -> Settings:
-        aliases = {field.alias: name for name, field in Settings.model_fields.items()}
-        named = {aliases[name]: value for name, value in self.environment.items()}
-        return Settings.model_validate(named)
-
-    @property
-    def gateway(self) -> Program:
-        return self.programs["gateway"][0]
-
-    def make(self, kind: str) -> Program:
-        self._made += 1
-        place = self.folder / f"{kind}-{self._made}"
-        place.mkdir()
-        program = Program(
-            place / "data", *self._bridges, free_port(), command=kind, **self.environment
-        )
-        self.programs[kind].append(program)
-        return program
-
-    async def start(self) -> None:
-        await create_topics(self.settings)
-        for kind, count in (
-            ("account-watcher", 2),
-            ("replicator", 2),
-            ("stats", 1),
-            ("gateway", 1),
-        ):
-            for _ in range(count):
-                await self.make(kind).start(wait=False)
-        await self.until_ready()
-
-    async def until_ready(self) -> None:
-        for program in self.all():
-            await program.until_ready()
-
-    def all(self) -> list[Program]:
-        return [program for kind in KINDS for program in self.programs[kind]]
-
-    async def end(self) -> None:
-        for program in self.all():
-            await program.end()
-
-    async def records(self, topic: topics.Topic, kind: str) -> list[Record]:
-        history = open_history(self.settings)
-        found = history.records(topic, await history.spans(topic))
-        return [r async for batch in found for r in batch if r.headers["type"] == kind]
 
 
 class Faults:
     """What is done to a cluster, drawn from a seed; `table` counts it and how long recovery took."""
 
-    def __init__(self, cluster: Cluster, draw: random.Random) -> None:
-        self.cluster, self.draw = cluster, draw
+    def __init__(self, cluster: Cluster, kafka: Server, mongo: Server, draw: random.Random) -> None:
+        self.cluster, self.kafka, self.mongo, self.draw = cluster, kafka, mongo, draw
         self.table: dict[str, list[float]] = {}
         one = self._one_of
         self._kinds: list[tuple[int, str, Callable[[], Awaitable[None]]]] = [
@@ -141,8 +67,8 @@ class Faults:
             (4, "a watcher less", lambda: self._less("account-watcher")),
             (3, "a replicator more", lambda: self._more("replicator")),
             (3, "a replicator less", lambda: self._less("replicator")),
-            (2, "kill -9 of the broker", lambda: self._server(self.cluster.kafka)),
-            (2, "kill -9 of mongod", lambda: self._server(self.cluster.mongo)),
+            (2, "kill -9 of the broker", lambda: self._server(self.kafka)),
+            (2, "kill -9 of mongod", lambda: self._server(self.mongo)),
             (1, "kill -9 of everything", self._everything),
         ]
 
@@ -192,17 +118,18 @@ class Faults:
     async def _everything(self) -> None:
         for program in self.cluster.all():
             await program.kill()
-        self.cluster.kafka.kill()
-        self.cluster.mongo.kill()
-        await asyncio.to_thread(self.cluster.mongo.start)
-        await asyncio.to_thread(self.cluster.kafka.start)
+        self.kafka.kill()
+        self.mongo.kill()
+        await asyncio.to_thread(self.mongo.start)
+        await asyncio.to_thread(self.kafka.start)
         for program in self.cluster.all():
             await program.start(wait=False)
 
 
 @asynccontextmanager
-async def a_cluster(tmp_path: Path) -> AsyncIterator[tuple[Cluster, SimulatorControl]]:
-    kafka, mongo = Kafka(tmp_path / "kafka"), Mongo(tmp_path / "mongod")
+async def a_cluster(
+    tmp_path: Path, kafka: Kafka, mongo: Mongo
+) -> AsyncIterator[tuple[Cluster, SimulatorControl]]:
     try:
         kafka.start()
         mongo.start()
@@ -213,7 +140,8 @@ async def a_cluster(tmp_path: Path) -> AsyncIterator[tuple[Cluster, SimulatorCon
     try:
         async with simulator_process(0, 0) as (mt4, mt5), SimulatorControl(mt5) as control:
             await build(control)
-            cluster = Cluster(tmp_path, kafka, mongo, mt4, mt5)
+            place = mongo.url.replace("/?", "/chaos?")
+            cluster = Cluster(tmp_path, kafka.address, place, (mt4, mt5))
             try:
                 await cluster.start()
                 yield cluster, control
@@ -228,9 +156,10 @@ async def a_cluster(tmp_path: Path) -> AsyncIterator[tuple[Cluster, SimulatorCon
 @pytest.mark.timeout(LIMIT_S)
 async def test_whatever_dies_each_trade_has_one_copy_or_one_reason(tmp_path: Path) -> None:
     draw = random.Random(SEED)
-    async with a_cluster(tmp_path) as (cluster, control):
+    kafka, mongo = Kafka(tmp_path / "kafka"), Mongo(tmp_path / "mongod")
+    async with a_cluster(tmp_path, kafka, mongo) as (cluster, control):
         key, copiers = await register(cluster.gateway)
-        hand, faults = Hand(control, draw), Faults(cluster, draw)
+        hand, faults = Hand(control, draw), Faults(cluster, kafka, mongo, draw)
         trading = asyncio.create_task(hand.trade())
         for name, work in faults.plan(FAULTS):
             hand.acts_left = ACTS_A_FAULT

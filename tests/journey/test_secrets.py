@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from copypro_gateway.scopes import RULES
 
 from tests.journey.receiver import a_receiver
-from tests.journey.world import EMBEDDED, Account, Stack, World
+from tests.journey.test_cli import copypro
+from tests.journey.world import EMBEDDED, OPERATOR, Account, Stack, World
 
 pytestmark = pytest.mark.slow
 
@@ -32,17 +34,18 @@ class Heard:
         self._world = world
         self.answers: list[str] = []
 
-    async def call(self, name: str, *, by: str = "POST", **fields: Any) -> Any:
+    async def call(self, name: str, /, *, by: str = "POST", **fields: Any) -> Any:
         world = self._world
         headers = {"Authorization": f"Bearer {world.key}"} if world.key else {}
         how: dict[str, Any] = {"json": fields} if by == "POST" else {"params": fields}
         async with world.http.request(by, f"/{name}", headers=headers, **how) as response:
             self.answers.append(await response.text())
-            return await response.json()
+            is_json = response.content_type == "application/json"
+            return await response.json() if is_json else None
 
 
 async def test_no_secret_is_in_logs_answers_or_files(
-    world: World, capfd: pytest.CaptureFixture[str]
+    world: World, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     heard = Heard(world)
     async with a_receiver() as receiver:
@@ -65,11 +68,12 @@ async def test_no_secret_is_in_logs_answers_or_files(
         await world.eventually(posted)
         heard.answers += [str(body) for body in receiver.tries]
     await asked_for_everything(heard, master, slave)
+    await said_of_itself(world, heard, tmp_path)
     await world.stop()
     said = "".join(capfd.readouterr())
     assert "INVALID_ACCOUNT" in said
     assert "UNREACHABLE" in said
-    for secret in (RIGHT, WRONG, LATER, HASH, world.key, "c4n4ry"):
+    for secret in (RIGHT, WRONG, LATER, HASH, world.key, OPERATOR, "c4n4ry"):
         assert secret not in said
         assert not [answer for answer in heard.answers if secret in answer]
         for path in files(world.data):
@@ -164,13 +168,36 @@ async def down_and_alerted(world: World, heard: Heard) -> None:
 
 
 async def asked_for_everything(heard: Heard, master: Account, slave: Account) -> None:
-    for name in ("Accounts", "UserCopiers", "Alerts", "Unresolved", "TradeLogsAll"):
+    """Every call that only looks, by whatever id it takes; then what has a secret in it and is refused."""
+    copiers = [copier["id"] for copier in await heard.call("UserCopiers")]
+    looks = [name for name, rule in RULES.items() if not rule.audited and name != "Commands"]
+    for name in looks:
         await heard.call(name, by="GET")
-    for account in (master, slave):
-        for name in ("GetAccount", "OpenOrders", "ClosedOrders"):
+        for account in (master, slave):
             await heard.call(name, accountId=account.id)
-    for copier in await heard.call("UserCopiers"):
-        for name in ("GetCopier", "Logs", "TradeLogs", "MappedSymbols"):
-            await heard.call(name, id=copier["id"])
+        for copier in copiers:
+            await heard.call(name, id=copier)
+    made = await heard.call("AddKey", name="to be removed")
+    heard.answers.pop()  # the one answer that is a key
+    await heard.call("RemoveKey", id=made["id"])
+    await heard.call("SignIn", email="s@example.com", passwordHash=WRONG)
+    await heard.call("SignUpNonHashed", email="s@example.com", password=WRONG)
+    await heard.call("Headers", by="GET", userKey=WRONG, password=WRONG)
+    await heard.call("Accounts", by="GET", userKey=WRONG)
+    await heard.call("ChangePassword", accountId=slave.id, newPassword=LATER)
     await heard.call("AddAccount", type="MT9", user=1, password=WRONG, server="x")
     await heard.call("AddAccount", type="MT5", user=WRONG, password=WRONG, server="")
+
+
+async def said_of_itself(world: World, heard: Heard, folder: Path) -> None:
+    """What needs no key, and the exported audit trail."""
+    for path in ("/metrics", "/health/ready", "/openapi.json", "/ReadMe", "/docs"):
+        async with world.http.get(path) as response:
+            assert response.status in (200, 503), path
+            heard.answers.append(await response.text())
+    code, text = await copypro(world, "audit", "export", str(folder / "audit.jsonl"))
+    assert code == 0, text
+    trail = (folder / "audit.jsonl").read_text()
+    for call in ("AddAccount", "SignUp", "SignIn", "AddKey", "ChangePassword", "Start"):
+        assert f'"call":"{call}"' in trail
+    heard.answers += [text, trail]

@@ -66,13 +66,13 @@ MT4_COLUMNS = (
 
 def mt4_closed(
     ticket: int, opened: str, side: str, lots: str, symbol: str, prices: tuple[str, str],
-    closed: str, money: tuple[str, str, str, str], number: Numbers = spaced,
+    closed: str, money: tuple[str, str, str, str], number: Numbers = spaced, comment: str = "",
 ) -> str:  # fmt: skip
     cells = (
         str(ticket), opened, side, number(lots), symbol, number(prices[0]), number("0.00000"),
         number("0.00000"), closed, number(prices[1]), *map(number, money),
     )  # fmt: skip
-    return _row(cells)
+    return _row(cells, comment)
 
 
 def mt4_operation(

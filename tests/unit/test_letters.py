@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from copypro import topics
-from copypro.envelope import dead_letter, decode
+from copypro.envelope import LARGEST_KEPT, dead_letter, decode
 from copypro.errors import BadRecord
 from copypro.letters import open_letters, replay
 from copypro.messages import DeadLetter
@@ -69,3 +70,25 @@ def test_a_topic_that_is_none_of_ours_gets_nothing() -> None:
     )
     with pytest.raises(BadRecord, match="elsewhere"):
         replay(letter, T0)
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"value": b"x" * 3_500_000},
+        {"key": "k" * 3_500_000},
+        {"headers": {"type": "x" * 3_500_000}},
+    ],
+)
+def test_a_record_too_large_for_a_letter_is_put_aside_by_its_place_and_cannot_be_put_back(
+    large: dict[str, object],
+) -> None:
+    record = msgspec.structs.replace(a_record(), **large)
+    letter = letter_of(record)
+    assert len(letter.value or b"") + len(letter.key) < LARGEST_KEPT
+    (open_,) = open_letters([letter])
+    assert open_.place == (record.topic, record.partition, record.offset)
+    assert "no such field" in open_.letter.reason
+    assert "too large for a letter" in open_.letter.reason
+    with pytest.raises(BadRecord, match="too large"):
+        replay(open_.letter, T0)

@@ -154,6 +154,10 @@ def test_no_trades_are_no_error() -> None:
     assert report_of().balance == 0
 
 
+def test_an_account_without_any_history_has_no_days() -> None:
+    assert list(every_day([])) == []
+
+
 def test_a_negative_balance_has_no_returns() -> None:
     found = results("-1500", "10")
     assert "0 or below" in why(found.sharpe_ratio)

@@ -181,19 +181,32 @@ def _newer(record: Record) -> BadRecord:
     return BadRecord(record.topic, record.partition, record.offset, text, newer=True)
 
 
+LARGEST_KEPT = 1_000_000
+"""Bytes of a record that its letter holds: as much again as text must fit into a record of the log."""
+KEY_KEPT = 1000
+
+
 def dead_letter(record: Record, error: BadRecord, time: datetime) -> Outgoing:
-    """A record that nobody here can read, kept as it was, beside where it came from and why."""
+    """A record that nobody here can read, kept as it was, beside where it came from and why. Of one
+    that no letter could hold only the place and the reason: it is in its topic still.
+    """
+    value, headers, key = record.value or b"", dict(record.headers), record.key[:KEY_KEPT]
+    reason = error.reason[:KEY_KEPT]
+    size = len(value) + len(record.key) + sum(len(n) + len(v) for n, v in headers.items())
+    if size > LARGEST_KEPT:
+        value, headers = b"", {}
+        reason = f"{reason} ({size} bytes, too large for a letter: not kept here)"
     letter = DeadLetter(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        reason=error.reason,
-        key=record.key,
-        value_base64=base64.b64encode(record.value or b"").decode(),
-        headers=dict(record.headers),
+        reason=reason,
+        key=key,
+        value_base64=base64.b64encode(value).decode(),
+        headers=headers,
     )
     place = (record.topic, record.partition, record.offset)
-    return encode(topics.DEAD_LETTERS, record.key, fact(letter, time, *place))
+    return encode(topics.DEAD_LETTERS, key, fact(letter, time, *place))
 
 
 def utc_now() -> datetime:

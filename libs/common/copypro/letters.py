@@ -56,12 +56,14 @@ async def open_letters_of(history: LogHistory) -> list[OpenLetter]:
 def replay(letter: DeadLetter, now: datetime) -> list[Outgoing]:
     """The record as it was, at the end of its topic, and that this was done: for one append.
 
-    Errors: BadRecord, for a topic that is none of ours.
+    Errors: BadRecord, for a topic that is none of ours, and for what was not kept.
     """
     place = (letter.topic, letter.partition, letter.offset)
     if letter.topic not in topics.BY_NAME:
         raise BadRecord(*place, "there is no such topic")
     value = base64.b64decode(letter.value_base64)
+    if not value and not letter.headers:
+        raise BadRecord(*place, "it was too large for its letter: nothing to put back")
     done = DeadLetterReplayed(topic=place[0], partition=place[1], offset=place[2])
     return [
         Outgoing(letter.topic, letter.key, value, letter.headers),

@@ -1150,6 +1150,7 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     reason: str
     key: str
     value_base64: str
+    """Empty, as the headers are, where the record was too large for a letter."""
     headers: dict[str, str]
 
 

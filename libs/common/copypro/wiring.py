@@ -18,10 +18,15 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry
 
 from copypro.adapters import kafka_topics
+from copypro.adapters.data_folder import FolderBesideLog
 from copypro.adapters.http_server import HttpServer
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_history import KafkaHistory
 from copypro.adapters.kafka_log import KafkaLog
+from copypro.adapters.local_bridge import LocalServer, LocalTerminals
+from copypro.adapters.memory_log import MemoryLog
+from copypro.adapters.memory_read_models import MemoryReadModels
+from copypro.adapters.memory_vault import MemoryVault
 from copypro.adapters.metrics import Metrics
 from copypro.adapters.mongo_database import MongoDatabase
 from copypro.adapters.mongo_read_models import MongoReadModels
@@ -81,7 +86,9 @@ class Stores:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._opened: list[EventLog | ReadModels | Users | Vault | Repeats | MongoDatabase] = []
+        self._opened: list[
+            EventLog | ReadModels | Users | Vault | Repeats | MongoDatabase | FolderBesideLog
+        ] = []
         self._probes: dict[str, Probe] = {}
 
     @classmethod
@@ -98,8 +105,8 @@ class Stores:
         return stores
 
     async def close(self) -> None:
-        """The log first: nothing may be projected after it."""
-        for opened in self._opened:
+        """The log first: nothing may be projected after it. A folder is let go last."""
+        for opened in sorted(self._opened, key=lambda one: isinstance(one, FolderBesideLog)):
             await opened.close()
 
     async def unreachable(self) -> list[str]:
@@ -126,6 +133,8 @@ class Stores:
             database = await MongoDatabase.open(settings.mongo, _new_id, installation)
             self._opened.append(database)
             self._probes["database"] = database.names
+        elif installation is not None:
+            self._opened.append(FolderBesideLog.open(settings.data.resolve(), installation))
         else:
             make_folder(settings.data.resolve())
         for store in kept:
@@ -252,6 +261,27 @@ class Bridges:
     async def close(self) -> None:
         for made in self._terminals.values():
             await made.aclose()
+
+
+class InMemory:
+    """All of a ring's stores for one replay: nothing is kept, and the same seed gives the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.log = MemoryLog(partitions=1, seed=seed)
+        self.models = MemoryReadModels()
+        self.vault = MemoryVault()
+
+    @staticmethod
+    def terminals(servers: Mapping[Platform, LocalServer]) -> Mapping[Platform, TerminalFactory]:
+        """On bridges of this process."""
+        dialects: dict[Platform, Mt4Dialect | Mt5Dialect] = {
+            Platform.MT4: Mt4Dialect(),
+            Platform.MT5: Mt5Dialect(),
+        }
+        return {
+            platform: LocalTerminals(dialects[platform], server, TerminalLimits())
+            for platform, server in servers.items()
+        }
 
 
 @asynccontextmanager

@@ -437,7 +437,9 @@ class AccountAgent:
 
     @property
     def unresolved(self) -> int:
-        return sum(1 for copy in self.copies.values() if is_unresolved(copy))
+        """Attempts that nobody has settled. Counted at every turn, over all copies."""
+        under_way = [copy for copy in self.copies.values() if copy.attempt is not None]
+        return sum(1 for copy in under_way if is_unresolved(copy))
 
     # --- memory and timers --------------------------------------------------------------------
 

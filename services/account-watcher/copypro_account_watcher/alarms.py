@@ -25,6 +25,8 @@ class Alarm(Struct, frozen=True):
 def alarms(
     copy: Copy, now: datetime, limits: WatcherLimits
 ) -> tuple[dict[str, Alarm], datetime | None]:
+    if not _may_be_late(copy):
+        return {}, None
     found: dict[str, Alarm] = {}
     times: list[datetime] = []
     for cause, since, after_s, alarm in (
@@ -40,6 +42,14 @@ def alarms(
         else:
             times.append(at)
     return found, min(times, default=None)
+
+
+def _may_be_late(copy: Copy) -> bool:
+    """Something has a time since when it should be otherwise; most copies have nothing."""
+    attempt = copy.attempt
+    is_unresolved = attempt is not None and attempt.unresolved_at_utc is not None
+    is_closing = copy.closing_since_utc is not None
+    return is_unresolved or is_closing or copy.levels_late_since_utc is not None
 
 
 Possible = tuple[datetime | None, float, Alarm]

@@ -32,7 +32,8 @@ class Market:
     def __init__(self, agent: AccountAgent) -> None:
         self.live = Live(Platform.MT4, agent.owner.limits)
         self._agent = agent
-        self._waiting: dict[Need | None, set[CopyId]] = {}
+        self._waiting: dict[Need | None, dict[CopyId, None]] = {}
+        """In the order in which they asked: that is the order in which they go on."""
         self._subscribed: dict[str, None] = {}
 
     @property
@@ -47,18 +48,18 @@ class Market:
         for need in needs:
             waiting = self._waiting.get(need)
             if waiting is not None:
-                waiting.add(copy)
+                waiting[copy] = None
                 continue
-            self._waiting[need] = {copy}
+            self._waiting[need] = {copy: None}
             self._agent.owner.spawn(self._read(need, terminal), f"read-{self._agent.id[:8]}")
 
     def warm(self, copy: CopyId, terminal: Terminal) -> None:
         """A connection for a trade call, before the attempt is committed."""
         waiting = self._waiting.get(None)
         if waiting is not None:
-            waiting.add(copy)
+            waiting[copy] = None
             return
-        self._waiting[None] = {copy}
+        self._waiting[None] = {copy: None}
         self._agent.owner.spawn(self._warm(terminal), f"warm-{self._agent.id[:8]}")
 
     async def _warm(self, terminal: Terminal) -> None:

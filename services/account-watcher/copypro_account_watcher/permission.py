@@ -124,8 +124,7 @@ class Permission:
         off_s = agent.owner.host_clock.off_s(agent.owner.monotonic())
         if off_s is not None:
             return denied("CLOCK_OFF", off_s=f"{off_s:.1f}")
-        unresolved = sum(1 for copy in agent.copies.values() if is_unresolved(copy))
-        if unresolved >= MOST_UNRESOLVED:
+        if (unresolved := agent.unresolved) >= MOST_UNRESOLVED:
             return denied("OPENS_PAUSED", unresolved=unresolved)
         if self._paused_until is not None:
             return denied("OPENS_PAUSED", until=self._paused_until.isoformat())

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core
+from copypro_gateway.describing import REFUSED
 from copypro_gateway.parameters import Parameters
 
 SECRET_HEADERS = frozenset(
@@ -33,7 +34,7 @@ class About:
         for method in ("GET", "POST"):
             app.add_api_route(
                 "/Headers", headers, methods=[method], tags=["about"], summary="Headers",
-                operation_id=f"Headers_{method.lower()}",
+                operation_id=f"Headers_{method.lower()}", responses=REFUSED,
             )  # fmt: skip
 
         async def readme() -> HTMLResponse:
@@ -43,7 +44,7 @@ class About:
         for method in ("GET", "POST"):
             app.add_api_route(
                 "/ReadMe", readme, methods=[method], tags=["about"], summary="ReadMe",
-                operation_id=f"ReadMe_{method.lower()}", response_class=HTMLResponse,
+                operation_id=f"ReadMe_{method.lower()}", responses=REFUSED, response_class=HTMLResponse,
             )  # fmt: skip
 
     async def server_names(self, _: UserId | None, given: ServerNames) -> list[str]:

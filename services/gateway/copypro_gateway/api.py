@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from copypro.ports import (
     Clock,
     EventLog,
@@ -25,6 +23,7 @@ from copypro_gateway.attention import Attention
 from copypro_gateway.audit import AuditTrail
 from copypro_gateway.auth import Auth
 from copypro_gateway.calls import Calls
+from copypro_gateway.commands import Commands
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
 from copypro_gateway.failures import Failures
@@ -44,6 +43,7 @@ from copypro_gateway.safety import DEFAULTS, Safety
 from copypro_gateway.statistics import TradeStats
 from copypro_gateway.summaries import Summaries
 from copypro_gateway.symbols import Symbols
+from copypro_gateway.trying import add_documentation
 from copypro_gateway.users import SigningUp
 
 
@@ -87,6 +87,8 @@ def create_app(
     Managing(core, users, accounts, copiers, logs).register(calls)
     About(core).register(calls, app)
     Importing(core, accounts).register(app, gate)
+    Commands(core).register(app, gate)
+    add_documentation(app)
     failures.add_to(app)
     if safety.cors_origins:
         app.add_middleware(
@@ -98,10 +100,4 @@ def create_app(
         )
     app.add_middleware(Guard, safety=safety)
     app.add_middleware(Measured, meter=meter)
-
-    @app.get("/Commands/{command}", tags=["commands"])
-    async def command(command: str) -> Any:
-        """What became of a call that answered 202."""
-        return await core.command_status(command)
-
     return app

@@ -22,7 +22,7 @@ from copypro_gateway.parameters import Parameters, Text
 class Settle(Parameters):
     account_id: Text = Field(validation_alias=AliasChoices("accountId", "account_id", "apiId"))
     attempt: Text | None = None
-    ticket: int | None = None
+    ticket: int | None = Field(None, gt=0, lt=2**63)
     found: bool | None = None
 
 

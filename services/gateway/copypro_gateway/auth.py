@@ -285,9 +285,13 @@ def check_operator(key: str | None, operator_key_hash: str) -> None:
     if not operator_key_hash:
         text = "operators' calls are off: set COPYPRO_MANAGER_KEY for the gateway"
         raise ApiError(403, "OPERATOR_OFF", text)
-    if not key or not hmac.compare_digest(hash_of(key), operator_key_hash):
+    if not key or not is_operator(key, operator_key_hash):
         text = "this call is an operator's: give COPYPRO_MANAGER_KEY as Authorization: Bearer"
         raise ApiError(401, "OPERATOR_KEY_INVALID", text)
+
+
+def is_operator(key: str, operator_key_hash: str) -> bool:
+    return hmac.compare_digest(hash_of(key), operator_key_hash)
 
 
 def check_scope(caller: Caller, needed: KeyScope) -> None:

@@ -43,12 +43,12 @@ class Start(Options):
         None, validation_alias=AliasChoices("slaveAccountId", "slaveApiId", "slave_account_id")
     )
     master_type: Platform | None = None
-    master_user: int | None = None
+    master_user: int | None = Field(None, gt=0, lt=2**63)
     master_password: Text | None = None
     master_server: Text | None = None
     master_name: Text = ""
     slave_type: Platform | None = None
-    slave_user: int | None = None
+    slave_user: int | None = Field(None, gt=0, lt=2**63)
     slave_password: Text | None = None
     slave_server: Text | None = None
     slave_name: Text = ""

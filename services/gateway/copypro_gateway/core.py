@@ -23,6 +23,7 @@ from msgspec import Struct
 from copypro_gateway import rights
 from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
 from copypro_gateway.failures import Style
+from copypro_gateway.owning import OWNER, command_id
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -73,7 +74,7 @@ class Core:
 
         Errors: the code of a denied one; Pending after the time that a caller waits.
         """
-        ids = [self.new_id() for _ in wishes]
+        ids = [self.command_id() for _ in wishes]
         outputs = [
             encode(topic, key, _wish(id, ids[-1], message, self.clock()))
             for id, (topic, key, message) in zip(ids, wishes, strict=True)
@@ -89,6 +90,10 @@ class Core:
         for id in ids:
             answer = await self.visible(MessageId(id))
         return answer
+
+    def command_id(self) -> MessageId:
+        """A new one, of whoever makes the call that runs now."""
+        return command_id(self.new_id(), OWNER.get())
 
     async def visible(self, command: MessageId) -> Doc:
         """The answer to a command. Errors: the code of a denied one; Pending, as above."""

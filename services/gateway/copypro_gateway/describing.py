@@ -13,6 +13,7 @@ from copypro_gateway.pages import Page
 from copypro_gateway.parameters import Parameters
 
 Json = dict[str, Any]
+Answers = dict[int | str, Json]
 _REFERENCE = "#/components/schemas/{model}"
 _SHAPES = "#/components/schemas/{name}"
 _ERROR: Json = {
@@ -75,19 +76,16 @@ class Describing:
 
         app.openapi = document  # type: ignore[method-assign]
 
-    def _responses(self, handler: Callable[..., Any], *, changes: bool) -> Json:
+    def _responses(self, handler: Callable[..., Any], *, changes: bool) -> Answers:
         kind = get_type_hints(handler)["return"]
         if get_origin(kind) is Page:
             kind = list[get_args(kind)[0]]  # type: ignore[misc]
         (found,), shapes = msgspec.json.schema_components([kind], ref_template=_SHAPES)
         self.shapes |= shapes
-        responses: Json = {"200": _answer("what was asked for", found)}
+        responses: Answers = {"200": _answer("what was asked for", found)}
         if changes:
-            text = "taken; GET /Commands/{commandId} tells what became of it"
-            responses["202"] = _answer(text, {"$ref": _at("Accepted")})
-        for wildcard, text in (("4XX", "what to correct"), ("5XX", "what is not available now")):
-            responses[wildcard] = _answer(text, {"$ref": _at("Error")})
-        return responses
+            responses |= ACCEPTED
+        return responses | REFUSED
 
     def _shape(self, schema: Json) -> Json:
         """Without its definitions, which go to the shapes that all calls share."""
@@ -126,3 +124,15 @@ def _present(schema: Json) -> Json:
     if len(choices) == 1:
         return {**choices[0], **kept}
     return kept if not choices else {"anyOf": choices, **kept}
+
+
+ACCEPTED: Answers = {
+    "202": _answer(
+        "taken; GET /Commands/{commandId} tells what became of it", {"$ref": _at("Accepted")}
+    )
+}
+REFUSED: Answers = {
+    "4XX": _answer("what to correct", {"$ref": _at("Error")}),
+    "5XX": _answer("what is not available now", {"$ref": _at("Error")}),
+}
+"""What every call may answer."""

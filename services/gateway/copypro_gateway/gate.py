@@ -17,10 +17,19 @@ from fastapi import Request
 from msgspec import Struct
 
 from copypro_gateway.audit import AuditTrail, masked
-from copypro_gateway.auth import CLIENT, Auth, Caller, check_operator, check_scope, key_id
+from copypro_gateway.auth import (
+    CLIENT,
+    Auth,
+    Caller,
+    check_operator,
+    check_scope,
+    is_operator,
+    key_id,
+)
 from copypro_gateway.buckets import Buckets
 from copypro_gateway.errors import ApiError
 from copypro_gateway.guard import address_of, too_many
+from copypro_gateway.owning import NOBODY, OWNER
 from copypro_gateway.parameters import Parameters
 from copypro_gateway.safety import Safety
 from copypro_gateway.scopes import rule_of
@@ -41,9 +50,13 @@ class By(Struct, frozen=True):
         return None if self.caller is None else self.caller.user
 
     @property
+    def is_known(self) -> bool:
+        return self.operator or self.caller is not None
+
+    @property
     def name(self) -> str:
         """The same for the same, whichever key it is."""
-        return "operator" if self.operator else str(self.user)
+        return "operator" if self.operator else self.user or NOBODY
 
 
 class Gate:
@@ -65,6 +78,16 @@ class Gate:
         """Errors: 401, 403."""
         check_operator(token, self._operator_hash)
 
+    async def asker(self, call: str, token: str | None, *, require: bool) -> By:
+        """Whoever asks what anybody may, each of his own. Errors: as `caller`, where a key is required
+        or was given.
+        """
+        if not token and not require:
+            return By()
+        if token and is_operator(token, self._operator_hash):
+            return By(operator=True)
+        return By(await self.caller(call, token, None))
+
     async def run(
         self,
         call: str,
@@ -77,6 +100,7 @@ class Gate:
         address = address_of(request.scope)
         CLIENT.set(address)
         CALLER.set(by.caller)
+        OWNER.set(by.name)
         if not rule_of(call).audited:
             return await act()
         if by.caller is None and not by.operator:

@@ -28,6 +28,8 @@ HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """Each unless the answer has its own."""
+PAGES = b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+"""Of the interactive documentation, which runs scripts of its own."""
 TLS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -45,7 +47,10 @@ class Guard:
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = self._added(message.get("headers", ()))
+                own = list(message.get("headers", ()))
+                if scope["path"].startswith("/docs"):
+                    own.append((b"content-security-policy", PAGES))
+                message["headers"] = self._added(own)
             await send(message)
 
         wait_s = self._addresses.take(address_of(scope), asyncio.get_running_loop().time())
@@ -78,8 +83,7 @@ class Guard:
     def _too_large(self) -> str:
         return f"the body has more than {self._safety.body_bytes:,} bytes: no call needs as many"
 
-    def _added(self, headers: Any) -> list[tuple[bytes, bytes]]:
-        own = list(headers)
+    def _added(self, own: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         names = {name.lower() for name, _ in own}
         return own + [header for header in self._headers if header[0] not in names]
 

@@ -20,6 +20,7 @@ from fastapi import FastAPI, Request
 from copypro_gateway.accounts import Accounts
 from copypro_gateway.calls import accepted, bearer
 from copypro_gateway.core import Core, Pending
+from copypro_gateway.describing import ACCEPTED, REFUSED
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gate import By, Gate
 
@@ -34,7 +35,9 @@ class Importing:
         self._core, self._accounts, self.limits = core, accounts, limits
 
     def register(self, app: FastAPI, gate: Gate) -> None:
-        @app.post("/ImportStatement", tags=["accounts"], response_model=None)
+        @app.post(
+            "/ImportStatement", tags=["accounts"], response_model=None, responses=ACCEPTED | REFUSED
+        )
         async def import_statement(request: Request, lenient: bool = False) -> Any:
             """The body is the file: a report of MetaTrader as htm, html or xlsx."""
             caller = await gate.caller("ImportStatement", bearer(request), None)
@@ -85,7 +88,7 @@ class Importing:
         for at in range(0, len(pieces), TOGETHER):
             outputs = []
             for piece in pieces[at : at + TOGETHER]:
-                id_ = MessageId(self._core.new_id())
+                id_ = self._core.command_id()
                 wish = Envelope(id=id_, correlation=id_, time=self._core.clock(), message=piece)
                 outputs.append(encode(topics.ACCOUNT_COMMANDS, piece.account, wish))
                 ids.append(id_)

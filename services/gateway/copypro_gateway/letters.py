@@ -22,8 +22,8 @@ class ReplayDeadLetter(Parameters):
     """A letter's name, as `copypro dead-letters list` shows it."""
 
     topic: Text
-    partition: int = Field(ge=0)
-    offset: int = Field(ge=0)
+    partition: int = Field(ge=0, lt=2**31)
+    offset: int = Field(ge=0, lt=2**63)
 
 
 class Letters:
@@ -37,7 +37,9 @@ class Letters:
         )
 
     async def replay(self, given: ReplayDeadLetter) -> dict[str, Any]:
-        """Durable on return. Errors: 404 for what is no open letter (a replayed one is none)."""
+        """Durable on return. Errors: 404 for what is no open letter (a replayed one is none), 409 for
+        one that holds nothing to put back.
+        """
         place = (given.topic, given.partition, given.offset)
         async with self._one_at_a_time:
             letters = await self._open()
@@ -45,7 +47,11 @@ class Letters:
             if found is None:
                 text = "no open dead letter of this name: `copypro dead-letters list` shows them"
                 raise ApiError(404, "UNKNOWN_LETTER", text)
-            await self._log.append(replay(found.letter, self._clock()))
+            try:
+                again = replay(found.letter, self._clock())
+            except BadRecord as error:
+                raise ApiError(409, "CANNOT_REPLAY", str(error)) from error
+            await self._log.append(again)
         logger.warning("a dead letter was replayed", where="/".join(map(str, place)))
         return {"result": "OK"}
 

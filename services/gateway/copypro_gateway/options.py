@@ -19,6 +19,9 @@ from copypro_gateway.errors import bad
 from copypro_gateway.parameters import Parameters, Text
 
 MOST_LOTS = Decimal(100_000)
+MOST_PIPS = 1_000_000
+MOST_MONEY = Decimal(10**15)
+"""Of an amount or a price: above it is no account's, and numbers without end are kept out of the log."""
 
 
 class Options(Parameters):
@@ -27,7 +30,7 @@ class Options(Parameters):
     risk_type: RiskType = RiskType.LOT_MULTIPLIER
     risk_value: Decimal = Decimal(1)
     risk_multiply: Decimal | None = None
-    fixed_master_balance: Decimal = Decimal(0)
+    fixed_master_balance: Decimal = Field(Decimal(0), le=MOST_MONEY)
     contract_alignment: bool = True
     force_min_lot: bool = False
     force_max_lot: bool = False
@@ -35,10 +38,10 @@ class Options(Parameters):
     copy_sl: bool = Field(True, alias="copySL")
     copy_tp: bool = Field(True, alias="copyTP")
     sl_mode: StopMode = StopMode.AUTO
-    fixed_sl_pips: int = Field(0, ge=0)
-    fixed_tp_pips: int = Field(0, ge=0)
-    stop_loss_refinement_pips: int = 0
-    take_profit_refinement_pips: int = 0
+    fixed_sl_pips: int = Field(0, ge=0, le=MOST_PIPS)
+    fixed_tp_pips: int = Field(0, ge=0, le=MOST_PIPS)
+    stop_loss_refinement_pips: int = Field(0, ge=-MOST_PIPS, le=MOST_PIPS)
+    take_profit_refinement_pips: int = Field(0, ge=-MOST_PIPS, le=MOST_PIPS)
     copy_pending_orders: bool = False
     pending_mode: PendingMode | None = None
     copy_expiry_time: bool = False
@@ -49,17 +52,17 @@ class Options(Parameters):
     copy_magic_number: MagicMode = MagicMode.NO
     magic_number: int = Field(0, ge=0, lt=2**31)
     filter_magic_option: FilterMode = FilterMode.NONE
-    filter_magic_value: int = 0
+    filter_magic_value: int = Field(0, ge=-(2**63), lt=2**63)
     filter_comment_option: FilterMode = FilterMode.NONE
     filter_comment_value: Text = ""
     filter_side: SideFilter = SideFilter.ALL
     filter_lot_enabled: bool = False
-    filter_lot_min: Decimal = Decimal(0)
-    filter_lot_max: Decimal = Decimal(0)
-    max_slippage: Decimal | None = None
+    filter_lot_min: Decimal = Field(Decimal(0), ge=0, le=MOST_LOTS)
+    filter_lot_max: Decimal = Field(Decimal(0), ge=0, le=MOST_LOTS)
+    max_slippage: Decimal | None = Field(None, ge=0, le=MOST_MONEY)
     max_age_s: float = Field(60.0, gt=0, le=3600)
     margin_reserve: Decimal = Field(Decimal("0.2"), ge=0, lt=1)
-    min_margin_level: Decimal | None = None
+    min_margin_level: Decimal | None = Field(None, ge=0, le=MOST_MONEY)
 
     def to_options(self) -> CopierOptions:
         """Errors: 400 that names the field, also for options that contradict each other."""

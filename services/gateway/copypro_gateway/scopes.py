@@ -47,6 +47,7 @@ RULES: dict[str, Rule] = {
     "SymbolList": LOOK,
     "SymbolParamsLite": LOOK,
     "ServerNames": LOOK,
+    "Commands": LOOK,
     "OpenOrders": LOOK,
     "OpenOrdersAll": LOOK,
     "ClosedOrders": LOOK,

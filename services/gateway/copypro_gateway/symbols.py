@@ -28,6 +28,21 @@ class AddSymbolMapping(ByCopier):
         None, validation_alias=AliasChoices("slavelots", "slaveLots", "slave_lots")
     )
 
+    def to_mapping(self) -> SymbolMapping:
+        """Errors: 400 that names the field."""
+        name, _, fixed = self.slave_symbol.partition("__")
+        lots = self.slave_lots
+        if fixed:
+            try:
+                lots = Decimal(fixed)
+            except ArithmeticError:
+                raise bad("slaveSymbol", f"{fixed} after __ is not a volume") from None
+        if lots is not None and not 0 <= lots <= MOST_LOTS:
+            raise bad("slavelots", f"{lots} is not a volume")
+        return SymbolMapping(
+            master_symbol=self.master_symbol, slave_symbol=name, slave_lots=lots or None
+        )
+
 
 class DeleteSymbolMapping(ByCopier):
     master_symbol: Text
@@ -54,19 +69,7 @@ class Symbols:
 
     async def map(self, user: UserId | None, given: AddSymbolMapping) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
-        name, _, fixed = given.slave_symbol.partition("__")
-        lots = given.slave_lots
-        if fixed:
-            try:
-                lots = Decimal(fixed)
-            except ArithmeticError:
-                raise bad("slaveSymbol", f"{fixed} after __ is not a volume") from None
-        if lots is not None and not 0 <= lots <= MOST_LOTS:
-            raise bad("slavelots", f"{lots} is not a volume")
-        master = AccountId(str(doc["master"]))
-        mapping = SymbolMapping(
-            master_symbol=given.master_symbol, slave_symbol=name, slave_lots=lots or None
-        )
+        mapping, master = given.to_mapping(), AccountId(str(doc["master"]))
         wish = m.MapSymbol(copier=CopierId(given.copier_id), master=master, mapping=mapping)
         await self._core.command((topics.COPIER_COMMANDS, master, wish))
         return OK

@@ -24,6 +24,11 @@ from mt_simulator.model import D0, Account, Change, Order, Platform, Refusal, Sy
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 HUGE_FRAME = 20_000_000
+_STREAMS = {
+    "onorderupdate": frozenset({"orders"}),
+    "onquote": frozenset({"quotes"}),
+    "events": frozenset({"orders", "quotes"}),
+}
 
 
 class Session:
@@ -123,7 +128,7 @@ class Face:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         endpoint = request.path.strip("/").lower()
         params = Params(request.query)
-        if endpoint in ("onorderupdate", "onquote", "events"):
+        if endpoint in _STREAMS:
             return await self._stream(request, endpoint, params)
         met = self._met.get(params.values.get("id", ""))
         login = met[0].login if met else _login(params)
@@ -157,6 +162,16 @@ class Face:
             body = body.replace(b"\\ufffd", b"\xff\xfe").replace("�".encode(), b"\xff\xfe")
         return web.Response(body=body, content_type="application/json")
 
+    def ask(self, call: str, query: Any) -> tuple[int, bytes]:
+        """A call of this process: status and body as over HTTP, without ledger and scripts."""
+        try:
+            value = self._call(call.lower(), Params(query))
+        except Refusal as refusal:
+            return self.knobs.error_status, _fault(refusal)
+        except LookupError:
+            return 404, b""
+        return 200, _encode(value)
+
     def _call(self, endpoint: str, params: Params) -> Any:
         if endpoint in ("connect", "connectex", "connectproxy"):
             return self._connect(params)
@@ -175,9 +190,8 @@ class Face:
         return call(session, params)
 
     def _error(self, refusal: Refusal) -> web.Response:
-        body = {"message": refusal.message, "code": refusal.code, "stackTrace": None}
         return web.Response(
-            body=_encode(body), content_type="application/json", status=self.knobs.error_status
+            body=_fault(refusal), content_type="application/json", status=self.knobs.error_status
         )
 
     async def _scripted(
@@ -447,34 +461,40 @@ class Face:
     async def _stream(
         self, request: web.Request, endpoint: str, params: Params
     ) -> web.StreamResponse:
-        kinds = {
-            "onorderupdate": frozenset({"orders"}),
-            "onquote": frozenset({"quotes"}),
-            "events": frozenset({"orders", "quotes"}),
-        }[endpoint]
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
         if self.knobs.down:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=503)
         await socket.prepare(request)
-        session = self.sessions.get(params.values.get("id", ""))
-        if session is None:
+        stream = self.listen(endpoint, params.values.get("id", ""))
+        if stream is None:
             await socket.send_bytes(_encode({"type": "IdNotExist", "data": None}))
             await socket.close()
             return socket
-        stream = Stream(session, kinds)
-        place = (session.account.server, session.account.login)
-        self.streams.setdefault(place, []).append(stream)
         sender = asyncio.create_task(_send_all(socket, stream))
         try:
             async for message in socket:
                 if message.type is WSMsgType.ERROR:
                     break
         finally:
-            self.streams[place].remove(stream)
+            self.leave(stream)
             sender.cancel()
         return socket
+
+    def listen(self, endpoint: str, token: str) -> Stream | None:
+        """What changes for this session from now on, until `leave`; None: nobody knows it."""
+        session = self.sessions.get(token)
+        if session is None:
+            return None
+        stream = Stream(session, _STREAMS[endpoint.lower()])
+        place = (session.account.server, session.account.login)
+        self.streams.setdefault(place, []).append(stream)
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        account = stream.session.account
+        self.streams[account.server, account.login].remove(stream)
 
     def drop_all_streams(self) -> None:
         for streams in self.streams.values():
@@ -554,6 +574,10 @@ def stamp(moment: datetime, *, ms: bool = False) -> str:
 
 def encode(value: Any) -> bytes:
     return _encode(value)
+
+
+def _fault(refusal: Refusal) -> bytes:
+    return _encode({"message": refusal.message, "code": refusal.code, "stackTrace": None})
 
 
 def _login(params: Params) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -28,10 +29,11 @@ class Simulator:
         runners: list[web.AppRunner],
         control: Control,
         brokers: Brokers,
+        faces: Mapping[Platform, Face],
         ports: tuple[int, int],
     ) -> None:
         self._runners = runners
-        self.control, self.brokers = control, brokers
+        self.control, self.brokers, self.faces = control, brokers, faces
         self.mt4_url, self.mt5_url = (f"http://127.0.0.1:{port}" for port in ports)
 
     async def close(self) -> None:
@@ -60,7 +62,7 @@ async def start(mt4_port: int = 0, mt5_port: int = 0, host: str = "127.0.0.1") -
         site = web.TCPSite(runner, host, port, backlog=1024)
         await site.start()
         ports.append(runner.addresses[0][1])
-    return Simulator(runners, control, brokers, (ports[0], ports[1]))
+    return Simulator(runners, control, brokers, faces, (ports[0], ports[1]))
 
 
 async def run(mt4_port: int, mt5_port: int, host: str, *, empty: bool, say: object) -> None:

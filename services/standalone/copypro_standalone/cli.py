@@ -14,6 +14,7 @@ import typer
 from copypro_standalone import analytics, auditing, cluster, people, rotating
 from copypro_standalone.arguments import AsJson, Data
 from copypro_standalone.arguments import fail as _fail
+from copypro_standalone.backtest.cli import backtest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +25,7 @@ app.add_typer(people.app, name="users")
 app.add_typer(cluster.app, name="topics")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(rotating.app, name="keys")
+app.command()(backtest)
 rebuilds = typer.Typer(no_args_is_help=True, help="Make anew what follows from the log.")
 app.add_typer(rebuilds, name="rebuild")
 letters = typer.Typer(no_args_is_help=True, help="Records that could not be read.")

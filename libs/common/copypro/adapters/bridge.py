@@ -8,7 +8,7 @@ the password or the token.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import aiohttp
 import structlog
@@ -36,6 +36,16 @@ NO_SESSION = "INVALID_TOKEN"
 THROTTLES = frozenset({"TOO_MANY_REQUESTS", "TOO_FREQUENT_REQUEST", "TOO_FREQUENT_REQUESTS"})
 _SECRETS = ("password", "id", "otp")
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-store"}
+
+
+class Wire(Protocol):
+    """What carries trade calls: as TradeWire, whose promises it keeps."""
+
+    def has_fresh(self) -> bool: ...
+
+    async def get(self, target: str, *, connect_s: float, within_s: float) -> Answer: ...
+
+    def close(self) -> None: ...
 
 
 class Bridge:
@@ -69,7 +79,7 @@ class Bridge:
         self.lacks_delete = False
         """This MT4 bridge has no OrderDelete."""
         self._reads: aiohttp.ClientSession | None = None
-        self._trades = TradeWire(
+        self._trades: Wire = TradeWire(
             address, self._headers, limits.connection_idle_s, limits.frame_bytes
         )
         self._closed = False
@@ -93,24 +103,24 @@ class Bridge:
         Not urgent: it waits for its share of the address's budget of background reads.
         """
         await self.budget.take(urgent=urgent)
-        session, timeout = (
-            self._reading(),
-            aiohttp.ClientTimeout(total=within_s or self.limits.read_s),
-        )
         failure = ""
-        status, body = 0, b""
+        answer = (0, b"")
         try:
-            async with session.get(
-                self._url(call, query_of(params)),
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                status, body = response.status, await response.read()
+            answer = await self._get(call, params, within_s or self.limits.read_s)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = self._say(error)
         if failure:
             raise Unavailable("UNREACHABLE", failure)
-        return self._answered(call, params, (status, body))
+        return self._answered(call, params, answer)
+
+    async def _get(self, call: str, params: Params, within_s: float) -> Answer:
+        """Errors: aiohttp's, TimeoutError and OSError."""
+        async with self._reading().get(
+            self._url(call, query_of(params)),
+            timeout=aiohttp.ClientTimeout(total=within_s),
+            allow_redirects=False,
+        ) as response:
+            return response.status, await response.read()
 
     def _answered(self, call: str, params: Params, answer: Answer) -> bytes:
         """What a read was answered with. Errors: as reads."""

@@ -40,6 +40,8 @@ from copypro.topics import Role
 logger = structlog.get_logger("kafka")
 OFFSETS = "~offsets"
 """The key, in a state topic, of the next offset to read of each input topic."""
+HEARTBEATS = 12
+"""Of a member in one session time-out: who stays learns with one of them that another is gone."""
 Ask = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 _offsets_of = msgspec.json.Decoder(dict[str, int])
 _encode = msgspec.json.Encoder().encode
@@ -200,7 +202,7 @@ class _Group:
             partition_assignment_strategy=[PartitionNumbers],
             session_timeout_ms=int(limits.session_timeout_s * 1000),
             rebalance_timeout_ms=int(limits.session_timeout_s * 1000),
-            heartbeat_interval_ms=int(limits.session_timeout_s * 1000 / 6),
+            heartbeat_interval_ms=int(limits.session_timeout_s * 1000 / HEARTBEATS),
             max_poll_interval_ms=24 * 3600 * 1000,
         )
         await start(consumer, limits.start_s)
@@ -367,7 +369,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._group = group
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        return
+        logger.info("partitions are shared anew", role=self._group.role.name)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._group.assigned(assigned)

@@ -132,13 +132,19 @@ class TransactionalWriter:
                     job.done.set_result(None)
 
     async def _transaction(self, producer: AIOKafkaProducer, jobs: Sequence[_Job]) -> None:
+        # All of them first: what was sent before one turned out too large would hide what others write
+        # to the same partition, until the transaction's time-out.
+        batches = [
+            (place, batch)
+            for place, writes in _by_partition(self._with_offsets(jobs)).items()
+            for batch in _batches(producer, writes, self._clients.limits.record_bytes)
+        ]
         await producer.begin_transaction()
         sent = []
-        for (topic, partition), writes in _by_partition(self._with_offsets(jobs)).items():
-            for batch in _batches(producer, writes, self._clients.limits.record_bytes):
-                future = await producer.send_batch(batch, topic, partition=partition)
-                future.add_done_callback(_seen)  # where one fails, the others are not waited for
-                sent.append(future)
+        for (topic, partition), batch in batches:
+            future = await producer.send_batch(batch, topic, partition=partition)
+            future.add_done_callback(_seen)  # where one fails, the others are not waited for
+            sent.append(future)
         for future in sent:
             await future
         await producer.commit_transaction()
@@ -177,7 +183,8 @@ def _batches(
     batches = []
     builder = producer.create_batch()
     for write in writes:
-        size = len(write.value or b"")
+        texts = sum(len(name) + len(value) for name, value in write.headers)
+        size = len(write.value or b"") + max(0, len(write.key) + texts - RECORD_OVERHEAD // 2)
         if size > record_bytes - RECORD_OVERHEAD:
             raise MessageSizeTooLargeError(f"{size} bytes for {write.topic}")
         while _append(builder, write) is None:

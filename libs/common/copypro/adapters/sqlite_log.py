@@ -14,7 +14,6 @@ partition is lost: all memory that saw it is thrown away. A lock file keeps a se
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import queue
 import sqlite3
 import threading
@@ -29,15 +28,9 @@ from typing import IO
 import msgspec
 
 from copypro import topics
-from copypro.adapters.sqlite_file import (
-    check_file,
-    make_folder,
-    open_file,
-    saying,
-    unusable,
-)
+from copypro.adapters.data_folder import take_lock
+from copypro.adapters.sqlite_file import check_file, open_file, saying
 from copypro.errors import (
-    LogBusy,
     LogClosed,
     LogCorrupt,
     LogError,
@@ -49,7 +42,6 @@ from copypro.ports import Outgoing, Partition, Record
 from copypro.topics import Role
 
 FILE = "log.db"
-LOCK = "lock"
 APPLICATION_ID = 0x43505250
 SCHEMA = 1
 TAIL = 2048
@@ -130,7 +122,7 @@ class SqliteLog:
     @classmethod
     async def open(cls, folder: Path) -> SqliteLog:
         """Errors: LogBusy (another process holds the folder), LogCorrupt (not ours, damaged, newer)."""
-        lock = _take_lock(folder)
+        lock = take_lock(folder)
         try:
             connection = _open_file(folder / FILE)
         except BaseException:
@@ -480,22 +472,6 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 def _record(topic: str, row: _Row) -> Record:
     offset, key, value, headers, recorded_at = row
     return Record(topic, 0, offset, key, value, _headers_of.decode(headers), recorded_at)
-
-
-def _take_lock(folder: Path) -> IO[str]:
-    make_folder(folder)
-    try:
-        lock = (folder / LOCK).open("a")
-    except OSError as error:
-        raise unusable(folder, error) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise LogBusy(
-            f"another CopyPro process already uses {folder}: stop it, or set COPYPRO_DATA"
-        ) from None
-    return lock
 
 
 def _open_file(path: Path) -> sqlite3.Connection:

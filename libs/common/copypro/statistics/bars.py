@@ -58,6 +58,8 @@ def by_day(days: Sequence[date]) -> Iterator[tuple[date, int, int]]:
 
 def every_day(bars: Sequence[Bar]) -> Iterator[Bar]:
     """Days on which nothing happened too, as they were left the day before."""
+    if not bars:
+        return
     for bar, following in zip(bars, [*bars[1:], None], strict=True):
         yield bar
         if following is None:

@@ -1,0 +1,33 @@
+"""What became of a call that answered 202, for whoever made it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Request
+
+from copypro_gateway.calls import bearer
+from copypro_gateway.core import Core
+from copypro_gateway.describing import REFUSED
+from copypro_gateway.gate import Gate
+from copypro_gateway.owning import is_of
+
+Id = Annotated[str, Path(max_length=64)]
+Key = Annotated[str | None, Query(alias="userKey", max_length=512)]
+
+
+class Commands:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def register(self, app: FastAPI, gate: Gate) -> None:
+        @app.get("/Commands/{command}", tags=["commands"], responses=REFUSED)
+        async def command(request: Request, command: Id, user_key: Key = None) -> Any:
+            """What became of a call that answered 202. One that somebody else made is as one that is
+            not done.
+            """
+            token = bearer(request) or user_key
+            by = await gate.asker("Commands", token, require=self._core.settings.require_key)
+            if by.is_known and not is_of(command, by.name):
+                return {"id": command, "done": False}
+            return await self._core.command_status(command)

@@ -1,0 +1,357 @@
+"""What a master did, in order: from the events of its account, or from a table of trades. Pure.
+
+Times are the broker's own clock, taken as UTC: a replay needs the distances only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from copypro import messages as m
+from copypro.values import Mode, Platform, RootId, Side, Ticket
+from copypro_account_watcher.evidence import from_ticket, to_ticket
+from msgspec import Struct
+
+from copypro_standalone.replay import Trade, events
+
+ZERO = Decimal(0)
+_NO_TRADES = ("credit", "bonus")
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    at: datetime
+    position: str
+    ticket: int
+    symbol: str
+    side: Side
+    lots: Decimal
+    price: Decimal
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    magic: int = 0
+    comment: str = ""
+
+
+class Increased(Struct, frozen=True, kw_only=True):
+    at: datetime
+    position: str
+    lots: Decimal
+    price: Decimal
+
+
+class Modified(Struct, frozen=True, kw_only=True):
+    at: datetime
+    position: str
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+
+
+class Closed(Struct, frozen=True, kw_only=True):
+    """All of a position, or a piece of it."""
+
+    at: datetime
+    position: str
+    lots: Decimal
+    price: Decimal
+    profit: Decimal | None = None
+    """By the price alone, as the broker booked it; None: not known."""
+    costs: Decimal = ZERO
+
+
+class Paid(Struct, frozen=True, kw_only=True):
+    at: datetime
+    amount: Decimal
+    is_credit: bool = False
+
+
+Happening = Opened | Increased | Modified | Closed | Paid
+
+
+class History(Struct, frozen=True, kw_only=True):
+    name: str
+    platform: Platform
+    mode: Mode
+    currency: str
+    balance: Decimal
+    """Before the first happening."""
+    happenings: Sequence[Happening]
+    unopened: Sequence[str] = ()
+    """Positions whose closing is known and whose opening is not."""
+    knows_stops: bool = False
+    """Stops are as they were at each moment; else as a statement prints them, the last ones only."""
+
+    def opened(self) -> Iterator[Opened]:
+        return (one for one in self.happenings if isinstance(one, Opened))
+
+    def closed(self) -> Iterator[Closed]:
+        return (one for one in self.happenings if isinstance(one, Closed))
+
+
+def in_order(happenings: Iterable[Happening]) -> list[Happening]:
+    """Of one moment: what closes an older position, what opens, what changes and closes that. Of
+    equals, as they were told.
+    """
+    known = list(happenings)
+    opened = {one.position: one.at for one in known if isinstance(one, Opened)}
+    return sorted(known, key=lambda one: (one.at, _rank(one, opened)))
+
+
+def _rank(happening: Happening, opened: Mapping[str, datetime]) -> int:
+    match happening:
+        case Paid():
+            return 0
+        case Closed() if opened.get(happening.position) != happening.at:
+            return 1
+        case Opened():
+            return 2
+        case Increased() | Modified():
+            return 3
+        case _:
+            return 4
+
+
+def begun(history: History) -> History:
+    """What was paid before the first trade is the balance that it starts with."""
+    first = next((one.at for one in history.opened()), None)
+    before = [
+        one
+        for one in history.happenings
+        if isinstance(one, Paid) and not one.is_credit and first is not None and one.at <= first
+    ]
+    return msgspec.structs.replace(
+        history,
+        balance=history.balance + booked(before),
+        happenings=[one for one in history.happenings if one not in before],
+    )
+
+
+def booked(happenings: Iterable[Happening]) -> Decimal:
+    """By how much they move a balance."""
+    moved = ZERO
+    for one in happenings:
+        if isinstance(one, Closed):
+            moved += (one.profit or ZERO) + one.costs
+        elif isinstance(one, Paid) and not one.is_credit:
+            moved += one.amount
+    return moved
+
+
+# --- a table of trades --------------------------------------------------------------------------
+
+
+def of_trades(trades: Sequence[Trade], name: str, currency: str, balance: Decimal) -> History:
+    """As `make demo` replays them: no costs, no stops, and profits that only the book will tell.
+
+    Errors: ValueError for a time that is none.
+    """
+    played: list[Happening] = []
+    for event in events(trades):
+        trade, at = event.trade, _time(event.at)
+        if event.opens:
+            played.append(
+                Opened(
+                    at=at,
+                    position=f"{trade.number}",
+                    ticket=trade.number,
+                    symbol=trade.symbol,
+                    side=Side(trade.side),
+                    lots=trade.lots,
+                    price=trade.open_price,
+                )
+            )
+        else:
+            position, price = f"{trade.number}", trade.close_price
+            played.append(Closed(at=at, position=position, lots=trade.lots, price=price))
+    return History(
+        name=name,
+        platform=Platform.MT4,
+        mode=Mode.HEDGING,
+        currency=currency,
+        balance=balance,
+        happenings=played,
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace(".", "-")).replace(tzinfo=UTC)
+
+
+# --- an account's events --------------------------------------------------------------------------
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What an account's events say of it, besides what happened on it."""
+
+    name: str
+    platform: Platform
+    mode: Mode = Mode.HEDGING
+    currency: str = ""
+    balance: Decimal | None = None
+    """After all of them, or at a moment before one."""
+
+
+def of_events(account_events: Iterable[Any], told: Told, balance: Decimal | None) -> History:
+    """`balance`: where it begins, if somebody says so; else it follows from the last one known."""
+    known = list(account_events)
+    positions = _Positions(one for one in known if isinstance(one, m.PositionOpened))
+    happenings = in_order([*positions.opened(), *_later(known, positions)])
+    return History(
+        name=told.name,
+        platform=told.platform,
+        mode=told.mode,
+        currency=told.currency,
+        balance=start_of(told, happenings) if balance is None else balance,
+        happenings=happenings,
+        unopened=[
+            f"{one.ticket}"
+            for one in known
+            if isinstance(one, m.PositionClosed) and one.root not in positions.by_root
+        ],
+        knows_stops=any(
+            isinstance(one, m.PositionOpened) and one.seen is not m.Seen.IMPORTED for one in known
+        ),
+    )
+
+
+def start_of(told: Told, happenings: Iterable[Happening]) -> Decimal:
+    """What the last known balance was before all of them; 0 where nobody knows it."""
+    return ZERO if told.balance is None else told.balance - booked(happenings)
+
+
+class _Positions:
+    """Which openings are one position: a report has a row for each piece that was closed."""
+
+    def __init__(self, openings: Iterable[m.PositionOpened]) -> None:
+        self._pieces: dict[str, list[m.PositionOpened]] = {}
+        self.by_root: dict[str, str] = {}
+        rows = list(openings)
+        former = _chains([row for row in rows if _is_row(row)])
+        for row in sorted(rows, key=attrgetter("ticket")):
+            position = row.root
+            if _is_row(row):
+                first = _first(row.ticket, former)
+                position = RootId(f"{first}/{row.side}/{row.symbol}/{row.opened_at_broker}")
+            self._pieces.setdefault(position, []).append(row)
+            self.by_root[row.root] = position
+
+    def opened(self) -> Iterator[Opened]:
+        for position, pieces in self._pieces.items():
+            first = pieces[0]
+            yield Opened(
+                at=utc(first.opened_at_broker),
+                position=position,
+                ticket=first.ticket,
+                symbol=first.symbol,
+                side=first.side,
+                lots=sum((piece.lots for piece in pieces), ZERO),
+                price=first.open_price,
+                stop_loss=pieces[-1].stop_loss,
+                take_profit=pieces[-1].take_profit,
+                magic=first.magic,
+                comment=""
+                if from_ticket(first.comment) or to_ticket(first.comment)
+                else first.comment,
+            )
+
+
+def _is_row(event: m.PositionOpened) -> bool:
+    return event.root.startswith("statement:")
+
+
+def _chains(rows: Iterable[m.PositionOpened]) -> dict[int, int]:
+    """MT4: the ticket before each that carried on after a partial close, where its comment says so."""
+    known = {row.ticket: row for row in rows}
+    former: dict[int, int] = {}
+    for row in known.values():
+        for one, two in (
+            (from_ticket(row.comment), row.ticket),
+            (row.ticket, to_ticket(row.comment)),
+        ):
+            before, after = known.get(Ticket(one or 0)), known.get(Ticket(two or 0))
+            if before and after and before is not after and _shape(before) == _shape(after):
+                former[after.ticket] = before.ticket
+    return former
+
+
+def _shape(row: m.PositionOpened) -> tuple[object, ...]:
+    return row.symbol, row.side, row.open_price, row.opened_at_broker
+
+
+def _first(ticket: int, former: dict[int, int]) -> int:
+    seen = {ticket}
+    while (before := former.get(ticket)) is not None and before not in seen:
+        seen.add(before)
+        ticket = before
+    return ticket
+
+
+def _later(known: Iterable[Any], positions: _Positions) -> Iterator[Happening]:
+    offset: timedelta = timedelta()
+    for event in known:
+        if isinstance(event, m.AccountConnected) and event.clock_offset_minutes is not None:
+            offset = timedelta(minutes=event.clock_offset_minutes)
+        if isinstance(event, m.BalanceChanged):
+            yield _paid(event)
+        position = positions.by_root.get(getattr(event, "root", ""))
+        if position is None:
+            continue
+        if isinstance(event, m.PositionReduced | m.PositionClosed):
+            yield _closed(event, position, offset)
+        elif isinstance(event, m.PositionIncreased):
+            deal = event.deal
+            at = _moment(deal, event.seen_at_utc, offset)
+            yield Increased(at=at, position=position, lots=deal.lots, price=deal.price)
+        elif isinstance(event, m.PositionModified):
+            yield Modified(
+                at=utc((event.seen_at_utc + offset).replace(tzinfo=None)),
+                position=position,
+                stop_loss=event.stop_loss,
+                take_profit=event.take_profit,
+            )
+
+
+def _closed(
+    event: m.PositionReduced | m.PositionClosed, position: str, offset: timedelta
+) -> Closed:
+    deal = event.deal
+    return Closed(
+        at=_moment(deal, event.seen_at_utc, offset),
+        position=position,
+        lots=deal.lots,
+        price=deal.price,
+        profit=deal.profit,
+        costs=deal.swap + deal.commission + deal.fee,
+    )
+
+
+def _paid(event: m.BalanceChanged) -> Paid:
+    is_credit = event.kind.casefold() in _NO_TRADES
+    return Paid(at=utc(event.time_broker), amount=event.amount, is_credit=is_credit)
+
+
+def _moment(deal: m.Deal, seen_at_utc: datetime, offset: timedelta) -> datetime:
+    if deal.time_broker is not None:
+        return utc(deal.time_broker)
+    return utc(((deal.time_utc or seen_at_utc) + offset).replace(tzinfo=None))
+
+
+def utc(broker: datetime) -> datetime:
+    return broker.replace(tzinfo=UTC)
+
+
+def with_stops(history: History, *, wanted: bool) -> History:
+    """A statement's stops are those at the end of each trade: played only if somebody wants that."""
+    if history.knows_stops or wanted:
+        return history
+    happenings = [
+        msgspec.structs.replace(one, stop_loss=None, take_profit=None)
+        if isinstance(one, Opened)
+        else one
+        for one in history.happenings
+    ]
+    return msgspec.structs.replace(history, happenings=happenings)

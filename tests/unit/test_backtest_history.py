@@ -1,0 +1,256 @@
+"""What a backtest replays: events, deals and tables as one history, and what symbols are taken to be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from copypro.messages import Deal, PositionClosed, PositionOpened, Seen
+from copypro.statements.rows import DealRow
+from copypro.values import AccountId, Mode, Platform, RootId, Side, Ticket
+from copypro_standalone.backtest import netting, terms
+from copypro_standalone.backtest.history import (
+    Closed,
+    Happening,
+    History,
+    Increased,
+    Opened,
+    Paid,
+    Told,
+    begun,
+    booked,
+    in_order,
+    of_events,
+    with_stops,
+)
+
+ACCOUNT = AccountId("a" * 32)
+MORNING = datetime(2026, 3, 2, 9, 0)
+AT = MORNING.replace(tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def row(
+    ticket: int, lots: str, closed_after: int, comment: str = "", opened: datetime = MORNING
+) -> list[PositionOpened | PositionClosed]:
+    """One line of a report, as its import records it."""
+    root = RootId(f"statement:{ticket}")
+    open_deal = Deal(ticket=ticket, sequence=0, lots=Decimal(lots), price=Decimal("1.1"))
+    close_deal = Deal(
+        ticket=ticket,
+        sequence=1,
+        lots=Decimal(lots),
+        price=Decimal("1.2"),
+        profit=Decimal(10),
+        swap=Decimal(-1),
+        time_broker=MORNING + closed_after * MINUTE,
+    )
+    return [
+        PositionOpened(
+            account=ACCOUNT, root=root, ticket=Ticket(ticket), symbol="EURUSD", side=Side.BUY,
+            lots=Decimal(lots), open_price=Decimal("1.1"), opened_at_broker=opened,
+            opened_at_utc=None, seen=Seen.IMPORTED, seen_at_utc=AT, deal=open_deal,
+            stop_loss=Decimal("1.0"), comment=comment,
+        ),
+        PositionClosed(
+            account=ACCOUNT, root=root, ticket=Ticket(ticket), symbol="EURUSD", side=Side.BUY,
+            seen=Seen.IMPORTED, seen_at_utc=AT, deal=close_deal,
+        ),
+    ]  # fmt: skip
+
+
+def told(balance: str = "1000") -> Told:
+    return Told(name="x", platform=Platform.MT4, currency="USD", balance=Decimal(balance))
+
+
+def history(*happenings: Happening) -> History:
+    return History(
+        name="x",
+        platform=Platform.MT5,
+        mode=Mode.HEDGING,
+        currency="USD",
+        balance=Decimal(1000),
+        happenings=happenings,
+    )
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+def test_rows_of_one_partly_closed_trade_are_one_position() -> None:
+    """MT4 says so in comments, in both directions, and gives each piece a ticket of its own."""
+    rows = [*row(7, "0.10", 5, "to #8"), *row(8, "0.20", 9), *row(9, "0.30", 11, "from #8")]
+    other = row(
+        10, "0.50", 20, "from #7", opened=MORNING + MINUTE
+    )  # another trade, whatever it says
+    made = of_events([*rows, *other], told(), None)
+    assert [(one.ticket, one.lots) for one in made.opened()] == [
+        (7, Decimal("0.60")),
+        (10, Decimal("0.50")),
+    ]
+    first = next(made.opened()).position
+    pieces = [one.lots for one in made.closed() if one.position == first]
+    assert pieces == [Decimal("0.10"), Decimal("0.20"), Decimal("0.30")]
+
+
+def test_the_first_balance_follows_from_the_last_one() -> None:
+    made = of_events([*row(7, "0.10", 5), *row(8, "0.10", 6)], told("1018"), None)
+    assert made.balance == 1000
+    assert booked(made.happenings) == 18
+    assert of_events(row(7, "0.10", 5), told("1018"), Decimal(5)).balance == 5
+
+
+def test_a_closing_without_an_opening_is_counted_and_not_replayed() -> None:
+    opened, closed = row(7, "0.10", 5)
+    made = of_events([closed], told(), None)
+    assert (list(made.happenings), list(made.unopened)) == ([], ["7"])
+    assert list(of_events([opened, closed], told(), None).unopened) == []
+
+
+def test_stops_of_a_report_are_played_only_where_that_is_asked() -> None:
+    made = of_events(row(7, "0.10", 5), told(), None)
+    assert [one.stop_loss for one in with_stops(made, wanted=True).opened()] == [Decimal("1.0")]
+    assert [one.stop_loss for one in with_stops(made, wanted=False).opened()] == [None]
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+def opened(position: str, at: datetime, symbol: str = "EURUSD", price: str = "1.1") -> Opened:
+    return Opened(
+        at=at, position=position, ticket=1, symbol=symbol, side=Side.BUY, lots=Decimal(1),
+        price=Decimal(price),
+    )  # fmt: skip
+
+
+def closed(position: str, at: datetime, price: str = "1.2", profit: str | None = None) -> Closed:
+    made = None if profit is None else Decimal(profit)
+    return Closed(at=at, position=position, lots=Decimal(1), price=Decimal(price), profit=made)
+
+
+def test_of_one_moment_older_positions_close_first_and_new_ones_open_before_they_close() -> None:
+    later = AT + MINUTE
+    told_in_any_order = [
+        closed("new", later), opened("new", later), closed("old", later), opened("old", AT),
+    ]  # fmt: skip
+    assert [(type(one).__name__, getattr(one, "position", "")) for one in in_order(told_in_any_order)] == [
+        ("Opened", "old"), ("Closed", "old"), ("Opened", "new"), ("Closed", "new"),
+    ]  # fmt: skip
+
+
+def test_what_was_paid_before_the_first_trade_is_its_balance() -> None:
+    made = begun(
+        history(
+            Paid(at=AT - MINUTE, amount=Decimal(500)),
+            Paid(at=AT - MINUTE, amount=Decimal(50), is_credit=True),
+            opened("1", AT),
+            Paid(at=AT + MINUTE, amount=Decimal(7)),
+        )
+    )
+    assert made.balance == 1500
+    assert [one.amount for one in made.happenings if isinstance(one, Paid)] == [50, 7]
+
+
+# --- netting ----------------------------------------------------------------------------------------
+
+
+def deal(ticket: int, kind: str, direction: str, lots: str, seconds: int = 0) -> DealRow:
+    return DealRow(
+        line=1, ticket=ticket, time=MORNING + timedelta(seconds=seconds), symbol="EURUSD",
+        kind=kind, direction=direction, lots=Decimal(lots), price=Decimal("1.1"), order=ticket,
+        commission=Decimal(0), fee=Decimal(0), swap=Decimal(0), profit=Decimal(0), balance=None,
+    )  # fmt: skip
+
+
+def test_deals_of_a_netting_account_open_increase_reduce_and_reverse() -> None:
+    deals = [
+        deal(1, "sell", "out", "3"),  # of what was open before the report began
+        deal(2, "buy", "in", "1"),
+        deal(3, "buy", "in", "2"),
+        deal(4, "sell", "out", "1"),
+        deal(5, "sell", "in/out", "5"),
+        deal(6, "buy", "out", "3"),
+    ]
+    made = list(netting.happenings(deals))
+    assert [(type(one).__name__, getattr(one, "position", ""), getattr(one, "lots", 0)) for one in made] == [
+        ("Opened", "2", 1), ("Increased", "2", 2), ("Closed", "2", 1), ("Closed", "2", 2),
+        ("Opened", "5", 3), ("Closed", "5", 3),
+    ]  # fmt: skip
+    assert [one.at for one in made] == sorted(
+        {one.at for one in made}
+    )  # one second, in their order
+    sides = [one.side for one in made if isinstance(one, Opened)]
+    assert sides == [Side.BUY, Side.SELL]
+
+
+# --- terms ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [
+        ("EURUSD", "EURUSD"), ("eurusd.", "EURUSD"), ("#GBPJPYm", "GBPJPY"), ("XAUUSD.r", "XAUUSD"),
+        ("JP225", None), ("BTCUSD", None), ("USDUSD", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_pair_is_found_in_a_brokers_name(name: str, pair: str | None) -> None:
+    assert terms.pair_in(name) == pair
+
+
+def test_a_slave_names_the_bare_symbol_with_its_own_suffix() -> None:
+    assert terms.slave_name("EURUSDm", None) == "EURUSDm"
+    assert terms.slave_name("EURUSDm", ".r") == "EURUSD.r"
+    assert terms.slave_name("GOLDm", ".r") == "GOLDm.r"
+
+
+def test_a_contract_is_what_profits_in_the_prices_currency_say() -> None:
+    """Gold at 10 ounces, an index in points: 0.1 at 1 lot of 10 is a dollar."""
+    said = terms.terms_of(
+        history(
+            opened("1", AT, "XAUUSD", "2000.0"), closed("1", AT + MINUTE, "2001.5", "15.00"),
+            opened("2", AT, "NAS100", "15000.0"), closed("2", AT + MINUTE, "14990.0", "-250.00"),
+            opened("3", AT, "USDCHF", "0.90000"), closed("3", AT + MINUTE, "0.90100", "111.00"),
+        )
+    )  # fmt: skip
+    found = {name: (one.contract_size, one.how, one.profit_currency) for name, one in said.items()}
+    assert found == {
+        "XAUUSD": (10, "profits", "USD"),
+        "NAS100": (25, "profits", "USD"),
+        "USDCHF": (100_000, "usual", "CHF"),
+    }
+    assert {name: one.digits for name, one in said.items()} == {
+        "XAUUSD": 1,
+        "NAS100": 0,
+        "USDCHF": 3,
+    }
+
+
+def test_profits_that_do_not_agree_say_nothing_of_a_contract() -> None:
+    said = terms.terms_of(
+        history(
+            opened("1", AT, "XAUUSD", "2000"), closed("1", AT + MINUTE, "2001", "100"),
+            opened("2", AT, "XAUUSD", "2000"), closed("2", AT + MINUTE, "2001", "300"),
+            opened("3", AT, "XAUUSD", "2000"), closed("3", AT + MINUTE, "2001", "50"),
+        )
+    )  # fmt: skip
+    assert (said["XAUUSD"].contract_size, said["XAUUSD"].how) == (100, "usual")
+
+
+def test_a_profit_tells_what_the_other_currency_is_worth() -> None:
+    made = history(
+        opened("1", AT, "EURGBP", "0.85000"),
+        closed("1", AT + MINUTE, "0.85100", "125.00"),
+        opened("2", AT, "EURGBP", "0.85000"),
+        Increased(at=AT, position="2", lots=Decimal(1), price=Decimal("0.85")),
+        closed("2", AT + MINUTE, "0.85100", "999.00"),  # its opening is an average
+    )
+    rates = terms.implied_rates(made, terms.terms_of(made))
+    assert rates == {1: terms.Rate("GBPUSD", Decimal("1.25"))}
+
+
+def test_what_somebody_knows_of_a_symbol_wins() -> None:
+    made = history(opened("1", AT, "JP225"), closed("1", AT + MINUTE))
+    said = terms.terms_of(made, {"JP225": {"contract_size": "100", "profit_currency": "JPY"}})
+    one = said["JP225"]
+    assert (one.contract_size, one.profit_currency, one.how) == (100, "JPY", "given")
