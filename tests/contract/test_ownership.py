@@ -58,6 +58,7 @@ ROWS: dict[str, dict[str, str]] = {
     "/TradeStatsByAccountId": ACCOUNT,
     "/TradeStatsByApiId": ACCOUNT,
     "/TradeStatsWithoutCharts": ACCOUNT,
+    "/CopyQuality": ACCOUNT,
     "/UpdateAccount": ACCOUNT,
     "/AddSymbolMapping": COPIER,
     "/CopierPause": COPIER,
