@@ -7,7 +7,7 @@ ARGS ?=
 # Processes that share the tests; ARGS="-n 0" runs them in one.
 WORKERS ?= 2
 
-.PHONY: help demo test chaos check bench bench-kafka bench-stats docs lock clean infra-up infra-down up-distributed down-distributed
+.PHONY: help demo test chaos check bench bench-kafka bench-stats bench-api docs lock clean infra-up infra-down up-distributed down-distributed
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -39,6 +39,9 @@ bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for on
 
 bench-kafka: $(STAMP) ## the same on a Kafka broker and a mongod of its own
 	$(BIN)/python -m benchmarks kafka read-models takeover
+
+bench-api: $(STAMP) ## reads by REST against a bare route, and what they cost a copy
+	$(BIN)/python -m benchmarks api
 
 bench-stats: $(STAMP) ## statistics of a million orders, reports, TradeStats against a bare route
 	$(BIN)/python -m benchmarks statistics

@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks import (
+    api,
     kafka,
     latency,
     memory,
@@ -24,6 +25,7 @@ MORE = {
     "kafka": kafka,
     "read-models": read_models,
     "takeover": takeover,
+    "api": api,
 }
 """By name only: they need a server, or minutes."""
 

@@ -171,7 +171,7 @@ async def _compared(http: aiohttp.ClientSession, url: str, account: str, calls: 
     started = time.perf_counter()
     await _get(http, url, {**whole, "from": "2015-01-05T00:00:00"})
     part = time.perf_counter() - started
-    async with _bare(same) as bare:
+    async with bare_route(same) as bare:
         since = {**whole, "from": "2015-01-05T00:00:00"}
         questions = ((bare, whole), (url, whole), (url, since))
         took: list[list[Pair]] = [[], [], []]
@@ -205,7 +205,7 @@ def _median(found: list[Pair]) -> Pair:
 
 
 @asynccontextmanager
-async def _bare(body: bytes) -> AsyncIterator[str]:
+async def bare_route(body: bytes) -> AsyncIterator[str]:
     """A route of the same framework, in the same process, that returns these bytes."""
     app = FastAPI()
 

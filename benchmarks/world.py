@@ -139,6 +139,8 @@ class World:
         self, control: SimulatorControl, bridge: str, settings: Settings, slaves: int
     ) -> None:
         self.control, self.bridge, self.slaves = control, bridge, slaves
+        self.url, self.headers = "", dict[str, str]()
+        """Where the ring answers, and with what its one user calls."""
         self._settings = settings
         self._tickets: list[int] = []
 
@@ -185,12 +187,13 @@ async def world(slaves: int, stack: Mapping[str, Any] | None = None) -> AsyncIte
     """`stack`: the settings of its servers; none: SQLite."""
     with tempfile.TemporaryDirectory() as name:
         async with simulator_process(0, 0) as (_, mt5), SimulatorControl(mt5) as control:
-            await _build(control, slaves)
+            await build(control, slaves)
             settings = settings_of(mt5, Path(name), stack)
             async with running(settings) as ring:
-                await _link(ring.url, slaves)
-                ticking = asyncio.create_task(_tick(control))
+                headers = await _link(ring.url, slaves)
+                ticking = asyncio.create_task(tick(control))
                 made = World(control, mt5, settings, slaves)
+                made.url, made.headers = ring.url, headers
                 for _ in range(5):  # symbols and margins are read once, code and caches get warm
                     sends = await made.sends()
                     await made.open()
@@ -218,13 +221,13 @@ def _nobody() -> TextIO:
     return open(os.devnull, "w")
 
 
-async def _tick(control: SimulatorControl) -> None:
+async def tick(control: SimulatorControl) -> None:
     while True:
         await control.quote(SERVER, SYMBOL, "1.10000", "1.10010")
         await asyncio.sleep(0.5)
 
 
-async def _build(control: SimulatorControl, slaves: int) -> None:
+async def build(control: SimulatorControl, slaves: int) -> None:
     await control.add_server(name=SERVER, platform="MT5")
     await control.add_symbol(SERVER, name=SYMBOL)
     await control.quote(SERVER, SYMBOL, "1.10000", "1.10010")
@@ -234,12 +237,13 @@ async def _build(control: SimulatorControl, slaves: int) -> None:
         )
 
 
-async def _link(url: str, slaves: int) -> None:
+async def _link(url: str, slaves: int) -> dict[str, str]:
     ids = await register(url, range(1, slaves + 2))
     async with aiohttp.ClientSession(base_url=url) as http:
         for slave in ids.slaves:
             body = {"masterAccountId": ids.master, "slaveAccountId": slave, "riskValue": "0.5"}
             await call(http, "Start", ids.headers, body)
+    return ids.headers
 
 
 class Registered(msgspec.Struct):

@@ -16,13 +16,20 @@ from tests.contract.stores import Place
 from tests.gateway import OPERATOR, SECRET_NAME, Calling, User, a_gateway, a_user
 
 UNKNOWN = "f" * 32
-OPEN = frozenset(("/SignUp", "/SignUpNonHashed", "/SignIn", "/Headers", "/ReadMe"))
+OPEN = frozenset(
+    (
+        "/SignUp", "/SignUpNonHashed", "/SignIn", "/PasswordForgot", "/PasswordReset", "/Headers",
+        "/ReadMe",
+    )
+)  # fmt: skip
 """They are about nobody's data."""
 OPERATORS = frozenset(
     (
-        "/ReplayDeadLetter", "/GetUserByEmail", "/Manager/Accounts", "/Manager/UserAccounts",
+        "/ReplayDeadLetter", "/GetUserByEmail", "/Manager/Users", "/Manager/Accounts",
+        "/Manager/UserAccounts",
         "/Manager/Copiers", "/Manager/UserCopiers", "/Manager/CopierLogs",
         "/Manager/CopierTradeLogs", "/Manager/TogglePauseCopier", "/Manager/UnPauseAll",
+        "/Manager/Users",
     )
 )  # fmt: skip
 ACCOUNT, COPIER = {"accountId": "slave"}, {"id": "copier"}

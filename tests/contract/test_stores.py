@@ -15,7 +15,17 @@ from copypro import collections as c
 from copypro.adapters import sqlite_users
 from copypro.adapters.sealing import load_or_make_key
 from copypro.errors import AlreadyThere, NoInvite, SecretsError, StoreRefused
-from copypro.ports import Document, Invite, KeyScope, ReadModels, Rewrapped, Upsert, User, UserKey
+from copypro.ports import (
+    Document,
+    Invite,
+    KeyScope,
+    ReadModels,
+    Reset,
+    Rewrapped,
+    Upsert,
+    User,
+    UserKey,
+)
 from copypro.values import RegistrationId, UserId
 
 from tests.contract.stores import Place, SqlitePlace, put
@@ -98,6 +108,28 @@ async def test_a_batch_takes_effect_in_its_order(models: ReadModels) -> None:
     found = await models.get(c.TRADE_LOGS, "1")
     numbers = {f"n{n}": n for n in range(1, 250)}
     assert found == {"time": "249", "copier": "x", "id": "1", **numbers}
+
+
+async def test_many_are_read_at_once_and_those_that_are_not_there_are_left_out(
+    models: ReadModels,
+) -> None:
+    await models.upsert([put(str(n), "a/0", n, {"time": str(n)}) for n in range(1, 30)])
+    await models.upsert([put("5", "a/0", 99, None)])
+    found = await models.get_many(c.TRADE_LOGS, ["3", "5", "7", "none", "$in", "'"])
+    assert found == {n: {"time": n, "id": n} for n in ("3", "7")}
+    assert await models.get_many(c.TRADE_LOGS, []) == {}
+
+
+async def test_a_revision_is_another_one_after_each_change_or_is_not_known(place: Place) -> None:
+    models = await place.models()
+    seen = set()
+    for version in range(1, 20):
+        await models.upsert([put("1", "a/0", version, {"time": str(version)})])
+        revision = models.revision()
+        assert revision is None or revision not in seen
+        seen.add(revision)
+        assert models.revision() == revision, "nothing has changed"
+    assert (await place.reader()).revision() is None
 
 
 async def test_a_batch_that_fails_leaves_nothing(models: ReadModels) -> None:
@@ -338,6 +370,36 @@ async def test_keys_of_an_earlier_version_are_kept_and_its_revoked_ones_are_gone
     kept = UserKey(hash="k", user=UserId("1"), name="SignUp", created_at=NOW)
     assert await (await place.users()).keys(UserId("1")) == [kept]
     await place.close()
+
+
+async def test_a_reset_sets_the_password_once_and_in_time(place: Place) -> None:
+    users = await place.users()
+    await users.add(User(id=UserId("1"), email="a@b", password_hash="old", created_at=NOW))
+    until = NOW + timedelta(minutes=30)
+    for hash_ in ("first", "second"):
+        reset = Reset(hash=hash_, user=UserId("1"), created_at=NOW, expires_at=until)
+        await users.add_reset(reset)
+    assert await users.set_password("first", "x", NOW) is None, "a later one takes its place"
+    assert await users.set_password("second", "x", until) is None, "it is over"
+    assert await users.set_password("other", "x", NOW) is None
+    again = await place.users()
+    answers = await asyncio.gather(
+        *(each.set_password("second", "new", NOW) for each in (users, again))
+    )
+    assert sorted(map(str, answers)) == ["1", "None"]
+    found = await again.by_email("a@b")
+    assert found is not None
+    assert found.password_hash == "new"
+
+
+async def test_users_are_found_by_a_part_of_their_e_mail_a_page_at_a_time(place: Place) -> None:
+    users = await place.users()
+    for name in ("b.x", "a.x", "c.y"):
+        email = f"{name}@example.com"
+        await users.add(User(id=UserId(name), email=email, password_hash="h", created_at=NOW))
+    assert [user.id for user in await users.find(".X@", 0, 10)] == ["a.x", "b.x"]
+    assert [user.id for user in await users.find("", 1, 1)] == ["b.x"]
+    assert await users.find("%", 0, 10) == []
 
 
 async def test_of_many_that_claim_one_key_one_gets_it_and_the_others_what_is_kept(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -193,6 +195,7 @@ async def test_an_operator_sees_everybodys_and_pauses_what_must_be(world: World)
         return await world.call(name, managerKey=OPERATOR, **fields)
 
     user = await ask("GetUserByEmail", email="A@example.com")
+    assert await ask("Manager/Users", search="EXAMPLE") == [user]
     assert (user["email"], user["passwordHash"]) == ("a@example.com", "***")
     accounts = await ask("Manager/Accounts", search="alpha")
     assert [each["id"] for each in accounts] == [master.id]
@@ -212,3 +215,38 @@ async def test_an_operator_sees_everybodys_and_pauses_what_must_be(world: World)
     assert await ask("Manager/CopierLogs", id=copier) == []
     assert await ask("Manager/CopierTradeLogs", id=copier) == []
     world.key = mine
+
+
+async def test_a_forgotten_password_is_set_anew_by_a_letter(world: World) -> None:
+    answer = await world.call("PasswordForgot", expect=403, email="a@example.com")
+    assert answer["code"] == "MAIL_OFF"
+    await world.stop()
+    await world.start(mail="file", reset_url="https://mine.example.com/")
+    mine, world.key = world.key, ""
+    named = (await world.call("AddKey", name="robot", userKey=mine))["userKey"]
+    page = "https://mine.example.com/reset?key="
+    known = await world.call("PasswordForgot", email="A@example.com", frontEndResetUrl=page)
+    nobody = await world.call("PasswordForgot", email="b@example.com", frontEndResetUrl=page)
+    assert known == nobody == {"result": "OK"}
+    answer = await world.call(
+        "PasswordForgot", expect=400, email="a@example.com", frontEndResetUrl="https://theirs.example"
+    )  # fmt: skip
+    assert answer["message"].startswith("frontEndResetUrl:")
+    letters = world.data / "mail.jsonl"
+
+    async def written() -> bool:
+        return letters.exists()
+
+    await world.eventually(written)
+    (letter,) = [json.loads(line) for line in letters.read_text().splitlines()]
+    assert letter["to"] == "a@example.com"
+    (key,) = re.findall(r"reset\?key=(\w{64})", letter["text"])
+    fields = {"resetKey": key, "newPasswordHash": "9" * 64}
+    assert await get(world, "PasswordReset", key="", **fields) == (200, {"result": "OK"})
+    status, answer = await get(world, "PasswordReset", key="", **fields)
+    assert (status, answer["code"]) == (403, "RESET_KEY_INVALID"), "it works once"
+    signed = await world.call("SignIn", email="a@example.com", passwordHash="9" * 64)
+    await world.call("SignIn", expect=401, email="a@example.com", passwordHash="0" * 64)
+    assert (await get(world, "Accounts", key=mine))[0] == 401, "the sign-in of before is over"
+    assert (await get(world, "Accounts", key=named))[0] == 200
+    world.key = signed["userKey"]

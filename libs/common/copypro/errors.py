@@ -63,6 +63,10 @@ class LogFull(LogError):
     pass
 
 
+class MailUnavailable(CopyProError):
+    pass
+
+
 class StoreError(CopyProError):
     pass
 

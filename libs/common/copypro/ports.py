@@ -5,7 +5,7 @@ Each has one contract suite in tests/contract, which asks for its promises by na
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Protocol
@@ -211,6 +211,15 @@ class ReadModels(Projected, Protocol):
 
     async def get(self, collection: str, id: str) -> Document | None: ...
 
+    async def get_many(self, collection: str, ids: Collection[str]) -> dict[str, Document]:
+        """Those of them that there are, by id, as they are at one moment."""
+
+    def revision(self) -> int | None:
+        """Another number whenever something may have changed: as long as it is the same, whatever was
+        read since it was asked for is what would be read now. None: not known, read again. (A
+        `rebuild` of another process, which ends in the same documents, need not show.)
+        """
+
     async def find(
         self,
         collection: str,
@@ -294,6 +303,15 @@ class Invite(Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class Reset(Struct, frozen=True, kw_only=True):
+    """A new password for whoever has its key; `hash` of the key, which is never stored."""
+
+    hash: str
+    user: UserId
+    created_at: datetime
+    expires_at: datetime
+
+
 class Users(Protocol):
     """Never rebuilt from the log. E-mails are compared without regard to case."""
 
@@ -304,6 +322,17 @@ class Users(Protocol):
         """
 
     async def by_email(self, email: str) -> User | None: ...
+
+    async def find(self, search: str, first: int, most: int) -> list[User]:
+        """A page of those whose e-mail has this text in it, in any case, by e-mail."""
+
+    async def add_reset(self, reset: Reset) -> None:
+        """In place of the user's earlier one."""
+
+    async def set_password(self, reset: str, password_hash: str, now: datetime) -> UserId | None:
+        """`reset`: a reset's hash, used up by this: the password is set and it is gone, or neither.
+        None: it is unknown, used or over.
+        """
 
     async def invite(self, invite: Invite) -> None: ...
 
@@ -366,6 +395,22 @@ class Vault(Protocol):
         """
 
     async def close(self) -> None: ...
+
+
+# --- mail -------------------------------------------------------------------------------------
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """Its text may hold a secret: it is for its reader alone."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class Mail(Protocol):
+    async def send(self, letter: Letter) -> None:
+        """Taken by whoever carries it on. Errors: MailUnavailable, which says nothing of the text."""
 
 
 # --- MetaTrader -------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     tls_cert: str = Field("", alias="COPYPRO_TLS_CERT", description="file")
     tls_key: str = Field("", alias="COPYPRO_TLS_KEY", description="file")
     trusted_proxies: str = Field("", alias="COPYPRO_TRUSTED_PROXIES")
+    mail: str = Field("", alias="COPYPRO_MAIL", repr=False)
+    mail_from: str = Field("copypro@localhost", alias="COPYPRO_MAIL_FROM")
+    reset_url: str = Field("", alias="COPYPRO_RESET_URL")
     errors_as_201: Literal["", "object", "array"] = Field("", alias="COPYPRO_ERRORS_AS_201")
     visible_within_s: float = Field(5.0, alias="COPYPRO_VISIBLE_WITHIN_S", ge=0, le=60)
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
@@ -55,11 +58,18 @@ class Settings(BaseSettings):
     mongo: str = Field("", alias="MongoDB", repr=False, description="mongodb://host:port/database")
     service_port: int = Field(5021, alias="COPYPRO_SERVICE_PORT", ge=0, le=65535)
 
-    @field_validator("api_mt4", "api_mt5", "alert_url")
+    @field_validator("api_mt4", "api_mt5", "alert_url", "reset_url")
     @classmethod
     def _is_address(cls, value: str) -> str:
         if value and urlsplit(value).scheme not in ("http", "https"):
             raise ValueError("must be an address like http://127.0.0.1:5005")
+        return value
+
+    @field_validator("mail")
+    @classmethod
+    def _is_mail(cls, value: str) -> str:
+        if value not in ("", "file") and urlsplit(value).scheme not in ("smtp", "smtps"):
+            raise ValueError("must be an address like smtp://user:password@host:587, or file")
         return value
 
     @field_validator("sign_up")

@@ -24,6 +24,7 @@ from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, s
 from copypro.adapters.kafka_history import KafkaHistory
 from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.local_bridge import LocalServer, LocalTerminals
+from copypro.adapters.mails import FileMail, SmtpMail
 from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.adapters.memory_vault import MemoryVault
@@ -49,6 +50,7 @@ from copypro.health import App
 from copypro.ports import (
     EventLog,
     LogHistory,
+    Mail,
     ReadModels,
     Repeats,
     Rewrapped,
@@ -381,3 +383,10 @@ def _check_folder(settings: Settings) -> None:
 
 def _new_id() -> str:
     return uuid.uuid4().hex
+
+
+def open_mail(settings: Settings) -> Mail | None:
+    """None: no letter can be sent here."""
+    if settings.mail == "file":
+        return FileMail(settings.data.resolve())
+    return SmtpMail(settings.mail, settings.mail_from) if settings.mail else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from copypro import messages as m
 from copypro import topics
@@ -15,8 +15,8 @@ from copypro_gateway.core import Core
 from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.parameters import ByAccount, Text
 
-MOST_SYMBOLS = 2000
-Symbol = Text
+MOST_SYMBOLS = 1000
+Symbol = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class UpdateAccount(ByAccount):

@@ -105,7 +105,17 @@ class Accounts:
         return {"result": "OK", "leftOpen": left}
 
     async def all(self, user: UserId, _: Parameters) -> list[Doc]:
-        return [await self.of(doc) for doc in await self._core.registrations_of(user)]
+        answer: list[Doc] = await self._core.remembering.answer(
+            "Accounts", user, lambda: self._all(user)
+        )
+        return answer
+
+    async def _all(self, user: UserId) -> list[Doc]:
+        mine = await self._core.registrations_of(user)
+        ids = [str(doc["account"]) for doc in mine]
+        states = await self._core.models.get_many(c.ACCOUNTS, ids)
+        now = self._core.clock()
+        return [shapes.account(doc, states.get(str(doc["account"])), now) for doc in mine]
 
     async def get(self, user: UserId, given: ByAccount) -> Doc:
         return await self.shown(user, given.account_id)

@@ -6,6 +6,7 @@ from copypro.ports import (
     Clock,
     EventLog,
     LogHistory,
+    Mail,
     Meter,
     NewId,
     ReadModels,
@@ -37,6 +38,7 @@ from copypro_gateway.managing import Managing
 from copypro_gateway.measuring import Measured
 from copypro_gateway.orders import Orders
 from copypro_gateway.pages import NEXT_TO
+from copypro_gateway.passwords import Passwords
 from copypro_gateway.quality import Quality
 from copypro_gateway.repeating import Repeating
 from copypro_gateway.safety import DEFAULTS, Safety
@@ -60,6 +62,7 @@ def create_app(
     settings: GatewaySettings,
     meter: Meter,
     safety: Safety = DEFAULTS,
+    mail: Mail | None = None,
     banner: str = "",
 ) -> FastAPI:
     """`banner`: shown in the API's description, such as SIMULATED."""
@@ -72,6 +75,7 @@ def create_app(
     calls = Calls(app, gate, settings, Repeating(repeats, clock), failures)
     SigningUp(auth).register(calls)
     Keys(auth).register(calls)
+    Passwords(auth, users, mail, settings.reset_url, clock).register(calls)
     accounts.register(calls)
     stats = TradeStats(read_models, clock)
     Summaries(core, accounts, stats).register(calls)

@@ -124,6 +124,20 @@ class Auth:
         await self._users.invite(Invite(hash=hash_of(code), created_at=now, expires_at=until))
         return code
 
+    async def set_password(self, reset_key: str, password_hash: str) -> None:
+        """Ends keys of earlier sign-ins. Errors: 403 for a key that does not count, 429."""
+        _let_in(self._guessing.of_address(CLIENT.get(), _now()))
+        if len(password_hash) < 8 or len(password_hash) > 512:
+            raise bad("newPasswordHash", "8 to 512 characters (a SHA-256 of the password)")
+        stored = await self._hashing.hash(password_hash)
+        user = await self._users.set_password(hash_of(reset_key), stored, self._clock())
+        if user is None:
+            text = "resetKey: is unknown, used or over: ask for a new one by PasswordForgot"
+            raise ApiError(403, "RESET_KEY_INVALID", text)
+        for key in await self._users.keys(user):
+            if key.name in _SIGN_INS:
+                await self._drop(key)
+
     # --- keys ---------------------------------------------------------------------------------
 
     async def caller(self, key: str | None) -> Caller:

@@ -27,12 +27,15 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "TOO_MANY_TRIES": (429, "too many tries at passwords: of this e-mail and address, of this address, or of this e-mail from new addresses", "wait as long as Retry-After says; keys that you have go on working"),
     "SIGN_UP_CLOSED": (403, "sign-up is closed here", "ask an operator: `copypro users add`"),
     "EMAIL_TAKEN": (409, "a user with this e-mail exists already", "sign in"),
+    "MAIL_OFF": (403, "the gateway sends no letters", "an operator sets COPYPRO_MAIL"),
+    "RESET_KEY_INVALID": (403, "the reset key is unknown, used or over", "ask for a new one by PasswordForgot"),
     # what is asked about
     "UNKNOWN_ACCOUNT": (404, "no such account, or it is somebody else's", "see Accounts"),
     "UNKNOWN_COPIER": (404, "no such copier, or it is somebody else's", "see UserCopiers"),
     "UNKNOWN_USER": (404, "no such user", "check the e-mail"),
     "UNKNOWN_ATTEMPT": (404, "no unresolved attempt has this id", "see Unresolved"),
     "UNKNOWN_TICKET": (404, "no alert is about this ticket", "see Alerts"),
+    "CANNOT_REPLAY": (409, "the dead letter holds nothing that can be put back", "see its reason"),
     "UNKNOWN_LETTER": (404, "no open dead letter of this name", "see `copypro dead-letters list`"),
     # accounts
     "PLATFORM_OFF": (400, "no bridge is set for this platform", "set ApiMT4 or ApiMT5 to its address"),

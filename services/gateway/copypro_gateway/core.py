@@ -24,6 +24,7 @@ from copypro_gateway import rights
 from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
 from copypro_gateway.failures import Style
 from copypro_gateway.owning import OWNER, command_id
+from copypro_gateway.remembering import Remembering
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -43,6 +44,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """Of one user, as those that count them see it: two calls at once may end one above it."""
     most_copiers: int = 1000
     errors_as_201: Style = ""
+    reset_url: str = ""
+    """Letters link only to pages below it; empty: to none."""
 
 
 class Pending(Exception):
@@ -65,6 +68,7 @@ class Core:
     ) -> None:
         self.log, self.models, self.vault = log, models, vault
         self.clock, self.new_id, self.settings = clock, new_id, settings
+        self.remembering = Remembering(models)
 
     # --- commands -----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
 from copypro.messages import Message
-from copypro.ports import Users
+from copypro.ports import User, Users
 from copypro.topics import Topic
 from copypro.values import AccountId, CopierId
 from pydantic import Field
@@ -67,6 +67,7 @@ class Managing:
     def register(self, calls: Calls) -> None:
         tag = "operators"
         calls.operators("GetUserByEmail", GetUserByEmail, self.user, tag=tag)
+        calls.operators("Manager/Users", Pages, self.users, tag=tag)
         calls.operators("Manager/Accounts", Pages, self.accounts, tag=tag)
         calls.operators("Manager/UserAccounts", OfUser, self.accounts_of, tag=tag)
         calls.operators("Manager/Copiers", Copies, self.copiers, tag=tag)
@@ -82,10 +83,12 @@ class Managing:
         found = await self._users.by_email(given.email)
         if found is None:
             raise unknown("user")
-        created = found.created_at.isoformat()
-        return {
-            "id": found.id, "email": found.email, "passwordHash": "***", "createdAt": created
-        }  # fmt: skip
+        return _shown(found)
+
+    async def users(self, given: Pages) -> list[UserShown]:
+        first = given.page * given.page_size
+        found = await self._users.find(given.search, first, given.page_size)
+        return [_shown(user) for user in found]
 
     async def accounts(self, given: Pages) -> list[Doc]:
         return await self._shown_accounts(given, {})
@@ -141,6 +144,11 @@ class Managing:
         if wishes:
             await self._core.command(*wishes)
         return {"result": "OK", "resumed": len(wishes)}
+
+
+def _shown(user: User) -> UserShown:
+    created = user.created_at.isoformat()
+    return {"id": user.id, "email": user.email, "passwordHash": "***", "createdAt": created}
 
 
 def page_of(found: Sequence[Doc], given: Pages, text_of: Any) -> Sequence[Doc]:

@@ -61,8 +61,7 @@ class Orders:
         return await self._open_of(await self._core.readable(user, given.account_id))
 
     async def _open_of(self, registration: Doc) -> list[Order]:
-        doc: Any = await self._core.models.get(c.OPEN_ORDERS, str(registration["account"]))
-        return [shapes.open_order(order) for order in (doc or {}).get("orders", [])]
+        return _orders_in(await self._core.models.get(c.OPEN_ORDERS, str(registration["account"])))
 
     async def closed(self, user: UserId | None, given: ClosedOrders) -> Page[Order]:
         """Newest first; from inclusive, to exclusive, both on the broker's clock."""
@@ -86,11 +85,26 @@ class Orders:
 
     async def open_of_all(self, user: UserId, _: Parameters) -> list[AccountOrders]:
         """An account that may not be read is left out, as the original does with one that fails."""
-        return [
-            _with_orders(doc, await self._open_of(doc), None)
-            for doc in await self._core.registrations_of(user)
-            if rights.may_read(doc)
-        ]
+        answer: list[AccountOrders] = await self._core.remembering.answer(
+            "OpenOrdersAll", user, lambda: self._all(user)
+        )
+        return answer
+
+    async def _all(self, user: UserId) -> list[AccountOrders]:
+        mine = [doc for doc in await self._core.registrations_of(user) if rights.may_read(doc)]
+        ids = [str(doc["account"]) for doc in mine]
+        shown = await self._core.models.get_many(c.OPEN_ORDERS, ids)
+        return [self._piece(doc, shown.get(str(doc["account"]))) for doc in mine]
+
+    def _piece(self, registration: Doc, shown: Any) -> AccountOrders:
+        """Of most accounts nothing has changed since somebody last asked."""
+        piece: AccountOrders = self._core.remembering.piece(
+            "OpenOrdersAll",
+            str(registration["id"]),
+            (registration, shown),
+            lambda: _with_orders(registration, _orders_in(shown), None),
+        )
+        return piece
 
     async def closed_of_all(self, user: UserId, given: ClosedOfAll) -> list[AccountOrders]:
         """As ClosedOrders, of each account that may be read; `limit` is each account's."""
@@ -124,6 +138,10 @@ class Orders:
         """Minutes from UTC to the broker's clock; 0 while they are not known."""
         state: Any = await self._core.models.get(c.ACCOUNTS, str(registration["account"]))
         return int((state or {}).get("clock_offset_minutes") or 0)
+
+
+def _orders_in(shown: Any) -> list[Order]:
+    return [shapes.open_order(order) for order in (shown or {}).get("orders", [])]
 
 
 def _with_orders(registration: Doc, orders: list[Order], next_to: str | None) -> AccountOrders:

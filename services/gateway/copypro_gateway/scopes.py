@@ -78,6 +78,7 @@ RULES: dict[str, Rule] = {
     "Manager/TogglePauseCopier": ADMIN,
     "Manager/UnPauseAll": ADMIN,
     "GetUserByEmail": LOOK,
+    "Manager/Users": LOOK,
     "Manager/Accounts": LOOK,
     "Manager/UserAccounts": LOOK,
     "Manager/Copiers": LOOK,

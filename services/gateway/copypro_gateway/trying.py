@@ -17,6 +17,10 @@ _START = """SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis], layout: "BaseLayout",
 })
 """
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:;"
+    " connect-src 'self'; frame-ancestors 'none'"
+)
 _SCRIPT, _STYLE = "text/javascript", "text/css"
 
 
@@ -36,6 +40,6 @@ def add_documentation(app: FastAPI) -> None:
 
 def _serving(content: bytes, kind: str) -> Callable[[], Awaitable[Response]]:
     async def serve() -> Response:
-        return Response(content, media_type=kind)
+        return Response(content, media_type=kind, headers={"Content-Security-Policy": _POLICY})
 
     return serve

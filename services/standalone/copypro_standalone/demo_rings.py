@@ -53,6 +53,7 @@ def in_process(ports: tuple[int, int, int], data: Path | None) -> Rings:
                         "gateway_port": gateway_port,
                         "sign_up": "open",
                         "simulated": True,
+                        "mail": "file",
                     }
                 )
                 async with Ring(settings) as made:

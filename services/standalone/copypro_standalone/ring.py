@@ -35,6 +35,7 @@ from copypro.wiring import (
     Stores,
     http_server,
     open_history,
+    open_mail,
     operators_metrics,
 )
 from copypro_account_watcher.limits import WatcherLimits
@@ -266,11 +267,13 @@ class Ring:
                 most_accounts=settings.most_accounts,
                 most_copiers=settings.most_copiers,
                 visible_within_s=settings.visible_within_s,
+                reset_url=settings.reset_url,
                 errors_as_201=settings.errors_as_201,
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
             ),
             meter=self._metrics,
             safety=safety_of(settings),
+            mail=open_mail(settings),
             banner="SIMULATED" if settings.simulated else "",
         )
         return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,9 +22,11 @@ class MemoryReadModels:
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[str, Parts]] = {name: {} for name in INDEXED}
+        self._upserts = 0
 
     async def upsert(self, changes: Sequence[Upsert]) -> None:
         plain = [(change, _plain(change.fields)) for change in changes]  # all or nothing
+        self._upserts += 1
         for change, fields in plain:
             parts = self._parts[change.collection].setdefault(change.id, {})
             version, former = parts.get(change.source, (-1, None))
@@ -38,6 +40,13 @@ class MemoryReadModels:
 
     async def get(self, collection: str, id: str) -> Document | None:
         return _union(id, self._parts[collection].get(id, {}))
+
+    async def get_many(self, collection: str, ids: Collection[str]) -> dict[str, Document]:
+        found = {id: await self.get(collection, id) for id in ids}
+        return {id: document for id, document in found.items() if document is not None}
+
+    def revision(self) -> int | None:
+        return self._upserts
 
     async def find(
         self,

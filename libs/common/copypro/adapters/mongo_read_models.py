@@ -7,7 +7,7 @@ place of the live one, in mongo_generations.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pymongo.errors import OperationFailure
@@ -65,6 +65,15 @@ class MongoReadModels:
     async def get(self, collection: str, id: str) -> Document | None:
         rows = await self._read(collection, [{"$match": {"_id": id}}])
         return union(rows[0]) if rows else None
+
+    async def get_many(self, collection: str, ids: Collection[str]) -> dict[str, Document]:
+        rows = await self._read(collection, [{"$match": {"_id": {"$in": list(ids)}}}])
+        found = [document for row in rows if (document := union(row)) is not None]
+        return {str(document["id"]): document for document in found}
+
+    def revision(self) -> int | None:
+        """Other processes write here."""
+        return None
 
     async def source_fields(self, collection: str, id: str, source: str) -> Document | None:
         key = key_of(source)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
 
 from copypro.adapters.mongo_database import MongoDatabase, Session, Stored
 from copypro.errors import AlreadyThere, NoInvite
-from copypro.ports import Invite, KeyScope, User, UserKey
+from copypro.ports import Invite, KeyScope, Reset, User, UserKey
 from copypro.values import UserId
 
 USERS = "users"
 KEYS = "user_keys"
+RESETS = "password_resets"
 INVITES = "invites"
 
 
@@ -20,7 +22,7 @@ class MongoUsers:
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._users, self._keys = database.collection(USERS), database.collection(KEYS)
-        self._invites = database.collection(INVITES)
+        self._invites, self._resets = database.collection(INVITES), database.collection(RESETS)
 
     @classmethod
     async def open(cls, database: MongoDatabase) -> MongoUsers:
@@ -28,6 +30,7 @@ class MongoUsers:
         with database.asking(database.limits.index_s):
             await users._users.create_index("email", unique=True)
             await users._keys.create_index("user")
+            await users._resets.create_index("hash")
         return users
 
     async def add(self, user: User, invite: str | None = None) -> None:
@@ -66,14 +69,36 @@ class MongoUsers:
     async def by_email(self, email: str) -> User | None:
         with self._database.asking():
             row = await self._users.find_one({"email": email.casefold()})
-        if row is None:
-            return None
-        return User(
-            id=UserId(row["_id"]),
-            email=row["email"],
-            password_hash=row["password_hash"],
-            created_at=datetime.fromisoformat(row["created_at"]),
-        )
+        return None if row is None else _user(row)
+
+    async def find(self, search: str, first: int, most: int) -> list[User]:
+        query = {"email": {"$regex": re.escape(search.casefold())}}
+        with self._database.asking():
+            found = self._users.find(query).sort("email", 1).skip(first).limit(most)
+            return [_user(row) async for row in found]
+
+    async def add_reset(self, reset: Reset) -> None:
+        row = {
+            "hash": reset.hash,
+            "created_at": reset.created_at.isoformat(),
+            "expires_at": reset.expires_at.isoformat(),
+        }
+        with self._database.asking():
+            await self._resets.replace_one({"_id": reset.user}, row, upsert=True)
+
+    async def set_password(self, reset: str, password_hash: str, now: datetime) -> UserId | None:
+        used: UserId | None = None
+
+        async def body(session: Session) -> None:
+            nonlocal used
+            query = {"hash": reset, "expires_at": {"$gt": now.isoformat()}}
+            row = await self._resets.find_one_and_delete(query, session=session)
+            used = None if row is None else UserId(row["_id"])
+            change = {"$set": {"password_hash": password_hash}}
+            await self._users.update_one({"_id": used}, change, session=session)
+
+        await self._database.transaction(body)
+        return used
 
     async def add_key(self, key: UserKey) -> None:
         row = {
@@ -114,4 +139,13 @@ def _key(row: Stored) -> UserKey:
         created_at=datetime.fromisoformat(row["created_at"]),
         scope=KeyScope(row.get("scope", KeyScope.ADMIN)),
         expires_at=None if expires is None else datetime.fromisoformat(expires),
+    )
+
+
+def _user(row: Stored) -> User:
+    return User(
+        id=UserId(row["_id"]),
+        email=row["email"],
+        password_hash=row["password_hash"],
+        created_at=datetime.fromisoformat(row["created_at"]),
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ class SqliteReadModels:
         self._pointing: sqlite3.Connection | None = None
         self._live = 1
         """The generation of the last point read."""
+        self._commits, self._is_committing = 0, False
 
     @classmethod
     async def open(cls, folder: Path) -> SqliteReadModels:
@@ -72,6 +74,19 @@ class SqliteReadModels:
             if live == self._live:
                 return document  # type: ignore[no-any-return]
             self._live = live
+
+    async def get_many(self, collection: str, ids: Collection[str]) -> dict[str, Document]:
+        def query(table: str) -> str:
+            chosen = "SELECT value FROM json_each(?)"
+            return f"SELECT document FROM {table} WHERE id IN ({chosen})"
+
+        values = (json.dumps(list(ids)),)
+        rows = await self._in(self._reader, self._select, collection, query, values)
+        return {str(row["id"]): row for row in rows}
+
+    def revision(self) -> int | None:
+        """Known by the process that writes; while a commit is under way nobody knows what is seen."""
+        return None if self._writing is None or self._is_committing else self._commits
 
     async def source_fields(self, collection: str, id: str, source: str) -> Document | None:
         def select() -> Document | None:
@@ -163,11 +178,15 @@ class SqliteReadModels:
         connection.execute("BEGIN IMMEDIATE")
         try:
             documents.write(connection, documents.live_generation(connection), changes)
+            self._is_committing = True
+            self._commits += 1
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:  # a full disk ends it by itself
                 connection.execute("ROLLBACK")
             raise
+        finally:
+            self._is_committing = False
 
 
 class _Snapshot:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from copypro.adapters.sqlite_file import check_file, open_file, saying, transaction
 from copypro.errors import AlreadyThere, NoInvite
-from copypro.ports import Invite, KeyScope, User, UserKey
+from copypro.ports import Invite, KeyScope, Reset, User, UserKey
 from copypro.values import UserId
 
 FILE = "users.db"
@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS keys (
 CREATE INDEX IF NOT EXISTS keys_of_user ON keys (user);
 CREATE TABLE IF NOT EXISTS invites (
     hash TEXT PRIMARY KEY, created_at TEXT NOT NULL, expires_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS resets (
+    user TEXT PRIMARY KEY, hash TEXT NOT NULL, created_at TEXT NOT NULL, expires_at TEXT NOT NULL);
 """
 _FROM_SCHEMA_1 = (
     "DELETE FROM keys WHERE revoked",
@@ -91,16 +93,42 @@ class SqliteUsers:
         def select() -> User | None:
             query = "SELECT id, email, password_hash, created_at FROM users WHERE email = ?"
             row = self._connection.execute(query, (email.casefold(),)).fetchone()
-            if row is None:
-                return None
-            return User(
-                id=UserId(row[0]),
-                email=row[1],
-                password_hash=row[2],
-                created_at=datetime.fromisoformat(row[3]),
-            )
+            return None if row is None else _user(row)
 
         return await self._in(select)
+
+    async def find(self, search: str, first: int, most: int) -> list[User]:
+        query = (
+            "SELECT id, email, password_hash, created_at FROM users WHERE instr(email, ?) > 0"
+            " ORDER BY email LIMIT ? OFFSET ?"
+        )
+        values = (search.casefold(), most, first)
+        rows = await self._in(lambda: self._connection.execute(query, values).fetchall())
+        return [_user(row) for row in rows]
+
+    async def add_reset(self, reset: Reset) -> None:
+        values = (
+            reset.user,
+            reset.hash,
+            reset.created_at.isoformat(),
+            reset.expires_at.isoformat(),
+        )
+        statement = "REPLACE INTO resets VALUES (?, ?, ?, ?)"
+        await self._in(lambda: self._connection.execute(statement, values))
+
+    async def set_password(self, reset: str, password_hash: str, now: datetime) -> UserId | None:
+        def use() -> UserId | None:
+            with transaction(self._connection):
+                execute = self._connection.execute
+                found = "SELECT user FROM resets WHERE hash = ? AND expires_at > ?"
+                row = execute(found, (reset, now.isoformat())).fetchone()
+                if row is None:
+                    return None
+                execute("DELETE FROM resets WHERE user = ?", row)
+                execute("UPDATE users SET password_hash = ? WHERE id = ?", (password_hash, row[0]))
+                return UserId(row[0])
+
+        return await self._in(use)
 
     async def add_key(self, key: UserKey) -> None:
         expires = None if key.expires_at is None else key.expires_at.isoformat()
@@ -170,3 +198,12 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 def _is_schema_1(connection: sqlite3.Connection) -> bool:
     return any(row[1] == "revoked" for row in connection.execute("PRAGMA table_info(keys)"))
+
+
+def _user(row: tuple[str, str, str, str]) -> User:
+    return User(
+        id=UserId(row[0]),
+        email=row[1],
+        password_hash=row[2],
+        created_at=datetime.fromisoformat(row[3]),
+    )

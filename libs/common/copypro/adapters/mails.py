@@ -1,0 +1,74 @@
+"""Letters by SMTP, or into a file where there is nobody to send them to (the demo)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import smtplib
+import ssl
+from email.message import EmailMessage
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from copypro.errors import MailUnavailable
+from copypro.ports import Letter
+
+CALL_S = 20.0
+FILE = "mail.jsonl"
+
+
+class SmtpMail:
+    """`address`: smtp://user:password@host:587 (TLS by STARTTLS, required where there is a password),
+    or smtps://…:465 (TLS from the start).
+    """
+
+    def __init__(self, address: str, sender: str) -> None:
+        self._to: SplitResult = urlsplit(address)
+        self._sender = sender
+
+    async def send(self, letter: Letter) -> None:
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = self._sender, letter.to, letter.subject
+        message.set_content(letter.text)
+        try:
+            await asyncio.to_thread(self._deliver, message)
+        except (OSError, smtplib.SMTPException) as error:
+            text = f"the mail server does not take a letter: {type(error).__name__}"
+            raise MailUnavailable(text) from None
+
+    def _deliver(self, message: EmailMessage) -> None:
+        host, is_tls = self._to.hostname or "", self._to.scheme == "smtps"
+        context = ssl.create_default_context()
+        if is_tls:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                host, self._to.port or 465, timeout=CALL_S, context=context
+            )
+        else:
+            server = smtplib.SMTP(host, self._to.port or 587, timeout=CALL_S)
+        with server:
+            server.ehlo()
+            if not is_tls and (self._to.password or server.has_extn("starttls")):
+                server.starttls(context=context)
+            if self._to.username:
+                server.login(unquote(self._to.username), unquote(self._to.password or ""))
+            server.send_message(message)
+
+
+class FileMail:
+    """A line of JSON a letter, for this machine's user alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+
+    async def send(self, letter: Letter) -> None:
+        line = json.dumps({"to": letter.to, "subject": letter.subject, "text": letter.text})
+        try:
+            await asyncio.to_thread(self._append, line)
+        except OSError as error:
+            raise MailUnavailable(f"{self._path} cannot be written ({error.strerror})") from None
+
+    def _append(self, line: str) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with os.fdopen(os.open(self._path, flags, 0o600), "a") as file:
+            file.write(f"{line}\n")

@@ -1,0 +1,98 @@
+"""A new password for who has forgotten the old one, by a letter to the e-mail address."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import timedelta
+
+import structlog
+from copypro.errors import MailUnavailable, StoreUnavailable
+from copypro.ports import Clock, Letter, Mail, Reset, User, Users
+from pydantic import Field
+
+from copypro_gateway.answers import OK, Ok
+from copypro_gateway.auth import KEY_BYTES, Auth, hash_of
+from copypro_gateway.buckets import Buckets
+from copypro_gateway.calls import Calls
+from copypro_gateway.errors import ApiError, bad
+from copypro_gateway.parameters import Parameters, Text
+
+logger = structlog.get_logger("gateway")
+VALID = timedelta(minutes=30)
+LETTERS_PER_S, LETTERS_AT_ONCE = 1 / 600, 3
+"""To one address."""
+MOST_AT_WORK = 100
+
+
+class PasswordForgot(Parameters):
+    email: Text
+    front_end_reset_url: Text = Field(
+        "", description="the page that asks for the new password; its key is put behind it"
+    )
+
+
+class PasswordReset(Parameters):
+    reset_key: Text = Field(min_length=1)
+    new_password_hash: Text = Field(description="SHA-256 of the password, made by the client")
+
+
+class Passwords:
+    def __init__(
+        self, auth: Auth, users: Users, mail: Mail | None, reset_url: str, clock: Clock
+    ) -> None:
+        self._auth, self._users, self._mail = auth, users, mail
+        self._reset_url, self._clock = reset_url, clock
+        self._letters = Buckets(LETTERS_PER_S, LETTERS_AT_ONCE)
+        self._at_work: set[asyncio.Task[None]] = set()
+
+    def register(self, calls: Calls) -> None:
+        calls.open("PasswordForgot", PasswordForgot, self.forgot, tag="users")
+        calls.open("PasswordReset", PasswordReset, self.reset, tag="users")
+
+    async def forgot(self, given: PasswordForgot) -> Ok:
+        """A letter with a key that sets a new password once, within half an hour. The answer is the
+        same for an address that nobody has here, and does not wait for the letter.
+        """
+        mail, url = self._mail, given.front_end_reset_url
+        if mail is None:
+            text = "this gateway sends no letters: an operator sets COPYPRO_MAIL"
+            raise ApiError(403, "MAIL_OFF", text)
+        if url and not (self._reset_url and url.startswith(self._reset_url)):
+            text = "the letter links only to pages below COPYPRO_RESET_URL; leave it out for the key alone"
+            raise bad("frontEndResetUrl", text)
+        is_free = len(self._at_work) < MOST_AT_WORK
+        now = asyncio.get_running_loop().time()
+        if is_free and self._letters.take(given.email.casefold(), now) == 0:
+            task = asyncio.create_task(self._write(mail, given.email, url))
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
+        return OK
+
+    async def _write(self, mail: Mail, email: str, url: str) -> None:
+        try:
+            user = await self._users.by_email(email)
+            if user is not None:
+                await mail.send(await self._letter(user, url))
+        except (MailUnavailable, StoreUnavailable) as error:
+            logger.warning("a letter could not be sent", reason=str(error))
+
+    async def _letter(self, user: User, url: str) -> Letter:
+        key, now = secrets.token_hex(KEY_BYTES), self._clock()
+        reset = Reset(hash=hash_of(key), user=user.id, created_at=now, expires_at=now + VALID)
+        await self._users.add_reset(reset)
+        how = f"{url}{key}" if url else f"The key for PasswordReset: {key}"
+        text = (
+            "Somebody, perhaps you, asked for a new password of CopyPro.\n\n"
+            f"{how}\n\n"
+            f"It works once, within {int(VALID.total_seconds() // 60)} minutes. If it was not you,"
+            " do nothing: your password stays as it is.\n"
+        )
+        return Letter(to=user.email, subject="A new password for CopyPro", text=text)
+
+    async def reset(self, given: PasswordReset) -> Ok:
+        """The password is the new one, and keys of earlier sign-ins are over; keys with a name of their
+        own go on. Errors: 403 for a key that is unknown, used or over.
+        """
+        await self._auth.set_password(given.reset_key, given.new_password_hash)
+        return OK
