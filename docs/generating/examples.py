@@ -83,6 +83,7 @@ _BY_NAME: dict[str, Any] = {
     "ever_lots": "0.15",
     "evidence": "two positions could be it: 7001, 7002",
     "fee": "-0.05",
+    "entry_cost": "-3.50",
     "fill_policies": ["FillOrKill", "ImmediateOrCancel"],
     "filter_comment_value": "copy",
     "fixed_master_balance": "5000",

@@ -66,6 +66,7 @@ ROWS: dict[str, dict[str, str]] = {
     "/TradeStatsByAccountId": ACCOUNT,
     "/TradeStatsByApiId": ACCOUNT,
     "/TradeStatsWithoutCharts": ACCOUNT,
+    "/CopyQuality": ACCOUNT,
     "/UpdateAccount": ACCOUNT,
     "/UpdateEquityProtector": ACCOUNT,
     "/UpdateEquityProtectorCallback": ACCOUNT,

@@ -19,6 +19,8 @@ REMOVED_COPIERS = "removed_copiers"
 """As they last were."""
 CALLBACKS = "callbacks"
 """By copier or registration: whom its user wants to be told, sealed."""
+COPY_QUALITY = "copy_quality"
+"""By copier: the last decision and the last execution that its quality could be made of."""
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
 COMMANDS = "commands"
@@ -40,6 +42,7 @@ INDEXED: dict[str, tuple[str, ...]] = {
     COPIERS: ("user", "master", "slave"),
     REMOVED_COPIERS: ("user",),
     CALLBACKS: (),
+    COPY_QUALITY: (),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),
     COMMANDS: (),

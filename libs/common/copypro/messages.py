@@ -371,6 +371,10 @@ class Deal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     swap: Decimal = Decimal(0)
     commission: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
+    entry_cost: Decimal = Decimal(0)
+    """What opening the position cost where that moves the balance by itself (MT5): of a deal that
+    opens and, where the broker tells it again, of one that closes. In no closing's commission or fee.
+    """
     time_broker: datetime | None = None
     time_utc: datetime | None = None
 

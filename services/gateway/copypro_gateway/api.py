@@ -42,6 +42,7 @@ from copypro_gateway.orders import Orders
 from copypro_gateway.pages import NEXT_TO
 from copypro_gateway.passwords import Passwords
 from copypro_gateway.protection import Protection
+from copypro_gateway.quality import Quality
 from copypro_gateway.repeating import Repeating
 from copypro_gateway.safety import DEFAULTS, Safety
 from copypro_gateway.statistics import TradeStats
@@ -84,6 +85,7 @@ def create_app(
     Summaries(core, accounts, stats).register(calls)
     AccountSettings(core).register(calls)
     Orders(core, stats).register(calls)
+    Quality(core).register(calls)
     copiers, logs = Copiers(core, accounts), CopierLogs(core)
     copiers.register(calls)
     protection = Protection(core)

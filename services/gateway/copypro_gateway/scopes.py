@@ -55,6 +55,7 @@ RULES: dict[str, Rule] = {
     "TradeStatsByAccountId": LOOK,
     "TradeStatsByApiId": LOOK,
     "TradeStatsWithoutCharts": LOOK,
+    "CopyQuality": LOOK,
     # copiers
     "Start": TRADE,
     "StartByAccountId": TRADE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from copypro.ports import UserKey
@@ -129,11 +130,18 @@ def closed_order(order: Doc) -> Order:
         "closePrice": number(order["close_price"]),
         "magicNumber": order.get("magic", 0),
         "swap": number(order.get("swap")),
-        "commission": number(order.get("commission")),
+        "commission": _with_entry(order),
         "comment": order.get("comment", ""),
         "profit": number(order["profit"]),
         "digits": 0,
     }
+
+
+def _with_entry(order: Doc) -> float | None:
+    """An order's commission is its position's, whenever the broker charged it."""
+    parts = [order.get(name) for name in ("commission", "entry_cost")]
+    known = [Decimal(str(part)) for part in parts if part is not None]
+    return float(sum(known)) if known else None
 
 
 def copier(doc: Doc, registrations: dict[str, Doc]) -> Doc:

@@ -97,10 +97,10 @@ class Parts:
 
     async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
         fields = patch.fields
-        if patch.collection == ROOTS:
-            self._keep(patch.id, source, fields)
         if fields is not None and patch.builds_on is not None:
             fields = {**await self._under(*patch.builds_on, source), **fields}
+        if patch.collection == ROOTS:
+            self._keep(patch.id, source, fields)
         return Upsert(
             collection=patch.collection,
             id=patch.id,

@@ -42,6 +42,10 @@ def patches(record: Record, envelope: Envelope) -> list[Patch]:
     if moved is not None:
         # What statistics were made of moves on: those of an earlier version are no longer current.
         changed.append(Patch(c.ACCOUNTS, moved, {"history": record.offset}))
+    if isinstance(event, m.Decided | m.Execution):
+        # What copy quality was made of moves on; both kinds come by a partition of their own.
+        moved_by = "decided" if isinstance(event, m.Decided) else "executed"
+        changed.append(Patch(c.COPY_QUALITY, event.copier, {moved_by: record.offset}))
     answers = isinstance(event, _ANSWERS) and envelope.cause is not None
     if answers and envelope.cause is not None:
         changed.append(Patch(c.COMMANDS, envelope.cause, _answer(event, at)))
@@ -66,6 +70,8 @@ _ANSWERS = (
 
 
 _HISTORY = (m.PositionReduced, m.PositionClosed, m.BalanceChanged)
+_ENTRY_COST = "EntryCost"
+"""As imported statements call it, too."""
 
 
 def history_of(event: Any) -> str | None:
@@ -73,6 +79,8 @@ def history_of(event: Any) -> str | None:
     hour counts: statistics are made from the whole history, and not every minute.
     """
     if isinstance(event, _HISTORY):
+        return event.account
+    if isinstance(event, m.PositionOpened) and event.deal.entry_cost:
         return event.account
     if isinstance(event, m.EquityRecorded) and event.time_utc.minute == 0:
         return event.account
@@ -389,21 +397,25 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
         opened = {
             "account": event.account,
             "root": event.root,
+            "ticket": event.deal.ticket,
+            "opened_as": event.ticket,
             "type": event.side.value,
             "symbol": event.symbol,
             "open_time": broker_time(event.opened_at_broker),
+            "time": broker_time(event.opened_at_broker),
             "open_price": str(event.open_price),
             "magic": event.magic,
             "comment": event.comment,
             "stop_loss": number(event.stop_loss),
             "take_profit": number(event.take_profit),
         }
-        return [Patch(c.ROOTS, root, opened)]
+        return [Patch(c.ROOTS, root, opened), *_entry_cost(event)]
     deal = event.deal
-    closed = {
+    closed: Fields = {
         "account": event.account,
         "root": event.root,
         "ticket": event.ticket,
+        "flat": isinstance(event, m.PositionClosed),
         "deal": deal.ticket,
         "lots": str(deal.lots),
         "close_price": str(deal.price),
@@ -418,10 +430,31 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
     }
     if isinstance(event, m.PositionClosed):
         closed |= {"symbol": event.symbol, "type": event.side.value}
+    else:
+        closed["entry_cost"] = None  # told with the piece that ends the position
+    entry = _entry_cost(event)
     row = Patch(c.CLOSED_ORDERS, f"{root}/{deal.sequence}", closed, builds_on=(c.ROOTS, root))
     if isinstance(event, m.PositionReduced):
-        return [row]
-    return [row, Patch(c.ROOTS, root, None)]
+        return [*entry, row]
+    return [*entry, row, Patch(c.ROOTS, root, None)]
+
+
+def _entry_cost(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) -> list[Patch]:
+    """What opening cost moves the balance when the position opens, and belongs to no trade. A broker
+    may tell it then, when it closes, or both times: it is one operation, at the time of the opening.
+    """
+    deal, root = event.deal, f"{event.account}/{event.root}"
+    if not deal.entry_cost:
+        return []
+    amount = str(deal.entry_cost)
+    cost: Fields = {"account": event.account, "kind": _ENTRY_COST, "amount": amount, "comment": ""}
+    if isinstance(event, m.PositionOpened):
+        cost |= {"ticket": deal.ticket, "time": broker_time(event.opened_at_broker)}
+    place = f"{event.account}/{_ENTRY_COST}/{event.root}"
+    return [
+        Patch(c.ROOTS, root, {"entry_cost": amount}, builds_on=(c.ROOTS, root)),
+        Patch(c.OPERATIONS, place, cost, builds_on=(c.ROOTS, root)),
+    ]
 
 
 # --- copies ------------------------------------------------------------------------------------------
