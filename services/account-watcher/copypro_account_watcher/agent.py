@@ -48,6 +48,7 @@ from copypro_account_watcher.following import tie
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission, is_unresolved
+from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.reconcile import Doubt
 from copypro_account_watcher.state import (
@@ -88,6 +89,7 @@ class AccountAgent:
         self.market = Market(self)
         self.watching = Watching(self)
         self.permission = Permission(self)
+        self.protecting = Protecting(self)
         self.proving = Proving(self)
         self.overdue = Overdue(self)
         self._dirty: dict[CopyId, None] = {}
@@ -156,6 +158,7 @@ class AccountAgent:
         for wake in self._wakes.values():
             wake.cancel()
         self.overdue.stop()
+        self.protecting.stop()
         await self.watching.disconnect()
 
     # --- inputs -------------------------------------------------------------------------------

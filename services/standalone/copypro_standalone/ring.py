@@ -37,9 +37,10 @@ from copypro.wiring import (
     open_history,
     open_mail,
     operators_metrics,
+    webhooks,
 )
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_stats.notifier import Notifier
+from copypro_stats.receivers import Receivers
 
 from copypro_standalone.needs import ALL, check, needs_of
 
@@ -220,10 +221,14 @@ class Ring:
         journal = self._unhurried.journal(lines)
         match name:
             case "stats":
-                address = self._settings.alert_url
-                notify = Notifier(address) if address else None
+                receivers = Receivers(
+                    stores.models,
+                    stores.vault.unseal,
+                    webhooks(self._settings),
+                    self._settings.alert_url,
+                )
                 work = stats.run(
-                    log, stores.models, self._clock, notify, readiness=self._readiness[name]
+                    log, stores.models, self._clock, receivers, readiness=self._readiness[name]
                 )
                 self._start(name, work)
             case "replicator":
@@ -271,8 +276,10 @@ class Ring:
                 reset_url=settings.reset_url,
                 errors_as_201=settings.errors_as_201,
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
+                callback_private=settings.callback_private,
             ),
             meter=self._metrics,
+            post=webhooks(settings),
             safety=safety_of(settings),
             mail=open_mail(settings),
             banner="SIMULATED" if settings.simulated else "",
