@@ -25,7 +25,8 @@ OPEN = frozenset(
 """They are about nobody's data."""
 OPERATORS = frozenset(
     (
-        "/ReplayDeadLetter", "/GetUserByEmail", "/Manager/Accounts", "/Manager/UserAccounts",
+        "/ReplayDeadLetter", "/GetUserByEmail", "/Manager/Users", "/Manager/Accounts",
+        "/Manager/UserAccounts",
         "/Manager/Copiers", "/Manager/UserCopiers", "/Manager/CopierLogs",
         "/Manager/CopierTradeLogs", "/Manager/TogglePauseCopier", "/Manager/UnPauseAll",
         "/Manager/Users",

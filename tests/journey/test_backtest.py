@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 from copypro import topics
-from copypro.errors import ServiceEnded
+from copypro.errors import BadStatement, ServiceEnded
 from copypro.ports import Record
 from copypro.settings import Settings
 from copypro.values import CopyId, Mode, Platform, RootId, account_id, copy_id, leg_tag
 from copypro_standalone import demo_world
-from copypro_standalone.backtest import command, history, report, virtual_time
+from copypro_standalone.backtest import command, history, report, sources, virtual_time
 from copypro_standalone.backtest.history import Happening
 from copypro_standalone.backtest.playing import Replay, Slave
 from copypro_standalone.cli import app
@@ -55,29 +55,26 @@ def backtest(source: Path | str, data: Path, **wish: Any) -> command.Answer:
 # --- the same input gives the same bytes -----------------------------------------------------------
 
 
-def run_apart(seed: int, *arguments: str) -> bytes:
-    environment = {**os.environ, "PYTHONHASHSEED": f"{seed}"}
+def run_apart(*arguments: str) -> bytes:
+    """In a process whose hash seed is another than this one's."""
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
     program = [sys.executable, "-m", "copypro_standalone", "backtest", *arguments]
     done = subprocess.run(program, env=environment, capture_output=True, check=True, timeout=100)
     return done.stdout
 
 
 def test_the_same_input_gives_the_same_bytes_in_any_process(tmp_path: Path) -> None:
-    source = few_trades(tmp_path, FEW)
-    said: list[tuple[bytes, bytes]] = []
-    for seed in (1, 2):
-        rows = tmp_path / f"rows-{seed}.jsonl"
-        options = ("-o", "riskValue=0.6", "--balance", "700", "--platform", "MT4")
-        out = run_apart(seed, str(source), *options, "--json", "--trades", str(rows))
-        said.append((out, rows.read_bytes()))
-    assert said[0] == said[1]
-    summary = json.loads(said[0][0])
+    source, rows = few_trades(tmp_path, FEW), tmp_path / "rows.jsonl"
+    options = ("-o", "riskValue=0.6", "--balance", "700", "--platform", "MT4")
+    said = run_apart(str(source), *options, "--json", "--trades", str(rows))
+    for _ in range(2):
+        here = backtest(source, tmp_path, options=["riskValue=0.6"], balance="700", platform="MT4")
+        assert report.as_json(here.summary).encode() + b"\n" == said
+        assert report.as_lines(here.results.rows).encode() == rows.read_bytes()
+    summary = here.summary
     assert summary["copied"] + summary["refused"] == summary["master"]["trades"] == FEW
     assert summary["copied"] > 0 < summary["refused"]
-
-    here = backtest(source, tmp_path, options=["riskValue=0.6"], balance="700", platform="MT4")
-    assert report.as_json(here.summary).encode() + b"\n" == said[0][0]
-    assert report.as_lines(here.results.rows).encode() == said[0][1]
 
 
 # --- the live ring does the same ------------------------------------------------------------------
@@ -171,10 +168,12 @@ def test_a_backtest_and_a_live_ring_copy_and_refuse_the_same_with_the_same_lots(
         seen.update(map(type, outcomes))
     assert seen == {str, float}  # there were copies and there were refusals
 
+    with pytest.raises(BadStatement, match="no account of this login or id"):
+        backtest("999", tmp_path / "data")
     own = backtest("1001", tmp_path / "data")  # what the live ring recorded, as a history
     assert [row["lots"] for row in own.results.rows] == [str(t.lots) for t in demo.trades]
     assert own.summary["copied"] == own.summary["master"]["trades"] == FEWER
-    assert own.summary["master"]["start_balance"] == f"{demo_world.BALANCE}.00"
+    assert Decimal(own.summary["master"]["start_balance"]) == Decimal(demo_world.BALANCE)
 
 
 # --- each trade has its copy or its reason ---------------------------------------------------------
@@ -183,7 +182,7 @@ LOTS = "riskType=FixedLot"
 REFUSALS = [
     ("a filter", {"options": ["filterSide=CopyBuyOnly"]}, {"FILTER_SIDE"}),
     ("a stop is needed", {"options": ["riskType=FixedRisk"]}, {"NO_STOP"}),
-    ("too small", {"options": ["riskValue=0.5"]}, {"BELOW_MIN_LOT"}),
+    ("too small", {"options": ["RISKVALUE=0.5"]}, {"BELOW_MIN_LOT"}),
     ("no money", {"options": [LOTS, "riskValue=5"], "balance": "1000"}, {"NOT_ENOUGH_MARGIN"}),
     ("netting", {"mode": "Netting"}, {"NETTING_SHARED"}),
     ("no mapping", {"maps": ["USDCAD=LOONIE"]}, {"UNMAPPED_SYMBOL"}),
@@ -288,6 +287,9 @@ def test_a_real_report_is_replayed_whole(tmp_path: Path, name: str) -> None:
     assert summary["copied"] == summary["master"]["trades"] > 0
     made, theirs = Decimal(summary["slave"]["profit"]), Decimal(summary["master"]["profit"])
     assert abs(made - theirs) <= abs(theirs) / 100 + summary["slave"]["trades"]
+    told = sources.of_file(FOLDER / name, lenient=False, currency="", balance=None)
+    moved = told.balance + history.booked(told.happenings)
+    assert Decimal(summary["master"]["balance"]) == moved  # booked to the cent, swaps and all
 
 
 # --- what cannot be done is said ------------------------------------------------------------------

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import msgspec
 import pytest
-from copypro.messages import Deal, PositionClosed, PositionOpened, Seen
+from copypro.messages import Context, Deal, PositionClosed, PositionOpened, Seen
 from copypro.statements.rows import DealRow
+from copypro.trading import Figures
 from copypro.values import AccountId, Mode, Platform, RootId, Side, Ticket
 from copypro_standalone.backtest import netting, terms
 from copypro_standalone.backtest.history import (
@@ -21,6 +24,7 @@ from copypro_standalone.backtest.history import (
     begun,
     booked,
     in_order,
+    live_start,
     of_events,
     with_stops,
 )
@@ -101,17 +105,56 @@ def test_the_first_balance_follows_from_the_last_one() -> None:
     assert of_events(row(7, "0.10", 5), told("1018"), Decimal(5)).balance == 5
 
 
-def test_a_closing_without_an_opening_is_counted_and_not_replayed() -> None:
+def test_a_closing_without_an_opening_moves_the_balance_and_is_no_trade() -> None:
     opened, closed = row(7, "0.10", 5)
     made = of_events([closed], told(), None)
-    assert (list(made.happenings), list(made.unopened)) == ([], ["7"])
+    assert list(made.unopened) == ["7"]
+    assert [(type(one), one.at) for one in made.happenings] == [(Paid, AT + 5 * MINUTE)]
+    assert (made.balance, booked(made.happenings)) == (991, 9)
     assert list(of_events([opened, closed], told(), None).unopened) == []
+
+
+def test_a_live_account_began_with_what_its_first_look_tells() -> None:
+    """By the watcher's clock: the broker's says the same second for what came before and after."""
+
+    def seen(event: Any, after_s: float, how: Seen, balance: str = "") -> Any:
+        at = AT + timedelta(seconds=after_s)
+        changed: dict[str, Any] = {"seen": how, "seen_at_utc": at}
+        if balance:
+            figures = Figures(balance=Decimal(balance), equity=Decimal(0))
+            changed["context"] = Context(figures=figures, currency="USD")
+        return msgspec.structs.replace(event, **changed)
+
+    (_, before), (one, closed_one), (two, closed_two) = (row(n, "0.1", 5) for n in (1, 2, 3))
+    events = [
+        seen(one, 10.0, Seen.LIVE),
+        seen(closed_one, 20.2, Seen.LIVE),
+        seen(two, 20.4, Seen.LIVE, balance="118"),
+        seen(before, 20.6, Seen.IMPORTED),  # read from its history later on
+        seen(closed_two, 20.8, Seen.LIVE),
+    ]
+    assert live_start(events) == 100
+    assert live_start([seen(one, 10.0, Seen.LIVE)]) is None
 
 
 def test_stops_of_a_report_are_played_only_where_that_is_asked() -> None:
     made = of_events(row(7, "0.10", 5), told(), None)
     assert [one.stop_loss for one in with_stops(made, wanted=True).opened()] == [Decimal("1.0")]
     assert [one.stop_loss for one in with_stops(made, wanted=False).opened()] == [None]
+
+
+def test_a_stop_that_was_trailed_beyond_the_opening_never_stood_there() -> None:
+    buy = msgspec.structs.replace(
+        opened("1", AT), stop_loss=Decimal("1.15"), take_profit=Decimal("1.3")
+    )
+    sell = msgspec.structs.replace(
+        buy, position="2", side=Side.SELL, stop_loss=Decimal("1.2"), take_profit=Decimal("1.1")
+    )
+    made = with_stops(history(buy, sell), wanted=True)
+    assert [(one.stop_loss, one.take_profit) for one in made.opened()] == [
+        (None, Decimal("1.3")),
+        (Decimal("1.2"), None),
+    ]
 
 
 # --- order ----------------------------------------------------------------------------------------

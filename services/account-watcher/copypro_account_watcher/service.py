@@ -7,12 +7,13 @@ owner took over, everything in memory is thrown away and the partition is restor
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 from copypro import topics
+from copypro.committing import Committing
 from copypro.envelope import SCHEMA_VERSION, dead_letter, decode, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.messages import ImportHistory
@@ -243,17 +244,14 @@ class Owner:
 
     async def _read(self) -> None:
         newer = await self._restore()
-        under_way: deque[asyncio.Task[None]] = deque()
-        while newer is None:
-            records, newer = readable(await self._partition.read(), self._schema_version)
-            for piece in _pieces(records):
-                commit = self._submit(self._taken(piece), piece)
-                assert commit is not None
-                under_way.append(commit)
-                while len(under_way) > MOST_COMMITS:
-                    await asyncio.shield(under_way.popleft())
-                await _let_go(piece, records)
-        await asyncio.gather(*under_way)
+        async with Committing(MOST_COMMITS) as committing:
+            while newer is None:
+                records, newer = readable(await self._partition.read(), self._schema_version)
+                for piece in _pieces(records):
+                    commit = self._submit(self._taken(piece), piece)
+                    assert commit is not None  # inputs were consumed
+                    await committing.begun(commit)
+                    await _let_go(piece, records)
         # The agents go on with what they were told: a close that is under way is not left alone.
         await wait_for_upgrade(self._partition, newer, self._readiness)
 

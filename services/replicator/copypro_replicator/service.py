@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import structlog
 from copypro import topics
+from copypro.committing import Committing
 from copypro.envelope import SCHEMA_VERSION, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.ports import Clock, EventLog, Journal, Outgoing, Partition, Record, Told
@@ -88,7 +88,7 @@ async def replicate(
             newer = readable((record,), schema_version)[1]
         if newer is None:
             replicating.restore(record)
-    async with _Committing() as committing:
+    async with Committing(MOST_COMMITS) as committing:
         while newer is None:
             records, newer = readable(await partition.read(), schema_version)
             end_offset = partition.end_offset(topics.ORDER_EVENTS.name)
@@ -98,7 +98,8 @@ async def replicate(
                 if output.topic == topics.DEAD_LETTERS.name:
                     logger.error("a record cannot be read and was put aside", key=output.key)
             tell = partial(_tell, journal, replicating.told, now, clock)
-            await committing.begin(_commit(partition, outputs, records, tell))
+            commit = _commit(partition, outputs, records, tell)
+            await committing.begun(asyncio.create_task(commit))
     return newer
 
 
@@ -117,31 +118,3 @@ def _tell(
 ) -> None:
     if journal is not None and told:
         journal.tell(told, decided_at, clock())
-
-
-class _Committing:
-    """Commits under way, in order: the next turn is planned while the former becomes durable. Left
-    when all have ended; by the failure of the first one that failed, if one did.
-    """
-
-    def __init__(self) -> None:
-        self._under_way: deque[asyncio.Task[None]] = deque()
-
-    async def begin(self, commit: Coroutine[Any, Any, None]) -> None:
-        """Returns when there is room for one more. Errors: of the one that made room."""
-        self._under_way.append(asyncio.create_task(commit))
-        while len(self._under_way) >= MOST_COMMITS:
-            await self._under_way[0]
-            self._under_way.popleft()
-
-    async def __aenter__(self) -> _Committing:
-        return self
-
-    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, asyncio.CancelledError):
-            for commit in self._under_way:
-                commit.cancel()
-        ended = await asyncio.gather(*self._under_way, return_exceptions=True)
-        failures = (end for end in ended if isinstance(end, Exception))
-        if (failure := next(failures, None)) is not None:
-            raise failure

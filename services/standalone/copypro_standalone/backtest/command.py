@@ -171,12 +171,17 @@ def given_options(wish: Wish) -> dict[str, Any]:
         if not is_pair:
             raise SettingsError(f"option: {text} is not name=value, such as riskType=FixedLot")
         given[name.strip()] = value.strip()
-    for name in given:
-        if name not in OPTIONS:
-            near = get_close_matches(name, OPTIONS, n=1)
-            hint = f": did you mean {near[0]}?" if near else f"; there are {', '.join(OPTIONS)}"
-            raise SettingsError(f"option: there is no {name}{hint}")
-    return given
+    return {_option(name): value for name, value in given.items()}
+
+
+def _option(name: str) -> str:
+    """By its name in REST, in any letter case, as there."""
+    known = next((option for option in OPTIONS if option.casefold() == name.casefold()), None)
+    if known is None:
+        near = get_close_matches(name, OPTIONS, n=1)
+        hint = f": did you mean {near[0]}?" if near else f"; there are {', '.join(OPTIONS)}"
+        raise SettingsError(f"option: there is no {name}{hint}")
+    return known
 
 
 def checked(options: Mapping[str, Any]) -> CopierOptions:

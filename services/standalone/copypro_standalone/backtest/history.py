@@ -20,6 +20,8 @@ from msgspec import Struct
 from copypro_standalone.replay import Trade, events
 
 ZERO = Decimal(0)
+UNNAMED = "UNNAMED"
+"""The symbol of a test whose report does not say it."""
 _NO_TRADES = ("credit", "bonus")
 
 
@@ -218,6 +220,34 @@ def of_events(account_events: Iterable[Any], told: Told, balance: Decimal | None
     )
 
 
+def live_start(account_events: Iterable[Any]) -> Decimal | None:
+    """The balance before all of them, from what the account had at the first look that tells it, by the
+    watcher's own clock: a broker's has whole seconds. None: no look tells it.
+    """
+    known = list(account_events)
+    looks = (one for one in known if isinstance(one, m.PositionOpened | m.PositionIncreased))
+    first = next((one for one in looks if one.context is not None), None)
+    if first is None or first.context is None:
+        return None
+    until = first.seen_at_utc
+    moved = (_moved(one) for one in known if isinstance(one, _MOVES) and _is_by(one, until))
+    return first.context.figures.balance - sum(moved, ZERO)
+
+
+_MOVES = (m.PositionReduced, m.PositionClosed, m.BalanceChanged)
+
+
+def _is_by(event: Any, until: datetime) -> bool:
+    """What was imported happened before the account was followed."""
+    return getattr(event, "seen", None) is m.Seen.IMPORTED or event.seen_at_utc <= until
+
+
+def _moved(event: Any) -> Decimal:
+    if isinstance(event, m.BalanceChanged):
+        return booked([_paid(event)])
+    return booked([_closed(event, "", timedelta())])
+
+
 def start_of(told: Told, happenings: Iterable[Happening]) -> Decimal:
     """What the last known balance was before all of them; 0 where nobody knows it."""
     return ZERO if told.balance is None else told.balance - booked(happenings)
@@ -246,7 +276,7 @@ class _Positions:
                 at=utc(first.opened_at_broker),
                 position=position,
                 ticket=first.ticket,
-                symbol=first.symbol,
+                symbol=first.symbol or UNNAMED,
                 side=first.side,
                 lots=sum((piece.lots for piece in pieces), ZERO),
                 price=first.open_price,
@@ -298,10 +328,12 @@ def _later(known: Iterable[Any], positions: _Positions) -> Iterator[Happening]:
         if isinstance(event, m.BalanceChanged):
             yield _paid(event)
         position = positions.by_root.get(getattr(event, "root", ""))
-        if position is None:
-            continue
         if isinstance(event, m.PositionReduced | m.PositionClosed):
-            yield _closed(event, position, offset)
+            closed = _closed(event, position or "", offset)
+            # What opened before the history began is no trade of it, but moved its balance.
+            yield Paid(at=closed.at, amount=booked([closed])) if position is None else closed
+        elif position is None:
+            continue
         elif isinstance(event, m.PositionIncreased):
             deal = event.deal
             at = _moment(deal, event.seen_at_utc, offset)
@@ -345,13 +377,28 @@ def utc(broker: datetime) -> datetime:
 
 
 def with_stops(history: History, *, wanted: bool) -> History:
-    """A statement's stops are those at the end of each trade: played only if somebody wants that."""
-    if history.knows_stops or wanted:
+    """A statement's stops are those at the end of each trade: played only if somebody wants that, and
+    only where they could have stood at the opening.
+    """
+    if history.knows_stops:
         return history
     happenings = [
-        msgspec.structs.replace(one, stop_loss=None, take_profit=None)
-        if isinstance(one, Opened)
-        else one
+        _restopped(one, wanted=wanted) if isinstance(one, Opened) else one
         for one in history.happenings
     ]
     return msgspec.structs.replace(history, happenings=happenings)
+
+
+def _restopped(opened: Opened, *, wanted: bool) -> Opened:
+    sign = 1 if opened.side is Side.BUY else -1
+
+    def kept(level: Decimal | None, beyond: int) -> Decimal | None:
+        if level is None or not wanted or (level - opened.price) * beyond <= 0:
+            return None
+        return level
+
+    return msgspec.structs.replace(
+        opened,
+        stop_loss=kept(opened.stop_loss, -sign),
+        take_profit=kept(opened.take_profit, sign),
+    )

@@ -40,7 +40,7 @@ def is_netting(statement: Statement) -> bool:
 
 
 def happenings(deals: Sequence[DealRow]) -> Iterator[Happening]:
-    """Closes of what was opened before the report began are left out."""
+    """What was opened before the report began is no trade of it: its close is money that came or went."""
     positions: dict[str, _Position] = {}
     at: datetime | None = None
     for deal in sorted(deals, key=lambda deal: (deal.time, deal.ticket)):
@@ -58,6 +58,8 @@ def happenings(deals: Sequence[DealRow]) -> Iterator[Happening]:
             left -= closed
             if not position.lots:
                 del positions[deal.symbol]
+        elif deal.direction != "in" and deal.amount:
+            yield Paid(at=utc(at), amount=deal.amount)
         if deal.direction == "in" or (deal.direction == "in/out" and left > 0):
             at += APART if deal.direction == "in/out" else timedelta()
             yield from _entered(deal, at, left, positions)

@@ -236,6 +236,8 @@ class Replay:
                 if isinstance(happening, Closed):
                     self._book(happening)  # a stop of its own may close it at this very price
                 self.world.quote(symbol, happening.price)
+                if isinstance(happening, Closed):
+                    self._book(happening)  # by the rate that this price makes
 
     def _book(self, closed: Closed) -> None:
         if closed.profit is not None:

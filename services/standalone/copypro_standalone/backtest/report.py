@@ -36,6 +36,7 @@ def summary_of(plan: Plan, played: Played, results: Results, options: Mapping[st
             "from": rows[0]["opened_at"],
             "to": max(row["closed_at"] or row["opened_at"] for row in rows),
             "start_balance": str(history.balance),
+            "balance": str(results.master_balance),
             "profit": str(profit),
             "not_played": len(rows) - len(played_rows),
             "opening_unknown": len(history.unopened),
@@ -136,7 +137,9 @@ def assumptions(plan: Plan, played: Played) -> list[str]:
         said.append(f"contracts: as is usual for the name: {', '.join(usual)}")
     if any(one.stop_loss or one.take_profit for one in history.opened()):
         if not history.knows_stops:
-            said.append("stops: the statement's last ones, as if they stood from the opening on")
+            said.append(
+                "stops: the statement's last ones, from the opening on, where they could have stood there"
+            )
     elif not history.knows_stops:
         said.append(
             "stops: none are known as they were at the opening; --stops plays the last ones"

@@ -36,6 +36,8 @@ class Results(Struct, frozen=True, kw_only=True):
     start: Decimal
     balance: Decimal
     equity: Decimal
+    master_balance: Decimal
+    """At the end, at the simulated broker: what the history says too."""
     alerts: Mapping[str, int]
     """Raised on either account, by code."""
 
@@ -44,18 +46,24 @@ async def results_of(plan: Plan, played: Played) -> Results:
     models = await projected(played.memory)
     orders = _events(played.memory, topics.ORDER_EVENTS.name)
     told = _Told(orders, _events(played.memory, topics.EXECUTIONS.name), played)
-    figures = ((await models.get(c.ACCOUNTS, played.slave)) or {}).get("figures") or {}
-    assert isinstance(figures, dict)
+    figures = await _figures(models, played.slave)
+    masters = await _figures(models, played.master)
     return Results(
         rows=await _rows(plan, played, told, models),
         report=await report_of(models, played.slave),
         start=plan.slave.balance,
         balance=Decimal(str(figures.get("balance", plan.slave.balance))),
         equity=Decimal(str(figures.get("equity", plan.slave.balance))),
+        master_balance=Decimal(str(masters.get("balance", plan.history.balance))),
         alerts=Counter(
             event.message.code for event in orders if isinstance(event.message, m.AlertRaised)
         ),
     )
+
+
+async def _figures(models: ReadModels, account: AccountId) -> Mapping[str, Any]:
+    figures = ((await models.get(c.ACCOUNTS, account)) or {}).get("figures")
+    return figures if isinstance(figures, dict) else {}
 
 
 async def projected(memory: InMemory) -> ReadModels:

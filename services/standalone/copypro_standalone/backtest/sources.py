@@ -26,6 +26,7 @@ from copypro_standalone.backtest import netting
 from copypro_standalone.backtest.history import (
     History,
     Told,
+    live_start,
     of_events,
     of_trades,
     start_of,
@@ -105,6 +106,8 @@ async def of_account(settings: Settings, account: str, balance: Decimal | None) 
             newest = record if record.key == id_ else newest
     events = [event for event in orders if getattr(event, "account", None) == id_]
     snapshot = None if newest is None else decode(newest).message
+    if balance is None:
+        balance = live_start(events)
     return of_events(events, _told(account, events, snapshot), balance)
 
 
