@@ -15,6 +15,12 @@ EQUITY = "equity"
 TRADE_STATS = "trade_stats"
 """By account: the statistics of its whole history, and the version of the history they are of."""
 COPIERS = "copiers"
+REMOVED_COPIERS = "removed_copiers"
+"""As they last were."""
+CALLBACKS = "callbacks"
+"""By copier or registration: whom its user wants to be told, sealed."""
+COPY_QUALITY = "copy_quality"
+"""By copier: the last decision and the last execution that its quality could be made of."""
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
 COMMANDS = "commands"
@@ -34,6 +40,9 @@ INDEXED: dict[str, tuple[str, ...]] = {
     EQUITY: ("account", "time"),
     TRADE_STATS: (),
     COPIERS: ("user", "master", "slave"),
+    REMOVED_COPIERS: ("user",),
+    CALLBACKS: (),
+    COPY_QUALITY: (),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),
     COMMANDS: (),

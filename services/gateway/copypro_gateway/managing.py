@@ -72,6 +72,8 @@ class Managing:
         calls.operators("Manager/UserAccounts", OfUser, self.accounts_of, tag=tag)
         calls.operators("Manager/Copiers", Copies, self.copiers, tag=tag)
         calls.operators("Manager/UserCopiers", OfUser, self.copiers_of, tag=tag)
+        calls.operators("Manager/RemovedCopiers", Pages, self.removed, tag=tag)
+        calls.operators("Manager/UserRemovedCopiers", OfUser, self.removed_of, tag=tag)
         calls.operators("Manager/CopierLogs", Logs, self.lines, tag=tag)
         calls.operators("Manager/CopierTradeLogs", Logs, self.trades, tag=tag)
         calls.operators(
@@ -114,6 +116,27 @@ class Managing:
         names = ("id", "user", "pause_reason")
         rows = page_of(wanted, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
         return [{**await self._copiers.shown(doc), "userId": doc.get("user")} for doc in rows]
+
+    async def removed(self, given: Pages) -> list[Doc]:
+        """As they last were, with when and why they ended."""
+        return await self._shown_removed(given, {})
+
+    async def removed_of(self, given: OfUser) -> list[Doc]:
+        return await self._shown_removed(given, {"user": given.user_id})
+
+    async def _shown_removed(self, given: Pages, where: dict[str, Any]) -> list[Doc]:
+        found = await self._core.models.find(c.REMOVED_COPIERS, where, limit=None)
+        names = ("id", "user", "removed_because")
+        rows = page_of(found, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
+        return [
+            {
+                **await self._copiers.shown(doc),
+                "userId": doc.get("user"),
+                "removedAt": doc.get("removed_at"),
+                "removedBecause": doc.get("removed_because"),
+            }
+            for doc in rows
+        ]
 
     async def lines(self, given: Logs) -> list[str]:
         return await self._logs.lines(None, given)

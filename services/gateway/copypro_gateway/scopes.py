@@ -55,6 +55,7 @@ RULES: dict[str, Rule] = {
     "TradeStatsByAccountId": LOOK,
     "TradeStatsByApiId": LOOK,
     "TradeStatsWithoutCharts": LOOK,
+    "CopyQuality": LOOK,
     # copiers
     "Start": TRADE,
     "StartByAccountId": TRADE,
@@ -63,6 +64,11 @@ RULES: dict[str, Rule] = {
     "Remove": TRADE,
     "AddSymbolMapping": TRADE,
     "DeleteSymbolMapping": TRADE,
+    "UpdateEquityProtector": TRADE,
+    "UpdateEquityProtectorCallback": TRADE,
+    "TestEquityProtectorCallback": TRADE,
+    "SetTradeLogCallback": TRADE,
+    "TestTradeLogCallback": TRADE,
     "Settle": TRADE,
     "UserCopiers": LOOK,
     "GetCopier": LOOK,
@@ -82,6 +88,8 @@ RULES: dict[str, Rule] = {
     "Manager/UserAccounts": LOOK,
     "Manager/Copiers": LOOK,
     "Manager/UserCopiers": LOOK,
+    "Manager/RemovedCopiers": LOOK,
+    "Manager/UserRemovedCopiers": LOOK,
     "Manager/CopierLogs": LOOK,
     "Manager/CopierTradeLogs": LOOK,
 }

@@ -69,6 +69,7 @@ class FileMail:
             raise MailUnavailable(f"{self._path} cannot be written ({error.strerror})") from None
 
     def _append(self, line: str) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with os.fdopen(os.open(self._path, flags, 0o600), "a") as file:
             file.write(f"{line}\n")
