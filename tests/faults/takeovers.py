@@ -101,11 +101,11 @@ class Stage:
         found: list[dict[str, Any]] = await self.control.ledger("ordersend", login)
         return found
 
-    async def trades(self) -> None:
+    async def trades(self, every_s: float = TRADE_EVERY_S) -> None:
         """The master's hand, until cancelled."""
         while True:
             await self.open()
-            await asyncio.sleep(TRADE_EVERY_S)
+            await asyncio.sleep(every_s)
 
     async def kill_watcher(self, *, again: bool = False) -> tuple[Program, list[Takeover]]:
         """Who was killed, and the takeover of each of its slaves. `again`: it is started at once, as a

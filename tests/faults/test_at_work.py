@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 READERS_FIRST = ("stats", "replicator", "account-watcher", "gateway")
 ONE_OF_EACH = dict.fromkeys(READERS_FIRST, 1)
 TWO_WATCHERS = ONE_OF_EACH | {"account-watcher": 2}
+TRADE_EVERY_S = 2.0
+"""Copied by four slaves: enough, and little work."""
 FORMER = os.environ.get("COPYPRO_TEST_FORMER", "")
 
 
@@ -111,7 +113,7 @@ async def test_after_kill_9_others_go_on_and_newer_records_wait_for_newer_proces
             tmp_path, kafka_address, database, counts=TWO_WATCHERS, **prefix
         ) as stage:
             await killed_with_orders_on_the_wire(stage)
-            trading = asyncio.create_task(stage.trades())
+            trading = asyncio.create_task(stage.trades(TRADE_EVERY_S))
             await upgraded(stage.cluster, newer)
             await too_old_to_come_back(stage.cluster)
             trading.cancel()
@@ -159,7 +161,7 @@ if FORMER:  # by hand
             async with a_stage(
                 tmp_path, kafka_address, database, counts=ONE_OF_EACH, **environment
             ) as stage:
-                trading = asyncio.create_task(stage.trades())
+                trading = asyncio.create_task(stage.trades(TRADE_EVERY_S))
                 for kind in READERS_FIRST:
                     await replaced(stage.cluster, kind, {"PYTHONPATH": ""})
                 for kind in reversed(READERS_FIRST):
