@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 
 import aiohttp
 from copypro.statements import read
@@ -29,7 +30,6 @@ from benchmarks.world import running, settings_of
 START = datetime(2015, 1, 1)  # noqa: DTZ001 (a broker's clock has no zone)
 BLOCK = 20_000
 Pair = tuple[float, float]
-NEVER: Pair = (float("inf"), float("inf"))
 
 
 # --- statistics -----------------------------------------------------------------------------------
@@ -173,11 +173,12 @@ async def _compared(http: aiohttp.ClientSession, url: str, account: str, calls: 
     part = time.perf_counter() - started
     async with bare_route(same) as bare:
         since = {**whole, "from": "2015-01-05T00:00:00"}
-        ours = theirs = kept = NEVER
-        for _ in range(5):  # by turns: what else the machine does disturbs both alike
-            theirs = _least(theirs, await _per_call(http, bare, whole, calls))
-            ours = _least(ours, await _per_call(http, url, whole, calls))
-            kept = _least(kept, await _per_call(http, url, since, calls))
+        questions = ((bare, whole), (url, whole), (url, since))
+        took: list[list[Pair]] = [[], [], []]
+        for _ in range(calls):  # by turns: what else the machine does disturbs all alike
+            for (address, query), found in zip(questions, took, strict=True):
+                found.append(await _one_call(http, address, query))
+    theirs, ours, kept = map(_median, took)
     print(f"TradeStats of 10,000 orders, {len(same):,} bytes (wanted: ≥ 0.5 of a bare route)")
     print(f"  without from: {1 / ours[0]:,.0f}/s, bare {1 / theirs[0]:,.0f}/s: ratio", end=" ")
     print(f"{theirs[0] / ours[0]:.2f}; of processor time {theirs[1] / ours[1]:.2f}")
@@ -192,19 +193,15 @@ async def _get(http: aiohttp.ClientSession, url: str, query: dict[str, str]) -> 
         return await answer.read()
 
 
-async def _per_call(
-    http: aiohttp.ClientSession, url: str, query: dict[str, str], calls: int
-) -> Pair:
+async def _one_call(http: aiohttp.ClientSession, url: str, query: dict[str, str]) -> Pair:
     """Seconds of the wall clock and of the processor, client and server together."""
     started, worked = time.perf_counter(), time.process_time()
-    for _ in range(calls):
-        await _get(http, url, query)
-    took, cost = time.perf_counter() - started, time.process_time() - worked
-    return took / calls, cost / calls
+    await _get(http, url, query)
+    return time.perf_counter() - started, time.process_time() - worked
 
 
-def _least(one: Pair, other: Pair) -> Pair:
-    return min(one[0], other[0]), min(one[1], other[1])
+def _median(found: list[Pair]) -> Pair:
+    return median(wall for wall, _ in found), median(cost for _, cost in found)
 
 
 @asynccontextmanager
@@ -231,7 +228,7 @@ def main() -> None:
 
     statistics_of(1_000_000)
     parsing(100_000)
-    uvloop.run(by_rest(10_000, 200))
+    uvloop.run(by_rest(10_000, 500))
 
 
 if __name__ == "__main__":

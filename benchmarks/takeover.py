@@ -32,7 +32,7 @@ STEPS = (
     ("→ partition assigned", "assigned_s"),
     ("→ former owner fenced", "fenced_s"),
     ("→ state restored", "restored_s"),
-    ("→ session asked of the bridge", "connected_s"),
+    ("→ first call of the bridge", "called_s"),
     ("→ first send", "sent_s"),
 )
 KINDS = {

@@ -15,6 +15,7 @@ import httpx
 from copypro import collections as c
 from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.sealing import load_or_make_key
+from copypro.adapters.webhooks import Webhooks
 from copypro.envelope import utc_now
 from copypro.ports import Upsert
 from copypro.values import Platform
@@ -89,6 +90,7 @@ async def a_gateway(place: Place, folder: Path, *, require_key: bool) -> AsyncIt
         ),
         safety=Safety(requests_per_s=0, address_requests_per_s=0),
         meter=operators_metrics(),
+        post=Webhooks(utc_now),
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -17,6 +17,7 @@ UNITS = {
     "_ms": "milliseconds",
     "_minutes": "minutes",
     "_points": "points (the symbol's smallest step)",
+    "_percent": "percent: 5 is 5 %",
     "_pips": "pips (ten points where the symbol has 3 or 5 digits)",
 }
 MONEY = frozenset(
@@ -31,9 +32,15 @@ MONEY = frozenset(
         "fee",
         "fixed_master_balance",
         "free_margin",
+        "level",
         "margin",
         "profit",
+        "start_balance",
+        "stop_loss_absolute",
+        "stop_loss_value",
         "swap",
+        "take_profit_absolute",
+        "take_profit_value",
     ]
 )
 PRICES = frozenset(

@@ -26,6 +26,7 @@ def openapi() -> dict[str, Any]:
         new_id=nothing,
         settings=GatewaySettings(platforms=frozenset(Platform)),
         meter=nothing,
+        post=nothing,
     )
     return app.openapi()
 

@@ -10,17 +10,20 @@ import pytest
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.adapters.webhooks import Webhooks
+from copypro.callbacks import Receiver as To
 from copypro.envelope import encode, fact
 from copypro.messages import AlertRaised
-from copypro.values import AccountId
+from copypro.ports import Post
+from copypro.values import AccountId, RegistrationId
 from copypro_stats import service
-from copypro_stats.notifier import Notifier
-from copypro_stats.posting import Posted, PostLimits
+from copypro_stats.posting import PostLimits
+from copypro_stats.receivers import Receivers
 
 from tests.journey.receiver import Receiver, a_receiver
 
 ACCOUNT = AccountId("a" * 32)
-POSTED = Posted(id="1" * 32, raised_at_utc=datetime(2026, 1, 1, tzinfo=UTC), body=b"{}")
+ID = "1" * 32
 LIMITS = PostLimits(first_wait_s=0.01, cap_wait_s=0.02)
 
 
@@ -62,12 +65,19 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.005)
 
 
+async def unsealed(_: RegistrationId, sealed: str) -> str:
+    return sealed
+
+
+def receivers(models: SqliteReadModels, receiver: Receiver, post: Post | None = None) -> Receivers:
+    return Receivers(models, unsealed, post or Webhooks(clock, within_s=0.2), receiver.url)
+
+
 def started(
     log: MemoryLog, models: SqliteReadModels, receiver: Receiver, **limits: float
 ) -> asyncio.Task[None]:
-    post = Notifier(receiver.url, within_s=0.2)
-    work = service.run(log, models, clock, post, PostLimits(**{**_values(LIMITS), **limits}))
-    return asyncio.create_task(work)
+    told, scaled = receivers(models, receiver), PostLimits(**{**_values(LIMITS), **limits})
+    return asyncio.create_task(service.run(log, models, clock, told, scaled))
 
 
 def _values(limits: PostLimits) -> dict[str, float]:
@@ -88,17 +98,18 @@ def left(log: MemoryLog) -> int:
 async def test_only_a_2xx_is_taken_and_no_reason_shows_the_address(
     receiver: Receiver, status: int
 ) -> None:
-    notify = Notifier(receiver.url, within_s=0.2)
+    post, to = Webhooks(clock, within_s=0.2), To(receiver.url, trusted=True)
     receiver.statuses = [status]
-    reason = await notify(POSTED)
+    reason = await post(to, ID, b"{}")
     assert reason
-    assert "c4n4ry" not in reason
-    assert await notify(POSTED) == ""
-    assert receiver.keys == [POSTED.id] * 2
+    assert "c4n4ry" not in f"{reason}{to}"
+    assert await post(to, ID, b"{}") == ""
+    assert receiver.keys == [ID] * 2
 
 
 async def test_an_address_where_nobody_listens_is_a_reason_too() -> None:
-    assert await Notifier("http://127.0.0.1:1/hook", within_s=0.5)(POSTED)
+    to = To("http://127.0.0.1:1/hook", trusted=True)
+    assert await Webhooks(clock, within_s=0.5)(to, ID, b"{}")
 
 
 async def test_an_alert_is_posted_with_its_id_and_forgotten_once_it_was_taken(
@@ -137,15 +148,16 @@ async def test_a_kill_after_it_was_taken_may_post_it_again_with_the_same_id(
 ) -> None:
     log = MemoryLog()
     taken = asyncio.Event()
-    notify = Notifier(receiver.url)
+    post = Webhooks(clock)
 
-    async def dies_when_taken(posted: Posted) -> str:
+    async def dies_when_taken(receiver: To, id: str, body: bytes) -> str:
         """The receiver has it; the process is gone before it can write that down."""
-        await notify(posted)
+        await post(receiver, id, body)
         taken.set()
         return await asyncio.Future()
 
-    running = asyncio.create_task(service.run(log, models, clock, dies_when_taken, LIMITS))
+    told = receivers(models, receiver, dies_when_taken)
+    running = asyncio.create_task(service.run(log, models, clock, told, LIMITS))
     await raised(log, "one")
     await taken.wait()
     await killed(running)

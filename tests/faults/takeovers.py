@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ class Takeover(Struct, frozen=True, kw_only=True):
     assigned_s: float
     fenced_s: float
     restored_s: float
-    connected_s: float | None
-    """The account's session is asked of the bridge; None where no session was lost."""
+    called_s: float | None
+    """The bridge is called for the account: its session is looked for. None where none was lost."""
     sent_s: float
     """The first request of a copy that was not in doubt reaches the bridge."""
 
@@ -48,6 +48,10 @@ class Stage:
         self.cluster, self.control = cluster, control
         self.slaves = {_partition(login): login for login in _a_slave_per_partition()}
         self.masters = _partition(MASTER)
+        self.key = ""
+        self.copiers: list[str] = []
+        """In the order of `slaves`."""
+        self.closed_trades = 0
 
     async def build(self) -> None:
         await self.control.add_server(name=SERVER, platform="MT5")
@@ -62,7 +66,7 @@ class Stage:
         """Each slave copies the master, and has done so once."""
         gateway = self.cluster.gateway
         signed = await gateway.call("SignUp", email="a@example.com", passwordHash="0" * 64)
-        key = signed["userKey"]
+        key = self.key = signed["userKey"]
         ids = []
         for login in (MASTER, *self.slaves.values()):
             body = {"type": "MT5", "user": login, "password": "p", "server": SERVER}
@@ -74,7 +78,7 @@ class Stage:
         await gateway.until(connected)
         for slave in ids[1:]:
             body = {"masterAccountId": ids[0], "slaveAccountId": slave, "riskValue": "1"}
-            await gateway.call("Start", key, **body)
+            self.copiers.append((await gateway.call("Start", key, **body))["copierId"])
 
     async def open(self) -> int:
         await self.control.tick_again()
@@ -84,6 +88,7 @@ class Stage:
         """The master closes all; every slave follows, the copy that was in doubt included."""
         for order in (await self.control.book(SERVER, MASTER))["open"]:
             await self.control.close(SERVER, MASTER, order["ticket"])
+            self.closed_trades += 1
 
         async def flat() -> bool:
             await self.control.tick_again()
@@ -182,18 +187,14 @@ class Stage:
         restored_at, line = takeovers[-1]
         fenced_at = restored_at - line["restore_ms"] / 1000
         assigned_at = fenced_at - line["fence_ms"] / 1000
-        connects = [
-            entry["at"]
-            for name in ("connect", "connectex", "connectbytoken")
-            for entry in await self.control.ledger(name, login)
-            if entry["at"] > killed_at
-        ]
+        calls = await self.control.ledger("", login)
+        called_at = min(entry["at"] for entry in calls if entry["at"] > killed_at)
         return Takeover(
             noticed_s=max(at for at in noticed if at <= assigned_at) - killed_at,
             assigned_s=assigned_at - killed_at,
             fenced_s=fenced_at - killed_at,
             restored_s=restored_at - killed_at,
-            connected_s=min(connects) - killed_at if connects else None,
+            called_s=called_at - killed_at if role == "account-watcher" else None,
             sent_s=sent_at - killed_at,
         )
 
@@ -214,10 +215,17 @@ def _a_slave_per_partition() -> list[int]:
 
 
 @asynccontextmanager
-async def a_stage(folder: Path, kafka: str, mongo: str, **environment: str) -> AsyncIterator[Stage]:
+async def a_stage(
+    folder: Path,
+    kafka: str,
+    mongo: str,
+    *,
+    counts: Mapping[str, int] | None = None,
+    **environment: str,
+) -> AsyncIterator[Stage]:
     """A cluster at work: its slaves are linked and the first copies are made and closed."""
     async with simulator_process(0, 0) as bridges, SimulatorControl(bridges[1]) as control:
-        cluster = Cluster(folder, kafka, mongo, bridges, **environment)
+        cluster = Cluster(folder, kafka, mongo, bridges, counts=counts, **environment)
         stage = Stage(cluster, control)
         await stage.build()
         try:

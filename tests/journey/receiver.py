@@ -18,11 +18,14 @@ class Receiver:
         self.tries: list[dict[str, Any]] = []
         self.taken: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.posts: list[tuple[dict[str, str], bytes]] = []
+        """Headers and body, as they came."""
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.Response:
         body: dict[str, Any] = await request.json()
         self.tries.append(body)
+        self.posts.append((dict(request.headers), await request.read()))
         self.keys.append(request.headers["Idempotency-Key"])
         status = self.statuses.pop(0) if self.statuses else 200
         if status == 0:

@@ -1,35 +1,130 @@
 """A backup made while the program trades, and the older state that it is brought back to: what
-docs/operations.md says of both.
+docs/operations.md says of both, on files and on servers.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
 import shutil
 import sqlite3
-from contextlib import closing
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+from copypro.adapters import kafka_topics
+from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
+from cryptography.fernet import Fernet
+from pymongo import AsyncMongoClient
 
+from infra.local.servers import Kafka
+from tests.conftest import own_server
 from tests.journey.test_cli import copypro
 from tests.journey.test_databases import has
-from tests.journey.world import World, a_world
+from tests.journey.world import EMBEDDED, Stack, World, a_world
+from tests.servers import database_on
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 FILES = ("log", "users", "vault")
+COLLECTIONS = ("copypro", "users", "user_keys", "password_resets", "invites", "vault")
+LEFT_OUT = re.compile(r".*_\d+|progress|repeats")
+"""Read models and how far they are; answers to calls that an older log may not know of."""
 
 
-def back_up(data: Path, to: Path) -> None:
-    """As the page says: SQLite's own copy of each, in this order, and the key."""
-    to.mkdir()
-    for name in FILES:
-        with (
-            closing(sqlite3.connect(data / f"{name}.db")) as source,
-            closing(sqlite3.connect(to / f"{name}.db")) as target,
-        ):
-            source.backup(target)
-    shutil.copy(data / "secret.key", to)
+class Backup(Protocol):
+    stack: Stack
+
+    async def make(self, world: World) -> None:
+        """While it trades."""
+
+    async def bring_back(self, world: World) -> None:
+        """While it is stopped."""
+
+
+class OfFiles:
+    stack = EMBEDDED
+
+    def __init__(self, to: Path) -> None:
+        self._to = to
+
+    async def make(self, world: World) -> None:
+        """As the page says: SQLite's own copy of each, in this order, and the key."""
+        self._to.mkdir()
+        for name in FILES:
+            with (
+                closing(sqlite3.connect(world.data / f"{name}.db")) as source,
+                closing(sqlite3.connect(self._to / f"{name}.db")) as target,
+            ):
+                source.backup(target)
+        shutil.copy(world.data / "secret.key", self._to)
+
+    async def bring_back(self, world: World) -> None:
+        world.data = self._to
+
+
+class OfServers:
+    """The broker's volume at one moment, and after it what mongodump and mongorestore carry: all
+    documents of the collections that are not made from the log.
+    """
+
+    def __init__(self, kafka: Kafka, database: str, to: Path) -> None:
+        self._kafka, self._database, self._to = kafka, database, to
+        self._dump: dict[str, list[dict[str, Any]]] = {}
+        self.stack = {
+            "kafka": kafka.address,
+            "mongo": database,
+            "secret_keys": Fernet.generate_key().decode(),
+        }
+
+    async def make(self, world: World) -> None:
+        self._kafka.freeze()
+        await self._copy(self._kafka.folder / "data", self._to)
+        self._kafka.thaw()
+        async with AsyncMongoClient[dict[str, Any]](self._database) as client:
+            kept = client.get_default_database()
+            for name in COLLECTIONS:
+                self._dump[name] = await kept[name].find().to_list()
+            there = set(await kept.list_collection_names())
+        assert {name for name in there if not LEFT_OUT.fullmatch(name)} <= set(COLLECTIONS)
+
+    async def bring_back(self, world: World) -> None:
+        self._kafka.kill()
+        shutil.rmtree(self._kafka.folder / "data")
+        await self._copy(self._to, self._kafka.folder / "data")
+        await asyncio.to_thread(self._kafka.start)
+        async with AsyncMongoClient[dict[str, Any]](self._database) as client:
+            await client.drop_database(client.get_default_database())
+            kept = client.get_default_database()
+            for name, documents in self._dump.items():
+                if documents:
+                    await kept[name].insert_many(documents)
+
+    async def _copy(self, source: Path, target: Path) -> None:
+        command = ["cp", "-r", "--sparse=always", str(source), str(target)]
+        await asyncio.to_thread(subprocess.run, command, check=True)
+
+
+@asynccontextmanager
+async def of_servers(folder: Path, mongo: str) -> AsyncIterator[OfServers]:
+    kafka = Kafka(folder / "kafka")
+    with own_server(kafka):
+        clients = Clients(KafkaSettings(bootstrap=kafka.address), KafkaLimits())
+        async with started(clients.admin(), 30) as admin:
+            await kafka_topics.create(admin, "", 2, 1)
+        async with database_on(mongo) as database:
+            yield OfServers(kafka, database, folder / "volume")
+
+
+@pytest.fixture(params=["files", "servers"])
+async def backup(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backup]:
+    if request.param == "files":
+        yield OfFiles(tmp_path / "older")
+        return
+    async with of_servers(tmp_path, request.getfixturevalue("mongo_url")) as made:
+        yield made
 
 
 async def alert_codes(world: World) -> set[str]:
@@ -38,9 +133,14 @@ async def alert_codes(world: World) -> set[str]:
 
 
 async def test_an_older_state_copies_nothing_twice_and_asks_a_person_what_it_does_not_know(
-    tmp_path: Path,
+    tmp_path: Path, backup: Backup
 ) -> None:
-    async with a_world(tmp_path / "data") as world:
+    async with a_world(tmp_path / "data", stack=backup.stack) as world:
+
+        async def is_ready() -> bool:
+            return world.ring is not None and not world.ring.not_ready()
+
+        await world.eventually(is_ready, 90)  # a broker's first minute is slow
         master = await world.account("Alpha-MT4", 1001)
         slave = await world.account("Beta-MT5", 2001)
         copier = await world.copier(master, slave)
@@ -48,7 +148,7 @@ async def test_an_older_state_copies_nothing_twice_and_asks_a_person_what_it_doe
         await world.eventually(lambda: has(slave, 1))
         (known,) = await slave.positions()
 
-        back_up(world.data, tmp_path / "older")
+        await backup.make(world)
 
         await master.open("GBPUSD", "Buy", "0.20")
         await world.eventually(lambda: has(slave, 2))
@@ -57,7 +157,7 @@ async def test_an_older_state_copies_nothing_twice_and_asks_a_person_what_it_doe
         await world.eventually(lambda: has(slave, 1))
         await world.stop()
 
-        world.data = tmp_path / "older"
+        await backup.bring_back(world)
         await world.start()
         code, said = await copypro(world, "rebuild", "stats")
         assert code == 0, said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +15,7 @@ from copypro.settings import Settings
 from copypro.topics import COPIER_EVENTS, EXECUTIONS, ORDER_EVENTS, SLAVE_ORDERS, Topic
 from copypro.wiring import open_history
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_standalone.needs import ALL
 from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
 from mt_simulator.main import Simulator, start
@@ -90,9 +91,16 @@ class Account:
 
 class World:
     def __init__(
-        self, simulator: Simulator, control: SimulatorControl, data: Path, stack: Stack
+        self,
+        simulator: Simulator,
+        control: SimulatorControl,
+        data: Path,
+        stack: Stack,
+        services: Collection[str] = ALL,
     ) -> None:
+        """`services` other than all: the others run elsewhere."""
         self.simulator, self.control, self.data, self.stack = simulator, control, data, stack
+        self._services = services
         self.ring: Ring | None = None
         self.key = ""
         self._limits = FAST
@@ -106,7 +114,8 @@ class World:
         """The ring, with the limits and settings that it had before unless others are given."""
         self._limits = limits or self._limits
         self._more |= more
-        self.ring = await Ring(self.settings(), self._limits, FAST_CALLS).__aenter__()
+        ring = Ring(self.settings(), self._limits, FAST_CALLS, services=self._services)
+        self.ring = await ring.__aenter__()
         self._http = aiohttp.ClientSession(base_url=self.ring.url)
 
     def settings(self) -> Settings:
@@ -222,12 +231,15 @@ class World:
 
 @asynccontextmanager
 async def a_world(
-    data: Path, limits: WatcherLimits = FAST, stack: Stack = EMBEDDED
+    data: Path,
+    limits: WatcherLimits = FAST,
+    stack: Stack = EMBEDDED,
+    services: Collection[str] = ALL,
 ) -> AsyncIterator[World]:
     """Four brokers with five currency pairs and gold, a ring on them, one user signed up."""
     simulator = await start()
     async with SimulatorControl(simulator.mt5_url) as control:
-        world = World(simulator, control, data, stack)
+        world = World(simulator, control, data, stack, services)
         for server, platform in SERVERS.items():
             await control.add_server(name=server, platform=platform)
             for name in FOREX:

@@ -13,6 +13,7 @@ from copypro.statements.rows import DealRow
 from copypro.trading import Figures
 from copypro.values import AccountId, Mode, Platform, RootId, Side, Ticket
 from copypro_standalone.backtest import netting, terms
+from copypro_standalone.backtest.account_events import Told, live_start, of_events
 from copypro_standalone.backtest.history import (
     Closed,
     Happening,
@@ -20,12 +21,9 @@ from copypro_standalone.backtest.history import (
     Increased,
     Opened,
     Paid,
-    Told,
     begun,
     booked,
     in_order,
-    live_start,
-    of_events,
     with_stops,
 )
 

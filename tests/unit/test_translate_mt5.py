@@ -283,7 +283,8 @@ def test_one_piece_per_closing_deal() -> None:
         (4002, Decimal("0.04"), 4),
         (4003, Decimal("0.06"), 8),
     ]
-    assert [p.commission for p in found.closed] == [Decimal("-0.8"), Decimal("-0.1")]
+    assert [p.commission for p in found.closed] == [Decimal("-0.1"), Decimal("-0.1")]
+    assert [p.entry_cost for p in found.closed] == [Decimal("-0.7"), 0]
     assert found.closed[1].reason is CloseReason.TAKE_PROFIT
 
 

@@ -5,13 +5,13 @@ Used by whoever keeps the statistics and by whoever is asked for those of a part
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from copypro import collections as c
-from copypro.ports import ReadModels
+from copypro.ports import ReadModels, Scalar
 from copypro.statistics.facts import (
     ZERO,
     Entry,
@@ -62,15 +62,16 @@ async def _records(
     models: ReadModels, account: str, since: str, offset: timedelta
 ) -> AsyncIterator[Sequence[Record]]:
     """All kinds together, page by page of the trades."""
+    whose = {"account": account}
     others = [
-        _Ahead(_pages(models, c.OPERATIONS, account, "time", since), _operations),
+        _Ahead(pages(models, c.OPERATIONS, whose, "time", since), _operations),
         _Ahead(
-            _pages(models, c.EQUITY, account, "time", _utc(since, offset)),
+            pages(models, c.EQUITY, whose, "time", _utc(since, offset)),
             lambda docs: _samples(docs, offset),
         ),
     ]
-    async for page in _pages(models, c.CLOSED_ORDERS, account, "closed_at", since):
-        trades = [_trade(doc) for doc in page]
+    async for page in pages(models, c.CLOSED_ORDERS, whose, "closed_at", since):
+        trades = [trade_of(doc) for doc in page]
         if not trades:
             continue
         until = trades[-1].closed_at
@@ -104,14 +105,19 @@ def _is_by(record: Record, moment: datetime | None) -> bool:
     return moment is None or record.closed_at <= moment
 
 
-async def _pages(
-    models: ReadModels, collection: str, account: str, field: str, since: str
+async def pages(
+    models: ReadModels,
+    collection: str,
+    whose: Mapping[str, Scalar],
+    field: str,
+    since: str,
+    until: str | None = None,
 ) -> AsyncIterator[Sequence[Doc]]:
     """Documents of one moment are never parted: the last moment of a full page is read again."""
     limit, start = PAGE, since
     while True:
         found: Sequence[Doc] = await models.find(
-            collection, {"account": account}, order_by=field, since=start, limit=limit
+            collection, whose, order_by=field, since=start, until=until, limit=limit
         )
         if len(found) < limit:
             yield found
@@ -125,7 +131,7 @@ async def _pages(
             limit *= 2
 
 
-def _trade(doc: Doc) -> Trade:
+def trade_of(doc: Doc) -> Trade:
     opened = doc.get("open_time")
     return Trade(
         closed_at=_moment(doc["closed_at"]),

@@ -81,6 +81,10 @@ CODES: dict[str, tuple[str, str]] = {
     "ACCOUNT_DISABLED": ("the slave account is disabled", "enable the account"),
     "ACCOUNT_REFUSED": ("the broker refuses the slave's login", "correct the account's password"),
     "READ_ONLY": ("the slave's password is an investor password", "set the trading password"),
+    "EQUITY_PROTECTION": (
+        "the slave's equity reached a limit of its equity protector",
+        "arm it anew by UpdateEquityProtector, then resume the copier",
+    ),
     "OTHER_COPIER": (
         "a copier that is not this one trades on the slave account",
         "stop the other one, then settle the position it opened",

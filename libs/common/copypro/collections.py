@@ -17,6 +17,10 @@ TRADE_STATS = "trade_stats"
 COPIERS = "copiers"
 REMOVED_COPIERS = "removed_copiers"
 """As they last were."""
+CALLBACKS = "callbacks"
+"""By copier or registration: whom its user wants to be told, sealed."""
+COPY_QUALITY = "copy_quality"
+"""By copier: the last decision and the last execution that its quality could be made of."""
 TRADE_LOGS = "trade_logs"
 LOGS = "logs"
 COMMANDS = "commands"
@@ -37,6 +41,8 @@ INDEXED: dict[str, tuple[str, ...]] = {
     TRADE_STATS: (),
     COPIERS: ("user", "master", "slave"),
     REMOVED_COPIERS: ("user",),
+    CALLBACKS: (),
+    COPY_QUALITY: (),
     TRADE_LOGS: ("copier", "time"),
     LOGS: ("copier", "time"),
     COMMANDS: (),

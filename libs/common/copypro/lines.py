@@ -120,6 +120,12 @@ def _of_account(event: Message) -> Line | None:
         case m.AccountDisconnected() | m.AccountRefused():
             why = {"code": event.code, "message": event.message}
             return Line(WARNING, _words(event), account | why)
+        case m.EquityProtectorUpdated() | m.EquityProtectorReset() | m.EquityProtectorCallbackSet():
+            return Line(INFO, _words(event), account | {"registration": event.registration})
+        case m.EquityProtectorTriggered():
+            numbers = event.protector.numbers
+            fields = account | {"registration": event.registration} | numbers
+            return Line(WARNING, "equity protector triggered", fields)
         case m.Settled():
             return Line(INFO, "settled by a person", account | {"item": event.what})
         case m.AlertCleared():

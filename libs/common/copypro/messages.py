@@ -14,7 +14,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from copypro.callbacks import Callback
 from copypro.options import CopierOptions, SymbolMapping
+from copypro.protection import Protector, ProtectorSettings
 from copypro.trading import (
     AccountInfo,
     CloseReason,
@@ -109,6 +111,22 @@ class RemoveAccount(Message, frozen=True, kw_only=True):
     close_trades: bool = False
 
 
+class UpdateEquityProtector(Message, frozen=True, kw_only=True):
+    """Arm this registration's equity protector anew with these settings, or switch it off."""
+
+    account: AccountId
+    registration: RegistrationId
+    settings: ProtectorSettings
+
+
+class SetEquityProtectorCallback(Message, frozen=True, kw_only=True):
+    """Tell this address what the registration's equity protector does; None: nobody any more."""
+
+    account: AccountId
+    registration: RegistrationId
+    callback: Callback | None
+
+
 class SettleUnresolved(Message, frozen=True, kw_only=True):
     """A person's decision on an attempt that nobody could settle.
 
@@ -189,6 +207,8 @@ AccountCommand = (
     RegisterAccount
     | UpdateAccount
     | RemoveAccount
+    | UpdateEquityProtector
+    | SetEquityProtectorCallback
     | SettleUnresolved
     | SettleOtherCopier
     | ImportHistory
@@ -240,6 +260,8 @@ class PauseCopier(Message, frozen=True, kw_only=True):
     master: AccountId
     reason: str
     """For people."""
+    unless_paused: bool = False
+    """True: one that is paused already keeps its own reason."""
 
 
 class ResumeCopier(Message, frozen=True, kw_only=True):
@@ -248,6 +270,8 @@ class ResumeCopier(Message, frozen=True, kw_only=True):
     copier: CopierId
     master: AccountId
     market: Market = {}
+    only_from: str = ""
+    """Only if this is the reason of its pause; empty: whatever it is."""
 
 
 class StopReason(StrEnum):
@@ -292,8 +316,23 @@ class UnmapSymbol(Message, frozen=True, kw_only=True):
     master_symbol: str
 
 
+class SetTradeLogCallback(Message, frozen=True, kw_only=True):
+    """Tell this address each of the copier's trade logs; None: nobody any more."""
+
+    copier: CopierId
+    master: AccountId
+    callback: Callback | None
+
+
 CopierCommand = (
-    StartCopier | UpdateCopier | PauseCopier | ResumeCopier | StopCopier | MapSymbol | UnmapSymbol
+    StartCopier
+    | UpdateCopier
+    | PauseCopier
+    | ResumeCopier
+    | StopCopier
+    | MapSymbol
+    | UnmapSymbol
+    | SetTradeLogCallback
 )
 
 
@@ -332,6 +371,10 @@ class Deal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     swap: Decimal = Decimal(0)
     commission: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
+    entry_cost: Decimal = Decimal(0)
+    """What opening the position cost where that moves the balance by itself (MT5): of a deal that
+    opens and, where the broker tells it again, of one that closes. In no closing's commission or fee.
+    """
     time_broker: datetime | None = None
     time_utc: datetime | None = None
 
@@ -614,6 +657,42 @@ class PendingFilled(Message, frozen=True, kw_only=True):
     seen_at_utc: datetime
 
 
+class EquityProtectorUpdated(Message, frozen=True, kw_only=True):
+    """An equity protector as it now is: as its user set it, or what it counts from was learned or
+    moved by money that was paid in or out.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    protector: Protector
+
+
+class EquityProtectorReset(Message, frozen=True, kw_only=True):
+    """A new day of the broker's: it counts from that day's balance and is armed anew."""
+
+    account: AccountId
+    registration: RegistrationId
+    protector: Protector
+
+
+class EquityProtectorTriggered(Message, frozen=True, kw_only=True):
+    """Equity reached a limit. What its settings ask for begins with this record, and goes on until it
+    is done.
+    """
+
+    account: AccountId
+    registration: RegistrationId
+    protector: Protector
+
+
+class EquityProtectorCallbackSet(Message, frozen=True, kw_only=True):
+    """Who is told what a registration's equity protector does; None: nobody."""
+
+    account: AccountId
+    registration: RegistrationId
+    callback: Callback | None
+
+
 class BalanceChanged(Message, frozen=True, kw_only=True):
     """A deposit, withdrawal, credit, charge or the like: never a trade."""
 
@@ -681,6 +760,10 @@ OrderEvent = (
     | PendingModified
     | PendingRemoved
     | PendingFilled
+    | EquityProtectorUpdated
+    | EquityProtectorReset
+    | EquityProtectorTriggered
+    | EquityProtectorCallbackSet
     | BalanceChanged
     | EquityRecorded
     | AlertRaised
@@ -877,6 +960,8 @@ class Copier(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mappings: tuple[SymbolMapping, ...] = ()
     paused: bool = False
     pause_reason: str = ""
+    callback: Callback | None = None
+    """Who is told of each of its trade logs."""
 
 
 class CopierStarted(Message, frozen=True, kw_only=True):

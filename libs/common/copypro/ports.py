@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from copypro.callbacks import Receiver
 from copypro.topics import Role, Topic
 from copypro.trading import (
     AccountInfo,
@@ -395,6 +396,16 @@ class Vault(Protocol):
         """
 
     async def close(self) -> None: ...
+
+
+# --- users' own addresses ---------------------------------------------------------------------
+
+
+class Post(Protocol):
+    """One try to post JSON to an address."""
+
+    async def __call__(self, receiver: Receiver, id: str, body: bytes) -> str:
+        """Empty: it was taken; else why not, without address or secret. `id` tells a repeat."""
 
 
 # --- mail -------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", alias="COPYPRO_HOST")
     gateway_port: int = Field(5020, alias="COPYPRO_GATEWAY_PORT", ge=0, le=65535)
     alert_url: str = Field("", alias="COPYPRO_ALERT_URL")
+    callback_private: bool = Field(False, alias="COPYPRO_CALLBACK_PRIVATE")
     secret_keys: str = Field("", alias="COPYPRO_SECRET_KEYS", repr=False)
     manager_key: str = Field("", alias="COPYPRO_MANAGER_KEY", repr=False)
     require_key: bool = Field(False, alias="COPYPRO_REQUIRE_KEY")

@@ -22,8 +22,12 @@ class Topic(Struct, frozen=True):
 
 ACCOUNT_COMMANDS = Topic("account-commands", "account", m.AccountCommand, writers=("gateway",))
 """What users and operators want of an account. Each ends in exactly one event that names it."""
-COPIER_COMMANDS = Topic("copier-commands", "master account", m.CopierCommand, writers=("gateway",))
-"""What users want of a copier. Each ends in exactly one event of copier-events that names it."""
+COPIER_COMMANDS = Topic(
+    "copier-commands", "master account", m.CopierCommand, writers=("gateway", "stats")
+)
+"""What users, and their equity protectors, want of a copier. Each ends in exactly one event of
+copier-events that names it.
+"""
 ORDER_EVENTS = Topic("order-events", "account", m.OrderEvent, writers=("account-watcher",))
 """What happened on each watched account, in the order in which it was seen: the facts that copies
 and statistics are made of.

@@ -168,6 +168,8 @@ class ClosedOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     swap: Decimal = Decimal(0)
     commission: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
+    entry_cost: Decimal = Decimal(0)
+    """What opening cost on MT5, commission and fee; it is in neither of the two above."""
     magic: int = 0
     comment: str = ""
     reason: CloseReason = CloseReason.UNKNOWN

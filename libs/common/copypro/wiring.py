@@ -45,12 +45,15 @@ from copypro.adapters.sqlite_repeats import SqliteRepeats
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
+from copypro.adapters.webhooks import Webhooks
+from copypro.envelope import utc_now
 from copypro.errors import CopyProError
 from copypro.health import App
 from copypro.ports import (
     EventLog,
     LogHistory,
     Mail,
+    Post,
     ReadModels,
     Repeats,
     Rewrapped,
@@ -233,6 +236,11 @@ def _renew(settings: Settings) -> KeySource | None:
 def operators_metrics() -> Metrics:
     """Of this process, on a registry of its own."""
     return Metrics(CollectorRegistry())
+
+
+def webhooks(settings: Settings) -> Post:
+    """The one way of posting."""
+    return Webhooks(utc_now, private_allowed=settings.callback_private)
 
 
 def http_server(app: App, settings: Settings | None = None) -> HttpServer:

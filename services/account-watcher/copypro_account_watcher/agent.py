@@ -42,11 +42,13 @@ from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
 from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.apart import as_received, compare_clocks
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.following import tie
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission, is_unresolved
+from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.reconcile import Doubt
 from copypro_account_watcher.state import (
@@ -87,6 +89,7 @@ class AccountAgent:
         self.market = Market(self)
         self.watching = Watching(self)
         self.permission = Permission(self)
+        self.protecting = Protecting(self)
         self.proving = Proving(self)
         self.overdue = Overdue(self)
         self._dirty: dict[CopyId, None] = {}
@@ -155,6 +158,7 @@ class AccountAgent:
         for wake in self._wakes.values():
             wake.cancel()
         self.overdue.stop()
+        self.protecting.stop()
         await self.watching.disconnect()
 
     # --- inputs -------------------------------------------------------------------------------
@@ -167,6 +171,8 @@ class AccountAgent:
         origin = Origin(envelope.id, envelope.correlation, envelope.time)
         known = self.copies.get(order.copy)
         is_over = known is None and leg_tag(order.copy, 0) in self._forgotten
+        compare_clocks(self, order, turn)
+        order = as_received(order, turn.now)
         copy, events = accept(known, order, origin, turn.now, is_over=is_over)
         for event in events:
             turn.execution(event, origin, f"{event.leg}")

@@ -15,10 +15,12 @@ from copypro.messages import (
     Message,
     RegisterAccount,
     RemoveAccount,
+    SetEquityProtectorCallback,
     Settled,
     SettleOtherCopier,
     SettleUnresolved,
     UpdateAccount,
+    UpdateEquityProtector,
 )
 from copypro.trading import Done, OpenRequest
 from copypro.values import RegistrationId, Ticket
@@ -53,6 +55,10 @@ def decide(agent: AccountAgent, envelope: Envelope, turn: Turn) -> None:
             _update(agent, command, origin, turn)
         case RemoveAccount():
             _remove(agent, command, origin, turn)
+        case UpdateEquityProtector():
+            agent.protecting.update(command, origin, turn)
+        case SetEquityProtectorCallback():
+            agent.protecting.set_callback(command, origin, turn)
         case SettleUnresolved():
             _settle_unresolved(agent, command, origin, turn)
         case SettleOtherCopier():
@@ -179,7 +185,8 @@ def finish_removal(agent: AccountAgent, turn: Turn) -> None:
         if removal.close_trades and any(copy.live_legs for copy in copies):
             continue
         account.removals.remove(removal)
-        clear_alert(agent, turn, f"refused/{removal.registration}")
+        for cause in ("refused", "equity-protector"):
+            clear_alert(agent, turn, f"{cause}/{removal.registration}")
         left = _leave(agent, copies, removal, turn)
         is_last = account.registrations.keys() <= {removal.registration}
         event = AccountRemoved(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,7 @@ def _imported_root(
             sequence=0,
             lots=ever,
             price=first.open_price,
+            entry_cost=sum((part.entry_cost for part in parts), Decimal(0)),
             time_broker=first.opened_at_broker,
             time_utc=first.opened_at_utc,
         ),

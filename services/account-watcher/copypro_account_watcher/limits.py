@@ -70,3 +70,7 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     retry_log_s: float = 1.0
     """Pause before the partition is taken again after the log failed (a full disk)."""
     clock_off_s: float = 1.0
+    protect_every_s: float = 1.0
+    """With an armed equity protector and open positions: a look so soon after their price moved."""
+    flow_wait_s: float = 5.0
+    """Money moved and nothing has told why: an equity protector waits so long for history."""

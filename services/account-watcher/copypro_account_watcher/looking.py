@@ -89,6 +89,9 @@ class Looking:
             live.looked(orders, asked_at)
             told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
             self._follow_balance(figures.balance, told)
+            settled = self.history_at is None
+            whole = asked_at is not None
+            agent.protecting.looked(orders, figures, turn, whole=whole, settled=settled)
             ended = closed if has_history else None
             again = unresolved.settle(agent, orders, ended, asked_at, turn)
             if again is not None:
@@ -136,6 +139,7 @@ class Looking:
             turn.fact(agent.id, message, *fact.identity)
             follow(agent, message, turn)
             follow_stop_outs(agent, message, turn)
+            agent.protecting.told(message)
         follow_tickets(agent, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(agent.id, root), agent.book.roots[root])

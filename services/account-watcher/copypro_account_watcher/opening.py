@@ -27,6 +27,7 @@ from copypro_account_watcher.live import (
     NeedSpec,
 )
 from copypro_account_watcher.state import Copy, Leg, LegStatus
+from copypro_account_watcher.worth import worth
 
 _ALLOWED = {
     TradeMode.FULL: (Side.BUY, Side.SELL),
@@ -98,6 +99,7 @@ def plan_open(
         **slippage,
         **sized.numbers,
         **margin,
+        **worth(found.slave),
     }
     return Opening(request=request, numbers=numbers, quote=quote)
 

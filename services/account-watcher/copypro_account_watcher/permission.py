@@ -136,6 +136,9 @@ class Permission:
 def _refused_to(registration: Registration) -> Denial | None:
     if not registration.enabled:
         return denied("ACCOUNT_DISABLED")
+    protector = registration.protector
+    if protector is not None and protector.stops_opens:
+        return denied("EQUITY_PROTECTION", **protector.numbers)
     match registration.rights:
         case Rights.TRADE:
             return None

@@ -121,6 +121,7 @@ class Recording:
                 price=order.open_price,
                 # MT5 charges on entry; MT4 writes the whole commission on the row of the close.
                 commission=order.commission if self._is_mt5 else Decimal(0),
+                entry_cost=order.commission if self._is_mt5 else Decimal(0),
                 time_broker=order.opened_at_broker,
                 time_utc=opened_at_utc,
             ),
@@ -415,6 +416,7 @@ class Recording:
             swap=row.swap,
             commission=row.commission,
             fee=row.fee,
+            entry_cost=row.entry_cost,
             time_broker=row.closed_at_broker,
             time_utc=evidence.closed_at_utc(row, look.clock_offset_minutes),
         )

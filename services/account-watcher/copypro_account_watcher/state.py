@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from copypro.messages import OpenCopy, PlacePendingCopy, Rights, SymbolChoice
 from copypro.options import CopierOptions
+from copypro.protection import Protector
 from copypro.trading import AccountInfo, Done, TradeRequest
 from copypro.values import (
     AccountId,
@@ -54,6 +55,7 @@ class Registration(Struct, kw_only=True, omit_defaults=True):
     """A password, sealed, that is to be tried once. The one that works stays in use meanwhile."""
     refused: str = ""
     """The broker's code for the last one that was tried: it is not tried again."""
+    protector: Protector | None = None
 
 
 class Removal(Struct, frozen=True):
@@ -225,6 +227,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """The master's levels as last heard."""
     closing: str = ""
     """Why everything must go; empty: it need not."""
+    closing_numbers: dict[str, str] = {}
+    """What that was decided from."""
     closing_since_utc: datetime | None = None
     forget: bool = False
     """No more orders of this copy will come."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from copypro.codes import Denial, denied
 from copypro.messages import OpenCopy
+from copypro.protection import CODE as EQUITY_PROTECTION
 from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest
 from copypro.values import Lots, Mode
 
@@ -83,7 +84,8 @@ def _until_nothing_can_come(copy: Copy, live: Live) -> Step:
 
 
 def _close_everything(copy: Copy, live: Live) -> Step:
-    unsent = _deny_waiting(copy, "MASTER_FLAT", reason=copy.closing)
+    code = copy.closing if copy.closing == EQUITY_PROTECTION else "MASTER_FLAT"
+    unsent = _deny_waiting(copy, code, reason=copy.closing, **copy.closing_numbers)
     if unsent is not None:
         return unsent
     standing = copy.live_legs
@@ -96,7 +98,12 @@ def _close_everything(copy: Copy, live: Live) -> Step:
         return Rests()  # the next look shows the rest's ticket
     assert leg.ticket is not None
     if leg.status is LegStatus.PLACED:
-        return Sends(kind="delete", leg=leg.number, request=DeleteRequest(ticket=leg.ticket))
+        return Sends(
+            kind="delete",
+            leg=leg.number,
+            request=DeleteRequest(ticket=leg.ticket),
+            numbers={"why": copy.closing, **copy.closing_numbers},
+        )
     return _close(copy, leg, Decimal(0), live)
 
 
@@ -130,6 +137,7 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
         "fraction": str(Decimal(0) if copy.closing else copy.left_of(leg)),
         "target_lots": str(target),
         "why": copy.closing or "master reduced",
+        **copy.closing_numbers,
     }
     return Sends(
         kind="close",

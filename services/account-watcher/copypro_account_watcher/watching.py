@@ -243,6 +243,7 @@ class Watching:
         owner, live = self._agent.owner, self._agent.market.live
         live.mono = owner.monotonic()
         live.learn_quote(quote)
+        self._agent.protecting.quoted(quote.symbol)
         if quote.time_broker is not None:
             known = self.offset.minutes
             self.offset.see(quote.time_broker, owner.clock())

@@ -129,3 +129,13 @@ class UserShown(TypedDict):
 
 
 Doc = dict[str, Any]
+
+
+class CallbackSet(TypedDict):
+    """`callbackUrl`: scheme and host; null: there is none any more. `secret` signs the posts, and is
+    answered this once.
+    """
+
+    result: Literal["OK"]
+    callbackUrl: str | None
+    secret: str | None

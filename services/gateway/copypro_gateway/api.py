@@ -9,6 +9,7 @@ from copypro.ports import (
     Mail,
     Meter,
     NewId,
+    Post,
     ReadModels,
     Repeats,
     Users,
@@ -23,6 +24,7 @@ from copypro_gateway.accounts import Accounts
 from copypro_gateway.attention import Attention
 from copypro_gateway.audit import AuditTrail
 from copypro_gateway.auth import Auth
+from copypro_gateway.callbacks import Callbacks
 from copypro_gateway.calls import Calls
 from copypro_gateway.commands import Commands
 from copypro_gateway.copiers import Copiers
@@ -39,6 +41,8 @@ from copypro_gateway.measuring import Measured
 from copypro_gateway.orders import Orders
 from copypro_gateway.pages import NEXT_TO
 from copypro_gateway.passwords import Passwords
+from copypro_gateway.protection import Protection
+from copypro_gateway.quality import Quality
 from copypro_gateway.repeating import Repeating
 from copypro_gateway.safety import DEFAULTS, Safety
 from copypro_gateway.statistics import TradeStats
@@ -60,6 +64,7 @@ def create_app(
     new_id: NewId,
     settings: GatewaySettings,
     meter: Meter,
+    post: Post,
     safety: Safety = DEFAULTS,
     mail: Mail | None = None,
     banner: str = "",
@@ -80,8 +85,12 @@ def create_app(
     Summaries(core, accounts, stats).register(calls)
     AccountSettings(core).register(calls)
     Orders(core, stats).register(calls)
+    Quality(core).register(calls)
     copiers, logs = Copiers(core, accounts), CopierLogs(core)
     copiers.register(calls)
+    protection = Protection(core)
+    protection.register(calls)
+    Callbacks(core, protection, post).register(calls)
     Symbols(core).register(calls)
     logs.register(calls)
     Attention(core).register(calls)

@@ -20,6 +20,7 @@ from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.market import market_of
 from copypro_gateway.options import Options
 from copypro_gateway.parameters import ByCopier, Parameters, Text
+from copypro_gateway.protection import refuse_while_protected
 
 
 class RemoveCopier(ByCopier):
@@ -220,6 +221,8 @@ class Copiers:
         if not rights.may_read(registration):
             raise rights.not_proved("masterAccountId", registration)
         _require_enabled(registration)
+        slave = await self._core.models.get(c.REGISTRATIONS, str(copier["slave_registration"]))
+        refuse_while_protected(slave)
         master = AccountId(str(copier["master"]))
         market = await self._market(master)
         wish = m.ResumeCopier(copier=CopierId(str(copier["id"])), master=master, market=market)

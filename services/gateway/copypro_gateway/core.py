@@ -40,6 +40,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     operator_key_hash: str = ""
     """Of the key that operators' calls need (`auth.hash_of`); empty: those calls are off."""
     visible_within_s: float = 5.0
+    callback_private: bool = False
+    """Users' callbacks may go to private addresses."""
     most_accounts: int = 1000
     """Of one user, as those that count them see it: two calls at once may end one above it."""
     most_copiers: int = 1000

@@ -28,6 +28,7 @@ def unknown(what: str) -> ApiError:
 
 
 DENIED_STATUS = {
+    "INVALID_PARAMETER": 400,
     "PAIR_IN_USE": 409,
     "SAME_ACCOUNT": 400,
     "UNKNOWN_COPIER": 404,

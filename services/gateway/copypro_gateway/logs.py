@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from copypro import collections as c
+from copypro.trade_logs import trade_log
 from copypro.values import UserId
 from pydantic import Field
 
-from copypro_gateway import shapes
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.parameters import ByCopier, Parameters
@@ -45,11 +45,13 @@ class CopierLogs:
         rows = await self._core.models.find(
             c.TRADE_LOGS, {"copier": copier}, order_by="time", descending=True, limit=limit
         )
-        return [shapes.trade_log(row) for row in rows]
+        return [trade_log(row) for row in rows]
 
     async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[Doc]:
+        """Of the user's copiers, and what equity protectors closed that no copier had opened."""
         rows: list[Doc] = []
-        for doc in await self._core.copiers_of(user):
+        protected = [doc for doc in await self._core.registrations_of(user) if doc.get("protector")]
+        for doc in (*await self._core.copiers_of(user), *protected):
             rows.extend(await self._trades_of(str(doc["id"]), given.limit))
         rows.sort(key=lambda row: str(row["timeUTC"]), reverse=True)
         return rows[: given.limit]

@@ -45,3 +45,9 @@ def moment_of(field: str, value: str | None, offset_minutes: int = 0) -> str | N
     except (ValueError, OverflowError):
         raise bad(field, "is not a time like 2026-01-31T13:30:00") from None
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def utc_of(field: str, value: str | None) -> str | None:
+    """As the logs write it: UTC in fixed width. Errors: as above."""
+    moment = moment_of(field, value)
+    return None if moment is None else f"{moment}000Z"

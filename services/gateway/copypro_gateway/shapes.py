@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from copypro.ports import UserKey
+from copypro.trade_logs import number as number
 
 from copypro_gateway.answers import AccountSummary, Order, SymbolChoice
 from copypro_gateway.auth import key_id
@@ -56,6 +58,7 @@ def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
         "seenAliveAt": alive,
         "seenAliveAgeSeconds": None if age is None else round(age, 1),
         "accountSummary": summary(state),
+        "equityProtector": protector(registration),
     }
 
 
@@ -127,11 +130,18 @@ def closed_order(order: Doc) -> Order:
         "closePrice": number(order["close_price"]),
         "magicNumber": order.get("magic", 0),
         "swap": number(order.get("swap")),
-        "commission": number(order.get("commission")),
+        "commission": _with_entry(order),
         "comment": order.get("comment", ""),
         "profit": number(order["profit"]),
         "digits": 0,
     }
+
+
+def _with_entry(order: Doc) -> float | None:
+    """An order's commission is its position's, whenever the broker charged it."""
+    parts = [order.get(name) for name in ("commission", "entry_cost")]
+    known = [Decimal(str(part)) for part in parts if part is not None]
+    return float(sum(known)) if known else None
 
 
 def copier(doc: Doc, registrations: dict[str, Doc]) -> Doc:
@@ -146,6 +156,7 @@ def copier(doc: Doc, registrations: dict[str, Doc]) -> Doc:
         "paused": doc.get("paused", False),
         "pauseReason": _PAUSE_REASONS.get(doc.get("pause_reason", ""), doc.get("pause_reason")),
         "loaded": True,
+        "tradeLogCallbackUrl": doc.get("callback_shown"),
         "startedAt": doc.get("started_at"),
         "mappedSymbols": {m["master_symbol"]: m["slave_symbol"] for m in doc.get("mappings", [])},
         "riskType": options.get("risk_type"),
@@ -183,56 +194,30 @@ def copier(doc: Doc, registrations: dict[str, Doc]) -> Doc:
     return shown
 
 
-def trade_log(row: Doc) -> Doc:
-    """TradeLog: one row per decision or call; a refused one has its code and numbers."""
-    numbers = {**(row.get("numbers_sent") or {}), **(row.get("numbers") or {})}
-    level = "Information" if row.get("success") else "Warning"
-    messages = [
-        {"timeUTC": row.get("time"), "level": level, "message": f"{name} = {value}"}
-        for name, value in numbers.items()
-    ]
-    for name in ("remedy", "evidence", "text"):
-        if row.get(name):
-            messages.append({"timeUTC": row.get("time"), "level": level, "message": row[name]})
-    return {
-        "id": row["id"],
-        "copierId": row.get("copier"),
-        "uniqueTradeId": row.get("copy"),
-        "timeUTC": row.get("time"),
-        "timeDoneUTC": row.get("recorded_at"),
-        "updateType": row.get("update"),
-        "tradeReason": "NewSignal",
-        "success": bool(row.get("success")),
-        "outcome": row.get("outcome", "planned"),
-        "masterOrder": {
-            "ticket": row.get("root"),
-            "symbol": row.get("master_symbol"),
-            "type": row.get("master_side"),
-            "lots": number(row.get("master_lots")),
-            "openPrice": number(row.get("master_price")),
-        }
-        if row.get("master_symbol")
-        else None,
-        "slaveSymbol": row.get("slave_symbol"),
-        "slaveLots": number(row.get("slave_lots")),
-        "slaveOrderType": row.get("slave_side"),
-        "slaveTicket": None if row.get("slave_ticket") is None else str(row["slave_ticket"]),
-        "slavePrice": number(row.get("slave_price")),
-        "slippage": number(row.get("slippage")),
-        "exceptionCode": row.get("code"),
-        "exceptionMessage": row.get("remedy") or row.get("text"),
-        "exceptionStackTrace": None,
-        "messages": messages,
-        "times": {
-            name.removesuffix("_at"): row.get(name)
-            for name in ("seen_at", "planned_at", "sent_at", "filled_at", "recorded_at")
-        },
+def protector(registration: Doc) -> Doc | None:
+    """As it was set, what it counts from now, and what it acted on."""
+    doc: Doc | None = registration.get("protector")
+    if doc is None:
+        return None
+    settings, trip = doc["settings"], doc.get("tripped")
+    flags = ("enabled", "daily_reset", "alert", "disable_copier", "close_copied_trades",
+             "close_all_trades")  # fmt: skip
+    limits = [f"{kind}_{unit}" for kind in ("stop_loss", "take_profit")
+              for unit in ("percent", "value", "absolute")]  # fmt: skip
+    shown: Doc = {_camel(name): settings.get(name, False) for name in flags}
+    shown |= {_camel(name): number(settings.get(name)) or 0 for name in limits}
+    shown["startBalance"] = number(doc.get("start_balance"))
+    shown["brokerDay"] = doc.get("day") or None
+    shown["callbackUrl"] = registration.get("callback_shown")
+    shown["flattening"] = doc.get("flattening", False)
+    shown["triggered"] = trip and {
+        "breach": trip["breach"],
+        "rule": trip["rule"],
+        "level": number(trip["level"]),
+        "equity": number(trip["equity"]),
+        "timeUTC": trip["at_utc"],
     }
-
-
-def number(value: Any) -> float | None:
-    """The original writes numbers; ours are exact decimals as text until here."""
-    return None if value is None else float(value)
+    return shown
 
 
 def _camel(name: str) -> str:

@@ -313,7 +313,11 @@ class Mt5Face(Face):
             "expirationType": "Specified" if order.expires_at else "GTC",
             "expirationTime": stamp(order.expires_at) if order.expires_at else _NEVER,
             "fillPolicy": "FillOrKill",
-            "dealInternalIn": {"ticketNumber": order.deal, "positionTicket": order.id},
+            "dealInternalIn": {
+                "ticketNumber": order.deal,
+                "positionTicket": order.id,
+                "commission": order.commission,
+            },
             "dealInternalOut": None,
             "orderInternal": {"ticketNumber": order.ticket} if order.pending else None,
             "partialCloseDeals": [],

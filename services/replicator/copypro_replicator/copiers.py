@@ -42,6 +42,12 @@ def command(turn: Turn, envelope: Envelope) -> None:
             _updated(
                 turn, copier, replace(state, mappings=_mappings_but(state, wish.master_symbol))
             )
+        case m.SetTradeLogCallback():
+            _updated(turn, copier, replace(state, callback=wish.callback))
+        case m.PauseCopier() if wish.unless_paused and state.paused:
+            _deny(turn, wish, "ALREADY_PAUSED", f"it is paused already: {state.pause_reason}")
+        case m.ResumeCopier() if wish.only_from not in ("", state.pause_reason):
+            _deny(turn, wish, "PAUSED_OTHERWISE", f"it is not paused for {wish.only_from}")
         case m.PauseCopier():
             paused = replace(state, paused=True, pause_reason=wish.reason)
             _change(turn, copier, paused)
@@ -107,6 +113,7 @@ def _start(turn: Turn, wish: m.StartCopier) -> None:
         options=wish.options,
         mappings=wish.mappings or (() if known is None else known.state.mappings),
         paused=wish.paused,
+        callback=None if known is None else known.state.callback,
     )
     if known is not None:
         copier = _change(turn, known, state)

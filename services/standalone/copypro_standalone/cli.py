@@ -7,11 +7,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from copypro_standalone import auditing, cluster, people, rotating
+from copypro_standalone import analytics, auditing, cluster, people, rotating
+from copypro_standalone.arguments import AsJson, Data
+from copypro_standalone.arguments import fail as _fail
 from copypro_standalone.backtest.cli import backtest
 
 app = typer.Typer(
@@ -30,16 +32,9 @@ letters = typer.Typer(no_args_is_help=True, help="Records that could not be read
 app.add_typer(letters, name="dead-letters")
 imports = typer.Typer(no_args_is_help=True, help="History from files.")
 app.add_typer(imports, name="import")
-Data = Annotated[
-    Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
-]
+app.command()(analytics.report)
+app.command()(analytics.quality)
 TestLimits = Annotated[bool, typer.Option("--test-limits", hidden=True)]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of text")]
-
-
-def _fail(error: object) -> NoReturn:
-    typer.echo(f"copypro: {error}", err=True)
-    raise typer.Exit(2)
 
 
 @app.command()
@@ -91,10 +86,12 @@ def replicator(test_limits: TestLimits = False) -> None:
 
 @app.command()
 def stats(test_limits: TestLimits = False) -> None:
-    """Makes what REST shows from the events, and posts alerts, alone: needs Kafka and MongoDB.
+    """Makes what REST shows from the events, and posts alerts and callbacks, alone: needs Kafka and
+    MongoDB.
 
-    Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_ALERT_URL. Health and metrics on
-    COPYPRO_SERVICE_PORT (5021). Run as many as events need: they share the partitions.
+    Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS (the gateway's),
+    COPYPRO_ALERT_URL. Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as many as events
+    need: they share the partitions.
     """
     _serve("stats", test_limits=test_limits)
 

@@ -9,7 +9,7 @@ from copypro.settings import Settings
 from copypro.wiring import Store
 
 NEEDS = {
-    "stats": frozenset((Store.LOG, Store.MODELS)),
+    "stats": frozenset((Store.LOG, Store.MODELS, Store.VAULT)),
     "replicator": frozenset((Store.LOG,)),
     "account-watcher": frozenset((Store.LOG, Store.VAULT)),
     "gateway": frozenset(Store),
@@ -23,7 +23,8 @@ def check(settings: Settings, services: Collection[str]) -> None:
     needs = needs_of(services)
     if set(services) != set(ALL):
         _check_alone(settings, " ".join(services), needs)
-    if Store.VAULT in needs and not settings.api_mt4 and not settings.api_mt5:
+    talks = "account-watcher" in services or "gateway" in services
+    if talks and not settings.api_mt4 and not settings.api_mt5:
         raise SettingsError(
             "no bridge: set ApiMT4 and/or ApiMT5 to the addresses of your mt4rest and mt5rest"
             " bridges, such as ApiMT5=http://127.0.0.1:5005 (`copypro demo` needs none)"
@@ -40,7 +41,7 @@ def _check_alone(settings: Settings, name: str, needs: Collection[Store]) -> Non
     if Store.VAULT in needs and not settings.secret_keys:
         raise SettingsError(
             f"`copypro {name}` needs COPYPRO_SECRET_KEYS: the gateway seals with it what the"
-            " account-watchers open, so all of them are given the same"
+            " account-watchers and stats open, so all of them are given the same"
         )
 
 

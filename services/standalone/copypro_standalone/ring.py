@@ -25,7 +25,7 @@ from copypro.errors import LogUnavailable, ServiceEnded, SettingsError, StoreUna
 from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
-from copypro.ports import TerminalLimits
+from copypro.ports import Clock, TerminalLimits
 from copypro.readiness import Readiness
 from copypro.settings import Settings
 from copypro.topics import ROLES
@@ -37,9 +37,10 @@ from copypro.wiring import (
     open_history,
     open_mail,
     operators_metrics,
+    webhooks,
 )
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_stats.notifier import Notifier
+from copypro_stats.receivers import Receivers
 
 from copypro_standalone.needs import ALL, check, needs_of
 
@@ -72,10 +73,11 @@ class Ring:
         terminal_limits: TerminalLimits | None = None,
         *,
         services: Collection[str] = ALL,
+        clock: Clock = utc_now,
     ) -> None:
         """Errors: SettingsError for settings with which these services cannot run."""
         check(settings, services)
-        self._settings, self._services = settings, services
+        self._settings, self._services, self._clock = settings, services, clock
         self._watcher_limits = watcher_limits or WatcherLimits()
         self._terminal_limits = terminal_limits or TerminalLimits()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -219,21 +221,25 @@ class Ring:
         journal = self._unhurried.journal(lines)
         match name:
             case "stats":
-                address = self._settings.alert_url
-                notify = Notifier(address) if address else None
+                receivers = Receivers(
+                    stores.models,
+                    stores.vault.unseal,
+                    webhooks(self._settings),
+                    self._settings.alert_url,
+                )
                 work = stats.run(
-                    log, stores.models, utc_now, notify, readiness=self._readiness[name]
+                    log, stores.models, self._clock, receivers, readiness=self._readiness[name]
                 )
                 self._start(name, work)
             case "replicator":
                 readiness = self._readiness[name]
-                self._start(name, replicator.run(log, utc_now, journal, readiness=readiness))
+                self._start(name, replicator.run(log, self._clock, journal, readiness=readiness))
             case "account-watcher":
                 work = watcher.run(
                     log,
                     self._bridges.factories,
                     stores.vault,
-                    utc_now,
+                    self._clock,
                     time.monotonic,
                     self._watcher_limits,
                     self._readiness[name],
@@ -259,7 +265,7 @@ class Ring:
             users=stores.users,
             vault=stores.vault,
             repeats=stores.repeats,
-            clock=utc_now,
+            clock=self._clock,
             new_id=lambda: uuid.uuid4().hex,
             settings=GatewaySettings(
                 platforms=frozenset(self._bridges.factories),
@@ -270,8 +276,10 @@ class Ring:
                 reset_url=settings.reset_url,
                 errors_as_201=settings.errors_as_201,
                 operator_key_hash=hash_of(settings.manager_key) if settings.manager_key else "",
+                callback_private=settings.callback_private,
             ),
             meter=self._metrics,
+            post=webhooks(settings),
             safety=safety_of(settings),
             mail=open_mail(settings),
             banner="SIMULATED" if settings.simulated else "",

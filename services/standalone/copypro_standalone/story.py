@@ -11,6 +11,8 @@ import msgspec
 from copypro import messages as m
 from copypro.envelope import Envelope
 from copypro.ports import Record
+from copypro.protection import CODE as EQUITY_PROTECTION
+from copypro.trade_logs import NEW_SIGNAL, trade_reason_of
 from msgspec import Struct
 
 
@@ -68,6 +70,8 @@ def tell(
 ) -> Story:
     lines: list[Line] = []
     times: dict[str, dict[str, datetime]] = {}
+    acted: set[tuple[str, str]] = set()
+    orders = list(orders)
     for record, envelope in orders:
         event = envelope.message
         if getattr(event, "account", None) == master and getattr(event, "root", None) == root:
@@ -82,11 +86,18 @@ def tell(
         event = envelope.message
         if event.master == master and event.root == root:
             lines.append(_execution(event, envelope, record))
+            if _why(event) == EQUITY_PROTECTION:
+                acted.add((event.slave, getattr(event, "numbers", {}).get("at", "")))
             if isinstance(event, m.CopyOpened) and event.sent_at_utc and event.answered_at_utc:
                 legs = times.setdefault(f"{event.copy}.{event.leg}", {})
                 legs["sent"], legs["filled"] = event.sent_at_utc, event.answered_at_utc
                 if record.recorded_at:
                     legs["recorded"] = datetime.fromtimestamp(record.recorded_at, UTC)
+    for record, envelope in orders:
+        event = envelope.message
+        is_trip = isinstance(event, m.EquityProtectorTriggered)
+        if is_trip and (event.account, event.protector.numbers["at"]) in acted:
+            lines.append(_protector(event, envelope, record))
     lines.sort(key=lambda line: line.at)
     return Story(
         master=master,
@@ -153,6 +164,8 @@ def _execution(event: Any, envelope: Envelope, record: Record) -> Line:
             value = getattr(event, name, None)
             if value not in (None, ""):
                 parts.append(f"{name}={value}")
+    if (reason := trade_reason_of(_why(event))) != NEW_SIGNAL:
+        parts.append(f"tradeReason={reason}")
     at = getattr(event, "answered_at_utc", None) or envelope.time
     return Line(
         at=at,
@@ -161,6 +174,26 @@ def _execution(event: Any, envelope: Envelope, record: Record) -> Line:
         numbers=numbers,
         event=type(event).__name__,
         copier=event.copier,
+        recorded_at=_recorded(record),
+    )
+
+
+def _why(event: Any) -> str:
+    """The reason or code that an event of a copy has; empty: none."""
+    numbers = getattr(event, "numbers", None) or {}
+    why = numbers.get("why") or getattr(event, "reason", "") or getattr(event, "code", "")
+    return str(why)
+
+
+def _protector(event: m.EquityProtectorTriggered, envelope: Envelope, record: Record) -> Line:
+    numbers, trip = event.protector.numbers, event.protector.tripped
+    text = f"equity {numbers['equity']} reached {numbers['rule']}, which is {numbers['limit']}"
+    return Line(
+        at=envelope.time if trip is None else trip.at_utc,
+        what="slave",
+        text=f"equity protector: {text}",
+        numbers=numbers,
+        event=type(event).__name__,
         recorded_at=_recorded(record),
     )
 

@@ -13,7 +13,9 @@ from copypro.messages import AlertRaised
 from copypro.ports import Projected, Record, Upsert
 from msgspec import Struct
 
+from copypro_stats.pausing import concerns_copiers
 from copypro_stats.projections import Fields, Patch, history_of, patches
+from copypro_stats.receivers import Posted, posts_of
 
 CACHED = 20_000
 """Open roots that are kept at hand: their closes build on them."""
@@ -29,11 +31,15 @@ class Batch(Struct, frozen=True):
     alerts: list[Envelope]
     moved: set[str]
     """Accounts whose closed history changed."""
+    posts: list[Posted]
+    """What somebody may want to be told, in the order of the records."""
+    protected: list[Envelope]
+    """What equity protectors did that concerns copiers."""
 
 
 async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
     """Errors: BadRecord for a record of a newer version; other unreadable ones are in the batch."""
-    batch = Batch([], [], [], set())
+    batch = Batch([], [], [], set(), [], [])
     for record in records:
         if record.value is None:
             continue
@@ -52,6 +58,9 @@ async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
             batch.moved.add(account)
         if isinstance(envelope.message, AlertRaised):
             batch.alerts.append(envelope)
+        batch.posts.extend(posts_of(envelope))
+        if concerns_copiers(envelope.message):
+            batch.protected.append(envelope)
     return batch
 
 
@@ -88,10 +97,10 @@ class Parts:
 
     async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
         fields = patch.fields
-        if patch.collection == ROOTS:
-            self._keep(patch.id, source, fields)
         if fields is not None and patch.builds_on is not None:
             fields = {**await self._under(*patch.builds_on, source), **fields}
+        if patch.collection == ROOTS:
+            self._keep(patch.id, source, fields)
         return Upsert(
             collection=patch.collection,
             id=patch.id,

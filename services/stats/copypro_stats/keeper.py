@@ -14,6 +14,7 @@ import structlog
 from copypro import collections as c
 from copypro.account_history import report_of
 from copypro.ports import ReadModels, Upsert
+from copypro.statistics.bars import growth_by_day
 from copypro.statistics.original import charts_of, recent_results, stats_of
 
 logger = structlog.get_logger("stats")
@@ -72,6 +73,7 @@ async def keep(models: ReadModels, account: str) -> None:
         "stats": stats_of(report),
         "recent": recent_results(report.bars),
         "charts": charts_of(report, exclude_same_bars=True),
+        "growth": [[day.isoformat(), str(factor)] for day, factor in growth_by_day(report.bars)],
     }
     await models.upsert(
         [Upsert(collection=c.TRADE_STATS, id=account, source=SOURCE, version=version, fields=kept)]

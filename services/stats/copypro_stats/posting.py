@@ -1,24 +1,27 @@
-"""Alerts on their way to an operator: none is lost by a kill, none holds up what is shown.
+"""What is on its way to an operator or to a user's own address: none is lost by a kill, none holds up
+what is shown, and no receiver holds up another.
 
-An alert is remembered in the commit that consumes its event and forgotten in one of its own once the
+A post is remembered in the commit that consumes its event and forgotten in one of its own once the
 receiver took it. Killed between the two it is posted again, with the same id: at least once, and once by
-id.
+id. Each receiver is served by itself, in the order of the events.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import structlog
 from copypro import topics
-from copypro.envelope import Envelope
 from copypro.errors import LogError
 from copypro.ports import Clock, Outgoing, Partition
 from msgspec import Struct
+
+from copypro_stats.receivers import OPERATOR, Posted, Receivers
 
 logger = structlog.get_logger("stats")
 PREFIX = "post/"
@@ -28,97 +31,117 @@ class PostLimits(Struct, frozen=True, kw_only=True):
     first_wait_s: float = 1.0
     cap_wait_s: float = 300.0
     kept_s: float = 86_400.0
-    """An alert older than this is given up, with an error in the log."""
+    """What is older than this is given up, with an error in the log."""
     waiting: int = 1000
-    """So many may wait for a receiver; what comes beyond is shown and not posted."""
-
-
-class Posted(Struct, frozen=True, kw_only=True):
-    id: str
-    """Of the event: the same alert has the same id, however often it is posted."""
-    raised_at_utc: datetime
-    body: bytes
-    """A JSON object: id, time and the alert's own fields."""
-
-
-Post = Callable[[Posted], Awaitable[str]]
-"""Empty: taken; else the reason why not, without any secret."""
+    """So many may wait for one receiver; what comes beyond is shown and not posted."""
 
 
 class Outbox:
-    """What one partition has still to post, in the order in which it was raised."""
+    """What one partition has still to post, by receiver, in the order in which it was raised."""
 
     def __init__(
-        self, partition: Partition, post: Post | None, clock: Clock, limits: PostLimits
+        self, partition: Partition, receivers: Receivers | None, clock: Clock, limits: PostLimits
     ) -> None:
-        self._partition, self._post, self._clock, self._limits = partition, post, clock, limits
-        self._waiting: dict[str, Posted] = {}
+        self._partition, self._receivers = partition, receivers
+        self._clock, self._limits = clock, limits
+        self._waiting: dict[str, dict[str, Posted]] = {}
+        """By receiver and id."""
         self._remembered: list[Posted] = []
         """In a commit that is under way: posted once that is durable."""
         self._news = asyncio.Event()
+        self._serving: set[str] = set()
+        self._number = 0
+        self._refused: Counter[str] = Counter()
 
     async def restore(self) -> None:
-        if self._post is None:
+        if self._receivers is None:
             return
+        found: list[Posted] = []
         async for record in self._partition.restore():
             if record.key.startswith(PREFIX) and record.value is not None:
-                posted = msgspec.json.decode(record.value, type=Posted)
-                self._waiting[posted.id] = posted
+                found.append(msgspec.json.decode(record.value, type=Posted))
+        for posted in sorted(found, key=lambda posted: (posted.number, posted.raised_at_utc)):
+            self._waiting.setdefault(posted.to, {})[posted.id] = posted
+            self._number = max(self._number, posted.number)
         self._news.set()
 
-    def remember(self, alert: Envelope) -> list[Outgoing]:
+    def remember(self, posted: Posted) -> list[Outgoing]:
         """The state record to commit with the event's consumption; posted after `committed`."""
-        if self._post is None:
+        if self._receivers is None or not self._receivers.has(posted.to):
             return []
-        if len(self._waiting) + len(self._remembered) >= self._limits.waiting:
-            logger.error("an alert is not posted: too many wait already", cause=alert.message.cause)
+        under_way = sum(other.to == posted.to for other in self._remembered)
+        if len(self._waiting.get(posted.to, ())) + under_way >= self._limits.waiting:
+            self._refused[posted.to] += 1
+            if self._refused[posted.to] == 1:
+                logger.error("not posted: too many wait already", to=posted.to, id=posted.id)
             return []
-        fields = {"id": alert.id, "time": alert.time, **msgspec.to_builtins(alert.message)}
-        posted = Posted(id=alert.id, raised_at_utc=alert.time, body=msgspec.json.encode(fields))
-        self._remembered.append(posted)
-        return [Outgoing(topics.STATS_STATE.name, _key(posted), msgspec.json.encode(posted))]
+        self._refused.pop(posted.to, None)
+        self._number += 1
+        numbered = msgspec.structs.replace(posted, number=self._number)
+        self._remembered.append(numbered)
+        return [Outgoing(topics.STATS_STATE.name, _key(numbered), msgspec.json.encode(numbered))]
 
     def committed(self) -> None:
         """What was remembered is durable now."""
-        self._waiting |= {posted.id: posted for posted in self._remembered}
+        for posted in self._remembered:
+            self._waiting.setdefault(posted.to, {})[posted.id] = posted
         self._remembered.clear()
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled, or until the partition is lost, of which its reader hears too."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            try:
-                for posted in list(self._waiting.values()):
-                    await self._deliver(posted)
-                    await self._partition.commit(
-                        [Outgoing(topics.STATS_STATE.name, _key(posted), None)]
-                    )
-                    del self._waiting[posted.id]
-            except LogError as error:
-                logger.info("posting ends with its partition", reason=str(error))
-                return
+        """Until cancelled; when the partition is lost, of which its reader hears too, nothing is
+        posted any more.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                for to in self._waiting.keys() - self._serving:
+                    self._serving.add(to)
+                    tasks.create_task(self._serve(to), name=f"posting-{to[:16]}")
+
+    async def _serve(self, to: str) -> None:
+        """Everything for one receiver, one after another; ends when nothing waits."""
+        waiting = self._waiting[to]
+        try:
+            while waiting:
+                posted = next(iter(waiting.values()))
+                await self._deliver(posted)
+                await self._partition.commit(
+                    [Outgoing(topics.STATS_STATE.name, _key(posted), None)]
+                )
+                del waiting[posted.id]
+        except LogError as error:
+            logger.info("posting ends with its partition", reason=str(error))
+            return
+        del self._waiting[to]
+        self._serving.discard(to)
 
     async def _deliver(self, posted: Posted) -> None:
-        """Returns when it was taken, or is too old to be news."""
-        assert self._post is not None
+        """Returns when it was taken, is too old to be news, or nobody wants it any more."""
+        assert self._receivers is not None
         limits, wait_s = self._limits, self._limits.first_wait_s
-        while reason := await self._post(posted):
+        what = "alert" if posted.to == OPERATOR else "trade log"
+        while reason := await self._receivers.post(posted):
             if self._clock() - posted.raised_at_utc > timedelta(seconds=limits.kept_s):
-                logger.error("alert not delivered: given up", id=posted.id, reason=reason)
+                logger.error(f"{what} not delivered: given up", id=posted.id, reason=reason)
                 return
-            logger.warning("alert not delivered yet", id=posted.id, reason=reason)
+            logger.warning(f"{what} not delivered yet", id=posted.id, reason=reason)
             await asyncio.sleep(wait_s)
             wait_s = min(limits.cap_wait_s, wait_s * 2)
 
 
 @asynccontextmanager
 async def posting(
-    partition: Partition, post: Post | None, clock: Clock, limits: PostLimits | None = None
+    partition: Partition,
+    receivers: Receivers | None,
+    clock: Clock,
+    limits: PostLimits | None = None,
 ) -> AsyncIterator[Outbox]:
-    """The partition's outbox, at work as long as this context lasts; `post` None: nothing is posted."""
-    outbox = Outbox(partition, post, clock, limits or PostLimits())
+    """The partition's outbox, at work as long as this context lasts; `receivers` None: nothing is
+    posted.
+    """
+    outbox = Outbox(partition, receivers, clock, limits or PostLimits())
     await outbox.restore()
     at_work = asyncio.create_task(outbox.run(), name="posting")
     try:

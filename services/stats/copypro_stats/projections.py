@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 from copypro import collections as c
 from copypro import messages as m
+from copypro.callbacks import Callback
 from copypro.envelope import Envelope
 from copypro.ports import Record
+from copypro.protection import Protector
 from copypro.trading import OpenOrder
 from msgspec import Struct
 
@@ -40,6 +42,10 @@ def patches(record: Record, envelope: Envelope) -> list[Patch]:
     if moved is not None:
         # What statistics were made of moves on: those of an earlier version are no longer current.
         changed.append(Patch(c.ACCOUNTS, moved, {"history": record.offset}))
+    if isinstance(event, m.Decided | m.Execution):
+        # What copy quality was made of moves on; both kinds come by a partition of their own.
+        moved_by = "decided" if isinstance(event, m.Decided) else "executed"
+        changed.append(Patch(c.COPY_QUALITY, event.copier, {moved_by: record.offset}))
     answers = isinstance(event, _ANSWERS) and envelope.cause is not None
     if answers and envelope.cause is not None:
         changed.append(Patch(c.COMMANDS, envelope.cause, _answer(event, at)))
@@ -50,6 +56,8 @@ _ANSWERS = (
     m.AccountRegistered,
     m.AccountUpdated,
     m.AccountRemoved,
+    m.EquityProtectorUpdated,
+    m.EquityProtectorCallbackSet,
     m.HistoryImported,
     m.CommandDenied,
     m.Settled,
@@ -62,6 +70,8 @@ _ANSWERS = (
 
 
 _HISTORY = (m.PositionReduced, m.PositionClosed, m.BalanceChanged)
+_ENTRY_COST = "EntryCost"
+"""As imported statements call it, too."""
 
 
 def history_of(event: Any) -> str | None:
@@ -69,6 +79,8 @@ def history_of(event: Any) -> str | None:
     hour counts: statistics are made from the whole history, and not every minute.
     """
     if isinstance(event, _HISTORY):
+        return event.account
+    if isinstance(event, m.PositionOpened) and event.deal.entry_cost:
         return event.account
     if isinstance(event, m.EquityRecorded) and event.time_utc.minute == 0:
         return event.account
@@ -122,6 +134,15 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             return [Patch(c.EQUITY, f"{event.account}/{iso(event.time_utc)}", _equity(event))]
         case m.AccountUpdated():
             return [Patch(c.REGISTRATIONS, event.registration, _updated(event))]
+        case m.EquityProtectorUpdated() | m.EquityProtectorReset() | m.EquityProtectorTriggered():
+            protector = {"protector": protector_fields(event.protector)}
+            return [Patch(c.REGISTRATIONS, event.registration, protector)]
+        case m.EquityProtectorCallbackSet():
+            told = {"callback_shown": where_told(event.callback)}
+            return [
+                Patch(c.REGISTRATIONS, event.registration, told),
+                Patch(c.CALLBACKS, event.registration, callback_fields(event.callback)),
+            ]
         case m.AccountConnected():
             info = event.info
             return [
@@ -154,7 +175,10 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             error = {"code": event.code, "message": event.message}
             return [Patch(c.REGISTRATIONS, event.registration, {"connect_error": error})]
         case m.AccountRemoved():
-            removed = [Patch(c.REGISTRATIONS, event.registration, None)]
+            removed = [
+                Patch(c.REGISTRATIONS, event.registration, None),
+                Patch(c.CALLBACKS, event.registration, None),
+            ]
             if event.last:
                 removed.append(Patch(c.ACCOUNTS, event.account, None))
             return removed
@@ -183,13 +207,18 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             fields = copier_fields(event.state)
             if isinstance(event, m.CopierStarted):
                 fields["started_at"] = iso(event.started_at_utc)
-            return [Patch(c.COPIERS, event.state.copier, fields)]
+            changed = [Patch(c.COPIERS, event.state.copier, fields)]
+            if isinstance(event, m.CopierUpdated):
+                callback = callback_fields(event.state.callback)
+                changed.append(Patch(c.CALLBACKS, event.state.copier, callback))
+            return changed
         case m.CopierStopped():
             ended = {"removed_at": iso(at), "removed_because": event.reason.value}
             known = (c.COPIERS, event.copier)
             return [
                 Patch(c.REMOVED_COPIERS, event.copier, ended, builds_on=known),
                 Patch(c.COPIERS, event.copier, None),
+                Patch(c.CALLBACKS, event.copier, None),
             ]
         case m.Decided():
             return _decided(event, at, record)
@@ -213,6 +242,12 @@ def _updated(event: m.AccountUpdated) -> Fields:
     if event.proving or not event.refused:
         fields["connect_error"] = None
         fields["proof"] = "pending" if event.proving else "done"
+    return fields
+
+
+def protector_fields(protector: Protector) -> Fields:
+    """As JSON is: decimals and times as text."""
+    fields: Fields = msgspec.to_builtins(protector, str_keys=True)
     return fields
 
 
@@ -242,7 +277,17 @@ def copier_fields(state: m.Copier) -> Fields:
         "pause_reason": state.pause_reason,
         "options": plain(msgspec.structs.asdict(state.options)),
         "mappings": [plain(msgspec.structs.asdict(mapping)) for mapping in state.mappings],
+        "callback_shown": where_told(state.callback),
     }
+
+
+def where_told(callback: Callback | None) -> str | None:
+    return None if callback is None else callback.shown
+
+
+def callback_fields(callback: Callback | None) -> Fields | None:
+    """Sealed as it came: whoever posts opens it."""
+    return None if callback is None else msgspec.structs.asdict(callback)
 
 
 # --- history ------------------------------------------------------------------------------------
@@ -352,21 +397,25 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
         opened = {
             "account": event.account,
             "root": event.root,
+            "ticket": event.deal.ticket,
+            "opened_as": event.ticket,
             "type": event.side.value,
             "symbol": event.symbol,
             "open_time": broker_time(event.opened_at_broker),
+            "time": broker_time(event.opened_at_broker),
             "open_price": str(event.open_price),
             "magic": event.magic,
             "comment": event.comment,
             "stop_loss": number(event.stop_loss),
             "take_profit": number(event.take_profit),
         }
-        return [Patch(c.ROOTS, root, opened)]
+        return [Patch(c.ROOTS, root, opened), *_entry_cost(event)]
     deal = event.deal
-    closed = {
+    closed: Fields = {
         "account": event.account,
         "root": event.root,
         "ticket": event.ticket,
+        "flat": isinstance(event, m.PositionClosed),
         "deal": deal.ticket,
         "lots": str(deal.lots),
         "close_price": str(deal.price),
@@ -381,10 +430,31 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
     }
     if isinstance(event, m.PositionClosed):
         closed |= {"symbol": event.symbol, "type": event.side.value}
+    else:
+        closed["entry_cost"] = None  # told with the piece that ends the position
+    entry = _entry_cost(event)
     row = Patch(c.CLOSED_ORDERS, f"{root}/{deal.sequence}", closed, builds_on=(c.ROOTS, root))
     if isinstance(event, m.PositionReduced):
-        return [row]
-    return [row, Patch(c.ROOTS, root, None)]
+        return [*entry, row]
+    return [*entry, row, Patch(c.ROOTS, root, None)]
+
+
+def _entry_cost(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) -> list[Patch]:
+    """What opening cost moves the balance when the position opens, and belongs to no trade. A broker
+    may tell it then, when it closes, or both times: it is one operation, at the time of the opening.
+    """
+    deal, root = event.deal, f"{event.account}/{event.root}"
+    if not deal.entry_cost:
+        return []
+    amount = str(deal.entry_cost)
+    cost: Fields = {"account": event.account, "kind": _ENTRY_COST, "amount": amount, "comment": ""}
+    if isinstance(event, m.PositionOpened):
+        cost |= {"ticket": deal.ticket, "time": broker_time(event.opened_at_broker)}
+    place = f"{event.account}/{_ENTRY_COST}/{event.root}"
+    return [
+        Patch(c.ROOTS, root, {"entry_cost": amount}, builds_on=(c.ROOTS, root)),
+        Patch(c.OPERATIONS, place, cost, builds_on=(c.ROOTS, root)),
+    ]
 
 
 # --- copies ------------------------------------------------------------------------------------------
@@ -449,6 +519,31 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
     if isinstance(event, m.CopyUnresolved | m.CopyNeedsPerson | m.CopyReconciled):
         changed.append(_unresolved(event, at))
     return changed
+
+
+_TOLD = (
+    m.CopySkipped,
+    m.CopyOpened,
+    m.CopyPendingPlaced,
+    m.CopyPendingRemoved,
+    m.CopyModified,
+    m.CopyReduced,
+    m.CopyClosed,
+    m.CopyDenied,
+    m.CopyUnresolved,
+    m.CopyReconciled,
+    m.CopyNeedsPerson,
+    m.CopyDetached,
+)
+
+
+def trade_log_told_by(event: Any) -> str | None:
+    """The id of the trade log of which this event says how it came out; None: it says nothing final."""
+    if isinstance(event, m.CopySkipped):
+        return f"{event.copy}.{event.leg}.{'pending' if event.pending else 'open'}"
+    if isinstance(event, _TOLD) or (isinstance(event, m.CopyRejected) and event.final):
+        return _row_of(event)
+    return None
 
 
 def _row_of(event: Any) -> str:
@@ -534,6 +629,7 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "slave_lots": str(event.closed_lots),
                 "slave_price": str(event.price),
                 "profit": str(event.profit),
+                "reason": event.reason,
             }, "Information"
         case m.CopyDenied():
             return {

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import structlog
 from copypro import topics
-from copypro.envelope import SCHEMA_VERSION, dead_letter, readable
+from copypro.collections import COPIERS
+from copypro.envelope import SCHEMA_VERSION, Envelope, dead_letter, readable
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost, StoreUnavailable
 from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
@@ -18,7 +19,9 @@ from copypro.readiness import Readiness, wait_for_upgrade
 
 from copypro_stats.batch import Batch, Parts, batch_of, merged
 from copypro_stats.keeper import Keeper
-from copypro_stats.posting import Outbox, Post, PostLimits, posting
+from copypro_stats.pausing import commands
+from copypro_stats.posting import Outbox, PostLimits, posting
+from copypro_stats.receivers import Receivers
 
 logger = structlog.get_logger("stats")
 GATHER_S = 0.015
@@ -35,18 +38,18 @@ async def run(
     log: EventLog,
     models: ReadModels,
     clock: Clock,
-    post: Post | None = None,
+    receivers: Receivers | None = None,
     limits: PostLimits | None = None,
     readiness: Readiness | None = None,
     schema_version: int = SCHEMA_VERSION,
 ) -> None:
-    """Until the log closes or this is cancelled. `post` None: alerts are shown and not posted. A record
+    """Until the log closes or this is cancelled. `receivers` None: nothing is posted. A record
     newer than `schema_version` makes its partition not ready, until a newer process owns it.
     """
     readiness = readiness or Readiness(topics.STATS.name)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.STATS):
-            work = _own(partition, models, clock, post, limits, readiness, schema_version)
+            work = _own(partition, models, clock, receivers, limits, readiness, schema_version)
             tasks.create_task(work)
 
 
@@ -54,14 +57,16 @@ async def _own(
     partition: Partition,
     models: ReadModels,
     clock: Clock,
-    post: Post | None,
+    receivers: Receivers | None,
     limits: PostLimits | None,
     readiness: Readiness,
     schema_version: int,
 ) -> None:
     try:
-        async with posting(partition, post, clock, limits) as outbox:
-            newer = await project(partition, models, clock, outbox, schema_version)
+        async with posting(partition, receivers, clock, limits) as outbox:
+            newer = await project(
+                partition, models, clock, outbox, schema_version, receivers=receivers
+            )
         await wait_for_upgrade(partition, newer, readiness)
     except LogClosed:
         return
@@ -81,11 +86,13 @@ async def project(
     clock: Clock,
     outbox: Outbox,
     schema_version: int = SCHEMA_VERSION,
+    *,
+    receivers: Receivers | None = None,
 ) -> BadRecord:
     """Until a record of a newer version; that one is not taken in, nor any behind it."""
     keeper = Keeper(models)
     try:
-        return await _project(partition, models, clock, outbox, keeper, schema_version)
+        return await _project(partition, models, clock, outbox, keeper, schema_version, receivers)
     finally:
         keeper.close()
 
@@ -97,6 +104,7 @@ async def _project(
     outbox: Outbox,
     keeper: Keeper,
     schema_version: int,
+    receivers: Receivers | None,
 ) -> BadRecord:
     parts = Parts(models)
     newer: BadRecord | None = None
@@ -117,11 +125,36 @@ async def _project(
                 text=alert.text,
                 correlation=envelope.correlation,
             )
-            letters.extend(outbox.remember(envelope))
+        letters.extend(await _posts(batch, receivers, outbox))
+        for envelope in batch.protected:
+            letters.extend(await _copiers_told(envelope, models))
         await partition.commit(letters, records)
         outbox.committed()
         keeper.changed(batch.moved)
     return newer
+
+
+async def _posts(batch: Batch, receivers: Receivers | None, outbox: Outbox) -> list[Outgoing]:
+    if receivers is None or not batch.posts:
+        return []
+    while True:
+        try:
+            await receivers.refresh()
+            return [out for posted in batch.posts for out in outbox.remember(posted)]
+        except StoreUnavailable as error:
+            logger.error("nothing is posted until the database answers", reason=str(error))
+            await asyncio.sleep(RETRY_STORE_S)
+
+
+async def _copiers_told(event: Envelope, models: ReadModels) -> list[Outgoing]:
+    """Tried until the database answers, as all that is written here."""
+    while True:
+        try:
+            copiers = await models.find(COPIERS, {"slave": event.message.account}, limit=None)
+            return commands(event, copiers)
+        except StoreUnavailable as error:
+            logger.error("no copier is paused until the database answers", reason=str(error))
+            await asyncio.sleep(RETRY_STORE_S)
 
 
 async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) -> Batch:

@@ -272,6 +272,8 @@ class _Group:
 
     def assigned(self, places: Collection[TopicPartition]) -> None:
         """What the group gave this process. Whoever stays goes on from where it had read to."""
+        if self._consumer is None:
+            return  # given while it leaves: it is the others' in a moment
         numbers = {place.partition for place in places}
         self._assigned = frozenset(numbers)
         for number in self._owners.keys() - numbers:

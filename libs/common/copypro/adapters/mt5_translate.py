@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 
 import msgspec
@@ -248,16 +249,24 @@ def _whole(row: Order, deal: Deal | None) -> ClosedOrder:
     """The row's own figures, where it has them; the deal fills the gaps."""
     lots = row.close_lots or row.lots or (deal.traded_lots if deal is not None else ZERO)
     piece = _piece(row, deal, lots, opening=True)
+    own, cost = deal or Deal(), row.deal_internal_in or Deal()
     if row.profit or deal is None:
         piece = msgspec.structs.replace(
             piece,
             profit=row.profit,
             swap=row.swap,
-            commission=row.commission,
-            fee=row.fee,
+            commission=_closing(row.commission, own.commission, cost.commission),
+            fee=_closing(row.fee, own.fee, cost.fee),
             close_price=row.close_price or piece.close_price,
         )
     return piece
+
+
+def _closing(whole: Decimal, own: Decimal, entry: Decimal) -> Decimal:
+    """Of what a row says that its position cost, the part of its closing deal: bridges write the
+    whole, or the closing deal's alone.
+    """
+    return whole if whole == own else whole - entry
 
 
 def _piece(
@@ -268,7 +277,7 @@ def _piece(
     cancelled: bool = False,
     opening: bool = False,
 ) -> ClosedOrder:
-    """`opening`: this piece carries what the opening deal cost."""
+    """`opening`: this piece tells what the opening deal cost."""
     own = deal or Deal()
     cost = (row.deal_internal_in or Deal()) if opening else Deal()
     at_broker, at_utc = _ended(row, deal)
@@ -288,8 +297,9 @@ def _piece(
         take_profit=price_or_none(row.take_profit),
         profit=own.profit,
         swap=own.swap,
-        commission=own.commission + cost.commission,
-        fee=own.fee + cost.fee,
+        commission=own.commission,
+        fee=own.fee,
+        entry_cost=cost.commission + cost.fee,
         magic=row.expert_id,
         comment=row.comment or row.close_comment or "",
         reason=_reason(row, own),

@@ -21,7 +21,10 @@ Answer = TypeVar("Answer")
 
 
 class SqliteReadModels:
-    """One writer thread, and a reading connection of its own: readers never wait for writers."""
+    """One writer thread, and reading connections of their own: readers never wait for writers.
+
+    A point read runs where it is asked for: it is a few microseconds, and a thread's hop is many.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,6 +32,9 @@ class SqliteReadModels:
         self._reader = ThreadPoolExecutor(1, "read-models-reader")
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
+        self._pointing: sqlite3.Connection | None = None
+        self._live = 1
+        """The generation of the last point read."""
         self._commits, self._is_committing = 0, False
 
     @classmethod
@@ -48,11 +54,26 @@ class SqliteReadModels:
             await self._in(self._writer, self._upsert, changes)
 
     async def get(self, collection: str, id: str) -> Document | None:
-        def query(table: str) -> str:
-            return f"SELECT document FROM {table} WHERE id = ?"
+        with saying(self._path):
+            document = self._point(collection, id)
+        return None if document is None else documents.decode(document)  # type: ignore[return-value]
 
-        rows = await self._in(self._reader, self._select, collection, query, (id,))
-        return rows[0] if rows else None
+    def _point(self, collection: str, id: str) -> bytes | None:
+        """One statement, which sees one moment: it also tells whether the generation is still live."""
+        if self._pointing is None:
+            self._pointing = self._connect_to_read()
+        while True:
+            table = documents.documents_table(collection, self._live)
+            query = f"SELECT live, (SELECT document FROM {table} WHERE id = ?) FROM generation"
+            try:
+                live, document = self._pointing.execute(query, (id,)).fetchone()
+            except sqlite3.OperationalError:  # the tables of a former generation are dropped
+                live, document = documents.live_generation(self._pointing), None
+                if live == self._live:
+                    raise
+            if live == self._live:
+                return document  # type: ignore[no-any-return]
+            self._live = live
 
     async def get_many(self, collection: str, ids: Collection[str]) -> dict[str, Document]:
         def query(table: str) -> str:
@@ -114,6 +135,8 @@ class SqliteReadModels:
             if connection is not None:
                 await self._in(pool, connection.close)
             pool.shutdown()
+        if self._pointing is not None:
+            self._pointing.close()
 
     # --- in the threads -----------------------------------------------------------------------
 
@@ -142,11 +165,12 @@ class SqliteReadModels:
 
     def _snapshot(self) -> _Snapshot:
         if self._reading is None:
-            uri = f"{self._path.as_uri()}?mode=ro"
-            self._reading = sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=False
-            )
+            self._reading = self._connect_to_read()
         return _Snapshot(self._reading)
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        uri = f"{self._path.as_uri()}?mode=ro"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
     def _upsert(self, changes: Sequence[Upsert]) -> None:
         connection = self._writing

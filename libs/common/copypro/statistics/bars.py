@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from copypro.statistics.facts import ZERO
+from copypro.statistics.facts import ZERO, Absent, Figure
 
 
 class Bar(Struct):
@@ -21,6 +21,8 @@ class Bar(Struct):
     peak: Decimal
     results: Decimal
     """Trading results of this day."""
+    growth: Figure | None = None
+    """Of the account until then, deposits and withdrawals neutralised."""
     equity: Decimal | None = None
     equity_peak: Decimal | None = None
     equity_curve: Decimal | None = None
@@ -69,6 +71,7 @@ def every_day(bars: Sequence[Bar]) -> Iterator[Bar]:
                 bar.curve,
                 bar.peak,
                 ZERO,
+                bar.growth,
                 bar.equity,
                 bar.equity_peak,
                 bar.equity_curve,
@@ -82,3 +85,12 @@ def without_same(bars: Sequence[Bar]) -> Iterator[Bar]:
         if kept is None or (bar.balance, bar.equity) != (kept.balance, kept.equity):
             kept = bar
             yield bar
+
+
+def growth_by_day(bars: Sequence[Bar]) -> list[tuple[date, Decimal]]:
+    """How many times the money of the beginning there was at the end of each day."""
+    return [
+        (bar.day, 1 + bar.growth)
+        for bar in bars
+        if bar.growth is not None and not isinstance(bar.growth, Absent)
+    ]

@@ -75,6 +75,7 @@ class Statistics:
             self._valleys.feed(curve[first + 1 : end + 1])
             bar.results += curve[end] - curve[first]
             bar.balance, bar.curve, bar.peak = curve[end] + offset, curve[end], self._valleys.peak
+            bar.growth = self._growth.until(bar.balance)
         self._curve, self._balance = curve[-1], curve[-1] + offset
         if self._equity.is_watching:
             for trade in trades:
@@ -114,6 +115,7 @@ class Statistics:
     def _bar(self, record: Record) -> Bar:
         bar = self._bars.on(record.closed_at.date())
         bar.balance, bar.curve, bar.peak = self._balance, self._curve, self._valleys.peak
+        bar.growth = self._growth.until(self._balance)
         return bar
 
     def _sample(self, sample: Sample) -> None:

@@ -1,4 +1,4 @@
-"""What a master did, in order: from the events of its account, or from a table of trades. Pure.
+"""What a master did, in order. Pure. `account_events`, `netting` and `of_trades` make it.
 
 Times are the broker's own clock, taken as UTC: a replay needs the distances only.
 """
@@ -6,23 +6,17 @@ Times are the broker's own clock, taken as UTC: a replay needs the distances onl
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
-from operator import attrgetter
-from typing import Any
 
 import msgspec
-from copypro import messages as m
-from copypro.values import Mode, Platform, RootId, Side, Ticket
-from copypro_account_watcher.evidence import from_ticket, to_ticket
+from copypro.values import Mode, Platform, Side
 from msgspec import Struct
 
 from copypro_standalone.replay import Trade, events
 
 ZERO = Decimal(0)
-UNNAMED = "UNNAMED"
-"""The symbol of a test whose report does not say it."""
-_NO_TRADES = ("credit", "bonus")
+CREDITS = ("credit", "bonus")
 
 
 class Opened(Struct, frozen=True, kw_only=True):
@@ -181,195 +175,6 @@ def of_trades(trades: Sequence[Trade], name: str, currency: str, balance: Decima
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text.replace(".", "-")).replace(tzinfo=UTC)
-
-
-# --- an account's events --------------------------------------------------------------------------
-
-
-class Told(Struct, frozen=True, kw_only=True):
-    """What an account's events say of it, besides what happened on it."""
-
-    name: str
-    platform: Platform
-    mode: Mode = Mode.HEDGING
-    currency: str = ""
-    balance: Decimal | None = None
-    """After all of them, or at a moment before one."""
-
-
-def of_events(account_events: Iterable[Any], told: Told, balance: Decimal | None) -> History:
-    """`balance`: where it begins, if somebody says so; else it follows from the last one known."""
-    known = list(account_events)
-    positions = _Positions(one for one in known if isinstance(one, m.PositionOpened))
-    happenings = in_order([*positions.opened(), *_later(known, positions)])
-    return History(
-        name=told.name,
-        platform=told.platform,
-        mode=told.mode,
-        currency=told.currency,
-        balance=start_of(told, happenings) if balance is None else balance,
-        happenings=happenings,
-        unopened=[
-            f"{one.ticket}"
-            for one in known
-            if isinstance(one, m.PositionClosed) and one.root not in positions.by_root
-        ],
-        knows_stops=any(
-            isinstance(one, m.PositionOpened) and one.seen is not m.Seen.IMPORTED for one in known
-        ),
-    )
-
-
-def live_start(account_events: Iterable[Any]) -> Decimal | None:
-    """The balance before all of them, from what the account had at the first look that tells it, by the
-    watcher's own clock: a broker's has whole seconds. None: no look tells it.
-    """
-    known = list(account_events)
-    looks = (one for one in known if isinstance(one, m.PositionOpened | m.PositionIncreased))
-    first = next((one for one in looks if one.context is not None), None)
-    if first is None or first.context is None:
-        return None
-    until = first.seen_at_utc
-    moved = (_moved(one) for one in known if isinstance(one, _MOVES) and _is_by(one, until))
-    return first.context.figures.balance - sum(moved, ZERO)
-
-
-_MOVES = (m.PositionReduced, m.PositionClosed, m.BalanceChanged)
-
-
-def _is_by(event: Any, until: datetime) -> bool:
-    """What was imported happened before the account was followed."""
-    return getattr(event, "seen", None) is m.Seen.IMPORTED or event.seen_at_utc <= until
-
-
-def _moved(event: Any) -> Decimal:
-    if isinstance(event, m.BalanceChanged):
-        return booked([_paid(event)])
-    return booked([_closed(event, "", timedelta())])
-
-
-def start_of(told: Told, happenings: Iterable[Happening]) -> Decimal:
-    """What the last known balance was before all of them; 0 where nobody knows it."""
-    return ZERO if told.balance is None else told.balance - booked(happenings)
-
-
-class _Positions:
-    """Which openings are one position: a report has a row for each piece that was closed."""
-
-    def __init__(self, openings: Iterable[m.PositionOpened]) -> None:
-        self._pieces: dict[str, list[m.PositionOpened]] = {}
-        self.by_root: dict[str, str] = {}
-        rows = list(openings)
-        former = _chains([row for row in rows if _is_row(row)])
-        for row in sorted(rows, key=attrgetter("ticket")):
-            position = row.root
-            if _is_row(row):
-                first = _first(row.ticket, former)
-                position = RootId(f"{first}/{row.side}/{row.symbol}/{row.opened_at_broker}")
-            self._pieces.setdefault(position, []).append(row)
-            self.by_root[row.root] = position
-
-    def opened(self) -> Iterator[Opened]:
-        for position, pieces in self._pieces.items():
-            first = pieces[0]
-            yield Opened(
-                at=utc(first.opened_at_broker),
-                position=position,
-                ticket=first.ticket,
-                symbol=first.symbol or UNNAMED,
-                side=first.side,
-                lots=sum((piece.lots for piece in pieces), ZERO),
-                price=first.open_price,
-                stop_loss=pieces[-1].stop_loss,
-                take_profit=pieces[-1].take_profit,
-                magic=first.magic,
-                comment=""
-                if from_ticket(first.comment) or to_ticket(first.comment)
-                else first.comment,
-            )
-
-
-def _is_row(event: m.PositionOpened) -> bool:
-    return event.root.startswith("statement:")
-
-
-def _chains(rows: Iterable[m.PositionOpened]) -> dict[int, int]:
-    """MT4: the ticket before each that carried on after a partial close, where its comment says so."""
-    known = {row.ticket: row for row in rows}
-    former: dict[int, int] = {}
-    for row in known.values():
-        for one, two in (
-            (from_ticket(row.comment), row.ticket),
-            (row.ticket, to_ticket(row.comment)),
-        ):
-            before, after = known.get(Ticket(one or 0)), known.get(Ticket(two or 0))
-            if before and after and before is not after and _shape(before) == _shape(after):
-                former[after.ticket] = before.ticket
-    return former
-
-
-def _shape(row: m.PositionOpened) -> tuple[object, ...]:
-    return row.symbol, row.side, row.open_price, row.opened_at_broker
-
-
-def _first(ticket: int, former: dict[int, int]) -> int:
-    seen = {ticket}
-    while (before := former.get(ticket)) is not None and before not in seen:
-        seen.add(before)
-        ticket = before
-    return ticket
-
-
-def _later(known: Iterable[Any], positions: _Positions) -> Iterator[Happening]:
-    offset: timedelta = timedelta()
-    for event in known:
-        if isinstance(event, m.AccountConnected) and event.clock_offset_minutes is not None:
-            offset = timedelta(minutes=event.clock_offset_minutes)
-        if isinstance(event, m.BalanceChanged):
-            yield _paid(event)
-        position = positions.by_root.get(getattr(event, "root", ""))
-        if isinstance(event, m.PositionReduced | m.PositionClosed):
-            closed = _closed(event, position or "", offset)
-            # What opened before the history began is no trade of it, but moved its balance.
-            yield Paid(at=closed.at, amount=booked([closed])) if position is None else closed
-        elif position is None:
-            continue
-        elif isinstance(event, m.PositionIncreased):
-            deal = event.deal
-            at = _moment(deal, event.seen_at_utc, offset)
-            yield Increased(at=at, position=position, lots=deal.lots, price=deal.price)
-        elif isinstance(event, m.PositionModified):
-            yield Modified(
-                at=utc((event.seen_at_utc + offset).replace(tzinfo=None)),
-                position=position,
-                stop_loss=event.stop_loss,
-                take_profit=event.take_profit,
-            )
-
-
-def _closed(
-    event: m.PositionReduced | m.PositionClosed, position: str, offset: timedelta
-) -> Closed:
-    deal = event.deal
-    return Closed(
-        at=_moment(deal, event.seen_at_utc, offset),
-        position=position,
-        lots=deal.lots,
-        price=deal.price,
-        profit=deal.profit,
-        costs=deal.swap + deal.commission + deal.fee,
-    )
-
-
-def _paid(event: m.BalanceChanged) -> Paid:
-    is_credit = event.kind.casefold() in _NO_TRADES
-    return Paid(at=utc(event.time_broker), amount=event.amount, is_credit=is_credit)
-
-
-def _moment(deal: m.Deal, seen_at_utc: datetime, offset: timedelta) -> datetime:
-    if deal.time_broker is not None:
-        return utc(deal.time_broker)
-    return utc(((deal.time_utc or seen_at_utc) + offset).replace(tzinfo=None))
 
 
 def utc(broker: datetime) -> datetime:

@@ -15,6 +15,7 @@ from copypro.values import Mode, Side
 from msgspec import Struct
 
 from copypro_standalone.backtest.history import (
+    CREDITS,
     Closed,
     Happening,
     Increased,
@@ -46,7 +47,7 @@ def happenings(deals: Sequence[DealRow]) -> Iterator[Happening]:
     for deal in sorted(deals, key=lambda deal: (deal.time, deal.ticket)):
         at = deal.time if at is None else max(deal.time, at + APART)
         if not deal.direction:
-            is_credit = deal.kind in ("credit", "bonus")
+            is_credit = deal.kind in CREDITS
             yield Paid(at=utc(at), amount=deal.amount, is_credit=is_credit)
             continue
         position = positions.get(deal.symbol)

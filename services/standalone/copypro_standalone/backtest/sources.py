@@ -23,14 +23,8 @@ from copypro_account_watcher.imported import ImportedAgent
 from copypro_account_watcher.turn import Turn
 
 from copypro_standalone.backtest import netting
-from copypro_standalone.backtest.history import (
-    History,
-    Told,
-    live_start,
-    of_events,
-    of_trades,
-    start_of,
-)
+from copypro_standalone.backtest.account_events import Told, live_start, of_events, start_of
+from copypro_standalone.backtest.history import History, of_trades
 from copypro_standalone.importing import statement_of
 from copypro_standalone.replay import read_trades
 

@@ -1,0 +1,159 @@
+"""A copier's decisions out of the read models, in pages, each joined with how its positions ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from copypro import collections as c
+from copypro.account_history import pages, report_of
+from copypro.ports import ReadModels
+from copypro.quality.documents import Ended, Side, copy_of, ended_by, is_decision
+from copypro.quality.facts import Copy
+from copypro.quality.growth import Curve, side_by_side
+from copypro.quality.shape import groups_shown, growth_shown, shown
+from copypro.quality.tally import tallied
+from copypro.statistics.bars import growth_by_day
+
+Doc = dict[str, Any]
+MOST = 200_000
+"""Decisions of one copier in one answer: what is joined is held in memory."""
+_CLOCKS = timedelta(days=1)
+"""A broker's clock and UTC are never further apart."""
+
+
+class Version(Struct, frozen=True):
+    """Moves with anything that a copier's quality is made of."""
+
+    decided: int | None
+    executed: int | None
+    master: int | None
+    slave: int | None
+
+
+async def version_of(models: ReadModels, copier: Mapping[str, Any]) -> Version:
+    moved: Doc = await models.get(c.COPY_QUALITY, str(copier["id"])) or {}
+    master: Doc = await models.get(c.ACCOUNTS, str(copier["master"])) or {}
+    slave: Doc = await models.get(c.ACCOUNTS, str(copier["slave"])) or {}
+    return Version(
+        moved.get("decided"), moved.get("executed"), master.get("history"), slave.get("history")
+    )
+
+
+async def copies_of(
+    models: ReadModels,
+    copier: Mapping[str, Any],
+    since: str = "",
+    until: str | None = None,
+    most: int = MOST,
+) -> list[Copy] | None:
+    """Decisions in [since, until), UTC as the trade logs write it. None: there are more than `most`."""
+    rows: list[Doc] = []
+    whose = {"copier": str(copier["id"])}
+    async for page in pages(models, c.TRADE_LOGS, whose, "time", since, until):
+        rows.extend(row for row in page if is_decision(row))
+        if len(rows) > most:
+            return None
+    if not rows:
+        return []
+    first = datetime.fromisoformat(min(str(row["seen_at"]) for row in rows))
+    start = (first - _CLOCKS).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    master = await _side(models, copier, "master", "root", start)
+    slave = await _side(models, copier, "slave", "opened_as", start)
+    name = str(copier["id"])
+    return [copy_of(row, name, master, slave) for row in rows]
+
+
+async def _side(
+    models: ReadModels, copier: Mapping[str, Any], role: str, field: str, since: str
+) -> Side:
+    account = str(copier[role])
+    state: Doc = await models.get(c.ACCOUNTS, account) or {}
+    ended: dict[Any, Ended] = {}
+    async for page in pages(models, c.CLOSED_ORDERS, {"account": account}, "closed_at", since):
+        ended_by(field, page, ended)
+    return Side(
+        name=str(copier[f"{role}_registration"]),
+        server=str(state.get("server") or ""),
+        currency=str(state.get("currency") or ""),
+        ended=ended,
+    )
+
+
+async def growth_of(models: ReadModels, account: str) -> Curve:
+    """As kept beside the account's statistics where that is current, else made from its history."""
+    state: Doc = await models.get(c.ACCOUNTS, account) or {}
+    kept: Any = await models.get(c.TRADE_STATS, account) or {}
+    if "growth" in kept and kept["version"] == state.get("history"):
+        return [(date.fromisoformat(day), Decimal(factor)) for day, factor in kept["growth"]]
+    return growth_by_day((await report_of(models, account)).bars)
+
+
+async def decisions_of(
+    models: ReadModels,
+    copiers: Sequence[Mapping[str, Any]],
+    since: str = "",
+    until: str | None = None,
+) -> list[Copy] | None:
+    """Of all of them together. None: there are too many for one answer."""
+    copies: list[Copy] = []
+    for copier in copiers:
+        found = await copies_of(models, copier, since, until, MOST - len(copies))
+        if found is None:
+            return None
+        copies.extend(found)
+    return copies
+
+
+async def quality_of(
+    models: ReadModels,
+    copiers: Sequence[Mapping[str, Any]],
+    by: str | None = None,
+    since: str = "",
+    until: str | None = None,
+) -> Doc | None:
+    """All of them together, and by group where `by` names one of GROUPS; growth of each pair from its
+    start (or `since`) on. None: there are too many decisions for one answer.
+    """
+    copies = await decisions_of(models, copiers, since, until)
+    if copies is None:
+        return None
+    return {
+        "copiers": [str(copier["id"]) for copier in copiers],
+        "total": shown(tallied(copies)),
+        "groupBy": by,
+        "groups": [] if by is None else groups_shown(copies, by),
+        "growth": await growths_of(models, copiers, since),
+    }
+
+
+async def growths_of(
+    models: ReadModels, copiers: Sequence[Mapping[str, Any]], since: str = ""
+) -> list[Doc]:
+    return [
+        {"copierId": str(copier["id"]), "points": await _side_by_side(models, copier, since)}
+        for copier in copiers
+    ]
+
+
+async def _side_by_side(models: ReadModels, copier: Mapping[str, Any], since: str) -> list[Doc]:
+    first = max(since, str(copier.get("started_at") or ""))
+    if not first:
+        return []
+    master = await growth_of(models, str(copier["master"]))
+    slave = await growth_of(models, str(copier["slave"]))
+    return growth_shown(side_by_side(master, slave, date.fromisoformat(first[:10])))
+
+
+async def copiers_of(models: ReadModels, registration: Mapping[str, Any]) -> list[Doc]:
+    """Those in which this entry for an account is the master or the slave; by their ids."""
+    found: dict[str, Doc] = {}
+    for role in ("master", "slave"):
+        for doc in await models.find(c.COPIERS, {role: str(registration["account"])}):
+            if doc[f"{role}_registration"] == registration["id"]:
+                found[str(doc["id"])] = doc
+    return [doc for _, doc in sorted(found.items())]

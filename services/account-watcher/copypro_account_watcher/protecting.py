@@ -1,0 +1,323 @@
+"""The equity protectors of one account: each look is held against them, and what they ask is begun.
+
+The rules are `copypro.protection`. What a protector decides is recorded in the look's own turn
+with everything that it begins: its event, the copies that are to be closed, the wish to flatten. So
+it acts once, and what was begun goes on after a restart by the same steps as any other close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from copypro import topics
+from copypro.messages import (
+    BalanceChanged,
+    CommandDenied,
+    EquityProtectorCallbackSet,
+    EquityProtectorReset,
+    EquityProtectorTriggered,
+    EquityProtectorUpdated,
+    Message,
+    OrderEvent,
+    SetEquityProtectorCallback,
+    UpdateEquityProtector,
+)
+from copypro.options import CopierOptions
+from copypro.protection import CODE, FLOWS, Protector, Seen, armed, flat, is_reached, looked
+from copypro.protection import problem as problem_with
+from copypro.trading import Figures, OpenOrder
+from copypro.values import (
+    TAG_LENGTH,
+    CopierId,
+    CopyId,
+    MessageId,
+    RegistrationId,
+    RootId,
+    digest,
+    leg_tag,
+)
+
+from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin, Registration
+from copypro_account_watcher.turn import Turn
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+
+UNKNOWN = CommandDenied(code="UNKNOWN_ACCOUNT", message="no such account")
+
+
+class Protecting:
+    def __init__(self, agent: AccountAgent) -> None:
+        self._agent = agent
+        self._flows: list[BalanceChanged] = []
+        """Of the look that is being taken."""
+        self._unsettled_since: float | None = None
+        """On the monotonic clock: since then history is to tell why money moved."""
+        self._looked_at = float("-inf")
+        self._held: frozenset[str] = frozenset()
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- looks --------------------------------------------------------------------------------
+
+    def told(self, event: OrderEvent) -> None:
+        if isinstance(event, BalanceChanged) and event.kind in FLOWS:
+            self._flows.append(event)
+
+    def looked(
+        self,
+        orders: Sequence[OpenOrder],
+        figures: Figures,
+        turn: Turn,
+        *,
+        whole: bool,
+        settled: bool,
+    ) -> None:
+        """After what the look showed was recorded. `whole`: a snapshot, with all figures; a frame only
+        asks for one. `settled`: no money moved unexplained.
+        """
+        flows, self._flows = self._flows, []
+        account = self._agent.account
+        self._looked_at = self._agent.owner.monotonic()
+        self._held = frozenset()
+        if account is None or not any(r.protector for r in account.registrations.values()):
+            return
+        seen = Seen(
+            balance=figures.balance,
+            credit=figures.credit if whole else None,
+            equity=figures.equity,
+            at_utc=turn.now,
+            clock_offset_minutes=account.clock_offset_minutes,
+            flows=tuple(flow.amount for flow in flows),
+            settled=self._is_settled(settled),
+        )
+        for registration in account.registrations.values():
+            if registration.protector is not None:
+                self._follow(registration, registration.protector, seen, turn)
+                self._flatten(registration, orders, turn)
+        self._follow_prices(orders)
+
+    def _is_settled(self, settled: bool) -> bool:
+        """History that does not come must not keep a limit from being seen."""
+        now = self._agent.owner.monotonic()
+        if settled:
+            self._unsettled_since = None
+            return True
+        self._unsettled_since = now if self._unsettled_since is None else self._unsettled_since
+        return now - self._unsettled_since > self._agent.owner.limits.flow_wait_s
+
+    def _follow(
+        self, registration: Registration, former: Protector, seen: Seen, turn: Turn
+    ) -> None:
+        now = looked(former, seen)
+        if not seen.is_sure and is_reached(now, seen.equity):
+            self._agent.watching.look_soon()
+        if now == former:
+            return
+        registration.protector = now
+        self._agent.save_account(turn)
+        name = registration.registration
+        if former.day and now.day != former.day:
+            self._tell(EquityProtectorReset, name, now, turn)
+            self._clear(name, turn)
+        elif (now.start_balance, now.day) != (former.start_balance, former.day):
+            self._tell(EquityProtectorUpdated, name, now, turn)
+        if now.tripped is not None and now.tripped != former.tripped:
+            self._trip(name, now, turn)
+
+    def _tell(
+        self,
+        kind: type[EquityProtectorUpdated | EquityProtectorReset | EquityProtectorTriggered],
+        registration: RegistrationId,
+        protector: Protector,
+        turn: Turn,
+    ) -> None:
+        event = kind(account=self._agent.id, registration=registration, protector=protector)
+        turn.fact(self._agent.id, event, registration, protector.serial)
+
+    # --- what it does -------------------------------------------------------------------------
+
+    def _trip(self, registration: RegistrationId, protector: Protector, turn: Turn) -> None:
+        self._tell(EquityProtectorTriggered, registration, protector, turn)
+        settings, numbers = protector.settings, protector.numbers
+        if settings.alert:
+            text = (
+                f"equity {numbers['equity']} reached {numbers['rule']}, which is {numbers['limit']}"
+            )
+            cause = _cause(registration)
+            numbers_shown = numbers | {"registration": registration}
+            raise_alert(self._agent, turn, "EQUITY_PROTECTION", cause, text, **numbers_shown)
+        for copy in list(self._agent.copies.values()):
+            is_own = settings.close_copied_trades and copy.registration == registration
+            if settings.close_all_trades or is_own:
+                self._close(copy, numbers, turn)
+        self._agent.touch_all()
+
+    def _close(self, copy: Copy, numbers: dict[str, str], turn: Turn) -> None:
+        """What its owner took in hand is no copy of ours any more: flattening finds it in the list."""
+        if copy.closing or copy.detached:
+            return
+        copy.closing, copy.closing_numbers, copy.closing_since_utc = CODE, numbers, turn.now
+        copy.tries, copy.not_before_utc, copy.first_try_at_utc = 0, None, None
+        self._agent.touch(copy, turn)
+
+    def _flatten(self, registration: Registration, orders: Sequence[OpenOrder], turn: Turn) -> None:
+        """Whatever the list shows and nothing of ours is closing yet; until it shows nothing."""
+        protector = registration.protector
+        if protector is None or not protector.flattening:
+            return
+        agent = self._agent
+        if not orders:
+            done = flat(protector)
+            registration.protector = done
+            agent.save_account(turn)
+            self._tell(EquityProtectorUpdated, registration.registration, done, turn)
+            return
+        for copy in list(agent.copies.values()):
+            self._close(copy, protector.numbers, turn)
+        for order in orders:
+            if not self._is_in_hand(order):
+                self._take(order, registration.registration, protector, turn)
+
+    def _is_in_hand(self, order: OpenOrder) -> bool:
+        """A leg of ours, which is closed as one. What only carries our tag (an open that nobody has
+        answered yet, a second fill) is claimed, and then closed as what it is.
+        """
+        agent = self._agent
+        if order.ticket in agent.market.live.just_ended:
+            return True
+        legs = (leg for copy in agent.copies.values() for leg in copy.live_legs)
+        if any(leg.ticket == order.ticket for leg in legs):
+            return True
+        tagged = agent.tagged(order.comment[:TAG_LENGTH]) if order.comment else None
+        return tagged is not None and tagged[1].status is not LegStatus.LEFT
+
+    def _take(
+        self, order: OpenOrder, registration: RegistrationId, protector: Protector, turn: Turn
+    ) -> None:
+        """A trade of nobody's here becomes a copy that is only to be closed: with attempts, answers,
+        doubts and alarms like any other. Its master is the account itself.
+        """
+        agent = self._agent
+        account = agent.known
+        account.serial += 1
+        agent.save_account(turn)
+        id_ = CopyId(digest("flatten", agent.id, order.ticket, account.serial))
+        root = agent.book.root_of(order.ticket)
+        leg = Leg(
+            number=0,
+            tag=leg_tag(id_, 0),
+            status=LegStatus.PLACED if order.kind.is_pending else LegStatus.OPEN,
+            ticket=order.ticket,
+            original_lots=order.lots,
+            lots=order.lots,
+            open_price=order.open_price,
+            set_stop_loss=order.stop_loss,
+            set_take_profit=order.take_profit,
+            slave_root=root,
+        )
+        origin = MessageId(digest("flatten", id_))
+        copy = Copy(
+            copy=id_,
+            copier=CopierId(registration),
+            registration=registration,
+            master=agent.id,
+            slave=agent.id,
+            root=RootId(str(order.ticket)) if root is None else root,
+            master_symbol=order.symbol,
+            symbol=order.symbol,
+            side=order.kind.side,
+            options=CopierOptions(),
+            same_server=True,
+            magic=order.magic,
+            origin=Origin(origin, origin),
+            legs=[leg],
+            closing=CODE,
+            closing_numbers=protector.numbers,
+            closing_since_utc=turn.now,
+            forget=True,
+        )
+        agent.know(copy)
+        agent.touch(copy, turn)
+
+    # --- prices -------------------------------------------------------------------------------
+
+    def _follow_prices(self, orders: Sequence[OpenOrder]) -> None:
+        account, terminal = self._agent.known, self._agent.watching.terminal
+        wanted = [r.protector for r in account.registrations.values() if r.protector is not None]
+        if terminal is None or not any(p.is_armed for p in wanted):
+            return
+        self._held = frozenset(order.symbol for order in orders if not order.kind.is_pending)
+        for symbol in self._held:
+            self._agent.market.follow_quotes(symbol, terminal)
+
+    def quoted(self, symbol: str) -> None:
+        """A price that equity depends on moved: look again, at most one look each `protect_every_s`."""
+        if symbol not in self._held or self._timer is not None:
+            return
+        owner = self._agent.owner
+        wait_s = self._looked_at + owner.limits.protect_every_s - owner.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._agent.watching.look_soon()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def update(self, command: UpdateEquityProtector, origin: Origin, turn: Turn) -> None:
+        agent = self._agent
+        registration = self._registration(command.registration)
+        wrong = problem_with(command.settings)
+        if registration is None:
+            self._answer(UNKNOWN, origin, turn)
+            return
+        if wrong is not None:
+            denied = CommandDenied(code="INVALID_PARAMETER", message=": ".join(wrong))
+            self._answer(denied, origin, turn)
+            return
+        registration.protector = armed(registration.protector, command.settings)
+        agent.save_account(turn)
+        self._clear(command.registration, turn)
+        updated = EquityProtectorUpdated(
+            account=agent.id,
+            registration=command.registration,
+            protector=registration.protector,
+        )
+        self._answer(updated, origin, turn)
+        agent.touch_all()
+        turn.then(lambda _: agent.watching.look_soon())
+
+    def set_callback(self, command: SetEquityProtectorCallback, origin: Origin, turn: Turn) -> None:
+        """Nothing here needs it: who posts learns it from the event."""
+        if self._registration(command.registration) is None:
+            self._answer(UNKNOWN, origin, turn)
+            return
+        answer = EquityProtectorCallbackSet(
+            account=self._agent.id,
+            registration=command.registration,
+            callback=command.callback,
+        )
+        self._answer(answer, origin, turn)
+
+    def _registration(self, registration: RegistrationId) -> Registration | None:
+        account = self._agent.account
+        return None if account is None else account.registrations.get(registration)
+
+    def _answer(self, event: Message, origin: Origin, turn: Turn) -> None:
+        turn.consequence(topics.ORDER_EVENTS, self._agent.id, origin, "", event)
+
+    def _clear(self, registration: RegistrationId, turn: Turn) -> None:
+        clear_alert(self._agent, turn, _cause(registration))
+
+
+def _cause(registration: RegistrationId) -> str:
+    return f"equity-protector/{registration}"

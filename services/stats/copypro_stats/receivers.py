@@ -1,0 +1,125 @@
+"""Who is told: the operator of every alert, a user's own address of his trade logs and protectors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+from copypro import collections as c
+from copypro.callbacks import Receiver, receiver_of
+from copypro.envelope import Envelope
+from copypro.errors import SecretsError, StoreUnavailable
+from copypro.messages import AlertRaised, EquityProtectorReset, EquityProtectorTriggered
+from copypro.ports import Post, ReadModels
+from copypro.trade_logs import trade_log
+from copypro.values import RegistrationId
+from msgspec import Struct
+
+from copypro_stats.projections import trade_log_told_by
+
+logger = structlog.get_logger("stats")
+OPERATOR = ""
+Unseal = Callable[[RegistrationId, str], Awaitable[str]]
+
+
+class Posted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: str
+    """Of the event: the same post has the same id, however often it is made."""
+    raised_at_utc: datetime
+    body: bytes = b""
+    """A JSON object; empty: made when it is posted, from `row`."""
+    to: str = OPERATOR
+    """The copier or the registration whose callback it is for; empty: the operator."""
+    row: str = ""
+    """The trade log's id."""
+    number: int = 0
+    """Counts the posts of its partition: their order after a restart."""
+
+
+def posts_of(envelope: Envelope) -> list[Posted]:
+    """What an event gives to post, whether anybody wants it or not."""
+    event = envelope.message
+    if isinstance(event, AlertRaised):
+        return [_posted(envelope, msgspec.to_builtins(event))]
+    if isinstance(event, EquityProtectorTriggered | EquityProtectorReset):
+        return [_posted(envelope, _told(event), to=event.registration)]
+    row = trade_log_told_by(event)
+    if row is None:
+        return []
+    return [Posted(id=envelope.id, raised_at_utc=envelope.time, to=event.copier, row=row)]
+
+
+def _posted(envelope: Envelope, fields: dict[str, Any], to: str = OPERATOR) -> Posted:
+    body = msgspec.json.encode({"id": envelope.id, "time": envelope.time, **fields})
+    return Posted(id=envelope.id, raised_at_utc=envelope.time, body=body, to=to)
+
+
+def _told(event: EquityProtectorTriggered | EquityProtectorReset) -> dict[str, Any]:
+    """The account by its name in REST, what happened, and from which numbers."""
+    protector = event.protector
+    trip = protector.tripped if isinstance(event, EquityProtectorTriggered) else None
+    return {
+        "type": type(event).__name__,
+        "accountId": event.registration,
+        "startBalance": _number(protector.start_balance),
+        "brokerDay": protector.day or None,
+        "breach": trip and trip.breach,
+        "rule": trip and trip.rule,
+        "level": trip and _number(trip.level),
+        "equity": trip and _number(trip.equity),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+class Receivers:
+    """`post` makes one try. Whose callback is where is read anew for each: one that was taken back is
+    told nothing any more.
+    """
+
+    def __init__(self, models: ReadModels, unseal: Unseal, post: Post, alert_url: str) -> None:
+        self._models, self._unseal, self._post = models, unseal, post
+        self._operator = Receiver(alert_url, trusted=True) if alert_url else None
+        self._wanted: set[str] = set()
+
+    async def refresh(self) -> None:
+        """Who has a callback now. Errors: StoreUnavailable."""
+        found = await self._models.find(c.CALLBACKS, limit=None)
+        self._wanted = {str(doc["id"]) for doc in found}
+
+    def has(self, to: str) -> bool:
+        return self._operator is not None if to == OPERATOR else to in self._wanted
+
+    async def post(self, posted: Posted) -> str:
+        """Empty: it was taken, or there is nobody to take it; else why not, without any secret."""
+        try:
+            receiver = await self._receiver(posted.to)
+            body = posted.body or await self._body(posted.row)
+        except StoreUnavailable:
+            return "the database does not answer"
+        if receiver is None or not body:
+            return ""
+        return await self._post(receiver, posted.id, body)
+
+    async def _receiver(self, to: str) -> Receiver | None:
+        if to == OPERATOR:
+            return self._operator
+        doc = await self._models.get(c.CALLBACKS, to)
+        if doc is None:
+            return None
+        try:
+            registration = RegistrationId(str(doc["registration"]))
+            return receiver_of(await self._unseal(registration, str(doc["sealed"])))
+        except SecretsError as error:
+            logger.warning("a callback cannot be opened: its account is gone", reason=str(error))
+            return None
+
+    async def _body(self, row: str) -> bytes:
+        """The trade log as it is listed, at this moment."""
+        doc = await self._models.get(c.TRADE_LOGS, row)
+        return b"" if doc is None else msgspec.json.encode(trade_log(doc))

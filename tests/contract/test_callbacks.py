@@ -1,0 +1,183 @@
+"""Trade logs reach their user's address: signed, in order, each receiver by itself, whatever breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from copypro import messages as m
+from copypro import topics
+from copypro.adapters.memory_log import MemoryLog
+from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.adapters.webhooks import NOT_PUBLIC, Webhooks
+from copypro.callbacks import (
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    Callback,
+    plain,
+    signature,
+)
+from copypro.callbacks import Receiver as To
+from copypro.envelope import encode, fact
+from copypro.messages import Message
+from copypro.values import AttemptId, CopierId, RegistrationId
+from copypro_stats import service
+from copypro_stats.posting import PostLimits
+from copypro_stats.receivers import Receivers
+from msgspec.structs import replace
+
+from docs.generating import examples
+from tests.contract.test_posting import clock, eventually, killed, left, unsealed, until
+from tests.journey.receiver import Receiver, a_receiver
+
+ONE, TWO = CopierId("1" * 32), CopierId("2" * 32)
+SECRET = "s3cr3t"
+
+
+@pytest.fixture
+async def receivers() -> AsyncIterator[tuple[Receiver, Receiver]]:
+    async with a_receiver() as one, a_receiver() as two:
+        yield one, two
+
+
+@pytest.fixture
+async def models(tmp_path: object) -> AsyncIterator[SqliteReadModels]:
+    made = await SqliteReadModels.open(tmp_path)  # type: ignore[arg-type]
+    yield made
+    await made.close()
+
+
+def started(log: MemoryLog, models: SqliteReadModels, **limits: Any) -> asyncio.Task[None]:
+    scaled = PostLimits(**{"first_wait_s": 0.01, "cap_wait_s": 0.02, **limits})
+    told = Receivers(models, unsealed, Webhooks(clock, 0.5, private_allowed=True), "")
+    return asyncio.create_task(service.run(log, models, clock, told, scaled))
+
+
+async def appended(log: MemoryLog, topic: topics.Topic, *messages: Message) -> None:
+    for message in messages:
+        envelope = fact(message, clock(), message)
+        await log.append([encode(topic, examples.SLAVE, envelope)])
+
+
+async def told_at(log: MemoryLog, copier: CopierId, url: str | None) -> None:
+    state = replace(examples.example(m.Copier), copier=copier, callback=None)
+    if url is not None:
+        sealed = plain(To(url, SECRET))
+        callback = Callback(registration=RegistrationId("r"), sealed=sealed, shown="")
+        state = replace(state, callback=callback)
+    await appended(log, topics.COPIER_EVENTS, m.CopierUpdated(state=state))
+
+
+async def closed(log: MemoryLog, copier: CopierId, *names: str) -> None:
+    """A trade log each, under the attempt's name."""
+    for name in names:
+        event = replace(examples.example(m.CopyClosed), copier=copier, attempt=AttemptId(name))
+        await appended(log, topics.EXECUTIONS, event)
+
+
+async def known(models: SqliteReadModels, copier: CopierId, wanted: bool = True) -> None:
+    async def there() -> bool:
+        return (await models.get("callbacks", copier) is not None) is wanted
+
+    await eventually(there)
+
+
+def ids(receiver: Receiver) -> list[str]:
+    return [body["id"] for body in receiver.taken]
+
+
+async def test_each_trade_log_is_posted_as_it_is_listed_signed_and_in_order(
+    receivers: tuple[Receiver, Receiver], models: SqliteReadModels
+) -> None:
+    one, _ = receivers
+    log = MemoryLog()
+    running = started(log, models)
+    await closed(log, ONE, "before anybody asked")
+    await told_at(log, ONE, one.url)
+    await known(models, ONE)
+    one.statuses = [503, 500, 200, 0]
+    names = [f"{number:02}" for number in range(12)]
+    await closed(log, ONE, *names)
+    await closed(log, TWO, "of another copier")
+    await until(lambda: ids(one) == names and not left(log))
+    assert one.taken[0]["updateType"] == "MarketClose"
+    assert one.taken[0]["copierId"] == ONE
+    for headers, body in one.posts:
+        timestamp = headers[TIMESTAMP_HEADER]
+        assert headers[SIGNATURE_HEADER] == signature(SECRET, timestamp, body)
+        assert abs(clock().timestamp() - int(timestamp)) < 60
+    await told_at(log, ONE, None)
+    await known(models, ONE, wanted=False)
+    await closed(log, ONE, "after it was taken back")
+    await closed(log, TWO, "and")
+    await killed(running)
+    assert ids(one) == names
+
+
+async def test_a_dead_receiver_delays_nobody_and_a_restart_goes_on_where_it_was(
+    receivers: tuple[Receiver, Receiver], models: SqliteReadModels
+) -> None:
+    dead, alive = receivers
+    dead.statuses = [0] + [503] * 10_000
+    log = MemoryLog()
+    running = started(log, models)
+    await told_at(log, ONE, dead.url)
+    await told_at(log, TWO, alive.url)
+    await known(models, ONE)
+    await known(models, TWO)
+    names = [f"{number:02}" for number in range(8)]
+    for name in names:
+        await closed(log, ONE, f"dead {name}")
+        await closed(log, TWO, name)
+    await until(lambda: ids(alive) == names)
+    assert dead.taken == []
+    assert left(log) == len(names)
+    await killed(running)
+    dead.statuses = []
+    running = started(log, models)
+    await until(lambda: ids(dead) == [f"dead {name}" for name in names] and not left(log))
+    assert ids(alive) == names
+    await killed(running)
+
+
+async def test_so_many_wait_and_no_more(
+    receivers: tuple[Receiver, Receiver], models: SqliteReadModels
+) -> None:
+    dead, alive = receivers
+    dead.statuses = [503] * 10_000
+    log = MemoryLog()
+    running = started(log, models, waiting=3, first_wait_s=5.0, cap_wait_s=5.0)
+    await told_at(log, ONE, dead.url)
+    await told_at(log, TWO, alive.url)
+    await known(models, TWO)
+    await closed(log, ONE, *"abcdef")
+    await closed(log, TWO, "end")
+    await until(lambda: ids(alive) == ["end"])
+    assert left(log) == 3
+    await killed(running)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "0.0.0.0"])
+async def test_a_user_s_address_is_never_a_private_one(
+    receivers: tuple[Receiver, Receiver], host: str
+) -> None:
+    """By what it resolves to at the very connection, however it is written."""
+    one, _ = receivers
+    url = one.url.replace("127.0.0.1", host)
+    reason = await Webhooks(clock, 5.0)(To(url), "1", b"{}")
+    assert reason == ("InvalidUrlClientError" if host.isdecimal() else NOT_PUBLIC)
+    assert one.posts == []
+
+
+async def test_a_redirect_is_not_followed_and_no_answer_is_too_late(
+    receivers: tuple[Receiver, Receiver],
+) -> None:
+    one, _ = receivers
+    one.statuses = [302, 0]
+    post = Webhooks(clock, 0.2, private_allowed=True)
+    assert await post(To(one.url), "1", b"{}") == "status 302"
+    assert await post(To(one.url), "1", b"{}") == "TimeoutError"
+    assert len(one.posts) == 2
+    assert "bytes are more than" in await post(To(one.url), "1", b"x" * 300_000)
