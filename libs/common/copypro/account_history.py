@@ -46,8 +46,8 @@ async def report_of(models: ReadModels, account: str, since: str = FIRST) -> Rep
         count += len(records)
         if count <= KEPT:
             kept.append(records)
-    balance = (state.get("figures") or {}).get("balance")
-    statistics = Statistics(ZERO if balance is None else Decimal(str(balance)) - moved)
+    balance = balance_of(state)
+    statistics = Statistics(ZERO if balance is None else Decimal(balance) - moved)
     if count <= KEPT:
         for records in kept:
             statistics.feed(records)
@@ -56,6 +56,24 @@ async def report_of(models: ReadModels, account: str, since: str = FIRST) -> Rep
         async for records in _records(models, account, since, offset):
             statistics.feed(records)
     return statistics.report()
+
+
+def balance_of(state: Doc) -> str | None:
+    """Of an account's document. The balance before the first record follows from it."""
+    balance = (state.get("figures") or {}).get("balance")
+    return None if balance is None else str(balance)
+
+
+def version_of(state: Doc) -> tuple[object, str | None]:
+    """What an account's statistics are of: its history, and the balance, which may be shown later than
+    the trades that made it.
+    """
+    return state.get("history"), balance_of(state)
+
+
+def is_current(kept: Doc, state: Doc) -> bool:
+    """Whether statistics that were kept are those of the account as it is."""
+    return (kept.get("version"), kept.get("balance")) == version_of(state)
 
 
 async def _records(

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from copypro import collections as c
-from copypro.account_history import pages, report_of
+from copypro.account_history import is_current, pages, report_of
 from copypro.ports import ReadModels
 from copypro.quality.documents import Ended, Side, copy_of, ended_by, is_decision
 from copypro.quality.facts import Copy
@@ -88,7 +88,7 @@ async def growth_of(models: ReadModels, account: str) -> Curve:
     """As kept beside the account's statistics where that is current, else made from its history."""
     state: Doc = await models.get(c.ACCOUNTS, account) or {}
     kept: Any = await models.get(c.TRADE_STATS, account) or {}
-    if "growth" in kept and kept["version"] == state.get("history"):
+    if "growth" in kept and is_current(kept, state):
         return [(date.fromisoformat(day), Decimal(factor)) for day, factor in kept["growth"]]
     return growth_by_day((await report_of(models, account)).bars)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from copypro import collections as c
-from copypro.account_history import FIRST, report_of
+from copypro.account_history import FIRST, is_current, report_of, version_of
 from copypro.ports import Clock, ReadModels
 from copypro.statistics.original import charts_of, recent_results, stats_of, summary_of
 from msgspec import Struct
@@ -69,22 +69,22 @@ class TradeStats:
         made.of = now
 
     async def _current(self, account: str, since: str, exclude: bool, state: Doc) -> _Made:
-        version, key = state.get("history"), (account, since, exclude)
+        version, key = version_of(state), (account, since, exclude)
         known = self._made.get(key)
         if known is not None and known.version == version:
             self._made.move_to_end(key)
             return known
-        made = await self._kept(account, version) if exclude and since == FIRST else None
+        made = await self._kept(account, state) if exclude and since == FIRST else None
         if made is None:
             made = await self._make(account, since, exclude, version)
         self._keep(key, made)
         return made
 
-    async def _kept(self, account: str, version: object) -> _Made | None:
+    async def _kept(self, account: str, state: Doc) -> _Made | None:
         kept: Any = await self._models.get(c.TRADE_STATS, account)
-        if kept is None or kept["version"] != version:
+        if kept is None or not is_current(kept, state):
             return None
-        return _Made(version, kept["stats"], kept["recent"], _encode(kept["charts"]))
+        return _Made(version_of(state), kept["stats"], kept["recent"], _encode(kept["charts"]))
 
     async def _make(self, account: str, since: str, exclude: bool, version: object) -> _Made:
         report = await report_of(self._models, account, since)

@@ -12,14 +12,16 @@ from typing import Any
 
 import structlog
 from copypro import collections as c
-from copypro.account_history import report_of
+from copypro.account_history import balance_of, report_of
 from copypro.ports import ReadModels, Upsert
 from copypro.statistics.bars import growth_by_day
 from copypro.statistics.original import charts_of, recent_results, stats_of
 
 logger = structlog.get_logger("stats")
-REST_S = 0.3
-"""Without a change for so long, an account's statistics are made."""
+REST_S = 1.5
+"""Without a change for so long, an account's statistics are made: longer than its new balance, which
+comes with the next snapshot, takes to follow its new trades.
+"""
 SOURCE = "statistics/0"
 
 
@@ -63,13 +65,14 @@ class Keeper:
 
 async def keep(models: ReadModels, account: str) -> None:
     """The version is read first: what comes while they are made leaves them older than the history."""
-    state = await models.get(c.ACCOUNTS, account)
-    version = None if state is None else state.get("history")
+    state: Any = await models.get(c.ACCOUNTS, account) or {}
+    version = state.get("history")
     if not isinstance(version, int):
         return
     report = await report_of(models, account)
     kept: dict[str, Any] = {
         "version": version,
+        "balance": balance_of(state),
         "stats": stats_of(report),
         "recent": recent_results(report.bars),
         "charts": charts_of(report, exclude_same_bars=True),
