@@ -67,11 +67,15 @@ def run_apart(*arguments: str) -> bytes:
 def test_the_same_input_gives_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     source, rows = few_trades(tmp_path, FEW), tmp_path / "rows.jsonl"
     options = ("-o", "riskValue=0.6", "--balance", "700", "--platform", "MT4")
-    said = run_apart(str(source), *options, "--json", "--trades", str(rows))
+    html = tmp_path / "report.html"
+    files = ("--trades", str(rows), "--html", str(html))
+    said = run_apart(str(source), *options, "--json", *files)
     for _ in range(2):
         here = backtest(source, tmp_path, options=["riskValue=0.6"], balance="700", platform="MT4")
         assert report.as_json(here.summary).encode() + b"\n" == said
         assert report.as_lines(here.results.rows).encode() == rows.read_bytes()
+        assert command.page_of(here).encode() == html.read_bytes()
+    assert b"SIMULATED" in html.read_bytes()
     summary = here.summary
     assert summary["copied"] + summary["refused"] == summary["master"]["trades"] == FEW
     assert summary["copied"] > 0 < summary["refused"]
@@ -308,6 +312,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["--map", "XAUUSD"], "map: XAUUSD is not MASTER=SLAVE"),
     (["--symbols", "missing.json"], "symbols: missing.json: No such file"),
     (["--spread", "-1"], "spread: -1 points: give 0 or more"),
+    (["--trades", "/none/rows.jsonl"], "/none/rows.jsonl cannot be written: No such file"),
 ]
 
 

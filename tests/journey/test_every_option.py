@@ -12,9 +12,17 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from tests.journey.world import Account, World
+from tests.journey.world import EMBEDDED, Account, Stack, World
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stack() -> Stack:
+    """What an option does is decided alike on every stack, and thirty slaves are enough of a load."""
+    return EMBEDDED
+
+
 SAME, APART = "Beta-MT5", "Beta-MT4"
 """A broker with the master's prices, and one that is three pips above them."""
 TRADE = {"stop_loss": "1.09000", "take_profit": "1.12000", "magic": 7, "comment": "scalp"}

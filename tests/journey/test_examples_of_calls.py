@@ -10,9 +10,17 @@ from typing import Any
 import pytest
 
 from docs.generating.rest import openapi
-from tests.journey.world import CANARY, OPERATOR, World
+from tests.journey.world import CANARY, EMBEDDED, OPERATOR, Stack, World
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stack() -> Stack:
+    """The page is the same on every stack, and its calls have journeys of their own on both."""
+    return EMBEDDED
+
+
 PAGE = Path(__file__).parents[2] / "docs" / "examples-of-calls.md"
 ROW = re.compile(r"^\| ([\w/]+) \| `(.+?)` \| (?:(\d{3}) )?`(.+)` \|$", re.M)
 ANY = "…"

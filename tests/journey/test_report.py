@@ -53,3 +53,7 @@ async def test_quality_on_the_command_line_is_what_rest_says(world: World) -> No
     assert code == 0, said
     told = await world.call("CopyQuality", copierId=copier, groupBy="symbol")
     assert json.loads(said.strip().splitlines()[-1]) == told
+    path = Path(world.data).parent / "live.html"
+    code, said = await copypro(world, "report", master.id, "--out", str(path))
+    assert code == 0, said
+    assert "Copy quality" in path.read_text()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
+
+from copypro_standalone.arguments import AsJson, fail
 
 
 def backtest(
@@ -63,11 +65,12 @@ def backtest(
     data: Annotated[
         Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder, for an account of it")
     ] = Path(".copypro"),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object instead of text")
-    ] = False,
+    as_json: AsJson = False,
     trades: Annotated[
         Path | None, typer.Option(help="write a row per trade (JSON Lines): its copy or its reason")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="write the slave's report, as `copypro report` makes it")
     ] = None,
 ) -> None:
     """What a copier would have made of a master's history: SIMULATED, by the live code.
@@ -115,16 +118,13 @@ def backtest(
         answer = command.backtest(load(data), wish)
         if trades is not None:
             trades.write_text(report.as_lines(answer.results.rows), encoding="utf-8")
+        if html is not None:
+            html.write_text(command.page_of(answer), encoding="utf-8")
     except CopyProError as error:
-        _fail(error)
+        fail(error)
     except OSError as error:
-        _fail(f"trades: {trades}: {error.strerror}")
+        fail(f"{error.filename} cannot be written: {error.strerror}")
     if as_json:
         typer.echo(report.as_json(answer.summary))
     else:
         report.show(answer.summary, Console())
-
-
-def _fail(error: object) -> NoReturn:
-    typer.echo(f"copypro: {error}", err=True)
-    raise typer.Exit(2)

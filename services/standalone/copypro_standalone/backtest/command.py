@@ -29,6 +29,8 @@ from copypro_standalone.backtest.results import Results, results_of
 from copypro_standalone.backtest.terms import KNOWABLE, implied_rates, pair_in, terms_of
 from copypro_standalone.backtest.virtual_time import run as run_virtually
 from copypro_standalone.backtest.world import OWN_FIELDS
+from copypro_standalone.report.facts import facts_of
+from copypro_standalone.report.page import page
 
 OPTIONS = {
     field.alias or name: name for name, field in Options.model_fields.items() if name != "user_key"
@@ -63,6 +65,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True):
     summary: Summary
     results: Results
+    played: Played
 
 
 def backtest(settings: Settings, wish: Wish) -> Answer:
@@ -77,7 +80,14 @@ def backtest(settings: Settings, wish: Wish) -> Answer:
     )
     plan = plan_of(history, slave, given, _maps(wish), _rates(wish), known)
     played, results = played_and_found(plan)
-    return Answer(summary_of(plan, played, results, given), results)
+    return Answer(summary_of(plan, played, results, given), results, played)
+
+
+def page_of(answer: Answer) -> str:
+    """The slave as `copypro report` shows an account."""
+    played = answer.played
+    facts = run_virtually(facts_of(played.memory.models, played.slave, simulated=True))
+    return page(facts)
 
 
 def played_and_found(plan: Plan) -> tuple[Played, Results]:

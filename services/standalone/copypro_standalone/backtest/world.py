@@ -189,7 +189,11 @@ class World:
     # --- prices -------------------------------------------------------------------------------
 
     def quote(self, symbol: str, price: Decimal) -> None:
-        """At both brokers, the slave's first: its price is there when the master trades."""
+        """At both brokers, the slave's first: its price is there when the master trades. A price that
+        the history does not tell (0) moves nothing.
+        """
+        if price <= 0:
+            return
         pair = pair_in(symbol)
         if pair is not None:
             self._set_rate(pair, price)
@@ -255,6 +259,8 @@ class World:
         order = orders.get(ticket)
         if order is None:
             return 0
+        if lots <= 0:
+            return ticket  # the other half of a close-by: nothing of it is left to close
         all_of_it = lots >= order.lots
         left = self._control.close(MASTER, LOGIN, ticket, "0" if all_of_it else str(lots))
         if left in orders:
