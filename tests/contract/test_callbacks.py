@@ -131,9 +131,8 @@ async def test_a_dead_receiver_delays_nobody_and_a_restart_goes_on_where_it_was(
     for name in names:
         await closed(log, ONE, f"dead {name}")
         await closed(log, TWO, name)
-    await until(lambda: ids(alive) == names)
+    await until(lambda: ids(alive) == names and left(log) == len(names))
     assert dead.taken == []
-    assert left(log) == len(names)
     await killed(running)
     dead.statuses = []
     running = started(log, models)
@@ -154,8 +153,7 @@ async def test_so_many_wait_and_no_more(
     await known(models, TWO)
     await closed(log, ONE, *"abcdef")
     await closed(log, TWO, "end")
-    await until(lambda: ids(alive) == ["end"])
-    assert left(log) == 3
+    await until(lambda: ids(alive) == ["end"] and left(log) == 3)
     await killed(running)
 
 

@@ -95,13 +95,14 @@ class Rows:
         # What is listed is not over, whatever a row says: it closes when a list is without it.
         self._claimed = {order.ticket for order in look.orders}
         self._of: dict[Ticket, list[ClosedOrder]] = {}
+        self._history: dict[RowName, ClosedOrder] = {}
         if look.seen is Seen.LIVE:
             for row in look.closed:
                 book.waiting_rows.setdefault(name(row), _timed(row, look))
             rows: Iterable[ClosedOrder] = book.waiting_rows.values()
         else:
-            waiting = dict(book.waiting_rows)
-            rows = (waiting | {name(row): row for row in look.closed}).values()
+            self._history = {name(row): row for row in look.closed}
+            rows = (book.waiting_rows | self._history).values()
         for row in rows:
             self._of.setdefault(row.ticket, []).append(row)
         for group in self._of.values():
@@ -109,6 +110,10 @@ class Rows:
 
     def __bool__(self) -> bool:
         return bool(self._of)
+
+    def is_of_history(self, row: ClosedOrder) -> bool:
+        """Not only of a frame, beside which there may be other rows that were never seen."""
+        return name(row) in self._history
 
     def symbol_rows(self, root: Root) -> list[ClosedOrder]:
         """Netting: unspent rows of the symbol and side that closed within the root's life."""

@@ -24,10 +24,10 @@ def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
     """`listed`: the positions of the look, by symbol."""
     book = rec.book
     for symbol in dict.fromkeys((*book.by_symbol, *listed)):
-        before = signed_lots(book, symbol)
-        _symbol(rec, rows, book.by_symbol.get(symbol), listed.get(symbol))
-        change = signed_lots(book, symbol) - before
-        if change:
+        before, root = signed_lots(book, symbol), book.by_symbol.get(symbol)
+        _symbol(rec, rows, root, listed.get(symbol))
+        change, now = signed_lots(book, symbol) - before, book.by_symbol.get(symbol)
+        if change and (now is None or now is root):  # a new lifecycle has its own opening's ticket
             book.deltas[symbol] = (change, rec.look.at_utc)
 
 
@@ -134,9 +134,17 @@ def _gone(rec: Recording, rows: Rows, root: Root) -> None:
 
 
 def _closing_pieces(rows: Rows, root: Root, after: OpenOrder | None) -> list[Piece] | None:
-    """Rows that closed it all: under its own numbers, else what the symbol closed before `after`."""
+    """Rows that closed it all: under its own numbers, else what the symbol closed before `after`. A
+    frame's row of a position that opened later is of the next lifecycle: only history tells whether
+    there was one.
+    """
     of_symbol = rows.symbol_rows(root)
     own = [row for row in of_symbol if row.ticket in root.tickets or row.ticket == root.identifier]
+    of_symbol = [
+        row
+        for row in of_symbol
+        if row in own or row.opened_at_broker <= root.opened_at_broker or rows.is_of_history(row)
+    ]
     before = _before(of_symbol, after)
     for found in (_before(own, after), own, before, of_symbol):
         pieces = explain(found, root.open_lots, gone=True) if found else None
