@@ -13,6 +13,7 @@ result. Times, contexts and limits are in the look.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from copypro.messages import Seen
@@ -52,7 +53,7 @@ def diff(book: Book, look: Look) -> Result:
         _listed(rec, rows, order, new)
     netting.settle(rec, rows, net)
     if look.whole:
-        _vanished(rec, rows, listed, new)
+        _vanished(rec, rows, listed, new, {order.ticket for order in net.values()})
     _newcomers(rec, rows, new)
     if rows:
         if book.platform is Platform.MT4:
@@ -151,14 +152,17 @@ def _filled(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
         rec.opened(order, root.root, pending=root)
 
 
-def _vanished(rec: Recording, rows: Rows, listed: Listed, new: Listed) -> None:
+def _vanished(
+    rec: Recording, rows: Rows, listed: Listed, new: Listed, net: AbstractSet[Ticket]
+) -> None:
+    """`net`: what stands on netting. A pending order among them has filled, and is not gone."""
     book = rec.book
     vanished = [
         root
         for root in book.roots.values()
         if root.ticket not in listed and not book.is_netting_position(root)
     ]
-    pending = [root for root in vanished if root.is_pending]
+    pending = [root for root in vanished if root.is_pending and root.ticket not in net]
     vanished = [root for root in vanished if not root.is_pending]
     if book.platform is Platform.MT4:
         filled = [root for root in pending if mt4_chain.filled(rec, rows, root, new)]

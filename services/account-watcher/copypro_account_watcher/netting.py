@@ -8,6 +8,7 @@ met again, not even after the account was removed and added.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 
 from copypro.messages import Seen
@@ -25,10 +26,18 @@ def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
     book = rec.book
     for symbol in dict.fromkeys((*book.by_symbol, *listed)):
         before, root = signed_lots(book, symbol), book.by_symbol.get(symbol)
+        shown_at = _first_shown(rec, root)
         _symbol(rec, rows, root, listed.get(symbol))
         change, now = signed_lots(book, symbol) - before, book.by_symbol.get(symbol)
         if change and (now is None or now is root):  # a new lifecycle has its own opening's ticket
-            book.deltas[symbol] = (change, rec.look.at_utc)
+            book.deltas[symbol] = (change, shown_at)
+
+
+def _first_shown(rec: Recording, root: Root | None) -> datetime:
+    """When a list first had the change that this look may settle."""
+    doubts = rec.book.doubts
+    known = [("shrunk", root.root), ("grown", root.root)] if root is not None else []
+    return min((doubts[doubt] for doubt in known if doubt in doubts), default=rec.look.at_utc)
 
 
 def signed_lots(book: Book, symbol: str) -> Lots:
