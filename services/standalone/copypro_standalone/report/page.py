@@ -133,7 +133,10 @@ def _by_day(facts: Facts) -> str:
     if len(equity) > 1:
         drawn.append(Line(name="Equity", style="second", points=equity))
     depth = Line(name="Drawdown", style="depth", points=_depths(r), filled=True)
-    said = "Of growth, in percent of its peak, at the end of each day; deposits left out."
+    said = (
+        "Of growth, in percent of its peak, at the end of each day; deposits left out. Within a day it"
+        " may have been deeper: the maximal drawdown above counts every trade."
+    )
     if not isinstance(r.equity_drawdown, Absent):
         said += f" Of equity at most {plain(r.equity_drawdown.relative_percent)} %."
     return card(
