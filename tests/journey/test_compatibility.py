@@ -77,6 +77,13 @@ async def test_a_client_of_the_original_from_sign_up_to_removal(world: World) ->
         return [row["success"] for row in rows] == [True]
 
     await world.eventually(logged)
+    _, [row] = await bare(world, "/TradeLogsAll", userKey=key)
+    assert (row["masterUser"], row["masterServer"], row["masterName"], row["masterApiType"]) == (
+        1001, "Alpha-MT4", "again", "MT4",
+    )  # fmt: skip
+    assert (row["slaveName"], row["masterApiId"], row["slaveApiId"]) == (
+        "my slave", master_id, slave_id,
+    )  # fmt: skip
     for path, query in (
         ("/GetCopier", {"COPIERID": copier}),
         ("/Logs", {"Id": copier, "logLevel": ""}),
