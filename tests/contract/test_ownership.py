@@ -29,6 +29,7 @@ OPERATORS = frozenset(
         "/Manager/UserAccounts",
         "/Manager/Copiers", "/Manager/UserCopiers", "/Manager/CopierLogs",
         "/Manager/RemovedCopiers", "/Manager/UserRemovedCopiers",
+        "/Manager/UserFailedAddAccounts", "/Manager/UserFailedStarts",
         "/Manager/CopierTradeLogs", "/Manager/TogglePauseCopier", "/Manager/UnPauseAll",
         "/Manager/Users",
     )

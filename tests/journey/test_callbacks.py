@@ -83,6 +83,14 @@ async def test_trade_logs_and_protectors_are_told_signed_and_their_addresses_nev
         assert posts[2]["tradeReason"] == "EquityProtector"
         listed = {row["id"]: row for row in await world.logs(copier)}
         assert all(listed[post["id"]] == post for post in posts)
+        for role, account, name in (("master", master, "MT5"), ("slave", slave, "MT4")):
+            sides = {
+                field: posts[2][f"{role}{field}"]
+                for field in ("User", "Server", "ApiType", "ApiId")
+            }
+            assert sides == {
+                "User": account.login, "Server": account.server, "ApiType": name, "ApiId": account.id,
+            }  # fmt: skip
         acted = verified(limits, about["secret"])[1]
         assert (acted["type"], acted["accountId"]) == ("EquityProtectorTriggered", slave.id)
         assert (acted["rule"], acted["level"]) == ("stopLossValue", 9500)

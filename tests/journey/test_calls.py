@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from tests.journey.test_gateway import get
-from tests.journey.world import OPERATOR, Account, World
+from tests.journey.world import CANARY, OPERATOR, Account, World
 
 pytestmark = pytest.mark.slow
 
@@ -213,8 +214,39 @@ async def test_an_operator_sees_everybodys_and_pauses_what_must_be(world: World)
     assert (await ask("Manager/UnPauseAll"))["resumed"] == 1
     assert await ask("Manager/UserCopiers", userId=user["id"], showOnlyPaused=True) == []
     assert await ask("Manager/CopierLogs", id=copier) == []
+    await failures_are_listed(world, ask, mine, user["id"], master)
     assert await ask("Manager/CopierTradeLogs", id=copier) == []
     world.key = mine
+
+
+async def failures_are_listed(
+    world: World, ask: Callable[..., Awaitable[Any]], key: str, user: str, master: Account
+) -> None:
+    world.key = key
+    own, nobodys = master.id, "f" * 32
+    await world.call(
+        "Start", expect=400, masterAccountId=own, slaveAccountId=own, riskValue="0.5"
+    )  # fmt: skip
+    await world.call("StartByAccountId", expect=404, masterAccountId=own, slaveAccountId=nobodys)
+    await world.stop()
+    await world.start(most_accounts=2)
+    third = {"type": "MT4", "user": 7, "password": CANARY, "server": "Alpha-MT4"}
+    await world.call("AddAccount", expect=409, **third)
+    world.key = ""
+    starts = await ask("Manager/UserFailedStarts", userId=user)
+    assert [(row["call"], row["status"], row["code"]) for row in starts] == [
+        ("StartByAccountId", 404, "UNKNOWN_ACCOUNT"),
+        ("Start", 400, "INVALID_PARAMETER"),
+    ]
+    assert starts[1]["parameters"]["riskValue"] == "0.5"
+    assert await ask("Manager/UserFailedStarts", userId=user, page=1, pageSize=1) == starts[1:]
+    assert await ask("Manager/UserFailedStarts", userId=user, search="nobody's") == []
+    assert await ask("Manager/UserFailedStarts", userId=nobodys) == []
+    (added,) = await ask("Manager/UserFailedAddAccounts", userId=user)
+    assert (added["code"], added["userId"]) == ("TOO_MANY_ACCOUNTS", user)
+    assert (added["parameters"]["user"], added["parameters"]["password"]) == ("7", "***")
+    assert CANARY not in str(added)
+    assert key not in str(starts)
 
 
 async def test_a_forgotten_password_is_set_anew_by_a_letter(world: World) -> None:

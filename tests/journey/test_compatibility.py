@@ -29,10 +29,16 @@ async def ask(world: World, name: str, key: str | None, **body: Any) -> tuple[in
         return response.status, await response.json(), replayed
 
 
-async def test_a_client_of_the_original_from_sign_up_to_removal(world: World) -> None:
-    """By query only, keys in the address, names in its own case, empty optional parameters, and no key
-    where the original documents none.
+@pytest.mark.parametrize("require_key", [False, True], ids=["by id", "by key"])
+async def test_a_client_of_the_original_from_sign_up_to_removal(
+    world: World, require_key: bool
+) -> None:
+    """By query only, keys in the address, names in its own case, empty optional parameters; where the
+    original documents no key, without one, or with one where COPYPRO_REQUIRE_KEY asks for it.
     """
+    if require_key:
+        await world.stop()
+        await world.start(require_key=True)
     master = {"server": "Alpha-MT4", "platform": "MT4", "login": 1001}
     slave = {"server": "Beta-MT5", "platform": "MT5", "login": 2001}
     for account in (master, slave):
@@ -41,6 +47,16 @@ async def test_a_client_of_the_original_from_sign_up_to_removal(world: World) ->
         world, "/SignUp", email="old@example.com", passwordHash="7" * 64, managerKey="whatever"
     )
     key = signed["userKey"]
+
+    async def by_id(path: str, **query: str) -> tuple[int, Any]:
+        """What the original documents without a key."""
+        if not require_key:
+            return await bare(world, path, **query)
+        status, refused = await bare(world, path, **query)
+        assert (status, refused["code"]) == (401, "USER_KEY_REQUIRED"), path
+        assert "userKey" in refused["message"]
+        return await bare(world, path, **query, UserKey=key)
+
     sides = {
         f"{role}{name}": str(value)
         for role, given in (("master", master), ("slave", slave))
@@ -61,11 +77,11 @@ async def test_a_client_of_the_original_from_sign_up_to_removal(world: World) ->
     copier, master_id, slave_id = started["copierId"], started["srcId"], started["dstId"]
     status, again = await bare(world, "/Start", **wish)
     assert (status, again["copierId"]) == (200, copier), "the same pair is the same copier"
-    status, by_ids = await bare(
+    status, of_ids = await bare(
         world, "/StartByAccountId", userKey=key, masterAccountId=master_id, slaveAccountId=slave_id,
         riskType="LotMultiplier", riskValue="0.5", managerKey="",
     )  # fmt: skip
-    assert (status, by_ids) == (200, again)
+    assert (status, of_ids) == (200, again)
     wish = {"type": "MT4", "user": "1001", "password": CANARY, "server": "Alpha-MT4"}
     _, added = await bare(world, "/AddAccount", name="again", userKey=key, apiId="theirs", **wish)
     assert (added["accountId"], added["id"], added["password"]) == (master_id, master_id, "***")
@@ -73,10 +89,17 @@ async def test_a_client_of_the_original_from_sign_up_to_removal(world: World) ->
     await world.control.open("Alpha-MT4", 1001, "EURUSD", "Buy", "0.20")
 
     async def logged() -> bool:
-        _, rows = await bare(world, "/TradeLogs", copierId=copier, limit="1000")
+        _, rows = await by_id("/TradeLogs", copierId=copier, limit="1000")
         return [row["success"] for row in rows] == [True]
 
     await world.eventually(logged)
+    _, [row] = await bare(world, "/TradeLogsAll", userKey=key)
+    assert (row["masterUser"], row["masterServer"], row["masterName"], row["masterApiType"]) == (
+        1001, "Alpha-MT4", "again", "MT4",
+    )  # fmt: skip
+    assert (row["slaveName"], row["masterApiId"], row["slaveApiId"]) == (
+        "my slave", master_id, slave_id,
+    )  # fmt: skip
     for path, query in (
         ("/GetCopier", {"COPIERID": copier}),
         ("/Logs", {"Id": copier, "logLevel": ""}),
@@ -84,40 +107,30 @@ async def test_a_client_of_the_original_from_sign_up_to_removal(world: World) ->
         ("/OpenOrders", {"APIID": slave_id}),
         ("/ClosedOrders", {"accountId": slave_id, "from": "2026-01-01", "to": "2036-01-01T00:00:00Z"}),
         ("/TradeStatsByApiId", {"apiId": slave_id, "type": "MT5", "from": ""}),
+        ("/ServerNames", {"mt5": ""}),
     ):  # fmt: skip
-        status, answer = await bare(world, path, **query)
+        status, answer = await by_id(path, **query)
         assert status == 200, (path, answer)
         assert CANARY not in str(answer), path
-    status, answer = await bare(world, "/AddSymbolMapping", id=copier, masterSymbol="XAUUSD", slaveSymbol="GOLD__0.2")  # fmt: skip
+    status, answer = await by_id(
+        "/AddSymbolMapping", id=copier, masterSymbol="XAUUSD", slaveSymbol="GOLD__0.2"
+    )
     assert (status, answer) == (200, {"result": "OK"})
-    _, mapped = await bare(world, "/MappedSymbols", id=copier)
+    _, mapped = await by_id("/MappedSymbols", id=copier)
     assert mapped["mappedSymbols"] == [
         {"masterSymbol": "XAUUSD", "slaveSymbol": "GOLD", "slaveLots": 0.2}
     ]
-    assert (await bare(world, "/DeleteSymbolMapping", copierId=copier, masterSymbol="XAUUSD"))[
-        0
-    ] == 200
+    unmapped = await by_id("/DeleteSymbolMapping", copierId=copier, masterSymbol="XAUUSD")
+    assert unmapped == (200, {"result": "OK"})
     assert (await bare(world, "/Accounts"))[0] == 401, "the original asks for a key here"
-    assert (await bare(world, "/Remove", id=copier, closeTrades="true"))[0] == 200
+    assert (await by_id("/Remove", id=copier, closeTrades="true"))[0] == 200
     assert (await bare(world, "/RemoveAccount", apiId=slave_id, userKey=key))[0] == 200
-
-    await world.stop()
-    await world.start(require_key=True)
-    for path, query in (
-        ("/OpenOrders", {"accountId": master_id}),
-        ("/TradeLogs", {"id": copier}),
-        ("/ServerNames", {}),
-    ):
-        status, answer = await bare(world, path, **query)
-        assert (status, answer["code"]) == (401, "USER_KEY_REQUIRED"), path
-        assert "userKey" in answer["message"]
-    assert (await bare(world, "/OpenOrders", accountId=master_id, USERKEY=key))[0] == 200
 
 
 async def test_errors_look_like_the_originals_where_that_is_set(world: World) -> None:
-    for style, wrapped in (("array", True), ("object", False)):
+    for style, wrapped, require_key in (("array", True, False), ("object", False, True)):
         await world.stop()
-        await world.start(errors_as_201=style)
+        await world.start(errors_as_201=style, require_key=require_key)
         for path, code in (
             ("/GetAccount", "INVALID_PARAMETER"),
             ("/GetAccount?accountId=7", "UNKNOWN_ACCOUNT"),
@@ -156,7 +169,7 @@ async def test_the_same_idempotency_key_and_call_happen_once(world: World) -> No
     assert (await ask(world, "Remove", None, **removed))[:2] == unknown[:2]
 
     await world.stop()
-    await world.start()
+    await world.start(require_key=True)
     assert await ask(world, "Remove", "two", **removed) == (200, {"result": "OK"}, True)
     assert await ask(world, "Remove", "three", **removed) == (*unknown[:2], True)
     assert await ask(world, "Start", "one", **wish) == (200, started, True)

@@ -177,6 +177,8 @@ async def test_a_target_flattens_everything_whatever_happens_in_between(world: W
     closed = [row for row in rows if row["outcome"] == "closed"]
     assert {row["copierId"] for row in closed} == {copier, slave.id}
     assert {row["tradeReason"] for row in closed} == {"EquityProtector"}
+    sides = {(row["copierId"], row["masterApiId"], row["slaveApiId"]) for row in closed}
+    assert sides == {(copier, master.id, slave.id), (slave.id, None, slave.id)}
     await paused(world, copier, "EquityProtection")
     await slave.open("GBPUSD", "Buy", "0.01")  # by its owner, later: not ours to close
     await stands(world, slave, 1)

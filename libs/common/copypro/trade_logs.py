@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Struct
+
 Doc = dict[str, Any]
 
 
-def trade_log(row: Doc) -> Doc:
+class Sides(Struct, frozen=True):
+    """The registrations of both sides, as documents; empty where there is none."""
+
+    master: Doc = {}
+    slave: Doc = {}
+
+
+NO_SIDES = Sides()
+
+
+def trade_log(row: Doc, sides: Sides = NO_SIDES) -> Doc:
     """TradeLog: one row per decision or call; a refused one has its code and numbers."""
     numbers = {**(row.get("numbers_sent") or {}), **(row.get("numbers") or {})}
     level = "Information" if row.get("success") else "Warning"
@@ -28,6 +40,7 @@ def trade_log(row: Doc) -> Doc:
         "tradeReason": trade_reason(row),
         "success": bool(row.get("success")),
         "outcome": row.get("outcome", "planned"),
+        **_side("master", sides.master),
         "masterOrder": {
             "ticket": row.get("root"),
             "symbol": row.get("master_symbol"),
@@ -37,6 +50,7 @@ def trade_log(row: Doc) -> Doc:
         }
         if row.get("master_symbol")
         else None,
+        **_side("slave", sides.slave),
         "slaveSymbol": row.get("slave_symbol"),
         "slaveLots": number(row.get("slave_lots")),
         "slaveOrderType": row.get("slave_side"),
@@ -51,6 +65,17 @@ def trade_log(row: Doc) -> Doc:
             name.removesuffix("_at"): row.get(name)
             for name in ("seen_at", "planned_at", "sent_at", "filled_at", "recorded_at")
         },
+    }
+
+
+def _side(role: str, registration: Doc) -> Doc:
+    """As its user registered it; never its password, nor a bridge's token for ApiId."""
+    return {
+        f"{role}User": registration.get("login"),
+        f"{role}Server": registration.get("server"),
+        f"{role}Name": registration.get("name"),
+        f"{role}ApiType": registration.get("platform"),
+        f"{role}ApiId": registration.get("id"),
     }
 
 

@@ -119,6 +119,18 @@ class SymbolTerms(TypedDict):
     tradeMode: str | None
 
 
+class FailedCall(TypedDict):
+    id: str
+    timeUTC: str
+    call: str
+    userId: str
+    keyName: str
+    address: str
+    status: int
+    code: str
+    parameters: dict[str, str]
+
+
 class UserShown(TypedDict):
     """Never a hash: it is a secret here."""
 

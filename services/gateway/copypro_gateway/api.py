@@ -29,6 +29,7 @@ from copypro_gateway.calls import Calls
 from copypro_gateway.commands import Commands
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
+from copypro_gateway.failed_calls import FailedCalls
 from copypro_gateway.failures import Failures
 from copypro_gateway.gate import Gate
 from copypro_gateway.guard import Guard
@@ -96,6 +97,7 @@ def create_app(
     Attention(core).register(calls)
     Letters(log, history, clock).register(calls)
     Managing(core, users, accounts, copiers, logs).register(calls)
+    FailedCalls(history, read_models).register(calls)
     About(core).register(calls, app)
     Importing(core, accounts).register(app, gate)
     Commands(core).register(app, gate)

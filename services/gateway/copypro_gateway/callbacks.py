@@ -21,6 +21,7 @@ from copypro.callbacks import (
 from copypro.errors import SecretsError
 from copypro.ports import Post
 from copypro.trade_logs import trade_log
+from copypro.trade_sides import sides_of
 from copypro.values import AccountId, CopierId, RegistrationId, UserId
 from pydantic import AliasChoices, Field
 
@@ -102,7 +103,8 @@ class Callbacks:
         """Posts a trade log that never happened, now and once, and says what became of it."""
         await self._core.copier(user, given.copier_id)
         row = {"id": "test", "copier": given.copier_id, "time": f"{self._core.clock():%FT%TZ}"}
-        return await self._try(given.copier_id, trade_log(row))
+        sides = await sides_of(self._core.models, [given.copier_id])
+        return await self._try(given.copier_id, trade_log(row, sides[given.copier_id]))
 
     async def test_of_account(self, user: UserId, given: TestEquityProtectorCallback) -> Ok:
         """Posts that a protector acted which did not, now and once."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from copypro import collections as c
-from copypro.trade_logs import trade_log
+from copypro.trade_logs import Sides, trade_log
+from copypro.trade_sides import sides_of
 from copypro.values import UserId
 from pydantic import Field
 
@@ -39,20 +40,23 @@ class CopierLogs:
     async def trades(self, user: UserId | None, given: Logs) -> list[Doc]:
         """Newest first; what was skipped, denied or refused is a row with success false."""
         await self._core.copier(user, given.copier_id)
-        return await self._trades_of(given.copier_id, given.limit)
+        sides = await sides_of(self._core.models, [given.copier_id])
+        return await self._trades_of(given.copier_id, sides[given.copier_id], given.limit)
 
-    async def _trades_of(self, copier: str, limit: int) -> list[Doc]:
+    async def _trades_of(self, copier: str, sides: Sides, limit: int) -> list[Doc]:
         rows = await self._core.models.find(
             c.TRADE_LOGS, {"copier": copier}, order_by="time", descending=True, limit=limit
         )
-        return [trade_log(row) for row in rows]
+        return [trade_log(row, sides) for row in rows]
 
     async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[Doc]:
         """Of the user's copiers, and what equity protectors closed that no copier had opened."""
         rows: list[Doc] = []
         protected = [doc for doc in await self._core.registrations_of(user) if doc.get("protector")]
-        for doc in (*await self._core.copiers_of(user), *protected):
-            rows.extend(await self._trades_of(str(doc["id"]), given.limit))
+        owners = [str(doc["id"]) for doc in (*await self._core.copiers_of(user), *protected)]
+        sides = await sides_of(self._core.models, owners)
+        for owner in owners:
+            rows.extend(await self._trades_of(owner, sides[owner], given.limit))
         rows.sort(key=lambda row: str(row["timeUTC"]), reverse=True)
         return rows[: given.limit]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from copypro import collections as c
@@ -174,8 +174,8 @@ def _shown(user: User) -> UserShown:
     return {"id": user.id, "email": user.email, "passwordHash": "***", "createdAt": created}
 
 
-def page_of(found: Sequence[Doc], given: Pages, text_of: Any) -> Sequence[Doc]:
-    """In the order of their ids, which never changes."""
+def page_of(found: Sequence[Row], given: Pages, text_of: Callable[[Row], str]) -> Sequence[Row]:
+    """In the order in which they were found; of documents, that of their ids, which never changes."""
     search = given.search.casefold()
     wanted = [doc for doc in found if search in text_of(doc).casefold()]
     first = given.page * given.page_size

@@ -90,6 +90,8 @@ RULES: dict[str, Rule] = {
     "Manager/UserCopiers": LOOK,
     "Manager/RemovedCopiers": LOOK,
     "Manager/UserRemovedCopiers": LOOK,
+    "Manager/UserFailedAddAccounts": LOOK,
+    "Manager/UserFailedStarts": LOOK,
     "Manager/CopierLogs": LOOK,
     "Manager/CopierTradeLogs": LOOK,
 }

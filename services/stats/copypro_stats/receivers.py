@@ -15,6 +15,7 @@ from copypro.errors import SecretsError, StoreUnavailable
 from copypro.messages import AlertRaised, EquityProtectorReset, EquityProtectorTriggered
 from copypro.ports import Post, ReadModels
 from copypro.trade_logs import trade_log
+from copypro.trade_sides import sides_of
 from copypro.values import RegistrationId
 from msgspec import Struct
 
@@ -99,7 +100,7 @@ class Receivers:
         """Empty: it was taken, or there is nobody to take it; else why not, without any secret."""
         try:
             receiver = await self._receiver(posted.to)
-            body = posted.body or await self._body(posted.row)
+            body = posted.body or await self._body(posted)
         except StoreUnavailable:
             return "the database does not answer"
         if receiver is None or not body:
@@ -119,7 +120,10 @@ class Receivers:
             logger.warning("a callback cannot be opened: its account is gone", reason=str(error))
             return None
 
-    async def _body(self, row: str) -> bytes:
+    async def _body(self, posted: Posted) -> bytes:
         """The trade log as it is listed, at this moment."""
-        doc = await self._models.get(c.TRADE_LOGS, row)
-        return b"" if doc is None else msgspec.json.encode(trade_log(doc))
+        doc = await self._models.get(c.TRADE_LOGS, posted.row)
+        if doc is None:
+            return b""
+        sides = await sides_of(self._models, [posted.to])
+        return msgspec.json.encode(trade_log(doc, sides[posted.to]))
