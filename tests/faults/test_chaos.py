@@ -108,6 +108,7 @@ class Faults:
         if len(self.cluster.programs[kind]) > 1:
             program = self._one_of(kind)
             self.cluster.programs[kind].remove(program)
+            await program.until_ready()  # before, it does not yet take the signal as its own
             assert await program.terminate() == 0
 
     async def _server(self, server: Server) -> None:

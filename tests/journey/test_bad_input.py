@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from decimal import Decimal
 
 import pytest
@@ -324,8 +325,11 @@ async def test_a_full_disk_sends_nothing_says_so_and_resumes(
     assert world.ring is not None
     await world.ring.stores.log.limit_pages(1)
     ticket = await master.open("EURUSD", "Buy", "0.10")
+    stops = itertools.cycle(("1.05", "1.06"))
 
     async def said() -> bool:
+        """Written until nothing more goes in: pages that were free are used first."""
+        await master.modify(ticket, next(stops))
         return "disk full" in "".join(capfd.readouterr())
 
     await world.eventually(said)

@@ -108,9 +108,19 @@ async def test_what_each_option_does_to_one_trade(world: World) -> None:
     assert dict(zip(OPTIONS, answers, strict=True)) == {
         name: wanted for name, (_, _, wanted) in OPTIONS.items()
     }
-    (delayed,) = [r for r in await world.logs(copiers["tradeDelayMs"]) if r["success"]]
-    (prompt,) = [r for r in await world.logs(copiers["none"]) if r["success"]]
-    assert delayed["times"]["sent"] > prompt["times"]["sent"]
+    assert await sent_at(world, copiers["tradeDelayMs"]) > await sent_at(world, copiers["none"])
+
+
+async def sent_at(world: World, copier: str) -> str:
+    found: list[str] = []
+
+    async def there() -> bool:
+        rows = await world.logs(copier)
+        found[:] = [row["times"]["sent"] for row in rows if row["success"]]
+        return bool(found)
+
+    await world.eventually(there)
+    return found[0]
 
 
 async def became(world: World, slave: Account, copier: str, wanted: Has | str) -> Has | str:

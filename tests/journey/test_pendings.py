@@ -111,6 +111,19 @@ async def test_when_only_the_masters_order_fills_ours_is_deleted_before_the_mark
     assert changes[-1] == "ordersend", "deleted first"
 
 
+async def test_when_the_masters_order_filled_and_closed_before_ours_did_the_reason_is_told(
+    world: World,
+) -> None:
+    master, slave, copier = await linked(world, "Alpha-MT4", "Beta-MT5", copyPendingOrders=True)
+    ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.09000"))
+    await world.quote("EURUSD", "1.08980", "1.08990", servers=("Alpha-MT4",))
+    await master.close(ticket)
+    await shows(world, slave)
+    assert await world.code(copier) == "MASTER_FLAT"
+    assert [t for t in await slave.trades() if t["order"]["kind"] == "Buy"] == []
+
+
 async def test_ours_that_filled_alone_is_closed_when_the_masters_is_removed(world: World) -> None:
     master, slave, copier = await linked(world, "Alpha-MT4", "Beta-MT5", copyPendingOrders=True)
     ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")

@@ -103,9 +103,9 @@ def done(
 def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> CopyPendingRemoved:
     """Our deletion is done, by its answer or by the broker's books."""
     reason, leg.closed = copy.pending_gone or copy.closing, None
-    if leg.order is not None and not reason:
-        # The master's order filled and ours was in the way: now the market.
-        leg.status, leg.ticket, reason = LegStatus.WAITING, None, "MASTER_FILLED"
+    if leg.order is not None and not copy.pending_gone:
+        # The master's order filled and ours was in the way: now the market, or why not.
+        leg.status, leg.ticket, reason = LegStatus.WAITING, None, reason or "MASTER_FILLED"
     else:
         leg.status = LegStatus.ENDED
     return CopyPendingRemoved(**common, ticket=ticket, reason=reason)
