@@ -1,6 +1,6 @@
 """Alerts when an account has lost too much in the last 24 hours: CopyPro's topics read with Faust.
 
-    faust -A daily_loss_alert_faust worker -l info        (in this folder)
+    faust -A daily_loss_alert_faust worker --without-web -l info        (in this folder)
 
 Reads order-events (what closed deals brought) and account-snapshots (balance and what is open), both
 keyed by account, and writes one record to the topic `daily-loss-alerts` each time that an account's
@@ -61,7 +61,6 @@ app = faust.App(
     # The table is divided as its topics are: what an account's partition brings stays together.
     topic_partitions=int(os.environ.get("COPYPRO_PARTITIONS", "16")),
     topic_replication_factor=int(os.environ.get("COPYPRO_REPLICATION", "1")),
-    web_enabled=False,
 )
 app.transport = CommittedTransport(app.conf.broker_consumer, app)
 events = app.topic(
@@ -80,7 +79,9 @@ async def watch(stream: faust.StreamT[bytes]) -> None:
     async for event in stream.events():
         headers = {name: text(value) for name, value in event.headers.items()}
         if int(headers["version"]) > UNDERSTOOD:
-            print(f"schema version {headers['version']} is newer than this: upgrade me", flush=True)
+            # Not by print, which Faust redirects: it would end with the process.
+            said = f"schema version {headers['version']} is newer than this: upgrade me\n"
+            os.write(2, said.encode())
             os._exit(1)  # at once: an exception would leave the record counted as done
         if event.value is None:
             continue

@@ -210,7 +210,7 @@ async def test_tail_stops_at_a_version_that_is_newer_than_it(
 
 def worker(folder: Path) -> tuple[str, ...]:
     app = ("-A", "daily_loss_alert_faust", "--datadir", str(folder / "faust"))
-    return ("-m", "faust", *app, "worker", "-l", "warn")
+    return ("-m", "faust", *app, "worker", "--without-web", "-l", "warn")
 
 
 async def alerted(cluster: Cluster, count: int, program: Program) -> list[dict[str, Any]]:
