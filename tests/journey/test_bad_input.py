@@ -317,7 +317,7 @@ async def test_with_a_wrong_clock_of_this_machine_nothing_is_opened_and_closes_g
 
 @pytest.mark.parametrize("stack", ["embedded"], indirect=True)  # the file's limit is SQLite's
 async def test_a_full_disk_sends_nothing_says_so_and_resumes(
-    world: World, capfd: pytest.CaptureFixture[str]
+    world: World,
 ) -> None:
     master = await world.account("Alpha-MT4", 1001)
     slave = await world.account("Beta-MT5", 2001)
@@ -328,9 +328,12 @@ async def test_a_full_disk_sends_nothing_says_so_and_resumes(
     stops = itertools.cycle(("1.05", "1.06"))
 
     async def said() -> bool:
-        """Written until nothing more goes in: pages that were free are used first."""
+        """Written until nothing more goes in, pages that were free first; and REST says so."""
         await master.modify(ticket, next(stops))
-        return "disk full" in "".join(capfd.readouterr())
+        headers = {"Authorization": f"Bearer {world.key}"}
+        body = {"id": copier, "masterSymbol": "GBPUSD", "slaveSymbol": "GBPUSD"}
+        async with world.http.post("/AddSymbolMapping", json=body, headers=headers) as response:
+            return response.status == 507
 
     await world.eventually(said)
     assert await world.control.ledger("OrderSend", slave.login) == []
