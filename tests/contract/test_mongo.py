@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 from copypro import collections as c
-from copypro.adapters.mongo_database import MongoDatabase, MongoLimits, Session
+from copypro.adapters.mongo_database import ABOUT, MongoDatabase, MongoLimits, Session
 from copypro.errors import CopyProError, SettingsError, StoreRefused, StoreUnavailable
 from copypro.ports import Document
 from pymongo import AsyncMongoClient
@@ -128,6 +128,27 @@ async def test_another_programs_database_is_refused_and_left_alone(mongo: MongoP
         assert isinstance(error, StoreRefused)
         assert "another program" in str(error)
         assert await theirs.list_collection_names() == ["invoices"]
+
+
+async def test_a_database_whose_first_document_is_still_to_come_is_nobodys(
+    mongo: MongoPlace,
+) -> None:
+    """As another process's first write leaves it for a moment, or for good when it ends there."""
+    async with AsyncMongoClient[Document](mongo.url) as client:
+        await client.get_default_database().create_collection(ABOUT)
+    assert (await mongo.database("the-logs")).installation_id == "the-logs"
+
+
+async def test_anothers_collection_of_the_same_name_is_refused_and_left_alone(
+    mongo: MongoPlace,
+) -> None:
+    async with AsyncMongoClient[Document](mongo.url) as client:
+        theirs = client.get_default_database()[ABOUT]
+        await theirs.insert_one({"_id": "us"})
+        error = await refusal(mongo.url)
+        assert isinstance(error, StoreRefused)
+        assert "another program" in str(error)
+        assert [one["_id"] async for one in theirs.find()] == ["us"]
 
 
 async def test_reading_beside_the_program_makes_nothing(mongo: MongoPlace) -> None:

@@ -147,11 +147,11 @@ async def test_a_pending_order_that_merges_into_the_position_is_a_further_leg(
     kept: Kept, pairing: str
 ) -> None:
     async with kept.pair(FROM_NETTING[pairing]) as pair:
-        await pair.master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")
-        await pair.quote("1.08980", "1.08990")
+        await pair.master.open("EURUSD", "BuyLimit", "0.20", price="1.09800")
+        await pair.quote("1.09780", "1.09790")
         await pair.has("0.20")
-        await pair.master.open("EURUSD", "BuyLimit", "0.30", price="1.08000")
-        await pair.quote("1.07980", "1.07990")
+        await pair.master.open("EURUSD", "BuyLimit", "0.30", price="1.09600")
+        await pair.quote("1.09580", "1.09590")
         await pair.has(*(["0.50"] if is_one(pairing) else ["0.20", "0.30"]))
         await pair.master.open("EURUSD", "Sell", "0.50")
         await pair.has()

@@ -164,12 +164,12 @@ class MongoDatabase:
             raise StoreRefused(f"MongoDB at {self._place} is older than 6.0: upgrade it")
 
     async def _claim(self, new_id: NewId, installation: str | None) -> None:
-        """The collections are looked at first: another process may be making them right now, and it
-        says whose they are before it makes them.
+        """What is there is looked at first: another process may be making it right now, and it says
+        whose it is before it makes the rest.
         """
-        names = [name for name in await self.names() if not name.startswith("system.")]
+        is_theirs = await self._holds_anything()
         if await self._installation() is None:
-            if names:
+            if is_theirs:
                 raise StoreRefused(
                     f"{self._place} holds data of another program: nothing was changed in it;"
                     " name a database of its own, as in MongoDB=mongodb://host:27017/copypro"
@@ -193,6 +193,16 @@ class MongoDatabase:
                 f"{self._place} was written by a newer version ({found['schema']}): upgrade this one"
             )
         self.installation_id = str(found["installation"])
+
+    async def _holds_anything(self) -> bool:
+        """An empty `about` is nothing: MongoDB makes a collection before its first document, and a
+        process may be seen, or end, between the two.
+        """
+        names = {name for name in await self.names() if not name.startswith("system.")}
+        if names != {ABOUT}:
+            return bool(names)
+        with self.asking():
+            return await self.about.find_one() is not None
 
     async def _installation(self) -> Stored | None:
         with self.asking():
