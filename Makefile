@@ -7,7 +7,7 @@ ARGS ?=
 # Processes that share the tests; ARGS="-n 0" runs them in one.
 WORKERS ?= 2
 
-.PHONY: help demo test chaos check bench bench-kafka bench-stats bench-api docs lock clean infra-up infra-down up-distributed down-distributed
+.PHONY: help demo test chaos lint check bench bench-kafka bench-stats bench-api docs lock clean infra-up infra-down up-distributed down-distributed
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -27,11 +27,13 @@ test: $(STAMP) ## the whole test suite
 chaos: $(STAMP) ## 500 random faults of real processes on a real Kafka and MongoDB (an hour)
 	COPYPRO_CHAOS_FAULTS=500 $(BIN)/python -m pytest tests/faults/test_chaos.py -o log_cli=true -o log_cli_level=WARNING $(ARGS)
 
-check: $(STAMP) ## format, lint, types, import contracts, fast tests
+lint: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## the same, and the fast tests
 	COPYPRO_TEST_EXAMPLES=0.1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" -q
 
 bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for one of them)

@@ -113,6 +113,15 @@ class Program:
         if self.process is not None and self.process.returncode is None:
             await self.kill()
 
+    async def explain(self, account: str, ticket: int) -> str:
+        """What `copypro explain` tells a person of it."""
+        asked = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "copypro_standalone", "explain", account, str(ticket),
+            env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        told, _ = await asked.communicate()
+        return told.decode()
+
     def lines(self) -> list[dict[str, Any]]:
         """Of its log; with COPYPRO_LOG_JSON every line but an error that ended it is JSON."""
         said = self.log.read_text().splitlines()

@@ -247,7 +247,7 @@ async def test_kill_9_at_25_moments_leaves_each_trade_one_copy_or_one_reason(
         await trading
         await stops_follow(control, hand)
         await hand.finish()
-        outcomes = await settled(program, key, copiers, control, len(hand.roots))
+        outcomes = await settled(program, key, copiers, control, hand)
         await check(control, hand, outcomes, copiers)
         assert await program.terminate() == 0
 
@@ -286,31 +286,47 @@ async def settled(
     key: str,
     copiers: list[str],
     control: SimulatorControl,
-    roots: int,
+    hand: Hand,
     within_s: float = SETTLED_WITHIN_S,
 ) -> dict[str, dict[str, Any]]:
-    """Rows of all opens by id, once each is decided and nothing is left open at the slaves."""
+    """Rows by id, once each of the master's trades is decided for each slave, no open is undecided
+    and nothing is left open at the slaves.
+    """
     deadline = asyncio.get_running_loop().time() + within_s
-    rows: dict[str, dict[str, Any]] = {}
     while True:
-        rows = {}
+        rows: dict[str, dict[str, Any]] = {}
         for copier in copiers:
             for row in await program.call("TradeLogs", key, id=copier, limit=10_000):
                 rows[row["id"]] = row
         opens = [row for id_, row in rows.items() if id_.endswith(".open")]
-        final = [row for row in opens if row["success"] or row["exceptionCode"]]
-        undecided = len(opens) - len(final)
+        undecided = [row for row in opens if not (row["success"] or row["exceptionCode"])]
+        missing = [
+            (root, slave[0])
+            for root in hand.roots
+            for slave in SLAVES
+            if not any(f"{name}.0.open" in rows for name in names_of(hand, root, slave))
+        ]
         books = [await control.book(slave[0], slave[1]) for slave in SLAVES]
         standing = sum(len(book["open"]) for book in books)
-        if len(final) >= roots * len(copiers) and not undecided and standing == 0:
+        if not (missing or undecided or standing):
             return rows
         if asyncio.get_running_loop().time() > deadline:
-            pending = Counter(row["outcome"] for row in opens)
-            log = program.log.read_text()[-4000:]
+            tickets = {t for root, _ in missing[:3] for t in hand.chains[root]}
+            told = [await program.explain(str(MASTER[1]), ticket) for ticket in sorted(tickets)]
+            outcomes = Counter(row["outcome"] for row in opens)
             raise AssertionError(
-                f"{len(final)} of {roots * len(copiers)} decided, {standing} open, {pending}\n{log}"
+                f"missing {missing}, {len(undecided)} undecided, {standing} open, {outcomes}\n"
+                + "\n".join([*told, program.log.read_text()[-4000:]])
             )
         await asyncio.sleep(0.3)
+
+
+def names_of(hand: Hand, root: int, slave: tuple[Any, ...]) -> list[str]:
+    """The copies that one of the master's trades may have on that slave, by each of its tickets."""
+    server, login, platform, *_ = slave
+    master = account_id(Platform.MT4, *MASTER)
+    to = AccountId(account_id(Platform(platform), server, login))
+    return [copy_id(master, to, RootId(str(ticket))) for ticket in hand.chains[root]]
 
 
 def numbers_of(row: dict[str, Any]) -> dict[str, str]:
@@ -349,10 +365,7 @@ async def check(
         }
         ours: set[str] = set()
         for root in hand.roots:
-            names = [
-                copy_id(master, AccountId(slave), RootId(str(ticket)))
-                for ticket in hand.chains[root]
-            ]
+            names = names_of(hand, root, (server, login, platform))
             found = [row for name in names if (row := rows.get(f"{name}.0.open"))]
             assert found, f"nothing is recorded for {root} on {server}"
             marks = [leg_tag(name, 0) for name in names]
