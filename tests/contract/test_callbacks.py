@@ -157,7 +157,14 @@ async def test_so_many_wait_and_no_more(
     await killed(running)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "localhost", "2130706433", "[::1]", "0.0.0.0", "[::ffff:127.0.0.1]",
+        "①②⑦.0.0.1", "127。0。0。1", "\uff11\uff12\uff17.0.0.1", "[::①]", "0x7f.1",
+        "\uff11\uff16\uff19.\uff12\uff15\uff14.\uff11\uff16\uff19.\uff12\uff15\uff14",
+    ],
+)  # fmt: skip
 async def test_a_user_s_address_is_never_a_private_one(
     receivers: tuple[Receiver, Receiver], host: str
 ) -> None:
@@ -167,6 +174,10 @@ async def test_a_user_s_address_is_never_a_private_one(
     reason = await Webhooks(clock, 5.0)(To(url), "1", b"{}")
     assert reason == ("InvalidUrlClientError" if host.isdecimal() else NOT_PUBLIC)
     assert one.posts == []
+
+
+async def test_an_address_that_is_none_is_a_reason_and_no_error() -> None:
+    assert await Webhooks(clock, 1.0)(To("http://[::1/hook"), "1", b"{}") == "ValueError"
 
 
 async def test_a_redirect_is_not_followed_and_no_answer_is_too_late(
