@@ -385,7 +385,9 @@ class Vault(Protocol):
         """
 
     async def unseal(self, registration: RegistrationId, sealed: str) -> str:
-        """Errors: SecretsError (key destroyed, sealed for another registration, or tampered with)."""
+        """Errors: KeyDestroyed, SecretsError (sealed for another registration, tampered with, or under
+        a key of the operator's that is not at hand).
+        """
 
     async def destroy(self, registration: RegistrationId) -> None: ...
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import nullcontext
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, NoReturn
 
@@ -24,7 +27,9 @@ STDOUT = Path("-")
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="written anew; -: to the terminal")] = STDOUT,
+    file: Annotated[
+        Path, typer.Argument(help="replaced once the new one is whole; -: to the terminal")
+    ] = STDOUT,
     data: Data = Path(".copypro"),
 ) -> None:
     """Write the audit trail as JSON Lines, oldest first, each line holding the one before's hash.
@@ -38,7 +43,7 @@ def export(
 
     try:
         history = open_history(load(data))
-        with nullcontext(sys.stdout) if file == STDOUT else _private(file) as out:
+        with nullcontext(sys.stdout) if file == STDOUT else anew(file) as out:
             count, last = asyncio.run(write(history, out))
     except (CopyProError, OSError) as error:
         _fail(error)
@@ -90,9 +95,27 @@ async def _events(history: LogHistory) -> AsyncIterator[Envelope]:
             yield decode(record)
 
 
-def _private(file: Path) -> IO[str]:
-    file.touch(mode=0o600)
-    return file.open("w", encoding="utf-8")
+@contextmanager
+def anew(file: Path) -> Iterator[IO[str]]:
+    """In place of `file`, once all of it is on disk: until then, and when it fails, the former one is as
+    it was. A new file is for its owner alone.
+    """
+    if file.exists() and not file.is_file():  # a pipe or a device: there is nothing to keep
+        with file.open("w", encoding="utf-8") as out:
+            yield out
+        return
+    place = file.resolve()
+    number, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as out:
+            yield out
+            out.flush()
+            os.fsync(number)
+        if place.exists():
+            shutil.copymode(place, name)
+        os.replace(name, place)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _fail(error: object) -> NoReturn:

@@ -115,8 +115,8 @@ async def _posts(batch: Batch, receivers: Receivers | None, outbox: Outbox) -> l
         return []
     while True:
         try:
-            await receivers.refresh()
-            return [out for posted in batch.posts for out in outbox.remember(posted)]
+            wanted = await receivers.wanted(batch.posts)
+            return [out for posted in wanted for out in outbox.remember(posted)]
         except StoreUnavailable as error:
             logger.error("nothing is posted until the database answers", reason=str(error))
             await asyncio.sleep(RETRY_STORE_S)
