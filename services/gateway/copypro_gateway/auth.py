@@ -18,6 +18,7 @@ from copypro.ports import Clock, Invite, KeyScope, NewId, User, UserKey, Users
 from copypro.values import UserId
 from msgspec import Struct
 
+from copypro_gateway.emails import is_one_address
 from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.guessing import LIMITS, Guessing, GuessLimits, Try
 
@@ -84,8 +85,8 @@ class Auth:
         """A new user's key. Errors: 400 for what is no e-mail, 409 for one that is taken, 403 for an
         invite that does not count.
         """
-        if "@" not in email or len(email) > 254 or not email.isprintable():
-            raise bad("email", "this is not an e-mail address")
+        if not is_one_address(email):
+            raise bad("email", "this is not one e-mail address")
         if len(password_hash) < 8 or len(password_hash) > 512:
             raise bad("passwordHash", "8 to 512 characters (a SHA-256 of the password)")
         user = User(
