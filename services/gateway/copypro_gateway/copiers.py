@@ -15,7 +15,7 @@ from copypro_gateway import rights, shapes
 from copypro_gateway.accounts import Accounts, AddAccount
 from copypro_gateway.answers import OK, Ok, Started
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import Core, Doc, until
+from copypro_gateway.core import Core, Doc, Pending, until
 from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.market import market_of
 from copypro_gateway.options import Options
@@ -142,7 +142,14 @@ class Copiers:
         inline = given.account(role)
         if inline is None:
             raise bad(f"{role}AccountId", "is required (or the account inline)")
-        added = await self._accounts.add(user, inline)
+        try:
+            added = await self._accounts.add(user, inline)
+        except Pending as pending:
+            text = (
+                f"{role}User: the account is being added, and the copier was not started: start it"
+                f" when GET /Commands/{pending.command} says done"
+            )
+            raise ApiError(503, "NOT_STARTED", text) from None
         return await self._core.registration(user, str(added["id"]))
 
     async def _proved(

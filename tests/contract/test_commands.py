@@ -1,0 +1,83 @@
+"""What a call says of the commands it is made of: done, denied, or not visible yet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from copypro.envelope import decode
+from copypro.ports import Record, Upsert
+
+from tests.contract.stores import Place, SqlitePlace
+from tests.gateway import AnsweringLog, Calling, User, a_gateway, a_user
+
+INLINE = {
+    "masterType": "MT5", "masterUser": 9, "masterPassword": "p", "masterServer": "Alpha-MT5",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    """What is answered is the same on every store."""
+    made = SqlitePlace(tmp_path)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def log(place: Place) -> AnsweringLog:
+    return AnsweringLog(await place.models())
+
+
+@pytest.fixture
+async def calling(place: Place, tmp_path: Path, log: AnsweringLog) -> AsyncIterator[Calling]:
+    async with a_gateway(place, tmp_path, require_key=True, log=log) as made:
+        yield made
+
+
+@pytest.fixture
+async def user(place: Place, calling: Calling) -> User:
+    return await a_user(place, calling, "mine")
+
+
+async def put(place: Place, collection: str, documents: Mapping[str, Any]) -> None:
+    models = await place.models()
+    await models.upsert(
+        [
+            Upsert(collection=collection, id=id_, source="given/0", version=0, fields=fields)
+            for id_, fields in documents.items()
+        ]
+    )
+
+
+async def stored(place: Place, collection: str, id_: str) -> Any:
+    return await (await place.models()).get(collection, id_)
+
+
+def messages(log: AnsweringLog, topic: str) -> list[Any]:
+    return [decode(record).message for record in log.all(topic)]
+
+
+def kinds(log: AnsweringLog) -> list[str]:
+    return [record.headers["type"] for record in commands(log)]
+
+
+def commands(log: AnsweringLog) -> list[Record]:
+    return [*log.all("copier-commands"), *log.all("account-commands")]
+
+
+# --- Start ----------------------------------------------------------------------------------------
+
+
+async def test_a_start_whose_account_is_still_being_added_says_that_it_did_not_start(
+    calling: Calling, user: User, log: AnsweringLog
+) -> None:
+    log.unanswered.add("RegisterAccount")
+    given = INLINE | {"slaveAccountId": user.ids["slave"]}
+    answer = await calling.call("/Start", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "NOT_STARTED"), answer.text
+    (registered,) = commands(log)
+    assert answer.json()["message"].startswith("masterUser: ")
+    assert registered.headers["id"] in answer.json()["message"]
