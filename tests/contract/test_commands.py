@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from copypro import collections as c
 from copypro.envelope import decode
 from copypro.ports import Record, Upsert
 
@@ -81,3 +82,39 @@ async def test_a_start_whose_account_is_still_being_added_says_that_it_did_not_s
     (registered,) = commands(log)
     assert answer.json()["message"].startswith("masterUser: ")
     assert registered.headers["id"] in answer.json()["message"]
+
+
+# --- RemoveAccount --------------------------------------------------------------------------------
+
+
+async def test_an_account_is_removed_though_its_copier_was_already_stopped(
+    calling: Calling, user: User, log: AnsweringLog
+) -> None:
+    log.codes["StopCopier"] = "UNKNOWN_COPIER"
+    answer = await calling.call("/RemoveAccount", {"accountId": user.ids["master"]}, key=user.key)
+    assert (answer.status_code, kinds(log)) == (200, ["StopCopier", "RemoveAccount"])
+
+
+@pytest.mark.parametrize("unanswered", ["StopCopier", "RemoveAccount"])
+async def test_what_is_not_visible_yet_is_asked_for_by_the_removals_own_command(
+    calling: Calling, user: User, log: AnsweringLog, unanswered: str
+) -> None:
+    log.unanswered.add(unanswered)
+    answer = await calling.call("/RemoveAccount", {"accountId": user.ids["master"]}, key=user.key)
+    (_, removal) = commands(log)
+    assert answer.status_code == 202
+    assert answer.json()["commandId"] == removal.headers["id"]
+
+
+async def test_an_accounts_copier_is_stopped_however_many_others_have(
+    calling: Calling, user: User, log: AnsweringLog, place: Place
+) -> None:
+    mine = await stored(place, c.COPIERS, user.ids["copier"])
+    theirs = {
+        "user": "other", "master": mine["master"], "slave": "s", "master_registration": "other",
+        "slave_registration": "other",
+    }  # fmt: skip
+    await put(place, c.COPIERS, {f"!{number:05}": theirs for number in range(1001)})
+    await calling.call("/RemoveAccount", {"accountId": user.ids["master"]}, key=user.key)
+    (stop,) = messages(log, "copier-commands")
+    assert stop.copier == user.ids["copier"]

@@ -180,7 +180,7 @@ class Copiers:
                 raise ApiError(409, "LOOP", text)
             if account not in seen:
                 seen.add(account)
-                next_ones = await self._core.models.find(c.COPIERS, {"master": account})
+                next_ones = await self._core.models.find(c.COPIERS, {"master": account}, limit=None)
                 ahead.extend(str(doc["slave"]) for doc in next_ones)
 
     async def get(self, user: UserId | None, given: ByCopier) -> Doc:
