@@ -12,7 +12,7 @@ from copypro.envelope import decode
 from copypro.ports import Record, Upsert
 
 from tests.contract.stores import Place, SqlitePlace
-from tests.gateway import AnsweringLog, Calling, User, a_gateway, a_user
+from tests.gateway import OPERATOR, AnsweringLog, Calling, User, a_gateway, a_user
 
 INLINE = {
     "masterType": "MT5", "masterUser": 9, "masterPassword": "p", "masterServer": "Alpha-MT5",
@@ -118,3 +118,40 @@ async def test_an_accounts_copier_is_stopped_however_many_others_have(
     await calling.call("/RemoveAccount", {"accountId": user.ids["master"]}, key=user.key)
     (stop,) = messages(log, "copier-commands")
     assert stop.copier == user.ids["copier"]
+
+
+# --- UnPauseAll -----------------------------------------------------------------------------------
+
+
+async def test_unpausing_all_leaves_what_may_not_run_and_what_is_paused_otherwise_by_now(
+    calling: Calling, user: User, log: AnsweringLog, place: Place
+) -> None:
+    mine = await stored(place, c.COPIERS, user.ids["copier"])
+    slave = await stored(place, c.REGISTRATIONS, user.ids["slave"])
+    master = await stored(place, c.REGISTRATIONS, user.ids["master"])
+    protector = {"tripped": {"rule": "r"}, "settings": {"disable_copier": True}}
+    await put(
+        place,
+        c.REGISTRATIONS,
+        {
+            "guarded": slave | {"protector": protector},
+            "disabled": master | {"enabled": False},
+            "refused": master | {"rights": "none", "proof": "refused"},
+        },
+    )
+    may_not: tuple[dict[str, Any], ...] = (
+        {"slave_registration": "guarded"},
+        {"master_registration": "disabled"},
+        {"master_registration": "refused"},
+        {"master_registration": "removed"},
+    )
+    paused = {"paused": True, "pause_reason": "ByOperator"}
+    copiers = {f"copier-{at}": mine | paused | one for at, one in enumerate(({}, *may_not))}
+    await put(place, c.COPIERS, copiers)
+    answer = await calling.call("/Manager/UnPauseAll", key=OPERATOR)
+    assert answer.json() == {"result": "OK", "resumed": 1, "stayed": 4}, answer.text
+    (resume,) = messages(log, "copier-commands")
+    assert (resume.copier, resume.only_from) == ("copier-0", "ByOperator")
+    log.codes["ResumeCopier"] = "PAUSED_OTHERWISE"
+    answer = await calling.call("/Manager/UnPauseAll", key=OPERATOR)
+    assert answer.json() == {"result": "OK", "resumed": 0, "stayed": 5}, answer.text

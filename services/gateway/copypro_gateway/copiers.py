@@ -223,7 +223,14 @@ class Copiers:
         return OK
 
     async def resume(self, copier: Doc) -> None:
-        """Errors: as a start, where the master may not be read or is disabled."""
+        """Errors: as `resuming`, and as a command's."""
+        wish = await self.resuming(copier)
+        await self._core.command((topics.COPIER_COMMANDS, wish.master, wish))
+
+    async def resuming(self, copier: Doc, only_from: str = "") -> m.ResumeCopier:
+        """`only_from`: as ResumeCopier's. Errors: as a start, where the master may not be read or is
+        disabled; 409 while the slave's protector keeps it paused.
+        """
         registration = await self._core.registration(None, str(copier["master_registration"]))
         if not rights.may_read(registration):
             raise rights.not_proved("masterAccountId", registration)
@@ -231,9 +238,12 @@ class Copiers:
         slave = await self._core.models.get(c.REGISTRATIONS, str(copier["slave_registration"]))
         refuse_while_protected(slave)
         master = AccountId(str(copier["master"]))
-        market = await self._market(master)
-        wish = m.ResumeCopier(copier=CopierId(str(copier["id"])), master=master, market=market)
-        await self._core.command((topics.COPIER_COMMANDS, master, wish))
+        return m.ResumeCopier(
+            copier=CopierId(str(copier["id"])),
+            master=master,
+            market=await self._market(master),
+            only_from=only_from,
+        )
 
     async def update(self, user: UserId, given: UpdateCopier) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
