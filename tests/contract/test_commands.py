@@ -155,3 +155,19 @@ async def test_unpausing_all_leaves_what_may_not_run_and_what_is_paused_otherwis
     log.codes["ResumeCopier"] = "PAUSED_OTHERWISE"
     answer = await calling.call("/Manager/UnPauseAll", key=OPERATOR)
     assert answer.json() == {"result": "OK", "resumed": 0, "stayed": 5}, answer.text
+
+
+# --- Settle ---------------------------------------------------------------------------------------
+
+
+async def test_an_attempt_that_did_not_open_has_no_ticket(
+    calling: Calling, user: User, log: AnsweringLog
+) -> None:
+    given = {"accountId": user.ids["slave"], "attempt": user.ids["attempt"], "found": False}
+    answer = await calling.call("/Settle", given | {"ticket": 7}, key=user.key)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("found: ")
+    assert commands(log) == []
+    assert (await calling.call("/Settle", given, key=user.key)).status_code == 200
+    (settled,) = messages(log, "account-commands")
+    assert (settled.attempt, settled.ticket) == (user.ids["attempt"], None)
