@@ -9,7 +9,11 @@ from copypro_gateway.audit import masked
 @pytest.mark.parametrize(
     ("name", "given", "noted"),
     [
-        ("callbackUrl", "https://hooks.example.com/s3cr3t?t=s3cr3t", "https://hooks.example.com/***"),
+        (
+            "callbackUrl",
+            "https://hooks.example.com/s3cr3t?t=s3cr3t",
+            "https://hooks.example.com/***",
+        ),
         ("callbackUrl", "https://u:s3cr3t@hooks.example.com/", "https://hooks.example.com/***"),
         ("callbackUrl", "hooks.example.com/s3cr3t", "***"),
         ("frontEndResetUrl", "//hooks.example.com/s3cr3t", "***"),
