@@ -199,15 +199,10 @@ class Copiers:
 
     async def remove(self, user: UserId | None, given: RemoveCopier) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
-        open_copies = {
-            None: m.OpenCopies.FOLLOW,
-            True: m.OpenCopies.CLOSE,
-            False: m.OpenCopies.FOLLOW,
-        }[given.close_trades]
         stop = m.StopCopier(
             copier=CopierId(given.copier_id),
             master=AccountId(str(doc["master"])),
-            open_copies=open_copies,
+            open_copies=m.OpenCopies.CLOSE if given.close_trades else m.OpenCopies.FOLLOW,
         )
         await self._core.command((topics.COPIER_COMMANDS, stop.master, stop))
         return OK
