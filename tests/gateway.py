@@ -24,6 +24,7 @@ from copypro.wiring import operators_metrics
 from copypro_gateway.api import create_app
 from copypro_gateway.auth import hash_of
 from copypro_gateway.core import GatewaySettings
+from copypro_gateway.failures import Style
 from copypro_gateway.safety import Safety
 from fastapi import FastAPI
 
@@ -101,7 +102,12 @@ class AnsweringLog(MemoryLog):
 
 @asynccontextmanager
 async def a_gateway(
-    place: Place, folder: Path, *, require_key: bool, log: MemoryLog | None = None
+    place: Place,
+    folder: Path,
+    *,
+    require_key: bool,
+    log: MemoryLog | None = None,
+    errors_as_201: Style = "",
 ) -> AsyncIterator[Calling]:
     log = log or MemoryLog()
     app = create_app(
@@ -118,6 +124,7 @@ async def a_gateway(
             require_key=require_key,
             operator_key_hash=hash_of(OPERATOR),
             visible_within_s=0.0,
+            errors_as_201=errors_as_201,
         ),
         safety=Safety(requests_per_s=0, address_requests_per_s=0),
         meter=operators_metrics(),
