@@ -12,7 +12,8 @@ HOST = "https://mine.example.com"
 @pytest.mark.parametrize(
     ("base", "url"),
     [
-        (HOST, "https://mine.example.com"),
+        (HOST, "https://mine.example.com/"),
+        (HOST, "https://mine.example.com#"),
         (HOST, "https://mine.example.com/reset?key="),
         (HOST, "https://MINE.example.com/#reset="),
         (HOST, "https://mine.example.com?key="),
@@ -30,6 +31,8 @@ def test_pages_below_the_operator_s_address_are_linked(base: str, slash: str, ur
     ("base", "url"),
     [
         ("", "https://mine.example.com/"),
+        (HOST, "https://mine.example.com"),
+        (f"{HOST}:84", "https://mine.example.com:84"),
         (HOST, "https://mine.example.com.evil.net/"),
         (HOST, "https://mine.example.com@evil.net/"),
         (HOST, "https://mine.example.com:x@evil.net/"),

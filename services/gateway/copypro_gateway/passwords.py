@@ -100,9 +100,10 @@ class Passwords:
 
 
 def is_below(url: str, base: str) -> bool:
-    """Whether a browser that follows `url` ends at the base's own scheme, host and port, at its path or
-    below it. What browsers read otherwise than we do is refused: a user before the host, backslashes,
-    characters that they drop, `..` in any writing. Nothing is below an empty base.
+    """Whether a browser that follows `url`, with a key behind it, ends at the base's own scheme, host and
+    port, at its path or below it. What browsers read otherwise than we do is refused: a user before the
+    host, backslashes, characters that they drop, `..` in any writing; and an address that ends with its
+    host, of which the key would become a part. Nothing is below an empty base.
     """
     if not base or not url.isascii() or not url.isprintable() or set(url) & {"\\", " "}:
         return False
@@ -112,7 +113,8 @@ def is_below(url: str, base: str) -> bool:
         is_there = where == (allowed.scheme, allowed.hostname, allowed.port)
     except ValueError:
         return False
-    if not is_there or "@" in asked.netloc:
+    ends_with_host = not asked.path and not set(url) & {"?", "#"}
+    if not is_there or "@" in asked.netloc or ends_with_host:
         return False
     folders = allowed.path.rstrip("/").split("/")
     segments = asked.path.split("/")
