@@ -260,7 +260,11 @@ async def test_a_forgotten_password_is_set_anew_by_a_letter(world: World) -> Non
     known = await world.call("PasswordForgot", email="A@example.com", frontEndResetUrl=page)
     nobody = await world.call("PasswordForgot", email="b@example.com", frontEndResetUrl=page)
     assert known == nobody == {"result": "OK"}
-    for host in ("theirs.example", "mine.example.com.theirs.example", "mine.example.com@theirs.example"):
+    for host in (
+        "theirs.example",
+        "mine.example.com.theirs.example",
+        "mine.example.com@theirs.example",
+    ):
         theirs = {"email": "a@example.com", "frontEndResetUrl": f"https://{host}/reset?key="}
         answer = await world.call("PasswordForgot", expect=400, **theirs)
         assert answer["message"].startswith("frontEndResetUrl:"), host
