@@ -10,18 +10,17 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, NoReturn
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
+
+from copypro_standalone.arguments import Data, fail
 
 if TYPE_CHECKING:
     from copypro.envelope import Envelope
     from copypro.ports import LogHistory
 
 app = typer.Typer(no_args_is_help=True, help="Who changed what.")
-Data = Annotated[
-    Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
-]
 STDOUT = Path("-")
 
 
@@ -46,7 +45,7 @@ def export(
         with nullcontext(sys.stdout) if file == STDOUT else anew(file) as out:
             count, last = asyncio.run(write(history, out))
     except (CopyProError, OSError) as error:
-        _fail(error)
+        fail(error)
     typer.echo(f"{count} lines, the last one's hash {last}", err=True)
 
 
@@ -62,7 +61,7 @@ def check(
         with file.open(encoding="utf-8") as lines:
             found = chain.check(lines)
     except (OSError, UnicodeDecodeError) as error:
-        _fail(error)
+        fail(error)
     if isinstance(found, chain.Broken):
         typer.echo(f"line {found.line} {found.reason}")
         raise typer.Exit(1)
@@ -116,8 +115,3 @@ def anew(file: Path) -> Iterator[IO[str]]:
         os.replace(name, place)
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-def _fail(error: object) -> NoReturn:
-    typer.echo(f"copypro: {error}", err=True)
-    raise typer.Exit(2)
