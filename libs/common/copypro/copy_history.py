@@ -12,7 +12,14 @@ from msgspec import Struct
 from copypro import collections as c
 from copypro.account_history import is_current, pages, report_of
 from copypro.ports import ReadModels
-from copypro.quality.documents import Ended, Side, copy_of, ended_by, is_decision
+from copypro.quality.documents import (
+    Ended,
+    Side,
+    copy_of,
+    ended_by,
+    is_decision,
+    opening_legs,
+)
 from copypro.quality.facts import Copy
 from copypro.quality.growth import Curve, side_by_side
 from copypro.quality.shape import groups_shown, growth_shown, shown
@@ -65,7 +72,21 @@ async def copies_of(
     master = await _side(models, copier, "master", "root", start)
     slave = await _side(models, copier, "slave", "opened_as", start)
     name = str(copier["id"])
-    return [copy_of(row, name, master, slave) for row in rows]
+    opened_by = opening_legs([*rows, *await _earlier_legs(models, rows)])
+    return [copy_of(row, name, master, slave, opened_by) for row in rows]
+
+
+async def _earlier_legs(models: ReadModels, rows: Sequence[Doc]) -> list[Doc]:
+    """Of the trades that some of the rows added to: their legs from before the rows begin."""
+    known = {str(row["id"]) for row in rows}
+    wanted = {
+        f"{row['copy']}.{leg}.open"
+        for row in rows
+        if row.get("slave_ticket") is not None
+        for leg in range(int(row["leg"]))
+    }
+    found = [await models.get(c.TRADE_LOGS, id_) for id_ in sorted(wanted - known)]
+    return [doc for doc in found if doc is not None]
 
 
 async def _side(

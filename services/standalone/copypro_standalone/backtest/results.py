@@ -92,6 +92,8 @@ class _Told:
         self.results: dict[tuple[AccountId, str], Decimal] = {}
         self.closed: set[tuple[AccountId, str]] = set()
         self.tickets: dict[tuple[str, int], int] = {}
+        self.opened_by: dict[tuple[str, int], int] = {}
+        """By copy and ticket: the leg that opened it. A netting slave's later ones add to it."""
         self.detached: dict[str, str] = {}
         for envelope in orders:
             self._order(envelope.message)
@@ -99,6 +101,8 @@ class _Told:
             event = envelope.message
             if isinstance(event, m.CopyOpened):
                 self.tickets[event.copy, event.leg] = event.ticket
+                first = self.opened_by.get((event.copy, event.ticket), event.leg)
+                self.opened_by[event.copy, event.ticket] = min(first, event.leg)
             elif isinstance(event, m.CopyDetached):
                 self.detached[event.copy] = event.reason
         self.slave = played.slave
@@ -114,8 +118,11 @@ class _Told:
                 self.closed.add(place)
 
     def of_copy(self, copy: str, leg: int) -> Row:
-        """What it made, in the slave's currency, and how it ended."""
+        """What it made, in the slave's currency, and how it ended. A position has one result."""
         ticket = self.tickets.get((copy, leg))
+        first = leg if ticket is None else self.opened_by[copy, ticket]
+        if first < leg:
+            return {"slave_profit": None, "ended": f"part of leg {first}"}
         root = None if ticket is None else self.roots.get((self.slave, ticket))
         if root is None:
             return {"slave_profit": None, "ended": None}

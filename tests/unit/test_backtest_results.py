@@ -1,0 +1,113 @@
+"""What a backtest says of each trade adds up to what its brokers booked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copypro import collections as c
+from copypro.copy_history import copies_of
+from copypro.quality import Copy, Outcome
+from copypro.statistics.facts import Absent
+from copypro.values import Mode, Platform, Side
+from copypro_standalone.backtest import command
+from copypro_standalone.backtest.history import Closed, Happening, History, Increased, Opened
+from copypro_standalone.backtest.playing import Played, Slave
+from copypro_standalone.backtest.results import Results
+from copypro_standalone.backtest.virtual_time import run
+from copypro_standalone.report.facts import Facts, facts_of
+
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+D = Decimal
+
+
+def opened(position: str, after: int = 0, price: str = "1.10001", **more: Any) -> Opened:
+    return Opened(
+        at=AT + after * MINUTE,
+        position=position,
+        ticket=int(position),
+        symbol="EURUSD",
+        side=Side.BUY,
+        lots=D(1),
+        price=D(price),
+        **more,
+    )
+
+
+def closed(position: str, after: int, lots: str, profit: str) -> Closed:
+    at = AT + after * MINUTE
+    return Closed(at=at, position=position, lots=D(lots), price=D("1.10101"), profit=D(profit))
+
+
+def added(position: str, after: int, price: str, **more: Any) -> Increased:
+    at = AT + after * MINUTE
+    return Increased(at=at, position=position, lots=D(1), price=D(price), **more)
+
+
+def replayed(
+    happenings: Sequence[Happening],
+    mode: Mode,
+    *,
+    master: Mode = Mode.HEDGING,
+    symbols: dict[str, Any] | None = None,
+) -> tuple[Played, Results]:
+    history = History(
+        name="x",
+        platform=Platform.MT5,
+        mode=master,
+        currency="USD",
+        balance=D(10_000),
+        happenings=happenings,
+    )
+    slave = Slave(
+        platform=Platform.MT5,
+        mode=mode,
+        currency="USD",
+        balance=D(10_000),
+        symbols=symbols or {},
+        leverage=1000,
+    )
+    return command.played_and_found(command.plan_of(history, slave, {}))
+
+
+def page_facts(played: Played) -> Facts:
+    return run(facts_of(played.memory.models, played.slave, simulated=True))
+
+
+ADDED = (opened("1"), added("1", 1, "1.10051"), closed("1", 2, "2", "150"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        (Mode.NETTING, [("150.00", "closed"), (None, "part of leg 0")]),
+        (Mode.HEDGING, [("100.00", "closed"), ("50.00", "closed")]),
+    ],
+)
+def test_what_was_added_to_a_position_is_paid_once(mode: Mode, told: list[Any]) -> None:
+    played, results = replayed(ADDED, mode, master=Mode.NETTING)
+    assert results.balance - results.start == 150
+    (row,) = results.rows
+    legs = [row, *row["further_legs"]]
+    assert [(leg["slave_profit"], leg["ended"]) for leg in legs] == told
+    quality = page_facts(played).quality
+    assert quality is not None
+    assert quality.total["copied"] == 2
+    assert quality.total["profit"]["USD"]["total"] == 150
+
+
+def test_what_was_added_is_paid_once_in_a_period_that_begins_after_the_opening_too() -> None:
+    played, _ = replayed(ADDED, Mode.NETTING, master=Mode.NETTING)
+
+    async def later() -> list[Copy] | None:
+        models = played.memory.models
+        (copier,) = await models.find(c.COPIERS, limit=2)
+        return await copies_of(models, copier, since="2026-03-02T09:00:30.000000Z")
+
+    (copy,) = run(later()) or ()
+    assert copy.outcome is Outcome.COPIED
+    assert isinstance(copy.profit, Absent)
