@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from copypro import account_history
 from copypro import collections as c
 from copypro.account_history import is_current, pages, report_of
 from copypro.ports import ReadModels
@@ -38,8 +39,9 @@ class Version(Struct, frozen=True):
 
     decided: int | None
     executed: int | None
-    master: int | None
-    slave: int | None
+    master: tuple[object, str | None]
+    slave: tuple[object, str | None]
+    """Of both accounts, as their statistics have it: growth follows from the balance too."""
 
 
 async def version_of(models: ReadModels, copier: Mapping[str, Any]) -> Version:
@@ -47,7 +49,10 @@ async def version_of(models: ReadModels, copier: Mapping[str, Any]) -> Version:
     master: Doc = await models.get(c.ACCOUNTS, str(copier["master"])) or {}
     slave: Doc = await models.get(c.ACCOUNTS, str(copier["slave"])) or {}
     return Version(
-        moved.get("decided"), moved.get("executed"), master.get("history"), slave.get("history")
+        decided=moved.get("decided"),
+        executed=moved.get("executed"),
+        master=account_history.version_of(master),
+        slave=account_history.version_of(slave),
     )
 
 
@@ -174,7 +179,7 @@ async def copiers_of(models: ReadModels, registration: Mapping[str, Any]) -> lis
     """Those in which this entry for an account is the master or the slave; by their ids."""
     found: dict[str, Doc] = {}
     for role in ("master", "slave"):
-        for doc in await models.find(c.COPIERS, {role: str(registration["account"])}):
+        for doc in await models.find(c.COPIERS, {role: str(registration["account"])}, limit=None):
             if doc[f"{role}_registration"] == registration["id"]:
                 found[str(doc["id"])] = doc
     return [doc for _, doc in sorted(found.items())]
