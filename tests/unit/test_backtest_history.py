@@ -135,6 +135,28 @@ def test_a_live_account_began_with_what_its_first_look_tells() -> None:
     assert live_start([seen(one, 10.0, Seen.LIVE)]) is None
 
 
+@pytest.mark.parametrize("told_when", ["opening", "closing", "both"])
+def test_what_an_entry_cost_moved_the_balance_when_it_opened(told_when: str) -> None:
+    opening, closing = row(7, "0.1", 5)
+    cost = Decimal("-3.50")
+    if told_when != "closing":
+        deal = msgspec.structs.replace(opening.deal, entry_cost=cost)
+        opening = msgspec.structs.replace(opening, deal=deal)
+    if told_when != "opening":
+        deal = msgspec.structs.replace(closing.deal, entry_cost=cost)
+        closing = msgspec.structs.replace(closing, deal=deal)
+    figures = Figures(balance=Decimal("996.50"), equity=Decimal(0))
+    opening = msgspec.structs.replace(
+        opening, seen=Seen.LIVE, context=Context(figures=figures, currency="USD")
+    )
+    closing = msgspec.structs.replace(closing, seen=Seen.LIVE, seen_at_utc=AT + MINUTE)
+    assert live_start([opening, closing]) == 1000
+    made = of_events([opening, closing], told("1005.50"), None)
+    assert made.balance == 1000
+    assert [one.cost for one in made.opened()] == [cost]
+    assert [one.costs for one in made.closed()] == [-1]
+
+
 def test_stops_of_a_report_are_played_only_where_that_is_asked() -> None:
     made = of_events(row(7, "0.10", 5), told(), None)
     assert [one.stop_loss for one in with_stops(made, wanted=True).opened()] == [Decimal("1.0")]

@@ -53,6 +53,7 @@ def replayed(
     mode: Mode,
     *,
     master: Mode = Mode.HEDGING,
+    platform: Platform = Platform.MT5,
     symbols: dict[str, Any] | None = None,
 ) -> tuple[Played, Results]:
     history = History(
@@ -64,7 +65,7 @@ def replayed(
         happenings=happenings,
     )
     slave = Slave(
-        platform=Platform.MT5,
+        platform=platform,
         mode=mode,
         currency="USD",
         balance=D(10_000),
@@ -98,6 +99,33 @@ def test_what_was_added_to_a_position_is_paid_once(mode: Mode, told: list[Any]) 
     assert quality is not None
     assert quality.total["copied"] == 2
     assert quality.total["profit"]["USD"]["total"] == 150
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_what_the_slave_s_broker_charges_is_in_its_trades_whenever_it_charges(
+    platform: Platform,
+) -> None:
+    one = (opened("1"), closed("1", 1, "1", "100"))
+    commission = {"*": {"commission_per_lot": "7"}}
+    played, results = replayed(one, Mode.HEDGING, platform=platform, symbols=commission)
+    assert results.balance - results.start == 93
+    assert [Decimal(row["slave_profit"]) for row in results.rows] == [93]
+    quality = page_facts(played).quality
+    assert quality is not None
+    assert quality.total["profit"]["USD"]["total"] == 93
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_what_the_master_s_broker_charged_on_entry_is_charged_again(mode: Mode) -> None:
+    happenings = [opened("1", cost=D("-3.50"))]
+    if mode is Mode.NETTING:
+        happenings.append(added("1", 1, "1.10001", cost=D("-3.50")))
+    lots = str(len(happenings))
+    done = [*happenings, closed("1", 2, lots, "100")]
+    _, results = replayed(done, Mode.HEDGING, master=mode)
+    result = 100 - D("3.50") * len(happenings)
+    assert results.master_balance == 10_000 + result
+    assert [Decimal(row["profit"]) for row in results.rows] == [result]
 
 
 def test_what_was_added_is_paid_once_in_a_period_that_begins_after_the_opening_too() -> None:

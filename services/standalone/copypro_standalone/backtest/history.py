@@ -31,6 +31,8 @@ class Opened(Struct, frozen=True, kw_only=True):
     take_profit: Decimal | None = None
     magic: int = 0
     comment: str = ""
+    cost: Decimal = ZERO
+    """What opening it moved the balance by: MT5's commission on entry, in no closing's costs."""
 
 
 class Increased(Struct, frozen=True, kw_only=True):
@@ -38,6 +40,7 @@ class Increased(Struct, frozen=True, kw_only=True):
     position: str
     lots: Decimal
     price: Decimal
+    cost: Decimal = ZERO
 
 
 class Modified(Struct, frozen=True, kw_only=True):
@@ -132,6 +135,8 @@ def booked(happenings: Iterable[Happening]) -> Decimal:
     for one in happenings:
         if isinstance(one, Closed):
             moved += (one.profit or ZERO) + one.costs
+        elif isinstance(one, Opened | Increased):
+            moved += one.cost
         elif isinstance(one, Paid) and not one.is_credit:
             moved += one.amount
     return moved

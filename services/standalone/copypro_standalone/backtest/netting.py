@@ -80,12 +80,11 @@ def _closed(deal: DealRow, at: datetime, position: _Position, lots: Decimal) -> 
 def _entered(
     deal: DealRow, at: datetime, lots: Decimal, positions: dict[str, _Position]
 ) -> Iterator[Happening]:
-    if deal.direction == "in" and deal.amount:
-        yield Paid(at=utc(at), amount=deal.amount)  # what the entry cost
+    cost = deal.amount if deal.direction == "in" else Decimal(0)
     position = positions.get(deal.symbol)
     if position is not None:
         position.lots += lots
-        yield Increased(at=utc(at), position=position.name, lots=lots, price=deal.price)
+        yield Increased(at=utc(at), position=position.name, lots=lots, price=deal.price, cost=cost)
         return
     name = f"{deal.ticket}"
     side = Side.BUY if deal.kind == "buy" else Side.SELL
@@ -99,4 +98,5 @@ def _entered(
         lots=lots,
         price=deal.price,
         comment=deal.comment,
+        cost=cost,
     )

@@ -215,6 +215,8 @@ class World:
 
     def open(self, opened: Opened) -> int:
         """Its ticket. Errors: Refusal."""
+        symbol = self._brokers.servers[MASTER].symbols[opened.symbol]
+        symbol.commission_per_lot = -opened.cost / opened.lots if opened.cost else Decimal(0)
         return self._control.open(
             MASTER,
             LOGIN,
