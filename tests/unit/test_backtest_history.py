@@ -247,6 +247,22 @@ def test_deals_of_a_netting_account_open_increase_reduce_and_reverse() -> None:
     assert sides == [Side.BUY, Side.SELL]
 
 
+def test_a_reversal_of_a_position_from_before_the_report_opens_nothing_that_is_known() -> None:
+    deals = [
+        deal(1, "buy", "in/out", "3"),  # one that was open, and two more
+        deal(2, "sell", "out", "2", 60),
+        deal(3, "sell", "in", "1", 120),
+        deal(4, "buy", "out", "1", 180),
+    ]
+    made = [one for one in netting.happenings(deals) if isinstance(one, Opened | Closed)]
+    assert [(type(one).__name__, one.position, one.lots) for one in made] == [
+        ("Opened", "3", 1),
+        ("Closed", "3", 1),
+    ]
+    assert isinstance(made[0], Opened)
+    assert made[0].side is Side.SELL
+
+
 # --- terms ----------------------------------------------------------------------------------------
 
 

@@ -41,7 +41,9 @@ def is_netting(statement: Statement) -> bool:
 
 
 def happenings(deals: Sequence[DealRow]) -> Iterator[Happening]:
-    """What was opened before the report began is no trade of it: its close is money that came or went."""
+    """What was opened before the report began is no trade of it: its close is money that came or went,
+    and what a reversal of it opened has a volume that nobody knows, so that is none either.
+    """
     positions: dict[str, _Position] = {}
     at: datetime | None = None
     for deal in sorted(deals, key=lambda deal: (deal.time, deal.ticket)):
@@ -61,8 +63,9 @@ def happenings(deals: Sequence[DealRow]) -> Iterator[Happening]:
                 del positions[deal.symbol]
         elif deal.direction != "in" and deal.amount:
             yield Paid(at=utc(at), amount=deal.amount)
-        if deal.direction == "in" or (deal.direction == "in/out" and left > 0):
-            at += APART if deal.direction == "in/out" else timedelta()
+        is_reversal = deal.direction == "in/out" and position is not None and left > 0
+        if deal.direction == "in" or is_reversal:
+            at += APART if is_reversal else timedelta()
             yield from _entered(deal, at, left, positions)
 
 
