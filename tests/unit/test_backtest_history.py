@@ -300,9 +300,26 @@ def test_a_contract_is_what_profits_in_the_prices_currency_say() -> None:
     }
     assert {name: one.digits for name, one in said.items()} == {
         "XAUUSD": 1,
-        "NAS100": 0,
-        "USDCHF": 3,
+        "NAS100": 1,
+        "USDCHF": 5,
     }
+
+
+@pytest.mark.parametrize(
+    ("prices", "digits"),
+    [
+        (("1.10000", "1.20000"), 5),
+        (("1286.5", "1286.44"), 2),
+        (("18000.0", "18010"), 1),
+        (("150", "151"), 0),
+    ],
+)
+def test_a_symbol_has_the_digits_that_its_prices_are_written_with(
+    prices: tuple[str, str], digits: int
+) -> None:
+    one = msgspec.structs.replace(opened("1", AT), price=Decimal(prices[0]))
+    two = msgspec.structs.replace(closed("1", AT + MINUTE), price=Decimal(prices[1]))
+    assert terms.terms_of(history(one, two))["EURUSD"].digits == digits
 
 
 def test_profits_that_do_not_agree_say_nothing_of_a_contract() -> None:
