@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from copypro import collections as c
 from copypro.copy_history import copies_of
+from copypro.errors import SettingsError
 from copypro.quality import Copy, Outcome
 from copypro.statistics.facts import Absent
 from copypro.values import Mode, Platform, Side
@@ -55,6 +56,7 @@ def replayed(
     master: Mode = Mode.HEDGING,
     platform: Platform = Platform.MT5,
     symbols: dict[str, Any] | None = None,
+    known: dict[str, Any] | None = None,
 ) -> tuple[Played, Results]:
     history = History(
         name="x",
@@ -72,7 +74,7 @@ def replayed(
         symbols=symbols or {},
         leverage=1000,
     )
-    return command.played_and_found(command.plan_of(history, slave, {}))
+    return command.played_and_found(command.plan_of(history, slave, {}, known=known))
 
 
 def page_facts(played: Played) -> Facts:
@@ -126,6 +128,32 @@ def test_what_the_master_s_broker_charged_on_entry_is_charged_again(mode: Mode) 
     result = 100 - D("3.50") * len(happenings)
     assert results.master_balance == 10_000 + result
     assert [Decimal(row["profit"]) for row in results.rows] == [result]
+
+
+IMPOSSIBLE = [
+    ({"contract_size": "0"}, "contract_size: 0 is not above 0"),
+    ({"contract_size": "nan"}, "contract_size: NaN is not a number"),
+    ({"digits": 400}, "digits: 400 is not from 0 to 10"),
+]
+IMPOSSIBLE_OF_SLAVE = [
+    *IMPOSSIBLE,
+    ({"lot_step": "0"}, "lot_step: 0 is not above 0"),
+    ({"lot_min": "-1"}, "lot_min: -1 is not above 0"),
+    ({"commission_per_lot": "inf"}, "commission_per_lot: Infinity is not a number"),
+]
+
+
+@pytest.mark.parametrize(("terms", "said"), IMPOSSIBLE_OF_SLAVE)
+def test_terms_that_no_slave_s_symbol_can_have_are_named(terms: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=f"symbols: EURUSD: {said}"):
+        replayed((opened("1"), closed("1", 1, "1", "100")), Mode.HEDGING, symbols={"*": terms})
+
+
+@pytest.mark.parametrize(("terms", "said"), IMPOSSIBLE)
+def test_terms_that_no_master_s_symbol_can_have_are_named(terms: dict[str, Any], said: str) -> None:
+    played = (opened("1"), closed("1", 1, "1", "100"))
+    with pytest.raises(SettingsError, match=f"master-symbols: EURUSD: {said}"):
+        replayed(played, Mode.HEDGING, known={"EURUSD": terms})
 
 
 def test_what_was_added_is_paid_once_in_a_period_that_begins_after_the_opening_too() -> None:

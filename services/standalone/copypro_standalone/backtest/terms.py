@@ -57,6 +57,22 @@ class Terms(Struct, frozen=True, kw_only=True):
         }
 
 
+_ABOVE_0 = ("contract_size", "lot_min", "lot_max", "lot_step", "tick_size")
+
+
+def fault_in(symbol: Struct) -> str | None:
+    """What no symbol can have, of a master's Terms or a simulated symbol: the field and what to give."""
+    for field in symbol.__struct_fields__:
+        value = getattr(symbol, field)
+        if isinstance(value, Decimal) and not value.is_finite():
+            return f"{field}: {value} is not a number"
+        if field in _ABOVE_0 and value is not None and value <= 0:
+            return f"{field}: {value} is not above 0"
+        if field == "digits" and not 0 <= value <= MOST_DIGITS:
+            return f"digits: {value} is not from 0 to {MOST_DIGITS}"
+    return None
+
+
 class Rate(Struct, frozen=True):
     """What a close of the history says of a pair of currencies."""
 
