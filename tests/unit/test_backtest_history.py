@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro.messages import Context, Deal, PositionClosed, PositionOpened, Seen
+from copypro.messages import BalanceChanged, Context, Deal, PositionClosed, PositionOpened, Seen
 from copypro.statements.rows import DealRow
 from copypro.trading import Figures
 from copypro.values import AccountId, Mode, Platform, RootId, Side, Ticket
@@ -213,6 +213,18 @@ def test_what_was_paid_before_the_first_trade_is_its_balance() -> None:
     )
     assert made.balance == 1500
     assert [one.amount for one in made.happenings if isinstance(one, Paid)] == [50, 7]
+
+
+def test_what_the_first_entry_cost_was_not_paid_before_it() -> None:
+    """An imported report tells it as an operation, of the second in which the trade opened."""
+    cost = BalanceChanged(
+        account=ACCOUNT, ticket=Ticket(7), kind="EntryCost", amount=Decimal("-3.50"),
+        time_broker=MORNING, seen=Seen.IMPORTED, seen_at_utc=AT,
+    )  # fmt: skip
+    deposit = msgspec.structs.replace(cost, kind="Balance", amount=Decimal(1000))
+    made = begun(of_events([deposit, cost, *row(7, "0.10", 5)], told("1005.50"), None))
+    assert made.balance == 1000
+    assert [type(one).__name__ for one in made.happenings] == ["Opened", "Paid", "Closed"]
 
 
 # --- netting ----------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from copypro_standalone.backtest.history import (
     utc,
 )
 
+ENTRY_COST = "EntryCost"
+"""As imported statements call it."""
 UNNAMED = "UNNAMED"
 """The symbol of a test whose report does not say it."""
 
@@ -229,7 +231,12 @@ def _closed(
 
 def _paid(event: m.BalanceChanged) -> Paid:
     is_credit = event.kind.casefold() in CREDITS
-    return Paid(at=utc(event.time_broker), amount=event.amount, is_credit=is_credit)
+    return Paid(
+        at=utc(event.time_broker),
+        amount=event.amount,
+        is_credit=is_credit,
+        is_cost=event.kind == ENTRY_COST,
+    )
 
 
 def _moment(deal: m.Deal, seen_at_utc: datetime, offset: timedelta) -> datetime:

@@ -66,6 +66,8 @@ class Paid(Struct, frozen=True, kw_only=True):
     at: datetime
     amount: Decimal
     is_credit: bool = False
+    is_cost: bool = False
+    """Of an entry, told beside its trade, as an imported report does."""
 
 
 Happening = Opened | Increased | Modified | Closed | Paid
@@ -103,7 +105,7 @@ def in_order(happenings: Iterable[Happening]) -> list[Happening]:
 def _rank(happening: Happening, opened: Mapping[str, datetime]) -> int:
     match happening:
         case Paid():
-            return 0
+            return 3 if happening.is_cost else 0
         case Closed() if opened.get(happening.position) != happening.at:
             return 1
         case Opened():
@@ -120,7 +122,10 @@ def begun(history: History) -> History:
     before = [
         one
         for one in history.happenings
-        if isinstance(one, Paid) and not one.is_credit and first is not None and one.at <= first
+        if isinstance(one, Paid)
+        and not (one.is_credit or one.is_cost)
+        and first is not None
+        and one.at <= first
     ]
     return msgspec.structs.replace(
         history,
