@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro.messages import Context, Deal, PositionClosed, PositionOpened, Seen
+from copypro.messages import BalanceChanged, Context, Deal, PositionClosed, PositionOpened, Seen
 from copypro.statements.rows import DealRow
 from copypro.trading import Figures
 from copypro.values import AccountId, Mode, Platform, RootId, Side, Ticket
@@ -135,6 +135,28 @@ def test_a_live_account_began_with_what_its_first_look_tells() -> None:
     assert live_start([seen(one, 10.0, Seen.LIVE)]) is None
 
 
+@pytest.mark.parametrize("told_when", ["opening", "closing", "both"])
+def test_what_an_entry_cost_moved_the_balance_when_it_opened(told_when: str) -> None:
+    opening, closing = row(7, "0.1", 5)
+    cost = Decimal("-3.50")
+    if told_when != "closing":
+        deal = msgspec.structs.replace(opening.deal, entry_cost=cost)
+        opening = msgspec.structs.replace(opening, deal=deal)
+    if told_when != "opening":
+        deal = msgspec.structs.replace(closing.deal, entry_cost=cost)
+        closing = msgspec.structs.replace(closing, deal=deal)
+    figures = Figures(balance=Decimal("996.50"), equity=Decimal(0))
+    opening = msgspec.structs.replace(
+        opening, seen=Seen.LIVE, context=Context(figures=figures, currency="USD")
+    )
+    closing = msgspec.structs.replace(closing, seen=Seen.LIVE, seen_at_utc=AT + MINUTE)
+    assert live_start([opening, closing]) == 1000
+    made = of_events([opening, closing], told("1005.50"), None)
+    assert made.balance == 1000
+    assert [one.cost for one in made.opened()] == [cost]
+    assert [one.costs for one in made.closed()] == [-1]
+
+
 def test_stops_of_a_report_are_played_only_where_that_is_asked() -> None:
     made = of_events(row(7, "0.10", 5), told(), None)
     assert [one.stop_loss for one in with_stops(made, wanted=True).opened()] == [Decimal("1.0")]
@@ -193,6 +215,18 @@ def test_what_was_paid_before_the_first_trade_is_its_balance() -> None:
     assert [one.amount for one in made.happenings if isinstance(one, Paid)] == [50, 7]
 
 
+def test_what_the_first_entry_cost_was_not_paid_before_it() -> None:
+    """An imported report tells it as an operation, of the second in which the trade opened."""
+    cost = BalanceChanged(
+        account=ACCOUNT, ticket=Ticket(7), kind="EntryCost", amount=Decimal("-3.50"),
+        time_broker=MORNING, seen=Seen.IMPORTED, seen_at_utc=AT,
+    )  # fmt: skip
+    deposit = msgspec.structs.replace(cost, kind="Balance", amount=Decimal(1000))
+    made = begun(of_events([deposit, cost, *row(7, "0.10", 5)], told("1005.50"), None))
+    assert made.balance == 1000
+    assert [type(one).__name__ for one in made.happenings] == ["Opened", "Paid", "Closed"]
+
+
 # --- netting ----------------------------------------------------------------------------------------
 
 
@@ -223,6 +257,22 @@ def test_deals_of_a_netting_account_open_increase_reduce_and_reverse() -> None:
     )  # one second, in their order
     sides = [one.side for one in made if isinstance(one, Opened)]
     assert sides == [Side.BUY, Side.SELL]
+
+
+def test_a_reversal_of_a_position_from_before_the_report_opens_nothing_that_is_known() -> None:
+    deals = [
+        deal(1, "buy", "in/out", "3"),  # one that was open, and two more
+        deal(2, "sell", "out", "2", 60),
+        deal(3, "sell", "in", "1", 120),
+        deal(4, "buy", "out", "1", 180),
+    ]
+    made = [one for one in netting.happenings(deals) if isinstance(one, Opened | Closed)]
+    assert [(type(one).__name__, one.position, one.lots) for one in made] == [
+        ("Opened", "3", 1),
+        ("Closed", "3", 1),
+    ]
+    assert isinstance(made[0], Opened)
+    assert made[0].side is Side.SELL
 
 
 # --- terms ----------------------------------------------------------------------------------------
@@ -262,9 +312,26 @@ def test_a_contract_is_what_profits_in_the_prices_currency_say() -> None:
     }
     assert {name: one.digits for name, one in said.items()} == {
         "XAUUSD": 1,
-        "NAS100": 0,
-        "USDCHF": 3,
+        "NAS100": 1,
+        "USDCHF": 5,
     }
+
+
+@pytest.mark.parametrize(
+    ("prices", "digits"),
+    [
+        (("1.10000", "1.20000"), 5),
+        (("1286.5", "1286.44"), 2),
+        (("18000.0", "18010"), 1),
+        (("150", "151"), 0),
+    ],
+)
+def test_a_symbol_has_the_digits_that_its_prices_are_written_with(
+    prices: tuple[str, str], digits: int
+) -> None:
+    one = msgspec.structs.replace(opened("1", AT), price=Decimal(prices[0]))
+    two = msgspec.structs.replace(closed("1", AT + MINUTE), price=Decimal(prices[1]))
+    assert terms.terms_of(history(one, two))["EURUSD"].digits == digits
 
 
 def test_profits_that_do_not_agree_say_nothing_of_a_contract() -> None:

@@ -145,7 +145,7 @@ def deal_row(
     money: tuple[Decimal, ...], profit: Decimal, balance: Decimal,
 ) -> tuple[str, ...]:  # fmt: skip
     costs = (f"{part:.2f}" for part in money)
-    price = "1.10001" if name else ""
+    price = "1.10000" if name else ""
     return (
         f"{time:%Y.%m.%d %H:%M:%S}", str(number), name, *kind, lots, price, str(number) if name else "",
         *costs, f"{profit:.2f}", f"{balance:.2f}", "",
@@ -168,7 +168,7 @@ def bridge_rows(found: list[Position], deals: list[Dealt]) -> bytes:
 
 def position_row(which: int, one: Position, deals: list[Dealt]) -> dict[str, Any]:
     outs = [
-        {"ticketNumber": deal.number, "direction": "Out", "lots": 1, "price": 1.10001,
+        {"ticketNumber": deal.number, "direction": "Out", "lots": 1, "price": 1.1,
          "profit": float(closing.profit), "swap": float(closing.swap),
          "commission": float(closing.commission), "fee": float(closing.fee),
          "openTimeAsDateTime": deal.time.isoformat()}
@@ -179,7 +179,7 @@ def position_row(which: int, one: Position, deals: list[Dealt]) -> dict[str, Any
     return {
         "ticket": 9000 + which, "symbol": symbol(which), "orderType": "Buy" if one.is_buy else "Sell",
         "dealType": "DealBuy", "state": "Filled", "lots": len(outs), "closeLots": len(outs),
-        "openPrice": 1.10001, "closePrice": 1.10001, "openTime": deals[0].time.isoformat(),
+        "openPrice": 1.1, "closePrice": 1.1, "digits": 5, "openTime": deals[0].time.isoformat(),
         "closeTime": last.time.isoformat(), "profit": float(own.profit), "swap": float(own.swap),
         "commission": float(own.commission + entry), "fee": float(own.fee + entry_fee),
         "dealInternalIn": {"ticketNumber": deals[0].number, "commission": float(one.entry),

@@ -6,8 +6,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from copypro.quality import Outcome, Tally, shown, side_by_side, tallied
-from copypro.quality.documents import Ended, Side, copy_of, ended_by, is_decision
+from copypro.quality import Copy, Outcome, Tally, shown, side_by_side, tallied
+from copypro.quality.documents import (
+    Ended,
+    Side,
+    copy_of,
+    ended_by,
+    is_decision,
+    opening_legs,
+)
 from copypro.quality.latency import Latencies
 from copypro.statistics.bars import growth_by_day
 from copypro.statistics.facts import Absent, Operation, Trade
@@ -17,6 +24,7 @@ from copypro.values import Side as Direction
 D = Decimal
 ROW = {
     "id": "c1.0.open",
+    "copy": "c1",
     "leg": 0,
     "root": "501",
     "master_symbol": "EURUSD",
@@ -46,8 +54,14 @@ def side(*docs: dict[str, Any], field: str = "opened_as") -> Side:
     return Side(name="reg", server="Beta-MT5", currency="USD", ended=ended)
 
 
-def made(row: dict[str, Any], *closed: dict[str, Any], master: tuple[dict[str, Any], ...] = ()):  # type: ignore[no-untyped-def]
-    return copy_of(row, "c", side(*master, field="root"), side(*closed))
+def made(
+    row: dict[str, Any],
+    *closed: dict[str, Any],
+    master: tuple[dict[str, Any], ...] = (),
+    beside: tuple[dict[str, Any], ...] = (),
+) -> Copy:
+    legs = opening_legs([row, *beside])
+    return copy_of(row, "c", side(*master, field="root"), side(*closed), legs)
 
 
 def test_a_copy_s_costs_are_its_own_ticket_s_and_its_own_quote_s() -> None:
@@ -71,11 +85,25 @@ def test_a_position_closed_in_pieces_counts_when_it_is_flat() -> None:
     assert made(ROW, half, CLOSED).profit == D("37.20") + D("38.70")
 
 
-def test_an_addition_to_a_netting_position_has_no_closing_of_its_own() -> None:
-    added = made({**ROW, "leg": 1, "slave_ticket": 8}, CLOSED)
-    assert isinstance(added.commission, Absent)
-    assert "first leg" in added.commission.why
-    assert added.slippage == D("1.00")
+def test_an_addition_to_a_netting_position_tells_no_result_a_second_time() -> None:
+    first, second = ROW, {**ROW, "id": "c1.1.open", "leg": 1}
+    copies = [made(row, CLOSED, beside=(first, second)) for row in (first, second)]
+    assert copies[0].profit == D("37.20")
+    for figure in (copies[1].profit, copies[1].commission, copies[1].swap):
+        assert isinstance(figure, Absent)
+        assert "earlier leg" in figure.why
+    assert copies[1].slippage == D("1.00")
+    told = shown(tallied(copies))["profit"]["USD"]
+    assert (told["total"], told["of"]) == (37.2, 1)
+    # Where the first leg was refused, the second opened the position.
+    refused = {**first, "slave_ticket": None, "outcome": "denied"}
+    assert made(second, CLOSED, beside=(refused,)).profit == D("37.20")
+
+
+def test_an_addition_on_a_hedging_slave_has_a_position_of_its_own() -> None:
+    second = {**ROW, "id": "c1.1.open", "leg": 1, "slave_ticket": 8}
+    copy = made(second, CLOSED, {**CLOSED, "opened_as": 8, "profit": "5.00"}, beside=(ROW,))
+    assert copy.profit == D("2.20")
 
 
 def test_what_was_not_recorded_is_absent_with_its_reason_and_no_sum_of_it_is_given() -> None:

@@ -20,10 +20,10 @@ from copypro.ports import Upsert
 from copypro.quality import shown, tallied
 from copypro.quality.shape import groups_shown
 from copypro.statistics.bars import Bar
-from copypro.statistics.distribution import Distribution, growth_by_month
+from copypro.statistics.distribution import Distribution, growth_by_month, results_by_month
 from copypro_standalone.report.charts import Column, Line, Scale, by_day, columns, lines
 from copypro_standalone.report.facts import QUALITY_GROUPS, Facts, Quality, facts_of
-from copypro_standalone.report.page import page
+from copypro_standalone.report.page import months, page
 from copypro_standalone.report.text import length, plain
 
 from tests.unit.test_quality import CLOSED as QUALITY_CLOSED
@@ -53,13 +53,21 @@ DEPOSIT = {"account": "a", "ticket": 9, "kind": "Balance", "amount": "1000.00",
            "time": "2026-01-01T00:00:00.000"}  # fmt: skip
 
 
-def facts(*rows: dict[str, Any], name: str = "Mine", deposit: bool = True) -> Facts:
+def facts(
+    *rows: dict[str, Any],
+    name: str = "Mine",
+    deposit: bool = True,
+    entry_cost: str = "0",
+    still_open: dict[str, Any] | None = None,
+) -> Facts:
     """As the read models tell them."""
 
     async def told() -> Facts:
         with tempfile.TemporaryDirectory() as folder:
             models = await SqliteReadModels.open(Path(folder))
-            balance = sum((D(row["profit"]) for row in rows), D(1000) if deposit else D(0))
+            opened = rows if still_open is None else (*rows, still_open)
+            moved = [D(row["profit"]) for row in rows] + [D(entry_cost)] * len(opened)
+            balance = sum(moved, D(1000) if deposit else D(0))
             account = {"currency": "USD", "history": 1, "figures": {"balance": str(balance)}}
             registration = {"account": "a", "user": "u", "login": 77, "server": "Alpha", "name": name,
                             "platform": "MT4", "kind": "imported"}  # fmt: skip
@@ -67,6 +75,10 @@ def facts(*rows: dict[str, Any], name: str = "Mine", deposit: bool = True) -> Fa
             if deposit:
                 documents.append((c.OPERATIONS, "a/Balance/9/", DEPOSIT))
             documents += [(c.CLOSED_ORDERS, f"a/{row['ticket']}/1", row) for row in rows]
+            documents += [
+                (c.OPERATIONS, f"a/EntryCost/{row['root']}", entry(row, entry_cost))
+                for row in opened
+            ]
             await models.upsert(
                 [
                     Upsert(collection=kind, id=id_, source="s", version=1, fields=fields)
@@ -80,6 +92,13 @@ def facts(*rows: dict[str, Any], name: str = "Mine", deposit: bool = True) -> Fa
             return found
 
     return asyncio.run(told())
+
+
+def entry(row: dict[str, Any], amount: str) -> dict[str, Any]:
+    return {
+        "account": "a", "ticket": row["deal"], "kind": "EntryCost", "amount": amount,
+        "time": row["open_time"],
+    }  # fmt: skip
 
 
 class Tags(HTMLParser):
@@ -114,6 +133,18 @@ def test_the_page_has_the_account_s_figures() -> None:
     assert (
         html.index("+100.00", best) < html.index("−40.00", best) < html.index("Worst trades", best)
     )
+
+
+def test_what_entries_cost_is_in_the_months_and_in_the_curve_as_in_the_net_profit() -> None:
+    found = facts(*ROWS, entry_cost="-3.50")
+    assert found.report.net_profit == D("49.50")
+    assert list(found.steps) == [D("96.50"), D("-43.50"), D("-3.50")]
+    assert results_by_month(found.report.bars) == {(2026, 1): D("49.50")}
+    assert "<small>49.50</small>" in months(found)
+    # An entry whose position is still open has no trade of its own yet.
+    later = facts(*ROWS, entry_cost="-3.50", still_open=closed(4, 31, "0"))
+    assert list(later.steps) == [D("96.50"), D("-43.50"), D("-7.00")]
+    assert later.report.net_profit == D("46.00")
 
 
 def test_an_account_without_trades_has_a_page_too() -> None:

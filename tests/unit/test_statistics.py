@@ -242,6 +242,15 @@ def test_pips_by_side_and_symbol() -> None:
     assert (found.best.ticket, found.best.pips) == (0, 50)
 
 
+def test_an_average_opening_price_has_no_say_in_the_size_of_a_pip() -> None:
+    """Of a netting position that was added to: 28 digits made pips of 10 to the power of -28."""
+    average = (Decimal("1.10000") + Decimal("1.10000") + Decimal("1.10010")) / 3
+    found = report_of(trade("5", 0, open_price=average, close_price=Decimal("1.10500"))).pips
+    assert found.sizes == {"EURUSD": Decimal("0.0001")}
+    assert found.best is not None
+    assert round(found.best.pips, 2) == Decimal("49.67")
+
+
 def test_bars_are_days_and_the_same_ones_may_be_left_out() -> None:
     bars = report_of(deposit("100"), trade("5", 1), trade("-1", 73)).bars
     assert [(bar.day.day, bar.balance) for bar in bars] == [(1, 105), (4, 104)]

@@ -54,6 +54,20 @@ def test_a_position() -> None:
     assert (order.expires_at_broker, order.identifier, order.deal) == (None, None, None)
 
 
+def test_prices_have_all_the_digits_of_their_symbol() -> None:
+    prices = {"openPrice": 1.08, "closePrice": 1.0801, "stopLoss": 1.0, "takeProfit": 0}
+    (order,) = open_orders(body([row(**prices)]))
+    read = (order.open_price, order.market_price, order.stop_loss, order.take_profit)
+    assert [str(price) for price in read] == ["1.08000", "1.08010", "1.00000", "None"]
+    closed = history(body([row(closeTime="2026-09-14T08:00:00", **prices)]))[0].closed[0]
+    assert [str(price) for price in (closed.open_price, closed.close_price)] == [
+        "1.08000",
+        "1.08010",
+    ]
+    (unknown,) = open_orders(body([row(openPrice=1.08, ex=None)]))
+    assert str(unknown.open_price) == "1.08"
+
+
 @pytest.mark.parametrize(("number", "kind"), list(enumerate(MT4_KINDS)))
 def test_kinds_come_as_names_and_as_numbers(number: int, kind: OrderKind) -> None:
     rows = [row(type=written) for written in (kind.value, number)]

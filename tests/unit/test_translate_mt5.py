@@ -85,6 +85,30 @@ def test_a_position() -> None:
     assert (order.magic, order.comment) == (77, "k1")
 
 
+def test_prices_have_all_the_digits_of_their_symbol() -> None:
+    prices = {"openPrice": 1.08, "closePrice": 1.0801, "stopLoss": 1, "takeProfit": 0}
+    (order,) = open_orders(body([row(**prices)]))
+    read = (order.open_price, order.market_price, order.stop_loss, order.take_profit)
+    assert [str(price) for price in read] == ["1.08000", "1.08010", "1.00000", "None"]
+    (average,) = open_orders(body([row(openPrice=1.0800333333333334)]))
+    assert str(average.open_price) == "1.0800333333333334"
+    (unknown,) = open_orders(body([row(openPrice=1.08, digits=0)]))
+    assert str(unknown.open_price) == "1.08"
+    # 400 digits are nobody's: the price stays as it came.
+    assert str(open_orders(body([row(openPrice=1.08, digits=400)]))[0].open_price) == "1.08"
+
+
+def test_a_deal_s_price_has_all_the_digits_of_its_row_wherever_it_comes_from() -> None:
+    out = deal(4002, 0.1, price=1.1)
+    in_row = row(closePrice=0, dealInternalOut=out, profit=0)
+    bare = row(closePrice=0, digits=0, profit=0, dealInternalOut={**out, "digits": 5})
+    for whole in (in_row, bare):
+        assert str(history(body({"orders": [whole]}))[0].closed[0].close_price) == "1.10000"
+    piece = seen("PartialClose", row(openPrice=1.1), deal=out).closed
+    assert piece is not None
+    assert [str(price) for price in (piece.open_price, piece.close_price)] == ["1.10000"] * 2
+
+
 @pytest.mark.parametrize(("number", "kind"), list(enumerate(OrderKind)))
 def test_kinds_come_as_names_and_as_numbers(number: int, kind: OrderKind) -> None:
     rows = [row(orderType=written) for written in (kind.value, number, str(number))]

@@ -82,7 +82,7 @@ async def _records(
     """All kinds together, page by page of the trades."""
     whose = {"account": account}
     others = [
-        _Ahead(pages(models, c.OPERATIONS, whose, "time", since), _operations),
+        _Ahead(pages(models, c.OPERATIONS, whose, "time", since), operations_of),
         _Ahead(
             pages(models, c.EQUITY, whose, "time", _utc(since, offset)),
             lambda docs: _samples(docs, offset),
@@ -168,7 +168,7 @@ def trade_of(doc: Doc) -> Trade:
     )
 
 
-def _operations(docs: Sequence[Doc]) -> Iterator[Record]:
+def operations_of(docs: Sequence[Doc]) -> Iterator[Record]:
     for doc in docs:
         at, amount = _moment(doc["time"]), Decimal(doc["amount"])
         if doc["kind"] == "EntryCost":

@@ -9,10 +9,18 @@ from typing import Any
 
 from msgspec import Struct
 
+from copypro import account_history
 from copypro import collections as c
 from copypro.account_history import is_current, pages, report_of
 from copypro.ports import ReadModels
-from copypro.quality.documents import Ended, Side, copy_of, ended_by, is_decision
+from copypro.quality.documents import (
+    Ended,
+    Side,
+    copy_of,
+    ended_by,
+    is_decision,
+    opening_legs,
+)
 from copypro.quality.facts import Copy
 from copypro.quality.growth import Curve, side_by_side
 from copypro.quality.shape import groups_shown, growth_shown, shown
@@ -31,8 +39,9 @@ class Version(Struct, frozen=True):
 
     decided: int | None
     executed: int | None
-    master: int | None
-    slave: int | None
+    master: tuple[object, str | None]
+    slave: tuple[object, str | None]
+    """Of both accounts, as their statistics have it: growth follows from the balance too."""
 
 
 async def version_of(models: ReadModels, copier: Mapping[str, Any]) -> Version:
@@ -40,7 +49,10 @@ async def version_of(models: ReadModels, copier: Mapping[str, Any]) -> Version:
     master: Doc = await models.get(c.ACCOUNTS, str(copier["master"])) or {}
     slave: Doc = await models.get(c.ACCOUNTS, str(copier["slave"])) or {}
     return Version(
-        moved.get("decided"), moved.get("executed"), master.get("history"), slave.get("history")
+        decided=moved.get("decided"),
+        executed=moved.get("executed"),
+        master=account_history.version_of(master),
+        slave=account_history.version_of(slave),
     )
 
 
@@ -65,7 +77,21 @@ async def copies_of(
     master = await _side(models, copier, "master", "root", start)
     slave = await _side(models, copier, "slave", "opened_as", start)
     name = str(copier["id"])
-    return [copy_of(row, name, master, slave) for row in rows]
+    opened_by = opening_legs([*rows, *await _earlier_legs(models, rows)])
+    return [copy_of(row, name, master, slave, opened_by) for row in rows]
+
+
+async def _earlier_legs(models: ReadModels, rows: Sequence[Doc]) -> list[Doc]:
+    """Of the trades that some of the rows added to: their legs from before the rows begin."""
+    known = {str(row["id"]) for row in rows}
+    wanted = {
+        f"{row['copy']}.{leg}.open"
+        for row in rows
+        if row.get("slave_ticket") is not None
+        for leg in range(int(row["leg"]))
+    }
+    found = [await models.get(c.TRADE_LOGS, id_) for id_ in sorted(wanted - known)]
+    return [doc for doc in found if doc is not None]
 
 
 async def _side(
@@ -153,7 +179,7 @@ async def copiers_of(models: ReadModels, registration: Mapping[str, Any]) -> lis
     """Those in which this entry for an account is the master or the slave; by their ids."""
     found: dict[str, Doc] = {}
     for role in ("master", "slave"):
-        for doc in await models.find(c.COPIERS, {role: str(registration["account"])}):
+        for doc in await models.find(c.COPIERS, {role: str(registration["account"])}, limit=None):
             if doc[f"{role}_registration"] == registration["id"]:
                 found[str(doc["id"])] = doc
     return [doc for _, doc in sorted(found.items())]

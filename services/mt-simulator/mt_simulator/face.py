@@ -415,6 +415,11 @@ class Face:
             raise Refusal("INVALID_SYMBOL", f"unknown symbol {name}")
         return symbol
 
+    def digits_of(self, account: Account, order: Order) -> int:
+        """0: it is of no symbol, but money."""
+        symbol = self.brokers.server_of(account).symbols.get(order.symbol)
+        return 0 if symbol is None else symbol.digits
+
     def subscribe(self, session: Session, params: Params) -> str:
         for name in params.many("symbol", "symbols"):
             self.symbol_of(session, name)
@@ -570,6 +575,11 @@ class Face:
 
 def stamp(moment: datetime, *, ms: bool = False) -> str:
     return moment.isoformat(timespec="milliseconds" if ms else "seconds")
+
+
+def double(price: Decimal) -> float:
+    """As the bridges write the prices of orders: without the zeros at their end."""
+    return float(price)
 
 
 def encode(value: Any) -> bytes:

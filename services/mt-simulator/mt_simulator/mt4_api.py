@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from mt_simulator.face import Call, Face, Params, Session, encode, stamp
+from mt_simulator.face import Call, Face, Params, Session, double, encode, stamp
 from mt_simulator.model import D0, Account, Change, Closed, Order, Platform, Refusal, Symbol
 
 _NEVER = "1970-01-01T00:00:00"
@@ -205,10 +205,10 @@ class Mt4Face(Face):
             "type": order.kind,
             "lots": order.lots,
             "symbol": order.symbol,
-            "openPrice": order.open_price,
-            "stopLoss": order.stop_loss,
-            "takeProfit": order.take_profit,
-            "closePrice": price,
+            "openPrice": double(order.open_price),
+            "stopLoss": double(order.stop_loss),
+            "takeProfit": double(order.take_profit),
+            "closePrice": double(price),
             "magicNumber": order.magic,
             "swap": order.swap,
             "commission": order.commission,
@@ -231,17 +231,21 @@ class Mt4Face(Face):
             "type": order.kind,
             "lots": closed.lots,
             "symbol": order.symbol,
-            "openPrice": order.open_price,
-            "stopLoss": order.stop_loss,
-            "takeProfit": order.take_profit,
-            "closePrice": closed.price,
+            "openPrice": double(order.open_price),
+            "stopLoss": double(order.stop_loss),
+            "takeProfit": double(order.take_profit),
+            "closePrice": double(closed.price),
             "magicNumber": order.magic,
             "swap": closed.swap,
             "commission": closed.commission,
             "comment": closed.comment,
             "profit": closed.profit,
             "placedType": "Api",
-            "ex": {"order": order.ticket, "state": 4 if closed.position_left else 3},
+            "ex": {
+                "order": order.ticket,
+                "digits": self.digits_of(account, order),
+                "state": 4 if closed.position_left else 3,
+            },
         }
         if order.pending:
             row["ex"]["state"] = 6

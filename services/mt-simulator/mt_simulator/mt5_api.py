@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mt_simulator.broker import Brokers
-from mt_simulator.face import Call, Face, Params, Session, encode, stamp
+from mt_simulator.face import Call, Face, Params, Session, double, encode, stamp
 from mt_simulator.knobs import Ledger
 from mt_simulator.model import D0, Account, Change, Closed, Order, Platform, Refusal, Symbol
 
@@ -293,11 +293,11 @@ class Mt5Face(Face):
             "lots": order.lots,
             "volume": int(order.lots * 100_000_000),
             "closeLots": order.closed_lots,
-            "openPrice": order.open_price,
-            "closePrice": price,
-            "stopLoss": order.stop_loss,
-            "takeProfit": order.take_profit,
-            "stopLimitPrice": order.stop_limit,
+            "openPrice": double(order.open_price),
+            "closePrice": double(price),
+            "stopLoss": double(order.stop_loss),
+            "takeProfit": double(order.take_profit),
+            "stopLimitPrice": double(order.stop_limit),
             "openTime": stamp(order.opened_at, ms=True),
             "openTimestampUTC": order.opened_ms,
             "closeTime": _NEVER,
@@ -317,6 +317,7 @@ class Mt5Face(Face):
                 "ticketNumber": order.deal,
                 "positionTicket": order.id,
                 "commission": order.commission,
+                "digits": symbol.digits,
             },
             "dealInternalOut": None,
             "orderInternal": {"ticketNumber": order.ticket} if order.pending else None,
@@ -347,7 +348,7 @@ class Mt5Face(Face):
             "closeComment": closed.comment,
             "lots": order.lots if cancelled else closed.lots,
             "closeLots": D0 if cancelled else closed.lots,
-            "closePrice": closed.price,
+            "closePrice": double(closed.price),
             "closeTime": stamp(closed.closed_at, ms=True),
             "closeTimestampUTC": closed.closed_ms,
             "profit": closed.profit,
@@ -355,10 +356,10 @@ class Mt5Face(Face):
             "commission": closed.commission,
         }
         if not cancelled:
-            row["dealInternalOut"] = self._deal_out(closed)
+            row["dealInternalOut"] = self._deal_out(account, closed)
         return row
 
-    def _deal_out(self, closed: Closed) -> dict[str, Any]:
+    def _deal_out(self, account: Account, closed: Closed) -> dict[str, Any]:
         order = closed.order
         return {
             "ticketNumber": closed.deal,
@@ -366,7 +367,7 @@ class Mt5Face(Face):
             "symbol": order.symbol,
             "type": "DealSell" if order.buy else "DealBuy",
             "direction": {"CloseBy": "OutBy", "Reversed": "InOut"}.get(closed.reason, "Out"),
-            "price": closed.price,
+            "price": double(closed.price),
             "lots": closed.lots,
             "profit": closed.profit,
             "commission": closed.commission,
@@ -374,6 +375,7 @@ class Mt5Face(Face):
             "fee": 0,
             "placedType": _PLACED.get(closed.reason, "ByExpert"),
             "openTimeMs": closed.closed_ms,
+            "digits": self.digits_of(account, order),
         }
 
     # --- frames -------------------------------------------------------------------------------
@@ -434,7 +436,7 @@ class Mt5Face(Face):
                 kinds = ["Unknown"]
         order = self._frame_order(account, change)
         deal = (
-            self._deal_out(change.closed)
+            self._deal_out(account, change.closed)
             if change.closed and order["state"] != "Cancelled"
             else None
         )
@@ -466,7 +468,7 @@ class Mt5Face(Face):
         row = self._closed(account, closed)
         if change.what == "partly":
             row["lots"], row["closeLots"] = closed.position_left, closed.lots
-            row["partialCloseDeals"] = [self._deal_out(closed)]
+            row["partialCloseDeals"] = [self._deal_out(account, closed)]
         elif change.what == "closed":
             row["lots"] = D0 if self.knobs.full_close_lots_zero else closed.lots
         elif change.what == "reversed":

@@ -1,7 +1,7 @@
 """What the JSON of both bridges has in common: numbers, times, errors, the account's figures. Pure.
 
-Numbers become Decimals from their own digits, 0 as a level means "none", a year before 1980 means
-"never", and enumerations come as names or as numbers.
+Numbers become Decimals from their own digits, prices with all of their symbol's, 0 as a level means
+"none", a year before 1980 means "never", and enumerations come as names or as numbers.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a broker's clock has no zone
 _UNSET_YEAR = 1980
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOTS_PLACES = 8
+_ZEROS = [Decimal(0).scaleb(-digits) for digits in range(11)]
+"""By digits behind the point; no symbol has more."""
 ROWS_KEPT = 2048
 """Rows of open orders as they came, with what they say: of all accounts of a platform together."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
@@ -95,6 +97,15 @@ def level(price: Price | None) -> str:
 def clock(moment: datetime) -> str:
     """A broker's time as the bridges read it: to the second, no zone."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def padded(price: Price, digits: int | None) -> Price:
+    """A number of JSON comes without its last zeros: 1.08 of a symbol of five digits is 1.08000. Only
+    the text changes, never the value: an average keeps what is behind its symbol's digits.
+    """
+    if digits is None or not 0 < digits < len(_ZEROS):
+        return price
+    return price + _ZEROS[digits]  # a sum has the digits of its longer part
 
 
 def price_or_none(value: Decimal) -> Price | None:

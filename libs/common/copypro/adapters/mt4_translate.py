@@ -21,6 +21,7 @@ from copypro.adapters.bridge_json import (
     by_name_or_number,
     decoded,
     moment_or_none,
+    padded,
     price_or_none,
     tidy_lots,
 )
@@ -81,6 +82,17 @@ class Order(Struct, rename="camel"):
     profit: Decimal = ZERO
     comment: str | None = None
     ex: Raw | None = None
+
+    def __post_init__(self) -> None:
+        digits = self.digits
+        self.open_price = padded(self.open_price, digits)
+        self.close_price = padded(self.close_price, digits)
+        self.stop_loss = padded(self.stop_loss, digits)
+        self.take_profit = padded(self.take_profit, digits)
+
+    @property
+    def digits(self) -> int | None:
+        return None if self.ex is None else self.ex.digits
 
 
 class _Update(Struct):
@@ -204,7 +216,7 @@ def _open(row: Order) -> OpenOrder:
         profit=row.profit,
         swap=row.swap,
         commission=row.commission,
-        digits=row.ex.digits if row.ex is not None else None,
+        digits=row.digits,
     )
 
 

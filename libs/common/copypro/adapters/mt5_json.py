@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from copypro.adapters.bridge_json import ZERO, Name, by_name_or_number, tidy_lots
+from copypro.adapters.bridge_json import ZERO, Name, by_name_or_number, padded, tidy_lots
 from copypro.trading import CloseReason
 from copypro.values import Lots, OrderKind
 
@@ -69,6 +69,14 @@ class Deal(Struct, rename="camel"):
     comment: str | None = None
     open_time_ms: int = 0
     open_time_as_date_time: datetime | None = None
+    digits: int = 0
+
+    def __post_init__(self) -> None:
+        self.pad(self.digits)
+
+    def pad(self, digits: int) -> None:
+        self.price = padded(self.price, digits)
+        self.open_price = padded(self.open_price, digits)
 
     @property
     def traded_lots(self) -> Lots:
@@ -111,6 +119,19 @@ class Order(Struct, rename="camel"):
     deal_internal_out: Deal | None = None
     partial_close_deals: list[Deal] | None = None
 
+    def __post_init__(self) -> None:
+        """Some rows have nothing of their own but their deals."""
+        deals = [self.deal_internal_in, self.deal_internal_out, *(self.partial_close_deals or ())]
+        known = [deal for deal in deals if deal is not None]
+        digits = self.digits = self.digits or max((deal.digits for deal in known), default=0)
+        self.open_price = padded(self.open_price, digits)
+        self.close_price = padded(self.close_price, digits)
+        self.stop_loss = padded(self.stop_loss, digits)
+        self.take_profit = padded(self.take_profit, digits)
+        self.stop_limit_price = padded(self.stop_limit_price, digits)
+        for deal in known:
+            deal.pad(digits)
+
     @property
     def state_name(self) -> str:
         return STATES.get(self.state, "")
@@ -121,6 +142,10 @@ class Update(Struct, rename="camel"):
     order: Order | None = None
     deal: Deal | None = None
     close_by_ticket: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.order is not None and self.deal is not None:
+            self.deal.pad(self.order.digits)
 
 
 class FrameNews(Struct):

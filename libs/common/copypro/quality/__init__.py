@@ -5,7 +5,7 @@
         tally.add(copy)
     shown(tally)
 
-`facts` has what goes in, `tally` the sums (which merge), `documents` reads the facts out of read
+`facts` has what goes in, `tally` the sums, `documents` reads the facts out of read
 models, `growth` lays two accounts side by side, `shape` is the JSON. What was not recorded is
 `Absent` and says why: no figure here is made from a guessed price.
 """
@@ -13,7 +13,7 @@ models, `growth` lays two accounts side by side, `shape` is the JSON. What was n
 from copypro.quality.facts import GROUPS, Copy, Outcome, grouped
 from copypro.quality.growth import Point, side_by_side
 from copypro.quality.shape import shown
-from copypro.quality.tally import Tally, merged, tallied
+from copypro.quality.tally import Tally, tallied
 
 __all__ = [
     "GROUPS",
@@ -22,7 +22,6 @@ __all__ = [
     "Point",
     "Tally",
     "grouped",
-    "merged",
     "shown",
     "side_by_side",
     "tallied",

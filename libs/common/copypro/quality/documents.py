@@ -26,7 +26,7 @@ LEGS = {
 _REFUSED = ("skipped", "denied", "rejected")
 STILL_OPEN = Absent("it is still open")
 MASTER_OPEN = Absent("the master's trade is still open, or was never a position")
-NOT_ITS_OWN = Absent("it is still open, or part of the first leg's position and told with that")
+NOT_ITS_OWN = Absent("it is part of the position that an earlier leg opened, and told with that")
 NO_WORTH = Absent("what a move of the price is worth was not recorded when it was sent")
 NO_POINT = Absent("the size of a point was not recorded when it was sent")
 NO_PRICE = Absent("the master's price was not known")
@@ -72,10 +72,34 @@ def is_decision(row: Doc) -> bool:
     return str(row["id"]).endswith(".open") and "seen_at" in row
 
 
-def copy_of(row: Doc, copier: str, master: Side, slave: Side) -> Copy:
-    """`row`: of the trade logs, one for which `is_decision` holds."""
+Position = tuple[str, int]
+"""A copy, and the ticket of the slave's position."""
+
+
+def position_of(row: Doc) -> Position | None:
+    """None: nothing stands on the slave."""
+    ticket = row.get("slave_ticket")
+    return None if ticket is None else (str(row["copy"]), int(ticket))
+
+
+def opening_legs(rows: Iterable[Doc]) -> dict[Position, int]:
+    """The leg that opened each position: on a netting slave the later ones add to it, and what becomes
+    of it is one result.
+    """
+    found: dict[Position, int] = {}
+    for row in rows:
+        position = position_of(row)
+        if position is not None:
+            found[position] = min(found.get(position, row["leg"]), row["leg"])
+    return found
+
+
+def copy_of(
+    row: Doc, copier: str, master: Side, slave: Side, opened_by: Mapping[Position, int]
+) -> Copy:
+    """`row`: of the trade logs, one for which `is_decision` holds; `opened_by`: of `opening_legs`."""
     outcome = _outcome(row)
-    facts: dict[str, Any] = _costs(row, slave) if outcome is Outcome.COPIED else {}
+    facts: dict[str, Any] = _costs(row, slave, opened_by) if outcome is Outcome.COPIED else {}
     return Copy(
         copier=copier,
         slave=slave.name,
@@ -108,7 +132,7 @@ def _legs(row: Doc) -> dict[str, int]:
     return found
 
 
-def _costs(row: Doc, slave: Side) -> dict[str, Figure]:
+def _costs(row: Doc, slave: Side, opened_by: Mapping[Position, int]) -> dict[str, Figure]:
     numbers: Doc = row.get("numbers_sent") or {}
     lots = Decimal(row["slave_lots"])
     slippage = NO_PRICE if row.get("slippage") is None else Decimal(row["slippage"])
@@ -116,19 +140,24 @@ def _costs(row: Doc, slave: Side) -> dict[str, Figure]:
     in_points: Figure = NO_POINT
     if point is not None:
         in_points = slippage if isinstance(slippage, Absent) else slippage / Decimal(point)
-    ended = slave.ended.get(row["slave_ticket"])
-    known = ended is not None and ended.is_flat
-    not_yet = NOT_ITS_OWN if ended is None and row.get("leg") else STILL_OPEN
     return {
         "slippage_points": in_points,
         "slippage": _money(slippage, lots, worth),
         "spread": _money(
             Decimal(numbers["spread"]) if "spread" in numbers else NO_WORTH, lots, worth
         ),
-        "commission": -ended.commission if ended is not None and known else not_yet,
-        "swap": -ended.swap if ended is not None and known else not_yet,
-        "profit": ended.result if ended is not None and known else not_yet,
+        **_result(row, slave, opened_by),
     }
+
+
+def _result(row: Doc, slave: Side, opened_by: Mapping[Position, int]) -> dict[str, Figure]:
+    position = position_of(row)
+    if position is not None and opened_by.get(position, row["leg"]) < row["leg"]:
+        return {"commission": NOT_ITS_OWN, "swap": NOT_ITS_OWN, "profit": NOT_ITS_OWN}
+    ended = slave.ended.get(row["slave_ticket"])
+    if ended is None or not ended.is_flat:
+        return {"commission": STILL_OPEN, "swap": STILL_OPEN, "profit": STILL_OPEN}
+    return {"commission": -ended.commission, "swap": -ended.swap, "profit": ended.result}
 
 
 def _money(move: Figure, lots: Decimal, worth: str | None) -> Figure:

@@ -1,9 +1,8 @@
-"""How long things took, in memory that does not grow with their number, and merges exactly."""
+"""How long things took, in memory that does not grow with their number."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
 DIGITS = 3
 """Of each time that are kept for percentiles: they are right to half a percent."""
@@ -25,14 +24,6 @@ class Latencies:
         self.least_us = us if self.least_us is None else min(self.least_us, us)
         self.most_us = us if self.most_us is None else max(self.most_us, us)
 
-    def merge(self, other: Latencies) -> None:
-        self.count += other.count
-        self.total_us += other.total_us
-        self._counts.update(other._counts)
-        bounds = (self.least_us, self.most_us, other.least_us, other.most_us)
-        known = [us for us in bounds if us is not None]
-        self.least_us, self.most_us = min(known, default=None), max(known, default=None)
-
     def percentile(self, percent: int) -> int:
         """The least time that so many percent of all did not exceed (nearest rank)."""
         rank, seen = -(-self.count * percent // 100), 0
@@ -41,10 +32,6 @@ class Latencies:
             if seen >= rank:
                 return us
         raise ValueError("no times were added")
-
-    @property
-    def state(self) -> tuple[int, int, int | None, int | None, Mapping[int, int]]:
-        return self.count, self.total_us, self.least_us, self.most_us, dict(self._counts)
 
 
 def _rounded(us: int) -> int:

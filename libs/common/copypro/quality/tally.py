@@ -1,4 +1,4 @@
-"""Sums over copies: order does not matter, parts merge, and the groups' sums are the total's."""
+"""Sums over copies: order does not matter, and the groups' sums are the total's."""
 
 from __future__ import annotations
 
@@ -29,17 +29,6 @@ class Sum:
         self.count += 1
         self.worst = figure if self.worst is None else max(self.worst, figure)
 
-    def merge(self, other: Sum) -> None:
-        self.total += other.total
-        self.count += other.count
-        self.without.update(other.without)
-        if other.worst is not None:
-            self.worst = other.worst if self.worst is None else max(self.worst, other.worst)
-
-    @property
-    def state(self) -> object:
-        return self.total, self.count, self.worst, dict(self.without)
-
 
 class Money:
     """Sums by currency: money of two currencies is never added."""
@@ -49,14 +38,6 @@ class Money:
 
     def add(self, currency: str, figure: Figure) -> None:
         self.sums.setdefault(currency, Sum()).add(figure)
-
-    def merge(self, other: Money) -> None:
-        for currency, theirs in other.sums.items():
-            self.sums.setdefault(currency, Sum()).merge(theirs)
-
-    @property
-    def state(self) -> object:
-        return {currency: found.state for currency, found in self.sums.items()}
 
 
 class Tally:
@@ -84,18 +65,6 @@ class Tally:
                 money.add(copy.currency, getattr(copy, name))
             self.profit.add(copy.currency, copy.profit)
 
-    def merge(self, other: Tally) -> None:
-        self.outcomes.update(other.outcomes)
-        self.refused.update(other.refused)
-        for code, money in other.missed.items():
-            self.missed.setdefault(code, Money()).merge(money)
-        for leg, times in other.legs.items():
-            self.legs.setdefault(leg, Latencies()).merge(times)
-        self.slippage_points.merge(other.slippage_points)
-        for name, money in other.costs.items():
-            self.costs[name].merge(money)
-        self.profit.merge(other.profit)
-
     @property
     def decided(self) -> int:
         return sum(self.outcomes.values())
@@ -108,29 +77,9 @@ class Tally:
             return Absent("nothing was copied or refused yet")
         return Decimal(100 * copied) / (copied + refused)
 
-    @property
-    def state(self) -> object:
-        """All of it, to be compared."""
-        return (
-            dict(self.outcomes),
-            dict(self.refused),
-            {code: money.state for code, money in self.missed.items()},
-            {leg: times.state for leg, times in self.legs.items()},
-            self.slippage_points.state,
-            {name: money.state for name, money in self.costs.items()},
-            self.profit.state,
-        )
-
 
 def tallied(copies: Iterable[Copy]) -> Tally:
     tally = Tally()
     for copy in copies:
         tally.add(copy)
     return tally
-
-
-def merged(tallies: Iterable[Tally]) -> Tally:
-    whole = Tally()
-    for tally in tallies:
-        whole.merge(tally)
-    return whole

@@ -1,4 +1,4 @@
-"""How results spread over symbols, hours, weekdays and months, by close time on the broker's clock."""
+"""How results spread over symbols, hours and weekdays, by close time on the broker's clock; and months."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ class Slice(Struct):
 
 
 class Distribution:
-    """Memory grows with symbols and months, not with trades."""
+    """Memory grows with symbols, not with trades."""
 
     def __init__(self) -> None:
         self.symbols: dict[str, Slice] = {}
         self.hours = [Slice() for _ in range(24)]
         self.weekdays = [Slice() for _ in range(7)]
         """From Monday."""
-        self.months: dict[Month, Slice] = {}
 
     def feed(self, trades: Iterable[Trade]) -> None:
         for trade in trades:
@@ -39,7 +38,6 @@ class Distribution:
                 self.symbols.setdefault(trade.symbol, Slice()),
                 self.hours[at.hour],
                 self.weekdays[at.weekday()],
-                self.months.setdefault((at.year, at.month), Slice()),
             ):
                 found.trades += 1
                 found.wins += result >= ZERO
@@ -57,6 +55,15 @@ def growth_by_month(bars: Sequence[Bar]) -> dict[Month, Decimal]:
         if before > 0:
             found[month] = end / before - 1
         before = end
+    return found
+
+
+def results_by_month(bars: Sequence[Bar]) -> dict[Month, Decimal]:
+    """Of each month on which something happened, what entries cost included. They add up to the whole."""
+    found: dict[Month, Decimal] = {}
+    for bar in bars:
+        month = month_of(bar.day)
+        found[month] = found.get(month, ZERO) + bar.results
     return found
 
 

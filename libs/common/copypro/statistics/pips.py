@@ -46,6 +46,10 @@ class _Symbol:
 
     def __init__(self) -> None:
         self.won = self.lost = ZERO
+        self.closes = ZERO
+        """Of closing prices, which are deals' own: an opening price may be an average of several, with
+        more digits than the symbol has. A sum has the digits of its longest part.
+        """
         self.best: tuple[Decimal, Trade] | None = None
         self.worst: tuple[Decimal, Trade] | None = None
 
@@ -65,7 +69,7 @@ class PipTotals:
             symbol = self._symbols.get(trade.symbol)
             if symbol is None:
                 symbol = self._symbols[trade.symbol] = _Symbol()
-            # The difference has the digits of the longer price.
+            symbol.closes += closed
             move = closed - opened if trade.side is Side.BUY else opened - closed
             if win:
                 symbol.won += move
@@ -97,8 +101,7 @@ class PipTotals:
         )
 
     def _size(self, name: str, symbol: _Symbol) -> Decimal:
-        digits = max(0, -min(_exponent(symbol.won), _exponent(symbol.lost)))
-        return pip_size(name, digits, self._pip_of)
+        return pip_size(name, max(0, -_exponent(symbol.closes)), self._pip_of)
 
 
 def pip_size(symbol: str, digits: int, pip_of: Mapping[str, Decimal] = PIP_OF) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
@@ -28,6 +28,8 @@ from copypro_standalone.backtest.history import (
     utc,
 )
 
+ENTRY_COST = "EntryCost"
+"""As imported statements call it."""
 UNNAMED = "UNNAMED"
 """The symbol of a test whose report does not say it."""
 
@@ -46,7 +48,8 @@ class Told(Struct, frozen=True, kw_only=True):
 def of_events(account_events: Iterable[Any], told: Told, balance: Decimal | None) -> History:
     """`balance`: where it begins, if somebody says so; else it follows from the last one known."""
     known = list(account_events)
-    positions = _Positions(one for one in known if isinstance(one, m.PositionOpened))
+    openings = (one for one in known if isinstance(one, m.PositionOpened))
+    positions = _Positions(openings, _entry_costs(known))
     happenings = in_order([*positions.opened(), *_later(known, positions)])
     return History(
         name=told.name,
@@ -76,11 +79,24 @@ def live_start(account_events: Iterable[Any]) -> Decimal | None:
     if first is None or first.context is None:
         return None
     until = first.seen_at_utc
-    moved = (_moved(one) for one in known if isinstance(one, _MOVES) and _is_by(one, until))
+    costs = _entry_costs(known)
+    moved = (_moved(one, costs) for one in known if isinstance(one, _MOVES) and _is_by(one, until))
     return first.context.figures.balance - sum(moved, ZERO)
 
 
-_MOVES = (m.PositionReduced, m.PositionClosed, m.BalanceChanged)
+_MOVES = (m.PositionOpened, m.PositionReduced, m.PositionClosed, m.BalanceChanged)
+
+
+def _entry_costs(events: Iterable[Any]) -> dict[RootId, Decimal]:
+    """A broker tells it when the position opens, when it closes, or both times: it is one, and moves
+    the balance at the opening.
+    """
+    return {
+        event.root: event.deal.entry_cost
+        for event in events
+        if isinstance(event, m.PositionOpened | m.PositionReduced | m.PositionClosed)
+        and event.deal.entry_cost
+    }
 
 
 def _is_by(event: Any, until: datetime) -> bool:
@@ -88,7 +104,9 @@ def _is_by(event: Any, until: datetime) -> bool:
     return getattr(event, "seen", None) is m.Seen.IMPORTED or event.seen_at_utc <= until
 
 
-def _moved(event: Any) -> Decimal:
+def _moved(event: Any, costs: Mapping[RootId, Decimal]) -> Decimal:
+    if isinstance(event, m.PositionOpened):
+        return costs.get(event.root, ZERO)
     if isinstance(event, m.BalanceChanged):
         return booked([_paid(event)])
     return booked([_closed(event, "", timedelta())])
@@ -102,7 +120,10 @@ def start_of(told: Told, happenings: Iterable[Happening]) -> Decimal:
 class _Positions:
     """Which openings are one position: a report has a row for each piece that was closed."""
 
-    def __init__(self, openings: Iterable[m.PositionOpened]) -> None:
+    def __init__(
+        self, openings: Iterable[m.PositionOpened], costs: Mapping[RootId, Decimal]
+    ) -> None:
+        self._costs = costs
         self._pieces: dict[str, list[m.PositionOpened]] = {}
         self.by_root: dict[str, str] = {}
         rows = list(openings)
@@ -132,6 +153,7 @@ class _Positions:
                 comment=""
                 if from_ticket(first.comment) or to_ticket(first.comment)
                 else first.comment,
+                cost=sum((self._costs.get(piece.root, ZERO) for piece in pieces), ZERO),
             )
 
 
@@ -209,7 +231,12 @@ def _closed(
 
 def _paid(event: m.BalanceChanged) -> Paid:
     is_credit = event.kind.casefold() in CREDITS
-    return Paid(at=utc(event.time_broker), amount=event.amount, is_credit=is_credit)
+    return Paid(
+        at=utc(event.time_broker),
+        amount=event.amount,
+        is_credit=is_credit,
+        is_cost=event.kind == ENTRY_COST,
+    )
 
 
 def _moment(deal: m.Deal, seen_at_utc: datetime, offset: timedelta) -> datetime:

@@ -26,7 +26,13 @@ from copypro_standalone.backtest.history import History, begun, with_stops
 from copypro_standalone.backtest.playing import Plan, Played, Replay, Slave
 from copypro_standalone.backtest.report import Summary, summary_of
 from copypro_standalone.backtest.results import Results, results_of
-from copypro_standalone.backtest.terms import KNOWABLE, implied_rates, pair_in, terms_of
+from copypro_standalone.backtest.terms import (
+    KNOWABLE,
+    fault_in,
+    implied_rates,
+    pair_in,
+    terms_of,
+)
 from copypro_standalone.backtest.virtual_time import run as run_virtually
 from copypro_standalone.backtest.world import OWN_FIELDS
 from copypro_standalone.report.facts import facts_of
@@ -117,6 +123,9 @@ def plan_of(
         terms = terms_of(history, known)
     except msgspec.ValidationError as error:
         raise SettingsError(f"master-symbols: {error}") from None
+    for name, symbol in terms.items():
+        if (fault := fault_in(symbol)) is not None:
+            raise SettingsError(f"master-symbols: {name}: {fault}")
     traded = {pair_in(name) for name in terms}
     implied = {
         place: rate

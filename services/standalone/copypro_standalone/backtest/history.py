@@ -31,6 +31,8 @@ class Opened(Struct, frozen=True, kw_only=True):
     take_profit: Decimal | None = None
     magic: int = 0
     comment: str = ""
+    cost: Decimal = ZERO
+    """What opening it moved the balance by: MT5's commission on entry, in no closing's costs."""
 
 
 class Increased(Struct, frozen=True, kw_only=True):
@@ -38,6 +40,7 @@ class Increased(Struct, frozen=True, kw_only=True):
     position: str
     lots: Decimal
     price: Decimal
+    cost: Decimal = ZERO
 
 
 class Modified(Struct, frozen=True, kw_only=True):
@@ -63,6 +66,8 @@ class Paid(Struct, frozen=True, kw_only=True):
     at: datetime
     amount: Decimal
     is_credit: bool = False
+    is_cost: bool = False
+    """Of an entry, told beside its trade, as an imported report does."""
 
 
 Happening = Opened | Increased | Modified | Closed | Paid
@@ -100,7 +105,7 @@ def in_order(happenings: Iterable[Happening]) -> list[Happening]:
 def _rank(happening: Happening, opened: Mapping[str, datetime]) -> int:
     match happening:
         case Paid():
-            return 0
+            return 3 if happening.is_cost else 0
         case Closed() if opened.get(happening.position) != happening.at:
             return 1
         case Opened():
@@ -117,7 +122,10 @@ def begun(history: History) -> History:
     before = [
         one
         for one in history.happenings
-        if isinstance(one, Paid) and not one.is_credit and first is not None and one.at <= first
+        if isinstance(one, Paid)
+        and not (one.is_credit or one.is_cost)
+        and first is not None
+        and one.at <= first
     ]
     return msgspec.structs.replace(
         history,
@@ -132,6 +140,8 @@ def booked(happenings: Iterable[Happening]) -> Decimal:
     for one in happenings:
         if isinstance(one, Closed):
             moved += (one.profit or ZERO) + one.costs
+        elif isinstance(one, Opened | Increased):
+            moved += one.cost
         elif isinstance(one, Paid) and not one.is_credit:
             moved += one.amount
     return moved

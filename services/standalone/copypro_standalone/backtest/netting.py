@@ -41,7 +41,9 @@ def is_netting(statement: Statement) -> bool:
 
 
 def happenings(deals: Sequence[DealRow]) -> Iterator[Happening]:
-    """What was opened before the report began is no trade of it: its close is money that came or went."""
+    """What was opened before the report began is no trade of it: its close is money that came or went,
+    and what a reversal of it opened has a volume that nobody knows, so that is none either.
+    """
     positions: dict[str, _Position] = {}
     at: datetime | None = None
     for deal in sorted(deals, key=lambda deal: (deal.time, deal.ticket)):
@@ -61,8 +63,9 @@ def happenings(deals: Sequence[DealRow]) -> Iterator[Happening]:
                 del positions[deal.symbol]
         elif deal.direction != "in" and deal.amount:
             yield Paid(at=utc(at), amount=deal.amount)
-        if deal.direction == "in" or (deal.direction == "in/out" and left > 0):
-            at += APART if deal.direction == "in/out" else timedelta()
+        is_reversal = deal.direction == "in/out" and position is not None and left > 0
+        if deal.direction == "in" or is_reversal:
+            at += APART if is_reversal else timedelta()
             yield from _entered(deal, at, left, positions)
 
 
@@ -80,12 +83,11 @@ def _closed(deal: DealRow, at: datetime, position: _Position, lots: Decimal) -> 
 def _entered(
     deal: DealRow, at: datetime, lots: Decimal, positions: dict[str, _Position]
 ) -> Iterator[Happening]:
-    if deal.direction == "in" and deal.amount:
-        yield Paid(at=utc(at), amount=deal.amount)  # what the entry cost
+    cost = deal.amount if deal.direction == "in" else Decimal(0)
     position = positions.get(deal.symbol)
     if position is not None:
         position.lots += lots
-        yield Increased(at=utc(at), position=position.name, lots=lots, price=deal.price)
+        yield Increased(at=utc(at), position=position.name, lots=lots, price=deal.price, cost=cost)
         return
     name = f"{deal.ticket}"
     side = Side.BUY if deal.kind == "buy" else Side.SELL
@@ -99,4 +101,5 @@ def _entered(
         lots=lots,
         price=deal.price,
         comment=deal.comment,
+        cost=cost,
     )

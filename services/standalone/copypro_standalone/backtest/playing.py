@@ -264,6 +264,8 @@ class Replay:
         match happening:
             case Increased():
                 world.increase(ticket, happening.lots)
+                if happening.cost:
+                    world.pay(happening.cost, is_credit=False)
             case Modified():
                 world.modify(ticket, happening.stop_loss, happening.take_profit)
             case Closed():

@@ -20,7 +20,7 @@ from copypro.wiring import InMemory
 from copypro_stats.batch import Parts, batch_of, merged
 from msgspec import Struct
 
-from copypro_standalone.backtest.history import Closed, Opened
+from copypro_standalone.backtest.history import Closed, Increased, Opened
 from copypro_standalone.backtest.playing import Plan, Played
 
 ZERO = Decimal(0)
@@ -89,9 +89,13 @@ class _Told:
         self, orders: Iterable[Envelope], executions: Iterable[Envelope], played: Played
     ) -> None:
         self.roots: dict[tuple[AccountId, int], str] = {}
-        self.results: dict[tuple[AccountId, str], Decimal] = {}
+        self._closings: dict[tuple[AccountId, str], Decimal] = {}
+        self._entries: dict[tuple[AccountId, str], Decimal] = {}
+        """Told when a position opens, when it closes, or both times: it is one."""
         self.closed: set[tuple[AccountId, str]] = set()
         self.tickets: dict[tuple[str, int], int] = {}
+        self.opened_by: dict[tuple[str, int], int] = {}
+        """By copy and ticket: the leg that opened it. A netting slave's later ones add to it."""
         self.detached: dict[str, str] = {}
         for envelope in orders:
             self._order(envelope.message)
@@ -99,6 +103,8 @@ class _Told:
             event = envelope.message
             if isinstance(event, m.CopyOpened):
                 self.tickets[event.copy, event.leg] = event.ticket
+                first = self.opened_by.get((event.copy, event.ticket), event.leg)
+                self.opened_by[event.copy, event.ticket] = min(first, event.leg)
             elif isinstance(event, m.CopyDetached):
                 self.detached[event.copy] = event.reason
         self.slave = played.slave
@@ -109,13 +115,25 @@ class _Told:
         elif isinstance(event, m.PositionReduced | m.PositionClosed):
             deal, place = event.deal, (event.account, event.root)
             made = deal.profit + deal.swap + deal.commission + deal.fee
-            self.results[place] = self.results.get(place, ZERO) + made
+            self._closings[place] = self._closings.get(place, ZERO) + made
             if isinstance(event, m.PositionClosed):
                 self.closed.add(place)
+        else:
+            return
+        if event.deal.entry_cost:
+            self._entries[event.account, event.root] = event.deal.entry_cost
+
+    def result(self, account: AccountId, root: str) -> Decimal:
+        """What the position moved the balance by, from its opening on."""
+        place = (account, root)
+        return self._closings.get(place, ZERO) + self._entries.get(place, ZERO)
 
     def of_copy(self, copy: str, leg: int) -> Row:
-        """What it made, in the slave's currency, and how it ended."""
+        """What it made, in the slave's currency, and how it ended. A position has one result."""
         ticket = self.tickets.get((copy, leg))
+        first = leg if ticket is None else self.opened_by[copy, ticket]
+        if first < leg:
+            return {"slave_profit": None, "ended": f"part of leg {first}"}
         root = None if ticket is None else self.roots.get((self.slave, ticket))
         if root is None:
             return {"slave_profit": None, "ended": None}
@@ -123,7 +141,7 @@ class _Told:
         ended = "closed" if place in self.closed else "open"
         if copy in self.detached:
             ended = f"detached: {self.detached[copy]}"
-        return {"slave_profit": str(self.results.get(place, ZERO)), "ended": ended}
+        return {"slave_profit": str(self.result(self.slave, root)), "ended": ended}
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -138,16 +156,20 @@ async def _rows(plan: Plan, played: Played, told: _Told, models: ReadModels) -> 
     closes: dict[str, list[Closed]] = {}
     for closed in plan.history.closed():
         closes.setdefault(closed.position, []).append(closed)
+    costs: dict[str, Decimal] = {}
+    for one in plan.history.happenings:
+        if isinstance(one, Opened | Increased):
+            costs[one.position] = costs.get(one.position, ZERO) + one.cost
     rows = []
     for number, opened in enumerate(plan.history.opened(), start=1):
-        row = _of_master(number, opened, closes.get(opened.position, []))
+        row = _of_master(number, opened, closes.get(opened.position, []), costs[opened.position])
         code = unplayed.get(opened.position)
         if code is not None:
             rows.append(row | _refused("not played", code, {}, _NOT_PLAYED))
             continue
         root = told.roots.get((played.master, played.tickets[opened.position]), "")
         if row["profit"] is None and (played.master, root) in told.closed:
-            row["profit"] = str(told.results[played.master, root])
+            row["profit"] = str(told.result(played.master, root))
         legs = sorted(logs.get(root, []), key=lambda doc: int(doc["leg"]))
         first, *others = [_of_leg(doc, told) for doc in legs] or [_undecided()]
         rows.append(row | first | ({"further_legs": others} if others else {}))
@@ -157,7 +179,7 @@ async def _rows(plan: Plan, played: Played, told: _Told, models: ReadModels) -> 
 _NOT_PLAYED = "the simulated broker would not do what the master did: see docs/backtest.md"
 
 
-def _of_master(number: int, opened: Opened, closes: Sequence[Closed]) -> Row:
+def _of_master(number: int, opened: Opened, closes: Sequence[Closed], entry_cost: Decimal) -> Row:
     last = closes[-1] if closes else None
     known = [closed.profit + closed.costs for closed in closes if closed.profit is not None]
     return {
@@ -171,7 +193,7 @@ def _of_master(number: int, opened: Opened, closes: Sequence[Closed]) -> Row:
         "closed_at": last.at.strftime("%Y-%m-%dT%H:%M:%S") if last else None,
         "close_price": str(last.price) if last else None,
         "pieces": len(closes),
-        "profit": str(sum(known, ZERO)) if known else None,
+        "profit": str(sum(known, entry_cost)) if known else None,
     }
 
 

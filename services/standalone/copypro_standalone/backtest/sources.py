@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +13,11 @@ from copypro import messages as m
 from copypro import topics
 from copypro.envelope import decode, fact
 from copypro.errors import BadStatement
-from copypro.ports import Record
+from copypro.ports import LogHistory, Record
 from copypro.settings import Settings
 from copypro.statements import Statement
 from copypro.statements.importing import commands_of
+from copypro.topics import Topic
 from copypro.values import AccountId, Mode, RegistrationId, UserId
 from copypro.wiring import open_history
 from copypro_account_watcher.imported import ImportedAgent
@@ -79,12 +80,13 @@ async def of_account(settings: Settings, account: str, balance: Decimal | None) 
     LogCorrupt for a folder that is not ours, or Kafka's.
     """
     log = open_history(settings)
-    orders = [
+    orders = await log.spans(topics.ORDER_EVENTS)
+    naming = [
         decode(record).message
-        async for batch in log.records(topics.ORDER_EVENTS, await log.spans(topics.ORDER_EVENTS))
-        for record in batch
+        async for record in _records(log, topics.ORDER_EVENTS, orders)
+        if record.headers.get("type") in _NAMING
     ]
-    meant = _accounts(orders, account)
+    meant = _accounts(naming, account)
     if not meant:
         raise BadStatement(
             f"{account}: no file of this name, and no account of this login or id in"
@@ -93,16 +95,31 @@ async def of_account(settings: Settings, account: str, balance: Decimal | None) 
     if len(meant) > 1:
         raise BadStatement(f"{account} is several accounts: name one by its id: {', '.join(meant)}")
     id_ = meant[0]
+    events = [
+        decode(record).message
+        async for record in _records(log, topics.ORDER_EVENTS, orders)
+        if record.key == id_
+    ]
     snapshots = await log.spans(topics.ACCOUNT_SNAPSHOTS)
     newest: Record | None = None
-    async for batch in log.records(topics.ACCOUNT_SNAPSHOTS, snapshots):
-        for record in batch:
-            newest = record if record.key == id_ else newest
-    events = [event for event in orders if getattr(event, "account", None) == id_]
+    async for record in _records(log, topics.ACCOUNT_SNAPSHOTS, snapshots):
+        newest = record if record.key == id_ else newest
     snapshot = None if newest is None else decode(newest).message
     if balance is None:
         balance = live_start(events)
     return of_events(events, _told(account, events, snapshot), balance)
+
+
+_NAMING = (m.AccountRegistered.__name__, m.HistoryImported.__name__)
+
+
+async def _records(
+    log: LogHistory, topic: Topic, spans: Mapping[int, tuple[int, int]]
+) -> AsyncIterator[Record]:
+    """The log has no way to ask for one account's: all are looked at, and none is kept here."""
+    async for batch in log.records(topic, spans):
+        for record in batch:
+            yield record
 
 
 def _accounts(events: Iterable[Any], name: str) -> list[AccountId]:

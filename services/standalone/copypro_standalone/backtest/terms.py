@@ -29,6 +29,7 @@ LEAST_PROFIT = Decimal(2)
 """A profit below it is rounded too much to say what a lot or a currency is worth."""
 AGREE = Decimal("0.02")
 MOST_LOTS = Decimal(1_000_000)
+MOST_DIGITS = 10
 KNOWABLE = ("contract_size", "profit_currency", "margin_currency", "calculation", "digits")
 """What may be given of a master's symbol."""
 
@@ -54,6 +55,22 @@ class Terms(Struct, frozen=True, kw_only=True):
             "margin_currency": self.margin_currency,
             "calculation": self.calculation,
         }
+
+
+_ABOVE_0 = ("contract_size", "lot_min", "lot_max", "lot_step", "tick_size")
+
+
+def fault_in(symbol: Struct) -> str | None:
+    """What no symbol can have, of a master's Terms or a simulated symbol: the field and what to give."""
+    for field in symbol.__struct_fields__:
+        value = getattr(symbol, field)
+        if isinstance(value, Decimal) and not value.is_finite():
+            return f"{field}: {value} is not a number"
+        if field in _ABOVE_0 and value is not None and value <= 0:
+            return f"{field}: {value} is not above 0"
+        if field == "digits" and not 0 <= value <= MOST_DIGITS:
+            return f"digits: {value} is not from 0 to {MOST_DIGITS}"
+    return None
 
 
 class Rate(Struct, frozen=True):
@@ -109,7 +126,7 @@ def _found(history: History) -> dict[str, Terms]:
             prices[symbols[closed.position]].append(closed.price)
     steps = _steps(history, symbols)
     return {
-        name: _terms(name, _decimals(known), steps[name], implied.get(name), history.currency)
+        name: _terms(name, _digits(known), steps[name], implied.get(name), history.currency)
         for name, known in prices.items()
     }
 
@@ -138,6 +155,13 @@ def _steps(history: History, symbols: Mapping[str, str]) -> dict[str, Decimal]:
             name = symbols[one.position]
             finest[name] = max(finest.get(name, 2), _decimals((one.lots,)))
     return {name: Decimal(1).scaleb(-decimals) for name, decimals in finest.items()}
+
+
+def _digits(prices: Sequence[Decimal]) -> int:
+    """As they were written, with the zeros at their ends: a broker writes all digits of a symbol. An
+    average may have more than any symbol.
+    """
+    return min(MOST_DIGITS, max(max(0, -int(price.as_tuple().exponent)) for price in prices))
 
 
 def _decimals(numbers: Sequence[Decimal]) -> int:

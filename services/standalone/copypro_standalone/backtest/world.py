@@ -25,6 +25,7 @@ from copypro_standalone.backtest.terms import (
     Rate,
     Terms,
     all_majors,
+    fault_in,
     first_prices,
     pair_in,
     pair_of,
@@ -118,8 +119,11 @@ class World:
                 control.add_symbol(SLAVE, **fields)
             except msgspec.ValidationError as error:
                 raise SettingsError(f"symbols: {name}: {error}") from None
+            symbol = self._brokers.servers[SLAVE].symbols[own]
+            if (fault := fault_in(symbol)) is not None:
+                raise SettingsError(f"symbols: {name}: {fault}")
             self._names[name] = own
-            point = self._brokers.servers[SLAVE].symbols[own].point
+            point = symbol.point
             worse = slave.slippage_points * point
             self._widths[own] = (worse, worse + slave.spread_points * point)
         known = self._brokers.servers[SLAVE].symbols
@@ -215,6 +219,8 @@ class World:
 
     def open(self, opened: Opened) -> int:
         """Its ticket. Errors: Refusal."""
+        symbol = self._brokers.servers[MASTER].symbols[opened.symbol]
+        symbol.commission_per_lot = -opened.cost / opened.lots if opened.cost else Decimal(0)
         return self._control.open(
             MASTER,
             LOGIN,

@@ -8,14 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from copypro import collections as c
-from copypro.account_history import FIRST, pages, report_of, trade_of
+from copypro.account_history import FIRST, operations_of, pages, report_of, trade_of
 from copypro.copy_history import copiers_of, decisions_of, growths_of
 from copypro.errors import SettingsError
 from copypro.ports import ReadModels
 from copypro.quality import shown, tallied
 from copypro.quality.shape import groups_shown
 from copypro.statistics.distribution import Distribution
-from copypro.statistics.facts import Trade, order
+from copypro.statistics.facts import ZERO, Entry, Record, Trade, in_order, moves_balance
 from copypro.statistics.report import Report
 from msgspec import Struct
 
@@ -61,8 +61,10 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Results from here on, by close time; empty: all of them."""
     report: Report
     distribution: Distribution
-    results: Sequence[Decimal]
-    """In order; empty where there are more than a curve by trade can show."""
+    steps: Sequence[Decimal]
+    """By how much each trade moves the curve, in order, what entries cost included; empty where there
+    are more than a curve by trade can show.
+    """
     best: Sequence[Shown]
     worst: Sequence[Shown]
     quality: Quality | None
@@ -96,11 +98,30 @@ async def facts_of(
         since=since,
         report=await report_of(models, id_, since),
         distribution=distribution,
-        results=[] if len(curve) > MOST_RESULTS else [t.result for t in sorted(curve, key=order)],
+        steps=[] if len(curve) > MOST_RESULTS else await _steps(models, id_, since, curve),
         best=best.found(),
         worst=worst.found(),
         quality=await _quality(models, registration, since),
     )
+
+
+async def _steps(
+    models: ReadModels, account: str, since: str, trades: Sequence[Trade]
+) -> list[Decimal]:
+    """What an entry cost goes with the next trade that closes, or with the last one."""
+    entries: list[Record] = []
+    async for docs in pages(models, c.OPERATIONS, {"account": account}, "time", since):
+        entries.extend(one for one in operations_of(docs) if isinstance(one, Entry))
+    steps: list[Decimal] = []
+    owed = ZERO
+    for record in in_order([*trades, *entries]):
+        owed += moves_balance(record)
+        if isinstance(record, Trade):
+            steps.append(owed)
+            owed = ZERO
+    if steps:
+        steps[-1] += owed
+    return steps
 
 
 async def _registration(models: ReadModels, account: str) -> Doc:

@@ -11,7 +11,7 @@ from itertools import accumulate
 
 from copypro.statistics.bars import growth_by_day
 from copypro.statistics.curve import balances_after
-from copypro.statistics.distribution import Slice, growth_by_month
+from copypro.statistics.distribution import Slice, growth_by_month, results_by_month
 from copypro.statistics.facts import Absent
 from copypro.statistics.report import Report
 
@@ -122,7 +122,7 @@ FEW_DAYS = 20
 
 def _is_short(facts: Facts) -> bool:
     """So few days that a point each says less than a point a trade."""
-    return len(facts.report.bars) < FEW_DAYS <= len(facts.results)
+    return len(facts.report.bars) < FEW_DAYS <= len(facts.steps)
 
 
 def _by_day(facts: Facts) -> str:
@@ -155,7 +155,7 @@ def _depths(report: Report) -> Sequence[tuple[float, float]]:
 
 def _by_trade(facts: Facts) -> str:
     start = facts.report.start_balance
-    curve = balances_after(start, facts.results)
+    curve = balances_after(start, facts.steps)
     peaks = accumulate(curve, max)
     depths = [float(at - peak) for at, peak in zip(curve, peaks, strict=True)]
     balance = Line(
@@ -179,18 +179,18 @@ def _numbered(values: Iterable[float]) -> list[tuple[float, float]]:
 
 
 def months(facts: Facts) -> str:
-    grown, results = growth_by_month(facts.report.bars), facts.distribution.months
-    years = sorted({year for year, _ in (*grown, *results)}, reverse=True)
+    grown, results = growth_by_month(facts.report.bars), results_by_month(facts.report.bars)
+    years = sorted({year for year, _ in results}, reverse=True)
     digits = money_digits(facts.currency)
     rows = []
     for year in years:
         cells, whole, money, any_growth = [], Decimal(1), Decimal(0), False
         for month in range(1, 13):
-            growth, found = grown.get((year, month)), results.get((year, month))
+            growth, result = grown.get((year, month)), results.get((year, month))
             whole *= 1 + (growth or 0)
             any_growth = any_growth or growth is not None
-            money += found.result if found else 0
-            cells.append(_month(growth, found, digits))
+            money += result or 0
+            cells.append(_month(growth, result, digits))
         total = (whole - 1) * 100 if any_growth else None
         cells.append(
             f'<td class="total">{coloured(total, 1, " %")}<small>{plain(money, digits)}</small></td>'
@@ -203,15 +203,15 @@ def months(facts: Facts) -> str:
     )
 
 
-def _month(growth: Decimal | None, found: Slice | None, digits: int) -> str:
+def _month(growth: Decimal | None, result: Decimal | None, digits: int) -> str:
     """Tinted by its growth: 10 % and more is the deepest."""
-    if found is None:
+    if result is None:
         return f"<td>{NONE}</td>"
     percent = None if growth is None else growth * 100
-    worth = percent if percent is not None else found.result
+    worth = percent if percent is not None else result
     strength = 0.05 + 0.03 * min(10.0, abs(float(percent or 0)))
     tint = f"background:rgb(var(--{'up' if worth >= 0 else 'down'}-rgb) / {strength:.2f})"
-    money = f"<small>{plain(found.result, digits)}</small>"
+    money = f"<small>{plain(result, digits)}</small>"
     return f'<td style="{tint}">{coloured(percent, 1)}{money}</td>'
 
 
