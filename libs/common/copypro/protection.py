@@ -21,9 +21,9 @@ PAUSE_REASON = "EquityProtection"
 """The original's word for why a copier is paused."""
 MOST = Decimal(1_000_000_000_000)
 FLOWS = frozenset(("Balance", "Correction"))
-"""Kinds of balance operations that are money in or out; the others are costs and count as loss. Credit
-and bonus are no balance: the figures show them.
-"""
+"""Kinds of balance operations that are money in or out; the others are costs and count as loss."""
+CREDITS = frozenset(("Credit", "Bonus"))
+"""Those that are no balance: the figures show them."""
 
 
 class Breach(StrEnum):
