@@ -90,6 +90,12 @@ class Bridge:
     def frame(self) -> None:
         self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures))
 
+    async def looked_at(self) -> None:
+        """A snapshot that begins from now on was taken, and the one after it asked for."""
+        wanted = self.snapshots + 2
+        while self.snapshots < wanted:
+            await asyncio.sleep(0.01)
+
     # --- Terminal, as far as it is asked ------------------------------------------------------
 
     def of(self, credentials: Credentials) -> Terminal:
@@ -180,11 +186,12 @@ class Watched:
         await self.log.append([encode(topics.ACCOUNT_COMMANDS, ACCOUNT, message)])
 
     async def protect(self, **limits: Any) -> None:
+        told = len(self.told(m.EquityProtectorUpdated))
         settings = ProtectorSettings(enabled=True, close_all_trades=True, **limits)
         await self.command(
             m.UpdateEquityProtector(account=ACCOUNT, registration=REGISTRATION, settings=settings)
         )
-        await self.until(lambda: self.start() is not None)
+        await self.until(lambda: len(self.told(m.EquityProtectorUpdated)) >= told + 2)
 
     def start(self) -> Decimal | None:
         """What the protector's limits count from, as last told."""

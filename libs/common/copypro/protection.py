@@ -224,6 +224,14 @@ def looked(protector: Protector, seen: Seen) -> Protector:
     return _tripped(kept, seen) if seen.is_sure else kept
 
 
+def disarmed(protector: Protector) -> Protector:
+    """Its registration may trade no more: off, until it is set anew. What it began ends, and opens that
+    it stopped stay stopped.
+    """
+    settings = replace(protector.settings, enabled=False)
+    return replace(protector, serial=protector.serial + 1, settings=settings)
+
+
 def flat(protector: Protector) -> Protector:
     """Nothing is left on the account: what it flattened is flat, and what opens later is not its."""
     return replace(protector, serial=protector.serial + 1, flattening=False)

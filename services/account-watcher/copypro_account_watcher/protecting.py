@@ -21,11 +21,22 @@ from copypro.messages import (
     EquityProtectorUpdated,
     Message,
     OrderEvent,
+    Rights,
     SetEquityProtectorCallback,
     UpdateEquityProtector,
 )
 from copypro.options import CopierOptions
-from copypro.protection import CODE, FLOWS, Protector, Seen, armed, flat, is_reached, looked
+from copypro.protection import (
+    CODE,
+    FLOWS,
+    Protector,
+    Seen,
+    armed,
+    disarmed,
+    flat,
+    is_reached,
+    looked,
+)
 from copypro.protection import problem as problem_with
 from copypro.trading import Figures, OpenOrder
 from copypro.values import (
@@ -267,6 +278,26 @@ class Protecting:
             self._timer.cancel()
             self._timer = None
 
+    # --- rights -------------------------------------------------------------------------------
+
+    def follow_rights(self, registration: Registration, turn: Turn) -> None:
+        """Whoever may not trade on the account has nothing closed there either. Its user believes in
+        it and must know; the right alone, proved again, does not bring it back.
+        """
+        protector, name = registration.protector, registration.registration
+        if registration.rights is Rights.TRADE or protector is None:
+            return
+        if not protector.settings.enabled:
+            return
+        registration.protector = off = disarmed(protector)
+        self._agent.save_account(turn)
+        self._tell(EquityProtectorUpdated, name, off, turn)
+        text = (
+            f"the equity protector of {registration.name} is off: its password may not trade any"
+            f" more (rights: {registration.rights.value}); prove one that may, then set it anew"
+        )
+        raise_alert(self._agent, turn, "PROTECTOR_OFF", _off(name), text, registration=name)
+
     # --- commands -----------------------------------------------------------------------------
 
     def update(self, command: UpdateEquityProtector, origin: Origin, turn: Turn) -> None:
@@ -283,6 +314,7 @@ class Protecting:
         registration.protector = armed(registration.protector, command.settings)
         agent.save_account(turn)
         self._clear(command.registration, turn)
+        clear_alert(agent, turn, _off(command.registration))
         updated = EquityProtectorUpdated(
             account=agent.id,
             registration=command.registration,
@@ -317,3 +349,7 @@ class Protecting:
 
 def _cause(registration: RegistrationId) -> str:
     return f"equity-protector/{registration}"
+
+
+def _off(registration: RegistrationId) -> str:
+    return f"equity-protector-off/{registration}"
