@@ -10,17 +10,15 @@ from typing import Any
 import pytest
 from copypro import messages as m
 from copypro import topics
-from copypro.envelope import decode, encode, fact
 from copypro.messages import OrderEvent, Seen
 from copypro.values import RootId, Side, Ticket
 from copypro_account_watcher.accounted import Accounted, unexplained
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
-from msgspec.structs import replace
 
 from tests.unit.diff_builders import order
-from tests.unit.slave_builders import D, opens
-from tests.unit.watched import ACCOUNT, BEGAN, REGISTRATION, Watched, now, watched
+from tests.unit.slave_builders import D
+from tests.unit.watched import ACCOUNT, BEGAN, Watched, watched
 
 # --- the rule -------------------------------------------------------------------------------------
 
@@ -166,16 +164,8 @@ def test_an_attempt_that_is_not_settled_says_nothing_of_money() -> None:
 
     async def work(account: Watched) -> None:
         await account.protect(stop_loss_percent=D(5))
-        asked = replace(
-            opens(), slave=ACCOUNT, registration=REGISTRATION, seen_at_utc=now(), fresh_from_utc=now()
-        )
-        await account.log.append([encode(topics.SLAVE_ORDERS, ACCOUNT, fact(asked, now(), "open"))])
-
-        def unresolved() -> bool:
-            told = [decode(r).message for r in account.log.all(topics.EXECUTIONS.name)]
-            return any(isinstance(each, m.CopyUnresolved) for each in told)
-
-        await account.until(unresolved)
+        await account.open()
+        await account.until(lambda: account.told(m.CopyUnresolved, topics.EXECUTIONS))
         account.bridge.equity = Decimal(9000)
         account.bridge.frame()
         await account.until(lambda: triggered(account))

@@ -38,8 +38,9 @@ from copypro.trading import (
 from copypro.values import Mode, Platform, RegistrationId, UserId, account_id
 from copypro_account_watcher import service
 from copypro_account_watcher.limits import WatcherLimits
+from msgspec.structs import replace
 
-from tests.unit.slave_builders import D, quote, spec
+from tests.unit.slave_builders import D, opens, quote, spec
 
 SERVER, LOGIN = "Beta-MT5", 2001
 ACCOUNT = account_id(Platform.MT5, SERVER, LOGIN)
@@ -141,7 +142,7 @@ class _Session:
             yield await self._bridge._frames.get()
 
     async def symbols(self) -> list[str]:
-        return ["EURUSD"]
+        return ["EURUSD", "0"]
 
     async def symbol(self, name: str) -> SymbolSpec:
         return spec(name=name)
@@ -185,6 +186,18 @@ class Watched:
         message = fact(command, now(), self._count)
         await self.log.append([encode(topics.ACCOUNT_COMMANDS, ACCOUNT, message)])
 
+    async def open(self) -> None:
+        """A copy is to be opened; the bridge never answers it."""
+        fresh = replace(
+            opens(),
+            slave=ACCOUNT,
+            registration=REGISTRATION,
+            seen_at_utc=now(),
+            fresh_from_utc=now(),
+        )
+        message = fact(fresh, now(), "open")
+        await self.log.append([encode(topics.SLAVE_ORDERS, ACCOUNT, message)])
+
     async def protect(self, **limits: Any) -> None:
         told = len(self.told(m.EquityProtectorUpdated))
         settings = ProtectorSettings(enabled=True, close_all_trades=True, **limits)
@@ -198,8 +211,8 @@ class Watched:
         told = self.told(m.EquityProtectorUpdated)
         return told[-1].protector.start_balance if told else None
 
-    def told(self, kind: type) -> list[Any]:
-        found = [decode(record).message for record in self.log.all(topics.ORDER_EVENTS.name)]
+    def told(self, kind: type, topic: topics.Topic = topics.ORDER_EVENTS) -> list[Any]:
+        found = [decode(record).message for record in self.log.all(topic.name)]
         return [message for message in found if isinstance(message, kind)]
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -213,7 +226,9 @@ def now() -> datetime:
 
 
 @asynccontextmanager
-async def watched(limits: WatcherLimits | None = None, password: str = TRADES) -> AsyncIterator[Watched]:
+async def watched(
+    limits: WatcherLimits | None = None, password: str = TRADES
+) -> AsyncIterator[Watched]:
     """In a virtual loop."""
     bridge, log = Bridge(), MemoryLog()
     running = asyncio.create_task(

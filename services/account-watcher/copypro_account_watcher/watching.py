@@ -396,9 +396,16 @@ class Watching:
         agent = self._agent
         turn = Turn(agent.owner.clock())
         message = SymbolLearned(account=agent.id, spec=spec)
-        key = f"{agent.id}/{spec.name}"
+        key = f"{agent.id}/{_terms_key(spec.name)}"
         turn.publish(topics.ACCOUNT_SYMBOLS, key, message, turn.now.isoformat())
         await agent.owner.commit(turn)
+
+
+def _terms_key(symbol: str) -> str:
+    """A symbol named by a number would meet a piece of the list under one key, and one of the two be
+    compacted away. Every other name stays its own key: what was written under it is replaced by it.
+    """
+    return f"terms/{symbol}" if symbol.isdigit() else symbol
 
 
 def _naive(moment: datetime) -> datetime:
