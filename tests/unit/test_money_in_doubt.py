@@ -147,6 +147,18 @@ def test_a_withdrawal_that_history_tells_late_is_no_loss(seen_by: str) -> None:
     at_work(work)
 
 
+def test_money_that_is_in_doubt_when_its_owner_is_lost_is_so_for_the_next_one() -> None:
+    async def work(account: Watched) -> None:
+        await account.protect(stop_loss_percent=D(5))
+        account.bridge.history_lags_s = 3.5
+        account.bridge.pays("-5000")
+        account.log.lose(topics.ACCOUNT_WATCHER, 0)
+        await account.until(lambda: account.start() == 5000 or triggered(account))
+        assert triggered(account) == []
+
+    at_work(work)
+
+
 def test_money_that_nobody_ever_explains_is_judged_all_the_same() -> None:
     async def work(account: Watched) -> None:
         await account.protect(stop_loss_percent=D(5))

@@ -42,7 +42,7 @@ def test_a_registration_that_may_trade_no_more_has_its_protector_switched_off(ho
             account.bridge.refused.clear()
             await password(account, "trades as well")
             account.bridge.equity = D(9000)
-            await account.bridge.looked_at()
+            await account.looked()
             assert account.told(m.EquityProtectorTriggered) == [], "it is not back by itself"
             await account.protect(stop_loss_percent=D(5))
             cleared = [alert.cause for alert in account.told(m.AlertCleared)]

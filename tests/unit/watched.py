@@ -91,12 +91,6 @@ class Bridge:
     def frame(self) -> None:
         self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures))
 
-    async def looked_at(self) -> None:
-        """A snapshot that begins from now on was taken, and the one after it asked for."""
-        wanted = self.snapshots + 2
-        while self.snapshots < wanted:
-            await asyncio.sleep(0.01)
-
     # --- Terminal, as far as it is asked ------------------------------------------------------
 
     def of(self, credentials: Credentials) -> Terminal:
@@ -198,6 +192,11 @@ class Watched:
         message = fact(fresh, now(), "open")
         await self.log.append([encode(topics.SLAVE_ORDERS, ACCOUNT, message)])
 
+    async def looked(self) -> None:
+        """A snapshot that begins from now on was taken, and the one after it asked for."""
+        wanted = self.bridge.snapshots + 2
+        await self.until(lambda: self.bridge.snapshots >= wanted)
+
     async def protect(self, **limits: Any) -> None:
         told = len(self.told(m.EquityProtectorUpdated))
         settings = ProtectorSettings(enabled=True, close_all_trades=True, **limits)
@@ -217,7 +216,9 @@ class Watched:
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(WITHIN_S):
-            while not condition():
+            while True:
+                if condition():
+                    return
                 await asyncio.sleep(0.01)
 
 

@@ -35,6 +35,11 @@ class Accounted:
         self._since: float | None = None
         """On the monotonic clock: when the doubt that stands began."""
 
+    def resume(self, balance: Decimal | None) -> None:
+        """As the owner before left it; without effect once a look was taken."""
+        if self._balance is None:
+            self._balance = balance
+
     def owe(self) -> None:
         """There was a time that only history can tell of: nothing is settled before it was read."""
         self._owed = True

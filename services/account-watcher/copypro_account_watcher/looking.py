@@ -193,11 +193,15 @@ class Looking:
         looks, or a payment. History tells, perhaps not at once; False while a limit waits for it.
         """
         limits, now = self._agent.owner.limits, self._agent.market.live.mono
+        account = self._agent.known
+        self._accounted.resume(account.balance)
         if self._accounted.looked(balance, told, has_history=has_history):
             self.want_history()
         settled = self._accounted.settle(now)
         if not settled and self._agent.protecting.is_wanted:
             self._history_by(now + limits.missing_every_s)
+        if self._accounted.left == 0:
+            account.balance = balance  # recorded with what is recorded of the account anyway
         return settled
 
     def _as_seen(self, message: Entry) -> Entry:
