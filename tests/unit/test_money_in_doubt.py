@@ -75,7 +75,7 @@ MODIFIED = m.PositionModified(
         ("-5000", "0", [], "-5000"),  # an empty history is no explanation
         ("-5000", "0", [paid("-5000")], "0"),
         ("-5000", "0", [paid("-5000"), paid("100", "Credit")], "0"),
-        ("0", "-20.07", [closed("-20")], "0"),  # in its own look, costs and all
+        ("0", "-20.07", [closed("-20")], "0"),  # in its own frame, costs and all
         ("-5000", "-20", [closed("-20")], "-5000"),  # a trade explains no withdrawal
         ("-5020.5", "0", [closed("-20", "-0.5")], "-5000"),
         ("-20", "0", [closed("-20")], "0"),
@@ -86,16 +86,24 @@ MODIFIED = m.PositionModified(
 def test_what_is_told_explains_its_own_money_and_no_other(
     before: str, moved: str, told: Sequence[OrderEvent], left: str
 ) -> None:
-    assert unexplained(D(before), D(moved), told) == D(left)
+    assert unexplained(D(before), D(moved), told, is_frame=True) == D(left)
+
+
+@pytest.mark.parametrize(
+    ("before", "moved", "left"),
+    [("0", "-20", "0"), ("0", "-5020", "-5000"), ("-5000", "-20", "-5000")],
+)
+def test_a_list_may_show_a_withdrawal_beside_a_trade(before: str, moved: str, left: str) -> None:
+    assert unexplained(D(before), D(moved), [closed("-20")], is_frame=False) == D(left)
 
 
 def test_a_doubt_ends_when_it_has_waited_long_enough_and_the_next_one_waits_anew() -> None:
     accounted = Accounted(wait_s=5)
-    accounted.looked(D(10000), [], has_history=False)
+    accounted.looked(D(10000), [], is_frame=False, has_history=False)
     for at, balance in ((100.0, 5000), (200.0, 2000)):
-        assert accounted.looked(D(balance), [], has_history=False)
+        assert accounted.looked(D(balance), [], is_frame=False, has_history=False)
         assert not accounted.settle(at)
-        assert not accounted.looked(D(balance), [], has_history=True)
+        assert not accounted.looked(D(balance), [], is_frame=False, has_history=True)
         assert not accounted.settle(at + 5)
         assert accounted.settle(at + 5.1)
         assert accounted.settle(at + 5.2)
@@ -104,9 +112,9 @@ def test_a_doubt_ends_when_it_has_waited_long_enough_and_the_next_one_waits_anew
 def test_what_was_before_the_first_look_is_in_its_balance() -> None:
     accounted = Accounted(wait_s=5)
     accounted.owe()
-    accounted.looked(D(10000), [closed("-20")], has_history=False)
+    accounted.looked(D(10000), [closed("-20")], is_frame=False, has_history=False)
     assert not accounted.settle(0), "nobody has read what happened meanwhile"
-    accounted.looked(D(10000), [paid("-5000")], has_history=True)
+    accounted.looked(D(10000), [paid("-5000")], is_frame=False, has_history=True)
     assert accounted.settle(0)
 
 

@@ -44,7 +44,9 @@ class Accounted:
         """There was a time that only history can tell of: nothing is settled before it was read."""
         self._owed = True
 
-    def looked(self, balance: Decimal, told: Sequence[OrderEvent], *, has_history: bool) -> bool:
+    def looked(
+        self, balance: Decimal, told: Sequence[OrderEvent], *, is_frame: bool, has_history: bool
+    ) -> bool:
         """True: the balance moved in this look, and nothing tells why."""
         former, self._balance = self._balance, balance
         self._owed = self._owed and not has_history
@@ -53,7 +55,7 @@ class Accounted:
         before, moved = self.left, balance - former
         if has_history and before + moved == 0:
             told = ()  # of a time before the first look: the balance has it already
-        self.left = unexplained(before, moved, told)
+        self.left = unexplained(before, moved, told, is_frame=is_frame)
         return moved != 0 and self.left not in (NOTHING, before)
 
     def settle(self, now: float) -> bool:
@@ -70,13 +72,16 @@ class Accounted:
         return True
 
 
-def unexplained(before: Decimal, moved: Decimal, told: Sequence[OrderEvent]) -> Decimal:
+def unexplained(
+    before: Decimal, moved: Decimal, told: Sequence[OrderEvent], *, is_frame: bool
+) -> Decimal:
     """What is in doubt after a look, in the account's currency; `before` it, and what moved in it.
 
-    A trade explains whatever moved in its own look: brokers book its costs in several ways. What is
-    told in another look than moved explains its amount and no more.
+    A frame is about one thing: a trade in it explains whatever moved with it, since brokers book its
+    costs in several ways. A list shows all that happened since the last look, and what is told may
+    have moved before: there each thing explains its amount and no more.
     """
-    if moved != 0 and any(isinstance(event, TRADES) for event in told):
+    if is_frame and moved != 0 and any(isinstance(event, TRADES) for event in told):
         return before
     return before + moved - sum(map(_amount, told), NOTHING)
 

@@ -105,8 +105,8 @@ class Looking:
             self._remember_clock(turn)
             live.looked(orders, asked_at)
             told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
-            settled = self._follow_balance(figures.balance, told, has_history)
             whole = asked_at is not None
+            settled = self._follow_balance(figures.balance, told, whole, has_history)
             agent.protecting.looked(orders, figures, turn, whole=whole, settled=settled)
             ended = closed if has_history else None
             again = unresolved.settle(agent, orders, ended, asked_at, turn)
@@ -187,7 +187,7 @@ class Looking:
             self._agent.save_account(turn)
 
     def _follow_balance(
-        self, balance: Decimal, told: Sequence[OrderEvent], has_history: bool
+        self, balance: Decimal, told: Sequence[OrderEvent], whole: bool, has_history: bool
     ) -> bool:
         """Money moved and nothing was seen that moved it: a trade that opened and closed between two
         looks, or a payment. History tells, perhaps not at once; False while a limit waits for it.
@@ -195,7 +195,7 @@ class Looking:
         limits, now = self._agent.owner.limits, self._agent.market.live.mono
         account = self._agent.known
         self._accounted.resume(account.balance)
-        if self._accounted.looked(balance, told, has_history=has_history):
+        if self._accounted.looked(balance, told, is_frame=not whole, has_history=has_history):
             self.want_history()
         settled = self._accounted.settle(now)
         if not settled and self._agent.protecting.is_wanted:
