@@ -68,3 +68,21 @@ async def test_who_is_cancelled_cancels_what_is_under_way() -> None:
     reader.cancel()
     await asyncio.wait([reader])
     assert task.cancelled()
+
+
+async def test_who_is_cancelled_stays_so_though_a_commit_has_failed() -> None:
+    """Whoever cancelled waits for that: a failure in its place looks like news of its own."""
+    failed, reading = asyncio.Event(), asyncio.Event()
+    failed.set()
+
+    async def read_and_commit() -> None:
+        async with Committing(most=2) as committing:
+            await committing.begun(asyncio.create_task(commit(failed, LogFull("no room"))))
+            reading.set()
+            await asyncio.Event().wait()
+
+    reader = asyncio.create_task(read_and_commit())
+    await reading.wait()
+    reader.cancel()
+    await asyncio.wait([reader])
+    assert reader.cancelled()

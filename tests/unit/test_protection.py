@@ -119,6 +119,26 @@ def test_what_is_not_known_acts_on_nothing() -> None:
     assert ruined.tripped is not None, "all lost is not unknown: the balance is there"
 
 
+def test_money_told_beside_figures_that_are_not_known_is_told_once_and_counts() -> None:
+    """An account paid out shows nothing but zeros, and what is paid in again is no gain."""
+    protector = started(stop_loss_percent="5", take_profit_percent="5")
+    paid_out = after(protector, seen("0", balance="0", flows=(Decimal(-10000),)))
+    assert (paid_out.start_balance, paid_out.tripped) == (0, None)
+    unloaded = after(protector, seen("NaN", flows=(Decimal(-4000),)))
+    again = after(paid_out, seen("6000", balance="6000", flows=(Decimal(6000),)))
+    loaded = after(unloaded, seen("6000", balance="6000"))
+    for protector in (again, loaded):
+        assert (protector.start_balance, protector.tripped) == (6000, None)
+
+
+def test_the_day_after_an_account_was_paid_out_starts_from_what_is_paid_in_then() -> None:
+    protector = started(stop_loss_percent="5", daily_reset=True)
+    paid_out = after(protector, seen("0", balance="0", flows=(Decimal(-10000),)))
+    tomorrow = T0 + timedelta(days=1)
+    paid_in = seen("6000", balance="6000", flows=(Decimal(6000),), at_utc=tomorrow)
+    assert after(paid_out, paid_in).start_balance == 6000
+
+
 def test_off_it_does_nothing() -> None:
     off = armed(None, settings(enabled=False, stop_loss_absolute="9999999"))
     assert after(off, seen("1")) == off

@@ -8,7 +8,7 @@ from collections import deque
 
 class Committing:
     """In order, at most `most` at a time. Left when all have ended; by the failure of the first that
-    failed, if one did. Cancelled, it cancels what is under way.
+    failed, if one did. Cancelled, it cancels what is under way, and stays cancelled whatever failed.
     """
 
     def __init__(self, most: int) -> None:
@@ -29,6 +29,8 @@ class Committing:
         if isinstance(error, asyncio.CancelledError):
             for commit in self._under_way:
                 commit.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+            return
         ended = await asyncio.gather(*self._under_way, return_exceptions=True)
         failures = (end for end in ended if isinstance(end, Exception))
         if (failure := next(failures, None)) is not None:

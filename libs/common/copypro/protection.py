@@ -21,9 +21,9 @@ PAUSE_REASON = "EquityProtection"
 """The original's word for why a copier is paused."""
 MOST = Decimal(1_000_000_000_000)
 FLOWS = frozenset(("Balance", "Correction"))
-"""Kinds of balance operations that are money in or out; the others are costs and count as loss. Credit
-and bonus are no balance: the figures show them.
-"""
+"""Kinds of balance operations that are money in or out; the others are costs and count as loss."""
+CREDITS = frozenset(("Credit", "Bonus"))
+"""Those that are no balance: the figures show them."""
 
 
 class Breach(StrEnum):
@@ -207,17 +207,29 @@ def armed(former: Protector | None, settings: ProtectorSettings) -> Protector:
 
 def looked(protector: Protector, seen: Seen) -> Protector:
     """After one look. It trips at most once until it is armed anew; figures of a session that has
-    not loaded its account yet (no balance, no equity) change nothing.
+    not loaded its account yet (no balance, no equity) change nothing. Money is told once, whatever
+    figures are beside it, and always counts: all zero is an account that was paid out as well.
     """
-    if not protector.settings.enabled or not _is_known(seen):
+    if not protector.settings.enabled:
         return protector
+    paid = sum(seen.flows, Decimal(0))
+    if not _is_known(seen):
+        return _paid_unseen(protector, paid)
     today = _next_day(protector, seen)
     if today.start_balance is None:
         begun = _began(today, seen)
     else:
-        begun = _moved(today, sum(seen.flows, Decimal(0)) + _credited(today, seen))
+        begun = _moved(today, paid + _credited(today, seen))
     kept = _kept(begun, seen)
     return _tripped(kept, seen) if seen.is_sure else kept
+
+
+def disarmed(protector: Protector) -> Protector:
+    """Its registration may trade no more: off, until it is set anew. What it began ends, and opens that
+    it stopped stay stopped.
+    """
+    settings = replace(protector.settings, enabled=False)
+    return replace(protector, serial=protector.serial + 1, settings=settings)
 
 
 def flat(protector: Protector) -> Protector:
@@ -282,6 +294,14 @@ def _moved(protector: Protector, flow: Decimal) -> Protector:
         return protector
     start = protector.start_balance + flow
     return replace(protector, serial=protector.serial + 1, start_balance=start)
+
+
+def _paid_unseen(protector: Protector, paid: Decimal) -> Protector:
+    """No figures show it: what the next day starts from moves by it as well."""
+    moved = _moved(protector, paid)
+    if paid == 0 or moved.balance is None:
+        return moved
+    return replace(moved, balance=moved.balance + paid)
 
 
 def _kept(protector: Protector, seen: Seen) -> Protector:

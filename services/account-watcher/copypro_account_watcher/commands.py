@@ -185,7 +185,7 @@ def finish_removal(agent: AccountAgent, turn: Turn) -> None:
         if removal.close_trades and any(copy.live_legs for copy in copies):
             continue
         account.removals.remove(removal)
-        for cause in ("refused", "equity-protector"):
+        for cause in ("refused", "equity-protector", "equity-protector-off"):
             clear_alert(agent, turn, f"{cause}/{removal.registration}")
         left = _leave(agent, copies, removal, turn)
         is_last = account.registrations.keys() <= {removal.registration}

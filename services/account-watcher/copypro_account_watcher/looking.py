@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 from copypro.errors import TerminalError
-from copypro.messages import Context, PendingPlaced, PositionIncreased, PositionOpened, Seen
+from copypro.messages import (
+    Context,
+    OrderEvent,
+    PendingPlaced,
+    PositionIncreased,
+    PositionOpened,
+    Seen,
+)
 from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder
 from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
 
 from copypro_account_watcher import unresolved
+from copypro_account_watcher.accounted import Accounted
 from copypro_account_watcher.alerts import clear_alert, follow_stop_outs, raise_alert
 from copypro_account_watcher.book import Rest
 from copypro_account_watcher.claiming import claim
@@ -50,13 +58,22 @@ class Looking:
         self._one_at_a_time = asyncio.Lock()
         self._looked_at = float("-inf")
         """The last look, on the monotonic clock."""
-        self._balance: Decimal | None = None
+        self._accounted = Accounted(agent.owner.limits.flow_wait_s)
         self._rest: Rest | None = None
 
     def want_history(self) -> None:
         """What only history tells is to be read now."""
-        self.history_at = self._agent.owner.monotonic()
+        self._history_by(self._agent.owner.monotonic())
         self._session.look_soon()
+
+    def owe_history(self) -> None:
+        """There was a time without looks: what happened and what was paid then only history tells."""
+        self._accounted.owe()
+        self.want_history()
+
+    def _history_by(self, at: float) -> None:
+        """Of all who wait for history the first counts."""
+        self.history_at = at if self.history_at is None else min(self.history_at, at)
 
     def is_history_due(self) -> bool:
         return self.history_at is not None and self.history_at <= self._agent.owner.monotonic()
@@ -88,14 +105,13 @@ class Looking:
             self._remember_clock(turn)
             live.looked(orders, asked_at)
             told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
-            self._follow_balance(figures.balance, told)
-            settled = self.history_at is None
             whole = asked_at is not None
+            settled = self._follow_balance(figures.balance, told, whole, has_history)
             agent.protecting.looked(orders, figures, turn, whole=whole, settled=settled)
             ended = closed if has_history else None
             again = unresolved.settle(agent, orders, ended, asked_at, turn)
             if again is not None:
-                self.history_at = again
+                self._history_by(again)
             settle_fills(agent, turn)
             finish_removal(agent, turn)
             agent.pump(turn)
@@ -112,8 +128,8 @@ class Looking:
         seen: Seen,
         has_history: bool,
         turn: Turn,
-    ) -> bool:
-        """Whether anything happened."""
+    ) -> list[OrderEvent]:
+        """What happened."""
         agent = self._agent
         account = agent.known
         result = diff(
@@ -161,7 +177,7 @@ class Looking:
             claim(agent, orders, closed if has_history else None, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
-        return bool(result.facts)
+        return [fact.message for fact in result.facts]
 
     def _remember_clock(self, turn: Turn) -> None:
         """The broker's clock as last known dates what is found after a restart."""
@@ -170,13 +186,23 @@ class Looking:
             account.clock_offset_minutes = minutes
             self._agent.save_account(turn)
 
-    def _follow_balance(self, balance: Decimal, told: bool) -> None:
+    def _follow_balance(
+        self, balance: Decimal, told: Sequence[OrderEvent], whole: bool, has_history: bool
+    ) -> bool:
         """Money moved and nothing was seen that moved it: a trade that opened and closed between two
-        looks, or a payment. History tells.
+        looks, or a payment. History tells, perhaps not at once; False while a limit waits for it.
         """
-        former, self._balance = self._balance, balance
-        if former is not None and balance != former and not told:
+        limits, now = self._agent.owner.limits, self._agent.market.live.mono
+        account = self._agent.known
+        self._accounted.resume(account.balance)
+        if self._accounted.looked(balance, told, is_frame=not whole, has_history=has_history):
             self.want_history()
+        settled = self._accounted.settle(now)
+        if not settled and self._agent.protecting.is_wanted:
+            self._history_by(now + limits.missing_every_s)
+        if self._accounted.left == 0:
+            account.balance = balance  # recorded with what is recorded of the account anyway
+        return settled
 
     def _as_seen(self, message: Entry) -> Entry:
         """Live or missed, by what is known of its age.

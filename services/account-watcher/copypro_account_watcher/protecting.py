@@ -21,11 +21,22 @@ from copypro.messages import (
     EquityProtectorUpdated,
     Message,
     OrderEvent,
+    Rights,
     SetEquityProtectorCallback,
     UpdateEquityProtector,
 )
 from copypro.options import CopierOptions
-from copypro.protection import CODE, FLOWS, Protector, Seen, armed, flat, is_reached, looked
+from copypro.protection import (
+    CODE,
+    FLOWS,
+    Protector,
+    Seen,
+    armed,
+    disarmed,
+    flat,
+    is_reached,
+    looked,
+)
 from copypro.protection import problem as problem_with
 from copypro.trading import Figures, OpenOrder
 from copypro.values import (
@@ -55,13 +66,18 @@ class Protecting:
         self._agent = agent
         self._flows: list[BalanceChanged] = []
         """Of the look that is being taken."""
-        self._unsettled_since: float | None = None
-        """On the monotonic clock: since then history is to tell why money moved."""
         self._looked_at = float("-inf")
         self._held: frozenset[str] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
 
     # --- looks --------------------------------------------------------------------------------
+
+    @property
+    def is_wanted(self) -> bool:
+        """Somebody has one that is on: why money moved matters."""
+        account = self._agent.account
+        known = () if account is None else account.registrations.values()
+        return any(r.protector is not None and r.protector.settings.enabled for r in known)
 
     def told(self, event: OrderEvent) -> None:
         if isinstance(event, BalanceChanged) and event.kind in FLOWS:
@@ -77,7 +93,7 @@ class Protecting:
         settled: bool,
     ) -> None:
         """After what the look showed was recorded. `whole`: a snapshot, with all figures; a frame only
-        asks for one. `settled`: no money moved unexplained.
+        asks for one. `settled`: no money moved unexplained, or that waited long enough.
         """
         flows, self._flows = self._flows, []
         account = self._agent.account
@@ -92,7 +108,7 @@ class Protecting:
             at_utc=turn.now,
             clock_offset_minutes=account.clock_offset_minutes,
             flows=tuple(flow.amount for flow in flows),
-            settled=self._is_settled(settled),
+            settled=settled,
         )
         for registration in account.registrations.values():
             if registration.protector is not None:
@@ -100,21 +116,12 @@ class Protecting:
                 self._flatten(registration, orders, turn)
         self._follow_prices(orders)
 
-    def _is_settled(self, settled: bool) -> bool:
-        """History that does not come must not keep a limit from being seen."""
-        now = self._agent.owner.monotonic()
-        if settled:
-            self._unsettled_since = None
-            return True
-        self._unsettled_since = now if self._unsettled_since is None else self._unsettled_since
-        return now - self._unsettled_since > self._agent.owner.limits.flow_wait_s
-
     def _follow(
         self, registration: Registration, former: Protector, seen: Seen, turn: Turn
     ) -> None:
         now = looked(former, seen)
-        if not seen.is_sure and is_reached(now, seen.equity):
-            self._agent.watching.look_soon()
+        if seen.credit is None and is_reached(now, seen.equity):
+            self._agent.watching.look_soon()  # a frame; for money in doubt history is asked again
         if now == former:
             return
         registration.protector = now
@@ -271,6 +278,26 @@ class Protecting:
             self._timer.cancel()
             self._timer = None
 
+    # --- rights -------------------------------------------------------------------------------
+
+    def follow_rights(self, registration: Registration, turn: Turn) -> None:
+        """Whoever may not trade on the account has nothing closed there either. Its user believes in
+        it and must know; the right alone, proved again, does not bring it back.
+        """
+        protector, name = registration.protector, registration.registration
+        if registration.rights is Rights.TRADE or protector is None:
+            return
+        if not protector.settings.enabled:
+            return
+        registration.protector = off = disarmed(protector)
+        self._agent.save_account(turn)
+        self._tell(EquityProtectorUpdated, name, off, turn)
+        text = (
+            f"the equity protector of {registration.name} is off: its password may not trade any"
+            f" more (rights: {registration.rights.value}); prove one that may, then set it anew"
+        )
+        raise_alert(self._agent, turn, "PROTECTOR_OFF", _off(name), text, registration=name)
+
     # --- commands -----------------------------------------------------------------------------
 
     def update(self, command: UpdateEquityProtector, origin: Origin, turn: Turn) -> None:
@@ -287,6 +314,7 @@ class Protecting:
         registration.protector = armed(registration.protector, command.settings)
         agent.save_account(turn)
         self._clear(command.registration, turn)
+        clear_alert(agent, turn, _off(command.registration))
         updated = EquityProtectorUpdated(
             account=agent.id,
             registration=command.registration,
@@ -321,3 +349,7 @@ class Protecting:
 
 def _cause(registration: RegistrationId) -> str:
     return f"equity-protector/{registration}"
+
+
+def _off(registration: RegistrationId) -> str:
+    return f"equity-protector-off/{registration}"

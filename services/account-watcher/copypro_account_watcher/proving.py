@@ -122,6 +122,7 @@ class Proving:
         registration.unproved, registration.refused, registration.rights = "", "", rights
         self._delayed.pop(registration.registration, None)
         clear_alert(agent, turn, _cause(registration))
+        agent.protecting.follow_rights(registration, turn)
         account.serial += 1
         event = updated(account, registration)
         turn.fact(agent.id, event, registration.registration, account.serial)
@@ -142,6 +143,7 @@ class Proving:
         if registration.sealed_password == sealed:
             registration.sealed_password, registration.rights = "", Rights.NONE
             _alert(agent, registration, error, turn)
+            agent.protecting.follow_rights(registration, turn)
         registration.refused = error.code
         self._delayed.pop(registration.registration, None)
         account.serial += 1

@@ -85,6 +85,8 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     history_done: bool = False
     alive_at_utc: datetime | None = None
     """The last proof of life that was recorded; what is missed is looked for since then."""
+    balance: Decimal | None = None
+    """With nothing in doubt, as it was when this was last recorded: whoever follows sees what moved."""
     settled_tickets: list[Ticket] = []
     """Tagged positions that a person told us to leave alone."""
     strangers: list[Ticket] = []

@@ -191,7 +191,7 @@ class Watching:
             self.offset = ClockOffset(agent.known.clock_offset_minutes)
         if agent.known.baseline_done:
             # What was opened and closed, paid in or out meanwhile is only in history.
-            self._looking.want_history()
+            self._looking.owe_history()
         self._stream_open.clear()
         frames = asyncio.create_task(self._frames_loop(terminal))
         looks = asyncio.create_task(self._looks_loop(terminal, info))
@@ -236,7 +236,7 @@ class Watching:
                         self._stream_open.set()
                         if self._agent.known.baseline_done:
                             # What was opened and closed without a stream is only in history.
-                            self._looking.want_history()
+                            self._looking.owe_history()
                         self.look_soon()
 
     def _on_quote(self, quote: Quote) -> None:
@@ -264,9 +264,11 @@ class Watching:
                 await self._connected(info)
                 first = False
             if looked and (self._looking.missing or self._looking.is_history_due()):
-                await self._read_evidence(terminal)
-            every_s = limits.snapshot_every_s if looked else limits.missing_every_s
-            await self._wait_for_next_look(every_s)
+                looked = await self._read_evidence(terminal)
+            if looked:
+                await self._wait_for_look(self._next_look_s())
+            else:  # whatever is due: a list that is overtaken or not whole is not asked for at once
+                await self._wait_for_look(limits.missing_every_s)
 
     async def _wait_for_stream(self, seconds: float) -> None:
         """The stream first, then the snapshot: what happens in between is in both. A bridge whose
@@ -277,14 +279,16 @@ class Watching:
         except TimeoutError:
             logger.warning("no stream: following by snapshots", account=self._agent.id)
 
-    async def _wait_for_next_look(self, every_s: float) -> None:
-        wait_s = every_s
-        if self._looking.missing:
-            wait_s = min(wait_s, self._agent.owner.limits.missing_every_s)
+    def _next_look_s(self) -> float:
+        limits = self._agent.owner.limits
+        wait_s = limits.missing_every_s if self._looking.missing else limits.snapshot_every_s
         history_at = self._looking.history_at
-        if history_at is not None:
-            due_s = history_at - self._agent.owner.monotonic()
-            wait_s = min(wait_s, max(0.01, due_s))
+        if history_at is None:
+            return wait_s
+        return min(wait_s, max(0.01, history_at - self._agent.owner.monotonic()))
+
+    async def _wait_for_look(self, wait_s: float) -> None:
+        """So long, or until somebody wants one."""
         try:
             await asyncio.wait_for(self._look_wanted.wait(), wait_s)
         except TimeoutError:
@@ -343,14 +347,13 @@ class Watching:
         """
         if snapshot.figures.margin <= 0 or any(not o.kind.is_pending for o in snapshot.orders):
             return True
-        agent = self._agent
-        logger.warning("an empty list beside used margin is not believed", account=agent.id)
-        again_s = agent.owner.limits.missing_every_s
-        self._looking.history_at = agent.owner.monotonic() + again_s
+        logger.warning("an empty list beside used margin is not believed", account=self._agent.id)
         return False
 
-    async def _read_evidence(self, terminal: Terminal) -> None:
-        """History for what vanished and for what nobody answered, applied with a fresh list."""
+    async def _read_evidence(self, terminal: Terminal) -> bool:
+        """History for what vanished and for what nobody answered, applied with a fresh list. False:
+        there was no such list.
+        """
         agent = self._agent
         limits, now = agent.owner.limits, agent.owner.clock()
         offset = timedelta(minutes=self.offset.minutes or 0)
@@ -361,7 +364,7 @@ class Watching:
         history = await terminal.history(_naive(since), _naive(now + offset + margin))
         taken = await self._whole_list(terminal)
         if taken is None:
-            return
+            return False
         snapshot, asked_at, _ = taken
         self._looking.history_at = None
         await self._looking.look(
@@ -373,6 +376,7 @@ class Watching:
             has_history=True,
             asked_at=asked_at,
         )
+        return True
 
     async def publish_symbols(self, names: Sequence[str]) -> None:
         """The account's symbols, in bounded pieces, for those who show them."""
@@ -392,9 +396,16 @@ class Watching:
         agent = self._agent
         turn = Turn(agent.owner.clock())
         message = SymbolLearned(account=agent.id, spec=spec)
-        key = f"{agent.id}/{spec.name}"
+        key = f"{agent.id}/{_terms_key(spec.name)}"
         turn.publish(topics.ACCOUNT_SYMBOLS, key, message, turn.now.isoformat())
         await agent.owner.commit(turn)
+
+
+def _terms_key(symbol: str) -> str:
+    """A symbol named by a number would meet a piece of the list under one key, and one of the two be
+    compacted away. Every other name stays its own key: what was written under it is replaced by it.
+    """
+    return f"terms/{symbol}" if symbol.isdigit() else symbol
 
 
 def _naive(moment: datetime) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -9,7 +10,7 @@ from copypro import messages as m
 from copypro.envelope import encoded
 from copypro.messages import Seen
 from copypro.options import CopierOptions, MagicMode
-from copypro.values import AccountId, CopierId, CopyId
+from copypro.values import AccountId, CopierId, CopyId, Lots, Price
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -56,57 +57,67 @@ def opened(root: RootRecord) -> Trade[m.OpenCopy] | None:
     assert event is not None
     if event.context is None:
         return None
-    order = m.OpenCopy(
-        copy=_COPY,
-        copier=_COPIER,
-        master=root.account,
-        slave=_SLAVE,
-        root=root.root,
-        leg=0,
-        symbol=event.symbol,
-        side=event.side,
+    fresh_from = event.seen_at_utc if event.seen is Seen.LIVE else event.opened_at_utc
+    return _leg(
+        root,
+        event,
+        event.context,
         lots=root.open_lots,
-        fraction=WHOLE,
         master_price=event.open_price,
-        stop_loss=root.stop_loss,
-        take_profit=root.take_profit,
-        context=encoded(event.context),
-        options=_OPTIONS,
-        same_server=False,
-        fresh_from_utc=event.seen_at_utc if event.seen is Seen.LIVE else event.opened_at_utc,
-        seen_at_utc=event.seen_at_utc,
-        magic=event.magic,
+        fresh_from_utc=fresh_from,
         from_pending=event.from_pending,
     )
-    return Trade(order, _event(root), root.fraction)
 
 
 def increased(root: RootRecord, event: m.PositionIncreased) -> Trade[m.OpenCopy] | None:
     """What was added, as a further leg. None: as above."""
     if event.context is None:
         return None
+    return _leg(
+        root,
+        event,
+        event.context,
+        lots=event.lots,
+        master_price=event.deal.price,
+        fresh_from_utc=event.seen_at_utc if event.seen is Seen.LIVE else None,
+    )
+
+
+def _leg(
+    root: RootRecord,
+    event: m.PositionOpened | m.PositionIncreased,
+    context: m.Context,
+    *,
+    lots: Lots,
+    master_price: Price,
+    fresh_from_utc: datetime | None,
+    from_pending: bool = False,
+) -> Trade[m.OpenCopy]:
+    """With the root's levels as they now are, and its magic."""
+    further = event if isinstance(event, m.PositionIncreased) else None
     order = m.OpenCopy(
         copy=_COPY,
         copier=_COPIER,
         master=root.account,
         slave=_SLAVE,
         root=root.root,
-        leg=event.leg,
+        leg=0 if further is None else further.leg,
         symbol=event.symbol,
         side=event.side,
-        lots=event.lots,
+        lots=lots,
         fraction=WHOLE,
-        master_price=event.deal.price,
+        master_price=master_price,
         stop_loss=root.stop_loss,
         take_profit=root.take_profit,
-        context=encoded(event.context),
+        context=encoded(context),
         options=_OPTIONS,
         same_server=False,
-        fresh_from_utc=event.seen_at_utc if event.seen is Seen.LIVE else None,
+        fresh_from_utc=fresh_from_utc,
         seen_at_utc=event.seen_at_utc,
         magic=root.opened.magic if root.opened is not None else 0,
+        from_pending=from_pending,
     )
-    return Trade(order, _event(root, event), root.fraction)
+    return Trade(order, _event(root, further), root.fraction)
 
 
 def placed(root: RootRecord) -> Trade[m.PlacePendingCopy] | None:

@@ -1,0 +1,99 @@
+"""Whether everything that moved an account's balance has been told. Pure.
+
+A withdrawal looks like a loss until history names it, and history may lag behind the balance: one
+that is empty explains nothing. So what nothing has told stays in doubt, for a bounded time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from copypro.messages import (
+    BalanceChanged,
+    OrderEvent,
+    PositionClosed,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+)
+from copypro.protection import CREDITS
+
+TRADES = (PositionOpened, PositionIncreased, PositionReduced, PositionClosed)
+"""What moves the balance besides its operations; a changed stop, for one, does not."""
+NOTHING = Decimal(0)
+
+
+class Accounted:
+    """The balance as it was last seen, and how much of its moves nothing has told yet."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.left = NOTHING
+        self._wait_s = wait_s
+        self._balance: Decimal | None = None
+        self._owed = False
+        self._since: float | None = None
+        """On the monotonic clock: when the doubt that stands began."""
+
+    def resume(self, balance: Decimal | None) -> None:
+        """As the owner before left it; without effect once a look was taken."""
+        if self._balance is None:
+            self._balance = balance
+
+    def owe(self) -> None:
+        """There was a time that only history can tell of: nothing is settled before it was read."""
+        self._owed = True
+
+    def looked(
+        self, balance: Decimal, told: Sequence[OrderEvent], *, is_frame: bool, has_history: bool
+    ) -> bool:
+        """True: the balance moved in this look, and nothing tells why."""
+        former, self._balance = self._balance, balance
+        self._owed = self._owed and not has_history
+        if former is None:
+            return False
+        before, moved = self.left, balance - former
+        if has_history and before + moved == 0:
+            told = ()  # of a time before the first look: the balance has it already
+        self.left = unexplained(before, moved, told, is_frame=is_frame)
+        return moved != 0 and self.left not in (NOTHING, before)
+
+    def settle(self, now: float) -> bool:
+        """True: nothing is in doubt, or history did not tell in time. It must not keep a limit from
+        being seen.
+        """
+        if self.left == 0 and not self._owed:
+            self._since = None
+            return True
+        self._since = now if self._since is None else self._since
+        if now - self._since <= self._wait_s:
+            return False
+        self.left, self._owed, self._since = NOTHING, False, None
+        return True
+
+
+def unexplained(
+    before: Decimal, moved: Decimal, told: Sequence[OrderEvent], *, is_frame: bool
+) -> Decimal:
+    """What is in doubt after a look, in the account's currency; `before` it, and what moved in it.
+
+    A frame is about one thing: a trade in it explains whatever moved with it, since brokers book its
+    costs in several ways. A list shows all that happened since the last look, and what is told may
+    have moved before: there each thing explains its amount and no more.
+    """
+    if is_frame and moved != 0 and any(isinstance(event, TRADES) for event in told):
+        return before
+    return before + moved - sum(map(_amount, told), NOTHING)
+
+
+def _amount(event: OrderEvent) -> Decimal:
+    match event:
+        case BalanceChanged():
+            return NOTHING if event.kind in CREDITS else event.amount
+        case PositionOpened() | PositionIncreased():
+            return event.deal.entry_cost
+        case PositionReduced() | PositionClosed():
+            deal = event.deal
+            return deal.profit + deal.swap + deal.commission + deal.fee
+        case _:
+            return NOTHING

@@ -1,0 +1,207 @@
+"""Money that moved and that nothing has told of yet: a limit waits for history, for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copypro import messages as m
+from copypro import topics
+from copypro.messages import OrderEvent, Seen
+from copypro.values import RootId, Side, Ticket
+from copypro_account_watcher.accounted import Accounted, unexplained
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_standalone.backtest.virtual_time import run
+
+from tests.unit.diff_builders import order
+from tests.unit.slave_builders import D
+from tests.unit.watched import ACCOUNT, BEGAN, Watched, watched
+
+# --- the rule -------------------------------------------------------------------------------------
+
+
+def paid(amount: str, kind: str = "Balance") -> m.BalanceChanged:
+    return m.BalanceChanged(
+        account=ACCOUNT,
+        ticket=Ticket(1),
+        kind=kind,
+        amount=D(amount),
+        time_broker=BEGAN.replace(tzinfo=None),
+        seen=Seen.LIVE,
+        seen_at_utc=BEGAN,
+    )
+
+
+def closed(profit: str, commission: str = "0") -> m.PositionClosed:
+    return m.PositionClosed(
+        account=ACCOUNT,
+        root=RootId("1"),
+        ticket=Ticket(1),
+        symbol="EURUSD",
+        side=Side.BUY,
+        seen=Seen.LIVE,
+        seen_at_utc=BEGAN,
+        deal=m.Deal(
+            ticket=1,
+            sequence=1,
+            lots=D("0.1"),
+            price=D("1.1"),
+            profit=D(profit),
+            commission=D(commission),
+        ),
+    )
+
+
+MODIFIED = m.PositionModified(
+    account=ACCOUNT,
+    root=RootId("1"),
+    ticket=Ticket(1),
+    stop_loss=D("1.05"),
+    take_profit=None,
+    seen_at_utc=BEGAN,
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "moved", "told", "left"),
+    [
+        ("0", "0", [], "0"),
+        ("0", "-5000", [], "-5000"),
+        ("0", "-5000", [MODIFIED], "-5000"),  # a stop that was moved moves no money
+        ("0", "-5000", [paid("-5000")], "0"),
+        ("-5000", "0", [], "-5000"),  # an empty history is no explanation
+        ("-5000", "0", [paid("-5000")], "0"),
+        ("-5000", "0", [paid("-5000"), paid("100", "Credit")], "0"),
+        ("0", "-20.07", [closed("-20")], "0"),  # in its own frame, costs and all
+        ("-5000", "-20", [closed("-20")], "-5000"),  # a trade explains no withdrawal
+        ("-5020.5", "0", [closed("-20", "-0.5")], "-5000"),
+        ("-20", "0", [closed("-20")], "0"),
+        ("0", "0", [paid("-5000")], "5000"),  # told before the figures show it
+        ("5000", "-5000", [], "0"),
+    ],
+)
+def test_what_is_told_explains_its_own_money_and_no_other(
+    before: str, moved: str, told: Sequence[OrderEvent], left: str
+) -> None:
+    assert unexplained(D(before), D(moved), told, is_frame=True) == D(left)
+
+
+@pytest.mark.parametrize(
+    ("before", "moved", "left"),
+    [("0", "-20", "0"), ("0", "-5020", "-5000"), ("-5000", "-20", "-5000")],
+)
+def test_a_list_may_show_a_withdrawal_beside_a_trade(before: str, moved: str, left: str) -> None:
+    assert unexplained(D(before), D(moved), [closed("-20")], is_frame=False) == D(left)
+
+
+def test_a_doubt_ends_when_it_has_waited_long_enough_and_the_next_one_waits_anew() -> None:
+    accounted = Accounted(wait_s=5)
+    accounted.looked(D(10000), [], is_frame=False, has_history=False)
+    for at, balance in ((100.0, 5000), (200.0, 2000)):
+        assert accounted.looked(D(balance), [], is_frame=False, has_history=False)
+        assert not accounted.settle(at)
+        assert not accounted.looked(D(balance), [], is_frame=False, has_history=True)
+        assert not accounted.settle(at + 5)
+        assert accounted.settle(at + 5.1)
+        assert accounted.settle(at + 5.2)
+
+
+def test_what_was_before_the_first_look_is_in_its_balance() -> None:
+    accounted = Accounted(wait_s=5)
+    accounted.owe()
+    accounted.looked(D(10000), [closed("-20")], is_frame=False, has_history=False)
+    assert not accounted.settle(0), "nobody has read what happened meanwhile"
+    accounted.looked(D(10000), [paid("-5000")], is_frame=False, has_history=True)
+    assert accounted.settle(0)
+
+
+# --- at work --------------------------------------------------------------------------------------
+
+
+def triggered(account: Watched) -> list[Any]:
+    return account.told(m.EquityProtectorTriggered)
+
+
+def at_work(
+    work: Callable[[Watched], Awaitable[None]], limits: WatcherLimits | None = None
+) -> None:
+    async def in_its_loop() -> None:
+        async with watched(limits) as account:
+            await work(account)
+
+    run(in_its_loop())
+
+
+@pytest.mark.parametrize("seen_by", ["frame", "snapshot"])
+def test_a_withdrawal_that_history_tells_late_is_no_loss(seen_by: str) -> None:
+    async def work(account: Watched) -> None:
+        bridge = account.bridge
+        bridge.orders = (order(7),)
+        await account.protect(stop_loss_percent=D(5))
+        bridge.history_lags_s = 3.5
+        bridge.orders = (order(7, sl="1.05"),)  # moved in the same look
+        snapshots, histories = bridge.snapshots, bridge.histories
+        bridge.pays("-5000")
+        if seen_by == "frame":
+            bridge.frame()
+        await account.until(lambda: account.start() == 5000 or triggered(account))
+        assert triggered(account) == []
+        assert bridge.histories - histories <= 6, "asked each second, not again and again"
+        assert bridge.snapshots - snapshots <= 15
+
+    at_work(work)
+
+
+def test_money_that_is_in_doubt_when_its_owner_is_lost_is_so_for_the_next_one() -> None:
+    async def work(account: Watched) -> None:
+        await account.protect(stop_loss_percent=D(5))
+        account.bridge.history_lags_s = 3.5
+        account.bridge.pays("-5000")
+        account.log.lose(topics.ACCOUNT_WATCHER, 0)
+        await account.until(lambda: account.start() == 5000 or triggered(account))
+        assert triggered(account) == []
+
+    at_work(work)
+
+
+def test_money_that_nobody_ever_explains_is_judged_all_the_same() -> None:
+    async def work(account: Watched) -> None:
+        await account.protect(stop_loss_percent=D(5))
+        account.bridge.history_lags_s = 1e6
+        account.bridge.pays("-5000")
+        account.bridge.frame()
+        await account.until(lambda: triggered(account))
+        assert triggered(account)[0].protector.start_balance == 10000
+
+    at_work(work)
+
+
+def test_an_attempt_that_is_not_settled_says_nothing_of_money() -> None:
+    """Its own wait for history is long: a limit that is reached meanwhile acts at once."""
+
+    async def work(account: Watched) -> None:
+        await account.protect(stop_loss_percent=D(5))
+        await account.open()
+        await account.until(lambda: account.told(m.CopyUnresolved, topics.EXECUTIONS))
+        account.bridge.equity = Decimal(9000)
+        account.bridge.frame()
+        await account.until(lambda: triggered(account))
+
+    never = 1e9
+    at_work(work, WatcherLimits(absence_wait_mt5_s=never, flow_wait_s=never))
+
+
+def test_a_list_that_frames_overtake_again_and_again_is_asked_for_with_rests() -> None:
+    async def work(account: Watched) -> None:
+        bridge = account.bridge
+        bridge.overtaken = True
+        bridge.pays("-1")  # only history tells, and it is read with a list
+        bridge.frame()
+        snapshots = bridge.snapshots
+        await asyncio.sleep(20)
+        assert 20 <= bridge.snapshots - snapshots <= 100, "a few tries each second"
+
+    at_work(work)

@@ -1,0 +1,264 @@
+"""An account watched as it is, on a bridge that shows what a test says and a loop that needs no time.
+
+The watcher, its agent and the log are the real ones; the terminal is a port's other side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, cast
+
+from copypro import messages as m
+from copypro import topics
+from copypro.adapters.memory_log import MemoryLog
+from copypro.envelope import decode, encode, fact
+from copypro.errors import CredentialsRefused, OutcomeUnknown
+from copypro.ports import Credentials, Terminal
+from copypro.protection import ProtectorSettings
+from copypro.trading import (
+    AccountInfo,
+    BalanceOperation,
+    ClosedOrder,
+    Done,
+    Figures,
+    History,
+    OpenOrder,
+    OpenRequest,
+    OrdersSeen,
+    Quote,
+    Snapshot,
+    StreamOpened,
+    SymbolSpec,
+    Update,
+)
+from copypro.values import Mode, Platform, RegistrationId, UserId, account_id
+from copypro_account_watcher import service
+from copypro_account_watcher.limits import WatcherLimits
+from msgspec.structs import replace
+
+from tests.unit.slave_builders import D, opens, quote, spec
+
+SERVER, LOGIN = "Beta-MT5", 2001
+ACCOUNT = account_id(Platform.MT5, SERVER, LOGIN)
+REGISTRATION = RegistrationId("b" * 32)
+TRADES, READS = "trades", "reads"
+"""Passwords that log in, and the right that each of them has."""
+BEGAN = datetime(2026, 3, 2, 12, tzinfo=UTC)
+EASTERN = timedelta(hours=14, minutes=1)
+"""The broker's clock before UTC. No quote tells it here: what is new by it is new by any clock."""
+WITHIN_S = 120.0
+"""Of the virtual loop."""
+
+
+class Bridge:
+    """One account at its bridge."""
+
+    def __init__(self) -> None:
+        self.balance = self.equity = D("10000")
+        self.orders: tuple[OpenOrder, ...] = ()
+        self.closed: tuple[ClosedOrder, ...] = ()
+        self.operations: tuple[BalanceOperation, ...] = ()
+        self.history_lags_s = 0.0
+        """Behind the balance."""
+        self.overtaken = False
+        """A frame comes within every snapshot."""
+        self.snapshots = self.histories = 0
+        self.refused: set[str] = set()
+        self._frames: asyncio.Queue[Update] = asyncio.Queue()
+        self._shown_from = float("-inf")
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(balance=self.balance, equity=self.equity, free_margin=self.equity)
+
+    def pays(self, amount: str) -> None:
+        """The balance has it at once; who reads the list sees it, and history when it no longer lags."""
+        self.balance += D(amount)
+        self.equity += D(amount)
+        self._shown_from = asyncio.get_running_loop().time() + self.history_lags_s
+        operation = BalanceOperation(
+            ticket=cast(Any, 900 + len(self.operations)),
+            kind="Balance",
+            amount=D(amount),
+            time_broker=now().replace(tzinfo=None) + EASTERN,
+        )
+        self.operations = (*self.operations, operation)
+
+    def frame(self) -> None:
+        self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures))
+
+    # --- Terminal, as far as it is asked ------------------------------------------------------
+
+    def of(self, credentials: Credentials) -> Terminal:
+        return cast(Terminal, _Session(self, credentials.password))
+
+
+class _Session:
+    def __init__(self, bridge: Bridge, password: str) -> None:
+        self._bridge, self._password = bridge, password
+
+    async def connect(self) -> AccountInfo:
+        if self._password in self._bridge.refused:
+            raise CredentialsRefused("INVALID_ACCOUNT", "refused")
+        return AccountInfo(
+            platform=Platform.MT5,
+            server=SERVER,
+            login=LOGIN,
+            currency="USD",
+            mode=Mode.HEDGING,
+            investor=self._password == READS,
+        )
+
+    prove = connect
+
+    async def snapshot(self) -> Snapshot:
+        bridge = self._bridge
+        bridge.snapshots += 1
+        if bridge.overtaken:
+            bridge.frame()
+        await asyncio.sleep(0.001)
+        return Snapshot(orders=bridge.orders, figures=bridge.figures)
+
+    async def history(self, since: datetime, until: datetime) -> History:
+        bridge = self._bridge
+        bridge.histories += 1
+        if asyncio.get_running_loop().time() < bridge._shown_from:
+            return History(closed=bridge.closed, operations=bridge.operations[:-1])
+        return History(closed=bridge.closed, operations=bridge.operations)
+
+    async def updates(self) -> AsyncIterator[Update]:
+        yield StreamOpened()
+        while True:
+            yield await self._bridge._frames.get()
+
+    async def symbols(self) -> list[str]:
+        return ["EURUSD", "0"]
+
+    async def symbol(self, name: str) -> SymbolSpec:
+        return spec(name=name)
+
+    async def quote(self, name: str, max_age_s: float) -> Quote:
+        return quote("1.10000", "1.10002", name)
+
+    async def margin(self, *_: object) -> Decimal:
+        return D(1)
+
+    def is_warm(self) -> bool:
+        return True
+
+    async def open(self, request: OpenRequest) -> Done:
+        raise OutcomeUnknown("TIMEOUT", "no answer")
+
+    async def subscribe(self, names: object) -> None:
+        return
+
+    async def disconnect(self) -> None:
+        return
+
+
+class Vault:
+    """Seals nothing."""
+
+    async def unseal(self, registration: RegistrationId, sealed: str) -> str:
+        return sealed
+
+    async def destroy(self, registration: RegistrationId) -> None:
+        return
+
+
+class Watched:
+    def __init__(self, bridge: Bridge, log: MemoryLog) -> None:
+        self.bridge, self.log = bridge, log
+        self._count = 0
+
+    async def command(self, command: m.Message) -> None:
+        self._count += 1
+        message = fact(command, now(), self._count)
+        await self.log.append([encode(topics.ACCOUNT_COMMANDS, ACCOUNT, message)])
+
+    async def open(self) -> None:
+        """A copy is to be opened; the bridge never answers it."""
+        fresh = replace(
+            opens(),
+            slave=ACCOUNT,
+            registration=REGISTRATION,
+            seen_at_utc=now(),
+            fresh_from_utc=now(),
+        )
+        message = fact(fresh, now(), "open")
+        await self.log.append([encode(topics.SLAVE_ORDERS, ACCOUNT, message)])
+
+    async def looked(self) -> None:
+        """A snapshot that begins from now on was taken, and the one after it asked for."""
+        wanted = self.bridge.snapshots + 2
+        await self.until(lambda: self.bridge.snapshots >= wanted)
+
+    async def protect(self, **limits: Any) -> None:
+        told = len(self.told(m.EquityProtectorUpdated))
+        settings = ProtectorSettings(enabled=True, close_all_trades=True, **limits)
+        await self.command(
+            m.UpdateEquityProtector(account=ACCOUNT, registration=REGISTRATION, settings=settings)
+        )
+        await self.until(lambda: len(self.told(m.EquityProtectorUpdated)) >= told + 2)
+
+    def start(self) -> Decimal | None:
+        """What the protector's limits count from, as last told."""
+        told = self.told(m.EquityProtectorUpdated)
+        return told[-1].protector.start_balance if told else None
+
+    def told(self, kind: type, topic: topics.Topic = topics.ORDER_EVENTS) -> list[Any]:
+        found = [decode(record).message for record in self.log.all(topic.name)]
+        return [message for message in found if isinstance(message, kind)]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                if condition():
+                    return
+                await asyncio.sleep(0.01)
+
+
+def now() -> datetime:
+    return BEGAN + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+@asynccontextmanager
+async def watched(
+    limits: WatcherLimits | None = None, password: str = TRADES
+) -> AsyncIterator[Watched]:
+    """In a virtual loop."""
+    bridge, log = Bridge(), MemoryLog()
+    running = asyncio.create_task(
+        service.run(
+            cast(Any, log),
+            {Platform.MT5: bridge.of},
+            cast(Any, Vault()),
+            now,
+            asyncio.get_running_loop().time,
+            limits or WatcherLimits(),
+        )
+    )
+    account = Watched(bridge, log)
+    try:
+        await account.command(
+            m.RegisterAccount(
+                account=ACCOUNT,
+                registration=REGISTRATION,
+                user=UserId("u"),
+                platform=Platform.MT5,
+                server=SERVER,
+                login=LOGIN,
+                name="watched",
+                sealed_password=password,
+            )
+        )
+        await account.until(lambda: account.told(m.AccountConnected))
+        yield account
+        assert not running.done(), running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
