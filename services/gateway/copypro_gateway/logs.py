@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from copypro import collections as c
-from copypro.trade_logs import Sides, trade_log
+from copypro.trade_logs import Sides, TradeLog, trade_log
 from copypro.trade_sides import sides_of
 from copypro.values import UserId
 from pydantic import Field
 
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import Core, Doc
+from copypro_gateway.core import Core
 from copypro_gateway.parameters import ByCopier, Parameters
 
 LogLevel = Literal["Trace", "Debug", "Information", "Warning", "Error", "Critical", "None"]
@@ -37,21 +37,21 @@ class CopierLogs:
         calls.by_id("TradeLogs", Logs, self.trades, tag="logs")
         calls.keyed("TradeLogsAll", TradeLogsAll, self.trades_of_all, tag="logs")
 
-    async def trades(self, user: UserId | None, given: Logs) -> list[Doc]:
+    async def trades(self, user: UserId | None, given: Logs) -> list[TradeLog]:
         """Newest first; what was skipped, denied or refused is a row with success false."""
         await self._core.copier(user, given.copier_id)
         sides = await sides_of(self._core.models, [given.copier_id])
         return await self._trades_of(given.copier_id, sides[given.copier_id], given.limit)
 
-    async def _trades_of(self, copier: str, sides: Sides, limit: int) -> list[Doc]:
+    async def _trades_of(self, copier: str, sides: Sides, limit: int) -> list[TradeLog]:
         rows = await self._core.models.find(
             c.TRADE_LOGS, {"copier": copier}, order_by="time", descending=True, limit=limit
         )
         return [trade_log(row, sides) for row in rows]
 
-    async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[Doc]:
+    async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[TradeLog]:
         """Of the user's copiers, and what equity protectors closed that no copier had opened."""
-        rows: list[Doc] = []
+        rows: list[TradeLog] = []
         protected = [doc for doc in await self._core.registrations_of(user) if doc.get("protector")]
         owners = [str(doc["id"]) for doc in (*await self._core.copiers_of(user), *protected)]
         sides = await sides_of(self._core.models, owners)
