@@ -11,18 +11,17 @@ from copypro_gateway.describing import Describing
 from tests.documented import document, problems
 
 Schema = dict[str, Any]
-SHAPES = document()["components"]["schemas"]
-ANSWERS = [
-    pytest.param(media["schema"], id=f"{method} {path}")
-    for path, methods in document()["paths"].items()
-    for method, operation in methods.items()
-    for media in operation["responses"]["200"]["content"].values()
-]
 
 
-@pytest.mark.parametrize("schema", ANSWERS)
-def test_no_answer_is_anything_at_all(schema: Schema) -> None:
-    assert list(_bare(schema, "answer", frozenset())) == []
+def test_no_answer_may_be_anything_at_all() -> None:
+    answers = {
+        f"{method} {path}": media["schema"]
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+        for media in operation["responses"]["200"]["content"].values()
+    }
+    bare = {name: list(_bare(schema, "answer", frozenset())) for name, schema in answers.items()}
+    assert {name: places for name, places in bare.items() if places} == {}
 
 
 def _bare(schema: Schema, where: str, above: frozenset[str]) -> Iterator[str]:
@@ -30,7 +29,7 @@ def _bare(schema: Schema, where: str, above: frozenset[str]) -> Iterator[str]:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         if name not in above:
-            yield from _bare(SHAPES[name], name, above | {name})
+            yield from _bare(document()["components"]["schemas"][name], name, above | {name})
     elif choices := schema.get("anyOf"):
         for each in choices:
             yield from _bare(each, where, above)
