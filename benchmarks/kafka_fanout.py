@@ -23,6 +23,7 @@ from copypro.adapters.kafka_log import KafkaLog
 from copypro.adapters.kafka_writer import TransactionalWriter, Write, partition_of
 from copypro.errors import LogClosed
 from copypro.ports import Outgoing
+from copypro.readiness import Readiness
 from copypro.values import AccountId
 from copypro_replicator import service
 
@@ -45,7 +46,9 @@ async def ours(settings: KafkaSettings, orders: int) -> tuple[float, list[list[O
     owners = aiter(log.partitions(topics.REPLICATOR))
     partition = Counting(await anext(owners), SLAVES + orders)
     await log.append(start_copiers())
-    running = asyncio.create_task(service.replicate(partition, lambda: NOW))
+    running = asyncio.create_task(
+        service.replicate(partition, lambda: NOW, Readiness(topics.REPLICATOR.name))
+    )
     await partition.started.wait()
     begun = time.perf_counter()
     filling = asyncio.create_task(fill(log, orders))

@@ -28,6 +28,7 @@ from copypro.envelope import encode, fact
 from copypro.messages import Context, Deal, PositionOpened, Seen, StartCopier
 from copypro.options import CopierOptions
 from copypro.ports import Outgoing, Partition, Record
+from copypro.readiness import Readiness
 from copypro.trading import Figures, Quote, SymbolSpec
 from copypro.values import (
     AccountId,
@@ -135,7 +136,9 @@ async def replicated(
     """Seconds for all orders, and what was read and written, turn by turn."""
     owners = aiter(log.partitions(topics.REPLICATOR))
     partition = Counting(await anext(owners), SLAVES + orders)
-    running = asyncio.create_task(service.replicate(partition, lambda: NOW))
+    running = asyncio.create_task(
+        service.replicate(partition, lambda: NOW, Readiness(topics.REPLICATOR.name))
+    )
     await log.append(start_copiers())
     await partition.started.wait()
     inputs = [opened(number) for number in range(orders)]

@@ -38,8 +38,14 @@ fi
 cat <<END
 # Newest first, comma between: an older one stays until nothing is sealed by it any more.
 COPYPRO_SECRET_KEYS=$(random 32)
-# Operator's key.
+# Operators' key.
 COPYPRO_MANAGER_KEY=$(name 40)
+# Where the proxy in front of the gateway comes from, else all its callers count as one address. For one on
+# this machine that is 172.16.0.0/12, Docker's networks; not where COPYPRO_PUBLISH lets others in as well,
+# who could then write themselves any address.
+COPYPRO_TRUSTED_PROXIES=
+# smtp://user:password@host:587 or smtps://…: letters for a forgotten password.
+COPYPRO_MAIL=
 # Alerts are posted here as JSON.
 COPYPRO_ALERT_URL=
 # Never changes: the log and the database know each other by it.

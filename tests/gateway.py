@@ -1,12 +1,13 @@
 """The gateway alone, on stores of a test's own, with two users and what each of them has.
 
-Nothing behind it reads the log, so a command is taken and never becomes visible: it answers 202.
+Nothing behind it reads the log, so a command is taken and never becomes visible: it answers 202; unless
+the log given is one that answers.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.sealing import load_or_make_key
 from copypro.adapters.webhooks import Webhooks
 from copypro.envelope import utc_now
-from copypro.ports import Upsert
+from copypro.ports import Outgoing, ReadModels, Upsert
 from copypro.values import Platform
 from copypro.wiring import operators_metrics
 from copypro_gateway.api import create_app
 from copypro_gateway.auth import hash_of
 from copypro_gateway.core import GatewaySettings
+from copypro_gateway.failures import Style
 from copypro_gateway.safety import Safety
 from fastapi import FastAPI
 
@@ -70,9 +72,44 @@ class Calling:
         return paths
 
 
+class AnsweringLog(MemoryLog):
+    """What is behind the gateway, as far as it waits for it: each command is answered as soon as it is
+    appended. `codes`: those of the denied ones, by kind; `unanswered`: kinds whose answer never shows.
+    """
+
+    def __init__(self, models: ReadModels) -> None:
+        super().__init__()
+        self._models = models
+        self.codes: dict[str, str] = {}
+        self.unanswered: set[str] = set()
+
+    async def append(self, messages: Sequence[Outgoing]) -> None:
+        await super().append(messages)
+        answers = []
+        for message in messages:
+            kind, id_ = message.headers["type"], message.headers["id"]
+            if message.topic.endswith("-commands") and kind not in self.unanswered:
+                code = self.codes.get(kind)
+                denial = {"code": code, "message": "it was not done"} if code else {}
+                fields: Doc = {"done": True, **denial}
+                answers.append(
+                    Upsert(
+                        collection=c.COMMANDS, id=id_, source="answers/0", version=0, fields=fields
+                    )
+                )
+        await self._models.upsert(answers)
+
+
 @asynccontextmanager
-async def a_gateway(place: Place, folder: Path, *, require_key: bool) -> AsyncIterator[Calling]:
-    log = MemoryLog()
+async def a_gateway(
+    place: Place,
+    folder: Path,
+    *,
+    require_key: bool,
+    log: MemoryLog | None = None,
+    errors_as_201: Style = "",
+) -> AsyncIterator[Calling]:
+    log = log or MemoryLog()
     app = create_app(
         log=log,
         history=History(),
@@ -87,6 +124,7 @@ async def a_gateway(place: Place, folder: Path, *, require_key: bool) -> AsyncIt
             require_key=require_key,
             operator_key_hash=hash_of(OPERATOR),
             visible_within_s=0.0,
+            errors_as_201=errors_as_201,
         ),
         safety=Safety(requests_per_s=0, address_requests_per_s=0),
         meter=operators_metrics(),

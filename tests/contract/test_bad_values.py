@@ -26,6 +26,7 @@ TEXTS = (
     "../../etc/passwd",
     "<script>alert(1)</script>",
     "%s%n${jndi:x}",
+    "http://[",
     "-1",
     "NaN",
 )

@@ -21,11 +21,13 @@ from copypro.callbacks import (
 )
 from copypro.callbacks import Receiver as To
 from copypro.envelope import encode, fact
+from copypro.errors import KeyDestroyed, SecretsError, StoreRefused, StoreUnavailable
 from copypro.messages import Message
+from copypro.readiness import Readiness
 from copypro.values import AttemptId, CopierId, RegistrationId
 from copypro_stats import service
 from copypro_stats.posting import PostLimits
-from copypro_stats.receivers import Receivers
+from copypro_stats.receivers import Receivers, Unseal
 from msgspec.structs import replace
 
 from docs.generating import examples
@@ -49,10 +51,14 @@ async def models(tmp_path: object) -> AsyncIterator[SqliteReadModels]:
     await made.close()
 
 
-def started(log: MemoryLog, models: SqliteReadModels, **limits: Any) -> asyncio.Task[None]:
+def started(
+    log: MemoryLog, models: SqliteReadModels, unseal: Unseal | None = None, **limits: Any
+) -> asyncio.Task[None]:
     scaled = PostLimits(**{"first_wait_s": 0.01, "cap_wait_s": 0.02, **limits})
-    told = Receivers(models, unsealed, Webhooks(clock, 0.5, private_allowed=True), "")
-    return asyncio.create_task(service.run(log, models, clock, told, scaled))
+    post = Webhooks(clock, 0.5, private_allowed=True)
+    told = Receivers(models, unseal or unsealed, post, "")
+    readiness = Readiness("stats", first_wait_s=0.01)
+    return asyncio.create_task(service.run(log, models, clock, told, scaled, readiness))
 
 
 async def appended(log: MemoryLog, topic: topics.Topic, *messages: Message) -> None:
@@ -91,7 +97,7 @@ def ids(receiver: Receiver) -> list[str]:
 async def test_each_trade_log_is_posted_as_it_is_listed_signed_and_in_order(
     receivers: tuple[Receiver, Receiver], models: SqliteReadModels
 ) -> None:
-    one, _ = receivers
+    one, two = receivers
     log = MemoryLog()
     running = started(log, models)
     await closed(log, ONE, "before anybody asked")
@@ -108,12 +114,53 @@ async def test_each_trade_log_is_posted_as_it_is_listed_signed_and_in_order(
         timestamp = headers[TIMESTAMP_HEADER]
         assert headers[SIGNATURE_HEADER] == signature(SECRET, timestamp, body)
         assert abs(clock().timestamp() - int(timestamp)) < 60
+    one.statuses = [503] * 100_000
+    await closed(log, ONE, "waiting when it was taken back")
+    await until(lambda: len(one.statuses) < 100_000)
+    await told_at(log, TWO, two.url)
     await told_at(log, ONE, None)
+    await known(models, TWO)
     await known(models, ONE, wanted=False)
     await closed(log, ONE, "after it was taken back")
-    await closed(log, TWO, "and")
-    await killed(running)
+    await closed(log, TWO, "the last")
+    await until(lambda: ids(two) == ["the last"] and not left(log))
     assert ids(one) == names
+    assert "after it was taken back" not in {body["id"] for body in one.tries}
+    await killed(running)
+
+
+@pytest.mark.parametrize(
+    ("error", "posted"),
+    [
+        (StoreUnavailable("no answer"), True),
+        (StoreRefused("the user may not read"), True),
+        (SecretsError("the new key is not here yet"), True),
+        (LookupError("nobody expected this"), True),
+        (KeyDestroyed("the account is gone"), False),
+    ],
+)
+async def test_what_cannot_be_opened_now_is_posted_once_it_can_and_what_never_can_is_let_go(
+    receivers: tuple[Receiver, Receiver],
+    models: SqliteReadModels,
+    error: Exception,
+    posted: bool,
+) -> None:
+    one, _ = receivers
+    log = MemoryLog()
+    failures = [error, error]
+
+    async def opened(_: RegistrationId, sealed: str) -> str:
+        if failures:
+            raise failures.pop()
+        return sealed
+
+    running = started(log, models, opened)
+    await told_at(log, ONE, one.url)
+    await known(models, ONE)
+    await closed(log, ONE, "1", "2", "3")
+    await until(lambda: not failures and not left(log) and len(ids(one)) == (3 if posted else 1))
+    assert ids(one) == (["1", "2", "3"] if posted else ["3"])
+    await killed(running)
 
 
 async def test_a_dead_receiver_delays_nobody_and_a_restart_goes_on_where_it_was(
@@ -157,7 +204,14 @@ async def test_so_many_wait_and_no_more(
     await killed(running)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "localhost", "2130706433", "[::1]", "0.0.0.0", "[::ffff:127.0.0.1]",
+        "①②⑦.0.0.1", "127。0。0。1", "\uff11\uff12\uff17.0.0.1", "[::①]", "0x7f.1",
+        "\uff11\uff16\uff19.\uff12\uff15\uff14.\uff11\uff16\uff19.\uff12\uff15\uff14",
+    ],
+)  # fmt: skip
 async def test_a_user_s_address_is_never_a_private_one(
     receivers: tuple[Receiver, Receiver], host: str
 ) -> None:
@@ -167,6 +221,10 @@ async def test_a_user_s_address_is_never_a_private_one(
     reason = await Webhooks(clock, 5.0)(To(url), "1", b"{}")
     assert reason == ("InvalidUrlClientError" if host.isdecimal() else NOT_PUBLIC)
     assert one.posts == []
+
+
+async def test_an_address_that_is_none_is_a_reason_and_no_error() -> None:
+    assert await Webhooks(clock, 1.0)(To("http://[::1/hook"), "1", b"{}") == "ValueError"
 
 
 async def test_a_redirect_is_not_followed_and_no_answer_is_too_late(

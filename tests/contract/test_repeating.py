@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from copypro.adapters.sqlite_repeats import SqliteRepeats
 from copypro_gateway.errors import ApiError
+from copypro_gateway.failures import Failures, Style
 from copypro_gateway.repeating import ABANDONED, KEPT, Asked, Repeating
 from fastapi import Response
 
@@ -21,16 +22,23 @@ class Desk:
 
     def __init__(self, store: SqliteRepeats) -> None:
         self.store, self.now, self.made = store, NOW, 0
-        self.repeating = Repeating(store, lambda: self.now)
+        self.repeating = Repeating(store, lambda: self.now, Failures().answer)
 
-    async def ask(self, status: int = 200, asked: Asked = ASKED) -> int:
+    async def ask(self, status: int = 200, asked: Asked = ASKED, code: str = "CODE") -> int:
         async def act() -> Response:
             self.made += 1
             if status == 0:
                 raise ConnectionError
+            if status >= 400:
+                raise ApiError(status, code, "said")
             return Response(b"{}", status)
 
         return (await self.repeating.once("key", asked, act)).status_code
+
+    async def refused(self, status: int, code: str = "CODE") -> int:
+        with pytest.raises(ApiError) as raised:
+            await self.ask(status, code=code)
+        return raised.value.status
 
 
 @pytest.fixture
@@ -47,9 +55,23 @@ async def test_an_answer_is_given_again_for_a_day(desk: Desk, status: int) -> No
     assert (await desk.ask(200), desk.made) == (200, 2)
 
 
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
-async def test_what_says_nothing_of_the_call_is_not_kept(desk: Desk, status: int) -> None:
-    assert [await desk.ask(status), await desk.ask(200)] == [status, 200]
+@pytest.mark.parametrize("style", ["", "object", "array"])
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503, 507])
+async def test_what_says_nothing_of_the_call_is_not_kept(
+    desk: Desk, status: int, style: Style
+) -> None:
+    desk.repeating = Repeating(desk.store, lambda: desk.now, Failures(style).answer)
+    assert [await desk.refused(status), await desk.ask(200)] == [status, 200]
+
+
+@pytest.mark.parametrize("code", ["ACCOUNT_CONNECTING", "COPIER_IN_USE"])
+async def test_what_says_that_it_is_to_be_asked_again_is_not_kept(desk: Desk, code: str) -> None:
+    assert [await desk.refused(409, code), await desk.ask(200)] == [409, 200]
+
+
+async def test_a_refusal_that_lasts_is_kept_as_it_is_shown(desk: Desk) -> None:
+    desk.repeating = Repeating(desk.store, lambda: desk.now, Failures("object").answer)
+    assert [await desk.ask(409), await desk.ask(200), desk.made] == [201, 201, 1]
 
 
 async def test_a_call_that_broke_may_be_made_again(desk: Desk) -> None:

@@ -379,17 +379,36 @@ async def test_a_reset_sets_the_password_once_and_in_time(place: Place) -> None:
     for hash_ in ("first", "second"):
         reset = Reset(hash=hash_, user=UserId("1"), created_at=NOW, expires_at=until)
         await users.add_reset(reset)
-    assert await users.set_password("first", "x", NOW) is None, "a later one takes its place"
-    assert await users.set_password("second", "x", until) is None, "it is over"
-    assert await users.set_password("other", "x", NOW) is None
+    assert await users.set_password("first", "x", NOW, ()) is None, "a later one takes its place"
+    assert await users.set_password("second", "x", until, ()) is None, "it is over"
+    assert await users.set_password("other", "x", NOW, ()) is None
     again = await place.users()
     answers = await asyncio.gather(
-        *(each.set_password("second", "new", NOW) for each in (users, again))
+        *(each.set_password("second", "new", NOW, ()) for each in (users, again))
     )
     assert sorted(map(str, answers)) == ["1", "None"]
     found = await again.by_email("a@b")
     assert found is not None
     assert found.password_hash == "new"
+
+
+async def test_a_new_password_ends_the_keys_of_these_names_with_it_or_none(place: Place) -> None:
+    users = await place.users()
+    for id_ in ("1", "2"):
+        user = User(id=UserId(id_), email=f"{id_}@b", password_hash="old", created_at=NOW)
+        await users.add(user)
+        for name in ("SignIn", "SignUp", "robot"):
+            hash_ = f"{name} {id_}"
+            await users.add_key(UserKey(hash=hash_, user=user.id, name=name, created_at=NOW))
+    until = NOW + timedelta(minutes=30)
+    reset = Reset(hash="reset", user=UserId("1"), created_at=NOW, expires_at=until)
+    await users.add_reset(reset)
+    sign_ins = ("SignIn", "SignUp")
+    assert await users.set_password("other", "x", NOW, sign_ins) is None
+    assert len(await users.keys(UserId("1"))) == 3
+    assert await users.set_password("reset", "new", NOW, sign_ins) == "1"
+    assert [key.name for key in await users.keys(UserId("1"))] == ["robot"]
+    assert len(await users.keys(UserId("2"))) == 3
 
 
 async def test_users_are_found_by_a_part_of_their_e_mail_a_page_at_a_time(place: Place) -> None:

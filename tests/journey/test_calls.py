@@ -253,17 +253,21 @@ async def test_a_forgotten_password_is_set_anew_by_a_letter(world: World) -> Non
     answer = await world.call("PasswordForgot", expect=403, email="a@example.com")
     assert answer["code"] == "MAIL_OFF"
     await world.stop()
-    await world.start(mail="file", reset_url="https://mine.example.com/")
+    await world.start(mail="file", reset_url="https://mine.example.com")
     mine, world.key = world.key, ""
     named = (await world.call("AddKey", name="robot", userKey=mine))["userKey"]
     page = "https://mine.example.com/reset?key="
     known = await world.call("PasswordForgot", email="A@example.com", frontEndResetUrl=page)
     nobody = await world.call("PasswordForgot", email="b@example.com", frontEndResetUrl=page)
     assert known == nobody == {"result": "OK"}
-    answer = await world.call(
-        "PasswordForgot", expect=400, email="a@example.com", frontEndResetUrl="https://theirs.example"
-    )  # fmt: skip
-    assert answer["message"].startswith("frontEndResetUrl:")
+    for host in (
+        "theirs.example",
+        "mine.example.com.theirs.example",
+        "mine.example.com@theirs.example",
+    ):
+        theirs = {"email": "a@example.com", "frontEndResetUrl": f"https://{host}/reset?key="}
+        answer = await world.call("PasswordForgot", expect=400, **theirs)
+        assert answer["message"].startswith("frontEndResetUrl:"), host
     letters = world.data / "mail.jsonl"
 
     async def written() -> bool:

@@ -227,8 +227,8 @@ def filled(**changes: Any) -> m.PositionOpened:
     return opened(from_pending=True, **changes)
 
 
-def account_removed() -> m.AccountRemoved:
-    return m.AccountRemoved(account=MASTER, registration=RegistrationId("m" * 32), last=True)
+def account_removed(registration: str = "m" * 32, *, last: bool = True) -> m.AccountRemoved:
+    return m.AccountRemoved(account=MASTER, registration=RegistrationId(registration), last=last)
 
 
 def missed(root: RootId = ROOT, **changes: Any) -> m.PositionOpened:

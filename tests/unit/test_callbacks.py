@@ -46,6 +46,9 @@ def test_what_everybody_can_reach_is_public(address: str) -> None:
         ("https://[::1/", "is not an address"),
         ("https://example.com/\r\nHost: other", "is not an address"),
         ("https://u:p@example.com/", "has a user or password"),
+        ("http://①②⑦.0.0.1/", "has letters outside of ASCII"),
+        ("http://127。0。0。1/", "has letters outside of ASCII"),
+        ("https://bücher.example/", "has letters outside of ASCII"),
         ("https://example.com/" + "x" * 2048, "has more than 2048"),
     ],
 )
@@ -59,6 +62,7 @@ def test_an_address_as_most_write_it_is_taken() -> None:
     url = "https://example.com:8443/hook/s3cr3t?token=s3cr3t"
     assert problem_with(url) == ""
     assert masked(url) == "https://example.com/***"
+    assert problem_with("https://xn--bcher-kva.example/") == ""
     receiver = Receiver(url, "s3cr3t")
     assert "s3cr3t" not in repr(receiver)
     assert receiver_of(plain(receiver)) == receiver

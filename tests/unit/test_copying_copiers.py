@@ -191,7 +191,7 @@ def test_stopping_for_a_removed_master_never_leaves_copies_waiting_for_news() ->
 
 def test_the_commands_of_a_removal_may_come_after_it() -> None:
     given = desk(start(), opened(), opened(RootId("502"), copy=COPY))
-    assert given.when(account_removed()) == []
+    assert names(given.when(account_removed())) == ["CopierPaused"]
     outputs = given.when(stop(open_copies=OpenCopies.CLOSE, reason=StopReason.MASTER_REMOVED))
     assert names(outputs) == ["CopierStopped", "CloseCopy"]
 
@@ -214,6 +214,30 @@ def test_an_account_added_again_does_not_copy_its_trades_again() -> None:
     assert not any(key.startswith("root/") for key in given.state)
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_a_copier_of_a_removed_registration_copies_nothing_more(last: bool) -> None:
+    """One that its removal did not know; another user's registration goes on, or the account is added
+    again.
+    """
+    protecting = m.PauseCopier(copier=COPIER, master=MASTER, reason="EquityProtection")
+    given = desk(start(), protecting, start(SECOND, slave=SLAVES[1]))
+    events = given.when(account_removed(last=last))
+    assert {event.state.pause_reason for event in events} == {"MasterAccountRemoved"}
+    assert given.when(account_removed(last=last)) == []
+    over = m.ResumeCopier(copier=COPIER, master=MASTER, only_from="EquityProtection")
+    assert [event.code for event in given.when(over)] == ["PAUSED_OTHERWISE"]
+    assert given.when(proved()) == []
+    given.restart()
+    assert {skip.code for skip in given.when(opened())} == {"PAUSED"}
+    assert names(given.when(start(SECOND, slave=SLAVES[1]))) == ["CopierStarted"]
+    assert "OpenCopy" in names(given.when(opened(RootId("502"))))
+
+
+def test_somebody_elses_removed_registration_pauses_nothing() -> None:
+    given = desk(start())
+    assert given.when(account_removed("o" * 32, last=False)) == []
+
+
 def test_a_removed_master_leaves_no_record_of_what_nobody_copied() -> None:
     given = desk(opened(), start())
     given.when(account_removed())
@@ -222,8 +246,7 @@ def test_a_removed_master_leaves_no_record_of_what_nobody_copied() -> None:
 
 def test_only_the_last_registrations_removal_ends_anything() -> None:
     given = desk(start(), opened(), stop())
-    removal = m.AccountRemoved(account=MASTER, registration=_registration(), last=False)
-    assert given.when(removal) == []
+    assert given.when(account_removed(last=False)) == []
     assert names(given.when(closed())) == ["CloseCopy"]
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from copypro.adapters.metrics import Metrics
+from copypro.callbacks import is_public
 from copypro.observing import Ownership
 from copypro.settings import Settings
 from copypro.topics import ROLES
@@ -33,6 +35,7 @@ PROMETHEUS = INFRA / "prometheus"
 KUBERNETES = "1.30"
 COMPOSE_FILES = ("docker-compose.yml", "docker-compose.bridges.yml")
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
+SECRETS = {str(field.alias) for field in Settings.model_fields.values() if not field.repr}
 OURS = ("gateway", "account-watcher", "replicator", "stats")
 
 
@@ -189,6 +192,20 @@ def test_bridges_share_a_network_with_account_watchers_alone_and_are_not_publish
     assert image.compose_file()["networks"]["data"] == {"internal": True}
 
 
+def test_the_compose_file_gives_every_setting_that_is_not_its_own_matter() -> None:
+    variables = image.new_env() | {name: f"given {name}" for name in SETTINGS}
+    services = image.filled_in(image.compose_file(), variables)["services"]
+    given = {name for one in OURS for name in services[one]["environment"]}
+    of_the_image = image.environment_of(image.stages()[1]).keys()
+    inside = {name for name in SETTINGS if re.match("KAFKA_S|COPYPRO_(GATEWAY|SERVICE)_PORT", name)}
+    for_topics = {"COPYPRO_PARTITIONS", "COPYPRO_REPLICATION"}
+    assert given == SETTINGS - of_the_image - inside - for_topics
+    of_the_file = {"MongoDB", "KAFKA_BOOTSTRAP_SERVERS"}
+    for one in OURS:
+        for name, value in services[one]["environment"].items():
+            assert (value == variables[name]) is (name not in of_the_file), name
+
+
 def test_only_the_gateway_is_published_and_on_this_machine_alone() -> None:
     services = image.filled_in(image.compose_file(), image.new_env())["services"]
     published = {name: one["ports"] for name, one in services.items() if "ports" in one}
@@ -296,6 +313,17 @@ def test_kubernetes_gives_settings_that_exist_and_asks_for_keys() -> None:
             assert one["name"] in secret
 
 
+def test_kubernetes_keeps_secrets_in_the_secret_and_knows_its_proxy() -> None:
+    config = of_kind("ConfigMap")["copypro"]["data"]
+    secret = of_kind("Secret")["copypro"]["stringData"]
+    assert {"COPYPRO_MAIL", "COPYPRO_SECRET_KEYS", "MongoDB"} <= SECRETS
+    assert secret.keys() >= SECRETS
+    reached = {one["name"] for _, _, container in our_deployments() for one in container["env"]}
+    assert reached == secret.keys()
+    assert not SECRETS & config.keys()
+    assert Settings.model_validate(config).trusted_proxies
+
+
 def test_each_role_scales_on_the_lag_of_its_group_and_never_past_its_partitions() -> None:
     scaled = of_kind("ScaledObject")
     config = of_kind("ConfigMap")["copypro"]["data"]
@@ -323,6 +351,42 @@ def test_bridges_can_be_reached_by_account_watchers_alone() -> None:
         for source in rule["from"]
     ]
     assert reaching == [{"app.kubernetes.io/name": "account-watcher"}]
+
+
+def reaches(policy: str, address: str) -> bool:
+    """Whether the policy lets its pods call this address, on the ports that it names."""
+    ip = ip_address(address)
+    blocks = [
+        place["ipBlock"]
+        for rule in of_kind("NetworkPolicy")[policy]["spec"]["egress"]
+        for place in rule["to"]
+    ]
+    return any(
+        ip in ip_network(block["cidr"])
+        and not any(ip in ip_network(but) for but in block.get("except", ()))
+        for block in blocks
+    )
+
+
+@pytest.mark.parametrize("policy", ["alerts", "letters"])
+def test_what_users_may_name_is_called_at_public_addresses_alone(policy: str) -> None:
+    for address in (
+        "10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "127.0.0.1",
+        "0.0.0.0", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "fe80::1",
+        "fd12::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1", "2001:0:4136::1",
+    ):  # fmt: skip
+        assert not is_public(address)
+        assert not reaches(policy, address), address
+    for address in ("93.184.216.34", "2606:4700::1111", "2a00:1450:4001::1"):
+        assert is_public(address)
+        assert reaches(policy, address), address
+
+
+def test_letters_can_be_sent_from_the_cluster_as_the_settings_say() -> None:
+    (rule,) = of_kind("NetworkPolicy")["letters"]["spec"]["egress"]
+    assert {one["port"] for one in rule["ports"]} == {465, 587}
+    selected = of_kind("NetworkPolicy")["letters"]["spec"]["podSelector"]["matchLabels"]
+    assert selected == {"app.kubernetes.io/name": "gateway"}
 
 
 # --- the image ---------------------------------------------------------------------------------

@@ -78,6 +78,9 @@ def problem_with(url: str) -> str:
         return "is not an address like https://example.com/hook"
     if parts.username is not None or parts.password is not None:
         return "has a user or password before the host: posts are signed instead"
+    if not parts.hostname.isascii():
+        # Some of them are read as digits and dots: who judges it must see what will be connected to.
+        return "has letters outside of ASCII in its host: write it as xn--…"
     return ""
 
 
@@ -102,7 +105,14 @@ def is_not_public_literal(url: str) -> bool:
     resolves to, when it is posted to.
     """
     try:
-        host = urlsplit(url).hostname or ""
+        return is_not_public_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+
+
+def is_not_public_host(host: str) -> bool:
+    """As `is_not_public_literal`, of a host without brackets and port."""
+    try:
         ip_address(host.partition("%")[0])
     except ValueError:
         return False

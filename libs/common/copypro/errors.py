@@ -18,6 +18,7 @@
     ├─ ServiceEnded           a service of this process ended although nobody stopped it
     ├─ BadRecord              a record that cannot be decoded; carries where and why
     ├─ SecretsError           a secret does not open with the keys at hand
+    │  └─ KeyDestroyed        nor ever will: its registration is gone, and its data key with it
     ├─ AlreadyThere           an e-mail (or other unique value) is taken
     ├─ NoInvite               an invite to sign up that is unknown, used or over
     ├─ BadStatement           a report that cannot be read; says the line and what was expected
@@ -111,6 +112,10 @@ class BadRecord(CopyProError):
 
 
 class SecretsError(CopyProError):
+    pass
+
+
+class KeyDestroyed(SecretsError):
     pass
 
 

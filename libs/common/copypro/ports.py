@@ -330,9 +330,11 @@ class Users(Protocol):
     async def add_reset(self, reset: Reset) -> None:
         """In place of the user's earlier one."""
 
-    async def set_password(self, reset: str, password_hash: str, now: datetime) -> UserId | None:
-        """`reset`: a reset's hash, used up by this: the password is set and it is gone, or neither.
-        None: it is unknown, used or over.
+    async def set_password(
+        self, reset: str, password_hash: str, now: datetime, ended: Collection[str]
+    ) -> UserId | None:
+        """`reset`: a reset's hash, used up by this. The password is set, the reset is gone and so are the
+        user's keys of these names, or nothing is. None: it is unknown, used or over.
         """
 
     async def invite(self, invite: Invite) -> None: ...
@@ -385,7 +387,9 @@ class Vault(Protocol):
         """
 
     async def unseal(self, registration: RegistrationId, sealed: str) -> str:
-        """Errors: SecretsError (key destroyed, sealed for another registration, or tampered with)."""
+        """Errors: KeyDestroyed, SecretsError (sealed for another registration, tampered with, or under
+        a key of the operator's that is not at hand).
+        """
 
     async def destroy(self, registration: RegistrationId) -> None: ...
 

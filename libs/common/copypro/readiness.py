@@ -1,13 +1,14 @@
-"""What keeps partitions of a role from being ready: told by the role's loop, shown by /health/ready."""
+"""How a role holds a partition: crash-only, and what keeps it from being ready, for /health/ready."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Never
 
 import structlog
 
-from copypro.errors import BadRecord, LogClosed, PartitionLost
+from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
 from copypro.ports import Partition
 
 logger = structlog.get_logger("copypro")
@@ -21,7 +22,7 @@ class Readiness:
     """One per role and process; belongs to its event loop."""
 
     def __init__(self, role: str, first_wait_s: float = FIRST_WAIT_S) -> None:
-        self._role, self._first_wait_s = role, first_wait_s
+        self.role, self._first_wait_s = role, first_wait_s
         self._reasons: dict[int, str] = {}
         self._failures: dict[int, tuple[int, float]] = {}
 
@@ -42,7 +43,7 @@ class Readiness:
         times = 1 if now - last > FORGIVEN_AFTER_S else times + 1
         self._failures[number] = times, now
         wait_s = min(self._first_wait_s * 2.0 ** min(times - 1, 16), LONGEST_WAIT_S)
-        logger.error("a partition starts over", role=self._role, partition=number, times=times)
+        logger.error("a partition starts over", role=self.role, partition=number, times=times)
         self.not_ready(
             number, f"failed {times} times, last with {type(error).__name__}: see the log"
         )
@@ -56,9 +57,31 @@ class Readiness:
     def reasons(self) -> list[str]:
         """One line for each partition that is not ready; empty: all are."""
         return [
-            f"{self._role} partition {number}: {reason}"
+            f"{self.role} partition {number}: {reason}"
             for number, reason in sorted(self._reasons.items())
         ]
+
+
+async def while_owned(
+    work: Awaitable[object], partition: Partition, readiness: Readiness, retry_full_s: float
+) -> None:
+    """Until the partition is not ours any more, or should be taken anew: after any failure of the
+    log what `work` had in memory is gone, and the next owner restores it. A full disk is tried
+    again at its own pace, what nobody expected ever later.
+    """
+    logger = structlog.get_logger(readiness.role)
+    try:
+        await work
+    except LogClosed:
+        return
+    except PartitionLost as error:
+        logger.warning("partition lost", partition=partition.number, reason=str(error))
+    except LogFull as error:
+        logger.error("disk full: nothing is done until there is room", reason=str(error))
+        await asyncio.sleep(retry_full_s)
+    except Exception as error:
+        logger.exception("the partition broke", partition=partition.number)
+        await readiness.start_over(partition, error)
 
 
 async def wait_for_upgrade(partition: Partition, newer: BadRecord, readiness: Readiness) -> Never:

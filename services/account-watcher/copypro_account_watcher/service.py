@@ -28,7 +28,7 @@ from copypro.ports import (
     TerminalFactory,
     Vault,
 )
-from copypro.readiness import Readiness, wait_for_upgrade
+from copypro.readiness import Readiness, wait_for_upgrade, while_owned
 from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
@@ -151,12 +151,11 @@ class Owner:
 
     async def run(self) -> None:
         """Returns when the partition was lost or the log is full: `partitions` gives it again."""
-        broken = await self._run()
-        if broken is not None:
-            await self._readiness.start_over(self._partition, broken)
+        limit_s = self.limits.retry_log_s
+        await while_owned(self._run(), self._partition, self._readiness, limit_s)
 
-    async def _run(self) -> Exception | None:
-        """What broke, if it was something that nobody expects. Every agent has stopped by then."""
+    async def _run(self) -> None:
+        """Until something ends it, which is raised; every agent has stopped by then."""
         self._failed = asyncio.get_running_loop().create_future()
         reader = asyncio.create_task(self._read())
         try:
@@ -164,25 +163,14 @@ class Owner:
             if self._failed.done():
                 self._failed.result()
             reader.result()
-        except LogClosed:
-            return None
-        except PartitionLost as error:
-            logger.warning("partition lost", partition=self._partition.number, reason=str(error))
-        except LogFull as error:
-            logger.error("disk full: nothing is sent until there is room", reason=str(error))
-            await asyncio.sleep(self.limits.retry_log_s)
         except asyncio.CancelledError:
             await self._drain()
             raise
-        except Exception as error:
-            logger.exception("the partition broke", partition=self._partition.number)
-            return error
         finally:
             reader.cancel()
             await self._stop(reader)
             if self._failed.done():
                 self._failed.exception()  # of a commit after the end: nobody waits for it any more
-        return None
 
     async def commit(self, turn: Turn, consumed: Sequence[Record] = ()) -> None:
         """Records the turn, then lets its effects start. Called in the same breath as the changes

@@ -83,7 +83,8 @@ class Accounts:
         wishes: list[tuple[Topic, str, Message]] = []
         open_copies = m.OpenCopies.CLOSE if given.close_trades else m.OpenCopies.LEAVE
         for role in ("master", "slave"):
-            for doc in await self._core.models.find(c.COPIERS, {role: account}):
+            where = {"user": user, role: account}
+            for doc in await self._core.models.find(c.COPIERS, where, limit=None):
                 if doc[f"{role}_registration"] != given.account_id:
                     continue
                 reason = (

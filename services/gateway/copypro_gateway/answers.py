@@ -170,7 +170,7 @@ class UnresolvedAttempt(TypedDict):
 class Resumed(TypedDict):
     result: Literal["OK"]
     resumed: int
-    stayed: NotRequired[int]
+    stayed: int
 
 
 class CommandStatus(TypedDict):

@@ -77,7 +77,7 @@ def create_app(
     core = Core(log, read_models, vault, clock, new_id, settings)
     accounts = Accounts(core)
     failures = Failures(settings.errors_as_201)
-    calls = Calls(app, gate, settings, Repeating(repeats, clock), failures)
+    calls = Calls(app, gate, settings, Repeating(repeats, clock, failures.answer))
     SigningUp(auth).register(calls)
     Keys(auth).register(calls)
     Passwords(auth, users, mail, settings.reset_url, clock).register(calls)

@@ -62,6 +62,8 @@ class Attention:
         if given.attempt is not None:
             if given.found is True and ticket is None:
                 raise bad("ticket", "is needed when the attempt did open")
+            if given.found is False and ticket is not None:
+                raise bad("found", "false contradicts ticket, which says that the attempt did open")
             wish: Message = m.SettleUnresolved(
                 account=account, attempt=AttemptId(given.attempt), ticket=ticket, by=user
             )

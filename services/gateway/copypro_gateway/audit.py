@@ -27,6 +27,7 @@ Answer = TypeVar("Answer")
 MASK = "***"
 MOST_LETTERS = 512
 _SECRET = re.compile(r"password|secret|token|invite|hash|key(?!.*id$)|code", re.IGNORECASE)
+_ADDRESS = re.compile(r"url", re.IGNORECASE)
 
 
 class AuditTrail:
@@ -81,7 +82,15 @@ def _masked(name: str, value: Any) -> str:
     text = str(value)
     if _SECRET.search(name):
         return MASK
-    if "://" in text:
-        parts = urlsplit(text)
-        return f"{parts.scheme}://{parts.hostname}/{MASK}"
+    if _ADDRESS.search(name) or "://" in text:
+        return _origin(text)
     return text[:MOST_LETTERS]
+
+
+def _origin(text: str) -> str:
+    """Scheme and host; of what is no whole address nothing, since any part of it may be the secret."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return MASK
+    return f"{parts.scheme}://{parts.hostname}/{MASK}" if parts.scheme and parts.hostname else MASK

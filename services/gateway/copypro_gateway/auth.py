@@ -18,6 +18,7 @@ from copypro.ports import Clock, Invite, KeyScope, NewId, User, UserKey, Users
 from copypro.values import UserId
 from msgspec import Struct
 
+from copypro_gateway.emails import is_one_address
 from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.guessing import LIMITS, Guessing, GuessLimits, Try
 
@@ -84,8 +85,8 @@ class Auth:
         """A new user's key. Errors: 400 for what is no e-mail, 409 for one that is taken, 403 for an
         invite that does not count.
         """
-        if "@" not in email or len(email) > 254 or not email.isprintable():
-            raise bad("email", "this is not an e-mail address")
+        if not is_one_address(email):
+            raise bad("email", "this is not one e-mail address")
         if len(password_hash) < 8 or len(password_hash) > 512:
             raise bad("passwordHash", "8 to 512 characters (a SHA-256 of the password)")
         user = User(
@@ -130,13 +131,12 @@ class Auth:
         if len(password_hash) < 8 or len(password_hash) > 512:
             raise bad("newPasswordHash", "8 to 512 characters (a SHA-256 of the password)")
         stored = await self._hashing.hash(password_hash)
-        user = await self._users.set_password(hash_of(reset_key), stored, self._clock())
+        now = self._clock()
+        user = await self._users.set_password(hash_of(reset_key), stored, now, _SIGN_INS)
         if user is None:
             text = "resetKey: is unknown, used or over: ask for a new one by PasswordForgot"
             raise ApiError(403, "RESET_KEY_INVALID", text)
-        for key in await self._users.keys(user):
-            if key.name in _SIGN_INS:
-                await self._drop(key)
+        self._keys.forget_all()
 
     # --- keys ---------------------------------------------------------------------------------
 
@@ -149,9 +149,6 @@ class Auth:
         if found is None or self._is_over(found):
             raise ApiError(401, "USER_KEY_INVALID", "userKey is not known: sign in for a new one")
         return Caller(found.user, found)
-
-    async def user_of(self, key: str | None) -> UserId:
-        return (await self.caller(key)).user
 
     async def keys(self, user: UserId) -> list[UserKey]:
         """Those that are not over, oldest first."""
@@ -244,6 +241,10 @@ class _KnownKeys:
     def forget(self, hash: str) -> None:
         self._forgotten += 1
         self._found.pop(hash, None)
+
+    def forget_all(self) -> None:
+        self._forgotten += 1
+        self._found.clear()
 
 
 class _Hashing:

@@ -50,6 +50,7 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "SAME_ACCOUNT": (400, "master and slave are the same account", "choose two"),
     "PAIR_IN_USE": (409, "another user's copier links these two accounts", "choose another pair"),
     "COPIER_IN_USE": (409, "the new copier's id belongs to another pair", "call again"),
+    "NOT_STARTED": (503, "an account given inline is being added and not visible yet: the copier was not started", "start it when the command that the message names is done"),
     "LOOP": (409, "the slave is already a master of this master, directly or by others", "remove that copier first"),
     "TOO_MANY_COPIERS": (409, "the user has as many copiers as may be", "remove one"),
     "EQUITY_PROTECTION": (409, "the slave's equity protector has acted and keeps its copiers paused", "arm it anew by UpdateEquityProtector, then resume"),

@@ -22,8 +22,6 @@ from structlog.contextvars import bound_contextvars
 
 from copypro_gateway.core import GatewaySettings, Pending
 from copypro_gateway.describing import Answers, Describing
-from copypro_gateway.errors import ApiError
-from copypro_gateway.failures import Failures
 from copypro_gateway.gate import By, Gate
 from copypro_gateway.pages import Page
 from copypro_gateway.parameters import Parameters
@@ -60,10 +58,9 @@ class Calls:
         gate: Gate,
         settings: GatewaySettings,
         repeating: Repeating,
-        failures: Failures,
     ) -> None:
         self._app, self._gate, self._settings = app, gate, settings
-        self._repeating, self._failures = repeating, failures
+        self._repeating = repeating
         self._describing = Describing()
         self._describing.attach(app)
 
@@ -158,7 +155,7 @@ class Calls:
             async def run() -> Response:
                 with bound_contextvars(call=name):
                     done = self._gate.run(name, request, by, given, partial(act, by, given))
-                    return await self._answered(done)
+                    return await _answered(done)
 
             if not changes:
                 return await run()
@@ -182,13 +179,13 @@ class Calls:
                 route_class_override=CallRoute,
             )
 
-    async def _answered(self, acting: Awaitable[Any]) -> Response:
-        try:
-            return encoded(await acting)
-        except Pending as pending:
-            return accepted(pending)
-        except ApiError as error:
-            return self._failures.answer(error)
+
+async def _answered(acting: Awaitable[Any]) -> Response:
+    """Errors: ApiError, which the application shows as it shows all others."""
+    try:
+        return encoded(await acting)
+    except Pending as pending:
+        return accepted(pending)
 
 
 async def _written(request: Request) -> Any:

@@ -16,7 +16,7 @@ from copypro_gateway.accounts import Accounts, AddAccount
 from copypro_gateway.answers import OK, Ok, Started
 from copypro_gateway.calls import Calls
 from copypro_gateway.copier_answers import Copier
-from copypro_gateway.core import Core, Doc, until
+from copypro_gateway.core import Core, Doc, Pending, until
 from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.market import market_of
 from copypro_gateway.options import Options
@@ -143,7 +143,14 @@ class Copiers:
         inline = given.account(role)
         if inline is None:
             raise bad(f"{role}AccountId", "is required (or the account inline)")
-        added = await self._accounts.add(user, inline)
+        try:
+            added = await self._accounts.add(user, inline)
+        except Pending as pending:
+            text = (
+                f"{role}User: the account is being added, and the copier was not started: start it"
+                f" when GET /Commands/{pending.command} says done"
+            )
+            raise ApiError(503, "NOT_STARTED", text) from None
         return await self._core.registration(user, str(added["id"]))
 
     async def _proved(
@@ -174,7 +181,7 @@ class Copiers:
                 raise ApiError(409, "LOOP", text)
             if account not in seen:
                 seen.add(account)
-                next_ones = await self._core.models.find(c.COPIERS, {"master": account})
+                next_ones = await self._core.models.find(c.COPIERS, {"master": account}, limit=None)
                 ahead.extend(str(doc["slave"]) for doc in next_ones)
 
     async def get(self, user: UserId | None, given: ByCopier) -> Copier:
@@ -193,15 +200,10 @@ class Copiers:
 
     async def remove(self, user: UserId | None, given: RemoveCopier) -> Ok:
         doc = await self._core.copier(user, given.copier_id)
-        open_copies = {
-            None: m.OpenCopies.FOLLOW,
-            True: m.OpenCopies.CLOSE,
-            False: m.OpenCopies.FOLLOW,
-        }[given.close_trades]
         stop = m.StopCopier(
             copier=CopierId(given.copier_id),
             master=AccountId(str(doc["master"])),
-            open_copies=open_copies,
+            open_copies=m.OpenCopies.CLOSE if given.close_trades else m.OpenCopies.FOLLOW,
         )
         await self._core.command((topics.COPIER_COMMANDS, stop.master, stop))
         return OK
@@ -217,7 +219,14 @@ class Copiers:
         return OK
 
     async def resume(self, copier: Doc) -> None:
-        """Errors: as a start, where the master may not be read or is disabled."""
+        """Errors: as `resuming`, and as a command's."""
+        wish = await self.resuming(copier)
+        await self._core.command((topics.COPIER_COMMANDS, wish.master, wish))
+
+    async def resuming(self, copier: Doc, only_from: str = "") -> m.ResumeCopier:
+        """`only_from`: as ResumeCopier's. Errors: as a start, where the master may not be read or is
+        disabled; 409 while the slave's protector keeps it paused.
+        """
         registration = await self._core.registration(None, str(copier["master_registration"]))
         if not rights.may_read(registration):
             raise rights.not_proved("masterAccountId", registration)
@@ -225,9 +234,12 @@ class Copiers:
         slave = await self._core.models.get(c.REGISTRATIONS, str(copier["slave_registration"]))
         refuse_while_protected(slave)
         master = AccountId(str(copier["master"]))
-        market = await self._market(master)
-        wish = m.ResumeCopier(copier=CopierId(str(copier["id"])), master=master, market=market)
-        await self._core.command((topics.COPIER_COMMANDS, master, wish))
+        return m.ResumeCopier(
+            copier=CopierId(str(copier["id"])),
+            master=master,
+            market=await self._market(master),
+            only_from=only_from,
+        )
 
     async def update(self, user: UserId, given: UpdateCopier) -> Ok:
         doc = await self._core.copier(user, given.copier_id)

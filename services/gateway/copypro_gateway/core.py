@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -76,10 +77,16 @@ class Core:
     # --- commands -----------------------------------------------------------------------------
 
     async def command(self, *wishes: tuple[Topic, str, Message]) -> Doc:
-        """Appends all in one go and returns the answer to the last once it is visible. All have the
-        last one's id as their correlation: what follows goes back to one call.
+        """Appends all in one go and returns the answer to the last once all are visible. What it needs
+        done before comes first: that one of those had nothing left to do is no failure of the call.
 
-        Errors: the code of a denied one; Pending after the time that a caller waits.
+        Errors: the code of a denied last one; Pending, which names it, as `answers`.
+        """
+        return taken((await self.commands(wishes))[-1])
+
+    async def commands(self, wishes: Sequence[tuple[Topic, str, Message]]) -> list[Doc]:
+        """Appends all in one go and returns their answers, denied ones too. All have the last one's id
+        as their correlation: what follows goes back to one call. Errors: 507; Pending, as `answers`.
         """
         ids = [self.command_id() for _ in wishes]
         outputs = [
@@ -93,28 +100,26 @@ class Core:
             raise ApiError(507, "DISK_FULL", text) from None
         _, account, wish = wishes[-1]
         logger.info("call", correlation=ids[-1], command=type(wish).__name__, account=account)
-        answer: Doc = {}
-        for id in ids:
-            answer = await self.visible(MessageId(id))
-        return answer
+        return await self.answers(ids)
 
     def command_id(self) -> MessageId:
         """A new one, of whoever makes the call that runs now."""
         return command_id(self.new_id(), OWNER.get())
 
-    async def visible(self, command: MessageId) -> Doc:
-        """The answer to a command. Errors: the code of a denied one; Pending, as above."""
-        try:
-            done = await until(lambda: self.models.get(c.COMMANDS, command), self.deadline())
-        except StoreUnavailable:
-            raise Pending(command) from None  # it is recorded; when it shows, nobody can tell
-        if done is None:
-            raise Pending(command)
-        code = done.get("code")
-        if code is not None:
-            status = DENIED_STATUS.get(str(code), 409)
-            raise ApiError(status, str(code), str(done.get("message")))
-        return done
+    async def answers(self, commands: Sequence[MessageId]) -> list[Doc]:
+        """Those to all of them, denied ones too. Errors: Pending, of the last, when the time that a
+        caller waits is over before all are visible.
+        """
+        deadline, found = self.deadline(), []
+        for command in commands:
+            try:
+                done = await until(partial(self.models.get, c.COMMANDS, command), deadline)
+            except StoreUnavailable:
+                done = None  # it is recorded; when it shows, nobody can tell
+            if done is None:
+                raise Pending(commands[-1])
+            found.append(done)
+        return found
 
     def deadline(self) -> float:
         """On the loop's clock: until when a caller may wait from now."""
@@ -165,6 +170,14 @@ class Core:
 
     async def copiers_of(self, user: UserId) -> Sequence[Doc]:
         return await self.models.find(c.COPIERS, {"user": user}, limit=None)
+
+
+def taken(answer: Doc) -> Doc:
+    """The answer to a command that was not denied. Errors: the code of a denied one."""
+    code = answer.get("code")
+    if code is not None:
+        raise ApiError(DENIED_STATUS.get(str(code), 409), str(code), str(answer.get("message")))
+    return answer
 
 
 async def until(look: Callable[[], Awaitable[Seen | None]], deadline: float) -> Seen | None:

@@ -41,10 +41,9 @@ class Failures:
         self._style = style
 
     def answer(self, error: ApiError) -> JSONResponse:
-        body: Any = {"code": error.code, "message": error.message}
         if not self._style:
-            return JSONResponse(body, error.status, error.headers)
-        body["stackTrace"] = None
+            return _plain(error)
+        body: Any = {"code": error.code, "message": error.message, "stackTrace": None}
         return JSONResponse([body] if self._style == "array" else body, 201, error.headers)
 
     def add_to(self, app: FastAPI) -> None:
@@ -75,7 +74,9 @@ class Failures:
     async def _http_error(self, _: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _CODES.get(error.status_code, "HTTP_ERROR")
-        return self.answer(ApiError(error.status_code, code, str(error.detail)))
+        said = ApiError(error.status_code, code, str(error.detail))
+        # A limit of sizes has its own status, also where no size was announced.
+        return _plain(said) if said.status == 413 else self.answer(said)
 
     async def _full(self, _: Request, __: Exception) -> JSONResponse:
         return self.answer(FULL)
@@ -95,3 +96,8 @@ class Failures:
     async def _unexpected(self, request: Request, error: Exception) -> JSONResponse:
         logger.error("a call failed", path=request.url.path, error=type(error).__name__)
         return self.answer(UNEXPECTED)
+
+
+def _plain(error: ApiError) -> JSONResponse:
+    body = {"code": error.code, "message": error.message}
+    return JSONResponse(body, error.status, error.headers)

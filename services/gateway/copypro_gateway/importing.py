@@ -20,7 +20,7 @@ from fastapi import FastAPI, Request
 from copypro_gateway.account_answers import Imported
 from copypro_gateway.accounts import Accounts
 from copypro_gateway.calls import Calls, accepted, bearer
-from copypro_gateway.core import Core, Pending
+from copypro_gateway.core import Core, Pending, taken
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gate import By, Gate
 
@@ -63,7 +63,7 @@ class Importing:
             raise ApiError(400, "BAD_STATEMENT", str(error)) from None
         registration = await self._registration(user, statement)
         pieces = commands_of(statement, user, registration)
-        answers = [await self._core.visible(id_) for id_ in await self._append(pieces)]
+        answers = [taken(each) for each in await self._core.answers(await self._append(pieces))]
         account = await self._accounts.shown(user, str(registration))
         return {
             "accountId": registration,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from copypro import collections as c
-from copypro.trade_logs import Sides, TradeLog, trade_log
+from copypro.trade_logs import TradeLog, trade_log
 from copypro.trade_sides import sides_of
 from copypro.values import UserId
 from pydantic import Field
 
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import Core
+from copypro_gateway.core import Core, Doc
 from copypro_gateway.parameters import ByCopier, Parameters
 
 LogLevel = Literal["Trace", "Debug", "Information", "Warning", "Error", "Critical", "None"]
@@ -40,25 +40,35 @@ class CopierLogs:
     async def trades(self, user: UserId | None, given: Logs) -> list[TradeLog]:
         """Newest first; what was skipped, denied or refused is a row with success false."""
         await self._core.copier(user, given.copier_id)
-        sides = await sides_of(self._core.models, [given.copier_id])
-        return await self._trades_of(given.copier_id, sides[given.copier_id], given.limit)
-
-    async def _trades_of(self, copier: str, sides: Sides, limit: int) -> list[TradeLog]:
-        rows = await self._core.models.find(
-            c.TRADE_LOGS, {"copier": copier}, order_by="time", descending=True, limit=limit
-        )
-        return [trade_log(row, sides) for row in rows]
+        rows = await self._newest(given.copier_id, given.limit)
+        return await self._shown([given.copier_id], rows)
 
     async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[TradeLog]:
         """Of the user's copiers, and what equity protectors closed that no copier had opened."""
-        rows: list[TradeLog] = []
         protected = [doc for doc in await self._core.registrations_of(user) if doc.get("protector")]
         owners = [str(doc["id"]) for doc in (*await self._core.copiers_of(user), *protected)]
-        sides = await sides_of(self._core.models, owners)
+        rows: list[Doc] = []
         for owner in owners:
-            rows.extend(await self._trades_of(owner, sides[owner], given.limit))
-        rows.sort(key=lambda row: str(row["timeUTC"]), reverse=True)
-        return rows[: given.limit]
+            # Once there are as many as are wanted, only what is no older than the last of them.
+            since = rows[-1].get("time") if len(rows) == given.limit else None
+            rows.extend(await self._newest(owner, given.limit, since))
+            rows.sort(key=lambda row: str(row.get("time")), reverse=True)
+            del rows[given.limit :]
+        return await self._shown(owners, rows)
+
+    async def _newest(self, owner: str, limit: int, since: str | None = None) -> list[Doc]:
+        return await self._core.models.find(
+            c.TRADE_LOGS,
+            {"copier": owner},
+            order_by="time",
+            descending=True,
+            since=since,
+            limit=limit,
+        )
+
+    async def _shown(self, owners: list[str], rows: list[Doc]) -> list[TradeLog]:
+        sides = await sides_of(self._core.models, owners)
+        return [trade_log(row, sides[row["copier"]]) for row in rows]
 
     async def lines(self, user: UserId | None, given: Logs) -> list[str]:
         """Newest first: when, level, what."""

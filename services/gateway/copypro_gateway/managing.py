@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import structlog
 from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
@@ -22,10 +23,11 @@ from copypro_gateway.calls import Calls
 from copypro_gateway.copier_answers import ManagedCopier, RemovedCopier
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core
-from copypro_gateway.errors import unknown
+from copypro_gateway.errors import ApiError, unknown
 from copypro_gateway.logs import CopierLogs, Logs
 from copypro_gateway.parameters import Parameters, Text
 
+logger = structlog.get_logger("gateway")
 Row = TypeVar("Row")
 BY_OPERATOR = "ByOperator"
 
@@ -159,17 +161,22 @@ class Managing:
         return OK
 
     async def unpause(self, given: UnPauseAll) -> Resumed:
-        """Resumes every copier that was paused for that reason; those that may not run stay."""
+        """Resumes every copier that was paused for that reason and still is; those that may not run
+        stay, and are counted.
+        """
         found = await self._core.models.find(c.COPIERS, {}, limit=None)
         paused = [doc for doc in found if doc.get("pause_reason") == given.reason]
         wishes: list[tuple[Topic, str, Message]] = []
         for doc in paused:
-            master = AccountId(str(doc["master"]))
-            wish = m.ResumeCopier(copier=CopierId(str(doc["id"])), master=master)
-            wishes.append((topics.COPIER_COMMANDS, master, wish))
-        if wishes:
-            await self._core.command(*wishes)
-        return {"result": "OK", "resumed": len(wishes)}
+            try:
+                wish = await self._copiers.resuming(doc, only_from=given.reason)
+            except ApiError as error:
+                logger.info("a copier stays paused", copier=doc["id"], code=error.code)
+                continue
+            wishes.append((topics.COPIER_COMMANDS, wish.master, wish))
+        answers = await self._core.commands(wishes) if wishes else []
+        resumed = sum(answer.get("code") is None for answer in answers)
+        return {"result": "OK", "resumed": resumed, "stayed": len(paused) - resumed}
 
 
 def _shown(user: User) -> UserShown:

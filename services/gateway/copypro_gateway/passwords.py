@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from datetime import timedelta
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from copypro.errors import MailUnavailable, StoreUnavailable
@@ -58,7 +59,7 @@ class Passwords:
         if mail is None:
             text = "this gateway sends no letters: an operator sets COPYPRO_MAIL"
             raise ApiError(403, "MAIL_OFF", text)
-        if url and not (self._reset_url and url.startswith(self._reset_url)):
+        if url and not is_below(url, self._reset_url):
             text = "the letter links only to pages below COPYPRO_RESET_URL; leave it out for the key alone"
             raise bad("frontEndResetUrl", text)
         is_free = len(self._at_work) < MOST_AT_WORK
@@ -96,3 +97,26 @@ class Passwords:
         """
         await self._auth.set_password(given.reset_key, given.new_password_hash)
         return OK
+
+
+def is_below(url: str, base: str) -> bool:
+    """Whether a browser that follows `url`, with a key behind it, ends at the base's own scheme, host and
+    port, at its path or below it. What browsers read otherwise than we do is refused: a user before the
+    host, backslashes, characters that they drop, `..` in any writing; and an address that ends with its
+    host, of which the key would become a part. Nothing is below an empty base.
+    """
+    if not base or not url.isascii() or not url.isprintable() or set(url) & {"\\", " "}:
+        return False
+    try:
+        asked, allowed = urlsplit(url), urlsplit(base)
+        where = asked.scheme, asked.hostname, asked.port
+        is_there = where == (allowed.scheme, allowed.hostname, allowed.port)
+    except ValueError:
+        return False
+    ends_with_host = not asked.path and not set(url) & {"?", "#"}
+    if not is_there or "@" in asked.netloc or ends_with_host:
+        return False
+    folders = allowed.path.rstrip("/").split("/")
+    segments = asked.path.split("/")
+    is_plain = not {".", ".."} & {unquote(segment) for segment in segments}
+    return is_plain and (segments[: len(folders)] == folders or folders == [""])

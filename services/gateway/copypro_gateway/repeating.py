@@ -20,8 +20,12 @@ KEPT = timedelta(hours=24)
 ABANDONED = timedelta(minutes=1)
 """A call of which no answer came by then died with its process: whoever asks again, makes it."""
 _FORM = re.compile(r"[!-~]{1,200}")
-_NOT_KEPT = frozenset((401, 403, 429))
+_PASSING = frozenset((401, 403, 429))
 """What says nothing of the call itself, only of the caller's moment."""
+_PASSING_CODES = frozenset(("ACCOUNT_CONNECTING", "COPIER_IN_USE"))
+"""Those that say themselves that the same call is to be made again."""
+Answer = Callable[[ApiError], Response]
+"""As this gateway shows its errors, which may be with another status than they have."""
 
 
 class Asked(Struct, frozen=True):
@@ -41,13 +45,15 @@ class _Kept(Struct, frozen=True):
 
 
 class Repeating:
-    def __init__(self, repeats: Repeats, clock: Clock) -> None:
-        self._repeats, self._clock = repeats, clock
+    def __init__(self, repeats: Repeats, clock: Clock, answer: Answer) -> None:
+        self._repeats, self._clock, self._answer = repeats, clock, answer
 
     async def once(
         self, key: str | None, asked: Asked, act: Callable[[], Awaitable[Response]]
     ) -> Response:
-        """Errors: 409 for a key that another call has used, and for one whose call is still running."""
+        """Errors: those of `act` that pass, after which the call may be made again; 409 for a key that
+        another call has used, and for one whose call is still running.
+        """
         if key is None:
             return await act()
         if not _FORM.fullmatch(key):
@@ -70,20 +76,30 @@ class Repeating:
         self, name: str, mine: _Kept, act: Callable[[], Awaitable[Response]]
     ) -> Response:
         try:
-            answer = await act()
+            answer = await self._lasting(act)
         except BaseException:
             await self._repeats.forget(name)
             raise
-        if answer.status_code >= 500 or answer.status_code in _NOT_KEPT:
-            await self._repeats.forget(name)
-            return answer
         body = bytes(answer.body).decode()
         kept = msgspec.structs.replace(mine, status=answer.status_code, body=body)
         await self._repeats.keep(name, _text(kept), self._until())
         return answer
 
+    async def _lasting(self, act: Callable[[], Awaitable[Response]]) -> Response:
+        """An answer that is the same an hour later. Errors: those that pass."""
+        try:
+            return await act()
+        except ApiError as error:
+            if _passes(error):
+                raise
+            return self._answer(error)
+
     def _until(self) -> datetime:
         return self._clock() + KEPT
+
+
+def _passes(error: ApiError) -> bool:
+    return error.status >= 500 or error.status in _PASSING or error.code in _PASSING_CODES
 
 
 def _name_of(owner: str, key: str) -> str:

@@ -19,6 +19,7 @@ from copypro_replicator.turn import Turn
 WRONG_PASSWORD = "WrongMasterPassword"
 DISABLED = "MasterAccountDisable"
 """The original's words for them."""
+REMOVED = "MasterAccountRemoved"
 
 
 def command(turn: Turn, envelope: Envelope) -> None:
@@ -80,6 +81,19 @@ def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> Non
             running = replace(state, paused=False, pause_reason="")
             turn.tell(event.account, copier.id, m.CopierResumed(state=running))
             _join_when_running(turn, _change(turn, copier, running), {})
+
+
+def follow_removal(turn: Turn, event: m.AccountRemoved) -> None:
+    """A copier of a registration that is gone copies nothing more, also where another user's goes on or
+    the account is added again. It is paused, not stopped: the removal's own command for it, which may
+    come later, says what becomes of its copies.
+    """
+    for copier in list(turn.memory.copiers_of(event.account).values()):
+        state = copier.state
+        if state.master_registration == event.registration and state.pause_reason != REMOVED:
+            paused = replace(state, paused=True, pause_reason=REMOVED)
+            _change(turn, copier, paused)
+            turn.tell(event.account, copier.id, m.CopierPaused(state=paused))
 
 
 def _why_not(event: m.AccountUpdated | m.AccountRefused) -> str:

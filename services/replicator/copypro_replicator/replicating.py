@@ -8,10 +8,10 @@ from datetime import datetime
 from copypro import topics
 from copypro.envelope import SCHEMA_VERSION, Envelope, dead_letter, decode
 from copypro.errors import BadRecord
-from copypro.messages import AccountRefused, AccountUpdated
+from copypro.messages import AccountRefused, AccountRemoved, AccountUpdated
 from copypro.ports import Outgoing, Record, Told
 
-from copypro_replicator.copiers import command, follow_rights
+from copypro_replicator.copiers import command, follow_removal, follow_rights
 from copypro_replicator.following import follow, settle
 from copypro_replicator.state import Memory
 from copypro_replicator.turn import Turn
@@ -78,6 +78,8 @@ class Replicating:
                 follow_rights(turn, envelope.message)
             elif is_event:
                 follow(turn, envelope, record.offset)
+                if isinstance(envelope.message, AccountRemoved):
+                    follow_removal(turn, envelope.message)
             else:
                 command(turn, envelope)
         for root in self.memory.undecided(read_until):

@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Never
 
 import structlog
 from copypro import topics
 from copypro.committing import Committing
 from copypro.envelope import SCHEMA_VERSION, readable
-from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.errors import BadRecord
 from copypro.ports import Clock, EventLog, Journal, Outgoing, Partition, Record, Told
-from copypro.readiness import Readiness, wait_for_upgrade
+from copypro.readiness import Readiness, wait_for_upgrade, while_owned
 
 from copypro_replicator.replicating import Replicating
 
@@ -53,34 +54,24 @@ async def _own(
     readiness: Readiness,
     schema_version: int,
 ) -> None:
-    """Crash-only: after any failure of the log this memory is gone, and the next owner restores.
-
-    `turn`: the next owner of the partition begins when this one is done with it, so that a full
+    """`turn`: the next owner of the partition begins when this one is done with it, so that a full
     disk is tried again at its own pace.
     """
     async with turn:
-        try:
-            newer = await replicate(partition, clock, journal, schema_version)
-            await wait_for_upgrade(partition, newer, readiness)
-        except LogClosed:
-            return
-        except PartitionLost as error:
-            logger.warning("partition lost", partition=partition.number, reason=str(error))
-        except LogFull as error:
-            logger.error("disk full: nothing is planned until there is room", reason=str(error))
-            await asyncio.sleep(retry_full_s)
-        except Exception as error:
-            logger.exception("the partition broke", partition=partition.number)
-            await readiness.start_over(partition, error)
+        work = replicate(partition, clock, readiness, journal, schema_version)
+        await while_owned(work, partition, readiness, retry_full_s)
 
 
 async def replicate(
     partition: Partition,
     clock: Clock,
+    readiness: Readiness,
     journal: Journal | None = None,
     schema_version: int = SCHEMA_VERSION,
-) -> BadRecord:
-    """Until a record of a newer version, in state or input; it is not taken in, nor any behind it."""
+) -> Never:
+    """Until the partition is lost or the log ends. A record of a newer version, in state or input, is
+    not taken in, nor any behind it.
+    """
     replicating = Replicating()
     newer: BadRecord | None = None
     async for record in partition.restore():
@@ -100,7 +91,7 @@ async def replicate(
             tell = partial(_tell, journal, replicating.told, now, clock)
             commit = _commit(partition, outputs, records, tell)
             await committing.begun(asyncio.create_task(commit))
-    return newer
+    await wait_for_upgrade(partition, newer, readiness)
 
 
 async def _commit(

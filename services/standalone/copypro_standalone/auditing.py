@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import nullcontext
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, NoReturn
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
+
+from copypro_standalone.arguments import Data, fail
 
 if TYPE_CHECKING:
     from copypro.envelope import Envelope
     from copypro.ports import LogHistory
 
 app = typer.Typer(no_args_is_help=True, help="Who changed what.")
-Data = Annotated[
-    Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
-]
 STDOUT = Path("-")
 
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="written anew; -: to the terminal")] = STDOUT,
+    file: Annotated[
+        Path, typer.Argument(help="replaced once the new one is whole; -: to the terminal")
+    ] = STDOUT,
     data: Data = Path(".copypro"),
 ) -> None:
     """Write the audit trail as JSON Lines, oldest first, each line holding the one before's hash.
@@ -38,10 +42,10 @@ def export(
 
     try:
         history = open_history(load(data))
-        with nullcontext(sys.stdout) if file == STDOUT else _private(file) as out:
+        with nullcontext(sys.stdout) if file == STDOUT else anew(file) as out:
             count, last = asyncio.run(write(history, out))
     except (CopyProError, OSError) as error:
-        _fail(error)
+        fail(error)
     typer.echo(f"{count} lines, the last one's hash {last}", err=True)
 
 
@@ -57,7 +61,7 @@ def check(
         with file.open(encoding="utf-8") as lines:
             found = chain.check(lines)
     except (OSError, UnicodeDecodeError) as error:
-        _fail(error)
+        fail(error)
     if isinstance(found, chain.Broken):
         typer.echo(f"line {found.line} {found.reason}")
         raise typer.Exit(1)
@@ -90,11 +94,24 @@ async def _events(history: LogHistory) -> AsyncIterator[Envelope]:
             yield decode(record)
 
 
-def _private(file: Path) -> IO[str]:
-    file.touch(mode=0o600)
-    return file.open("w", encoding="utf-8")
-
-
-def _fail(error: object) -> NoReturn:
-    typer.echo(f"copypro: {error}", err=True)
-    raise typer.Exit(2)
+@contextmanager
+def anew(file: Path) -> Iterator[IO[str]]:
+    """In place of `file`, once all of it is on disk: until then, and when it fails, the former one is as
+    it was. A new file is for its owner alone.
+    """
+    if file.exists() and not file.is_file():  # a pipe or a device: there is nothing to keep
+        with file.open("w", encoding="utf-8") as out:
+            yield out
+        return
+    place = file.resolve()
+    number, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as out:
+            yield out
+            out.flush()
+            os.fsync(number)
+        if place.exists():
+            shutil.copymode(place, name)
+        os.replace(name, place)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -273,10 +273,11 @@ def settle(
 
     if not key:
         _fail("set COPYPRO_KEY to your userKey (SignIn gives one)")
-    problem = asyncio.run(operating.settle(url, key, account, attempt or None, ticket or None))
-    if problem:
-        _fail(problem)
-    typer.echo("recorded")
+    said = asyncio.run(operating.settle(url, key, account, attempt or None, ticket or None))
+    if said.problem:
+        _fail(said.problem)
+    later = f"accepted, and not done yet: {url}/Commands/{said.pending} tells when it is"
+    typer.echo(later if said.pending else "recorded")
 
 
 @letters.command("list")
@@ -321,9 +322,9 @@ def replay_letter(
 
     if not key:
         _fail("set COPYPRO_MANAGER_KEY to the key that the gateway was started with")
-    problem = asyncio.run(operating.replay_letter(url, key, topic, partition, offset))
-    if problem:
-        _fail(problem)
+    said = asyncio.run(operating.replay_letter(url, key, topic, partition, offset))
+    if said.problem:
+        _fail(said.problem)
     typer.echo("replayed")
 
 

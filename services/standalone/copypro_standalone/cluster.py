@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from copypro_standalone.arguments import fail
+
 if TYPE_CHECKING:
     from copypro.settings import Settings
 
@@ -54,5 +56,4 @@ async def _kafka_or_fail(work: Callable[[Settings], Awaitable[Answer]]) -> Answe
             raise SettingsError("set KAFKA_BOOTSTRAP_SERVERS to your brokers, host:port,host:port")
         return await work(settings)
     except CopyProError as error:
-        typer.echo(f"copypro: {error}", err=True)
-        raise typer.Exit(2) from None
+        fail(error)

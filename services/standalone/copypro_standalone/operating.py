@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 from copypro.envelope import utc_now
@@ -15,6 +16,18 @@ from copypro.wiring import open_history, open_models, open_users
 from copypro_gateway.auth import Auth
 from copypro_gateway.errors import ApiError
 from copypro_stats import rebuilding
+from msgspec import Struct
+
+ANSWER_WITHIN_S = 90.0
+"""Longer than a gateway may be set to wait for a change to be visible."""
+
+
+class Said(Struct, frozen=True):
+    """What the gateway said to a change; nothing: it is done."""
+
+    problem: str = ""
+    pending: str = ""
+    """It was accepted as this command, which is not done yet."""
 
 
 async def add_user(settings: Settings, email: str, password: str) -> str:
@@ -60,27 +73,43 @@ async def rebuild_stats(settings: Settings) -> int:
 
 
 async def settle(
-    url: str, key: str, account: str, attempt: str | None, ticket: int | None
-) -> str | None:
-    """What went wrong, or None."""
+    url: str,
+    key: str,
+    account: str,
+    attempt: str | None,
+    ticket: int | None,
+    within_s: float = ANSWER_WITHIN_S,
+) -> Said:
     body = {"accountId": account, "attempt": attempt, "ticket": ticket}
-    return await _post(f"{url}/Settle", key, body)
+    return await _post(f"{url}/Settle", key, body, within_s)
 
 
-async def replay_letter(url: str, key: str, topic: str, partition: int, offset: int) -> str | None:
-    """What went wrong, or None."""
+async def replay_letter(url: str, key: str, topic: str, partition: int, offset: int) -> Said:
     body = {"topic": topic, "partition": partition, "offset": offset}
-    return await _post(f"{url}/ReplayDeadLetter", key, body)
+    return await _post(f"{url}/ReplayDeadLetter", key, body, ANSWER_WITHIN_S)
 
 
-async def _post(url: str, key: str, body: Mapping[str, object]) -> str | None:
+async def _post(url: str, key: str, body: Mapping[str, object], within_s: float) -> Said:
     headers = {"Authorization": f"Bearer {key}"}
+    timeout = aiohttp.ClientTimeout(total=within_s)
     try:
         async with (
-            aiohttp.ClientSession() as session,
+            aiohttp.ClientSession(timeout=timeout) as session,
             session.post(url, json=body, headers=headers) as response,
         ):
-            answer = await response.json()
-            return None if response.status == 200 else str(answer.get("message", answer))
+            return _said(response.status, await response.json())
+    except TimeoutError:
+        return Said(f"no answer from {url} within {within_s:g} s: whether it was done is not known")
     except aiohttp.ClientError as error:
-        return f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
+        return Said(f"no answer from {url}: {type(error).__name__}; is `copypro up` running?")
+
+
+def _said(status: int, answer: Any) -> Said:
+    fields = answer if isinstance(answer, dict) else {}
+    match status:
+        case 200:
+            return Said()
+        case 202:
+            return Said(pending=str(fields.get("commandId", "")))
+        case _:
+            return Said(str(fields.get("message", answer)))

@@ -6,14 +6,13 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from copypro_standalone.arguments import Data, fail
+
 app = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
-Data = Annotated[
-    Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
-]
 Answer = TypeVar("Answer")
 
 
@@ -93,9 +92,4 @@ def _run(made: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
     try:
         return asyncio.run(made())
     except (CopyProError, ApiError) as error:
-        _fail(error)
-
-
-def _fail(error: object) -> NoReturn:
-    typer.echo(f"copypro: {error}", err=True)
-    raise typer.Exit(2)
+        fail(error)

@@ -89,17 +89,19 @@ class Ring:
         self._watched = watcher.Watched()
         self._unhurried = Unhurried()
         self._edge = Edge(self, self._metrics.page)
-        self._server = http_server(self._edge, settings)
         self._stores: Stores | None = None
         self._bridges = Bridges(settings, self._terminal_limits)
         has_gateway = "gateway" in services
+        # TLS and proxies are for who calls from outside: health and metrics of the others are asked
+        # plainly, inside the network.
+        self._server = http_server(self._edge, settings if has_gateway else None)
+        self._scheme = "https" if has_gateway and settings.tls_cert else "http"
         self.port = settings.gateway_port if has_gateway else settings.service_port
         self._port_setting = "COPYPRO_GATEWAY_PORT" if has_gateway else "COPYPRO_SERVICE_PORT"
 
     @property
     def url(self) -> str:
-        scheme = "https" if self._settings.tls_cert else "http"
-        return f"{scheme}://{self._settings.host}:{self.port}"
+        return f"{self._scheme}://{self._settings.host}:{self.port}"
 
     @property
     def stores(self) -> Stores:

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
+from copypro_standalone.arguments import Data, fail
+
 app = typer.Typer(no_args_is_help=True, help="The operator's secret keys.")
-Data = Annotated[
-    Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
-]
 
 
 @app.callback()
@@ -40,7 +39,6 @@ def rotate(
     try:
         done = asyncio.run(rotate_keys(load(data), dry_run=dry_run))
     except CopyProError as error:
-        typer.echo(f"copypro: {error}", err=True)
-        raise typer.Exit(2) from None
+        fail(error)
     would = "would be " if dry_run else ""
     typer.echo(f"{done.rewrapped} of {done.keys} data keys {would}wrapped anew")

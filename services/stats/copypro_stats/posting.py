@@ -17,7 +17,6 @@ from datetime import timedelta
 import msgspec
 import structlog
 from copypro import topics
-from copypro.errors import LogError
 from copypro.ports import Clock, Outgoing, Partition
 from msgspec import Struct
 
@@ -31,7 +30,7 @@ class PostLimits(Struct, frozen=True, kw_only=True):
     first_wait_s: float = 1.0
     cap_wait_s: float = 300.0
     kept_s: float = 86_400.0
-    """What is older than this is given up, with an error in the log."""
+    """What is older than this and is not taken then is given up, with an error in the log."""
     waiting: int = 1000
     """So many may wait for one receiver; what comes beyond is shown and not posted."""
 
@@ -67,8 +66,6 @@ class Outbox:
 
     def remember(self, posted: Posted) -> list[Outgoing]:
         """The state record to commit with the event's consumption; posted after `committed`."""
-        if self._receivers is None or not self._receivers.has(posted.to):
-            return []
         under_way = sum(other.to == posted.to for other in self._remembered)
         if len(self._waiting.get(posted.to, ())) + under_way >= self._limits.waiting:
             self._refused[posted.to] += 1
@@ -89,9 +86,7 @@ class Outbox:
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled; when the partition is lost, of which its reader hears too, nothing is
-        posted any more.
-        """
+        """Until cancelled. Errors: PartitionLost and others of the log; whatever nobody expected."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await self._news.wait()
@@ -103,25 +98,21 @@ class Outbox:
     async def _serve(self, to: str) -> None:
         """Everything for one receiver, one after another; ends when nothing waits."""
         waiting = self._waiting[to]
-        try:
-            while waiting:
-                posted = next(iter(waiting.values()))
-                await self._deliver(posted)
-                await self._partition.commit(
-                    [Outgoing(topics.STATS_STATE.name, _key(posted), None)]
-                )
-                del waiting[posted.id]
-        except LogError as error:
-            logger.info("posting ends with its partition", reason=str(error))
-            return
+        while waiting:
+            posted = next(iter(waiting.values()))
+            await self._deliver(posted)
+            await self._partition.commit([Outgoing(topics.STATS_STATE.name, _key(posted), None)])
+            del waiting[posted.id]
         del self._waiting[to]
         self._serving.discard(to)
 
     async def _deliver(self, posted: Posted) -> None:
-        """Returns when it was taken, is too old to be news, or nobody wants it any more."""
+        """Returns when it was taken, when it was not and is too old to be news, or when nobody wants
+        it any more.
+        """
         assert self._receivers is not None
         limits, wait_s = self._limits, self._limits.first_wait_s
-        what = "alert" if posted.to == OPERATOR else "trade log"
+        what = "alert" if posted.to == OPERATOR else "callback"
         while reason := await self._receivers.post(posted):
             if self._clock() - posted.raised_at_utc > timedelta(seconds=limits.kept_s):
                 logger.error(f"{what} not delivered: given up", id=posted.id, reason=reason)
@@ -139,16 +130,22 @@ async def posting(
     limits: PostLimits | None = None,
 ) -> AsyncIterator[Outbox]:
     """The partition's outbox, at work as long as this context lasts; `receivers` None: nothing is
-    posted.
+    posted. When posting fails, what runs in this context ends with the same error: a partition that
+    projects and never posts again would look well.
     """
     outbox = Outbox(partition, receivers, clock, limits or PostLimits())
     await outbox.restore()
-    at_work = asyncio.create_task(outbox.run(), name="posting")
     try:
-        yield outbox
-    finally:
-        at_work.cancel()
-        await asyncio.gather(at_work, return_exceptions=True)
+        async with asyncio.TaskGroup() as tasks:
+            at_work = tasks.create_task(outbox.run(), name="posting")
+            yield outbox
+            at_work.cancel()
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _key(posted: Posted) -> str:

@@ -24,7 +24,7 @@ Fields = dict[str, Any]
 
 
 class Patch(Struct, frozen=True):
-    """`fields` None removes the source's part; `old` names a document whose part the patch reads."""
+    """`fields` None removes the source's part; `builds_on` names one that the patch is laid over."""
 
     collection: str
     id: str

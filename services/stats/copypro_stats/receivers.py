@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import structlog
 from copypro import collections as c
 from copypro.callbacks import Receiver, receiver_of
 from copypro.envelope import Envelope
-from copypro.errors import SecretsError, StoreUnavailable
+from copypro.errors import KeyDestroyed, SecretsError, StoreRefused, StoreUnavailable
 from copypro.messages import AlertRaised, EquityProtectorReset, EquityProtectorTriggered
 from copypro.ports import Post, ReadModels
 from copypro.trade_logs import trade_log
@@ -86,23 +86,28 @@ class Receivers:
     def __init__(self, models: ReadModels, unseal: Unseal, post: Post, alert_url: str) -> None:
         self._models, self._unseal, self._post = models, unseal, post
         self._operator = Receiver(alert_url, trusted=True) if alert_url else None
-        self._wanted: set[str] = set()
 
-    async def refresh(self) -> None:
-        """Who has a callback now. Errors: StoreUnavailable."""
-        found = await self._models.find(c.CALLBACKS, limit=None)
-        self._wanted = {str(doc["id"]) for doc in found}
-
-    def has(self, to: str) -> bool:
-        return self._operator is not None if to == OPERATOR else to in self._wanted
+    async def wanted(self, posts: Sequence[Posted]) -> list[Posted]:
+        """Those that have a receiver now, in their order. Errors: StoreUnavailable, StoreRefused."""
+        asked = {posted.to for posted in posts} - {OPERATOR}
+        told = set(await self._models.get_many(c.CALLBACKS, asked)) if asked else set()
+        if self._operator is not None:
+            told.add(OPERATOR)
+        return [posted for posted in posts if posted.to in told]
 
     async def post(self, posted: Posted) -> str:
-        """Empty: it was taken, or there is nobody to take it; else why not, without any secret."""
+        """Empty: it was taken, or there is nobody to take it; else why not, without any secret. What
+        a person can still set right (a database's rights, a key that is missing here) is a reason.
+        """
         try:
             receiver = await self._receiver(posted.to)
             body = posted.body or await self._body(posted)
         except StoreUnavailable:
             return "the database does not answer"
+        except StoreRefused as error:
+            return f"the database refuses: {error}"
+        except SecretsError as error:
+            return f"its callback cannot be opened: {error}"
         if receiver is None or not body:
             return ""
         return await self._post(receiver, posted.id, body)
@@ -116,7 +121,7 @@ class Receivers:
         try:
             registration = RegistrationId(str(doc["registration"]))
             return receiver_of(await self._unseal(registration, str(doc["sealed"])))
-        except SecretsError as error:
+        except KeyDestroyed as error:
             logger.warning("a callback cannot be opened: its account is gone", reason=str(error))
             return None
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
+from typing import Never
 
 import structlog
 from copypro import topics
 from copypro.collections import COPIERS
 from copypro.envelope import SCHEMA_VERSION, Envelope, dead_letter, readable
-from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost, StoreUnavailable
+from copypro.errors import BadRecord, StoreUnavailable
 from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
-from copypro.readiness import Readiness, wait_for_upgrade
+from copypro.readiness import Readiness, wait_for_upgrade, while_owned
 
 from copypro_stats.batch import Batch, Parts, batch_of, merged
 from copypro_stats.keeper import Keeper
@@ -50,7 +52,7 @@ async def run(
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.STATS):
             work = _own(partition, models, clock, receivers, limits, readiness, schema_version)
-            tasks.create_task(work)
+            tasks.create_task(while_owned(work, partition, readiness, RETRY_FULL_S))
 
 
 async def _own(
@@ -61,40 +63,13 @@ async def _own(
     limits: PostLimits | None,
     readiness: Readiness,
     schema_version: int,
-) -> None:
-    try:
-        async with posting(partition, receivers, clock, limits) as outbox:
-            newer = await project(
-                partition, models, clock, outbox, schema_version, receivers=receivers
+) -> Never:
+    async with posting(partition, receivers, clock, limits) as outbox:
+        with closing(Keeper(models)) as keeper:
+            newer = await _project(
+                partition, models, clock, outbox, keeper, schema_version, receivers
             )
-        await wait_for_upgrade(partition, newer, readiness)
-    except LogClosed:
-        return
-    except PartitionLost as error:
-        logger.warning("partition lost", partition=partition.number, reason=str(error))
-    except LogFull as error:
-        logger.error("disk full: nothing is projected until there is room", reason=str(error))
-        await asyncio.sleep(RETRY_FULL_S)
-    except Exception as error:
-        logger.exception("the partition broke", partition=partition.number)
-        await readiness.start_over(partition, error)
-
-
-async def project(
-    partition: Partition,
-    models: ReadModels,
-    clock: Clock,
-    outbox: Outbox,
-    schema_version: int = SCHEMA_VERSION,
-    *,
-    receivers: Receivers | None = None,
-) -> BadRecord:
-    """Until a record of a newer version; that one is not taken in, nor any behind it."""
-    keeper = Keeper(models)
-    try:
-        return await _project(partition, models, clock, outbox, keeper, schema_version, receivers)
-    finally:
-        keeper.close()
+    await wait_for_upgrade(partition, newer, readiness)
 
 
 async def _project(
@@ -106,6 +81,7 @@ async def _project(
     schema_version: int,
     receivers: Receivers | None,
 ) -> BadRecord:
+    """Until a record of a newer version; that one is not taken in, nor any behind it."""
     parts = Parts(models)
     newer: BadRecord | None = None
     while newer is None:
@@ -139,8 +115,8 @@ async def _posts(batch: Batch, receivers: Receivers | None, outbox: Outbox) -> l
         return []
     while True:
         try:
-            await receivers.refresh()
-            return [out for posted in batch.posts for out in outbox.remember(posted)]
+            wanted = await receivers.wanted(batch.posts)
+            return [out for posted in wanted for out in outbox.remember(posted)]
         except StoreUnavailable as error:
             logger.error("nothing is posted until the database answers", reason=str(error))
             await asyncio.sleep(RETRY_STORE_S)

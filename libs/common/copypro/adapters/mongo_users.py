@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 
 from pymongo.errors import DuplicateKeyError
@@ -86,7 +87,9 @@ class MongoUsers:
         with self._database.asking():
             await self._resets.replace_one({"_id": reset.user}, row, upsert=True)
 
-    async def set_password(self, reset: str, password_hash: str, now: datetime) -> UserId | None:
+    async def set_password(
+        self, reset: str, password_hash: str, now: datetime, ended: Collection[str]
+    ) -> UserId | None:
         used: UserId | None = None
 
         async def body(session: Session) -> None:
@@ -94,8 +97,12 @@ class MongoUsers:
             query = {"hash": reset, "expires_at": {"$gt": now.isoformat()}}
             row = await self._resets.find_one_and_delete(query, session=session)
             used = None if row is None else UserId(row["_id"])
+            if used is None:
+                return
             change = {"$set": {"password_hash": password_hash}}
             await self._users.update_one({"_id": used}, change, session=session)
+            theirs = {"user": used, "name": {"$in": list(ended)}}
+            await self._keys.delete_many(theirs, session=session)
 
         await self._database.transaction(body)
         return used

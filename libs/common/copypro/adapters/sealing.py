@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from copypro.adapters.sqlite_file import make_folder, unusable
-from copypro.errors import SecretsError
+from copypro.errors import KeyDestroyed, SecretsError
 from copypro.values import RegistrationId
 
 KEY_FILE = "secret.key"
@@ -106,9 +106,9 @@ class Keyring:
         return self._in_use(canary).encrypt(AESGCM.generate_key(bit_length=256))
 
     def unwrap(self, wrapped: bytes | None) -> bytes:
-        """The data key. Errors: SecretsError (destroyed, or wrapped by a key that is not here)."""
+        """The data key. Errors: KeyDestroyed, SecretsError (wrapped by a key that is not here)."""
         if wrapped is None:
-            raise SecretsError("the registration's key was destroyed")
+            raise KeyDestroyed("the registration's key was destroyed")
         try:
             return self._known(wrapped).decrypt(wrapped)
         except InvalidToken:

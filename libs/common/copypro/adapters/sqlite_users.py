@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
@@ -116,7 +116,9 @@ class SqliteUsers:
         statement = "REPLACE INTO resets VALUES (?, ?, ?, ?)"
         await self._in(lambda: self._connection.execute(statement, values))
 
-    async def set_password(self, reset: str, password_hash: str, now: datetime) -> UserId | None:
+    async def set_password(
+        self, reset: str, password_hash: str, now: datetime, ended: Collection[str]
+    ) -> UserId | None:
         def use() -> UserId | None:
             with transaction(self._connection):
                 execute = self._connection.execute
@@ -126,6 +128,8 @@ class SqliteUsers:
                     return None
                 execute("DELETE FROM resets WHERE user = ?", row)
                 execute("UPDATE users SET password_hash = ? WHERE id = ?", (password_hash, row[0]))
+                for name in ended:
+                    execute("DELETE FROM keys WHERE user = ? AND name = ?", (row[0], name))
                 return UserId(row[0])
 
         return await self._in(use)

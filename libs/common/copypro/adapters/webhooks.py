@@ -7,12 +7,13 @@ import socket
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from copypro.callbacks import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     Receiver,
-    is_not_public_literal,
+    is_not_public_host,
     is_public,
     signature,
 )
@@ -41,17 +42,20 @@ class Webhooks:
         if len(body) > MOST_BYTES:
             return f"{len(body)} bytes are more than {MOST_BYTES}"
         anywhere = receiver.trusted or self._private_allowed
-        if not anywhere and is_not_public_literal(receiver.url):
-            return NOT_PUBLIC
         connector = aiohttp.TCPConnector(
             resolver=Resolver(anywhere=anywhere), use_dns_cache=False, limit=1, force_close=True
         )
         timeout = aiohttp.ClientTimeout(total=self._within_s)
         try:
+            url = URL(receiver.url)
+            # As it will be connected to: other scripts' digits and dots are read as ours, and the
+            # resolver is asked about names alone.
+            if not anywhere and is_not_public_host(url.raw_host or ""):
+                return NOT_PUBLIC
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
                 session.post(
-                    receiver.url,
+                    url,
                     data=body,
                     headers=self._headers(receiver, id, body),
                     allow_redirects=False,

@@ -1,0 +1,173 @@
+"""What a call says of the commands it is made of: done, denied, or not visible yet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from copypro import collections as c
+from copypro.envelope import decode
+from copypro.ports import Record, Upsert
+
+from tests.contract.stores import Place, SqlitePlace
+from tests.gateway import OPERATOR, AnsweringLog, Calling, User, a_gateway, a_user
+
+INLINE = {
+    "masterType": "MT5", "masterUser": 9, "masterPassword": "p", "masterServer": "Alpha-MT5",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    """What is answered is the same on every store."""
+    made = SqlitePlace(tmp_path)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def log(place: Place) -> AnsweringLog:
+    return AnsweringLog(await place.models())
+
+
+@pytest.fixture
+async def calling(place: Place, tmp_path: Path, log: AnsweringLog) -> AsyncIterator[Calling]:
+    async with a_gateway(place, tmp_path, require_key=True, log=log) as made:
+        yield made
+
+
+@pytest.fixture
+async def user(place: Place, calling: Calling) -> User:
+    return await a_user(place, calling, "mine")
+
+
+async def put(place: Place, collection: str, documents: Mapping[str, Any]) -> None:
+    models = await place.models()
+    await models.upsert(
+        [
+            Upsert(collection=collection, id=id_, source="given/0", version=0, fields=fields)
+            for id_, fields in documents.items()
+        ]
+    )
+
+
+async def stored(place: Place, collection: str, id_: str) -> Any:
+    return await (await place.models()).get(collection, id_)
+
+
+def messages(log: AnsweringLog, topic: str) -> list[Any]:
+    return [decode(record).message for record in log.all(topic)]
+
+
+def kinds(log: AnsweringLog) -> list[str]:
+    return [record.headers["type"] for record in commands(log)]
+
+
+def commands(log: AnsweringLog) -> list[Record]:
+    return [*log.all("copier-commands"), *log.all("account-commands")]
+
+
+# --- Start ----------------------------------------------------------------------------------------
+
+
+async def test_a_start_whose_account_is_still_being_added_says_that_it_did_not_start(
+    calling: Calling, user: User, log: AnsweringLog
+) -> None:
+    log.unanswered.add("RegisterAccount")
+    given = INLINE | {"slaveAccountId": user.ids["slave"]}
+    answer = await calling.call("/Start", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "NOT_STARTED"), answer.text
+    (registered,) = commands(log)
+    assert answer.json()["message"].startswith("masterUser: ")
+    assert registered.headers["id"] in answer.json()["message"]
+
+
+# --- RemoveAccount --------------------------------------------------------------------------------
+
+
+async def test_an_account_is_removed_though_its_copier_was_already_stopped(
+    calling: Calling, user: User, log: AnsweringLog
+) -> None:
+    log.codes["StopCopier"] = "UNKNOWN_COPIER"
+    answer = await calling.call("/RemoveAccount", {"accountId": user.ids["master"]}, key=user.key)
+    assert (answer.status_code, kinds(log)) == (200, ["StopCopier", "RemoveAccount"])
+
+
+@pytest.mark.parametrize("unanswered", ["StopCopier", "RemoveAccount"])
+async def test_what_is_not_visible_yet_is_asked_for_by_the_removals_own_command(
+    calling: Calling, user: User, log: AnsweringLog, unanswered: str
+) -> None:
+    log.unanswered.add(unanswered)
+    answer = await calling.call("/RemoveAccount", {"accountId": user.ids["master"]}, key=user.key)
+    (_, removal) = commands(log)
+    assert answer.status_code == 202
+    assert answer.json()["commandId"] == removal.headers["id"]
+
+
+async def test_an_accounts_copier_is_stopped_however_many_others_have(
+    calling: Calling, user: User, log: AnsweringLog, place: Place
+) -> None:
+    mine = await stored(place, c.COPIERS, user.ids["copier"])
+    theirs = {
+        "user": "other", "master": mine["master"], "slave": "s", "master_registration": "other",
+        "slave_registration": "other",
+    }  # fmt: skip
+    await put(place, c.COPIERS, {f"!{number:05}": theirs for number in range(1001)})
+    await calling.call("/RemoveAccount", {"accountId": user.ids["master"]}, key=user.key)
+    (stop,) = messages(log, "copier-commands")
+    assert stop.copier == user.ids["copier"]
+
+
+# --- UnPauseAll -----------------------------------------------------------------------------------
+
+
+async def test_unpausing_all_leaves_what_may_not_run_and_what_is_paused_otherwise_by_now(
+    calling: Calling, user: User, log: AnsweringLog, place: Place
+) -> None:
+    mine = await stored(place, c.COPIERS, user.ids["copier"])
+    slave = await stored(place, c.REGISTRATIONS, user.ids["slave"])
+    master = await stored(place, c.REGISTRATIONS, user.ids["master"])
+    protector = {"tripped": {"rule": "r"}, "settings": {"disable_copier": True}}
+    await put(
+        place,
+        c.REGISTRATIONS,
+        {
+            "guarded": slave | {"protector": protector},
+            "disabled": master | {"enabled": False},
+            "refused": master | {"rights": "none", "proof": "refused"},
+        },
+    )
+    may_not: tuple[dict[str, Any], ...] = (
+        {"slave_registration": "guarded"},
+        {"master_registration": "disabled"},
+        {"master_registration": "refused"},
+        {"master_registration": "removed"},
+    )
+    paused = {"paused": True, "pause_reason": "ByOperator"}
+    copiers = {f"copier-{at}": mine | paused | one for at, one in enumerate(({}, *may_not))}
+    await put(place, c.COPIERS, copiers)
+    answer = await calling.call("/Manager/UnPauseAll", key=OPERATOR)
+    assert answer.json() == {"result": "OK", "resumed": 1, "stayed": 4}, answer.text
+    (resume,) = messages(log, "copier-commands")
+    assert (resume.copier, resume.only_from) == ("copier-0", "ByOperator")
+    log.codes["ResumeCopier"] = "PAUSED_OTHERWISE"
+    answer = await calling.call("/Manager/UnPauseAll", key=OPERATOR)
+    assert answer.json() == {"result": "OK", "resumed": 0, "stayed": 5}, answer.text
+
+
+# --- Settle ---------------------------------------------------------------------------------------
+
+
+async def test_an_attempt_that_did_not_open_has_no_ticket(
+    calling: Calling, user: User, log: AnsweringLog
+) -> None:
+    given = {"accountId": user.ids["slave"], "attempt": user.ids["attempt"], "found": False}
+    answer = await calling.call("/Settle", given | {"ticket": 7}, key=user.key)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("found: ")
+    assert commands(log) == []
+    assert (await calling.call("/Settle", given, key=user.key)).status_code == 200
+    (settled,) = messages(log, "account-commands")
+    assert (settled.attempt, settled.ticket) == (user.ids["attempt"], None)

@@ -1,0 +1,48 @@
+"""What `copypro settle` understands of what the gateway says, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from copypro_standalone.operating import Said, settle
+
+ANSWERS: dict[str, tuple[int, Any]] = {
+    "done": (200, {"result": "OK"}),
+    "later": (202, {"commandId": "c" * 32, "done": False}),
+    "refused": (400, {"code": "BAD_PARAMETER", "message": "attempt: there is none"}),
+    "as the original": (201, [{"message": "attempt: there is none"}]),
+}
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async def answer(request: web.Request) -> web.Response:
+        account = (await request.json())["accountId"]
+        if account == "never":
+            await asyncio.Event().wait()
+        status, body = ANSWERS[account]
+        return web.json_response(body, status=status)
+
+    app = web.Application()
+    app.router.add_post("/Settle", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_each_answer_is_understood_and_none_is_a_traceback(url: str) -> None:
+    said = {account: await settle(url, "key", account, "a", 1) for account in ANSWERS}
+    assert said["done"] == Said()
+    assert said["later"] == Said(pending="c" * 32)
+    assert said["refused"] == Said("attempt: there is none")
+    assert "attempt: there is none" in said["as the original"].problem
+    never = await settle(url, "key", "never", "a", 1, within_s=0.2)
+    assert never.problem.endswith("within 0.2 s: whether it was done is not known")
+    nobody = await settle("http://127.0.0.1:1", "key", "done", "a", 1)
+    assert "is `copypro up` running?" in nobody.problem
