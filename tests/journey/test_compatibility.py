@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.documented import problems
 from tests.journey.test_gateway import get
 from tests.journey.world import CANARY, World
 
@@ -200,6 +201,7 @@ async def test_a_call_that_is_not_visible_in_time_says_where_its_answer_will_be(
 
     async def done() -> bool:
         _, told = await get(world, f"Commands/{answer['commandId']}")
+        assert problems("Commands/{command}", 200, told) == []
         return bool(told["done"] and told["event"] == "AccountUpdated")
 
     await world.eventually(done)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.documented import problems
 from tests.journey.world import World
 from tests.unit import statement_writer as write
 
@@ -36,6 +37,7 @@ async def post(
     async with world.http.post(address, data=data, headers=headers) as response:
         answer: dict[str, Any] = await response.json()
         assert response.status == expect, answer
+        assert problems("ImportStatement", response.status, answer) == []
         return answer
 
 

@@ -20,6 +20,8 @@ from copypro_standalone.ring import Ring
 from mt_simulator.client import SimulatorControl
 from mt_simulator.main import Simulator, start
 
+from tests.documented import problems
+
 Stack = Mapping[str, Any]
 """The settings that name the servers of a stack; none: everything is embedded."""
 EMBEDDED: Stack = {}
@@ -145,10 +147,12 @@ class World:
             self.ring = None
 
     async def call(self, name: str, /, *, expect: int = 200, **body: Any) -> Any:
+        """What it answers, which is what the OpenAPI document says that it may."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         async with self.http.post(f"/{name}", json=body, headers=headers) as response:
             answer = await response.json()
             assert response.status == expect, (name, response.status, answer)
+            assert problems(name, response.status, answer) == []
             return answer
 
     async def sign_up(self) -> None:

@@ -13,6 +13,7 @@ from copypro import account_history
 from copypro import collections as c
 from copypro.account_history import is_current, pages, report_of
 from copypro.ports import ReadModels
+from copypro.quality.answers import CopiersQuality, Growth, GrowthPoint
 from copypro.quality.documents import (
     Ended,
     Side,
@@ -141,7 +142,7 @@ async def quality_of(
     by: str | None = None,
     since: str = "",
     until: str | None = None,
-) -> Doc | None:
+) -> CopiersQuality | None:
     """All of them together, and by group where `by` names one of GROUPS; growth of each pair from its
     start (or `since`) on. None: there are too many decisions for one answer.
     """
@@ -159,14 +160,16 @@ async def quality_of(
 
 async def growths_of(
     models: ReadModels, copiers: Sequence[Mapping[str, Any]], since: str = ""
-) -> list[Doc]:
+) -> list[Growth]:
     return [
         {"copierId": str(copier["id"]), "points": await _side_by_side(models, copier, since)}
         for copier in copiers
     ]
 
 
-async def _side_by_side(models: ReadModels, copier: Mapping[str, Any], since: str) -> list[Doc]:
+async def _side_by_side(
+    models: ReadModels, copier: Mapping[str, Any], since: str
+) -> list[GrowthPoint]:
     first = max(since, str(copier.get("started_at") or ""))
     if not first:
         return []

@@ -11,6 +11,7 @@ from copypro.values import AccountId, CopierId, Platform, RegistrationId, UserId
 from pydantic import Field
 
 from copypro_gateway import shapes
+from copypro_gateway.account_answers import Account
 from copypro_gateway.answers import Removed
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
@@ -41,7 +42,7 @@ class Accounts:
         for name in ("RemoveAccount", "RemoveAccountByApiId"):
             calls.keyed(name, RemoveAccount, self.remove, tag="accounts", changes=True)
 
-    async def add(self, user: UserId, given: AddAccount) -> Doc:
+    async def add(self, user: UserId, given: AddAccount) -> Account:
         """The same account added twice by one user is one; a new password replaces the old one."""
         if given.type not in self._core.settings.platforms:
             text = f"{given.type} is off: set Api{given.type} to the address of its bridge"
@@ -105,26 +106,26 @@ class Accounts:
         left: list[int] = done.get("left_open", [])
         return {"result": "OK", "leftOpen": left}
 
-    async def all(self, user: UserId, _: Parameters) -> list[Doc]:
-        answer: list[Doc] = await self._core.remembering.answer(
+    async def all(self, user: UserId, _: Parameters) -> list[Account]:
+        answer: list[Account] = await self._core.remembering.answer(
             "Accounts", user, lambda: self._all(user)
         )
         return answer
 
-    async def _all(self, user: UserId) -> list[Doc]:
+    async def _all(self, user: UserId) -> list[Account]:
         mine = await self._core.registrations_of(user)
         ids = [str(doc["account"]) for doc in mine]
         states = await self._core.models.get_many(c.ACCOUNTS, ids)
         now = self._core.clock()
         return [shapes.account(doc, states.get(str(doc["account"])), now) for doc in mine]
 
-    async def get(self, user: UserId, given: ByAccount) -> Doc:
+    async def get(self, user: UserId, given: ByAccount) -> Account:
         return await self.shown(user, given.account_id)
 
-    async def shown(self, user: UserId, id: str) -> Doc:
+    async def shown(self, user: UserId, id: str) -> Account:
         return await self.of(await self._core.registration(user, id))
 
-    async def of(self, registration: Doc) -> Doc:
+    async def of(self, registration: Doc) -> Account:
         """A registration as callers see it."""
         state = await self._core.models.get(c.ACCOUNTS, str(registration["account"]))
         return shapes.account(registration, state, self._core.clock())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 OK: Ok = {"result": "OK"}
 
@@ -13,40 +13,6 @@ class Ok(TypedDict):
 
 class UserKeyGiven(TypedDict):
     userKey: str
-
-
-class Problem(TypedDict):
-    code: str
-    message: str
-
-
-class AccountSummary(TypedDict):
-    balance: float | None
-    credit: float | None
-    profit: float | None
-    equity: float | None
-    margin: float | None
-    freeMargin: float | None
-    leverage: int | None
-    currency: str | None
-    method: str | None
-
-
-class TradeSummary(TypedDict):
-    """Profits of what closed, by the broker's days; weeks begin on Monday."""
-
-    openTrades: int | None
-    openProfit: float | None
-    dayProfit: float | None
-    weekProfit: float | None
-    monthProfit: float | None
-    totalProfit: float | None
-
-
-class SymbolChoice(TypedDict):
-    enableAllSymbols: bool
-    on: list[str]
-    off: list[str]
 
 
 class Removed(TypedDict):
@@ -151,3 +117,76 @@ class CallbackSet(TypedDict):
     result: Literal["OK"]
     callbackUrl: str | None
     secret: str | None
+
+
+class Key(TypedDict):
+    """Never the key itself."""
+
+    id: str
+    name: str
+    scope: Literal["read", "trade", "admin"]
+    createdAt: str
+    expiresAt: str | None
+
+
+class KeyListed(Key):
+    """`current`: the one that asks."""
+
+    current: bool
+
+
+class KeyAdded(Key):
+    userKey: str
+
+
+class Alert(TypedDict):
+    """`numbers`: what it was raised for, by name. `cleared_at`: when it was last over before."""
+
+    id: str
+    account: str
+    code: str
+    text: str
+    numbers: dict[str, str]
+    open: bool
+    time: str
+    cleared_at: NotRequired[str]
+
+
+class UnresolvedAttempt(TypedDict):
+    """An order of which nobody knows whether it stands. `id`: the attempt, as Settle takes it."""
+
+    id: str
+    account: str
+    copier: str
+    copy: str
+    leg: int
+    open: bool
+    since: str
+    evidence: str
+    needs_person: NotRequired[bool]
+    settled_at: NotRequired[str]
+
+
+class Resumed(TypedDict):
+    result: Literal["OK"]
+    resumed: int
+    stayed: int
+
+
+class CommandStatus(TypedDict):
+    """`done` false: nothing is known of it yet. Once it is done, `event` and `at` say how and when it
+    ended; `code` and `message` are there if it was refused, the rest where the call has such a
+    result: the copier, tickets of copies left open, or what of a report was added.
+    """
+
+    id: str
+    done: bool
+    event: NotRequired[str]
+    at: NotRequired[str]
+    code: NotRequired[str]
+    message: NotRequired[str]
+    copier: NotRequired[str]
+    left_open: NotRequired[list[int]]
+    added: NotRequired[int]
+    same: NotRequired[int]
+    contradictions: NotRequired[list[str]]

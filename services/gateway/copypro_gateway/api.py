@@ -99,8 +99,8 @@ def create_app(
     Managing(core, users, accounts, copiers, logs).register(calls)
     FailedCalls(history, read_models).register(calls)
     About(core).register(calls, app)
-    Importing(core, accounts).register(app, gate)
-    Commands(core).register(app, gate)
+    Importing(core, accounts).register(calls, app, gate)
+    Commands(core).register(calls, app, gate)
     add_documentation(app)
     failures.add_to(app)
     if safety.cors_origins:

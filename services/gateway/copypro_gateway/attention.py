@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from copypro import collections as c
 from copypro import messages as m
@@ -12,9 +12,9 @@ from copypro.values import AccountId, AttemptId, Ticket, UserId
 from pydantic import AliasChoices, Field
 
 from copypro_gateway import rights
-from copypro_gateway.answers import OK, Ok
+from copypro_gateway.answers import OK, Alert, Ok, UnresolvedAttempt
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import Core, Doc
+from copypro_gateway.core import Core
 from copypro_gateway.errors import bad
 from copypro_gateway.parameters import Parameters, Text
 
@@ -35,22 +35,22 @@ class Attention:
         calls.keyed("Unresolved", Parameters, self.unresolved, tag="logs")
         calls.keyed("Settle", Settle, self.settle, tag="logs", changes=True)
 
-    async def alerts(self, user: UserId, _: Parameters) -> list[Doc]:
+    async def alerts(self, user: UserId, _: Parameters) -> list[Alert]:
         """Of accounts that the user may read, and of the user's own logins."""
         mine = await self._core.registrations_of(user)
         ids = {str(doc["id"]) for doc in mine}
         readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
-        found: Sequence[Doc] = await self._core.models.find(c.ALERTS, {"open": True}, limit=None)
+        found: Any = await self._core.models.find(c.ALERTS, {"open": True}, limit=None)
         return [
             doc
             for doc in found
             if doc["account"] in readable or doc["numbers"].get("registration") in ids
         ]
 
-    async def unresolved(self, user: UserId, _: Parameters) -> list[Doc]:
+    async def unresolved(self, user: UserId, _: Parameters) -> list[UnresolvedAttempt]:
         mine = await self._core.registrations_of(user)
         readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
-        found = await self._core.models.find(c.UNRESOLVED, {"open": True}, limit=None)
+        found: Any = await self._core.models.find(c.UNRESOLVED, {"open": True}, limit=None)
         return [doc for doc in found if doc["account"] in readable]
 
     async def settle(self, user: UserId, given: Settle) -> Ok:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -138,7 +139,7 @@ class Callbacks:
         callback = Callback(registration=owner, sealed=sealed, shown=masked(url))
         return callback, {"result": "OK", "callbackUrl": callback.shown, "secret": secret}
 
-    async def _try(self, owner: str, fields: dict[str, Any]) -> Ok:
+    async def _try(self, owner: str, fields: Mapping[str, Any]) -> Ok:
         doc = await self._core.models.get(c.CALLBACKS, owner)
         if doc is None:
             raise unknown("callback")

@@ -21,7 +21,7 @@ from starlette.types import Scope
 from structlog.contextvars import bound_contextvars
 
 from copypro_gateway.core import GatewaySettings, Pending
-from copypro_gateway.describing import Describing
+from copypro_gateway.describing import Answers, Describing
 from copypro_gateway.gate import By, Gate
 from copypro_gateway.pages import Page
 from copypro_gateway.parameters import Parameters
@@ -132,6 +132,10 @@ class Calls:
             return await handler(given)
 
         self._add(name, kind, handler, operator, act, tag, changes=changes)
+
+    def answers(self, handler: Callable[..., Any], *, changes: bool = False) -> Answers:
+        """For the document, of a call that has a route of its own."""
+        return self._describing.answers(handler, changes=changes)
 
     def _add(
         self,

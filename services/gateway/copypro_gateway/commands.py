@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Path, Query, Request
 
-from copypro_gateway.calls import bearer
+from copypro_gateway.answers import CommandStatus
+from copypro_gateway.calls import Calls, bearer
 from copypro_gateway.core import Core
-from copypro_gateway.describing import REFUSED
 from copypro_gateway.gate import Gate
 from copypro_gateway.owning import is_of
 
@@ -20,9 +20,14 @@ class Commands:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def register(self, app: FastAPI, gate: Gate) -> None:
-        @app.get("/Commands/{command}", tags=["commands"], responses=REFUSED)
-        async def command(request: Request, command: Id, user_key: Key = None) -> Any:
+    def register(self, calls: Calls, app: FastAPI, gate: Gate) -> None:
+        @app.get(
+            "/Commands/{command}",
+            tags=["commands"],
+            response_model=None,
+            responses=calls.answers(self._core.command_status),
+        )
+        async def command(request: Request, command: Id, user_key: Key = None) -> CommandStatus:
             """What became of a call that answered 202. One that somebody else made is as one that is
             not done.
             """

@@ -15,6 +15,7 @@ from copypro_gateway import rights, shapes
 from copypro_gateway.accounts import Accounts, AddAccount
 from copypro_gateway.answers import OK, Ok, Started
 from copypro_gateway.calls import Calls
+from copypro_gateway.copier_answers import Copier
 from copypro_gateway.core import Core, Doc, Pending, until
 from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.market import market_of
@@ -183,13 +184,13 @@ class Copiers:
                 next_ones = await self._core.models.find(c.COPIERS, {"master": account}, limit=None)
                 ahead.extend(str(doc["slave"]) for doc in next_ones)
 
-    async def get(self, user: UserId | None, given: ByCopier) -> Doc:
+    async def get(self, user: UserId | None, given: ByCopier) -> Copier:
         return await self.shown(await self._core.copier(user, given.copier_id))
 
-    async def all(self, user: UserId, _: Parameters) -> list[Doc]:
+    async def all(self, user: UserId, _: Parameters) -> list[Copier]:
         return [await self.shown(doc) for doc in await self._core.copiers_of(user)]
 
-    async def shown(self, doc: Doc) -> Doc:
+    async def shown(self, doc: Doc) -> Copier:
         """A copier as callers see it."""
         registrations: dict[str, Doc] = {}
         for role in ("master", "slave"):

@@ -22,6 +22,7 @@ from copypro.values import MessageId, Platform, UserId
 from msgspec import Struct
 
 from copypro_gateway import rights
+from copypro_gateway.answers import CommandStatus
 from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
 from copypro_gateway.failures import Style
 from copypro_gateway.owning import OWNER, command_id
@@ -124,11 +125,10 @@ class Core:
         """On the loop's clock: until when a caller may wait from now."""
         return _now() + self.settings.visible_within_s
 
-    async def command_status(self, command: str) -> Doc:
-        done = await self.models.get(c.COMMANDS, command)
-        if done is None:
-            return {"id": command, "done": False}
-        return {"id": command, **done}
+    async def command_status(self, command: str) -> CommandStatus:
+        done: Any = await self.models.get(c.COMMANDS, command)
+        answer: CommandStatus = {"id": command, "done": False} if done is None else done
+        return answer
 
     # --- whose it is --------------------------------------------------------------------------
 

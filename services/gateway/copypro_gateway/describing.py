@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -50,10 +51,10 @@ class Describing:
         if method == "GET":
             described["parameters"] += _in_query(shape)
         else:
-            self.shapes[kind.__name__] = shape
+            self._keep({kind.__name__: shape})
             content = {"application/json": {"schema": {"$ref": _at(kind.__name__)}}}
             described["requestBody"] = {"required": False, "content": content}
-        described["responses"] = self._responses(handler, changes=changes)
+        described["responses"] = self.answers(handler, changes=changes)
         return described
 
     def attach(self, app: FastAPI) -> None:
@@ -76,25 +77,56 @@ class Describing:
 
         app.openapi = document  # type: ignore[method-assign]
 
-    def _responses(self, handler: Callable[..., Any], *, changes: bool) -> Answers:
+    def answers(self, handler: Callable[..., Any], *, changes: bool = False) -> Answers:
+        """What a handler returns is what its call answers."""
         kind = get_type_hints(handler)["return"]
         if get_origin(kind) is Page:
             kind = list[get_args(kind)[0]]  # type: ignore[misc]
         (found,), shapes = msgspec.json.schema_components([kind], ref_template=_SHAPES)
-        self.shapes |= shapes
-        responses: Answers = {"200": _answer("what was asked for", found)}
+        self._keep(shapes)
+        responses: Answers = {"200": _answer("what was asked for", _told(found))}
         if changes:
             responses |= ACCEPTED
         return responses | REFUSED
 
     def _shape(self, schema: Json) -> Json:
         """Without its definitions, which go to the shapes that all calls share."""
-        self.shapes |= schema.pop("$defs", {})
+        self._keep(schema.pop("$defs", {}))
         return schema
+
+    def _keep(self, shapes: Mapping[str, Json]) -> None:
+        """Errors: ValueError for two shapes of one name. An enumeration that calls take and answer is
+        written in two ways and stays as it came first.
+        """
+        for name, written in shapes.items():
+            shape = _told(written)
+            known = self.shapes.setdefault(name, shape)
+            if known != shape and not (_choices(known) and _choices(known) == _choices(shape)):
+                raise ValueError(f"two shapes of the OpenAPI document are called {name}")
 
 
 def _at(name: str) -> str:
     return _REFERENCE.format(model=name)
+
+
+def _told(schema: Any) -> Any:
+    """Docstrings without their indentation, and of a choice of texts that they are texts: those who
+    make clients from the document do not look at the choices.
+    """
+    if isinstance(schema, list):
+        return [_told(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told = {name: _told(each) for name, each in schema.items()}
+    if isinstance(text := told.get("description"), str):
+        told["description"] = inspect.cleandoc(text)
+    if isinstance(choices := told.get("enum"), list) and all(isinstance(c, str) for c in choices):
+        told["type"] = "string"
+    return told
+
+
+def _choices(shape: Json) -> set[str]:
+    return set(shape.get("enum", ()))
 
 
 def _answer(text: str, schema: Json) -> Json:

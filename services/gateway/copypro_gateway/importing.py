@@ -17,14 +17,13 @@ from copypro.statements.importing import account_of, commands_of
 from copypro.values import MessageId, RegistrationId, UserId
 from fastapi import FastAPI, Request
 
+from copypro_gateway.account_answers import Imported
 from copypro_gateway.accounts import Accounts
-from copypro_gateway.calls import accepted, bearer
+from copypro_gateway.calls import Calls, accepted, bearer
 from copypro_gateway.core import Core, Pending, taken
-from copypro_gateway.describing import ACCEPTED, REFUSED
 from copypro_gateway.errors import ApiError
 from copypro_gateway.gate import By, Gate
 
-Doc = dict[str, Any]
 TOGETHER = 10
 """Commands appended in one go: about half a megabyte."""
 LIMITS = Limits(file_bytes=64_000_000)
@@ -34,9 +33,12 @@ class Importing:
     def __init__(self, core: Core, accounts: Accounts, limits: Limits = LIMITS) -> None:
         self._core, self._accounts, self.limits = core, accounts, limits
 
-    def register(self, app: FastAPI, gate: Gate) -> None:
+    def register(self, calls: Calls, app: FastAPI, gate: Gate) -> None:
         @app.post(
-            "/ImportStatement", tags=["accounts"], response_model=None, responses=ACCEPTED | REFUSED
+            "/ImportStatement",
+            tags=["accounts"],
+            response_model=None,
+            responses=calls.answers(self.statement, changes=True),
         )
         async def import_statement(request: Request, lenient: bool = False) -> Any:
             """The body is the file: a report of MetaTrader as htm, html or xlsx."""
@@ -48,7 +50,7 @@ class Importing:
             except Pending as pending:
                 return accepted(pending)
 
-    async def statement(self, user: UserId, data: bytes, *, lenient: bool) -> Doc:
+    async def statement(self, user: UserId, data: bytes, *, lenient: bool) -> Imported:
         """What was added, what was there already, and what contradicts it and was left out.
 
         Errors: 400 BAD_STATEMENT with the line and what was expected; Pending, if it is not all
@@ -66,7 +68,7 @@ class Importing:
         return {
             "accountId": registration,
             "account": account,
-            "platform": statement.platform.value,
+            "platform": statement.platform,
             "kind": statement.kind.value,
             "added": sum(answer["added"] for answer in answers),
             "same": sum(answer["same"] for answer in answers),

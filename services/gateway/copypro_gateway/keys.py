@@ -9,9 +9,9 @@ from copypro.values import UserId
 from pydantic import Field
 
 from copypro_gateway import shapes
+from copypro_gateway.answers import OK, KeyAdded, KeyListed, Ok
 from copypro_gateway.auth import Auth
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import Doc
 from copypro_gateway.gate import CALLER
 from copypro_gateway.parameters import Parameters, Text
 
@@ -37,20 +37,23 @@ class Keys:
         calls.keyed("AddKey", AddKey, self.add, tag="users")
         calls.keyed("RemoveKey", RemoveKey, self.remove, tag="users")
 
-    async def all(self, user: UserId, _: Parameters) -> list[Doc]:
+    async def all(self, user: UserId, _: Parameters) -> list[KeyListed]:
         """`current`: the one that asks."""
         caller = CALLER.get()
         return [
-            shapes.user_key(key) | {"current": caller is not None and key.hash == caller.key.hash}
+            {
+                **shapes.user_key(key),
+                "current": caller is not None and key.hash == caller.key.hash,
+            }
             for key in await self._auth.keys(user)
         ]
 
-    async def add(self, user: UserId, given: AddKey) -> Doc:
+    async def add(self, user: UserId, given: AddKey) -> KeyAdded:
         """The only answer that ever has the key itself."""
         scope = KeyScope[given.scope.upper()]
         key, kept = await self._auth.add_key(user, given.name, scope, given.days)
         return {"userKey": key, **shapes.user_key(kept)}
 
-    async def remove(self, user: UserId, given: RemoveKey) -> Doc:
+    async def remove(self, user: UserId, given: RemoveKey) -> Ok:
         await self._auth.remove_key(user, given.id)
-        return {"result": "OK"}
+        return OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import structlog
 from copypro.errors import BadRecord
@@ -11,6 +10,7 @@ from copypro.letters import OpenLetter, open_letters_of, replay
 from copypro.ports import Clock, EventLog, LogHistory
 from pydantic import Field
 
+from copypro_gateway.answers import OK, Ok
 from copypro_gateway.calls import Calls
 from copypro_gateway.errors import ApiError
 from copypro_gateway.parameters import Parameters, Text
@@ -36,7 +36,7 @@ class Letters:
             "ReplayDeadLetter", ReplayDeadLetter, self.replay, tag="operators", changes=True
         )
 
-    async def replay(self, given: ReplayDeadLetter) -> dict[str, Any]:
+    async def replay(self, given: ReplayDeadLetter) -> Ok:
         """Durable on return. Errors: 404 for what is no open letter (a replayed one is none), 409 for
         one that holds nothing to put back.
         """
@@ -53,7 +53,7 @@ class Letters:
                 raise ApiError(409, "CANNOT_REPLAY", str(error)) from error
             await self._log.append(again)
         logger.warning("a dead letter was replayed", where="/".join(map(str, place)))
-        return {"result": "OK"}
+        return OK
 
     async def _open(self) -> list[OpenLetter]:
         try:

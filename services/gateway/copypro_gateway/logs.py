@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from copypro import collections as c
-from copypro.trade_logs import trade_log
+from copypro.trade_logs import TradeLog, trade_log
 from copypro.trade_sides import sides_of
 from copypro.values import UserId
 from pydantic import Field
@@ -37,13 +37,13 @@ class CopierLogs:
         calls.by_id("TradeLogs", Logs, self.trades, tag="logs")
         calls.keyed("TradeLogsAll", TradeLogsAll, self.trades_of_all, tag="logs")
 
-    async def trades(self, user: UserId | None, given: Logs) -> list[Doc]:
+    async def trades(self, user: UserId | None, given: Logs) -> list[TradeLog]:
         """Newest first; what was skipped, denied or refused is a row with success false."""
         await self._core.copier(user, given.copier_id)
         rows = await self._newest(given.copier_id, given.limit)
         return await self._shown([given.copier_id], rows)
 
-    async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[Doc]:
+    async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[TradeLog]:
         """Of the user's copiers, and what equity protectors closed that no copier had opened."""
         protected = [doc for doc in await self._core.registrations_of(user) if doc.get("protector")]
         owners = [str(doc["id"]) for doc in (*await self._core.copiers_of(user), *protected)]
@@ -66,7 +66,7 @@ class CopierLogs:
             limit=limit,
         )
 
-    async def _shown(self, owners: list[str], rows: list[Doc]) -> list[Doc]:
+    async def _shown(self, owners: list[str], rows: list[Doc]) -> list[TradeLog]:
         sides = await sides_of(self._core.models, owners)
         return [trade_log(row, sides[row["copier"]]) for row in rows]
 

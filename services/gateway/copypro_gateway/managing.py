@@ -12,14 +12,17 @@ from copypro import topics
 from copypro.messages import Message
 from copypro.ports import User, Users
 from copypro.topics import Topic
+from copypro.trade_logs import TradeLog
 from copypro.values import AccountId, CopierId
 from pydantic import Field
 
+from copypro_gateway.account_answers import ManagedAccount
 from copypro_gateway.accounts import Accounts
-from copypro_gateway.answers import OK, Ok, UserShown
+from copypro_gateway.answers import OK, Ok, Resumed, UserShown
 from copypro_gateway.calls import Calls
+from copypro_gateway.copier_answers import ManagedCopier, RemovedCopier
 from copypro_gateway.copiers import Copiers
-from copypro_gateway.core import Core, Doc
+from copypro_gateway.core import Core
 from copypro_gateway.errors import ApiError, unknown
 from copypro_gateway.logs import CopierLogs, Logs
 from copypro_gateway.parameters import Parameters, Text
@@ -94,40 +97,40 @@ class Managing:
         found = await self._users.find(given.search, first, given.page_size)
         return [_shown(user) for user in found]
 
-    async def accounts(self, given: Pages) -> list[Doc]:
+    async def accounts(self, given: Pages) -> list[ManagedAccount]:
         return await self._shown_accounts(given, {})
 
-    async def accounts_of(self, given: OfUser) -> list[Doc]:
+    async def accounts_of(self, given: OfUser) -> list[ManagedAccount]:
         return await self._shown_accounts(given, {"user": given.user_id})
 
-    async def _shown_accounts(self, given: Pages, where: dict[str, Any]) -> list[Doc]:
-        found = await self._core.models.find(c.REGISTRATIONS, where, limit=None)
+    async def _shown_accounts(self, given: Pages, where: dict[str, Any]) -> list[ManagedAccount]:
+        found: Any = await self._core.models.find(c.REGISTRATIONS, where, limit=None)
         names = ("name", "server", "login", "user")
         rows = page_of(found, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
         return [{**await self._accounts.of(doc), "userId": doc.get("user")} for doc in rows]
 
-    async def copiers(self, given: Copies) -> list[Doc]:
+    async def copiers(self, given: Copies) -> list[ManagedCopier]:
         return await self._shown_copiers(given, {})
 
-    async def copiers_of(self, given: OfUser) -> list[Doc]:
+    async def copiers_of(self, given: OfUser) -> list[ManagedCopier]:
         return await self._shown_copiers(given, {"user": given.user_id})
 
-    async def _shown_copiers(self, given: Copies, where: dict[str, Any]) -> list[Doc]:
-        found = await self._core.models.find(c.COPIERS, where, limit=None)
+    async def _shown_copiers(self, given: Copies, where: dict[str, Any]) -> list[ManagedCopier]:
+        found: Any = await self._core.models.find(c.COPIERS, where, limit=None)
         wanted = [doc for doc in found if doc.get("paused") or not given.show_only_paused]
         names = ("id", "user", "pause_reason")
         rows = page_of(wanted, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
         return [{**await self._copiers.shown(doc), "userId": doc.get("user")} for doc in rows]
 
-    async def removed(self, given: Pages) -> list[Doc]:
+    async def removed(self, given: Pages) -> list[RemovedCopier]:
         """As they last were, with when and why they ended."""
         return await self._shown_removed(given, {})
 
-    async def removed_of(self, given: OfUser) -> list[Doc]:
+    async def removed_of(self, given: OfUser) -> list[RemovedCopier]:
         return await self._shown_removed(given, {"user": given.user_id})
 
-    async def _shown_removed(self, given: Pages, where: dict[str, Any]) -> list[Doc]:
-        found = await self._core.models.find(c.REMOVED_COPIERS, where, limit=None)
+    async def _shown_removed(self, given: Pages, where: dict[str, Any]) -> list[RemovedCopier]:
+        found: Any = await self._core.models.find(c.REMOVED_COPIERS, where, limit=None)
         names = ("id", "user", "removed_because")
         rows = page_of(found, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
         return [
@@ -143,7 +146,7 @@ class Managing:
     async def lines(self, given: Logs) -> list[str]:
         return await self._logs.lines(None, given)
 
-    async def trades(self, given: Logs) -> list[Doc]:
+    async def trades(self, given: Logs) -> list[TradeLog]:
         return await self._logs.trades(None, given)
 
     async def toggle(self, given: TogglePause) -> Ok:
@@ -157,7 +160,7 @@ class Managing:
             await self._copiers.resume(doc)
         return OK
 
-    async def unpause(self, given: UnPauseAll) -> Doc:
+    async def unpause(self, given: UnPauseAll) -> Resumed:
         """Resumes every copier that was paused for that reason and still is; those that may not run
         stay, and are counted.
         """

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from copypro import collections as c
+from copypro.statistics.answers import Stats, StatsWithCharts
 from copypro.values import Platform, UserId
 from pydantic import Field
 
@@ -115,14 +116,16 @@ class Orders:
                 shown.append(_with_orders(doc, list(page.rows), page.next_to))
         return shown
 
-    async def stats(self, user: UserId | None, given: AskStats) -> msgspec.Raw:
-        return await self._stats_of(user, given, charts=False)
+    async def stats(self, user: UserId | None, given: AskStats) -> Stats:
+        answer: Stats = await self._stats_of(user, given, charts=False)
+        return answer
 
-    async def stats_with_charts(self, user: UserId | None, given: AskStats) -> msgspec.Raw:
-        return await self._stats_of(user, given, charts=True)
+    async def stats_with_charts(self, user: UserId | None, given: AskStats) -> StatsWithCharts:
+        answer: StatsWithCharts = await self._stats_of(user, given, charts=True)
+        return answer
 
-    async def _stats_of(self, user: UserId | None, given: AskStats, *, charts: bool) -> msgspec.Raw:
-        """Statistics of what closed since `from`, in the original's shape."""
+    async def _stats_of(self, user: UserId | None, given: AskStats, *, charts: bool) -> Any:
+        """Statistics of what closed since `from`, encoded (msgspec.Raw)."""
         registration = await self._core.readable(user, given.account_id)
         since = moment_of("from", given.from_, await self._offset_of(registration))
         return msgspec.Raw(

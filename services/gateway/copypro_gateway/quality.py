@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 from copypro.copy_history import MOST, Version, copiers_of, quality_of, version_of
+from copypro.quality.answers import CopiersQuality
 from copypro.values import UserId
 from pydantic import AliasChoices, Field
 
@@ -49,7 +50,7 @@ class Quality:
     def register(self, calls: Calls) -> None:
         calls.by_id("CopyQuality", CopyQuality, self.answer, tag="statistics")
 
-    async def answer(self, user: UserId | None, given: CopyQuality) -> msgspec.Raw:
+    async def answer(self, user: UserId | None, given: CopyQuality) -> CopiersQuality:
         """What only a copier knows: share copied, latency, slippage, costs, what refusals missed, growth
         of master and slave side by side; in total and by group.
         """
@@ -64,13 +65,13 @@ class Quality:
         known = self._made.get(question)
         if known is not None and known[0] == versions:
             self._made.move_to_end(question)
-            return msgspec.Raw(known[1])
+            return _encoded(known[1])
         made = await quality_of(self._core.models, copiers, given.group_by, since, until)
         if made is None:
             raise bad("from", f"there are more than {MOST:,} decisions: ask for a shorter time")
         answer = msgspec.json.encode(made)
         self._keep(question, versions, answer)
-        return msgspec.Raw(answer)
+        return _encoded(answer)
 
     async def _copiers(self, user: UserId | None, given: CopyQuality) -> Sequence[Doc]:
         if given.copier_id is not None:
@@ -90,3 +91,7 @@ class Quality:
         while self._bytes > MOST_BYTES and len(self._made) > 1:
             _, (_, gone) = self._made.popitem(last=False)
             self._bytes -= len(gone)
+
+
+def _encoded(answer: bytes) -> CopiersQuality:
+    return cast(CopiersQuality, msgspec.Raw(answer))

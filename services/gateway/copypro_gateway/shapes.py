@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-from copypro.ports import UserKey
+from copypro.ports import KeyScope, UserKey
 from copypro.trade_logs import number as number
 
-from copypro_gateway.answers import AccountSummary, Order, SymbolChoice
+from copypro_gateway.account_answers import (
+    Account,
+    AccountSummary,
+    EquityProtector,
+    Problem,
+    Status,
+    SymbolChoice,
+    Trip,
+)
+from copypro_gateway.answers import Key, Order
 from copypro_gateway.auth import key_id
+from copypro_gateway.copier_answers import Copier
 from copypro_gateway.rights import may_read
 
 Doc = dict[str, Any]
 STALE_S = 90.0
 NEVER = "0001-01-01T00:00:00"
 _PAUSE_REASONS = {"": "None", "ByUser": "ByUser"}
+_SCOPES: dict[KeyScope, Literal["read", "trade", "admin"]] = {
+    KeyScope.READ: "read",
+    KeyScope.TRADE: "trade",
+    KeyScope.ADMIN: "admin",
+}
 
 
-def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
+def account(registration: Doc, state: Doc | None, now: datetime) -> Account:
     """AccountResult. Connected as of the last proof of life; the reason in connectError otherwise.
 
     Of an account that somebody else watches, a registration without rights learns nothing.
@@ -33,25 +48,25 @@ def account(registration: Doc, state: Doc | None, now: datetime) -> Doc:
         age = (now - datetime.fromisoformat(str(alive))).total_seconds()
     fresh = age is not None and age < STALE_S
     connected = state.get("status") == "connected" and fresh
-    error = registration.get("connect_error")
+    error: Problem | None = registration.get("connect_error")
     if error is None and not connected and state.get("code"):
-        error = {"code": state.get("code"), "message": state.get("message")}
+        error = {"code": state["code"], "message": state.get("message") or ""}
     if error is None and state.get("status") == "connected" and not fresh:
         error = {"code": "STALE", "message": "no proof of life for 90 s"}
     return {
         "id": registration["id"],
         "accountId": registration["id"],
         "apiId": registration["id"],
-        "name": registration.get("name"),
-        "type": registration.get("platform"),
-        "user": registration.get("login"),
+        "name": registration["name"],
+        "type": registration["platform"],
+        "user": registration["login"],
         "password": "***",
-        "server": registration.get("server"),
+        "server": registration["server"],
         "enabled": registration.get("enabled", True),
         "considerAccountBalance": registration.get("consider_balance", False),
         "symbolEnableSettings": symbol_choice(registration),
         "kind": registration.get("kind", "live"),
-        "rights": registration.get("rights"),
+        "rights": registration["rights"],
         "status": "connected" if connected else _status(state),
         "connected": connected,
         "connectError": error,
@@ -71,8 +86,8 @@ def symbol_choice(registration: Doc) -> SymbolChoice:
     }
 
 
-def _status(state: Doc) -> str:
-    status = str(state.get("status") or "connecting")
+def _status(state: Doc) -> Status:
+    status: Status = state.get("status") or "connecting"
     return "stale" if status == "connected" else status
 
 
@@ -144,17 +159,20 @@ def _with_entry(order: Doc) -> float | None:
     return float(sum(known)) if known else None
 
 
-def copier(doc: Doc, registrations: dict[str, Doc]) -> Doc:
-    """CopyService: all options by the original's names, both accounts without their passwords."""
+def copier(doc: Doc, registrations: dict[str, Doc]) -> Copier:
+    """`registrations`: of both accounts, as far as they are still there."""
     options = doc.get("options", {})
-    shown: Doc = {
+    reason: str = doc.get("pause_reason", "")
+    master = registrations.get(str(doc.get("master_registration")), {})
+    slave = registrations.get(str(doc.get("slave_registration")), {})
+    shown: Copier = {
         "id": doc["id"],
         "copierId": doc["id"],
         "uniqueCopierId": f"{doc.get('master')}-{doc.get('slave')}",
-        "masterAccountId": doc.get("master_registration"),
-        "slaveAccountId": doc.get("slave_registration"),
+        "masterAccountId": doc["master_registration"],
+        "slaveAccountId": doc["slave_registration"],
         "paused": doc.get("paused", False),
-        "pauseReason": _PAUSE_REASONS.get(doc.get("pause_reason", ""), doc.get("pause_reason")),
+        "pauseReason": _PAUSE_REASONS.get(reason, reason),
         "loaded": True,
         "tradeLogCallbackUrl": doc.get("callback_shown"),
         "startedAt": doc.get("started_at"),
@@ -170,67 +188,87 @@ def copier(doc: Doc, registrations: dict[str, Doc]) -> Doc:
         "filterMagicOption": options.get("filter_magic"),
         "filterCommentOption": options.get("filter_comment"),
         "filterLotEnabled": options.get("filter_lots"),
+        "contractAlignment": options.get("contract_alignment"),
+        "forceMinLot": options.get("force_min_lot"),
+        "forceMaxLot": options.get("force_max_lot"),
+        "slMode": options.get("sl_mode"),
+        "fixedSlPips": options.get("fixed_sl_pips"),
+        "fixedTpPips": options.get("fixed_tp_pips"),
+        "copyExpiryTime": options.get("copy_expiry_time"),
+        "copyExistingTrades": options.get("copy_existing_trades"),
+        "reverseCopy": options.get("reverse_copy"),
+        "strictClose": options.get("strict_close"),
+        "tradeDelayMs": options.get("trade_delay_ms"),
+        "copyMagicNumber": options.get("copy_magic_number"),
+        "magicNumber": options.get("magic_number"),
+        "filterMagicValue": options.get("filter_magic_value"),
+        "filterCommentValue": options.get("filter_comment_value"),
+        "filterSide": options.get("filter_side"),
+        "pendingMode": options.get("pending_mode"),
+        "copySL": options.get("copy_sl"),
+        "copyTP": options.get("copy_tp"),
+        "masterType": master.get("platform"),
+        "masterUser": master.get("login"),
+        "masterPassword": "***",
+        "masterServer": master.get("server"),
+        "masterName": master.get("name"),
+        "masterApiId": master.get("id"),
+        "slaveType": slave.get("platform"),
+        "slaveUser": slave.get("login"),
+        "slavePassword": "***",
+        "slaveServer": slave.get("server"),
+        "slaveName": slave.get("name"),
+        "slaveApiId": slave.get("id"),
     }
-    plain = (
-        "contract_alignment", "force_min_lot", "force_max_lot", "sl_mode", "fixed_sl_pips",
-        "fixed_tp_pips", "copy_expiry_time", "copy_existing_trades", "reverse_copy",
-        "strict_close", "trade_delay_ms", "copy_magic_number", "magic_number",
-        "filter_magic_value", "filter_comment_value", "filter_side", "pending_mode",
-    )  # fmt: skip
-    shown |= {_camel(name): options.get(name) for name in plain}
-    shown |= {"copySL": options.get("copy_sl"), "copyTP": options.get("copy_tp")}
-    for role in ("master", "slave"):
-        registration = registrations.get(str(doc.get(f"{role}_registration")), {})
-        if role == "slave" and not shown["paused"] and not registration.get("enabled", True):
-            shown |= {"paused": True, "pauseReason": "SlaveAccountDisable"}
-        shown |= {
-            f"{role}Type": registration.get("platform"),
-            f"{role}User": registration.get("login"),
-            f"{role}Password": "***",
-            f"{role}Server": registration.get("server"),
-            f"{role}Name": registration.get("name"),
-            f"{role}ApiId": registration.get("id"),
-        }
+    if not shown["paused"] and not slave.get("enabled", True):
+        shown["paused"], shown["pauseReason"] = True, "SlaveAccountDisable"
     return shown
 
 
-def protector(registration: Doc) -> Doc | None:
-    """As it was set, what it counts from now, and what it acted on."""
+def protector(registration: Doc) -> EquityProtector | None:
     doc: Doc | None = registration.get("protector")
     if doc is None:
         return None
-    settings, trip = doc["settings"], doc.get("tripped")
-    flags = ("enabled", "daily_reset", "alert", "disable_copier", "close_copied_trades",
-             "close_all_trades")  # fmt: skip
-    limits = [f"{kind}_{unit}" for kind in ("stop_loss", "take_profit")
-              for unit in ("percent", "value", "absolute")]  # fmt: skip
-    shown: Doc = {_camel(name): settings.get(name, False) for name in flags}
-    shown |= {_camel(name): number(settings.get(name)) or 0 for name in limits}
-    shown["startBalance"] = number(doc.get("start_balance"))
-    shown["brokerDay"] = doc.get("day") or None
-    shown["callbackUrl"] = registration.get("callback_shown")
-    shown["flattening"] = doc.get("flattening", False)
-    shown["triggered"] = trip and {
+    settings = doc["settings"]
+    return {
+        "enabled": settings.get("enabled", False),
+        "dailyReset": settings.get("daily_reset", False),
+        "alert": settings.get("alert", False),
+        "disableCopier": settings.get("disable_copier", False),
+        "closeCopiedTrades": settings.get("close_copied_trades", False),
+        "closeAllTrades": settings.get("close_all_trades", False),
+        "stopLossPercent": number(settings.get("stop_loss_percent")) or 0,
+        "stopLossValue": number(settings.get("stop_loss_value")) or 0,
+        "stopLossAbsolute": number(settings.get("stop_loss_absolute")) or 0,
+        "takeProfitPercent": number(settings.get("take_profit_percent")) or 0,
+        "takeProfitValue": number(settings.get("take_profit_value")) or 0,
+        "takeProfitAbsolute": number(settings.get("take_profit_absolute")) or 0,
+        "startBalance": number(doc.get("start_balance")),
+        "brokerDay": doc.get("day") or None,
+        "callbackUrl": registration.get("callback_shown"),
+        "flattening": doc.get("flattening", False),
+        "triggered": _trip(doc.get("tripped")),
+    }
+
+
+def _trip(trip: Doc | None) -> Trip | None:
+    if trip is None:
+        return None
+    return {
         "breach": trip["breach"],
         "rule": trip["rule"],
         "level": number(trip["level"]),
         "equity": number(trip["equity"]),
         "timeUTC": trip["at_utc"],
     }
-    return shown
 
 
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
-
-
-def user_key(key: UserKey) -> Doc:
+def user_key(key: UserKey) -> Key:
     """What may be shown of a key: never the key itself."""
     return {
         "id": key_id(key),
         "name": key.name,
-        "scope": key.scope.name.lower(),
+        "scope": _SCOPES[key.scope],
         "createdAt": key.created_at.isoformat(),
         "expiresAt": None if key.expires_at is None else key.expires_at.isoformat(),
     }

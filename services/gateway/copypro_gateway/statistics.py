@@ -12,6 +12,7 @@ import msgspec
 from copypro import collections as c
 from copypro.account_history import FIRST, is_current, report_of, version_of
 from copypro.ports import Clock, ReadModels
+from copypro.statistics.answers import LastingStats, Stats, TradeSummary
 from copypro.statistics.original import charts_of, recent_results, stats_of, summary_of
 from msgspec import Struct
 
@@ -25,7 +26,7 @@ class _Made(Struct):
     """Statistics of one question, and the answer that was last made of them."""
 
     version: object
-    stats: Doc
+    stats: LastingStats
     recent: list[Any]
     charts: bytes
     of: object = None
@@ -51,10 +52,11 @@ class TradeStats:
             self._render(made, now)
         return made.answer if charts else made.bare
 
-    async def summary(self, account: str) -> Any:
+    async def summary(self, account: str) -> TradeSummary:
         """TradeSummary: what closed, by the broker's days, and what is open."""
         bare = await self.answer(account, None, exclude_same_bars=True, charts=False)
-        return msgspec.json.decode(bare)["summary"]
+        summary: TradeSummary = msgspec.json.decode(bare)["summary"]
+        return summary
 
     def _today(self, state: Doc) -> date:
         offset = timedelta(minutes=state.get("clock_offset_minutes") or 0)
@@ -64,7 +66,8 @@ class TradeStats:
         today, open_trades, open_profit = now
         profit = None if open_profit is None else float(open_profit)
         summary = summary_of(made.stats, made.recent, today, open_trades, profit)
-        made.bare = _encode({**made.stats, "summary": summary})
+        shown: Stats = {**made.stats, "summary": summary}
+        made.bare = _encode(shown)
         made.answer = b'{"stats":' + made.bare + b',"charts":' + made.charts + b"}"
         made.of = now
 

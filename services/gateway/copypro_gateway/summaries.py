@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from copypro import collections as c
+from copypro.statistics.answers import TradeSummary
 from copypro.values import UserId
 
 from copypro_gateway import rights
+from copypro_gateway.account_answers import AccountDetails, DetailedAccount, TradedAccount
 from copypro_gateway.accounts import Accounts
-from copypro_gateway.answers import TradeSummary
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.parameters import ByAccount, Parameters
@@ -24,27 +25,27 @@ class Summaries:
         calls.keyed("AccountWithTradeSummary", ByAccount, self.one_traded, tag="accounts")
         calls.keyed("AccountsWithTradeSummary", Parameters, self.all_traded, tag="accounts")
 
-    async def one(self, user: UserId, given: ByAccount) -> Doc:
+    async def one(self, user: UserId, given: ByAccount) -> DetailedAccount:
         """`connected` and `seenAliveAgeSeconds` are the connection test: the last proof of life."""
         return await self._detailed(await self._core.registration(user, given.account_id))
 
-    async def all(self, user: UserId, _: Parameters) -> list[Doc]:
+    async def all(self, user: UserId, _: Parameters) -> list[DetailedAccount]:
         return [await self._detailed(doc) for doc in await self._core.registrations_of(user)]
 
-    async def one_traded(self, user: UserId, given: ByAccount) -> Doc:
+    async def one_traded(self, user: UserId, given: ByAccount) -> TradedAccount:
         return await self._traded(await self._core.registration(user, given.account_id))
 
-    async def all_traded(self, user: UserId, _: Parameters) -> list[Doc]:
+    async def all_traded(self, user: UserId, _: Parameters) -> list[TradedAccount]:
         return [await self._traded(doc) for doc in await self._core.registrations_of(user)]
 
-    async def _detailed(self, registration: Doc) -> Doc:
+    async def _detailed(self, registration: Doc) -> DetailedAccount:
         shown = await self._accounts.of(registration)
-        details: Doc | None = None
+        details: AccountDetails | None = None
         if rights.may_read(registration):
             account = str(registration["account"])
             state: Doc = await self._core.models.get(c.ACCOUNTS, account) or {}
             details = {
-                "serverName": registration.get("server"),
+                "serverName": registration["server"],
                 "company": state.get("company"),
                 "currency": state.get("currency"),
                 "leverage": state.get("leverage"),
@@ -52,7 +53,7 @@ class Summaries:
             }
         return {**shown, "accountDetails": details}
 
-    async def _traded(self, registration: Doc) -> Doc:
+    async def _traded(self, registration: Doc) -> TradedAccount:
         summary: TradeSummary | None = None
         if rights.may_read(registration):
             summary = await self._stats.summary(str(registration["account"]))

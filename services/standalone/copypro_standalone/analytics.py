@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from copypro_standalone.arguments import AsJson, Data, fail
 
 if TYPE_CHECKING:
+    from copypro.quality.answers import CopiersQuality, CopyCosts, MoneyTotal, Quality
     from copypro.settings import Settings
-
-Doc = dict[str, Any]
 
 
 class GroupBy(StrEnum):
@@ -98,7 +98,9 @@ def quality(
         _show(found)
 
 
-async def _quality(settings: Settings, copier: str, by: GroupBy | None, since: str) -> Doc:
+async def _quality(
+    settings: Settings, copier: str, by: GroupBy | None, since: str
+) -> CopiersQuality:
     from copypro import collections as c
     from copypro.copy_history import MOST, quality_of
     from copypro.errors import SettingsError
@@ -130,7 +132,7 @@ def _day(since: str) -> str:
         raise SettingsError(f"--from {since}: give a day like 2026-01-31") from None
 
 
-def _show(found: Doc) -> None:
+def _show(found: CopiersQuality) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -149,9 +151,10 @@ def _show(found: Doc) -> None:
         console.print(refusals)
 
 
-def _cells(tally: Doc) -> tuple[str, ...]:
-    times = tally["latencyMs"].get("seenToFilled", {})
-    numbers = (tally["shareCopied"], times.get("p50"), times.get("p95"))
+def _cells(tally: Quality) -> tuple[str, ...]:
+    times = tally["latencyMs"].get("seenToFilled")
+    half, nearly_all = (times["p50"], times["p95"]) if times else (None, None)
+    numbers = (tally["shareCopied"], half, nearly_all)
     shown = ["-" if number is None else f"{number:.1f}" for number in numbers]
     mean = tally["slippagePoints"]["mean"]
     slippage = "-" if mean is None else f"{mean:.2f}"
@@ -159,6 +162,6 @@ def _cells(tally: Doc) -> tuple[str, ...]:
     return *counts, *shown, slippage, _money(tally["cost"]) or "-"
 
 
-def _money(by_currency: Doc) -> str:
+def _money(by_currency: Mapping[str, MoneyTotal | CopyCosts]) -> str:
     known = {currency: found["total"] for currency, found in by_currency.items()}
     return ", ".join(f"{t:.2f} {currency}" for currency, t in known.items() if t is not None)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
 
+from copypro.quality.answers import (
+    CopyCosts,
+    GrowthPoint,
+    LatencyTimes,
+    MoneyTotal,
+    Part,
+    Quality,
+    QualityGroup,
+    SlippagePoints,
+)
 from copypro.quality.facts import Copy, Outcome, grouped
 from copypro.quality.growth import Point
 from copypro.quality.latency import Latencies
-from copypro.quality.tally import Money, Sum, Tally, tallied
+from copypro.quality.tally import COSTS, Money, Sum, Tally, tallied
 from copypro.statistics.facts import ZERO
 from copypro.statistics.original import number
 
-Json = dict[str, Any]
-PERCENTILES = (50, 95, 99)
 
-
-def shown(tally: Tally) -> Json:
+def shown(tally: Tally) -> Quality:
     return {
         "decided": tally.decided,
         "copied": tally.outcomes[Outcome.COPIED],
@@ -35,11 +41,11 @@ def shown(tally: Tally) -> Json:
     }
 
 
-def groups_shown(copies: Iterable[Copy], by: str) -> list[Json]:
+def groups_shown(copies: Iterable[Copy], by: str) -> list[QualityGroup]:
     return [{"key": key, **shown(tallied(found))} for key, found in grouped(copies, by).items()]
 
 
-def growth_shown(points: Sequence[Point]) -> list[Json]:
+def growth_shown(points: Sequence[Point]) -> list[GrowthPoint]:
     return [
         {
             "day": point.day.isoformat(),
@@ -50,13 +56,14 @@ def growth_shown(points: Sequence[Point]) -> list[Json]:
     ]
 
 
-def _times(times: Latencies) -> Json:
-    percentiles = {f"p{percent}": _ms(times.percentile(percent)) for percent in PERCENTILES}
+def _times(times: Latencies) -> LatencyTimes:
     return {
         "of": times.count,
         "mean": round(times.total_us / times.count / 1000, 3),
         "least": _ms(times.least_us or 0),
-        **percentiles,
+        "p50": _ms(times.percentile(50)),
+        "p95": _ms(times.percentile(95)),
+        "p99": _ms(times.percentile(99)),
         "most": _ms(times.most_us or 0),
     }
 
@@ -65,37 +72,42 @@ def _ms(us: int) -> float:
     return us / 1000
 
 
-def _points(found: Sum) -> Json:
+def _points(found: Sum) -> SlippagePoints:
     mean = number(found.total / found.count) if found.count else None
     worst = None if found.worst is None else number(found.worst)
     return {"mean": mean, "worst": worst, **_of(found)}
 
 
-def _costs(tally: Tally) -> Json:
-    """By currency; `total` is of what is known."""
+def _costs(tally: Tally) -> dict[str, CopyCosts]:
+    """By currency."""
     currencies = sorted({name for money in tally.costs.values() for name in money.sums})
-    found: Json = {}
-    for currency in currencies:
-        parts = {name: money.sums.get(currency, Sum()) for name, money in tally.costs.items()}
-        total = sum((part.total for part in parts.values()), ZERO)
-        known = any(part.count for part in parts.values())
-        found[currency] = {
-            **{name: _sum(part) for name, part in parts.items()},
-            "total": number(total) if known else None,
-        }
-    return found
+    return {currency: _cost(tally, currency) for currency in currencies}
 
 
-def _money(money: Money) -> Json:
+def _cost(tally: Tally, currency: str) -> CopyCosts:
+    parts = {name: tally.costs[name].sums.get(currency, Sum()) for name in COSTS}
+    total = sum((part.total for part in parts.values()), ZERO)
+    known = any(part.count for part in parts.values())
+    return {
+        "spread": _sum(parts["spread"]),
+        "slippage": _sum(parts["slippage"]),
+        "commission": _sum(parts["commission"]),
+        "swap": _sum(parts["swap"]),
+        "total": number(total) if known else None,
+    }
+
+
+def _money(money: Money) -> dict[str, MoneyTotal]:
     return {currency: _sum(found) for currency, found in sorted(money.sums.items())}
 
 
-def _sum(found: Sum) -> Json:
+def _sum(found: Sum) -> MoneyTotal:
     total: Decimal | None = found.total if found.count else None
     return {"total": None if total is None else number(total), **_of(found)}
 
 
-def _of(found: Sum) -> Json:
-    """Of how many it is, and why others are not in it."""
-    without = dict(sorted(found.without.items()))
-    return {"of": found.count, **({"without": without} if without else {})}
+def _of(found: Sum) -> Part:
+    part: Part = {"of": found.count}
+    if found.without:
+        part["without"] = dict(sorted(found.without.items()))
+    return part

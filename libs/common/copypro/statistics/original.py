@@ -9,20 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, overload
 
+from copypro.statistics.answers import (
+    ChartPoint,
+    LastingStats,
+    OneTrade,
+    SideWon,
+    TradeSummary,
+)
 from copypro.statistics.bars import Bar, every_day, without_same
 from copypro.statistics.facts import Absent, Figure, Trade
 from copypro.statistics.pips import Pips, PipTrade
 from copypro.statistics.report import Report
 
-Json = dict[str, Any]
 SHOWN_DIGITS = 8
 DAYS_OF_SUMMARY = 31
 """As many results by day are needed for this day, this week and this month."""
 
 
-def stats_of(report: Report) -> Json:
+def stats_of(report: Report) -> LastingStats:
     """All of it but the summary's open trades and present periods: see `summary_of`."""
     r, pips = report, report.pips
     drawdown, equity = r.drawdown, r.equity_drawdown
@@ -85,7 +91,7 @@ def summary_of(
     today: date,
     open_trades: int | None,
     open_profit: float | None,
-) -> Json:
+) -> TradeSummary:
     """Weeks begin on Monday; a day is the broker's."""
     week, month = today - timedelta(days=today.weekday()), today.replace(day=1)
     days = [(date.fromisoformat(day), profit) for day, profit in recent]
@@ -103,7 +109,7 @@ def _since(days: Sequence[tuple[date, float]], first: date, last: date) -> float
     return round(sum(profit for day, profit in days if first <= day <= last), SHOWN_DIGITS)
 
 
-def charts_of(report: Report, *, exclude_same_bars: bool) -> list[Json]:
+def charts_of(report: Report, *, exclude_same_bars: bool) -> list[ChartPoint]:
     """A point a day. The drawdown's curve leaves deposits out; equity is there where it was
     recorded, and never a copy of the balance.
     """
@@ -112,7 +118,7 @@ def charts_of(report: Report, *, exclude_same_bars: bool) -> list[Json]:
     return [_point(bar, start) for bar in shown]
 
 
-def _point(bar: Bar, start: Decimal) -> Json:
+def _point(bar: Bar, start: Decimal) -> ChartPoint:
     depth = bar.peak - bar.curve
     equity_depth = None
     if bar.equity_peak is not None and bar.equity_curve is not None:
@@ -130,6 +136,10 @@ def _point(bar: Bar, start: Decimal) -> Json:
     }
 
 
+@overload
+def number(figure: Decimal) -> float: ...
+@overload
+def number(figure: Figure) -> float | None: ...
 def number(figure: Figure) -> float | None:
     return None if isinstance(figure, Absent) else round(float(figure), SHOWN_DIGITS)
 
@@ -148,18 +158,18 @@ def _percent(part: int, whole: int) -> float:
     return round(100 * part / whole, SHOWN_DIGITS) if whole else 0.0
 
 
-def _side(won: int, all_: int) -> Json:
+def _side(won: int, all_: int) -> SideWon:
     return {"wonCount": won, "all": all_, "wonPersent": _percent(won, all_)}
 
 
-def _trade(trade: Trade | None) -> Json | None:
+def _trade(trade: Trade | None) -> OneTrade | None:
     if trade is None:
         return None
     date_ = trade.closed_at.isoformat(timespec="milliseconds")
     return {"tiket": trade.ticket, "date": date_, "profit": number(trade.result)}
 
 
-def _pips(trade: PipTrade | None) -> Json | None:
+def _pips(trade: PipTrade | None) -> OneTrade | None:
     if trade is None:
         return None
     date_ = trade.closed_at.isoformat(timespec="milliseconds")

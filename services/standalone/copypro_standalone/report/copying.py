@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from html import escape
 from typing import Any
@@ -12,7 +12,7 @@ from copypro_standalone.report.facts import Quality
 from copypro_standalone.report.parts import card, table, tiles
 from copypro_standalone.report.text import NONE, coloured, plain, shown
 
-Doc = dict[str, Any]
+Doc = Mapping[str, Any]
 LEGS = {
     "seenToPlanned": "seen → planned",
     "plannedToSent": "planned → sent",

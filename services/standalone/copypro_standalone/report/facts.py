@@ -12,7 +12,7 @@ from copypro.account_history import FIRST, operations_of, pages, report_of, trad
 from copypro.copy_history import copiers_of, decisions_of, growths_of
 from copypro.errors import SettingsError
 from copypro.ports import ReadModels
-from copypro.quality import shown, tallied
+from copypro.quality import answers, shown, tallied
 from copypro.quality.shape import groups_shown
 from copypro.statistics.distribution import Distribution
 from copypro.statistics.facts import ZERO, Entry, Record, Trade, in_order, moves_balance
@@ -42,9 +42,9 @@ class Shown(Struct, frozen=True, kw_only=True):
 class Quality(Struct, frozen=True, kw_only=True):
     """Of the copiers in which the account is master or slave, as JSON has it."""
 
-    total: Doc
-    by: dict[str, list[Doc]]
-    growth: list[Doc]
+    total: answers.Quality
+    by: dict[str, list[answers.QualityGroup]]
+    growth: list[answers.Growth]
     labels: dict[str, str]
     """Of the copiers, for people: master → slave."""
 

@@ -1,0 +1,42 @@
+"""What the OpenAPI document says of each call's answers, to hold real ones against it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from docs.generating.rest import openapi
+
+Schema = dict[str, Any]
+
+
+def problems(call: str, status: int, answer: Any) -> list[str]:
+    """Where the answer is not what the document says; names that it does not know count too."""
+    found = _validator(call, status).iter_errors(answer)
+    return [f"{call} {error.json_path}: {error.message}" for error in found]
+
+
+@cache
+def document() -> Schema:
+    return openapi()
+
+
+@cache
+def _validator(call: str, status: int) -> Draft202012Validator:
+    responses = document()["paths"][f"/{call}"]
+    answers = (responses.get("post") or responses["get"])["responses"]
+    told = answers.get(str(status)) or answers[f"{status // 100}XX"]
+    return Draft202012Validator(
+        {**told["content"]["application/json"]["schema"], "components": {"schemas": _closed()}}
+    )
+
+
+@cache
+def _closed() -> Schema:
+    """Every shape, and nothing beside what it names."""
+    return {
+        name: {**shape, "additionalProperties": False} if "properties" in shape else shape
+        for name, shape in document()["components"]["schemas"].items()
+    }

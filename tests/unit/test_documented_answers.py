@@ -1,0 +1,90 @@
+"""docs/openapi.json says of each answer what is in it: a client's types are made from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypedDict
+
+import pytest
+from copypro_gateway.describing import Describing
+
+from tests.documented import document, problems
+
+Schema = dict[str, Any]
+
+
+def test_no_answer_may_be_anything_at_all() -> None:
+    answers = {
+        f"{method} {path}": media["schema"]
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+        for media in operation["responses"]["200"]["content"].values()
+    }
+    bare = {name: list(_bare(schema, "answer", frozenset())) for name, schema in answers.items()}
+    assert {name: places for name, places in bare.items() if places} == {}
+
+
+def _bare(schema: Schema, where: str, above: frozenset[str]) -> Iterator[str]:
+    """The places at which a schema says nothing of what may stand there."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        if name not in above:
+            yield from _bare(document()["components"]["schemas"][name], name, above | {name})
+    elif choices := schema.get("anyOf"):
+        for each in choices:
+            yield from _bare(each, where, above)
+    elif schema.get("type") == "object":
+        inside = schema.get("properties", {})
+        rest = schema.get("additionalProperties")
+        if not inside and not rest:
+            yield where
+        for name, each in (*inside.items(), *([("*", rest)] if rest else [])):
+            yield from _bare(each, f"{where}.{name}", above)
+    elif schema.get("type") == "array":
+        yield from _bare(schema.get("items", {}), f"{where}[]", above)
+    elif "type" not in schema and "const" not in schema:
+        yield where
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object"},
+        {"type": "array", "items": {"type": "object"}},
+        {"type": "object", "additionalProperties": {}},
+        {"anyOf": [{"type": "array"}, {"type": "null"}]},
+    ],
+)
+def test_what_says_nothing_is_seen(schema: Schema) -> None:
+    assert list(_bare(schema, "answer", frozenset()))
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        ({"result": "OK", "leftOpen": [1]}, []),
+        ({"result": "OK"}, ["leftOpen"]),
+        ({"result": "OK", "leftOpen": ["1"]}, ["leftOpen[0]"]),
+        ({"result": "OK", "leftOpen": [], "more": 1}, ["more"]),
+    ],
+)
+def test_an_answer_that_is_not_what_the_document_says_is_seen(
+    answer: Any, wrong: list[str]
+) -> None:
+    found = problems("RemoveAccount", 200, answer)
+    assert len(found) == len(wrong)
+    assert all(name in text for name, text in zip(wrong, found, strict=True))
+
+
+class Error(TypedDict):
+    other: int
+
+
+def another_error() -> Error:
+    return {"other": 1}
+
+
+def test_two_shapes_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two shapes of the OpenAPI document are called Error"):
+        Describing().answers(another_error)
