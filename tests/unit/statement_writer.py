@@ -89,6 +89,15 @@ def mt4_cancelled(ticket: int, time: str) -> str:
     return _row(cells)
 
 
+def mt4_comment(expert: str, comment: str) -> str:
+    """Under each order that an expert opened, where the broker's template asks for it."""
+    return _row([("", 9), expert, (comment, 3)])
+
+
+def mt4_sums(commission: str, taxes: str, swap: str, profit: str) -> str:
+    return _row([("", 10), commission, taxes, swap, profit])
+
+
 def mt4_statement(
     closed: Sequence[str],
     figures: Sequence[tuple[str, str]] = (),

@@ -202,7 +202,7 @@ def test_a_test_of_metatrader_4() -> None:
     checks = {figure.name: figure for figure in check(found)}
     absent = {name for name, figure in checks.items() if figure.ours is None}
     assert absent == {
-        "Bars in test", "Ticks modelled", "Modelling quality", "Absolute drawdown",
+        "Bars in test", "Ticks modelled", "Modelling quality", "Spread", "Absolute drawdown",
         "Maximal drawdown", "Maximal drawdown (%)", "Relative drawdown", "Relative drawdown ($)",
     }  # fmt: skip
     assert [name for name, f in checks.items() if not f.equal and name not in absent] == []

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from msgspec import Struct
 
+from copypro.statements.figures import UNKNOWN
 from copypro.statements.ledger import Ledger, ledger_of
 from copypro.statements.matching import is_certain
 from copypro.statements.ours import Ours, all_of
@@ -69,7 +70,7 @@ def _checks(statement: Statement, ours: Mapping[str, Ours]) -> Iterator[tuple[st
 
 
 def _is_figure(text: str) -> bool:
-    return not text or bool(_NUMBER.match(text) or _DURATION.match(text))
+    return text in ("", UNKNOWN) or bool(_NUMBER.match(text) or _DURATION.match(text))
 
 
 def _compared(figure: Printed, name: str, ours: Ours) -> Check:

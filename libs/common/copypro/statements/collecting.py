@@ -34,6 +34,8 @@ _ORDERS = {
     (Platform.MT5, Kind.HISTORY): words.MT5_ORDERS,
     (Platform.MT5, Kind.TESTER): words.MT5_TESTER_ORDERS,
 }
+_COMMENT_PLACES = [0, 9]
+"""Under the closing price; sums begin one column further on."""
 _MONEY: tuple[str, ...] = ("Commission", "Taxes", "Swap", "Profit")
 _MONEY_WITHOUT_TAXES: tuple[str, ...] = ("Commission", "Swap", "Profit")
 AnyRow = ClosedRow | DealRow | OpenRow | OperationRow | PendingRow | TesterRow
@@ -92,6 +94,8 @@ class Collector:
                 return self._data(row, Platform.MT5)
         if self._is_header(row):
             return self._begin(row)
+        if self._is_comment(row):
+            return None
         if self._is_totals(row):
             return self._total(row)
         self._others.append(row)
@@ -141,6 +145,12 @@ class Collector:
         if self._table.width == 14 or self._table.width == 13:
             at = min(self._mt4_sections, len(_MT4_SECTIONS) - 1)
             self._section, self._mt4_sections = _MT4_SECTIONS[at], self._mt4_sections + 1
+
+    def _is_comment(self, row: Row) -> bool:
+        """The expert's number and comment, in a row of their own under each of its MT4 orders."""
+        places = [cell.column for cell in row.cells[:2]]
+        in_orders = self._platform is Platform.MT4 and self._section in _MT4_SECTIONS
+        return in_orders and places == _COMMENT_PLACES and not row.cells[0].text
 
     def _is_totals(self, row: Row) -> bool:
         filled = [cell for cell in row.cells if cell.text]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from copypro.statements.grid import Cell, Problems, Row
 from copypro.statements.rows import Printed
@@ -14,6 +15,11 @@ from copypro.statements.words import LABELS, Keys, Orders, names
 
 _FIGURE = re.compile(r"([^()]*?)\s*(?:\(([^()]*)\))?$")
 _DURATION = re.compile(r"\d+(?::\d\d){1,2}$")
+_PERCENT = re.compile(r"(\d[\d.,]*)%\s")
+"""`100% real ticks`: of the quality of prices, in the terminal's language."""
+_NAMED = re.compile(r"[^\d()]+\((\d+)\)$")
+"""`Current (18)`: of a spread that was not fixed."""
+UNKNOWN = "n/a"
 
 LEAST_FIGURES = 8
 
@@ -71,6 +77,7 @@ def printed_figures(
     pairs: Sequence[Pair], orders: Orders, numbers: NumberFormat, problems: Problems
 ) -> list[Printed]:
     """Each figure as an entry, those in brackets too."""
+    pairs = [_unnamed(pair) for pair in pairs]
     known = [(pair, pair.label, LABELS.get(pair.label.casefold(), ())) for pair in pairs]
     named: Sequence[Named] = [found for found in known if found[2]]
     figures = [pair for pair in pairs if _looks_like_figure(pair.value)]
@@ -81,6 +88,11 @@ def printed_figures(
             problems.note(figures[0].line, text)
         named = in_order or named
     return [figure for pair, label, keys in named for figure in _split(pair, label, keys, numbers)]
+
+
+def _unnamed(pair: Pair) -> Pair:
+    found = _NAMED.match(pair.value.text)
+    return pair if found is None else replace(pair, value=replace(pair.value, text=found[1]))
 
 
 def _by_order(figures: Sequence[Pair], orders: Orders) -> Sequence[Named]:
@@ -102,7 +114,7 @@ def _looks_like_figure(value: Cell) -> bool:
     """Of a title there is no value at all; a figure that is not defined is an empty cell."""
     if not value.text:
         return value.column >= 0
-    return value.text[0].isdigit() or value.text[0] in "-+\u2212"
+    return value.text[0].isdigit() or value.text[0] in "-+\u2212" or value.text == UNKNOWN
 
 
 def _split(pair: Pair, label: str, keys: Keys, numbers: NumberFormat) -> Iterator[Printed]:
@@ -115,7 +127,8 @@ def _split(pair: Pair, label: str, keys: Keys, numbers: NumberFormat) -> Iterato
 
 
 def _plain(text: str, numbers: NumberFormat, *, is_number: bool) -> str:
-    bare = text.strip().removesuffix("%").strip()
+    percent = _PERCENT.match(text)
+    bare = percent[1] if percent else text.strip().removesuffix("%").strip()
     if is_number or _DURATION.match(bare):
         return bare
     found = numbers.parse(bare)

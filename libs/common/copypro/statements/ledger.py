@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from copypro.statements.matching import Matched, matches
 from copypro.statements.mt4 import is_closing
@@ -140,18 +141,26 @@ def _closing(deal: DealRow, match: Matched | None) -> Trade:
 
 
 def _of_tests(rows: Sequence[TesterRow]) -> Iterator[Record]:
-    """A partial close leaves the rest under a new number, which has no opening of its own."""
+    """A partial close leaves the rest under a new number, which has no opening of its own; a swap
+    settled by reopening leaves all of it, whose new opening does not tell its side.
+    """
     opened: dict[int, TesterRow] = {}
     rests: list[tuple[Decimal, TesterRow]] = []
+    swapped: list[tuple[Decimal, TesterRow]] = []
     for row in rows:
         if row.kind in ("buy", "sell"):
             opened[row.order] = row
+        elif row.kind == "swap open":
+            before = _rest(swapped, row.lots)
+            opened[row.order] = replace(row, kind=before.kind if before else "buy")
         elif is_closing(row):
             opening = opened.pop(row.order, None)
             if opening is None:
                 opening = _rest(rests, row.lots)
             elif row.lots < opening.lots:
                 rests.append((opening.lots - row.lots, opening))
+            if row.kind == "swap close" and opening is not None:
+                swapped.append((row.lots, opening))
             yield _test_trade(row, opening)
 
 

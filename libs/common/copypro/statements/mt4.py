@@ -13,7 +13,9 @@ from copypro.statements.values import moment
 PENDING = frozenset({"buy limit", "sell limit", "buy stop", "sell stop"})
 OPERATIONS = frozenset({"balance", "credit"})
 TESTER_COLUMNS = 10
-_CLOSINGS = frozenset({"close", "close at stop", "s/l", "t/p"})
+_CLOSINGS = frozenset({"close", "close by", "close at stop", "s/l", "t/p", "swap close"})
+_OPENINGS = frozenset({"buy", "sell", "swap open"})
+"""Where swaps are settled by reopening, a position ends as `swap close` and goes on as `swap open`."""
 _CHANGES = frozenset({"modify", "delete", "expired"})
 Mt4Row = ClosedRow | OpenRow | OperationRow | PendingRow | TesterRow
 
@@ -92,8 +94,7 @@ def _position(
 def tester_row(fields: Fields, line: int) -> TesterRow:
     """A row of the tester's list. Errors: Unreadable."""
     word = fields.word(2)
-    known = word in ("buy", "sell") or word in PENDING or word in _CLOSINGS or word in _CHANGES
-    if not known:
+    if not any(word in known for known in (_OPENINGS, PENDING, _CLOSINGS, _CHANGES)):
         expected = "buy, sell, close, s/l, t/p, modify, delete or close at stop"
         raise Unreadable(f"expected {expected} as type, found {fields.text(2)!r}")
     ends = word in _CLOSINGS

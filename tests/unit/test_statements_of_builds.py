@@ -1,0 +1,114 @@
+"""What some builds and some settings of MetaTrader print and others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from copypro.statements import read
+from copypro.statements.checking import Check, check
+from copypro.statements.ledger import ledger_of
+from copypro.statistics.facts import Trade
+from copypro.values import Side
+
+from tests.unit import statement_writer as write
+
+OPENED, CLOSED = "2024.05.01 10:00:00", "2024.05.02 11:30:00"
+
+
+def checks(page: str) -> dict[str, Check]:
+    return {figure.name: figure for figure in check(read(page.encode()))}
+
+
+# --- the expert's number and comment under each order ---------------------------------------------
+
+
+def order(ticket: int) -> str:
+    prices, money = ("1.10000", "1.11234"), ("-7.00", "0.00", "7.56", "1234.00")
+    return write.mt4_closed(ticket, OPENED, "buy", "1.00", "eurusd", prices, CLOSED, money)
+
+
+def test_a_comment_that_is_a_number_is_no_sum_of_a_column() -> None:
+    rows = [order(2), write.mt4_comment("21000", "777"), order(3), write.mt4_comment("0", "")]
+    rows.append(write.mt4_sums("-14.00", "0.00", "15.12", "2468.00"))
+    found = checks(write.mt4_statement(rows, [("Closed Trade P/L", "2469.12")]))
+    assert [(name, figure.printed) for name, figure in found.items()] == [
+        ("Closed Transactions Commission", "-14.00"),
+        ("Closed Transactions Taxes", "0.00"),
+        ("Closed Transactions Swap", "15.12"),
+        ("Closed Transactions Profit", "2468.00"),
+        ("Closed Trade P/L", "2469.12"),
+    ]
+    assert all(figure.equal for figure in found.values())
+
+
+def test_a_comment_under_each_of_many_orders_is_no_reason_to_refuse() -> None:
+    comment = write.mt4_comment("21000", "grid: 3")
+    rows = [row for at in range(5_001) for row in (order(at + 2), comment)]
+    assert len(read(write.mt4_statement(rows).encode()).closed) == 5_001
+
+
+# --- a tester that settles swaps by reopening -----------------------------------------------------
+
+
+def line(number: int, kind: str, ticket: int, price: str, *result: str) -> Sequence[str]:
+    time = f"2018.01.0{1 + number // 3} 00:0{number}"
+    return (str(number), time, kind, str(ticket), "0.10", price, "0.0000", "0.0000", *result)
+
+
+SWAPPED = [
+    line(1, "sell", 1, "1.3500"),
+    line(2, "buy", 2, "1.3502"),
+    line(3, "swap close", 1, "1.3480", "20.00", "1020.00"),
+    line(4, "swap open", 3, "1.348012"),
+    line(5, "s/l", 3, "1.3490", "-10.12", "1009.88"),
+    line(6, "close by", 2, "1.3490", "-12.00", "997.88"),
+]
+
+
+def test_a_swap_by_reopening_ends_one_trade_and_begins_another_on_the_same_side() -> None:
+    figures = [
+        ("Initial deposit", "1000.00"), ("", ""), ("Spread", "2"),
+        ("Total net profit", "-2.12"), ("Gross profit", "20.00"), ("Gross loss", "-22.12"),
+        ("Total trades", "3"), ("Short positions (won %)", "2 (50.00%)"),
+        ("Long positions (won %)", "1 (0.00%)"),
+    ]  # fmt: skip
+    page = write.mt4_tester(figures, SWAPPED)
+    assert [name for name, figure in checks(page).items() if not figure.equal] == ["Spread"]
+    trades = [r for r in ledger_of(read(page.encode())).records if isinstance(r, Trade)]
+    assert [(trade.side, trade.open_price) for trade in trades] == [
+        (Side.SELL, Decimal("1.3500")),
+        (Side.SELL, Decimal("1.348012")),
+        (Side.BUY, Decimal("1.3502")),
+    ]
+
+
+# --- figures that are words or have words beside them ----------------------------------------------
+
+
+RUSSIAN = [
+    ("Баров в истории", "1068"), ("Смоделировано тиков", "756107"), ("Качество", "n/a"),
+    ("Ошибки рассогласования", "8969"), ("", ""), ("", ""),
+    ("Начальный депозит", "1000.00"), ("", ""), ("Спред", "Текущий (2)"),
+    ("Чистая прибыль", "-2.12"), ("Общая прибыль", "20.00"), ("Общий убыток", "-22.12"),
+    ("Прибыльность", "0.90"), ("Матожидание выигрыша", "-0.71"), ("", ""),
+    ("Абсолютная просадка", "2.12"), ("Максимальная просадка", "22.12 (2.17%)"),
+    ("Относительная просадка", "2.17% (22.12)"),
+    ("Всего сделок", "3"), ("Короткие позиции", "2 (50.00%)"), ("Длинные позиции", "1 (0.00%)"),
+    ("Прибыльные сделки", "1 (33.33%)"), ("Убыточные сделки", "2 (66.67%)"), ("", ""),
+    ("прибыльная сделка", "20.00"), ("убыточная сделка", "-12.00"), ("", ""),
+    ("прибыльная сделка", "20.00"), ("убыточная сделка", "-11.06"), ("", ""),
+    ("выигрышей", "1 (20.00)"), ("проигрышей", "2 (-22.12)"), ("", ""),
+    ("прибыль", "20.00 (1)"), ("убыток", "-22.12 (2)"), ("", ""),
+    ("выигрыш", "1"), ("проигрыш", "2"), ("", ""),
+]  # fmt: skip
+
+
+def test_a_quality_that_is_not_known_and_a_spread_with_a_word_do_not_hide_the_others() -> None:
+    found = checks(write.mt4_tester(RUSSIAN, SWAPPED))
+    assert (found["Modelling quality"].printed, found["Modelling quality"].ours) == ("n/a", None)
+    assert (found["Spread"].printed, found["Spread"].ours) == ("2", None)
+    assert found["Total net profit"].equal
+    absent = [name for name, figure in found.items() if figure.ours is None]
+    assert [name for name, f in found.items() if not f.equal and name not in absent] == []
+    assert len(found) == 39
