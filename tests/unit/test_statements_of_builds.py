@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+import pytest
 from copypro.statements import read
 from copypro.statements.checking import Check, check
 from copypro.statements.ledger import ledger_of
@@ -112,3 +113,69 @@ def test_a_quality_that_is_not_known_and_a_spread_with_a_word_do_not_hide_the_ot
     absent = [name for name, figure in found.items() if figure.ours is None]
     assert [name for name, f in found.items() if not f.equal and name not in absent] == []
     assert len(found) == 39
+
+
+# --- MetaTrader 5 ---------------------------------------------------------------------------------
+
+
+def deal(
+    number: int, kind: str, direction: str, result: str, balance: str, cost: str = "0.00"
+) -> write.Row:
+    traded = ("EURUSD", kind, direction, "0.10", "1.10000", str(number)) if direction else (
+        "", kind, "", "", "", "")  # fmt: skip
+    return (
+        f"2024.05.01 09:0{number}:00",
+        str(number),
+        *traded,
+        cost,
+        "0.00",
+        "0.00",
+        result,
+        balance,
+        "",
+    )
+
+
+DEALS = [
+    deal(1, "balance", "", "1 000.00", "1 000.00"),
+    deal(2, "buy", "in", "0.00", "1 000.00"),
+    deal(3, "sell", "out", "10.00", "1 010.00"),
+]
+
+
+@pytest.mark.parametrize(
+    "kind", ["agent daily", "commission daily", "dividend franked", "какая-то"]
+)
+def test_an_operation_is_known_by_what_it_moves_not_by_its_name(kind: str) -> None:
+    deals = [*DEALS, deal(4, kind, "", "0.00", "1 008.00", cost="-2.00")]
+    figures = [("Balance", "1 008.00"), ("Total Net Profit", "10.00"), ("Total Trades", "1")]
+    found = checks(write.mt5_history((), deals, figures))
+    assert [figure.equal for figure in found.values()] == [True, True, True]
+
+
+@pytest.mark.parametrize("printed", ["0.00", ""])
+def test_where_nothing_was_lost_or_is_open_nothing_or_zero_is_printed(printed: str) -> None:
+    figures = [("Margin", "0.00"), ("Margin Level", printed), ("Profit Factor", printed)]
+    found = checks(write.mt5_history((), DEALS, figures))
+    assert [figure.equal for figure in found.values()] == [True, True, True]
+
+
+def test_what_is_printed_in_place_of_a_number_is_not_left_out() -> None:
+    figures = [("Profit Factor", "inf"), ("Balance", "n/a"), ("Total Trades", "1")]
+    found = checks(write.mt5_history((), DEALS, figures))
+    assert [(f.printed, f.ours, f.why) for f in found.values()] == [
+        ("inf", None, "nothing was lost"),
+        ("n/a", "1010.00", "'n/a' is printed, no number; 0.00 before the first deal; "
+                           "operations 1000.00 + results 10.00 = 1010.00"),
+        ("1", "1", None),
+    ]  # fmt: skip
+
+
+def test_the_quality_of_a_test_on_real_ticks_is_a_figure() -> None:
+    labels = ["History Quality", *(f"Setting {at}" for at in range(15))]
+    rows = [f"<tr><td>{label}:</td><td>100% real ticks</td></tr>" for label in labels]
+    page = write.mt5_history((), DEALS).replace("<table>", "<table>" + "".join(rows), 1)
+    found = checks(page)
+    quality = found["History Quality"]
+    assert (quality.printed, quality.ours) == ("100", None)
+    assert "tester's prices" in str(quality.why)

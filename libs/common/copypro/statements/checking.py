@@ -8,7 +8,6 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from msgspec import Struct
 
-from copypro.statements.figures import UNKNOWN
 from copypro.statements.ledger import Ledger, ledger_of
 from copypro.statements.matching import is_certain
 from copypro.statements.ours import Ours, all_of
@@ -21,7 +20,7 @@ from copypro.values import Platform
 
 SPREADSHEET_DECIMALS = 6
 HALF = Decimal("0.5")
-HALF_CENT = Decimal("0.005")
+CENT, HALF_CENT = Decimal("0.01"), Decimal("0.005")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?$")
 _DURATION = re.compile(r"(\d+):(\d\d)(?::(\d\d))?$")
 _LENGTHS = ("shortest", "longest", "average_length")
@@ -62,7 +61,7 @@ def _checks(statement: Statement, ours: Mapping[str, Ours]) -> Iterator[tuple[st
     seen: set[str] = set()
     for figure in statement.printed:
         found = ours.get(figure.key)
-        if found is None or not _is_figure(figure.text):
+        if found is None:
             continue
         name = figure.name if figure.name not in seen else f"{figure.name} (again)"
         seen.add(figure.name)
@@ -70,14 +69,18 @@ def _checks(statement: Statement, ours: Mapping[str, Ours]) -> Iterator[tuple[st
 
 
 def _is_figure(text: str) -> bool:
-    return text in ("", UNKNOWN) or bool(_NUMBER.match(text) or _DURATION.match(text))
+    return not text or bool(_NUMBER.match(text) or _DURATION.match(text))
 
 
 def _compared(figure: Printed, name: str, ours: Ours) -> Check:
     if isinstance(ours.value, Absent):
         return _compared_absent(figure, name, ours, ours.value)
-    if not figure.text:
-        return Check(name, "", str(ours.value), False, f"nothing is printed; {ours.arithmetic}")
+    if not figure.text or not _is_figure(figure.text):
+        what = (
+            f"{figure.text[:40]!r} is printed, no number" if figure.text else "nothing is printed"
+        )
+        shown = format(ours.value.quantize(CENT, ROUND_HALF_UP), "f")
+        return Check(name, figure.text[:40], shown, False, f"{what}; {ours.arithmetic}")
     if _DURATION.match(figure.text):
         return _compared_length(figure, name, ours, ours.value)
     places = SPREADSHEET_DECIMALS if figure.is_number else decimals(figure.text)
@@ -95,12 +98,12 @@ def _by_rows(ours: Ours, shown: str) -> str:
 
 def _compared_absent(figure: Printed, name: str, ours: Ours, absent: Absent) -> Check:
     """A figure that is not defined is printed as nothing, or as what MetaTrader has for it."""
-    if not figure.text and ours.when_absent is None:
+    if not figure.text:
         return Check(name, "", "", True, absent.why)
     is_number = bool(_NUMBER.match(figure.text))
     if is_number and ours.when_absent is not None and Decimal(figure.text) == ours.when_absent:
         return Check(name, figure.text, figure.text, True)
-    return Check(name, figure.text, None, False, absent.why)
+    return Check(name, figure.text[:40], None, False, absent.why)
 
 
 def _compared_length(figure: Printed, name: str, ours: Ours, seconds: Decimal) -> Check:

@@ -49,9 +49,11 @@ def deal_columns(header: Sequence[str]) -> Columns:
 
 def row_of(fields: Fields, line: int, header: Sequence[str]) -> Mt5Row:
     """Errors: Unreadable."""
-    word = fields.word(3)
+    word, at = fields.word(3), deal_columns(header)
     if fields.word(4) in DIRECTIONS or word in OPERATIONS or word in CANCELLED:
-        return _deal(fields, line, deal_columns(header))
+        return _deal(fields, line, at)
+    if _moves_only_money(fields, at):
+        return _deal(fields, line, at)
     if "/" in fields.text(4):
         return _order(fields, line)
     if word not in ("buy", "sell"):
@@ -59,6 +61,11 @@ def row_of(fields: Fields, line: int, header: Sequence[str]) -> Mt5Row:
     if moment(fields.text(8)) is not None:
         return _position(fields, line)
     return _open(fields, line)
+
+
+def _moves_only_money(fields: Fields, at: Columns) -> bool:
+    """Whatever an operation is called: builds and brokers write a daily commission in three ways."""
+    return bool(at) and not any(fields.text(at[name]) for name in ("direction", "lots", "price"))
 
 
 def _deal(fields: Fields, line: int, at: Columns) -> DealRow:

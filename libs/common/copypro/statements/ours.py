@@ -44,7 +44,7 @@ def _of_trades(statement: Statement, report: Report) -> dict[str, Ours]:
     unsigned = statement.platform is Platform.MT4 and statement.kind is Kind.HISTORY
     gross = f"{r.gross_profit:f} won and {r.gross_loss:f} lost in {r.trades} trades"
     costs = f", {r.entry_costs:f} of it for entries" if r.entry_costs else ""
-    undefined = None if r.trades else ZERO
+    undefined = ZERO if statement.platform is Platform.MT5 or not r.trades else None
     d = r.drawdown
     from_start = f"on the curve that starts at {r.start_balance:f}"
     return {
@@ -139,7 +139,9 @@ def _of_account(statement: Statement, ledger: Ledger, report: Report) -> dict[st
             f"{sums} - margin {margin or ZERO:f}",
         ),
         "margin_level": Ours(
-            HUNDRED * equity / margin if margin else ZERO, f"({sums}) / margin {margin or ZERO:f}"
+            HUNDRED * equity / margin if margin else Absent("there is no margin to divide by"),
+            f"({sums}) / margin {margin or ZERO:f}",
+            ZERO,
         ),
     }
 
