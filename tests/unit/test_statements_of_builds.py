@@ -84,6 +84,37 @@ def test_a_swap_by_reopening_ends_one_trade_and_begins_another_on_the_same_side(
     ]
 
 
+# --- a tester's losses of less than half a cent ---------------------------------------------------
+
+
+def test_rows_of_zero_that_were_losses_are_named_where_the_counts_tell_which() -> None:
+    rows = [
+        line(1, "buy", 1, "1.3500"),
+        line(2, "close", 1, "1.3501", "10.00", "1010.00"),
+        line(3, "buy", 2, "1.3502"),
+        line(4, "close", 2, "1.3502", "0.00", "1010.00"),
+        line(5, "sell", 3, "1.3490"),
+        line(6, "close", 3, "1.3495", "-5.00", "1005.00"),
+        line(7, "buy", 4, "1.3490"),
+        line(8, "close", 4, "1.3490", "0.00", "1005.00"),
+    ]
+    figures = [
+        ("Initial deposit", "1000.00"), ("Total net profit", "5.00"), ("Total trades", "4"),
+        ("Profit trades (% of total)", "2 (50.00%)"), ("Loss trades (% of total)", "2 (50.00%)"),
+        ("", ""), ("Average profit trade", "5.00"), ("Average loss trade", "-2.50"), ("", ""),
+        ("Maximum consecutive losses (loss in money)", "2 (-5.00)"),
+    ]  # fmt: skip
+    found = checks(write.mt4_tester(figures, rows))
+    assert [name for name, figure in found.items() if figure.equal] == [
+        "Initial deposit", "Total net profit", "Total trades",
+        "Maximum consecutive losses (loss in money)",
+    ]  # fmt: skip
+    assert {str(figure.why).rpartition(", it is ")[0] for figure in found.values()} == {
+        "", "0.00 is a win; if row 4 lost less than half a cent",
+    }  # fmt: skip
+    assert found["Profit trades"].ours == "3"
+
+
 # --- figures that are words or have words beside them ----------------------------------------------
 
 

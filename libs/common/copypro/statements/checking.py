@@ -8,10 +8,11 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from msgspec import Struct
 
-from copypro.statements.ledger import Ledger, ledger_of
+from copypro.statements.ledger import Ledger, ledger_of, printed
 from copypro.statements.matching import is_certain
 from copypro.statements.ours import Ours, all_of
 from copypro.statements.rows import Kind, Printed, Statement
+from copypro.statements.unrounded import resigned
 from copypro.statements.values import decimals
 from copypro.statistics.facts import ZERO, Absent
 from copypro.statistics.history import Statistics
@@ -120,7 +121,10 @@ def _with_reasons(
     statement: Statement, ledger: Ledger, report: Report, checks: list[tuple[str, Check]]
 ) -> list[Check]:
     start = _other_start(statement, ledger, report, checks)
-    return [_with_reason(statement, report, key, check, start) for key, check in checks]
+    found = [(key, _with_reason(statement, report, key, check, start)) for key, check in checks]
+    if statement.kind is Kind.TESTER and statement.platform is Platform.MT4:
+        found = _with_signs(statement, ledger, report, found)
+    return [check for _, check in found]
 
 
 def _with_reason(
@@ -157,6 +161,30 @@ def _of_unrounded(report: Report, check: Check) -> Check:
     return _because(check, f"{text} rows; {check.why}")
 
 
+def _with_signs(
+    statement: Statement, ledger: Ledger, report: Report, checks: list[tuple[str, Check]]
+) -> list[tuple[str, Check]]:
+    """Counts that differ because a loss below half a cent is printed as 0.00."""
+
+    def equal_in(other: Ledger) -> Mapping[str, Check]:
+        ours = all_of(statement, other, report_of(statement, other))
+        return {key: check for key, check in _checks(statement, ours) if check.equal}
+
+    wins = printed(statement, "wins")
+    found = resigned(ledger, report.wins, wins, lambda other: len(equal_in(other)))
+    if found is None:
+        return checks
+    equal = equal_in(found.ledger)
+    rows = ", ".join(map(str, found.numbers))
+    text = f"0.00 is a win; if row {rows} lost less than half a cent, it is"
+    return [
+        (key, _because(check, f"{text} {check.printed}"))
+        if not check.equal and key in equal
+        else (key, check)
+        for key, check in checks
+    ]
+
+
 def _because(check: Check, why: str) -> Check:
     return Check(check.name, check.printed, check.ours, check.equal, why)
 
@@ -168,14 +196,14 @@ def _other_start(
 
     The time at which a deposit is printed can be earlier than the one by which MetaTrader orders.
     """
-    printed = [figure for figure in statement.printed if figure.key in _DRAWDOWNS]
+    drawdowns = [figure for figure in statement.printed if figure.key in _DRAWDOWNS]
     wrong = any(key in _DRAWDOWNS and not check.equal for key, check in checks)
-    if not wrong or not printed or statement.kind is Kind.TESTER:
+    if not wrong or not drawdowns or statement.kind is Kind.TESTER:
         return None
     for start in (ZERO, ledger.before):
         if start == report.start_balance:
             continue
         ours = all_of(statement, ledger, report_of(statement, ledger, start))
-        if all(_compared(figure, "", ours[figure.key]).equal for figure in printed):
+        if all(_compared(figure, "", ours[figure.key]).equal for figure in drawdowns):
             return start
     return None

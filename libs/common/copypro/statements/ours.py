@@ -94,6 +94,8 @@ def _of_runs(report: Report) -> dict[str, Ours]:
 
 def _of_returns(report: Report) -> dict[str, Ours]:
     r = report
+    runs = f"{r.wins} wins and {r.losses} losses in their order"
+    curve = f"of {r.trades + 1} balances that start at {r.start_balance:f}"
     return {
         "sharpe_ratio": Ours(r.sharpe_ratio, "mean / deviation of result / balance", ZERO),
         "recovery_factor": Ours(r.recovery_factor, "net profit / maximal drawdown", ZERO),
@@ -101,10 +103,10 @@ def _of_returns(report: Report) -> dict[str, Ours]:
         "ahpr_percent": Ours(_gain(r.ahpr), "", ZERO),
         "ghpr": Ours(r.ghpr, "(last / first balance) ^ (1 / trades)", ZERO),
         "ghpr_percent": Ours(_gain(r.ghpr), "", ZERO),
-        "z_score": Ours(r.z_score, "", ZERO),
-        "z_confidence": Ours(r.z_confidence, "", ZERO),
-        "lr_correlation": Ours(r.lr_correlation, "", ZERO),
-        "lr_standard_error": Ours(r.lr_standard_error, "", ZERO),
+        "z_score": Ours(r.z_score, runs, ZERO),
+        "z_confidence": Ours(r.z_confidence, runs, ZERO),
+        "lr_correlation": Ours(r.lr_correlation, f"correlation {curve} with 0, 1, 2 …", ZERO),
+        "lr_standard_error": Ours(r.lr_standard_error, f"regression {curve} on 0, 1, 2 …", ZERO),
     }
 
 
