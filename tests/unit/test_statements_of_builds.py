@@ -49,6 +49,26 @@ def test_a_comment_under_each_of_many_orders_is_no_reason_to_refuse() -> None:
     assert len(read(write.mt4_statement(rows).encode()).closed) == 5_001
 
 
+def test_a_deposit_that_metatrader_puts_before_the_first_trade_is_named() -> None:
+    """Its rows may be saved in any order, and the time of a deposit is not the one it sorts by."""
+    rows = [
+        write.mt4_closed(2, OPENED, "buy", "1.00", "eurusd", ("1.1", "1.1"), time, costs)
+        for time, costs in (
+            ("2024.05.01 11:00:00", ("0.00", "0.00", "0.00", "-40.00")),
+            ("2024.05.03 11:00:00", ("0.00", "0.00", "0.00", "-60.00")),
+        )
+    ]
+    rows.append(write.mt4_operation(1, "2024.05.02 09:00:00", "balance", "400.00"))
+    rows.append(write.mt4_operation(5, "2024.05.04 09:00:00", "balance", "-100.00"))
+    drawdowns = [
+        ("Balance", "200.00"), ("Absolute Drawdown", "100.00"),
+        ("Maximal Drawdown", "100.00 (25.00%)"), ("Relative Drawdown", "25.00% (100.00)"),
+    ]  # fmt: skip
+    found = checks(write.mt4_statement(rows, drawdowns))
+    why = "drawdowns all fit a curve that starts at 400.00; the rows start it at 0.00"
+    assert why in str(found["Maximal Drawdown (%)"].why)
+
+
 # --- a tester that settles swaps by reopening -----------------------------------------------------
 
 

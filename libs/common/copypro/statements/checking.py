@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import islice
 
 from msgspec import Struct
 
@@ -14,12 +15,14 @@ from copypro.statements.ours import Ours, all_of
 from copypro.statements.rows import Kind, Printed, Statement
 from copypro.statements.unrounded import resigned
 from copypro.statements.values import decimals
-from copypro.statistics.facts import ZERO, Absent
+from copypro.statistics.facts import ZERO, Absent, Operation
 from copypro.statistics.history import Statistics
 from copypro.statistics.report import Report
 from copypro.values import Platform
 
 SPREADSHEET_DECIMALS = 6
+MOST_STARTS = 8
+"""Operations after which a curve might start: each costs a report."""
 HALF = Decimal("0.5")
 CENT, HALF_CENT = Decimal("0.01"), Decimal("0.005")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?$")
@@ -200,10 +203,21 @@ def _other_start(
     wrong = any(key in _DRAWDOWNS and not check.equal for key, check in checks)
     if not wrong or not drawdowns or statement.kind is Kind.TESTER:
         return None
-    for start in (ZERO, ledger.before):
+    for start in dict.fromkeys(_starts(ledger)):
         if start == report.start_balance:
             continue
         ours = all_of(statement, ledger, report_of(statement, ledger, start))
         if all(_compared(figure, "", ours[figure.key]).equal for figure in drawdowns):
             return start
     return None
+
+
+def _starts(ledger: Ledger) -> Iterator[Decimal]:
+    """Nothing, what was there before, and what each of the first operations made of it."""
+    yield ZERO
+    yield ledger.before
+    operations = (r for r in ledger.records if isinstance(r, Operation) and not r.is_credit)
+    balance = ledger.before
+    for operation in islice(operations, MOST_STARTS):
+        balance += operation.amount
+        yield balance
