@@ -211,6 +211,13 @@ def test_where_nothing_was_lost_or_is_open_nothing_or_zero_is_printed(printed: s
     assert [figure.equal for figure in found.values()] == [True, True, True]
 
 
+@pytest.mark.parametrize(("level", "equal"), [("50 537.90%", True), ("50 700.00%", False)])
+def test_a_level_is_as_exact_as_the_margin_that_is_printed(level: str, equal: bool) -> None:
+    """1 010.00 / 1.9985, whose margin is printed as 2.00: 50 500.00 by what is printed."""
+    figures = [("Balance", "1 010.00"), ("Margin", "2.00"), ("Margin Level", level)]
+    assert checks(write.mt5_history((), DEALS, figures))["Margin Level"].equal is equal
+
+
 def test_what_is_printed_in_place_of_a_number_is_not_left_out() -> None:
     figures = [("Profit Factor", "inf"), ("Balance", "n/a"), ("Total Trades", "1")]
     found = checks(write.mt5_history((), DEALS, figures))

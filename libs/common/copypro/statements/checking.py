@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from copypro.statements.ledger import Ledger, ledger_of, printed
 from copypro.statements.matching import is_certain
-from copypro.statements.ours import Ours, all_of
+from copypro.statements.ours import HALF_CENT, Ours, all_of
 from copypro.statements.rows import Kind, Printed, Statement
 from copypro.statements.unrounded import resigned
 from copypro.statements.values import decimals
@@ -24,7 +24,7 @@ SPREADSHEET_DECIMALS = 6
 MOST_STARTS = 8
 """Operations after which a curve might start: each costs a report."""
 HALF = Decimal("0.5")
-CENT, HALF_CENT = Decimal("0.01"), Decimal("0.005")
+CENT = Decimal("0.01")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?$")
 _DURATION = re.compile(r"(\d+):(\d\d)(?::(\d\d))?$")
 _LENGTHS = ("shortest", "longest", "average_length")
@@ -89,7 +89,7 @@ def _compared(figure: Printed, name: str, ours: Ours) -> Check:
         return _compared_length(figure, name, ours, ours.value)
     places = SPREADSHEET_DECIMALS if figure.is_number else decimals(figure.text)
     unit = Decimal(1).scaleb(-places)
-    if abs(ours.value - Decimal(figure.text)) <= HALF * unit:
+    if abs(ours.value - Decimal(figure.text)) <= HALF * unit + ours.slack:
         # Which way MetaTrader rounds an exact half is not settled: both neighbours are right.
         return Check(name, figure.text, figure.text, True)
     shown = format(ours.value.quantize(unit, ROUND_HALF_UP), "f")

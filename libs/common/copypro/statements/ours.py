@@ -14,7 +14,7 @@ from copypro.statistics.facts import ZERO, Absent, Figure, Operation, Trade
 from copypro.statistics.report import Report
 from copypro.values import Platform
 
-HUNDRED = Decimal(100)
+HUNDRED, HALF_CENT = Decimal(100), Decimal("0.005")
 TICKS = "measured by the tester tick by tick; trades that are closed do not tell it"
 PRICES = "a figure of the tester's prices, which are not in the report"
 
@@ -24,6 +24,14 @@ class Ours(Struct, frozen=True):
     arithmetic: str = ""
     when_absent: Decimal | None = None
     """What MetaTrader prints for a figure that is not defined."""
+    slack: Decimal = ZERO
+    """How far off it may be, made from a figure that is printed rounded."""
+
+
+def _divided(above: Decimal, below: Decimal, arithmetic: str) -> Ours:
+    """By a figure of two printed decimals: half a cent of it moves a large quotient."""
+    slack = abs(above) * HALF_CENT / (below * below)
+    return Ours(above / below, arithmetic, slack=slack)
 
 
 def all_of(statement: Statement, ledger: Ledger, report: Report) -> Mapping[str, Ours]:
@@ -140,11 +148,9 @@ def _of_account(statement: Statement, ledger: Ledger, report: Report) -> dict[st
             equity - margin if margin is not None else Absent("no margin is printed"),
             f"{sums} - margin {margin or ZERO:f}",
         ),
-        "margin_level": Ours(
-            HUNDRED * equity / margin if margin else Absent("there is no margin to divide by"),
-            f"({sums}) / margin {margin or ZERO:f}",
-            ZERO,
-        ),
+        "margin_level": _divided(HUNDRED * equity, margin, f"({sums}) / margin {margin:f}")
+        if margin
+        else Ours(Absent("there is no margin to divide by"), "", ZERO),
     }
 
 
@@ -227,8 +233,8 @@ def _equity_recovery(statement: Statement, report: Report) -> Ours:
     drawdown = printed(statement, "equity_maximal_drawdown")
     if drawdown is None:
         return Ours(Absent("made from the equity drawdown, which is not printed"))
-    value = report.net_profit / drawdown if drawdown else ZERO
-    return Ours(value, f"{report.net_profit:f} / printed equity drawdown {drawdown:f}")
+    text = f"{report.net_profit:f} / printed equity drawdown {drawdown:f}"
+    return _divided(report.net_profit, drawdown, text) if drawdown else Ours(ZERO, text)
 
 
 def _mean(lengths: list[timedelta]) -> timedelta:
