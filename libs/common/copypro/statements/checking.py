@@ -32,6 +32,15 @@ _DRAWDOWNS = (
     "absolute_drawdown", "maximal_drawdown", "maximal_drawdown_percent", "relative_drawdown",
     "relative_drawdown_percent",
 )  # fmt: skip
+_COUNTS = frozenset(
+    {
+        "trades", "shorts", "shorts_won_percent", "longs", "longs_won_percent", "wins",
+        "wins_percent", "losses", "losses_percent", "longest_wins", "longest_losses",
+        "best_wins_count", "best_losses_count", "average_wins_in_a_row", "average_losses_in_a_row",
+    }
+)  # fmt: skip
+
+_AVERAGES = frozenset({"average_win", "average_loss"})
 
 
 class Check(Struct, frozen=True):
@@ -148,7 +157,7 @@ def _with_reason(
         text = "several positions were open at once, and which deal closed which is not in the"
         return Check(check.name, check.printed, None, False, f"{text} report")
     if statement.kind is Kind.TESTER and statement.platform is Platform.MT4:
-        return _of_unrounded(report, check)
+        return check if key in _COUNTS else _of_unrounded(report, check)
     return check
 
 
@@ -177,12 +186,10 @@ def _with_signs(
     found = resigned(ledger, report.wins, wins, lambda other: len(equal_in(other)))
     if found is None:
         return checks
-    equal = equal_in(found.ledger)
-    rows = ", ".join(map(str, found.numbers))
-    text = f"0.00 is a win; if row {rows} lost less than half a cent, it is"
+    explained = equal_in(found.ledger) if found.ledger is not ledger else _COUNTS | _AVERAGES
     return [
-        (key, _because(check, f"{text} {check.printed}"))
-        if not check.equal and key in equal
+        (key, _because(check, f"{found.text}; {check.why}"))
+        if not check.equal and key in explained
         else (key, check)
         for key, check in checks
     ]
