@@ -132,7 +132,8 @@ async def faust(settings: KafkaSettings, orders: int) -> float:
                 sys.executable, str(script), settings.bootstrap, settings.prefix, str(orders),
                 str(result), stdout=out, stderr=subprocess.STDOUT, cwd=name,
             )  # fmt: skip
-            await asyncio.wait_for(process.wait(), 300)
+            async with asyncio.timeout(300):
+                await process.wait()
         assert result.exists(), said.read_text()[-2000:]
         return float(result.read_text())
 

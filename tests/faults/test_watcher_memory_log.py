@@ -303,7 +303,6 @@ async def a_slave(
                 lambda: datetime.now(UTC),
                 monotonic,
                 limits,
-                service.Watched(),
             )
         )
         try:

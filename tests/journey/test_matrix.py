@@ -147,11 +147,12 @@ async def test_a_pending_order_that_merges_into_the_position_is_a_further_leg(
     kept: Kept, pairing: str
 ) -> None:
     async with kept.pair(FROM_NETTING[pairing]) as pair:
-        await pair.master.open("EURUSD", "BuyLimit", "0.20", price="1.09800")
-        await pair.quote("1.09780", "1.09790")
+        # Steps so small that a slave whose price comes a moment later still copies at the market.
+        await pair.master.open("EURUSD", "BuyLimit", "0.20", price="1.09950")
+        await pair.quote("1.09940", "1.09950")
         await pair.has("0.20")
-        await pair.master.open("EURUSD", "BuyLimit", "0.30", price="1.09600")
-        await pair.quote("1.09580", "1.09590")
+        await pair.master.open("EURUSD", "BuyLimit", "0.30", price="1.09900")
+        await pair.quote("1.09890", "1.09900")
         await pair.has(*(["0.50"] if is_one(pairing) else ["0.20", "0.30"]))
         await pair.master.open("EURUSD", "Sell", "0.50")
         await pair.has()

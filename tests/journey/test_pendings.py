@@ -202,9 +202,9 @@ async def test_ignored_pending_orders_are_recorded_and_never_copied(world: World
 async def test_a_stop_limit_towards_mt4_is_copied_when_it_fills(world: World) -> None:
     """MT4 has no such order."""
     master, slave, _ = await linked(world, "Alpha-MT5", "Beta-MT4", copyPendingOrders=True)
-    await master.open("EURUSD", "BuyStopLimit", "0.20", price="1.10500", stop_limit="1.10300")
+    await master.open("EURUSD", "BuyStopLimit", "0.20", price="1.10500", stop_limit="1.10450")
     await world.quote("EURUSD", "1.10490", "1.10500")
-    await world.quote("EURUSD", "1.10280", "1.10290")
+    await world.quote("EURUSD", "1.10440", "1.10450")  # near enough to copy before ours has come
 
     async def one_buy() -> bool:
         return [(p["kind"], Decimal(p["lots"])) for p in await slave.positions()] == [

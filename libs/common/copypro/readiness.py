@@ -48,7 +48,8 @@ class Readiness:
             number, f"failed {times} times, last with {type(error).__name__}: see the log"
         )
         try:
-            await asyncio.wait_for(_until_lost(partition), wait_s)
+            async with asyncio.timeout(wait_s):
+                await _until_lost(partition)
         except (TimeoutError, PartitionLost, LogClosed):
             partition.give_up(f"it broke: {type(error).__name__}")
         finally:

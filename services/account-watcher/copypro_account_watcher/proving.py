@@ -54,7 +54,8 @@ class Proving:
         if pause_s is None and self._unproved():
             return
         try:
-            await asyncio.wait_for(self._wanted.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._wanted.wait()
         except TimeoutError:
             return
 

@@ -129,7 +129,8 @@ class Watching:
     async def _pause(self, seconds: float) -> None:
         """Until then, or until a password changed."""
         try:
-            await asyncio.wait_for(self._credentials.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._credentials.wait()
         except TimeoutError:
             return
 
@@ -275,7 +276,8 @@ class Watching:
         stream does not open is followed by snapshots alone.
         """
         try:
-            await asyncio.wait_for(self._stream_open.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stream_open.wait()
         except TimeoutError:
             logger.warning("no stream: following by snapshots", account=self._agent.id)
 
@@ -290,7 +292,8 @@ class Watching:
     async def _wait_for_look(self, wait_s: float) -> None:
         """So long, or until somebody wants one."""
         try:
-            await asyncio.wait_for(self._look_wanted.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._look_wanted.wait()
         except TimeoutError:
             return
 

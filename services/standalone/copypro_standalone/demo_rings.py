@@ -19,6 +19,7 @@ from rich.console import Console
 
 from copypro_standalone.ring import Ring
 
+STARTED_WITHIN_S = 20.0
 ASK_EVERY_S = 1.0
 
 
@@ -109,7 +110,8 @@ async def simulator_process(mt4_port: int, mt5_port: int) -> AsyncIterator[tuple
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        async with asyncio.timeout(STARTED_WITHIN_S):
+            line = (await process.stdout.readline()).decode()
         if not line:
             raise SettingsError(f"the simulated bridges did not start on {mt4_port} and {mt5_port}")
         addresses = json.loads(line)
