@@ -85,7 +85,7 @@ def close(number: int) -> Record:
     return Record(out.topic, 0, number, out.key, out.value, out.headers)
 
 
-@pytest.mark.parametrize(("count", "pieces"), [(12, [5, 5, 2]), (101, [101])])
+@pytest.mark.parametrize(("count", "pieces"), [(22, [10, 10, 2]), (101, [101])])
 async def test_the_first_orders_are_committed_before_the_last_are_planned(
     count: int, pieces: list[int]
 ) -> None:

@@ -38,7 +38,7 @@ from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
-PIECE = 5
+PIECE = 10
 """Inputs that are planned while a former piece becomes durable: about as long as a disk takes."""
 BURST = 100
 """More inputs than this at once are taken in one piece."""
