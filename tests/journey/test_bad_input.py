@@ -209,7 +209,7 @@ async def test_a_market_that_is_closed_closes_when_it_opens_and_does_not_open_la
     """
     master = await world.account("Alpha-MT4", 1001)
     slave = await world.account("Beta-MT5", 2001)
-    copier = await world.copier(master, slave, maxAgeS=0.8)
+    copier = await world.copier(master, slave, maxAgeS=4)  # the first one must not be late
     first = await master.open("EURUSD", "Buy", "0.10")
     await world.eventually(slave.positions)
     if session == "shut":
