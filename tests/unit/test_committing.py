@@ -53,13 +53,13 @@ async def test_the_first_failure_counts_not_what_followed_from_it() -> None:
         await read_and_commit()
 
 
-async def test_who_is_cancelled_cancels_what_is_under_way() -> None:
-    task = asyncio.create_task(commit(asyncio.Event()))
+async def cancelled_with(under_way: asyncio.Task[None]) -> asyncio.Task[None]:
+    """Who waited inside while that was under way, once it has ended by being cancelled."""
     reading = asyncio.Event()
 
     async def read_and_commit() -> None:
         async with Committing(most=2) as committing:
-            await committing.begun(task)
+            await committing.begun(under_way)
             reading.set()
             await asyncio.Event().wait()
 
@@ -67,22 +67,18 @@ async def test_who_is_cancelled_cancels_what_is_under_way() -> None:
     await reading.wait()
     reader.cancel()
     await asyncio.wait([reader])
+    return reader
+
+
+async def test_who_is_cancelled_cancels_what_is_under_way() -> None:
+    task = asyncio.create_task(commit(asyncio.Event()))
+    await cancelled_with(task)
     assert task.cancelled()
 
 
 async def test_who_is_cancelled_stays_so_though_a_commit_has_failed() -> None:
     """Whoever cancelled waits for that: a failure in its place looks like news of its own."""
-    failed, reading = asyncio.Event(), asyncio.Event()
+    failed = asyncio.Event()
     failed.set()
-
-    async def read_and_commit() -> None:
-        async with Committing(most=2) as committing:
-            await committing.begun(asyncio.create_task(commit(failed, LogFull("no room"))))
-            reading.set()
-            await asyncio.Event().wait()
-
-    reader = asyncio.create_task(read_and_commit())
-    await reading.wait()
-    reader.cancel()
-    await asyncio.wait([reader])
+    reader = await cancelled_with(asyncio.create_task(commit(failed, LogFull("no room"))))
     assert reader.cancelled()

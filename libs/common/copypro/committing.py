@@ -26,12 +26,13 @@ class Committing:
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, asyncio.CancelledError):
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        if is_cancelled:
             for commit in self._under_way:
                 commit.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
-            return
         ended = await asyncio.gather(*self._under_way, return_exceptions=True)
+        if is_cancelled:
+            return
         failures = (end for end in ended if isinstance(end, Exception))
         if (failure := next(failures, None)) is not None:
             raise failure

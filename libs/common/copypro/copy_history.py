@@ -91,8 +91,8 @@ async def _earlier_legs(models: ReadModels, rows: Sequence[Doc]) -> list[Doc]:
         if row.get("slave_ticket") is not None
         for leg in range(int(row["leg"]))
     }
-    found = [await models.get(c.TRADE_LOGS, id_) for id_ in sorted(wanted - known)]
-    return [doc for doc in found if doc is not None]
+    missing = wanted - known
+    return list((await models.get_many(c.TRADE_LOGS, missing)).values()) if missing else []
 
 
 async def _side(
