@@ -188,7 +188,8 @@ class Stage:
         fenced_at = restored_at - line["restore_ms"] / 1000
         assigned_at = fenced_at - line["fence_ms"] / 1000
         calls = await self.control.ledger("", login)
-        called_at = min(entry["at"] for entry in calls if entry["at"] > killed_at)
+        # What the killed one had put on the wire still arrives: the new owner's is no earlier than it.
+        called_at = min(entry["at"] for entry in calls if entry["at"] > assigned_at)
         return Takeover(
             noticed_s=max(at for at in noticed if at <= assigned_at) - killed_at,
             assigned_s=assigned_at - killed_at,
