@@ -7,7 +7,9 @@ import json
 import os
 import smtplib
 import ssl
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid, parseaddr
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -30,6 +32,9 @@ class SmtpMail:
     async def send(self, letter: Letter) -> None:
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self._sender, letter.to, letter.subject
+        # RFC 5322 asks for the date; without both, filters take a letter for spam.
+        message["Date"] = format_datetime(datetime.now(UTC))
+        message["Message-ID"] = make_msgid(domain=parseaddr(self._sender)[1].rpartition("@")[2])
         message.set_content(letter.text)
         try:
             await asyncio.to_thread(self._deliver, message)

@@ -1,0 +1,207 @@
+"""Letters reach a real SMTP server, and never a password on a connection that is not encrypted."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from copypro.adapters.mails import SmtpMail
+from copypro.errors import MailUnavailable
+from copypro.ports import Letter
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+USER = "copypro@example.com"
+PASSWORD = "c4n4ry/p4ss:w0rd"
+ESCAPED = "c4n4ry%2Fp4ss%3Aw0rd"
+SENDER = "CopyPro <copypro@example.com>"
+LETTER = Letter(to="you@example.com", subject="Neues Paßwort", text="https://example.com/?k=1\n…\n")
+
+
+class Mailbox:
+    """What a server took, and whether the connection was encrypted and who had signed in."""
+
+    def __init__(self) -> None:
+        self.taken: list[EmailMessage] = []
+        self.encrypted: list[bool] = []
+        self.users: list[bytes | None] = []
+        self.answer = "250 OK"
+
+    async def handle_DATA(self, _: SMTP, session: Session, envelope: Envelope) -> str:
+        content = envelope.content
+        assert isinstance(content, bytes)
+        message = email.message_from_bytes(content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        assert (envelope.mail_from, envelope.rcpt_tos) == (USER, [LETTER.to])
+        if self.answer.startswith("250"):
+            self.taken.append(message)
+            self.encrypted.append(session.ssl is not None)
+            self.users.append(session.auth_data)
+        return self.answer
+
+    def signs_in(self, _: SMTP, session: Session, __: Envelope, ___: str, data: Any) -> AuthResult:
+        assert isinstance(data, LoginPassword)
+        is_known = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+        return AuthResult(success=is_known, handled=False, auth_data=data.login)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the key and the certificate, of its own authority, of localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+
+@asynccontextmanager
+async def serving(
+    mailbox: Mailbox, certificate: Path | None = None, *, from_the_start: bool = False
+) -> AsyncIterator[int]:
+    """The port of an SMTP server; with a certificate it knows STARTTLS, or speaks TLS from the start."""
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+
+    def made() -> SMTP:
+        return SMTP(
+            mailbox,
+            tls_context=None if from_the_start else context,
+            auth_callback=None,
+            authenticator=mailbox.signs_in,
+            auth_require_tls=not from_the_start,
+        )
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(made, "localhost", 0, ssl=context if from_the_start else None)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_letter_arrives_as_it_was_written_over_starttls_with_the_password(
+    certificate: Path,
+) -> None:
+    mailbox = Mailbox()
+    async with serving(mailbox, certificate) as port:
+        url = f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@localhost:{port}"
+        await SmtpMail(url, SENDER).send(LETTER)
+    (taken,) = mailbox.taken
+    assert (taken["From"], taken["To"], taken["Subject"]) == (SENDER, LETTER.to, LETTER.subject)
+    assert taken.get_content().replace("\r\n", "\n") == LETTER.text
+    assert abs(parsedate_to_datetime(taken["Date"]) - datetime.now(UTC)) < timedelta(minutes=5)
+    assert taken["Message-ID"].endswith("@example.com>")
+    assert (mailbox.encrypted, mailbox.users) == ([True], [USER.encode()])
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_smtps_is_encrypted_from_the_start(certificate: Path) -> None:
+    mailbox = Mailbox()
+    async with serving(mailbox, certificate, from_the_start=True) as port:
+        url = f"smtps://{USER.replace('@', '%40')}:{ESCAPED}@localhost:{port}"
+        await SmtpMail(url, SENDER).send(LETTER)
+    assert [message["To"] for message in mailbox.taken] == [LETTER.to]
+    assert mailbox.users == [USER.encode()]
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_server_that_offers_tls_gets_it_without_a_password_too(certificate: Path) -> None:
+    mailbox = Mailbox()
+    async with serving(mailbox, certificate) as port:
+        await SmtpMail(f"smtp://localhost:{port}", SENDER).send(LETTER)
+    assert (mailbox.encrypted, mailbox.users) == ([True], [None])
+
+
+async def test_without_tls_and_without_a_password_a_letter_goes_in_the_clear() -> None:
+    mailbox = Mailbox()
+    async with serving(mailbox) as port:
+        await SmtpMail(f"smtp://localhost:{port}", SENDER).send(LETTER)
+    assert (mailbox.encrypted, mailbox.users) == ([False], [None])
+
+
+def without_tls(port: int) -> str:
+    return f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@localhost:{port}"
+
+
+def wrong_password(port: int) -> str:
+    return f"smtp://{USER.replace('@', '%40')}:c4n4ry@localhost:{port}"
+
+
+def another_host(port: int) -> str:
+    return f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize(
+    ("url", "with_tls", "answer", "why"),
+    [
+        (without_tls, False, "250 OK", "SMTPNotSupportedError"),
+        (wrong_password, True, "250 OK", "SMTPAuthenticationError"),
+        (another_host, True, "250 OK", "SSLCertVerificationError"),
+        (without_tls, True, "554 c4n4ry is not welcome", "SMTPDataError"),
+    ],
+)
+async def test_what_is_not_taken_is_said_without_a_secret_or_the_text(
+    certificate: Path, url: Callable[[int], str], with_tls: bool, answer: str, why: str
+) -> None:
+    mailbox = Mailbox()
+    mailbox.answer = answer
+    async with serving(mailbox, certificate if with_tls else None) as port:
+        with pytest.raises(MailUnavailable) as caught:
+            await SmtpMail(url(port), SENDER).send(LETTER)
+    assert str(caught.value) == f"the mail server does not take a letter: {why}"
+    assert caught.value.__cause__ is None
+    assert mailbox.taken == []
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused(certificate: Path) -> None:
+    mailbox = Mailbox()
+    async with serving(mailbox, certificate) as port:
+        with pytest.raises(MailUnavailable, match="SSLCertVerificationError"):
+            await SmtpMail(without_tls(port), SENDER).send(LETTER)
+    assert mailbox.taken == []
+
+
+async def test_nobody_there_is_an_error_too() -> None:
+    with pytest.raises(MailUnavailable, match="ConnectionRefusedError"):
+        await SmtpMail("smtp://127.0.0.1:1", SENDER).send(LETTER)
