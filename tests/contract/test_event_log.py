@@ -34,13 +34,13 @@ KEPT: list[object] = []
 async def take(log: EventLog) -> Partition:
     owners = aiter(log.partitions(ROLE))
     KEPT.append(owners)
-    return await asyncio.wait_for(anext(owners), 30)
+    return await asyncio.wait_for(anext(owners), 60)
 
 
 async def read_all(partition: Partition, count: int) -> list[Record]:
     found: list[Record] = []
     while len(found) < count:
-        found.extend(await asyncio.wait_for(partition.read(), 30))
+        found.extend(await asyncio.wait_for(partition.read(), 60))
     return found
 
 
@@ -60,7 +60,7 @@ async def test_read_waits_until_there_is_something(log: EventLog) -> None:
     partition = await take(log)
     reading = asyncio.create_task(read_all(partition, 1))
     await log.append([out(EVENTS, "a")])
-    assert len(await asyncio.wait_for(reading, 30)) == 1
+    assert len(await asyncio.wait_for(reading, 60)) == 1
 
 
 async def test_consumed_records_are_not_given_to_the_next_owner_and_others_are(
@@ -72,7 +72,7 @@ async def test_consumed_records_are_not_given_to_the_next_owner_and_others_are(
     records = await read_all(first, 4)
     await first.commit([out(OUT, "s"), out(STATE, "k", b"v")], records[:2])
     await lose(log, first)
-    second = await asyncio.wait_for(anext(owners), 30)
+    second = await asyncio.wait_for(anext(owners), 60)
     assert [r.value for r in await read_all(second, 2)] == [b"2", b"3"]
     assert await restored(second) == {"k": b"v"}
 
@@ -83,7 +83,7 @@ async def test_a_former_owner_commits_nothing(log: EventLog) -> None:
     await lose(log, first)
     with pytest.raises(PartitionLost):
         await first.commit([out(STATE, "k", b"v")])
-    assert await restored(await asyncio.wait_for(anext(owners), 30)) == {}
+    assert await restored(await asyncio.wait_for(anext(owners), 60)) == {}
 
 
 async def test_an_owner_that_gives_up_is_followed_by_a_new_one(log: EventLog) -> None:
@@ -94,7 +94,7 @@ async def test_an_owner_that_gives_up_is_followed_by_a_new_one(log: EventLog) ->
     first.give_up("its memory is wrong")
     with pytest.raises(PartitionLost):
         await first.commit([out(STATE, "k", b"v")])
-    second = await asyncio.wait_for(anext(owners), 30)
+    second = await asyncio.wait_for(anext(owners), 60)
     assert [r.value for r in await read_all(second, 1)] == [b"1"]
     first.give_up("its memory is wrong")
     await second.commit([out(STATE, "k", b"v")])
@@ -120,7 +120,7 @@ async def test_a_closed_log_says_so(log: EventLog) -> None:
     await asyncio.sleep(0)
     await log.close()
     with pytest.raises(LogClosed):
-        await asyncio.wait_for(reading, 30)
+        await asyncio.wait_for(reading, 60)
     with pytest.raises(LogClosed):
         await log.append([out(EVENTS, "a")])
 
@@ -170,7 +170,7 @@ async def test_a_full_disk_writes_nothing_and_the_log_works_again_with_room(tmp_
     with pytest.raises(PartitionLost):
         await partition.commit([out(STATE, "k", b"later")])
     await log.limit_pages(1_000_000)
-    again = await asyncio.wait_for(anext(owners), 30)
+    again = await asyncio.wait_for(anext(owners), 60)
     assert await restored(again) == {"k": b"before"}
     await again.commit([out(STATE, "k", b"after")])
     assert await restored(again) == {"k": b"after"}
@@ -188,14 +188,14 @@ async def test_what_is_read_ahead_of_the_disk_falls_with_all_that_followed_from_
     await partition.commit([], await partition.read())
     await log.limit_pages(1)
     appending = asyncio.create_task(log.append([out(EVENTS, "a", b"x" * 200_000)]))
-    (ahead,) = await asyncio.wait_for(partition.read(), 30)
+    (ahead,) = await asyncio.wait_for(partition.read(), 60)
     assert ahead.offset == kept.offset + 1
     with pytest.raises((LogFull, PartitionLost)):
         await partition.commit([out(OUT, "s", b"follows")], [ahead])
     with pytest.raises(LogFull):
         await appending
     with pytest.raises(PartitionLost):  # it writes elsewhere: it was never shown what fell
-        await asyncio.wait_for(reader.read(), 30)
+        await asyncio.wait_for(reader.read(), 60)
     await log.limit_pages(1_000_000)
     partition, reader = await anext(owners), await anext(outside)
     await log.append([out(EVENTS, "a", b"next")])
@@ -212,7 +212,7 @@ async def test_a_lost_owners_commits_stand_before_the_next_owner_restores(tmp_pa
     committing = asyncio.create_task(first.commit([out(STATE, "k", b"v")]))
     await asyncio.sleep(0)
     await lose(log, first)
-    second = await asyncio.wait_for(anext(owners), 30)
+    second = await asyncio.wait_for(anext(owners), 60)
     assert await restored(second) == {"k": b"v"}
     await committing
     await log.close()

@@ -65,7 +65,7 @@ class Owned:
             self._news.set()
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.partitions) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -205,7 +205,7 @@ async def test_missing_topics_are_named_with_the_remedy(kafka_settings: KafkaSet
 
 
 async def differing(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             layout = await kafka_topics.read_layout(admin, settings.prefix)
             if layout.differences():

@@ -91,7 +91,7 @@ async def test_a_change_by_one_is_seen_alike_by_both(both: tuple[Make, Make]) ->
         asyncio.create_task(frames(terminal, 3, is_open))
         for terminal, is_open in zip((remote, local), open_now, strict=True)
     ]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(is_open.wait() for is_open in open_now))
         assert local.is_warm()
         request = OpenRequest(

@@ -59,9 +59,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = asyncio.get_running_loop().time() + 30
+    deadline = asyncio.get_running_loop().time() + 60
     while not await condition():
-        assert asyncio.get_running_loop().time() < deadline, "not within 5 s"
+        assert asyncio.get_running_loop().time() < deadline, "not within a minute"
         await asyncio.sleep(0.005)
 
 
@@ -70,7 +70,7 @@ async def unsealed(_: RegistrationId, sealed: str) -> str:
 
 
 def receivers(models: SqliteReadModels, receiver: Receiver, post: Post | None = None) -> Receivers:
-    return Receivers(models, unsealed, post or Webhooks(clock, within_s=0.2), receiver.url)
+    return Receivers(models, unsealed, post or Webhooks(clock, within_s=1.0), receiver.url)
 
 
 def started(
@@ -98,18 +98,18 @@ def left(log: MemoryLog) -> int:
 async def test_only_a_2xx_is_taken_and_no_reason_shows_the_address(
     receiver: Receiver, status: int
 ) -> None:
-    post, to = Webhooks(clock, within_s=0.2), To(receiver.url, trusted=True)
+    to = To(receiver.url, trusted=True)
     receiver.statuses = [status]
-    reason = await post(to, ID, b"{}")
+    reason = await Webhooks(clock, within_s=1.0 if status == 0 else 60)(to, ID, b"{}")
     assert reason
     assert "c4n4ry" not in f"{reason}{to}"
-    assert await post(to, ID, b"{}") == ""
+    assert await Webhooks(clock, within_s=60)(to, ID, b"{}") == ""
     assert receiver.keys == [ID] * 2
 
 
 async def test_an_address_where_nobody_listens_is_a_reason_too() -> None:
     to = To("http://127.0.0.1:1/hook", trusted=True)
-    assert await Webhooks(clock, within_s=0.5)(to, ID, b"{}")
+    assert await Webhooks(clock, within_s=60)(to, ID, b"{}")
 
 
 async def test_an_alert_is_posted_with_its_id_and_forgotten_once_it_was_taken(

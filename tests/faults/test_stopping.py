@@ -90,7 +90,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         await program.until(stopping)
         begun = time.monotonic()
         program.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(program.process.wait(), 5) == 128 + signal.SIGTERM
+        assert await asyncio.wait_for(program.process.wait(), 60) == 128 + signal.SIGTERM
         assert time.monotonic() - begun < 2
 
 

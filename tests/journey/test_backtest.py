@@ -91,7 +91,7 @@ class Patient(Demo):
 
     async def _play(self, event: Event) -> None:
         await super()._play(event)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await self._is_done(event):  # noqa: ASYNC110 - a server is asked
                 await asyncio.sleep(0.01)
 

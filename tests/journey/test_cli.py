@@ -36,7 +36,7 @@ async def run_command(*arguments: str, answers: str = "", **environment: str) ->
         stderr=asyncio.subprocess.STDOUT,
         env={"COLUMNS": "200", "PATH": ""} | environment,
     )
-    said, _ = await asyncio.wait_for(process.communicate(answers.encode()), 30)
+    said, _ = await asyncio.wait_for(process.communicate(answers.encode()), 60)
     assert CANARY not in said.decode()
     return process.returncode or 0, said.decode()
 

@@ -126,7 +126,7 @@ async def running(cluster: Cluster, tmp_path: Path, *command: str) -> AsyncItera
         yield program
         if process.returncode is None:
             process.terminate()
-            assert await asyncio.wait_for(process.wait(), 30) == 0, program.said()[-20:]
+            assert await asyncio.wait_for(process.wait(), 60) == 0, program.said()[-20:]
     finally:
         if process.returncode is None:
             process.kill()

@@ -23,7 +23,7 @@ async def test_the_next_one_begins_when_there_is_room() -> None:
         done, _ = await asyncio.wait([begun], timeout=0.01)
         assert not done, "two are under way"
         first.set()
-        await asyncio.wait_for(begun, 30)
+        await asyncio.wait_for(begun, 60)
         second.set()
 
 

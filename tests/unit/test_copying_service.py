@@ -82,7 +82,7 @@ async def told(log: MemoryLog, topic: str, count: int) -> list[str]:
     """The kinds of the first records of a topic, once there are so many, as its reader sees them."""
     kinds: list[str] = []
     role, key = READERS[topic]
-    async with asyncio.timeout(5), aclosing(_given(log, role)) as partitions:
+    async with asyncio.timeout(60), aclosing(_given(log, role)) as partitions:
         async for partition in partitions:
             if partition.number != log.partition_of(key):
                 continue
@@ -111,7 +111,7 @@ async def test_it_ends_when_the_log_closes() -> None:
         await log.append([outgoing(start())])
         await told(log, topics.COPIER_EVENTS.name, 1)
         await log.close()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             await task
 
 

@@ -56,7 +56,7 @@ class Seen:
         self.owners = owners
 
     async def take(self) -> ObservedPartition:
-        partition = await asyncio.wait_for(anext(self.owners), 30)
+        partition = await asyncio.wait_for(anext(self.owners), 60)
         assert isinstance(partition, ObservedPartition)
         return partition
 

@@ -48,7 +48,7 @@ async def test_what_is_recorded_as_begun_begins_though_its_session_is_lost_meanw
         await look
     assert not called.is_set()
     partition.goes_on.set()
-    await asyncio.wait_for(called.wait(), 30)
+    await asyncio.wait_for(called.wait(), 60)
 
 
 class FedPartition:
@@ -93,7 +93,7 @@ async def test_the_first_orders_are_committed_before_the_last_are_planned(
     partition = FedPartition(records)
     owner = Owner(cast(Any, partition), {}, cast(Any, None), clock, time.monotonic, WatcherLimits())
     running = asyncio.create_task(owner.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while sum(map(len, partition.begun)) < count:
             partition.news.clear()
             await partition.news.wait()

@@ -98,7 +98,7 @@ async def test_a_record_whose_handling_breaks_is_tried_again_and_handled_once(
     assert readiness.reasons() == []
     assert not task.done()
     await log.close()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 60)
     assert log_end(log, of) == 2
 
 
@@ -134,7 +134,7 @@ async def test_read_models_that_fail_for_a_while_are_written_in_the_end(tmp_path
     assert len(await models.find("alerts", {"open": True})) == 1
     assert len(readiness.told) == 2
     await log.close()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 60)
     await models.close()
 
 
@@ -152,7 +152,7 @@ async def test_an_agent_that_breaks_is_followed_by_a_new_owner(log: EventLog) ->
             break
         await asyncio.sleep(0)
         owner.spawn(_break(), "an agent")
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, 60)
     assert readiness.told == ["failed 1 times, last with ZeroDivisionError: see the log"]
     running.cancel()
     await asyncio.wait([running])

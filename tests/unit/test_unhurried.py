@@ -35,7 +35,7 @@ async def test_what_two_services_told_is_told_later_in_its_order() -> None:
     replicator.tell(told("planned"), NOW, NOW)
     watcher.tell(told("started"), NOW, NOW)
     assert lines.empty()
-    said = [await asyncio.wait_for(lines.get(), 5) for _ in range(3)]
+    said = [await asyncio.wait_for(lines.get(), 60) for _ in range(3)]
     assert said == ["watcher: opened", "replicator: planned", "watcher: started"]
 
 
