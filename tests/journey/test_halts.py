@@ -78,6 +78,40 @@ async def test_a_close_that_was_given_up_and_executed_after_all(world: World) ->
 
 
 @SLAVES
+@pytest.mark.parametrize("answer", [{}, {"error": "TRADE_TIMEOUT", "execute": True}])
+async def test_a_close_of_everything_after_one_that_was_given_up_takes_not_too_much(
+    world: World, server: str, answer: dict[str, Any]
+) -> None:
+    """The earlier one, of a part, was never executed and is known to have been asked for."""
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account(server, 2001)
+    copier = await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "0.50")
+    await outcomes(world, copier, "opened")
+    platform = server[-3:]
+    await world.control.script(platform, endpoint="OrderClose", login=2001, silent=True)
+    if answer:
+        await world.control.script(platform, endpoint="OrderClose", login=2001, **answer)
+    await master.close(ticket, "0.20")
+
+    async def asked() -> bool:
+        return (await world.control.ledger_counts()).get("orderclose", 0) > 0
+
+    await world.eventually(asked)
+    await master.close(ticket)
+    await has(world, slave)
+    await outcomes(world, copier, "closed")
+
+    async def nothing_stands() -> bool:
+        """Two unclear answers pause opens for a while; nothing else does."""
+        return await alerts(world) == []
+
+    await world.eventually(nothing_stands)
+    await master.open("GBPUSD", "Buy", "0.20")
+    await has(world, slave, "0.20")
+
+
+@SLAVES
 async def test_after_a_duplicate_its_copier_opens_nothing_until_a_person_looked(
     world: World, server: str
 ) -> None:

@@ -251,6 +251,8 @@ def _is_asked(
     if lots <= max(asked):
         leg.asked_pieces = without(asked, next(piece for piece in asked if piece > lots))
         return False
+    if leg.asked_lots == 0:
+        return False  # a close of all that there was came after them
     leg.asked_pieces = []
     _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
     return True

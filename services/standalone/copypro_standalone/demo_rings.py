@@ -19,7 +19,7 @@ from rich.console import Console
 
 from copypro_standalone.ring import Ring
 
-STARTED_WITHIN_S = 20.0
+STARTED_WITHIN_S = 60.0
 ASK_EVERY_S = 1.0
 
 
@@ -103,23 +103,34 @@ async def _gone(url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def simulator_process(mt4_port: int, mt5_port: int) -> AsyncIterator[tuple[str, str]]:
-    """The bridges in a process of their own, so that latencies are honest; their addresses."""
+    """The bridges in a process of their own, so that latencies are honest; their addresses.
+
+    Errors: SettingsError when they do not start.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "mt_simulator", str(mt4_port), str(mt5_port),
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        assert process.stdout is not None
-        async with asyncio.timeout(STARTED_WITHIN_S):
-            line = (await process.stdout.readline()).decode()
-        if not line:
+        addresses = await _addresses(process)
+        if addresses is None:
             raise SettingsError(f"the simulated bridges did not start on {mt4_port} and {mt5_port}")
-        addresses = json.loads(line)
         yield addresses["mt4"], addresses["mt5"]
     finally:
         if process.returncode is None:
             process.terminate()
             await process.wait()
+
+
+async def _addresses(process: asyncio.subprocess.Process) -> dict[str, str] | None:
+    """What the bridges say once they listen; None: they ended, or said nothing in time."""
+    assert process.stdout is not None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STARTED_WITHIN_S):
+            if line := await process.stdout.readline():
+                addresses: dict[str, str] = json.loads(line)
+                return addresses
+    return None
 
 
 def _free_or(port: int, console: Console) -> int:

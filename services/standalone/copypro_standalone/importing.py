@@ -63,7 +63,7 @@ async def imported(url: str, key: str, path: Path, *, lenient: bool) -> Report:
             session.post(address, data=data, headers=headers) as response,
         ):
             answer: Report = await response.json()
-    except aiohttp.ClientError as error:
+    except (aiohttp.ClientError, TimeoutError) as error:
         text = f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
         raise BadStatement(text) from None
     if response.status >= 400:
