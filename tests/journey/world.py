@@ -28,7 +28,7 @@ EMBEDDED: Stack = {}
 CANARY = "c4n4ry-p4ssw0rd"
 OPERATOR = f"{CANARY}-operator"
 """The gateway's operator key."""
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 FAST = WatcherLimits(
     longest_call_s=1.0,
     absence_wait_mt4_s=0.3,
@@ -44,7 +44,7 @@ FAST = WatcherLimits(
     publish_every_s=0.05,
     pending_grace_s=0.3,
     code_wait_share=0.05,
-    stops_within_s=1.0,
+    stops_within_s=3.0,
     breaker_pause_s=0.5,
     drain_s=1.0,
 )

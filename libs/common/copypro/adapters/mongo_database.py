@@ -56,6 +56,8 @@ class MongoLimits(Struct, frozen=True, kw_only=True):
     """A transaction, with all the tries that the driver makes."""
     index_s: float = 3600.0
     """Making an index on documents that are there already."""
+    drop_s: float = 600.0
+    """Dropping one collection, which waits for what a busy server has under way."""
     held_s: float = 30.0
     """How long a rebuild may hold the writers while it switches."""
 

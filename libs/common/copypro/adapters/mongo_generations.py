@@ -150,8 +150,8 @@ class Generations:
         await self.database.transaction(free)
 
     async def drop(self, generation: int) -> None:
-        with self.database.asking():
-            for collection in INDEXED:
+        for collection in INDEXED:
+            with self.database.asking(self.database.limits.drop_s):
                 await self.database.collection(name_of(collection, generation)).drop()
 
     async def drop_before(self, generation: int) -> None:
