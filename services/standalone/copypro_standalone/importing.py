@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 Report = dict[str, Any]
+ANSWER_WITHIN_S = 300.0
 
 
 def file_bytes(path: Path, limits: Limits) -> bytes:
@@ -52,18 +53,25 @@ def checked(path: Path, *, lenient: bool) -> Report:
     return report
 
 
-async def imported(url: str, key: str, path: Path, *, lenient: bool) -> Report:
+async def imported(
+    url: str, key: str, path: Path, *, lenient: bool, within_s: float = ANSWER_WITHIN_S
+) -> Report:
     """By the running gateway. Errors: BadStatement with its answer, or that there was none."""
     data = file_bytes(path, Limits())
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/octet-stream"}
     address = f"{url}/ImportStatement?lenient={str(lenient).lower()}"
     try:
         async with (
-            aiohttp.ClientSession() as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=within_s)) as session,
             session.post(address, data=data, headers=headers) as response,
         ):
             answer: Report = await response.json()
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except TimeoutError:
+        text = f"{path}: no answer from {url} within {within_s:g} s, whether it was imported is not known"
+        raise BadStatement(
+            f"{text}: import it again, what is there already stays as it is"
+        ) from None
+    except aiohttp.ClientError as error:
         text = f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
         raise BadStatement(text) from None
     if response.status >= 400:

@@ -1,0 +1,48 @@
+"""What `copypro import statement` understands of what the gateway says, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from copypro.errors import BadStatement
+from copypro_standalone.importing import imported
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async def answer(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer key"
+        body = await request.read()
+        if body == b"never":
+            await asyncio.Event().wait()
+        if body == b"refused":
+            refusal = {"code": "BAD_STATEMENT", "message": "line 3: no time of opening"}
+            return web.json_response(refusal, status=400)
+        return web.json_response({"accountId": "a", "lenient": request.query["lenient"]})
+
+    app = web.Application()
+    app.router.add_post("/ImportStatement", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_each_answer_is_understood_and_none_is_a_traceback(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.htm"
+    path.write_bytes(b"good")
+    found = await imported(url, "key", path, lenient=True)
+    assert found == {"file": str(path), "accountId": "a", "lenient": "true"}
+    path.write_bytes(b"refused")
+    with pytest.raises(BadStatement, match=r"a\.htm: line 3: no time of opening$"):
+        await imported(url, "key", path, lenient=False)
+    path.write_bytes(b"never")
+    with pytest.raises(BadStatement, match=r"within 0\.5 s.*not known: import it again"):
+        await imported(url, "key", path, lenient=False, within_s=0.5)
+    with pytest.raises(BadStatement, match="is `copypro up` running"):
+        await imported("http://127.0.0.1:1", "key", path, lenient=False)
