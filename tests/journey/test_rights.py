@@ -164,12 +164,16 @@ async def test_start_is_refused_by_name_while_a_login_cannot_be_tried(world: Wor
     await world.control.add_account(server="Beta-MT5", platform="MT5", login=2001, password=CANARY)
     await world.control.bridge("MT5", down=True)
     slave = await world.register("Beta-MT5", 2001)
-    answer = await world.call(
-        "Start", expect=409, masterAccountId=master.id, slaveAccountId=slave.id
-    )
-    assert answer["code"] == "ACCOUNT_CONNECTING"
-    assert answer["message"].startswith("slaveAccountId:")
-    assert "UNREACHABLE" in answer["message"]
+
+    async def refused_with_the_reason() -> bool:
+        answer = await world.call(
+            "Start", expect=409, masterAccountId=master.id, slaveAccountId=slave.id
+        )
+        assert answer["code"] == "ACCOUNT_CONNECTING"
+        assert answer["message"].startswith("slaveAccountId:")
+        return "UNREACHABLE" in answer["message"]
+
+    await world.eventually(refused_with_the_reason)
     assert (await shown(world, slave))["status"] == "connecting"
     await world.control.bridge("MT5", down=False)
     await world.eventually(lambda: world.is_connected(slave))
