@@ -176,6 +176,27 @@ def test_an_open_that_the_master_closed_meanwhile_is_never_sent() -> None:
     assert step.denial.code == "MASTER_FLAT"
 
 
+@pytest.mark.parametrize(("bid", "ask"), [("1.09860", "1.09862"), ("1.10140", "1.10142")])
+def test_what_the_market_moves_between_two_tries_is_not_how_the_feeds_differ(
+    bid: str, ask: str
+) -> None:
+    """The offset is fixed at copy time (trading rules §3.3), and slippage counts from there (P-10)."""
+    copy = wanted()
+    first = next_step(copy, live())
+    assert isinstance(first, Sends)
+    offset = first.numbers["offset"]
+    moved = live(age_s=0.3)
+    moved.learn_quote(quote(bid, ask))
+    again = next_step(copy, moved)
+    assert isinstance(again, Denies)
+    assert again.denial.code == "SLIPPAGE"
+    assert copy.legs[0].offset == D(offset)
+    moved.learn_quote(quote("1.10010", "1.10012"))
+    again = next_step(copy, moved)
+    assert isinstance(again, Sends)
+    assert again.numbers["offset"] == offset
+
+
 def test_a_delayed_copier_waits_so_long() -> None:
     step = next_step(wanted(trade_delay_ms=700), live(age_s=0.5))
     assert step == Waits(SEEN_AT + timedelta(milliseconds=700))

@@ -60,17 +60,25 @@ def round_price(price: Price, spec: SymbolSpec, rounding: str = ROUND_HALF_EVEN)
 
 
 def levels(
-    order: OpenCopy, spec: SymbolSpec, quote: Quote, *, master_quote_age_s: float = 0.0
+    order: OpenCopy,
+    spec: SymbolSpec,
+    quote: Quote,
+    *,
+    master_quote_age_s: float = 0.0,
+    offset: Decimal | None = None,
 ) -> Levels | Denial:
     """The stops to open with, and the offset that every later stop of this leg uses.
 
-    `quote` is the slave's now, `master_quote_age_s` how much older the order's own look is. Denials:
+    `quote` is the slave's now, `master_quote_age_s` how much older the order's own look is. `offset`:
+    the one fixed at the first try, whose quotes were the closest in time; None at the first. Denials:
     STOP_CROSSED, where the slave's price is beyond the master's stop already (P-4), and
     REVERSE_NO_STOP, where reverse copying would leave the copy without one.
     """
     options = order.options
     side = order.side.opposite if options.reverse_copy else order.side
-    offset, numbers = _offset(order, quote, master_quote_age_s)
+    numbers: Numbers = {"offset": str(offset)}
+    if offset is None:
+        offset, numbers = _offset(order, quote, master_quote_age_s)
     numbers |= {
         "master_stop_loss": str(order.stop_loss),
         "master_take_profit": str(order.take_profit),
