@@ -1,4 +1,4 @@
-"""The server's own TLS, and what it says of files that are no certificate."""
+"""The server's own TLS, what it says of files that are no certificate, and idle connections."""
 
 from __future__ import annotations
 
@@ -76,3 +76,21 @@ def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
     for pair in wrong:
         with pytest.raises(SettingsError, match="COPYPRO_TLS_CERT"):
             HttpServer(scheme, tls=(str(pair[0]), str(pair[1])))
+
+
+@pytest.mark.slow
+async def test_a_connection_is_kept_while_a_client_that_asks_now_and_then_keeps_it() -> None:
+    """A server that closes idle ones after a few seconds resets the next call on its way."""
+    server = HttpServer(scheme)
+    listening = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
+    for idle_s in (0.0, 7.0):
+        await asyncio.sleep(idle_s)  # time itself is what is tested
+        writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        async with asyncio.timeout(60):
+            assert b"200" in await reader.readuntil(b"\r\n\r\n")
+            assert b"http" in await reader.readuntil(b"\r\n0\r\n\r\n")
+    writer.close()
+    server.should_exit = True
+    await serving

@@ -19,10 +19,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from copypro.adapters.mails import SmtpMail
 from copypro.errors import MailUnavailable
 from copypro.ports import Letter
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.contract.test_http_server import certificate
 
 USER = "copypro@example.com"
 PASSWORD = "c4n4ry/p4ss:w0rd"
@@ -58,48 +56,26 @@ class Mailbox:
         return AuthResult(success=is_known, handled=False, auth_data=data.login)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the key and the certificate, of its own authority, of localhost."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[Path, Path]:
+    """The files of a certificate of 127.0.0.1, signed by itself, and of its key."""
+    return certificate(tmp_path)
 
 
 @pytest.fixture
-def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+def trusted(tls: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
 
 
 @asynccontextmanager
 async def serving(
-    mailbox: Mailbox, certificate: Path | None = None, *, from_the_start: bool = False
+    mailbox: Mailbox, tls: tuple[Path, Path] | None = None, *, from_the_start: bool = False
 ) -> AsyncIterator[int]:
     """The port of an SMTP server; with a certificate it knows STARTTLS, or speaks TLS from the start."""
     context = None
-    if certificate is not None:
+    if tls is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
+        context.load_cert_chain(*tls)
 
     def made() -> SMTP:
         return SMTP(
@@ -111,7 +87,7 @@ async def serving(
         )
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(made, "localhost", 0, ssl=context if from_the_start else None)
+    server = await loop.create_server(made, "127.0.0.1", 0, ssl=context if from_the_start else None)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -120,11 +96,11 @@ async def serving(
 
 @pytest.mark.usefixtures("trusted")
 async def test_a_letter_arrives_as_it_was_written_over_starttls_with_the_password(
-    certificate: Path,
+    tls: tuple[Path, Path],
 ) -> None:
     mailbox = Mailbox()
-    async with serving(mailbox, certificate) as port:
-        url = f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@localhost:{port}"
+    async with serving(mailbox, tls) as port:
+        url = f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
         await SmtpMail(url, SENDER).send(LETTER)
     (taken,) = mailbox.taken
     assert (taken["From"], taken["To"], taken["Subject"]) == (SENDER, LETTER.to, LETTER.subject)
@@ -135,40 +111,42 @@ async def test_a_letter_arrives_as_it_was_written_over_starttls_with_the_passwor
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_smtps_is_encrypted_from_the_start(certificate: Path) -> None:
+async def test_smtps_is_encrypted_from_the_start(tls: tuple[Path, Path]) -> None:
     mailbox = Mailbox()
-    async with serving(mailbox, certificate, from_the_start=True) as port:
-        url = f"smtps://{USER.replace('@', '%40')}:{ESCAPED}@localhost:{port}"
+    async with serving(mailbox, tls, from_the_start=True) as port:
+        url = f"smtps://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
         await SmtpMail(url, SENDER).send(LETTER)
     assert [message["To"] for message in mailbox.taken] == [LETTER.to]
     assert mailbox.users == [USER.encode()]
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_server_that_offers_tls_gets_it_without_a_password_too(certificate: Path) -> None:
+async def test_a_server_that_offers_tls_gets_it_without_a_password_too(
+    tls: tuple[Path, Path],
+) -> None:
     mailbox = Mailbox()
-    async with serving(mailbox, certificate) as port:
-        await SmtpMail(f"smtp://localhost:{port}", SENDER).send(LETTER)
+    async with serving(mailbox, tls) as port:
+        await SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(LETTER)
     assert (mailbox.encrypted, mailbox.users) == ([True], [None])
 
 
 async def test_without_tls_and_without_a_password_a_letter_goes_in_the_clear() -> None:
     mailbox = Mailbox()
     async with serving(mailbox) as port:
-        await SmtpMail(f"smtp://localhost:{port}", SENDER).send(LETTER)
+        await SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(LETTER)
     assert (mailbox.encrypted, mailbox.users) == ([False], [None])
 
 
 def without_tls(port: int) -> str:
-    return f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@localhost:{port}"
+    return f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
 
 
 def wrong_password(port: int) -> str:
-    return f"smtp://{USER.replace('@', '%40')}:c4n4ry@localhost:{port}"
+    return f"smtp://{USER.replace('@', '%40')}:c4n4ry@127.0.0.1:{port}"
 
 
 def another_host(port: int) -> str:
-    return f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
+    return f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@localhost:{port}"
 
 
 @pytest.mark.usefixtures("trusted")
@@ -182,11 +160,11 @@ def another_host(port: int) -> str:
     ],
 )
 async def test_what_is_not_taken_is_said_without_a_secret_or_the_text(
-    certificate: Path, url: Callable[[int], str], with_tls: bool, answer: str, why: str
+    tls: tuple[Path, Path], url: Callable[[int], str], with_tls: bool, answer: str, why: str
 ) -> None:
     mailbox = Mailbox()
     mailbox.answer = answer
-    async with serving(mailbox, certificate if with_tls else None) as port:
+    async with serving(mailbox, tls if with_tls else None) as port:
         with pytest.raises(MailUnavailable) as caught:
             await SmtpMail(url(port), SENDER).send(LETTER)
     assert str(caught.value) == f"the mail server does not take a letter: {why}"
@@ -194,9 +172,9 @@ async def test_what_is_not_taken_is_said_without_a_secret_or_the_text(
     assert mailbox.taken == []
 
 
-async def test_a_certificate_of_an_unknown_authority_is_refused(certificate: Path) -> None:
+async def test_a_certificate_of_an_unknown_authority_is_refused(tls: tuple[Path, Path]) -> None:
     mailbox = Mailbox()
-    async with serving(mailbox, certificate) as port:
+    async with serving(mailbox, tls) as port:
         with pytest.raises(MailUnavailable, match="SSLCertVerificationError"):
             await SmtpMail(without_tls(port), SENDER).send(LETTER)
     assert mailbox.taken == []

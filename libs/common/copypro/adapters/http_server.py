@@ -12,6 +12,11 @@ import uvicorn
 from copypro.errors import SettingsError
 from copypro.health import App
 
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays: longer than proxies (60 s) and clients keep theirs. Whoever closes
+first may do so just as a call is on its way, and the caller could not know what became of it.
+"""
+
 
 class HttpServer(uvicorn.Server):
     """`serve(sockets=[...])` runs until `should_exit`, then answers what it has begun.
@@ -30,6 +35,7 @@ class HttpServer(uvicorn.Server):
             log_config=None,
             lifespan="off",
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             proxy_headers=bool(proxies),
             forwarded_allow_ips=list(proxies),
         )
