@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
+from copypro import topics
 
 from tests.journey.world import Account, World
 
@@ -133,6 +135,62 @@ async def test_ours_that_filled_alone_is_closed_when_the_masters_is_removed(worl
     await master.close(ticket)
     await shows(world, slave)
     await logged(world, copier, "closed")
+
+
+async def test_ours_that_fills_unseen_within_the_grace_is_a_copy_and_not_closed_as_an_order(
+    world: World,
+) -> None:
+    """No frame tells of it, and MT5's bridge deletes by closing: a list is asked for first."""
+    master, slave, copier = await linked(world, "Alpha-MT4", "Beta-MT5", copyPendingOrders=True)
+    ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09990")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.09990"))
+    await world.control.stream("Beta-MT5", 2001, lose=99)
+    await world.control.script(
+        "MT5", endpoint="OpenedOrders", login=2001, delay_before_s=0.5, times=4
+    )
+    await world.quote("EURUSD", "1.09970", "1.09980", servers=("Alpha-MT4",))
+    await world.quote("EURUSD", "1.09970", "1.09980", servers=("Beta-MT5",))
+    await logged(world, copier, "opened")
+    assert [e["endpoint"] for e in await world.control.ledger("OrderClose", 2001)] == []
+    await master.close(ticket)
+    await shows(world, slave)
+
+
+async def none_stands(world: World) -> bool:
+    return await world.call("Alerts") == []
+
+
+@pytest.mark.parametrize("is_gone", [True, False], ids=["removed", "filled"])
+async def test_ours_that_fills_just_as_it_is_deleted_is_told_as_closed_by_us(
+    world: World, is_gone: bool
+) -> None:
+    """The call is on its way, and closes the position that the order has become."""
+    master, slave, copier = await linked(world, "Alpha-MT4", "Beta-MT5", copyPendingOrders=True)
+    ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09990")
+    await shows(world, slave, ("BuyLimit", "0.20", "1.09990"))
+    await world.control.script("MT5", endpoint="OrderClose", login=2001, delay_before_s=0.6)
+    if is_gone:
+        await master.close(ticket)
+    else:
+        await world.quote("EURUSD", "1.09970", "1.09980", servers=("Alpha-MT4",))
+
+    async def arrived() -> bool:
+        return (await world.control.ledger_counts()).get("orderclose", 0) > 0
+
+    await world.eventually(arrived)
+    await world.quote("EURUSD", "1.09970", "1.09980", servers=("Beta-MT5",))
+    await logged(world, copier, "closed")
+    assert await slave.lots() == []
+    (closed,) = await world.records(topics.EXECUTIONS, "CopyClosed")
+    reason = msgspec.json.decode(closed.value or b"")["reason"]
+    assert reason == ("MASTER_deleted" if is_gone else "FILLED_WHEN_DELETED")
+    alerts = [alert["code"] for alert in await world.call("Alerts")]
+    assert alerts == ([] if is_gone else ["MIRROR_CLOSED"])
+    if not is_gone:
+        await master.close(ticket)
+        await world.eventually(lambda: none_stands(world))
+    sends = await world.control.ledger("OrderSend", 2001)
+    assert len(sends) == 1, "what we closed ourselves is not opened again"
 
 
 @pytest.mark.parametrize("slave_server", ["Beta-MT4", "Beta-MT5"])

@@ -25,7 +25,7 @@ from copypro.values import (
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny, detach
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.live import Live, NeedFigures, NeedNames, NeedQuote, NeedSpec
+from copypro_account_watcher.live import Live, NeedFigures, NeedList, NeedNames, NeedQuote, NeedSpec
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin, as_now
 from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
@@ -491,6 +491,13 @@ def test_when_ours_was_in_the_way_of_the_market_the_market_follows_its_deletion(
     leg.status, leg.ticket = LegStatus.PLACED, TICKET
     accept(copy, msgspec.structs.replace(opens(), from_pending=True), ORIGIN, SEEN_AT)
     late = live(age_s=LIMITS.pending_grace_s)
+    late.looked([], asked_at=late.mono - 0.1)
+    assert next_step(copy, late) == Asks((NeedList(),)), "a list of within the grace is too old"
+    late.looked([], asked_at=None)
+    assert next_step(copy, late) == Asks((NeedList(),)), "a frame may be of any time"
+    late.learn_missing(NeedList())
+    assert isinstance(next_step(copy, late), Waits), "not to be had: again a little later"
+    late.looked([], asked_at=late.mono)
     delete = next_step(copy, late)
     assert isinstance(delete, Sends)
     assert delete.kind == "delete"

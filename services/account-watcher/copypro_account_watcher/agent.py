@@ -332,6 +332,8 @@ class AccountAgent:
         late_ms = (owner.monotonic() - committed_at) * 1000
         if late_ms > owner.limits.commit_to_wire_ms:
             answer = NotSent("TOO_LATE", f"{late_ms:.0f} ms after its commit")
+        elif attempt.kind == "delete" and copy.leg(attempt.leg).status is not LegStatus.PLACED:
+            answer = NotSent("FILLED", "it is no order any more")
         else:
             try:
                 answer = await perform(terminal, attempt.request)
@@ -499,7 +501,7 @@ class AccountAgent:
         wake = self._wakes.pop(copy.copy, None)
         if wake is not None:
             wake.cancel()
-        for cause in (*ALARMS, "late", "inferred"):
+        for cause in (*ALARMS, "late", "inferred", "mirror"):
             clear_alert(self, turn, f"{cause}/{copy.copy}")
         turn.remember(copy_key(self.id, copy.copy), None)
 

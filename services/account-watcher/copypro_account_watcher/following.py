@@ -28,6 +28,7 @@ from copypro.trading import CloseReason, Done, OpenOrder
 from copypro.values import TAG_LENGTH, AttemptId, RootId, Ticket
 
 from copypro_account_watcher.accepting import about, detach
+from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.book import Book
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
@@ -308,7 +309,16 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
         return  # our own call did it, or will say that it is gone
     if is_ours and not copy.closing:
         _halt(agent, copy, event, "a close that was given up was executed after all", turn)
-    if copy.closing or is_ours:
+    is_deleted = attempt is not None and attempt.kind == "delete" and attempt.leg == leg.number
+    why = copy.closing or copy.pending_gone
+    if is_deleted and not why:
+        why = "FILLED_WHEN_DELETED"
+        text = (
+            f"order {event.ticket} filled just as it was deleted, and the bridge closed the position:"
+            " the master holds this trade and the slave does not"
+        )
+        raise_alert(agent, turn, "MIRROR_CLOSED", f"mirror/{copy.copy}", text, ticket=event.ticket)
+    if copy.closing or is_ours or is_deleted:
         closed = CopyClosed(
             **about(copy, leg.number),
             attempt=AttemptId(""),
@@ -316,7 +326,7 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
             closed_lots=deal.lots,
             price=deal.price,
             profit=deal.profit,
-            reason=copy.closing or "CLOSED_TOO_MUCH",
+            reason=why or "CLOSED_TOO_MUCH",
         )
         turn.execution(closed, copy.origin, f"{leg.number}/gone")
         return

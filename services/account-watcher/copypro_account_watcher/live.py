@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import inf
 
 from copypro.codes import Denial, denied
 from copypro.messages import SymbolChoice
@@ -47,7 +48,11 @@ class NeedFigures(Struct, frozen=True):
     """A look at the account: its figures are too old to size with."""
 
 
-Need = NeedNames | NeedSpec | NeedQuote | NeedMargin | NeedFigures
+class NeedList(Struct, frozen=True):
+    """A look at the account: what stands there by now decides."""
+
+
+Need = NeedNames | NeedSpec | NeedQuote | NeedMargin | NeedFigures | NeedList
 
 
 class Live:
@@ -78,6 +83,8 @@ class Live:
         """Of those, the ones that are being closed: they make room."""
         self.just_ended: dict[Ticket, float] = {}
         """Tickets that our own calls ended, and when: a look asked for before may still list them."""
+        self._listed_at = -inf
+        """When the last whole list was asked for."""
         self._figures: tuple[Figures, float] | None = None
         self._specs: dict[str, tuple[SymbolSpec, float]] = {}
         self._quotes: dict[str, tuple[Quote, float]] = {}
@@ -144,6 +151,10 @@ class Live:
             return False, None
         return True, found[0]
 
+    def is_listed_since(self, moment: datetime) -> bool:
+        """What stands is known by a list that was asked for after this moment, not only by frames."""
+        return self._listed_at >= self.mono - (self.now - moment).total_seconds()
+
     def is_unavailable(self, need: Need) -> bool:
         """It was asked for just now and the broker had no answer."""
         failed_at = self._missing.get(need)
@@ -152,6 +163,8 @@ class Live:
     def looked(self, orders: Sequence[OpenOrder], asked_at: float | None) -> None:
         """A list as it was asked for at that time; None: a frame, which may be of any time."""
         self.positions = {order.ticket: order for order in orders}
+        if asked_at is not None:
+            self._listed_at = asked_at
         self.just_ended = {
             ticket: ended_at
             for ticket, ended_at in self.just_ended.items()

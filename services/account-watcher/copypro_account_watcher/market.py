@@ -16,6 +16,7 @@ from copypro_account_watcher.live import (
     Live,
     Need,
     NeedFigures,
+    NeedList,
     NeedMargin,
     NeedNames,
     NeedQuote,
@@ -104,6 +105,9 @@ class Market:
                 live.learn_margin(symbol, kind.side, None if margin is None else margin / lots)
             case NeedFigures():
                 await self._agent.watching.look_now()
+            case NeedList():
+                if not await self._agent.watching.look_now():
+                    live.learn_missing(need)
 
     def learn_spec(self, spec: SymbolSpec) -> None:
         """Also for those who show it, where it is news."""

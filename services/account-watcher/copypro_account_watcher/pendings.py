@@ -1,7 +1,8 @@
 """Mirrored pending orders: placed, kept like the master's, removed, or replaced by the market.
 
 Pure. Never both: when the master's order filled and ours lags, ours is deleted and the deletion
-confirmed before anything goes to the market.
+confirmed before anything goes to the market. A list of after the grace must still show it: MT5's
+bridge deletes by closing, and would close the position that an unseen fill has made of it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from copypro.trading import DeleteRequest, ModifyRequest, OpenRequest
 
 from copypro_account_watcher import levels as stops
 from copypro_account_watcher import sizing
-from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
+from copypro_account_watcher.live import Live, NeedList, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Market, check_margin, find_market, magic_of
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.step import (
@@ -42,7 +43,11 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
         if copy.pending_filled_at_utc is not None:
             grace = timedelta(seconds=live.limits.pending_grace_s)
             late_at = copy.pending_filled_at_utc + grace
-            return delete if live.now >= late_at else Waits(late_at)
+            if live.now < late_at:
+                return Waits(late_at)
+            if not live.is_listed_since(late_at):
+                return ask_or_wait((NeedList(),), live, late_at + grace)
+            return delete
         return _modify(copy, leg, pending, live)
     if copy.pending_gone and leg.status is LegStatus.OPEN:
         # Ours filled and the master's was removed: a position that the master does not have.

@@ -85,9 +85,9 @@ class Watching:
         """The last session ended, or none could be made."""
         return self._disconnected != ""
 
-    async def look_now(self) -> None:
-        if self.terminal is not None:
-            await self._snapshot(self.terminal)
+    async def look_now(self) -> bool:
+        """False: there was no list that could be believed."""
+        return self.terminal is not None and await self._snapshot(self.terminal)
 
     async def disconnect(self) -> None:
         self._looking.publishing.stop()
