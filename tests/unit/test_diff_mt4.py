@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from copypro.messages import PositionClosed, PositionOpened, PositionReduced, Seen
 from copypro.trading import CloseReason
 from copypro.values import CopyId, OrderKind, Side, Ticket
@@ -245,6 +246,24 @@ def test_the_halves_of_a_close_by_may_come_in_two_frames() -> None:
     assert sorted(names(watch.all))[:2] == ["PositionClosed", "PositionOpened"]
     assert watch.book.roots["1"].open_lots == D("0.04")
     assert set(watch.book.roots) == {"1"}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_new_trade_of_the_same_second_is_no_rest_of_an_equal_close_by(at_once: bool) -> None:
+    """Same symbol, side, price, second and magic: only what the other half closed tells it apart."""
+    watch = mt4()
+    watch.sees(order(1, "0.10"), order(2, "0.10", OrderKind.SELL))
+    new = order(3, "0.04", OrderKind.SELL)
+    first = row(1, "0.10", reason=CloseReason.CLOSE_BY, by_ticket=2)
+    second = row(2, "0.00", OrderKind.SELL, comment="close hedge by #1")
+    if at_once:
+        watch.sees(new, closed=(first, second))
+    else:
+        watch.sees(order(2, "0.10", OrderKind.SELL), closed=(first,))
+        watch.sees(new, closed=(second,))
+    assert sorted(names(watch.all))[:2] == ["PositionClosed", "PositionClosed"]
+    assert "PositionReduced" not in names(watch.all)
+    assert set(watch.book.roots) == {"3"}
 
 
 def test_opened_and_partly_closed_between_two_looks_starts_the_chain_at_its_first_ticket() -> None:

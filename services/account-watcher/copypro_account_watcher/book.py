@@ -106,6 +106,8 @@ class Closed(Struct, frozen=True, omit_defaults=True):
     shape: Shape | None = None
     """Only while rows of it may still come (`unrowed_lots`)."""
     unrowed_lots: Lots = Decimal(0)
+    lots: Lots = Decimal(0)
+    """What its end closed."""
 
 
 class Lifecycle(Struct, omit_defaults=True):
@@ -276,7 +278,8 @@ class Book:
             del self.by_symbol[root.symbol]
         unrowed = root.unrowed_lots
         shape = root.shape if unrowed else None
-        self._bury(Closed(root.root, tuple(names), at_broker, shape, unrowed))
+        lots = root.open_lots
+        self._bury(Closed(root.root, tuple(names), at_broker, shape, unrowed, lots))
         while len(self.closed) > self.limits.closed_roots:
             self._forget(min(self.closed.values(), key=_closed_at))
 

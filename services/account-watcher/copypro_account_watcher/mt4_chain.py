@@ -193,18 +193,28 @@ def _closed_lots(
     """MT4 writes 0 lots on the second ticket of a close-by; the first one's, or the rest, tell."""
     if row.lots > 0:
         return row.lots
-    if after is not None and after.lots < root.open_lots:
-        return root.open_lots - after.lots
     other = by_ticket(row)
-    if other is None:
-        return root.open_lots
-    told = next((row.lots for row in rows.of_ticket(other) if row.lots > 0), None)
+    told = None if other is None else _told_of(rec.book, rows, other)
     if told is not None:
         return min(root.open_lots, told)
+    if after is not None and after.lots < root.open_lots:
+        return root.open_lots - after.lots
+    if other is None:
+        return root.open_lots
     known = rec.book.by_ticket.get(other)
     if known is not None and known.ticket == other:
         return min(root.open_lots, known.open_lots)
     return root.open_lots if rec.waited("hedge", root.root) else None
+
+
+def _told_of(book: Book, rows: Rows, ticket: Ticket) -> Lots | None:
+    """What a ticket's end closed, by its row, or as it was told before."""
+    of_row = next((row.lots for row in rows.of_ticket(ticket) if row.lots > 0), None)
+    if of_row is not None:
+        return of_row
+    closed = book.closed.get(book.closed_tickets.get(ticket, RootId("")))
+    is_its_end = closed is not None and closed.lots > 0 and max(closed.tickets) == ticket
+    return closed.lots if closed is not None and is_its_end else None
 
 
 def newcomers(rec: Recording, rows: Rows, new: New) -> None:
