@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +22,7 @@ from copypro.adapters.kafka_assignor import owners
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from copypro.adapters.kafka_history import KafkaHistory
 from copypro.adapters.kafka_log import KafkaLog
-from copypro.adapters.kafka_writer import partition_of
+from copypro.adapters.kafka_writer import TransactionalWriter, Write, partition_of
 from copypro.errors import (
     LogClosed,
     LogLayout,
@@ -242,6 +244,39 @@ async def test_a_topic_that_forgets_is_refused(kafka_address: str) -> None:
             await differing(admin, settings)
         with pytest.raises(LogLayout, match=r"cleanup\.policy is delete, not compact"):
             await KafkaLog.open(settings, FAST)
+
+
+async def test_a_fenced_writer_fails_with_the_reason_and_nothing_else_is_said(
+    kafka_settings: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A takeover is ordinary: no traceback of an exception that nobody looked at."""
+    clients = Clients(kafka_settings, FAST)
+    write = Write(f"{kafka_settings.prefix}{OUT}", 0, b"a", b"{}", [])
+    former, present = (TransactionalWriter(clients, "one of two") for _ in range(2))
+    await former.start()
+    await former.submit([write])
+    await present.start()
+    with pytest.raises(PartitionLost):
+        await former.submit([write])
+    await former.close(LogClosed("the test is over"))
+    await present.submit([write])
+    await present.close(LogClosed("the test is over"))
+    del former, present
+    gc.collect()
+    await asyncio.sleep(0)
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_a_writer_that_breaks_lets_nobody_wait(kafka_settings: KafkaSettings) -> None:
+    writer = TransactionalWriter(Clients(kafka_settings, FAST), "broken")
+    await writer.start()
+    impossible: Any = ()  # the library takes a list
+    writing = writer.submit([Write(f"{kafka_settings.prefix}{OUT}", 0, b"a", b"{}", impossible)])
+    with pytest.raises(LogUnavailable, match="broke"):
+        await asyncio.wait_for(writing, 60)
+    with pytest.raises(LogUnavailable, match="broke"):
+        await writer.submit([])
+    await writer.close(LogClosed("the test is over"))
 
 
 @pytest.fixture

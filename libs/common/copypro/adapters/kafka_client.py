@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
     KafkaError,
+    ProducerFenced,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
@@ -73,12 +75,21 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
         return f"KafkaSettings(bootstrap={self.bootstrap!r}, prefix={self.prefix!r})"
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not of a fenced producer: the library leaves futures of it that nobody can look at, and an
+    ordinary takeover would be told as an error with a traceback. Its writer says `partition lost`.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ProducerFenced)
+
+
 class Clients:
     """Makes clients that share one way of reaching the brokers; the caller starts and stops them."""
 
     def __init__(self, settings: KafkaSettings, limits: KafkaLimits) -> None:
         self.settings, self.limits = settings, limits
         self._common = _common(settings)
+        logging.getLogger("asyncio").addFilter(_is_news)
 
     def name(self, name: str) -> str:
         return f"{self.settings.prefix}{name}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
@@ -23,6 +24,8 @@ from copypro.errors import LogError, LogUnavailable, PartitionLost
 Header = tuple[str, bytes]
 RECORD_OVERHEAD = 16_384
 """Of a batch and of a record's key and headers, generously."""
+
+logger = structlog.get_logger("kafka")
 
 
 class Write(Struct, frozen=True, gc=False):
@@ -77,6 +80,7 @@ class TransactionalWriter:
         await start(producer, self._clients.limits.start_s)
         self._producer = producer
         self._task = asyncio.create_task(self._write(producer), name=f"write-{self._id}")
+        self._task.add_done_callback(self._broken)
 
     def submit(
         self, writes: Sequence[Write], offsets: Mapping[str, int] | None = None
@@ -155,6 +159,17 @@ class TransactionalWriter:
         if offsets is not None and self._remember is not None:
             writes.append(self._remember(offsets))
         return writes
+
+    def _broken(self, task: asyncio.Task[None]) -> None:
+        """By a defect, of ours or of the library: nobody waits for what is never written."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        logger.error("the writer broke", writer=self._id, exc_info=error)
+        self._fail(LogUnavailable(f"the writer broke: {type(error).__name__}"), [])
+        for done in list(self._unsettled):
+            if not done.done():
+                done.set_exception(self.failure or error)
 
     def _fail(self, error: LogError, jobs: Sequence[_Job]) -> None:
         self.failure = self.failure or error
