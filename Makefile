@@ -24,7 +24,7 @@ demo: $(STAMP) ## simulated brokers, real trades, a check of the books (ARGS="--
 test: $(STAMP) ## the whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-chaos: $(STAMP) ## 500 random faults of real processes on a real Kafka and MongoDB (an hour)
+chaos: $(STAMP) ## 500 random faults of real processes on a real Kafka and MongoDB (half an hour to an hour)
 	COPYPRO_CHAOS_FAULTS=500 $(BIN)/python -m pytest tests/faults/test_chaos.py -o log_cli=true -o log_cli_level=WARNING $(ARGS)
 
 lint: $(STAMP) ## format, lint, types, import contracts
