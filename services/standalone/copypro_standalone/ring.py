@@ -300,9 +300,9 @@ class Ring:
         await self._end("replicator", deadline)
         await self._end("stats", deadline)
         await self._end("probes", deadline)
-        self._unhurried.flush()
         self._start("stores", self._close_stores())
         await self._end("stores", time.monotonic() + CLOSE_WITHIN_S, cancel=False)
+        self._unhurried.flush()  # also of what became durable only now
 
     async def _close_stores(self) -> None:
         await self._bridges.close()
