@@ -11,6 +11,8 @@ from aiohttp import web
 from copypro.errors import BadStatement
 from copypro_standalone.importing import imported
 
+from tests.served import served
+
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
@@ -24,13 +26,8 @@ async def url() -> AsyncIterator[str]:
             return web.json_response(refusal, status=400)
         return web.json_response({"accountId": "a", "lenient": request.query["lenient"]})
 
-    app = web.Application()
-    app.router.add_post("/ImportStatement", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served("/ImportStatement", answer) as address:
+        yield address
 
 
 async def test_each_answer_is_understood_and_none_is_a_traceback(url: str, tmp_path: Path) -> None:

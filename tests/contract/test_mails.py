@@ -67,6 +67,10 @@ def trusted(tls: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
 
 
+def with_password(port: int, scheme: str = "smtp") -> str:
+    return f"{scheme}://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
+
+
 @asynccontextmanager
 async def serving(
     mailbox: Mailbox, tls: tuple[Path, Path] | None = None, *, from_the_start: bool = False
@@ -100,8 +104,7 @@ async def test_a_letter_arrives_as_it_was_written_over_starttls_with_the_passwor
 ) -> None:
     mailbox = Mailbox()
     async with serving(mailbox, tls) as port:
-        url = f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
-        await SmtpMail(url, SENDER).send(LETTER)
+        await SmtpMail(with_password(port), SENDER).send(LETTER)
     (taken,) = mailbox.taken
     assert (taken["From"], taken["To"], taken["Subject"]) == (SENDER, LETTER.to, LETTER.subject)
     assert taken.get_content().replace("\r\n", "\n") == LETTER.text
@@ -114,8 +117,7 @@ async def test_a_letter_arrives_as_it_was_written_over_starttls_with_the_passwor
 async def test_smtps_is_encrypted_from_the_start(tls: tuple[Path, Path]) -> None:
     mailbox = Mailbox()
     async with serving(mailbox, tls, from_the_start=True) as port:
-        url = f"smtps://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
-        await SmtpMail(url, SENDER).send(LETTER)
+        await SmtpMail(with_password(port, "smtps"), SENDER).send(LETTER)
     assert [message["To"] for message in mailbox.taken] == [LETTER.to]
     assert mailbox.users == [USER.encode()]
 
@@ -130,15 +132,11 @@ async def test_a_server_that_offers_tls_gets_it_without_a_password_too(
     assert (mailbox.encrypted, mailbox.users) == ([True], [None])
 
 
-async def test_without_tls_and_without_a_password_a_letter_goes_in_the_clear() -> None:
+async def test_with_password_and_without_a_password_a_letter_goes_in_the_clear() -> None:
     mailbox = Mailbox()
     async with serving(mailbox) as port:
         await SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(LETTER)
     assert (mailbox.encrypted, mailbox.users) == ([False], [None])
-
-
-def without_tls(port: int) -> str:
-    return f"smtp://{USER.replace('@', '%40')}:{ESCAPED}@127.0.0.1:{port}"
 
 
 def wrong_password(port: int) -> str:
@@ -153,10 +151,10 @@ def another_host(port: int) -> str:
 @pytest.mark.parametrize(
     ("url", "with_tls", "answer", "why"),
     [
-        (without_tls, False, "250 OK", "SMTPNotSupportedError"),
+        (with_password, False, "250 OK", "SMTPNotSupportedError"),
         (wrong_password, True, "250 OK", "SMTPAuthenticationError"),
         (another_host, True, "250 OK", "SSLCertVerificationError"),
-        (without_tls, True, "554 c4n4ry is not welcome", "SMTPDataError"),
+        (with_password, True, "554 c4n4ry is not welcome", "SMTPDataError"),
     ],
 )
 async def test_what_is_not_taken_is_said_without_a_secret_or_the_text(
@@ -176,7 +174,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(tls: tuple[Path,
     mailbox = Mailbox()
     async with serving(mailbox, tls) as port:
         with pytest.raises(MailUnavailable, match="SSLCertVerificationError"):
-            await SmtpMail(without_tls(port), SENDER).send(LETTER)
+            await SmtpMail(with_password(port), SENDER).send(LETTER)
     assert mailbox.taken == []
 
 

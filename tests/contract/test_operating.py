@@ -10,6 +10,8 @@ import pytest
 from aiohttp import web
 from copypro_standalone.operating import Said, settle
 
+from tests.served import served
+
 ANSWERS: dict[str, tuple[int, Any]] = {
     "done": (200, {"result": "OK"}),
     "later": (202, {"commandId": "c" * 32, "done": False}),
@@ -27,13 +29,8 @@ async def url() -> AsyncIterator[str]:
         status, body = ANSWERS[account]
         return web.json_response(body, status=status)
 
-    app = web.Application()
-    app.router.add_post("/Settle", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served("/Settle", answer) as address:
+        yield address
 
 
 async def test_each_answer_is_understood_and_none_is_a_traceback(url: str) -> None:

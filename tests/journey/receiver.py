@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.served import served
+
 
 class Receiver:
     """`statuses` are the answers to the next posts, then 200; 0: it never answers."""
@@ -39,15 +41,6 @@ class Receiver:
 @asynccontextmanager
 async def a_receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    app = web.Application()
-    app.router.add_post("/hook", receiver.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    receiver.url = f"http://127.0.0.1:{port}/hook?token=c4n4ry-t0ken"
-    try:
+    async with served("/hook", receiver.handle) as address:
+        receiver.url = f"{address}/hook?token=c4n4ry-t0ken"
         yield receiver
-    finally:
-        await runner.cleanup()

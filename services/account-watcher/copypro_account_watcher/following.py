@@ -305,11 +305,11 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
     is_ours = _is_asked(agent, copy, leg, event, turn)
-    if _is_closing(attempt, leg):
+    if _is_at(leg, "close", attempt):
         return  # our own call did it, or will say that it is gone
     if is_ours and not copy.closing:
         _halt(agent, copy, event, "a close that was given up was executed after all", turn)
-    is_deleted = attempt is not None and attempt.kind == "delete" and attempt.leg == leg.number
+    is_deleted = _is_at(leg, "delete", attempt)
     why = copy.closing or copy.pending_gone
     if is_deleted and not why:
         why = "FILLED_WHEN_DELETED"
@@ -341,8 +341,7 @@ def pending_removed(
     agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, why: str, turn: Turn
 ) -> None:
     """A mirrored order is gone without a fill."""
-    attempt = copy.attempt
-    if attempt is not None and attempt.kind == "delete" and attempt.leg == leg.number:
+    if _is_at(leg, "delete", copy.attempt):
         leg.closed = Done(ticket=ticket, lots=leg.lots, price=leg.open_price)
         agent.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
@@ -362,5 +361,6 @@ def pending_removed(
     agent.touch(copy, turn)
 
 
-def _is_closing(attempt: Attempt | None, leg: Leg) -> bool:
-    return attempt is not None and attempt.kind == "close" and attempt.leg == leg.number
+def _is_at(leg: Leg, kind: str, attempt: Attempt | None) -> bool:
+    """A call of ours of this kind on this leg is under way, or nobody knows what became of it."""
+    return attempt is not None and attempt.kind == kind and attempt.leg == leg.number

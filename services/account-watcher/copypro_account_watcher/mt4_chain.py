@@ -213,8 +213,9 @@ def _told_of(book: Book, rows: Rows, ticket: Ticket) -> Lots | None:
     if of_row is not None:
         return of_row
     closed = book.closed.get(book.closed_tickets.get(ticket, RootId("")))
-    is_its_end = closed is not None and closed.lots > 0 and max(closed.tickets) == ticket
-    return closed.lots if closed is not None and is_its_end else None
+    if closed is None or closed.lots <= 0 or closed.tickets[-1] != ticket:
+        return None
+    return closed.lots
 
 
 def newcomers(rec: Recording, rows: Rows, new: New) -> None:

@@ -64,6 +64,7 @@ def plan_open(
     side = copy.side
     entry = quote.to_open(side)
     age_s = max(0.0, (live.now - order.seen_at_utc).total_seconds())
+    # That of a mirrored order is of when it was placed: the market is another one by now.
     fixed = leg.offset if leg.placed_by is None else None
     levels = stops.levels(order, spec, quote, master_quote_age_s=age_s, offset=fixed)
     if isinstance(levels, Denial):
