@@ -12,6 +12,7 @@ from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import (
+    AccountId,
     AttemptId,
     CopyId,
     Lots,
@@ -21,12 +22,22 @@ from copypro.values import (
     Platform,
     RegistrationId,
     Ticket,
+    UserId,
 )
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny, detach
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live, NeedFigures, NeedList, NeedNames, NeedQuote, NeedSpec
-from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin, as_now
+from copypro_account_watcher.state import (
+    Account,
+    Attempt,
+    Copy,
+    Leg,
+    LegStatus,
+    Origin,
+    Registration,
+    as_now,
+)
 from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 
@@ -60,7 +71,13 @@ def live(*, age_s: float = 0.0, mode: Mode = Mode.HEDGING, known: bool = True) -
     made = Live(Platform.MT5, LIMITS)
     made.now, made.mono = SEEN_AT + timedelta(seconds=age_s), 1000.0
     made.connected, made.currency, made.mode = True, "USD", mode
-    made.in_whose_name = {RegistrationId("s" * 32): None}
+    mine = Registration(
+        registration=RegistrationId("s" * 32), user=UserId("u"), name="s", rights=m.Rights.TRADE
+    )
+    made.account = Account(
+        account=AccountId("a"), platform=Platform.MT5, server="s", login=1, generation=1,
+        registrations={mine.registration: mine},
+    )  # fmt: skip
     if known:
         made.names = ("EURUSD",)
         made.learn_spec(spec())

@@ -5,12 +5,20 @@ from __future__ import annotations
 import pytest
 from copypro.codes import denied
 from copypro.messages import Rights
-from copypro.values import AccountId, CopierId, Platform, RegistrationId, Ticket, UserId
+from copypro.values import (
+    AccountId,
+    CopierId,
+    MessageId,
+    Platform,
+    RegistrationId,
+    Ticket,
+    UserId,
+)
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live
-from copypro_account_watcher.state import Account, Registration
+from copypro_account_watcher.state import Account, Origin, Registration, Removal
 
-ME, OTHER = RegistrationId("1" * 32), RegistrationId("2" * 32)
+ME, OTHER, LEAVING = (RegistrationId(digit * 32) for digit in "123")
 
 
 def registration(id_: str, rights: Rights, age: int = 0, **more: str) -> Registration:
@@ -26,12 +34,15 @@ def registration(id_: str, rights: Rights, age: int = 0, **more: str) -> Registr
     )
 
 
-def used(*registrations: Registration) -> str | None:
-    account = Account(
+def account_of(*registrations: Registration) -> Account:
+    return Account(
         account=AccountId("a"), platform=Platform.MT4, server="s", login=1, generation=1,
         registrations={known.registration: known for known in registrations},
     )  # fmt: skip
-    usable = account.usable
+
+
+def used(*registrations: Registration) -> str | None:
+    usable = account_of(*registrations).usable
     return None if usable is None else usable.registration
 
 
@@ -58,13 +69,23 @@ COPIER = CopierId("copier")
 
 def live() -> Live:
     made = Live(Platform.MT4, WatcherLimits())
-    made.in_whose_name = {ME: None, OTHER: denied("READ_ONLY")}
+    leaving = registration(LEAVING, Rights.TRADE, 3)
+    made.account = account_of(
+        registration(ME, Rights.TRADE, 2), registration(OTHER, Rights.READ, 1), leaving
+    )
+    made.account.removals.append(Removal(LEAVING, False, Origin(MessageId("m"), MessageId("m"))))
     return made
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [(ME, None), (OTHER, "READ_ONLY"), (RegistrationId("gone"), "ACCOUNT_REMOVED"), (None, None)],
+    [
+        (ME, None),
+        (OTHER, "READ_ONLY"),
+        (LEAVING, "ACCOUNT_REMOVED"),
+        (RegistrationId("gone"), "ACCOUNT_REMOVED"),
+        (None, None),
+    ],
 )
 def test_nothing_opens_in_a_name_without_the_right(
     name: RegistrationId | None, code: str | None
@@ -81,6 +102,7 @@ def test_what_pauses_the_account_pauses_it_for_everybody() -> None:
 
 def test_a_halted_copier_opens_nothing_and_the_others_go_on() -> None:
     halted = live()
-    halted.halted = {COPIER: Ticket(7)}
+    assert halted.account is not None
+    halted.account.halted[Ticket(7)] = COPIER
     assert halted.refuses(COPIER, ME) == denied("OPENS_PAUSED", ticket=7)
     assert halted.refuses(CopierId("another"), ME) is None

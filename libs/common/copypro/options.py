@@ -110,6 +110,16 @@ class CopierOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     min_margin_level: Decimal | None = None
     """Percent; None: no floor."""
 
+    @property
+    def has_filters(self) -> bool:
+        """Some of the master's trades may be left out for their side, lots, magic or comment."""
+        return (
+            self.filter_side is not SideFilter.ALL
+            or self.filter_magic is not FilterMode.NONE
+            or self.filter_comment is not FilterMode.NONE
+            or self.filter_lots
+        )
+
 
 class SymbolMapping(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's word that these two symbols belong together for one copier."""

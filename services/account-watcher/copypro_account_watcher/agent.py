@@ -446,8 +446,11 @@ class AccountAgent:
     @property
     def unresolved(self) -> int:
         """Attempts that nobody has settled. Counted at every turn, over all copies."""
-        under_way = [copy for copy in self.copies.values() if copy.attempt is not None]
-        return sum(1 for copy in under_way if is_unresolved(copy))
+        count = 0
+        for copy in self.copies.values():
+            if copy.attempt is not None and is_unresolved(copy):
+                count += 1
+        return count
 
     # --- memory and timers --------------------------------------------------------------------
 

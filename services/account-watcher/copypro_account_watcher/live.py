@@ -8,7 +8,6 @@ from decimal import Decimal
 from math import inf
 
 from copypro.codes import Denial, denied
-from copypro.messages import SymbolChoice
 from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
 from copypro.values import (
     CopierId,
@@ -24,6 +23,8 @@ from copypro.values import (
 from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.permission import refused_to
+from copypro_account_watcher.state import Account
 
 
 class NeedNames(Struct, frozen=True):
@@ -66,12 +67,8 @@ class Live:
         self.mono = 0.0
         self.connected = False
         self.opens_off: Denial | None = None
-        self.in_whose_name: Mapping[RegistrationId, Denial | None] = {}
-        """Of each registration that stays: why nothing is opened in its name, or None."""
-        self.symbols_of: Mapping[RegistrationId, SymbolChoice] = {}
-        """Of each registration: on which symbols copies are opened in its name."""
-        self.halted: Mapping[CopierId, Ticket] = {}
-        """Copiers that open nothing until a person has looked at the ticket."""
+        self.account: Account | None = None
+        """In whose names there may be opens, and which copiers are halted."""
         self.opening: CopyId | None = None
         """The copy whose open is under way: one at a time, so that each is sized by its own figures."""
         self.names: Sequence[str] | None = None
@@ -126,20 +123,25 @@ class Live:
         return found[0]
 
     def refuses_symbol(self, registration: RegistrationId | None, symbol: str) -> Denial | None:
-        choice = None if registration is None else self.symbols_of.get(registration)
-        if choice is None or choice.allows(symbol):
+        known = None if self.account is None else self.account.registrations
+        if registration is None or not known or registration not in known:
             return None
-        return denied("SYMBOL_OFF", symbol=symbol)
+        is_on = known[registration].symbols.allows(symbol)
+        return None if is_on else denied("SYMBOL_OFF", symbol=symbol)
 
     def refuses(self, copier: CopierId, registration: RegistrationId | None) -> Denial | None:
         """Why nothing is opened for this copier in this registration's name (None: in nobody's)."""
         if self.opens_off is not None:
             return self.opens_off
-        if (ticket := self.halted.get(copier)) is not None:
-            return denied("OPENS_PAUSED", ticket=ticket)
+        account = self.account
+        if account is not None:
+            for ticket, halted in account.halted.items():
+                if halted == copier:
+                    return denied("OPENS_PAUSED", ticket=ticket)
         if registration is None:
             return None
-        return self.in_whose_name.get(registration, denied("ACCOUNT_REMOVED"))
+        known = None if account is None else account.staying(registration)
+        return denied("ACCOUNT_REMOVED") if known is None else refused_to(known)
 
     def is_opening_another(self, copy: CopyId) -> bool:
         return self.opening is not None and self.opening != copy

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from copypro.codes import Denial, denied
-from copypro.messages import Rights, SymbolChoice
-from copypro.values import CopierId, RegistrationId, Ticket
+from copypro.messages import Rights
+from copypro.values import CopierId, Ticket
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.state import Copy, Registration
@@ -35,11 +35,7 @@ class Permission:
         if self._paused_until is not None and turn.now >= self._paused_until:
             self._paused_until = None
             clear_alert(agent, turn, "breaker")
-        agent.market.live.in_whose_name = self._in_whose_name()
-        agent.market.live.symbols_of = self._symbols_of()
-        account = agent.account
-        halted = {} if account is None else account.halted
-        agent.market.live.halted = {copier: ticket for ticket, copier in halted.items()}
+        agent.market.live.account = agent.account
         off = agent.market.live.opens_off = self._opens_off()
         if off is not None and off.code == "CLOCK_OFF" and agent.copies:
             text = "this machine's clock is wrong: nothing is opened until it is right"
@@ -90,22 +86,6 @@ class Permission:
             )
             raise_alert(self._agent, turn, "OPENS_PAUSED", "breaker", text, until=until)
 
-    def _in_whose_name(self) -> dict[RegistrationId, Denial | None]:
-        account = self._agent.account
-        if account is None:
-            return {}
-        leaving = {removal.registration for removal in account.removals}
-        return {
-            id_: _refused_to(known)
-            for id_, known in account.registrations.items()
-            if id_ not in leaving
-        }
-
-    def _symbols_of(self) -> dict[RegistrationId, SymbolChoice]:
-        account = self._agent.account
-        known = {} if account is None else account.registrations
-        return {id_: registration.symbols for id_, registration in known.items()}
-
     def _opens_off(self) -> Denial | None:
         agent = self._agent
         account, watching = agent.account, agent.watching
@@ -113,7 +93,7 @@ class Permission:
             return None
         if account.removed:
             return denied("ACCOUNT_REMOVED")
-        if account.registrations and not any(r.enabled for r in account.registrations.values()):
+        if account.is_disabled:
             return denied("ACCOUNT_DISABLED")
         if account.refused:
             return denied("ACCOUNT_REFUSED", broker=account.refused)
@@ -133,7 +113,8 @@ class Permission:
         return None
 
 
-def _refused_to(registration: Registration) -> Denial | None:
+def refused_to(registration: Registration) -> Denial | None:
+    """Why nothing is opened in its name, or None. Pure."""
     if not registration.enabled:
         return denied("ACCOUNT_DISABLED")
     protector = registration.protector

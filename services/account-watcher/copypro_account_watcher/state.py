@@ -99,6 +99,11 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     doomed: list[RegistrationId] = []
     """Removed registrations whose data key is still to be destroyed."""
 
+    def staying(self, registration: RegistrationId) -> Registration | None:
+        """None: it was never here, is gone, or is about to go."""
+        leaving = any(removal.registration == registration for removal in self.removals)
+        return None if leaving else self.registrations.get(registration)
+
     @property
     def usable(self) -> Registration | None:
         """The newest password that may trade, else the newest that may read."""
@@ -106,11 +111,22 @@ class Account(Struct, kw_only=True, omit_defaults=True):
         return max(proved, key=lambda r: (r.rights is Rights.TRADE, r.age), default=None)
 
     @property
+    def is_disabled(self) -> bool:
+        """Switched off by everybody who has it."""
+        for known in self.registrations.values():
+            if known.enabled:
+                return False
+        return bool(self.registrations)
+
+    @property
     def refused(self) -> str:
         """Why there is none that works: the broker's code; empty: there is one, or one to be tried."""
-        if self.usable is not None:
-            return ""
-        return next((r.refused for r in self.registrations.values() if r.refused), "")
+        refused = ""
+        for known in self.registrations.values():
+            if known.sealed_password:
+                return ""
+            refused = refused or known.refused
+        return refused
 
 
 class Attempt(Struct, kw_only=True, omit_defaults=True):
@@ -261,7 +277,11 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """The master's levels that are done with: set, or refused for good."""
 
     def leg(self, number: int) -> Leg:
-        return next(leg for leg in self.legs if leg.number == number)
+        """Errors: LookupError."""
+        for leg in self.legs:
+            if leg.number == number:
+                return leg
+        raise LookupError(f"copy {self.copy} has no leg {number}")
 
     def left_of(self, leg: Leg) -> Decimal:
         """The fraction of the leg's original volume that should be left: only what the master took

@@ -15,8 +15,9 @@ from copypro_replicator.state import LiveCopier, RootRecord
 
 def is_a_copy(event: m.PositionOpened | m.PendingPlaced) -> Denial | None:
     """By our own records, or by the tag of another installation: what is a copy is never copied."""
-    if event.copy is not None or tag_in(event.comment) is not None:
-        return denied("IS_A_COPY", comment=event.comment)
+    comment = event.comment
+    if event.copy is not None or (comment and tag_in(comment) is not None):
+        return denied("IS_A_COPY", comment=comment)
     return None
 
 
@@ -51,6 +52,8 @@ def refuses_now(
         return denied("PAUSED", reason=state.pause_reason or "ByUser")
     if event.context is None:
         return denied("MISSED", seen=event.seen.value, context="none")
+    if not copier.has_filters:
+        return None
     return filtered(state.options, side, event.lots, event.magic, event.comment)
 
 

@@ -98,13 +98,16 @@ class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
 class LiveCopier:
     """A copier in memory, with what all its copies share made once."""
 
-    __slots__ = ("id", "magic", "mappings", "options_json", "record", "slave", "state")
+    __slots__ = (
+        "has_filters", "id", "magic", "mappings", "options_json", "record", "slave", "state",
+    )  # fmt: skip
 
     def __init__(self, record: CopierRecord) -> None:
         self.record = record
         self.state = state = record.state
         self.id, self.slave = state.copier, state.slave
         self.magic = magic_of(state.master, state.slave)
+        self.has_filters = state.options.has_filters
         self.options_json = encoded(state.options)
         self.mappings = {known.master_symbol: known for known in state.mappings}
 

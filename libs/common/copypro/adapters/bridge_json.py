@@ -71,13 +71,15 @@ def by_name_or_number(names: Mapping[str, tuple[int, Choice]]) -> dict[Name, Cho
 
 def query_of(params: Params) -> str:
     """The query part of a call's URL; a list repeats its name."""
-    parts: list[str] = []
+    names: list[str] = []
+    texts: list[str] = []
     for name, value in params.items():
         for one in value if isinstance(value, list) else (value,):
-            text = str(one)
-            # Most values need no quoting, and this is on the way of every trade call.
-            parts.append(f"{name}={text if _UNRESERVED(text) else quote(text, safe='')}")
-    return "&".join(parts)
+            names.append(name)
+            texts.append(str(one))
+    if not _UNRESERVED("".join(texts)):  # most need no quoting, on the way of every trade call
+        texts = [quote(text, safe="") for text in texts]
+    return "&".join([f"{name}={text}" for name, text in zip(names, texts, strict=True)])
 
 
 def scalar(body: bytes) -> str:

@@ -7,6 +7,7 @@ the gateway's own calls), never from what a client or a broker wrote, so their n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -43,16 +44,20 @@ class Metrics:
         self._takeover = histogram(
             "takeover_seconds", "From assigned to restored", TAKEOVER_S, "role"
         )
-        self._commits = histogram("commit_seconds", "Durable commits", COMMIT_S, "role")
+        self._commits = cache(
+            histogram("commit_seconds", "Durable commits", COMMIT_S, "role").labels
+        )
         self._commits_failed = counter("commits_failed", "Commits that failed", "role", "error")
-        self._legs = histogram("leg_seconds", "Legs of a copied open", LEG_S, "leg")
-        self._attempts = counter("attempts", "Trade calls begun, and what they led to", "outcome")
+        legs = histogram("leg_seconds", "Legs of a copied open", LEG_S, "leg")
+        self._attempts = cache(
+            counter("attempts", "Trade calls begun, and what they led to", "outcome").labels
+        )
         self._planned = counter("copies_planned", "Copies planned")
         self._not_copied = counter("not_copied", "Refused by rule, by code", "by", "code")
         self._alerts = counter("alerts", "Alerts raised, by code", "code")
         self._calls = histogram("http_seconds", "REST calls", CALL_S, "call", "status")
         self._leg = {
-            leg: self._legs.labels(leg)
+            leg: legs.labels(leg)
             for leg in ("seen-planned", "planned-sent", "sent-filled", "filled-recorded", "seen-filled")
         }  # fmt: skip
 
@@ -68,7 +73,7 @@ class Metrics:
         self._lost.labels(role).inc()
 
     def committed(self, role: str, took_s: float) -> None:
-        self._commits.labels(role).observe(took_s)
+        self._commits(role).observe(took_s)
 
     def commit_failed(self, role: str, error: str) -> None:
         self._commits_failed.labels(role, error).inc()
@@ -82,7 +87,7 @@ class Metrics:
         self._leg[leg].observe(took_s)
 
     def attempt(self, outcome: str) -> None:
-        self._attempts.labels(outcome).inc()
+        self._attempts(outcome).inc()
 
     def planned(self, copies: int) -> None:
         self._planned.inc(copies)

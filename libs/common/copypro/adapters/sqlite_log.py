@@ -301,13 +301,16 @@ class SqliteLog:
         for topic, by_key in latest.items():
             kept = [row for row in by_key.values() if row[2] is not None]
             removed = [(row[1],) for row in by_key.values() if row[2] is None]
-            connection.executemany(f'REPLACE INTO "{topic}" VALUES (?, ?, ?, ?, ?)', kept)
-            connection.executemany(f'DELETE FROM "{topic}" WHERE key = ?', removed)
+            if kept:
+                connection.executemany(f'REPLACE INTO "{topic}" VALUES (?, ?, ?, ?, ?)', kept)
+            if removed:
+                connection.executemany(f'DELETE FROM "{topic}" WHERE key = ?', removed)
         connection.executemany("REPLACE INTO ends (topic, offset) VALUES (?, ?)", ends.items())
-        connection.executemany(
-            "REPLACE INTO consumed (role, topic, offset) VALUES (?, ?, ?)",
-            [(role, topic, offset) for (role, topic), offset in consumed.items()],
-        )
+        if consumed:
+            connection.executemany(
+                "REPLACE INTO consumed (role, topic, offset) VALUES (?, ?, ?)",
+                [(role, topic, offset) for (role, topic), offset in consumed.items()],
+            )
 
     def _settle(self, transaction: _Transaction) -> None:
         """Back in the loop: what waited meanwhile is written first, then the writers go on."""
