@@ -128,11 +128,13 @@ def _decoder(topic: str) -> msgspec.json.Decoder[Any]:
 def decode(record: Record, schema: Schema = SCHEMA) -> Envelope:
     """The message as today's code knows it, whichever version wrote it.
 
-    Errors: BadRecord with the reason, for anything that is not one of the topic's messages; with
-    `newer` for a record that is only not known yet.
+    Errors: BadRecord with the reason, for anything that is not one of the topic's messages, and for
+    what an operator set aside; with `newer` for a record that is only not known yet.
     """
     headers = record.headers
     try:
+        if record.set_aside:
+            raise ValueError("set aside by an operator (COPYPRO_SET_ASIDE)")
         version = int(headers["version"])
         if version > schema.version:
             raise _newer(record)

@@ -62,6 +62,13 @@ class Record(Struct, frozen=True, gc=False):
     headers: Mapping[str, str]
     recorded_at: float = 0.0
     """When the log took it in: seconds since 1970, by the log's clock; 0 where unknown."""
+    set_aside: bool = False
+    """An operator named it: for its readers it is one that nobody can read."""
+
+    @property
+    def place(self) -> str:
+        """Its name for people: topic/partition/offset."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 class EventLog(Protocol):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
+from itertools import islice
 from typing import Never
 
 import structlog
 
 from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
-from copypro.ports import Partition
+from copypro.ports import Partition, Record
 
 logger = structlog.get_logger("copypro")
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 FORGIVEN_AFTER_S = 600.0
 """A failure so long after the last one counts as the first again."""
+MOST_NAMED = 3
+_AT = "handling "
 
 
 class Readiness:
@@ -35,18 +38,21 @@ class Readiness:
     async def start_over(self, partition: Partition, error: Exception) -> None:
         """After what nobody expected: the partition is given up once a while has passed, twice as
         long each time, so that its next owner restores it and tries again; others go on meanwhile.
-        Nothing is skipped (decision 5). The reason names the kind of error only: what it says may not
-        be for everybody, and is in the log.
+        Nothing is skipped (decision 5). The reason names the kind of error and the records only: what
+        it says may not be for everybody, and is in the log.
         """
         number, now = partition.number, asyncio.get_running_loop().time()
         times, last = self._failures.get(number, (0, now))
         times = 1 if now - last > FORGIVEN_AFTER_S else times + 1
         self._failures[number] = times, now
         wait_s = min(self._first_wait_s * 2.0 ** min(times - 1, 16), LONGEST_WAIT_S)
-        logger.error("a partition starts over", role=self.role, partition=number, times=times)
-        self.not_ready(
-            number, f"failed {times} times, last with {type(error).__name__}: see the log"
+        at, broke = places_of(error), type(error).__name__
+        named = {"at": at} if at else {}
+        logger.error(
+            "a partition starts over", role=self.role, partition=number, times=times, **named
         )
+        with_what = f"{broke} at {' '.join(at)}" if at else broke
+        self.not_ready(number, f"failed {times} times, last with {with_what}: see the log")
         try:
             async with asyncio.timeout(wait_s):
                 await _until_lost(partition)
@@ -61,6 +67,18 @@ class Readiness:
             f"{self.role} partition {number}: {reason}"
             for number, reason in sorted(self._reasons.items())
         ]
+
+
+def broke_at(error: Exception, records: Iterable[Record]) -> None:
+    """Notes on the error which records were being handled: one of them may be what it broke on."""
+    for record in islice(records, MOST_NAMED):
+        error.add_note(f"{_AT}{record.place}")
+
+
+def places_of(error: Exception) -> list[str]:
+    """The records that were noted, each as topic/partition/offset."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return [note.removeprefix(_AT) for note in notes if note.startswith(_AT)]
 
 
 async def while_owned(

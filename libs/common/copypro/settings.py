@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from copypro import topics
 from copypro.errors import SettingsError
+from copypro.letters import Place
 
 
 class Settings(BaseSettings):
@@ -43,6 +45,7 @@ class Settings(BaseSettings):
     reads_per_s: float | None = Field(None, alias="COPYPRO_BRIDGE_READS_PER_S", gt=0)
     log_json: bool = Field(False, alias="COPYPRO_LOG_JSON")
     simulated: bool = Field(False, alias="COPYPRO_SIMULATED")
+    set_aside: str = Field("", alias="COPYPRO_SET_ASIDE", description="topic/partition/offset, …")
 
     kafka: str = Field("", alias="KAFKA_BOOTSTRAP_SERVERS", description="host:port,host:port")
     topic_prefix: str = Field("", alias="COPYPRO_TOPIC_PREFIX", pattern=r"^[A-Za-z0-9._-]{0,60}$")
@@ -83,21 +86,41 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: str) -> str:
-        for each in value.replace(",", " ").split():
+        for each in _words(value):
             try:
                 ip_network(each)
             except ValueError:
                 raise ValueError(f"{each} is no address or network like 10.0.0.0/8") from None
         return value
 
+    @field_validator("set_aside")
+    @classmethod
+    def _are_places(cls, value: str) -> str:
+        for each in _words(value):
+            topic, _, place = each.partition("/")
+            partition, _, offset = place.partition("/")
+            if topic not in topics.BY_NAME:
+                names = ", ".join(
+                    sorted({known.name for role in topics.ROLES for known in role.inputs})
+                )
+                raise ValueError(f"{each}: there is no topic {topic}, but {names}")
+            if not (partition.isdecimal() and offset.isdecimal()):
+                raise ValueError(f"{each} is no topic/partition/offset like slave-orders/0/123")
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: str) -> str:
-        for each in value.replace(",", " ").split():
+        for each in _words(value):
             parts = urlsplit(each)
             if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
                 raise ValueError(f"{each} is no origin like https://app.example.com")
         return value
+
+    @property
+    def places_set_aside(self) -> frozenset[Place]:
+        found = (each.split("/") for each in _words(self.set_aside))
+        return frozenset((topic, int(partition), int(offset)) for topic, partition, offset in found)
 
     @property
     def sign_ups(self) -> str:
@@ -129,6 +152,11 @@ def load(data: Path | None = None) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise SettingsError(f"{name}: {first['msg']}") from None
+
+
+def _words(value: str) -> list[str]:
+    """With commas or blanks between."""
+    return value.replace(",", " ").split()
 
 
 def _is_private(host: str) -> bool:

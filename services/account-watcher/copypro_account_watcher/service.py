@@ -28,7 +28,7 @@ from copypro.ports import (
     TerminalFactory,
     Vault,
 )
-from copypro.readiness import Readiness, wait_for_upgrade, while_owned
+from copypro.readiness import Readiness, broke_at, wait_for_upgrade, while_owned
 from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
@@ -248,11 +248,19 @@ class Owner:
         turn = Turn(self.clock())
         touched: dict[AccountId, AccountAgent | ImportedAgent] = {}
         for record in records:
-            routed = self._route(record, turn)
+            try:
+                routed = self._route(record, turn)
+            except Exception as error:
+                broke_at(error, (record,))
+                raise
             if routed is not None:
                 touched[routed.id] = routed
         for pumped in touched.values():
-            pumped.pump(turn)
+            try:
+                pumped.pump(turn)
+            except Exception as error:
+                broke_at(error, (record for record in records if record.key == pumped.id))
+                raise
         return turn
 
     async def _restore(self) -> BadRecord | None:

@@ -10,6 +10,7 @@ from copypro.envelope import SCHEMA_VERSION, Envelope, dead_letter, decode
 from copypro.errors import BadRecord
 from copypro.messages import AccountRefused, AccountRemoved, AccountUpdated
 from copypro.ports import Outgoing, Record, Told
+from copypro.readiness import broke_at
 
 from copypro_replicator.copiers import command, follow_removal, follow_rights
 from copypro_replicator.following import follow, settle
@@ -73,19 +74,27 @@ class Replicating:
                     raise
                 turn.outputs.append(dead_letter(record, error, now))
                 continue
-            if isinstance(envelope.message, AccountUpdated | AccountRefused):
-                turn.because_of(envelope.id, envelope.correlation)
-                follow_rights(turn, envelope.message)
-            elif is_event:
-                follow(turn, envelope, record.offset)
-                if isinstance(envelope.message, AccountRemoved):
-                    follow_removal(turn, envelope.message)
-            else:
-                command(turn, envelope)
+            try:
+                _take(turn, envelope, record.offset, is_event=is_event)
+            except Exception as error:
+                broke_at(error, (record,))
+                raise
         for root in self.memory.undecided(read_until):
             settle(turn, root)
         self.told = turn.told
         return [*turn.outputs, *self.memory.changes()]
+
+
+def _take(turn: Turn, envelope: Envelope, offset: int, *, is_event: bool) -> None:
+    if isinstance(envelope.message, AccountUpdated | AccountRefused):
+        turn.because_of(envelope.id, envelope.correlation)
+        follow_rights(turn, envelope.message)
+    elif is_event:
+        follow(turn, envelope, offset)
+        if isinstance(envelope.message, AccountRemoved):
+            follow_removal(turn, envelope.message)
+    else:
+        command(turn, envelope)
 
 
 def _is_unheeded(record: Record) -> bool:

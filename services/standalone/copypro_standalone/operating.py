@@ -69,7 +69,7 @@ async def rebuild_stats(settings: Settings) -> int:
     """How many records they were made from. Errors: LogCorrupt, StoreError, BadRecord (newer)."""
     history = open_history(settings)
     async with open_models(settings) as models:
-        return await rebuilding.rebuild(history, models)
+        return await rebuilding.rebuild(history, models, settings.places_set_aside)
 
 
 async def settle(

@@ -27,6 +27,7 @@ from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
 from copypro.ports import Clock, TerminalLimits
 from copypro.readiness import Readiness
+from copypro.setting_aside import SettingAside
 from copypro.settings import Settings
 from copypro.topics import ROLES
 from copypro.unhurried import Unhurried
@@ -121,6 +122,8 @@ class Ring:
             await self._answers()
             self._stores = await self._open_stores()
             self._watch()
+            if self._settings.set_aside:
+                logger.warning("records are set aside", COPYPRO_SET_ASIDE=self._settings.set_aside)
             self._start("probes", self._probe(self._stores))
             for role in ROLES:
                 if role.name in self._services:
@@ -218,7 +221,9 @@ class Ring:
             self._metrics.watch(self._ownership, self.not_ready)
 
     def _run(self, name: str, stores: Stores) -> None:
-        log = ObservedLog(stores.log, self._ownership)
+        log = ObservedLog(
+            SettingAside(stores.log, self._settings.places_set_aside), self._ownership
+        )
         lines = OperatorsJournal(name, self._metrics, time.monotonic)
         journal = self._unhurried.journal(lines)
         match name:

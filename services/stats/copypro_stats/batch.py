@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import msgspec
 from copypro.collections import ROOTS
 from copypro.envelope import Envelope, decode
-from copypro.errors import BadRecord
+from copypro.errors import BadRecord, StoreUnavailable
 from copypro.messages import AlertRaised
 from copypro.ports import Projected, Record, Upsert
+from copypro.readiness import broke_at
 from msgspec import Struct
 
 from copypro_stats.pausing import concerns_copiers
@@ -50,18 +51,28 @@ async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
                 raise
             batch.unreadable.append((record, error))
             continue
-        source = source_of(record.topic, record.partition)
-        for patch in patches(record, envelope):
-            batch.upserts.append(await parts.upsert(patch, source, record.offset))
-        account = history_of(envelope.message)
-        if account is not None:
-            batch.moved.add(account)
-        if isinstance(envelope.message, AlertRaised):
-            batch.alerts.append(envelope)
-        batch.posts.extend(posts_of(envelope))
-        if concerns_copiers(envelope.message):
-            batch.protected.append(envelope)
+        try:
+            await _project(record, envelope, parts, batch)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            broke_at(error, (record,))
+            raise
     return batch
+
+
+async def _project(record: Record, envelope: Envelope, parts: Parts, batch: Batch) -> None:
+    source = source_of(record.topic, record.partition)
+    for patch in patches(record, envelope):
+        batch.upserts.append(await parts.upsert(patch, source, record.offset))
+    account = history_of(envelope.message)
+    if account is not None:
+        batch.moved.add(account)
+    if isinstance(envelope.message, AlertRaised):
+        batch.alerts.append(envelope)
+    batch.posts.extend(posts_of(envelope))
+    if concerns_copiers(envelope.message):
+        batch.protected.append(envelope)
 
 
 def source_of(topic: str, partition: int) -> str:

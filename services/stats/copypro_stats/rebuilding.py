@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 from copypro import topics
 from copypro.collections import INDEXED, TRADE_STATS
 from copypro.errors import StoreRefused
+from copypro.letters import Place
 from copypro.ports import LogHistory, Projected, ReadModels
+from copypro.setting_aside import marked
 from copypro.topics import Topic
 
 from copypro_stats.batch import Parts, batch_of, source_of
@@ -18,15 +20,18 @@ LAST_PASS = 500
 """Records that came meanwhile: so few are caught up with in a moment, while the writers wait."""
 
 
-async def rebuild(history: LogHistory, models: ReadModels) -> int:
+async def rebuild(
+    history: LogHistory, models: ReadModels, set_aside: Collection[Place] = ()
+) -> int:
     """How many records they were made from. Readers see the former documents or these, whole.
+    `set_aside`: records that an operator named, to be left out.
 
     Errors: StoreRefused (records are missing at the log's beginning, the live ones have seen more than
     this log holds, another rebuild was begun), BadRecord (newer), StoreUnavailable: the live ones go on.
     """
     new = await models.rebuild()
     try:
-        replay = Replay(history, new)
+        replay = Replay(history, new, set_aside)
         while await replay.catch_up() > LAST_PASS:
             pass
         held = await new.hold()
@@ -42,8 +47,10 @@ async def rebuild(history: LogHistory, models: ReadModels) -> int:
 class Replay:
     """The log's history into documents, from its first record on."""
 
-    def __init__(self, history: LogHistory, documents: Projected) -> None:
-        self._history, self._documents = history, documents
+    def __init__(
+        self, history: LogHistory, documents: Projected, set_aside: Collection[Place] = ()
+    ) -> None:
+        self._history, self._documents, self._set_aside = history, documents, set_aside
         self._parts = Parts(documents)
         self._reached: dict[tuple[str, int], int] = {}
         self.records = 0
@@ -64,7 +71,7 @@ class Replay:
 
     async def _project(self, topic: Topic, spans: Mapping[int, tuple[int, int]]) -> None:
         async for records in self._history.records(topic, spans):
-            batch = await batch_of(records, self._parts)
+            batch = await batch_of(marked(records, self._set_aside), self._parts)
             await self._documents.upsert(batch.upserts)
             self.records += len(records)
         for partition, (_, end) in spans.items():
