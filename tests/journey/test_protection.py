@@ -187,7 +187,7 @@ async def test_a_target_flattens_everything_whatever_happens_in_between(world: W
 async def test_a_new_day_of_the_brokers_counts_anew_and_money_paid_in_or_out_is_no_result(
     world: World,
 ) -> None:
-    await world.control.set_server("Beta-MT5", offset_minutes=-600)
+    await world.control.set_server("Beta-MT5", offset_minutes=-12 * 60)
     master = await world.account("Alpha-MT5", 1001)
     slave = await world.account("Beta-MT5", 2001, balance="10000")
     copier = await world.copier(master, slave)
@@ -213,7 +213,7 @@ async def test_a_new_day_of_the_brokers_counts_anew_and_money_paid_in_or_out_is_
     assert (await triggered(world, slave))["level"] == 4850
     await paused(world, copier, "EquityProtection")
     await flat(world, slave)
-    await world.control.set_server("Beta-MT5", offset_minutes=600)
+    await world.control.set_server("Beta-MT5", offset_minutes=14 * 60)  # at any hour another day
 
     async def reset() -> bool:
         await world.control.tick_again()
