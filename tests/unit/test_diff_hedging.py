@@ -584,3 +584,11 @@ def test_a_frame_from_before_the_first_one_seen_is_no_growth() -> None:
     assert names(watch.sees(order(1, "0.40", deal=9))) == []
     (grown,) = watch.sees(order(1, "1.40", deal=10))
     assert isinstance(grown, PositionIncreased)
+
+
+def test_what_was_listed_with_no_lots_and_vanishes_is_missing_until_a_row_ends_it() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0"))
+    assert watch.sees() == []
+    assert watch.result.missing == (1,)
+    assert names(watch.snapshot(closed=(row(1, "0.10", deal=9),))) == ["PositionClosed"]

@@ -67,6 +67,32 @@ def test_a_year_long_past_is_never(never: str) -> None:
     assert moment_or_none(datetime.fromisoformat(never)) is None
 
 
+@pytest.mark.parametrize("never", ["9999-12-31T23:59:59", "9999-12-31T23:59:59.9999999"])
+def test_the_end_of_all_time_is_never(never: str) -> None:
+    found = decoded(tick, f'{{"symbol":"X","bid":1,"ask":2,"time":"{never}"}}'.encode())
+    assert moment_or_none(found.time) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"balance":"NaN","equity":1}',
+        b'{"balance":1,"equity":1,"margin":"Infinity"}',
+        b'{"balance":1,"equity":1,"leverage":"NaN"}',
+        b'{"balance":1,"equity":1e400}',
+    ],
+)
+def test_a_summary_with_what_is_no_number_is_unreadable(raw: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decoded(summary, raw)
+
+
+@pytest.mark.parametrize("price", [b'"NaN"', b'"Infinity"', b"1e400"])
+def test_a_quote_with_what_is_no_number_is_unreadable(price: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decoded(tick, b'{"symbol":"X","bid":1,"ask":' + price + b"}")
+
+
 def test_a_time_loses_its_zone_and_keeps_its_clock() -> None:
     found = decoded(tick, b'{"symbol":"X","bid":1,"ask":2,"time":"2026-09-12T03:25:41.8315376Z"}')
     assert moment_or_none(found.time) == datetime(2026, 9, 12, 3, 25, 41, 831538)
@@ -74,7 +100,7 @@ def test_a_time_loses_its_zone_and_keeps_its_clock() -> None:
 
 def test_utc_milliseconds() -> None:
     assert utc_or_none(1_789_372_479_092) == datetime(2026, 9, 14, 7, 54, 39, 92_000, tzinfo=UTC)
-    for never in (None, 0, -1, -62_135_596_800_000):
+    for never in (None, 0, -1, -62_135_596_800_000, 253_402_300_799_999, 2**63 - 1):
         assert utc_or_none(never) is None
 
 

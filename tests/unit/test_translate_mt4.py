@@ -74,6 +74,28 @@ def test_kinds_come_as_names_and_as_numbers(number: int, kind: OrderKind) -> Non
     assert {order.kind for order in open_orders(body(rows))} == {kind}
 
 
+@pytest.mark.parametrize("lots", [0, -0.1])
+def test_a_position_of_no_lots_is_not_listed(lots: float) -> None:
+    nothing, waits = row(ticket=7002, lots=lots), row(ticket=7003, type="SellStop", lots=lots)
+    assert [order.ticket for order in open_orders(body([row(), nothing, waits]))] == [7001, 7003]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400"])
+@pytest.mark.parametrize("field", ["lots", "openPrice", "profit", "stopLoss"])
+def test_a_row_with_what_is_no_number_is_unreadable(field: str, number: str) -> None:
+    with pytest.raises(Unreadable):
+        open_orders(body([row(**{field: number})]))
+    with pytest.raises(Unreadable):
+        seen("PositionClose", row(**{field: number}))
+    with pytest.raises(Unreadable):
+        history(body([row(**{field: number})]))
+
+
+def test_an_end_of_all_time_is_never() -> None:
+    (order,) = open_orders(body([row(type="BuyLimit", expiration="9999-12-31T23:59:59")]))
+    assert order.expires_at_broker is None
+
+
 def test_six_and_seven_are_money_here_and_not_orders() -> None:
     assert open_orders(body([row(type=6), row(type=7), row(type="Balance")])) == ()
     found, _ = history(body([row(type=6, profit=100), row(type="Credit", profit=5)]))

@@ -115,6 +115,49 @@ def test_kinds_come_as_names_and_as_numbers(number: int, kind: OrderKind) -> Non
     assert {order.kind for order in open_orders(body(rows))} == {kind}
 
 
+@pytest.mark.parametrize("changes", [{"lots": 0}, {"lots": -0.1}])
+def test_a_position_of_no_lots_is_not_listed(changes: dict[str, Any]) -> None:
+    nothing = row(ticket=5002, **changes)
+    waits = row(ticket=5003, orderType="BuyLimit", lots=0, dealInternalIn=None)
+    assert [order.ticket for order in open_orders(body([row(), nothing, waits]))] == [5001, 5003]
+
+
+def test_a_position_without_its_lots_is_not_listed() -> None:
+    nothing = {name: value for name, value in row(ticket=5002).items() if name != "lots"}
+    assert [order.ticket for order in open_orders(body([row(), nothing]))] == [5001]
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "sNaN", "1e400", -1e16])
+@pytest.mark.parametrize("field", ["lots", "openPrice", "profit", "takeProfit"])
+def test_a_row_with_what_is_no_number_is_unreadable(field: str, number: Any) -> None:
+    with pytest.raises(Unreadable):
+        open_orders(body([row(**{field: number})]))
+    with pytest.raises(Unreadable):
+        seen("MarketClose", row(**{field: number}))
+    with pytest.raises(Unreadable):
+        history(rows(row(**{field: number})))
+
+
+@pytest.mark.parametrize("field", ["balance", "equity", "margin", "freeMargin", "profit"])
+def test_figures_that_are_no_numbers_are_unreadable(field: str) -> None:
+    with pytest.raises(Unreadable):
+        frame(body({"update": None, "openedOrders": [], **FIGURES, field: "NaN"}))
+
+
+def test_a_deal_with_what_is_no_number_is_unreadable() -> None:
+    with pytest.raises(Unreadable):
+        history(rows(row(dealInternalOut=deal(9, 0.1, price="NaN"))))
+
+
+def test_an_end_of_all_time_is_never() -> None:
+    end = "9999-12-31T23:59:59"
+    late = 253_402_300_799_999 + 5 * 3_600_000
+    (order,) = open_orders(
+        body([row(orderType="BuyLimit", expirationTime=end, openTimestampUTC=late)])
+    )
+    assert (order.expires_at_broker, order.opened_at_utc) == (None, None)
+
+
 def test_what_is_no_order_is_left_out() -> None:
     on_its_way = row(state="Placed", dealInternalIn=None, orderInternal={"ticketNumber": 5001})
     assert open_orders(body([row(orderType="Balance"), row(orderType=8), on_its_way])) == ()

@@ -268,6 +268,8 @@ def explain(
     `so_far`: all lots ever closed once these are; some bridges write that on the newest piece.
     """
     pieces = _with_lots(rows, lots, gone=gone)
+    if lots <= 0:  # nothing was open of it: what ended it is the newest
+        return pieces[-1:] or None
     oldest = _adding_up(pieces, lots)
     newest = _adding_up(pieces[::-1], lots)[::-1]
     candidates = [oldest, newest] if live else [newest, oldest]

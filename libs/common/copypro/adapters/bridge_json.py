@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
+from operator import attrgetter
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -22,8 +24,16 @@ from copypro.values import Lots, Price
 ZERO = Decimal(0)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a broker's clock has no zone
 _UNSET_YEAR = 1980
+_NEVER_YEAR = 9999
+"""The last one that a date can have: bridges write its end for "never", and no clock goes beyond."""
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER_MS = 253_370_764_800_000
+"""When that year begins."""
+_LAST_MOMENT = "9999-12-31T23:59:59.9999999"
 _LOTS_PLACES = 8
+LARGEST = Decimal(10) ** 15
+"""No price, volume or sum of money is larger, in whatever currency."""
+_SMALLEST = -LARGEST
 _ZEROS = [Decimal(0).scaleb(-digits) for digits in range(11)]
 """By digits behind the point; no symbol has more."""
 ROWS_KEPT = 2048
@@ -41,22 +51,25 @@ class Unreadable(ValueError):
     """An answer or frame that is not what the bridge documents; the text quotes none of it."""
 
 
+_READING = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+
+
 def decoded(decoder: msgspec.json.Decoder[Answer], body: bytes) -> Answer:
-    """Brokers write comments in any encoding: what is not UTF-8 is replaced, never refused.
+    """Brokers write comments in any encoding: what is not UTF-8 is replaced, never refused. And .NET
+    writes its last moment with one digit more than there is room for.
 
     Errors: Unreadable.
     """
     failure = ""
     try:
         return decoder.decode(body)
-    except UnicodeDecodeError:
-        pass
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except _READING as error:
         failure = type(error).__name__
-    if not failure:
+    mended = body.decode("utf-8", "replace").replace(_LAST_MOMENT, _LAST_MOMENT[:-1]).encode()
+    if mended != body:
         try:
-            return decoder.decode(body.decode("utf-8", "replace").encode())
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            return decoder.decode(mended)
+        except _READING as error:
             failure = type(error).__name__
     raise Unreadable(failure)
 
@@ -123,19 +136,41 @@ def tidy_lots(value: Decimal) -> Lots:
 
 def moment_or_none(value: datetime | None) -> datetime | None:
     """The broker's clock, without zone."""
-    if value is None or value.year < _UNSET_YEAR:
+    if value is None or not _UNSET_YEAR <= value.year < _NEVER_YEAR:
         return None
     return value.replace(tzinfo=None) if value.tzinfo is not None else value
 
 
 def utc_or_none(milliseconds: int | None) -> datetime | None:
-    if milliseconds is None or milliseconds <= 0:
+    if milliseconds is None or not 0 < milliseconds < _NEVER_MS:
         return None
     moment = _UTC_EPOCH + timedelta(milliseconds=milliseconds)
     return moment if moment.year >= _UNSET_YEAR else None
 
 
 # --- shapes -----------------------------------------------------------------------------------
+
+
+@cache
+def _numbers_of(shape: type[Struct]) -> attrgetter[tuple[Decimal, ...]]:
+    names = [field.name for field in msgspec.structs.fields(shape) if field.type is Decimal]
+    return attrgetter(*names, names[0])  # twice, so that one alone is a tuple too
+
+
+class Shape(Struct):
+    """What holds numbers. A bridge writes a double that is none as a text, "NaN" or "Infinity": read
+    as a number it would break whoever compares it, so what holds one is unreadable as a whole.
+    """
+
+    def __post_init__(self) -> None:
+        for number in _numbers_of(type(self))(self):
+            # Most are zero, and there are many rows; comparing NaN is an ArithmeticError.
+            if number and not _SMALLEST < number < LARGEST:
+                raise ValueError("what should be a number is none")
+
+
+def is_number(value: Decimal) -> bool:
+    return value.is_finite() and _SMALLEST < value < LARGEST
 
 
 class Fault(Struct):
@@ -150,14 +185,14 @@ class Envelope(Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class Tick(Struct, rename="camel"):
+class Tick(Shape, rename="camel"):
     symbol: str
     bid: Decimal
     ask: Decimal
     time: datetime | None = None
 
 
-class Summary(Struct, rename="camel"):
+class Summary(Shape, rename="camel"):
     """AccountSummary. What one platform lacks has a default; `synced` missing counts as true."""
 
     balance: Decimal
@@ -167,7 +202,7 @@ class Summary(Struct, rename="camel"):
     profit: Decimal = ZERO
     margin: Decimal = ZERO
     free_margin: Decimal = ZERO
-    leverage: float = 0
+    leverage: Decimal = ZERO
     method: Name = ""
     type: Name = ""
     is_investor: bool = False
@@ -179,7 +214,7 @@ class Summary(Struct, rename="camel"):
         return not (self.balance or self.equity or self.credit)
 
 
-class Details(Struct, rename="camel"):
+class Details(Shape, rename="camel"):
     """AccountDetails. The reply holds the password too: it is skipped, never decoded."""
 
     user: int
@@ -188,7 +223,7 @@ class Details(Struct, rename="camel"):
     currency: str | None = ""
     account_name: str | None = ""
     account_type: Name = ""
-    account_leverage: float = 0
+    account_leverage: Decimal = ZERO
     is_investor: bool = False
 
 

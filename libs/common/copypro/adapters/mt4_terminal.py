@@ -13,6 +13,7 @@ from copypro.adapters.bridge_json import (
     Details,
     Name,
     Params,
+    Shape,
     Summary,
     Unreadable,
     by_name_or_number,
@@ -58,7 +59,7 @@ class _Raw(Struct):
     trade: int = 2
 
 
-class _Symbol(Struct, rename="camel"):
+class _Symbol(Shape, rename="camel"):
     digits: int
     point: Decimal
     contract_size: Decimal
@@ -71,7 +72,7 @@ class _Symbol(Struct, rename="camel"):
     ex: _Raw | None = None
 
 
-class _GroupParams(Struct, rename="camel"):
+class _GroupParams(Shape, rename="camel"):
     min_lot: Decimal
     max_lot: Decimal
     lot_step: Decimal

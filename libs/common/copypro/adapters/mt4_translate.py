@@ -18,6 +18,7 @@ from copypro.adapters.bridge_json import (
     ROWS_KEPT,
     ZERO,
     Name,
+    Shape,
     by_name_or_number,
     decoded,
     moment_or_none,
@@ -64,7 +65,7 @@ class Raw(Struct):
     digits: int | None = None
 
 
-class Order(Struct, rename="camel"):
+class Order(Shape, rename="camel"):
     ticket: int
     type: Name = None
     symbol: str | None = None
@@ -84,6 +85,7 @@ class Order(Struct, rename="camel"):
     ex: Raw | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         digits = self.digits
         self.open_price = padded(self.open_price, digits)
         self.close_price = padded(self.close_price, digits)
@@ -106,7 +108,7 @@ class _News(Struct):
     update: _Update | None = None
 
 
-class _Data(_News, rename="camel", kw_only=True):
+class _Data(_News, Shape, rename="camel", kw_only=True):
     opened_orders: list[msgspec.Raw]
     balance: Decimal
     equity: Decimal
@@ -194,9 +196,14 @@ def _listed(found: list[msgspec.Raw]) -> tuple[OpenOrder, ...]:
 
 @lru_cache(maxsize=ROWS_KEPT)
 def _listed_row(body: bytes) -> OpenOrder | None:
-    """None: no order. Each frame has the whole list, of which mostly one row is new."""
+    """None: no order, or a position of no lots, of which nothing is open: whether it closed, and how
+    much of it, only a row that closes it tells. Each frame has the whole list, of which mostly one
+    row is new.
+    """
     row = decoded(order, body)
-    return _open(row) if row.type in KINDS else None
+    if row.type not in KINDS or (row.lots <= 0 and not KINDS[row.type].is_pending):
+        return None
+    return _open(row)
 
 
 def _open(row: Order) -> OpenOrder:

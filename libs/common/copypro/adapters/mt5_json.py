@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from copypro.adapters.bridge_json import ZERO, Name, by_name_or_number, padded, tidy_lots
+from copypro.adapters.bridge_json import ZERO, Name, Shape, by_name_or_number, padded, tidy_lots
 from copypro.trading import CloseReason
 from copypro.values import Lots, OrderKind
 
@@ -53,7 +53,7 @@ DEAL_KINDS = by_name_or_number(
 OPERATIONS = by_name_or_number({"Balance": (100, "Balance"), "Credit": (101, "Credit")})
 
 
-class Deal(Struct, rename="camel"):
+class Deal(Shape, rename="camel"):
     ticket_number: int = 0
     position_ticket: int = 0
     direction: Name = None
@@ -72,7 +72,9 @@ class Deal(Struct, rename="camel"):
     digits: int = 0
 
     def __post_init__(self) -> None:
-        self.pad(self.digits)
+        super().__post_init__()
+        if self.digits:
+            self.pad(self.digits)
 
     def pad(self, digits: int) -> None:
         self.price = padded(self.price, digits)
@@ -87,7 +89,7 @@ class OrderInternal(Struct, rename="camel"):
     ticket_number: int = 0
 
 
-class Order(Struct, rename="camel"):
+class Order(Shape, rename="camel"):
     ticket: int
     symbol: str | None = None
     order_type: Name = None
@@ -121,14 +123,18 @@ class Order(Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         """Some rows have nothing of their own but their deals."""
+        super().__post_init__()
         deals = [self.deal_internal_in, self.deal_internal_out, *(self.partial_close_deals or ())]
         known = [deal for deal in deals if deal is not None]
         digits = self.digits = self.digits or max((deal.digits for deal in known), default=0)
         self.open_price = padded(self.open_price, digits)
         self.close_price = padded(self.close_price, digits)
-        self.stop_loss = padded(self.stop_loss, digits)
-        self.take_profit = padded(self.take_profit, digits)
-        self.stop_limit_price = padded(self.stop_limit_price, digits)
+        if self.stop_loss:  # mostly there is none
+            self.stop_loss = padded(self.stop_loss, digits)
+        if self.take_profit:
+            self.take_profit = padded(self.take_profit, digits)
+        if self.stop_limit_price:
+            self.stop_limit_price = padded(self.stop_limit_price, digits)
         for deal in known:
             deal.pad(digits)
 
@@ -154,7 +160,7 @@ class FrameNews(Struct):
     update: Update | None = None
 
 
-class FrameData(FrameNews, rename="camel", kw_only=True):
+class FrameData(FrameNews, Shape, rename="camel", kw_only=True):
     opened_orders: list[msgspec.Raw]
     balance: Decimal
     equity: Decimal

@@ -13,6 +13,7 @@ from copypro.adapters.bridge_json import (
     Details,
     Name,
     Params,
+    Shape,
     Summary,
     Unreadable,
     by_name_or_number,
@@ -54,7 +55,7 @@ _NETTING: tuple[Name, ...] = ("Netting", "Default", 0, 1)
 _VOLUME_SCALE = -8
 
 
-class _Info(Struct, rename="camel"):
+class _Info(Shape, rename="camel"):
     digits: int
     points: Decimal
     contract_size: Decimal
@@ -64,7 +65,7 @@ class _Info(Struct, rename="camel"):
     margin_currency: str | None = None
 
 
-class _Group(Struct, rename="camel"):
+class _Group(Shape, rename="camel"):
     min_lots: Decimal
     max_lots: Decimal
     lots_step: Decimal

@@ -125,13 +125,13 @@ def _listed_row(body: bytes) -> OpenOrder | None:
 
 
 def _is_no_position(row: Order) -> bool:
-    """A market order on its way: listed as Buy or Sell, but still an order without a deal."""
-    return (
-        not KINDS[row.order_type].is_pending
-        and row.order_internal is not None
-        and row.deal_internal_in is None
-        and row.state_name != "Filled"
-    )
+    """A market order on its way: listed as Buy or Sell, but still an order without a deal. Or one of
+    no lots, of which nothing is open: whether it closed, and how much of it, only a deal tells.
+    """
+    if KINDS[row.order_type].is_pending:
+        return False
+    is_on_its_way = row.order_internal is not None and row.deal_internal_in is None
+    return row.lots <= 0 or (is_on_its_way and row.state_name != "Filled")
 
 
 def _open(row: Order) -> OpenOrder:

@@ -216,7 +216,10 @@ class BridgeTerminal:
         params = self._dialect.margin_params(symbol, kind, lots)
         if params is None:
             return None
-        return await self._get("RequiredMargin", shapes.number, params, urgent=True)
+        margin = await self._get("RequiredMargin", shapes.number, params, urgent=True)
+        if not shapes.is_number(margin):
+            raise Unavailable("UNREADABLE", f"the margin of {symbol} is no number")
+        return margin
 
     async def subscribe(self, names: Sequence[str]) -> None:
         wanted = list(dict.fromkeys(names))
