@@ -213,3 +213,13 @@ def test_on_mt4_a_rest_without_its_tag_waits_while_an_order_that_may_have_filled
     events = watch.snapshot(left, closed=(part,))
     assert names(events) == ["PendingFilled", "PositionOpened", "PositionReduced"]
     assert set(watch.book.roots) == {"5"}
+
+
+def test_filled_in_part_and_closed_while_its_rest_was_cancelled_between_two_looks() -> None:
+    watch = hedging()
+    watch.sees(order(5, "1.0", LIMIT))
+    filled = row(5, "0.4", deal=9, opened=3, closed=4)
+    rest = row(5, "0.6", LIMIT, closed=5, cancelled=True)
+    events = watch.later(5).snapshot(closed=(filled, rest))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionClosed"]
+    assert not watch.book.roots

@@ -179,12 +179,12 @@ def _vanished(
 def _pending_gone(rec: Recording, rows: Rows, root: Root) -> None:
     cancelled = rows.cancelled(root.ticket)
     pieces = [row for row in rows.of_ticket(root.ticket) if not row.kind.is_pending]
-    if cancelled is not None:
+    if pieces:  # filled and closed since; what was left of it may have been cancelled as well
+        missed.tell(rec, rows, root.root, pieces, None, root)
+    elif cancelled is not None:
         expires, at = root.expires_at_broker, cancelled.closed_at_broker
         is_expired = expires is not None and at >= expires
         rec.pending_removed(root, cancelled.comment or ("expired" if is_expired else "deleted"), at)
-    elif pieces:
-        missed.tell(rec, rows, root.root, pieces, None, root)  # filled and closed since
     elif rec.book.is_netting and netting.filled_into(rec, root):
         # The position it became part of has grown by it: told as that root's increase.
         del rec.book.deltas[root.symbol]
