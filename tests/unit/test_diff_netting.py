@@ -11,6 +11,7 @@ from copypro.messages import (
 )
 from copypro.trading import CloseReason
 from copypro.values import OrderKind, RootId, Side
+from copypro_account_watcher.diff import Root
 from msgspec import json
 
 from tests.unit.diff_builders import D, Watch, hedging, names, netting, order, row
@@ -209,3 +210,26 @@ def test_a_row_of_a_position_that_is_listed_does_not_make_it_a_closed_one() -> N
     events = watch.snapshot(listed, closed=(row(1, "0.10", SELL, deal=9, closed=30), part))
     assert names(events) == ["PositionClosed", "PositionOpened", "PositionReduced"]
     assert watch.book.roots[RootId("EURUSD:2:3")].open_lots == D("0.09")
+
+
+def test_a_symbol_that_gets_another_name_keeps_its_position() -> None:
+    watch = one_open()
+    renamed = order(1, symbol="EURUSD.x")
+    assert watch.snapshot(renamed) == []
+    assert watch.result.missing == ()
+    part = row(1, "0.04", symbol="EURUSD.x", deal=8, closed=60)
+    events = watch.sees(order(1, "0.06", symbol="EURUSD.x"), closed=(part,))
+    assert names(events) == ["PositionReduced"]
+    events = watch.sees(closed=(row(1, "0.06", symbol="EURUSD.x", deal=9, closed=61),))
+    assert names(events) == ["PositionClosed"]
+    assert not watch.book.roots
+
+
+def test_a_new_name_is_remembered_over_a_restart() -> None:
+    watch = one_open()
+    watch.snapshot(order(1, symbol="EURUSD.x"))
+    [changed] = watch.result.changed
+    again = netting()
+    again.book.restore_root(json.decode(json.encode(watch.book.roots[changed]), type=Root))
+    assert again.snapshot(order(1, symbol="EURUSD.x")) == []
+    assert again.result.missing == ()

@@ -24,6 +24,7 @@ from copypro_account_watcher.recording import Recording
 def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
     """`listed`: the positions of the look, by symbol."""
     book = rec.book
+    _renamed(rec, listed)
     for symbol in dict.fromkeys((*book.by_symbol, *listed)):
         before, root = signed_lots(book, symbol), book.by_symbol.get(symbol)
         shown_at = _first_shown(rec, root)
@@ -31,6 +32,20 @@ def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
         change, now = signed_lots(book, symbol) - before, book.by_symbol.get(symbol)
         if change and (now is None or now is root):  # a new lifecycle has its own opening's ticket
             book.deltas[symbol] = (change, shown_at)
+
+
+def _renamed(rec: Recording, listed: Mapping[str, OpenOrder]) -> None:
+    """A broker may give a symbol another name while positions stand: the ticket tells that it is the
+    same one, which neither opened nor vanished.
+    """
+    book = rec.book
+    for symbol, order in listed.items():
+        root = book.by_ticket.get(order.ticket)
+        if root is None or not book.is_netting_position(root) or symbol in book.by_symbol:
+            continue
+        if root.symbol not in listed:
+            book.rename(root, symbol)
+            rec.touch(root)
 
 
 def _first_shown(rec: Recording, root: Root | None) -> datetime:
