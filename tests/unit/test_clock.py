@@ -166,3 +166,11 @@ def test_this_machines_clock_is_wrong_only_when_several_servers_say_so(
         host.see(server, skew_s, mono=100.0)
     assert host.off_s(mono=100.0) == off_s
     assert host.off_s(mono=100.0 + 601.0) is None, "what was seen long ago says nothing"
+
+
+def test_a_tick_of_a_time_that_no_clock_shows_does_not_hide_those_that_follow() -> None:
+    clock = ClockOffset()
+    later = ticks(clock, 120)
+    clock.see(datetime(2036, 3, 6, 14), later)
+    ticks(clock, 180, start=later + timedelta(days=3))
+    assert clock.minutes == 180

@@ -44,16 +44,18 @@ class ClockOffset:
 
     def see(self, time_broker: datetime, now_utc: datetime) -> None:
         """One tick. The first one only starts the watch: it may have waited since Friday."""
-        newest, self._newest = self._newest, max(time_broker, self._newest or time_broker)
-        if newest is None or time_broker <= newest:
-            return
         away_s = (time_broker - now_utc.astimezone(UTC).replace(tzinfo=None)).total_seconds()
         minutes = round(away_s / QUARTER_S) * (QUARTER_S // 60)
         residue_s = away_s - minutes * 60
         limits = self._limits
+        if minutes > limits.most_minutes:
+            return  # of no clock there is: beside it all true ticks would seem old
+        newest, self._newest = self._newest, max(time_broker, self._newest or time_broker)
+        if newest is None or time_broker <= newest:
+            return
         if abs(residue_s) > limits.residue_s:
             return
-        if not limits.least_minutes <= minutes <= limits.most_minutes:
+        if minutes < limits.least_minutes:
             return
         if minutes == self.minutes:
             self._confirm(minutes, residue_s, now_utc)
