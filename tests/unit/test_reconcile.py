@@ -57,6 +57,14 @@ def test_a_tagged_order_is_it_at_once_and_any_further_one_is_too_many() -> None:
     assert (found.answer.ticket, found.inferred, found.duplicates) == (8, False, (9,))
 
 
+def test_an_order_that_filled_in_part_is_listed_twice_and_is_no_second_one() -> None:
+    position = order(8, "0.04", comment=LEG.tag)
+    rest = order(8, "0.06", OrderKind.BUY_LIMIT, comment=LEG.tag)
+    found = settled(Doubt(SINCE), 0, position, rest)
+    assert isinstance(found, Found)
+    assert (found.answer.ticket, found.duplicates) == (8, ())
+
+
 def test_history_proves_it_too() -> None:
     found = settled(Doubt(SINCE), 0, ended=[row(8, comment=LEG.tag)])
     assert isinstance(found, Found)

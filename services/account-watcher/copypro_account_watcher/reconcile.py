@@ -73,7 +73,9 @@ def settle_open(
     if tagged:
         first, *more = sorted(tagged, key=lambda order: order.ticket)
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
-        return found_open(first, evidence, *(order.ticket for order in more))
+        # A pending order that filled in part is listed twice under one ticket: it and its position.
+        others = dict.fromkeys(order.ticket for order in more if order.ticket != first.ticket)
+        return found_open(first, evidence, *others)
     if gone:
         piece = gone[0]
         answer = Done(ticket=piece.ticket, lots=piece.lots, price=piece.open_price)
