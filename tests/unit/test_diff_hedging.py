@@ -592,3 +592,16 @@ def test_what_was_listed_with_no_lots_and_vanishes_is_missing_until_a_row_ends_i
     assert watch.sees() == []
     assert watch.result.missing == (1,)
     assert names(watch.snapshot(closed=(row(1, "0.10", deal=9),))) == ["PositionClosed"]
+
+
+def test_the_late_row_of_a_reduction_that_was_told_closes_nothing_more() -> None:
+    watch = hedging()
+    watch.sees(order(1, "1.0"))
+    watch.sees(order(1, "0.5"))
+    assert names(watch.later(1).sees(order(1, "0.5"))) == ["PositionReduced"]
+    assert watch.sees(order(1, "0.5"), closed=(row(1, "0.5", deal=9, closed=60),)) == []
+    assert watch.sees() == [], "a frame of before it opened"
+    assert watch.result.missing == (1,)
+    events = watch.snapshot(closed=(row(1, "0.5", deal=9), row(1, "0.5", deal=10, closed=61)))
+    assert names(events) == ["PositionClosed"]
+    assert events[0].deal.ticket == 10  # type: ignore[union-attr]

@@ -233,3 +233,13 @@ def test_a_new_name_is_remembered_over_a_restart() -> None:
     again.book.restore_root(json.decode(json.encode(watch.book.roots[changed]), type=Root))
     assert again.snapshot(order(1, symbol="EURUSD.x")) == []
     assert again.result.missing == ()
+
+
+def test_the_late_row_of_a_reduction_that_was_told_closes_nothing_more() -> None:
+    watch = netting()
+    watch.sees(order(1, "1.0"))
+    watch.sees(order(1, "0.5"))
+    assert names(watch.later(1).sees(order(1, "0.5"))) == ["PositionReduced"]
+    assert watch.sees(order(1, "0.5"), closed=(row(1, "0.5", deal=9, closed=60),)) == []
+    assert watch.sees() == [], "a frame of before it opened"
+    assert watch.result.missing == (1,)

@@ -139,7 +139,7 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
         else:
             _filled(rec, rows, root, order)
     elif not order.kind.is_pending:
-        if order.lots != root.open_lots:
+        if order.lots != root.open_lots or (root.unrowed_lots and book.platform is Platform.MT5):
             positions.volume(rec, rows.of_root(root), root, order)
         rec.levels(root, order)
 

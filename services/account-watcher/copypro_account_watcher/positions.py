@@ -7,7 +7,7 @@ from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Price
 
 from copypro_account_watcher.book import Root
-from copypro_account_watcher.evidence import explain
+from copypro_account_watcher.evidence import explain, key
 from copypro_account_watcher.recording import Recording
 
 
@@ -16,6 +16,19 @@ def volume(rec: Recording, rows: list[ClosedOrder], root: Root, order: OpenOrder
         _grown(rec, root, order)
     elif order.lots < root.open_lots:
         _shrunk(rec, rows, root, order)
+    elif root.unrowed_lots:
+        _counted(rec, rows, root)
+
+
+def _counted(rec: Recording, rows: list[ClosedOrder], root: Root) -> None:
+    """The rows of what was told without them come late: they prove nothing more, or a short list
+    beside them would close what is still open.
+    """
+    for row in rows:
+        if 0 < row.lots <= root.unrowed_lots:
+            root.unrowed_lots -= row.lots
+            root.spend(key(row))
+            rec.touch(root)
 
 
 def gone(rec: Recording, rows: list[ClosedOrder], root: Root) -> bool:
