@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -316,18 +315,6 @@ def test_a_deposit() -> None:
 def test_a_frame_without_a_list_is_unreadable(raw: bytes) -> None:
     with pytest.raises(Unreadable):
         frame(raw)
-
-
-def test_a_frame_with_fifty_orders_takes_well_under_a_millisecond() -> None:
-    times = []
-    for run in range(20):
-        listed = [row(ticket=run * 50 + number + 1) for number in range(50)]
-        raw = body({"update": {"type": "MarketOpen", "order": row()}, "openedOrders": listed,
-                    **FIGURES})  # fmt: skip
-        started = time.process_time()
-        frame(raw)
-        times.append(time.process_time() - started)
-    assert min(times) < 0.001
 
 
 # --- history ----------------------------------------------------------------------------------
