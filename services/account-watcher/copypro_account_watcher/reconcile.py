@@ -70,6 +70,9 @@ def settle_open(
     assert isinstance(request, OpenRequest)
     tagged = [order for order in orders if tag_in(order.comment) == leg.tag]
     gone = [piece for piece in ended or () if tag_in(piece.comment) == leg.tag]
+    if attempt.kind == "open":
+        # A mirrored order that was deleted before the market was asked had the same tag.
+        gone = [piece for piece in gone if not piece.cancelled]
     if tagged:
         first, *more = sorted(tagged, key=lambda order: order.ticket)
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
