@@ -26,6 +26,7 @@ from copypro.values import (
 )
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny, detach
+from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live, NeedFigures, NeedList, NeedNames, NeedQuote, NeedSpec
 from copypro_account_watcher.state import (
@@ -319,6 +320,41 @@ def test_time_without_a_session_does_not_count_against_a_leg_without_a_stop() ->
     assert step.kind == "modify"
 
 
+def test_a_close_of_a_leg_without_a_stop_that_is_refused_waits_and_does_not_spin() -> None:
+    copy = standing(sl="1.05")
+    copy.settled_levels = None
+    next_step(copy, live())
+    late_s = LIMITS.stops_within_s
+    step = next_step(copy, live(age_s=late_s))
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("close", step.request, expected=D(0))
+    at = SEEN_AT + timedelta(seconds=late_s)
+    error = Refused("MARKET_CLOSED", "")
+    outcomes.refused(copy, copy.attempt, error, Platform.MT5, at, LIMITS, TIMES)
+    assert next_step(copy, live(age_s=late_s + 1)) == Waits(at + timedelta(seconds=5))
+
+
+def test_a_partial_close_that_fails_does_not_keep_a_leg_without_a_stop_alive() -> None:
+    copy = standing(sl="1.05")
+    copy.settled_levels = None
+    next_step(copy, live())
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    step = next_step(copy, live(age_s=LIMITS.stops_within_s))
+    assert isinstance(step, Sends)
+    assert (step.kind, copy.closing) == ("close", "STOP_NOT_SET")
+
+
+def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> None:
+    """Not at once, over and over: a bridge answers so many reads only."""
+    copy = standing("0.10")
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    unknown = live(known=False)
+    assert next_step(copy, unknown) == Asks((NeedSpec("EURUSD"),))
+    unknown.learn_missing(NeedSpec("EURUSD"))
+    assert isinstance(next_step(copy, unknown), Waits)
+
+
 def test_a_leg_that_wants_no_stop_is_never_closed_for_it() -> None:
     for copy in (standing(), standing(sl="1.05", copy_sl=False)):
         copy.settled_levels = None
@@ -418,6 +454,16 @@ def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set() -> None:
     assert found.look
     assert copy.legs[0].set_stop_loss == D("1.05")
     assert isinstance(next_step(copy, live(age_s=60)), Sends)
+
+
+def test_a_stop_that_the_master_takes_back_before_it_could_be_set_is_not_late() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    refused(copy, modifying(copy, "1.06"), "MARKET_CLOSED")
+    assert alarms(copy, SEEN_AT + timedelta(seconds=60), LIMITS)[0]
+    accept(copy, modify(copy, "1.05"), ORIGIN, SEEN_AT)
+    assert next_step(copy, live(age_s=1)) == Rests()
+    assert alarms(copy, SEEN_AT + timedelta(seconds=60), LIMITS) == ({}, None)
 
 
 @pytest.mark.parametrize("code", ["MARKET_CLOSED", "INVALID_STOPS", "PRICE_OFF", "LOCKED"])

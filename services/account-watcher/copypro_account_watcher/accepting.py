@@ -82,6 +82,7 @@ def accept(
         case ModifyPendingCopy():
             if copy.pending is not None:
                 copy.pending = _moved(copy.pending, order)
+                copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
                 _fresh_start(copy)
         case RemovePendingCopy():
             if not copy.pending_gone:

@@ -71,7 +71,7 @@ def done(
             leg.status = LegStatus.LEFT if copy.detached else LegStatus.PLACED
             leg.ticket, leg.lots = answer.ticket, answer.lots
             leg.placed_by = attempt.id
-            leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+            _set(leg, request)
             placed = CopyPendingPlaced(
                 **common,
                 ticket=answer.ticket,
@@ -84,8 +84,7 @@ def done(
         case OpenRequest():
             return Consequence(events=[stands(copy, attempt, answer, common)])
         case ModifyRequest():
-            leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
-            leg.open_price = leg.open_price if request.price is None else request.price
+            _set(leg, request)
             copy.levels_late_since_utc = None
             modified = CopyModified(
                 **common,
@@ -123,12 +122,9 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
     leg.original_lots = answer.lots
     leg.due_lots = max(Decimal(0), request.lots - answer.lots)
     leg.lots = leg.lots or answer.lots
+    _set(leg, request)
     leg.open_price = answer.price
-    leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
-    if leg.order is not None and not copy.bare_open:
-        levels = (leg.order.stop_loss, leg.order.take_profit)
-        if levels == (copy.stop_loss, copy.take_profit):
-            copy.settled_levels = levels
+    _settle_opened(copy, leg)
     worse = (answer.price - leg.master_price - (leg.offset or 0)) * copy.side.sign
     leg.order = None
     kind = CopyIncreased if leg.number else CopyOpened
@@ -143,6 +139,29 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
         stop_loss=request.stop_loss,
         take_profit=request.take_profit,
     )
+
+
+def _set(leg: Leg, request: OpenRequest | ModifyRequest) -> None:
+    """What the request says is what stands at the broker."""
+    leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+    leg.set_stop_limit_price = request.stop_limit_price
+    leg.set_expires_at_broker = request.expires_at_broker
+    if request.price is not None:
+        leg.open_price = request.price
+
+
+def _settle_opened(copy: Copy, leg: Leg) -> None:
+    """A leg that opened with the latest levels needs no more; but another one may still lack them, and
+    a broker that takes stops only afterwards has set none.
+    """
+    if copy.bare_open:
+        copy.settled_levels = None
+        return
+    wanted = (copy.stop_loss, copy.take_profit)
+    is_alone = all(other is leg or other.status is not LegStatus.OPEN for other in copy.legs)
+    if leg.order is not None and is_alone:
+        levels = (leg.order.stop_loss, leg.order.take_profit)
+        copy.settled_levels = wanted if levels == wanted else copy.settled_levels
 
 
 def _closed(
@@ -341,7 +360,7 @@ def _modify_refused(
     assert isinstance(request, ModifyRequest)
     leg = copy.leg(attempt.leg)
     if class_ is Class.OK:  # nothing to change: that is what was wanted
-        leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+        _set(leg, request)
         copy.levels_late_since_utc = None
         _step_done(copy)
         return Consequence(events=[rejected(False)], look=True)

@@ -195,6 +195,9 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     set_stop_loss: Price | None = None
     set_take_profit: Price | None = None
     """What we last set at the broker; the owner may have changed it since."""
+    set_stop_limit_price: Price | None = None
+    set_expires_at_broker: datetime | None = None
+    """The same of a mirrored pending order."""
     slave_root: RootId | None = None
     """The root that this leg is on its own account: what happens to that happens to the leg."""
     placed_by: AttemptId | None = None

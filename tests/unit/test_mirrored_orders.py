@@ -1,0 +1,125 @@
+"""Mirrored pending orders: kept like the master's in everything, and what their fills make of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from copypro.errors import Refused
+from copypro.messages import ModifyPendingCopy, PlacePendingCopy
+from copypro.trading import Done, ModifyRequest, OpenRequest
+from copypro.values import OrderKind, Platform
+from copypro_account_watcher import outcomes
+from copypro_account_watcher.accepting import accept
+from copypro_account_watcher.live import Live, NeedList
+from copypro_account_watcher.state import Copy, LegStatus
+from copypro_account_watcher.step import Rests, Sends, Waits
+from copypro_account_watcher.steps import next_step
+from msgspec.structs import replace
+
+from tests.unit.slave_builders import SEEN_AT, D, opens, places
+from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live
+
+
+def clocked(**more: Any) -> Live:
+    made = live(**more)
+    made.clock_offset_minutes = 120
+    return made
+
+
+def placed(order: PlacePendingCopy) -> Copy:
+    """It stands at the broker as the step that places it says."""
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    answered(copy, OpenRequest)
+    assert copy.legs[0].status is LegStatus.PLACED
+    assert next_step(copy, clocked()) == Rests()
+    return copy
+
+
+def answered(copy: Copy, kind: type[OpenRequest | ModifyRequest]) -> Any:
+    """The next step's request, which the broker executes."""
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, kind)
+    copy.attempt = attempt(step.kind, step.request)
+    outcomes.done(
+        copy,
+        copy.attempt,
+        Done(ticket=TICKET, lots=D("0.10"), price=D("1.099")),
+        Platform.MT5,
+        TIMES,
+    )
+    return step.request
+
+
+def moved(copy: Copy, order: PlacePendingCopy, **changes: Any) -> None:
+    names = ("price", "stop_limit_price", "stop_loss", "take_profit", "expires_at_utc")
+    state = {name: getattr(order, name) for name in names} | changes
+    accept(copy, ModifyPendingCopy(copy=copy.copy, slave=copy.slave, **state), ORIGIN, SEEN_AT)
+
+
+def test_ours_that_fills_first_keeps_the_stop_that_the_masters_order_has_by_then() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.07")
+    copy = placed(order)
+    moved(copy, order, stop_loss=D("1.08"))
+    assert answered(copy, ModifyRequest).stop_loss == D("1.08")
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots, copy.settled_levels = (
+        LegStatus.OPEN, D("0.10"), D("0.10"), None,
+    )  # fmt: skip
+    assert next_step(copy, clocked()) == Rests()
+    assert leg.set_stop_loss == D("1.08")
+
+
+def test_ours_that_fills_first_keeps_a_stop_that_the_masters_order_was_given_later() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    moved(copy, order, stop_loss=D("1.08"))
+    answered(copy, ModifyRequest)
+    copy.legs[0].status, copy.settled_levels = LegStatus.OPEN, None
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_an_expiry_alone_is_moved_with_the_masters() -> None:
+    """Else ours expires at the former one, and the master's fills without a copy."""
+    first = SEEN_AT + timedelta(hours=6)
+    order = replace(
+        places(OrderKind.BUY_LIMIT, "1.099", copy_expiry_time=True), expires_at_utc=first
+    )
+    copy = placed(order)
+    moved(copy, order, expires_at_utc=first + timedelta(days=1))
+    request = answered(copy, ModifyRequest)
+    assert request.expires_at_broker == datetime(2026, 9, 15, 16)
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_the_limit_of_a_stop_limit_alone_is_moved_with_the_masters() -> None:
+    order = places(OrderKind.BUY_STOP_LIMIT, "1.105", stop_limit="1.104")
+    copy = placed(order)
+    moved(copy, order, stop_limit_price=D("1.103"))
+    assert answered(copy, ModifyRequest).stop_limit_price == D("1.103")
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_a_list_that_is_long_not_to_be_had_is_asked_for_later_and_not_at_once() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    accept(copy, replace(opens(), from_pending=True), ORIGIN, SEEN_AT)
+    late = clocked(age_s=LIMITS.pending_grace_s * 10)
+    late.learn_missing(NeedList())
+    step = next_step(copy, late)
+    assert isinstance(step, Waits)
+    assert step.until > late.now
+
+
+def test_a_move_that_was_executed_and_not_answered_is_done_when_the_broker_sees_no_change() -> None:
+    """Sent again, since nobody knew, and never a third time."""
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    moved(copy, order, price=D("1.098"))
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("modify", step.request)
+    error = Refused("NO_CHANGES", "")
+    outcomes.refused(copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+    assert next_step(copy, clocked()) == Rests()
