@@ -26,7 +26,7 @@ from copypro.messages import (
     ExecutionEvent,
 )
 from copypro.retcodes import CallKind, Class, Verdict, classify
-from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
+from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import Platform, Ticket
 from msgspec import Struct
 
@@ -119,7 +119,7 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
         leg.status = LegStatus.LEFT if copy.detached else LegStatus.OPEN
     if leg.ticket is None:
         leg.ticket = answer.ticket
-    leg.original_lots = answer.lots
+    leg.original_lots, leg.grown = answer.lots, None
     leg.due_lots = max(Decimal(0), request.lots - answer.lots)
     leg.lots = leg.lots or answer.lots
     _set(leg, request)
@@ -148,6 +148,15 @@ def _set(leg: Leg, request: OpenRequest | ModifyRequest) -> None:
     leg.set_expires_at_broker = request.expires_at_broker
     if request.price is not None:
         leg.open_price = request.price
+
+
+def shown(leg: Leg, order: OpenOrder) -> None:
+    """What the broker's list shows is what stands, whatever became of the call that was to set it."""
+    leg.set_stop_loss, leg.set_take_profit = order.stop_loss, order.take_profit
+    if order.kind.is_pending:
+        leg.open_price = order.open_price
+        leg.set_stop_limit_price = order.stop_limit_price
+        leg.set_expires_at_broker = order.expires_at_broker
 
 
 def _settle_opened(copy: Copy, leg: Leg) -> None:
