@@ -24,7 +24,7 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done, OpenOrder
+from copypro.trading import CloseReason, Done, OpenOrder, OpenRequest
 from copypro.values import TAG_LENGTH, AttemptId, RootId, Ticket
 
 from copypro_account_watcher.accepting import about, detach
@@ -47,6 +47,7 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.OPEN and leg.due_lots > 0:
                     _filled_further(agent, copy, leg, event, turn)
+            _grown(agent, event, turn)
         case PositionReduced():
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.OPEN:
@@ -208,6 +209,25 @@ def _filled_further(
     agent.touch(copy, turn)
 
 
+def _grown(agent: AccountAgent, event: PositionIncreased, turn: Turn) -> None:
+    """A netting position of ours that has more than our legs, while an open of this copy is unanswered:
+    should no answer come, that is the open.
+    """
+    if not agent.book.is_netting:
+        return
+    together = [(copy, leg) for copy, leg in _legs(agent, event.root) if leg.is_live]
+    copy = together[0][0] if together else None
+    attempt = None if copy is None else copy.attempt
+    if copy is None or attempt is None or not isinstance(attempt.request, OpenRequest):
+        return
+    held = sum((leg.lots for _, leg in together), Decimal(0))
+    lots = min(event.lots, event.open_lots - held, attempt.request.lots)
+    opening = copy.leg(attempt.leg)
+    if lots > 0 and opening.ticket is None:
+        opening.grown = Done(ticket=event.ticket, lots=lots, price=event.deal.price)
+        agent.touch(copy, turn)
+
+
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
@@ -220,11 +240,25 @@ def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, 
         return
     if len(together) == 1:
         leg.lots = min(leg.lots, event.open_lots)  # what is told may be older than our last answer
-    elif sum(other.lots for other in together) > event.open_lots and leg is together[-1]:
-        others = sum((other.lots for other in together[:-1]), Decimal(0))
+    elif sum(other.lots for other in together) > event.open_lots and leg is _taken(copy, together):
+        others = sum((other.lots for other in together if other is not leg), Decimal(0))
         leg.lots = max(Decimal(0), event.open_lots - others)
+        if leg.lots == 0 and _is_at(leg, "close", copy.attempt):
+            deal = event.deal  # its answer says so, or whatever takes the place of an answer
+            leg.closed = Done(
+                ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit
+            )
+            leg.status = LegStatus.ENDED
     leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _taken(copy: Copy, together: list[Leg]) -> Leg:
+    """Of the legs of one position the one that a reduction is of: told before its call is answered, that
+    of the close that is under way.
+    """
+    under_way = (leg for leg in together if _is_at(leg, "close", copy.attempt))
+    return next(under_way, together[-1])
 
 
 def _is_asked(

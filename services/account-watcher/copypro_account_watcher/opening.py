@@ -21,6 +21,7 @@ from copypro_account_watcher.live import (
     Live,
     Need,
     NeedFigures,
+    NeedList,
     NeedMargin,
     NeedNames,
     NeedQuote,
@@ -219,8 +220,11 @@ def _alone_on_netting(copy: Copy, symbol: str, live: Live) -> Denial | tuple[Nee
             if position.ticket in live.just_ended:
                 return (NeedFigures(),)
             held = sum((leg.lots for leg in copy.legs if leg.status is LegStatus.OPEN), Decimal(0))
-            if position.ticket not in ours or position.lots != held:
-                return denied("NETTING_SHARED", symbol=symbol, ticket=position.ticket)
+            if position.ticket in ours and position.lots == held:
+                continue
+            if position.ticket in live.just_changed:
+                return (NeedList(),)  # this one is perhaps of before our last call
+            return denied("NETTING_SHARED", symbol=symbol, ticket=position.ticket)
     return None
 
 

@@ -91,6 +91,9 @@ def settle_open(
     if len(alike) > 1:
         tickets = ", ".join(str(order.ticket) for order in alike)
         return Ambiguous(f"several open orders have its magic and shape: {tickets}")
+    if leg.grown is not None:
+        evidence = f"position {leg.grown.ticket} grew by {leg.grown.lots} lots meanwhile"
+        return Found(leg.grown, True, evidence)
     if alike:
         evidence = f"open order {alike[0].ticket} has its magic and shape, and no tag"
         return Found(_as_done(alike[0]), True, evidence)
