@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from copypro.options import SymbolMapping
 from copypro.trading import Done, ModifyRequest, OpenRequest
-from copypro.values import Platform, Ticket
+from copypro.values import Platform, Side, Ticket
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny
 from copypro_account_watcher.state import Copy, LegStatus
@@ -14,7 +15,7 @@ from copypro_account_watcher.step import Denies, Rests, Sends
 from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
-from tests.unit.slave_builders import SEEN_AT, D, opens
+from tests.unit.slave_builders import SEEN_AT, D, opens, quote, spec
 from tests.unit.test_copy_life import ORIGIN, TIMES, attempt, live, modify, standing, wanted
 
 
@@ -83,3 +84,19 @@ def test_a_leg_that_waits_is_not_opened_without_the_first_one() -> None:
     assert isinstance(second, Denies)
     assert (second.leg, second.denial) == (1, first.denial)
     assert copy.legs[0].status is LegStatus.ENDED
+
+
+def test_a_symbol_mapped_anew_meanwhile_does_not_move_a_copy_that_stands() -> None:
+    """Changing a mapping never re-labels open legs (trading rules M-3): a copy has one symbol."""
+    copy = standing()
+    market = live()
+    market.names = ("EURUSD", "EURUSD.m")
+    market.learn_spec(spec("EURUSD.m", contract="1000"))
+    market.learn_quote(quote("1.10000", "1.10002", "EURUSD.m"))
+    market.learn_margin("EURUSD.m", Side.BUY, D("10"))
+    grows(copy, mapping=SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD.m"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert (step.request.symbol, step.request.lots) == ("EURUSD", D("0.10"))
+    assert copy.symbol == "EURUSD"

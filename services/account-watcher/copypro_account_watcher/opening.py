@@ -6,6 +6,7 @@ volume, margin. Every number that went into the decision goes into the attempt.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from copypro.codes import Denial, denied
@@ -14,6 +15,7 @@ from copypro.options import MagicMode
 from copypro.trading import OpenRequest, Quote, SymbolSpec, TradeMode
 from copypro.values import Lots, Mode, OrderKind, Price, Side
 from msgspec import Struct
+from msgspec.structs import replace
 
 from copypro_account_watcher import levels as stops
 from copypro_account_watcher import sizing, symbols
@@ -35,6 +37,10 @@ _ALLOWED = {
     TradeMode.LONG_ONLY: (Side.BUY,),
     TradeMode.SHORT_ONLY: (Side.SELL,),
 }
+
+
+AS_BEFORE = "copy"
+"""How a symbol was found: it is that of the legs before."""
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -61,6 +67,8 @@ def plan_open(
     found = find_market(copy, order, live)
     if not isinstance(found, Market):
         return found
+    if found.how == AS_BEFORE:
+        order = replace(order, mapping=None)  # its lots are another symbol's
     quote, spec = found.quote, found.spec
     side = copy.side
     entry = quote.to_open(side)
@@ -113,7 +121,7 @@ def find_market(
     """The slave's symbol for the master's, checked to be the same thing and free to be traded."""
     if live.names is None:
         return (NeedNames(),)
-    resolved = symbols.resolve(order.symbol, order.mapping, live.names)
+    resolved = _symbol(copy, order, live.names)
     if isinstance(resolved, Denial):
         return resolved
     name = resolved.name
@@ -157,6 +165,15 @@ def find_market(
         open_lots_same_direction=_open_lots(copy, spec, live),
     )
     return Market(symbol=name, how=resolved.how, spec=spec, quote=quote, slave=slave, checks=checks)
+
+
+def _symbol(
+    copy: Copy, order: OpenCopy | PlacePendingCopy, names: Sequence[str]
+) -> symbols.Resolved | Denial:
+    """What stands keeps its symbol, whatever the master's is mapped to by now (M-3)."""
+    found = symbols.resolve(order.symbol, order.mapping, names)
+    is_it = isinstance(found, symbols.Resolved) and found.name == copy.symbol
+    return symbols.Resolved(copy.symbol, AS_BEFORE) if copy.standing and not is_it else found
 
 
 def _open_lots(copy: Copy, spec: SymbolSpec, live: Live) -> Lots:
