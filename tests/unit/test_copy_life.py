@@ -345,6 +345,23 @@ def test_a_partial_close_that_fails_does_not_keep_a_leg_without_a_stop_alive() -
     assert (step.kind, copy.closing) == ("close", "STOP_NOT_SET")
 
 
+def test_a_partial_close_that_fails_for_long_is_told_until_it_is_done() -> None:
+    copy = standing("0.10")
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    refused(copy, copy.attempt, "TRADE_DISABLED")
+    long_after = SEEN_AT + timedelta(seconds=LIMITS.close_alert_after_s)
+    assert alarms(copy, SEEN_AT, LIMITS) == ({}, long_after)
+    assert alarms(copy, long_after, LIMITS)[0]["close"].code == "CLOSE_FAILS"
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    answer = Done(ticket=TICKET, lots=D("0.05"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, live(age_s=1)) == Rests()
+    assert alarms(copy, long_after, LIMITS) == ({}, None)
+
+
 def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> None:
     """Not at once, over and over: a bridge answers so many reads only."""
     copy = standing("0.10")

@@ -236,6 +236,8 @@ def not_sent(
     _later(copy, attempt, now, limits, 0.0)
     if attempt.kind == "modify":
         copy.levels_late_since_utc = copy.levels_late_since_utc or now
+    if attempt.expected_lots:
+        copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
     events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason)]
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
@@ -290,6 +292,8 @@ def refused(
     refresh = verdict.class_ is Class.FIX
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
         return Consequence(events=[rejected(final=True), gone])
+    if attempt.expected_lots:
+        copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
     if attempt.kind in ("close", "delete"):
         # A close is never given up: whatever the code, it is tried again after a look.
         _later(copy, attempt, now, limits, verdict.wait_s)

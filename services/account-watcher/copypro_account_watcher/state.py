@@ -269,6 +269,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Of the present step: how often the broker asked for something else."""
     levels_late_since_utc: datetime | None = None
     """The master's levels are not set although it was tried: since when."""
+    reduction_late_since_utc: datetime | None = None
+    """A part should be closed and is not although it was tried: since when."""
     bare_open: bool = False
     """The broker refuses stops with the open: open first, then set them."""
     pending: PlacePendingCopy | None = None

@@ -167,6 +167,7 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
             return _close(copy, leg, held - piece, live)
         if to_close(leg.lots, target, spec) > 0:  # the list and the ledger agree in a moment
             return Waits(live.now + timedelta(seconds=live.limits.later_close_first_s))
+    copy.reduction_late_since_utc = None
     return None
 
 
