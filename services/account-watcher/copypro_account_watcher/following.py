@@ -169,6 +169,7 @@ def settle_fills(agent: AccountAgent, turn: Turn) -> None:
 def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
     leg.status, leg.order = LegStatus.OPEN, None
+    leg.due_lots = max(Decimal(0), leg.lots - event.lots)
     leg.ticket, leg.original_lots, leg.lots = event.ticket, event.lots, event.lots
     leg.open_price = event.open_price
     leg.set_stop_loss, leg.set_take_profit = event.stop_loss, event.take_profit

@@ -166,7 +166,9 @@ class Live:
 
     def looked(self, orders: Sequence[OpenOrder], asked_at: float | None) -> None:
         """A list as it was asked for at that time; None: a frame, which may be of any time."""
-        self.positions = {order.ticket: order for order in orders}
+        # A position hides the rest of its own order, which MT5 lists under the same ticket.
+        rests_first = sorted(orders, key=lambda order: not order.kind.is_pending)
+        self.positions = {order.ticket: order for order in rests_first}
         if asked_at is not None:
             self._listed_at = asked_at
         self.just_ended = _not_shown(self.just_ended, asked_at)
