@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from copypro import messages as m
 from copypro.errors import Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
-from copypro.trading import Done, ModifyRequest, OpenRequest
+from copypro.trading import DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept
@@ -123,3 +124,34 @@ def test_a_move_that_was_executed_and_not_answered_is_done_when_the_broker_sees_
     error = Refused("NO_CHANGES", "")
     outcomes.refused(copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
     assert next_step(copy, clocked()) == Rests()
+
+
+def filled(copy: Copy, lots: str, leg: int = 0) -> list[m.ExecutionEvent]:
+    """So much of the master's order, first or further."""
+    order = replace(opens(lots), leg=leg, from_pending=leg == 0)
+    return accept(copy, order, ORIGIN, SEEN_AT)[1]
+
+
+def test_what_the_masters_order_fills_further_is_no_leg_beside_ours_that_is_for_all_of_it() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots = LegStatus.OPEN, D("0.20"), D("0.20")
+    assert filled(copy, "0.10") == []
+    (denied,) = filled(copy, "0.10", leg=1)
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.leg, denied.code) == (1, "ALREADY_COPIED")
+    assert next_step(copy, clocked()) == Rests()
+    assert filled(copy, "0.10", leg=2) == [], "what the master adds by another order is a leg"
+    assert isinstance(next_step(copy, clocked()), Sends)
+
+
+def test_what_filled_in_parts_goes_to_the_market_as_a_whole_where_ours_was_in_the_way() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    filled(copy, "0.10")
+    filled(copy, "0.10", leg=1)
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.20"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert answered(copy, OpenRequest).lots == D("0.20")
+    assert filled(copy, "0.10", leg=2) == []
+    assert isinstance(next_step(copy, clocked()), Sends)

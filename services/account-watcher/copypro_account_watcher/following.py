@@ -383,6 +383,7 @@ def pending_removed(
     leg.ticket = None
     if leg.order is not None:
         leg.status = LegStatus.WAITING  # the master's order filled: what is left is the market
+        copy.pending = None
     else:
         leg.status = LegStatus.ENDED
         copy.detached = "" if copy.pending_gone or copy.closing else "PENDING_REMOVED"

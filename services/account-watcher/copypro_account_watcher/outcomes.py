@@ -105,6 +105,7 @@ def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> Co
     if leg.order is not None and not copy.pending_gone:
         # The master's order filled and ours was in the way: now the market, or why not.
         leg.status, leg.ticket, reason = LegStatus.WAITING, None, reason or "MASTER_FILLED"
+        copy.pending = None
     else:
         leg.status = LegStatus.ENDED
     return CopyPendingRemoved(**common, ticket=ticket, reason=reason)

@@ -274,6 +274,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     bare_open: bool = False
     """The broker refuses stops with the open: open first, then set them."""
     pending: PlacePendingCopy | None = None
+    pending_filled_lots: Lots = Decimal(0)
+    """So much of the master's order has filled, in its own lots."""
     pending_kind: OrderKind | None = None
     no_expiry: bool = False
     """The broker refused the mirrored order's expiry: the master's own removes the copy."""
