@@ -11,7 +11,7 @@ from copypro.messages import ModifyPendingCopy, PlacePendingCopy
 from copypro.trading import DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
 from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept
+from copypro_account_watcher.accepting import accept, deny
 from copypro_account_watcher.live import Live, NeedList
 from copypro_account_watcher.state import Copy, LegStatus
 from copypro_account_watcher.step import Rests, Sends, Waits
@@ -155,3 +155,27 @@ def test_what_filled_in_parts_goes_to_the_market_as_a_whole_where_ours_was_in_th
     assert answered(copy, OpenRequest).lots == D("0.20")
     assert filled(copy, "0.10", leg=2) == []
     assert isinstance(next_step(copy, clocked()), Sends)
+
+
+def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_ours() -> None:
+    """Its owner deleted it, or the broker did not take it: the fill has its own outcome (promise 3)."""
+    removed = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    removed.legs[0].status, removed.detached = LegStatus.ENDED, "PENDING_REMOVED"
+    (denied,) = filled(removed, "0.10")
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.code, denied.numbers) == ("DETACHED", {"reason": "PENDING_REMOVED"})
+
+    refused, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert refused is not None
+    deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"})
+    (denied,) = filled(refused, "0.10")
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.code, denied.numbers) == ("PENDING_PRICE", {"price": "1.099"})
+    assert next_step(refused, clocked()) == Rests()
+
+
+def test_a_fill_of_the_masters_order_that_ours_was_a_copy_of_is_told_once() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, copy.detached = LegStatus.ENDED, D("0.10"), "CLOSED_BY_CLIENT"
+    assert filled(copy, "0.10") == []

@@ -140,6 +140,8 @@ def _accept_open(
     copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)
     if known is not None and order.from_pending:
+        if (ended := _ended_unfilled(copy, known)) is not None:
+            return copy, [deny(copy, known, *ended)]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
         if copy.denied is not None and copy.denied[0] == "PENDING_KIND":
             known.status, copy.denied = LegStatus.WAITING, None  # it could not be mirrored
@@ -168,6 +170,17 @@ def _accept_open(
             mirrored.order = replace(mirrored.order, lots=copy.pending_filled_lots)
         return copy, [deny(copy, leg, "ALREADY_COPIED", {"by_leg": str(PENDING_LEG)})]
     return copy, []
+
+
+def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | None:
+    """Why a mirrored order is gone that never was a position: the master's fill is not copied for it.
+    What could not be mirrored at all is copied when it fills.
+    """
+    if mirrored.status is not LegStatus.ENDED or mirrored.original_lots > 0:
+        return None
+    if copy.denied is not None:
+        return None if copy.denied[0] == "PENDING_KIND" else copy.denied
+    return ("DETACHED", {"reason": copy.detached}) if copy.detached else None
 
 
 def _is_further_fill(copy: Copy, order: OpenCopy) -> bool:
