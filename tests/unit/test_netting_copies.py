@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.errors import OutcomeUnknown, Refused
@@ -31,13 +32,14 @@ class Position:
         self.since = now().replace(tzinfo=None) + EASTERN
         self.requests: list[OpenRequest | CloseRequest] = []
         self.answers = True
+        self.fills_at_most = D(1)
         account.bridge.does = self.does
 
     async def does(self, request: TradeRequest) -> Done:
         assert isinstance(request, OpenRequest | CloseRequest)
         self.requests.append(request)
         if isinstance(request, OpenRequest):
-            lots, closed = request.lots, None
+            lots, closed = min(request.lots, self.fills_at_most), None
             self.comment, self.lots = self.comment or request.comment, self.lots + lots
         else:
             lots = self.lots if request.lots is None else request.lots
@@ -192,3 +194,16 @@ def test_a_leg_is_not_refused_for_a_list_from_before_the_last_one_was_opened() -
         assert position.lots == D("0.30")
 
     on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_what_another_leg_adds_is_no_further_fill_of_one_that_was_filled_in_part(
+    told_first: bool,
+) -> None:
+    async def story(account: Watched, position: Position) -> None:
+        position.fills_at_most = D("0.06")
+        await stands(account, position, "0.10", "0.06")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.06"))
+
+    on_netting(story, told_first=told_first)

@@ -25,7 +25,7 @@ from copypro.messages import (
     PositionReduced,
 )
 from copypro.trading import CloseReason, Done, OpenOrder, OpenRequest
-from copypro.values import TAG_LENGTH, AttemptId, RootId, Ticket
+from copypro.values import TAG_LENGTH, AttemptId, Lots, RootId, Ticket
 
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.alerts import raise_alert
@@ -192,8 +192,16 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn)
 def _filled_further(
     agent: AccountAgent, copy: Copy, leg: Leg, event: PositionIncreased, turn: Turn
 ) -> None:
-    """More of an order of ours that was filled in part: of a growth never more than it asked for."""
-    more = min(leg.due_lots, event.lots)
+    """More of an order of ours that was filled in part: of a growth never more than it asked for, and on
+    netting nothing that another leg has opened, or is about to.
+    """
+    unknown = event.open_lots - _held(_legs(agent, event.root))
+    attempt = copy.attempt
+    if attempt is not None and isinstance(attempt.request, OpenRequest):
+        unknown -= attempt.request.lots
+    more = min(leg.due_lots, event.lots, unknown)
+    if more <= 0:
+        return
     leg.due_lots -= more
     leg.lots += more
     leg.original_lots += more
@@ -214,19 +222,22 @@ def _grown(agent: AccountAgent, event: PositionIncreased, turn: Turn) -> None:
     """A netting position of ours that has more than our legs, while an open of this copy is unanswered:
     should no answer come, that is the open.
     """
-    if not agent.book.is_netting:
-        return
     together = [(copy, leg) for copy, leg in _legs(agent, event.root) if leg.is_live]
-    copy = together[0][0] if together else None
-    attempt = None if copy is None else copy.attempt
-    if copy is None or attempt is None or not isinstance(attempt.request, OpenRequest):
+    if not agent.book.is_netting or not together:
         return
-    held = sum((leg.lots for _, leg in together), Decimal(0))
-    lots = min(event.lots, event.open_lots - held, attempt.request.lots)
+    copy, _ = together[0]
+    attempt = copy.attempt
+    if attempt is None or not isinstance(attempt.request, OpenRequest):
+        return
+    lots = min(event.lots, event.open_lots - _held(together), attempt.request.lots)
     opening = copy.leg(attempt.leg)
     if lots > 0 and opening.ticket is None:
         opening.grown = Done(ticket=event.ticket, lots=lots, price=event.deal.price)
         agent.touch(copy, turn)
+
+
+def _held(together: list[tuple[Copy, Leg]]) -> Lots:
+    return sum((leg.lots for _, leg in together if leg.is_live), Decimal(0))
 
 
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
