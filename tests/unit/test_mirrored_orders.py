@@ -12,13 +12,14 @@ from copypro.trading import DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny
+from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.live import Live, NeedList
 from copypro_account_watcher.state import Copy, LegStatus
 from copypro_account_watcher.step import Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
-from tests.unit.slave_builders import SEEN_AT, D, opens, places
+from tests.unit.slave_builders import SEEN_AT, D, opens, places, quote
 from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live
 
 
@@ -179,3 +180,18 @@ def test_a_fill_of_the_masters_order_that_ours_was_a_copy_of_is_told_once() -> N
     leg = copy.legs[0]
     leg.status, leg.original_lots, copy.detached = LegStatus.ENDED, D("0.10"), "CLOSED_BY_CLIENT"
     assert filled(copy, "0.10") == []
+
+
+def test_a_move_that_the_market_is_in_the_way_of_is_made_when_it_no_longer_is() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    moved(copy, order, price=D("1.0999"))
+    near = clocked()
+    near.learn_quote(quote("1.09985", "1.09987"))
+    step = next_step(copy, near)
+    assert isinstance(step, Waits)
+    assert near.now < step.until
+    told_at = near.now + timedelta(seconds=LIMITS.stops_within_s)
+    assert alarms(copy, told_at, LIMITS)[0]["stop"].code == "STOP_NOT_SET"
+    assert answered(copy, ModifyRequest).price == D("1.0999")
+    assert alarms(copy, told_at, LIMITS) == ({}, None)

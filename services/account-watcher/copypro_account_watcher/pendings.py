@@ -117,6 +117,10 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
         return ask_or_wait((NeedSpec(copy.symbol), NeedQuote(copy.symbol)), live, far)
     placed = stops.pending_levels(pending, spec, quote, live.platform, offset=leg.offset)
+    if isinstance(placed, Denial) and placed.code == "PENDING_PRICE":
+        # The market may go away again, and ours must not stay where the master's is no more.
+        copy.levels_late_since_utc = copy.levels_late_since_utc or live.now
+        return Waits(live.now + timedelta(seconds=live.limits.quote_age_s))
     if isinstance(placed, Denial):
         copy.settled_levels, leg.master_price = wanted, pending.price
         return None
