@@ -134,6 +134,16 @@ def test_a_fresh_order_with_everything_known_is_sent_with_its_tag_and_numbers() 
     assert step.quote is not None
 
 
+def test_terms_without_a_point_break_nothing() -> None:
+    """Bridges leave it out while a symbol's data load; its tick is known by its digits."""
+    bare = live()
+    bare.learn_spec(msgspec.structs.replace(spec(), point=D(0), tick_size=D(0)))
+    step = next_step(wanted(max_slippage=D("0.00110")), bare)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.slippage_points == 110
+
+
 def test_what_is_not_known_is_asked_for_and_nothing_is_guessed() -> None:
     unknown = live(known=False)
     assert next_step(wanted(), unknown) == Asks((NeedNames(),))

@@ -270,7 +270,7 @@ def magic_of(order: OpenCopy | PlacePendingCopy) -> int:
 
 def slippage_points(numbers: Numbers, spec: SymbolSpec) -> int:
     """What a broker of the Instant kind may deviate by: the same limit as checked before sending."""
-    return int(Decimal(numbers["max_slippage"]) / spec.point)
+    return int(Decimal(numbers["max_slippage"]) / stops.point_of(spec))
 
 
 def market_price(copy: Copy, quote: Quote) -> Price:
