@@ -382,6 +382,22 @@ def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -
     assert isinstance(next_step(copy, unknown), Waits)
 
 
+def test_time_without_a_session_does_not_count_either_while_a_stop_is_unanswered() -> None:
+    """Nor does that of a process that was down: what it left behind is settled by the first look."""
+    copy = standing(sl="1.05")
+    copy.settled_levels = None
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("modify", step.request)
+    off = live(age_s=3600)
+    off.connected = False
+    assert next_step(copy, off) == Rests()
+    copy.attempt = None
+    again = next_step(copy, live(age_s=3601))
+    assert isinstance(again, Sends)
+    assert again.kind == "modify"
+
+
 def test_a_leg_that_wants_no_stop_is_never_closed_for_it() -> None:
     for copy in (standing(), standing(sl="1.05", copy_sl=False)):
         copy.settled_levels = None

@@ -38,6 +38,9 @@ CLOSE_SLIPPAGE_POINTS = 10_000
 
 def next_step(copy: Copy, live: Live) -> Step:
     """One attempt at a time within a copy: while one is under way, everything else waits."""
+    if not live.connected:  # nobody could set a stop, whatever else is waited for
+        for leg in copy.legs:
+            leg.naked_since_utc = None
     step = _next_step(copy, live)
     if isinstance(step, Rests):
         return _until_nothing_can_come(copy, live)
