@@ -26,6 +26,7 @@ from copypro.values import (
 )
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny, detach
+from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live, NeedFigures, NeedList, NeedNames, NeedQuote, NeedSpec
 from copypro_account_watcher.state import (
@@ -131,6 +132,16 @@ def test_a_fresh_order_with_everything_known_is_sent_with_its_tag_and_numbers() 
     )
     assert D(step.numbers["lots"]) == D("0.10")
     assert step.quote is not None
+
+
+def test_terms_without_a_point_break_nothing() -> None:
+    """Bridges leave it out while a symbol's data load; its tick is known by its digits."""
+    bare = live()
+    bare.learn_spec(msgspec.structs.replace(spec(), point=D(0), tick_size=D(0)))
+    step = next_step(wanted(max_slippage=D("0.00110")), bare)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.slippage_points == 110
 
 
 def test_what_is_not_known_is_asked_for_and_nothing_is_guessed() -> None:
@@ -319,6 +330,74 @@ def test_time_without_a_session_does_not_count_against_a_leg_without_a_stop() ->
     assert step.kind == "modify"
 
 
+def test_a_close_of_a_leg_without_a_stop_that_is_refused_waits_and_does_not_spin() -> None:
+    copy = standing(sl="1.05")
+    copy.settled_levels = None
+    next_step(copy, live())
+    late_s = LIMITS.stops_within_s
+    step = next_step(copy, live(age_s=late_s))
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("close", step.request, expected=D(0))
+    at = SEEN_AT + timedelta(seconds=late_s)
+    error = Refused("MARKET_CLOSED", "")
+    outcomes.refused(copy, copy.attempt, error, Platform.MT5, at, LIMITS, TIMES)
+    assert next_step(copy, live(age_s=late_s + 1)) == Waits(at + timedelta(seconds=5))
+
+
+def test_a_partial_close_that_fails_does_not_keep_a_leg_without_a_stop_alive() -> None:
+    copy = standing(sl="1.05")
+    copy.settled_levels = None
+    next_step(copy, live())
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    step = next_step(copy, live(age_s=LIMITS.stops_within_s))
+    assert isinstance(step, Sends)
+    assert (step.kind, copy.closing) == ("close", "STOP_NOT_SET")
+
+
+def test_a_partial_close_that_fails_for_long_is_told_until_it_is_done() -> None:
+    copy = standing("0.10")
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    refused(copy, copy.attempt, "TRADE_DISABLED")
+    long_after = SEEN_AT + timedelta(seconds=LIMITS.close_alert_after_s)
+    assert alarms(copy, SEEN_AT, LIMITS) == ({}, long_after)
+    assert alarms(copy, long_after, LIMITS)[0]["close"].code == "CLOSE_FAILS"
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    answer = Done(ticket=TICKET, lots=D("0.05"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, live(age_s=1)) == Rests()
+    assert alarms(copy, long_after, LIMITS) == ({}, None)
+
+
+def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> None:
+    """Not at once, over and over: a bridge answers so many reads only."""
+    copy = standing("0.10")
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    unknown = live(known=False)
+    assert next_step(copy, unknown) == Asks((NeedSpec("EURUSD"),))
+    unknown.learn_missing(NeedSpec("EURUSD"))
+    assert isinstance(next_step(copy, unknown), Waits)
+
+
+def test_time_without_a_session_does_not_count_either_while_a_stop_is_unanswered() -> None:
+    """Nor does that of a process that was down: what it left behind is settled by the first look."""
+    copy = standing(sl="1.05")
+    copy.settled_levels = None
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("modify", step.request)
+    off = live(age_s=3600)
+    off.connected = False
+    assert next_step(copy, off) == Rests()
+    copy.attempt = None
+    again = next_step(copy, live(age_s=3601))
+    assert isinstance(again, Sends)
+    assert again.kind == "modify"
+
+
 def test_a_leg_that_wants_no_stop_is_never_closed_for_it() -> None:
     for copy in (standing(), standing(sl="1.05", copy_sl=False)):
         copy.settled_levels = None
@@ -418,6 +497,16 @@ def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set() -> None:
     assert found.look
     assert copy.legs[0].set_stop_loss == D("1.05")
     assert isinstance(next_step(copy, live(age_s=60)), Sends)
+
+
+def test_a_stop_that_the_master_takes_back_before_it_could_be_set_is_not_late() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    refused(copy, modifying(copy, "1.06"), "MARKET_CLOSED")
+    assert alarms(copy, SEEN_AT + timedelta(seconds=60), LIMITS)[0]
+    accept(copy, modify(copy, "1.05"), ORIGIN, SEEN_AT)
+    assert next_step(copy, live(age_s=1)) == Rests()
+    assert alarms(copy, SEEN_AT + timedelta(seconds=60), LIMITS) == ({}, None)
 
 
 @pytest.mark.parametrize("code", ["MARKET_CLOSED", "INVALID_STOPS", "PRICE_OFF", "LOCKED"])

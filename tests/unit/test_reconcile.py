@@ -71,6 +71,28 @@ def test_history_proves_it_too() -> None:
     assert found.answer.ticket == 8
 
 
+def test_a_mirrored_order_that_was_deleted_for_the_market_is_no_proof_of_the_open_after_it() -> (
+    None
+):
+    """One leg, one tag: the master's order filled, ours was deleted, and then the market was asked."""
+    deleted = row(7, kind=OrderKind.BUY_LIMIT, comment=LEG.tag, cancelled=True)
+    assert settled(Doubt(SINCE), 0, ended=[deleted]) == NotYet(SINCE + WAIT_S)
+    placing = unclear()
+    placing.kind = "place"
+    finding = settle_open(
+        placing,
+        Doubt(SINCE),
+        LEG,
+        orders=(),
+        ended=[deleted],
+        unclaimed=(),
+        now=SINCE,
+        limits=LIMITS,
+    )
+    assert isinstance(finding, Found), "of its placing it is"
+    assert finding.answer.ticket == 7
+
+
 def test_absence_is_believed_after_the_wait_and_two_reads_apart_on_one_monotonic_clock() -> None:
     doubt = Doubt(SINCE)
     assert settled(doubt, WAIT_S - 1) == NotYet(SINCE + WAIT_S)

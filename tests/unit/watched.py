@@ -6,7 +6,7 @@ The watcher, its agent and the log are the real ones; the terminal is a port's o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,12 +27,12 @@ from copypro.trading import (
     Figures,
     History,
     OpenOrder,
-    OpenRequest,
     OrdersSeen,
     Quote,
     Snapshot,
     StreamOpened,
     SymbolSpec,
+    TradeRequest,
     Update,
 )
 from copypro.values import Mode, Platform, RegistrationId, UserId, account_id
@@ -57,7 +57,10 @@ WITHIN_S = 120.0
 class Bridge:
     """One account at its bridge."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: Mode = Mode.HEDGING) -> None:
+        self.mode = mode
+        self.does: Callable[[TradeRequest], Awaitable[Done]] | None = None
+        """What becomes of a change that is asked for; None: no answer."""
         self.balance = self.equity = D("10000")
         self.orders: tuple[OpenOrder, ...] = ()
         self.closed: tuple[ClosedOrder, ...] = ()
@@ -88,8 +91,8 @@ class Bridge:
         )
         self.operations = (*self.operations, operation)
 
-    def frame(self) -> None:
-        self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures))
+    def frame(self, closed: ClosedOrder | None = None) -> None:
+        self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures, closed=closed))
 
     # --- Terminal, as far as it is asked ------------------------------------------------------
 
@@ -109,7 +112,7 @@ class _Session:
             server=SERVER,
             login=LOGIN,
             currency="USD",
-            mode=Mode.HEDGING,
+            mode=self._bridge.mode,
             investor=self._password == READS,
         )
 
@@ -150,8 +153,12 @@ class _Session:
     def is_warm(self) -> bool:
         return True
 
-    async def open(self, request: OpenRequest) -> Done:
-        raise OutcomeUnknown("TIMEOUT", "no answer")
+    async def open(self, request: TradeRequest) -> Done:
+        if self._bridge.does is None:
+            raise OutcomeUnknown("TIMEOUT", "no answer")
+        return await self._bridge.does(request)
+
+    modify = close = delete = open
 
     async def subscribe(self, names: object) -> None:
         return
@@ -189,7 +196,11 @@ class Watched:
             seen_at_utc=now(),
             fresh_from_utc=now(),
         )
-        message = fact(fresh, now(), "open")
+        await self.order(fresh)
+
+    async def order(self, order: m.SlaveOrder) -> None:
+        self._count += 1
+        message = fact(order, now(), "order", self._count)
         await self.log.append([encode(topics.SLAVE_ORDERS, ACCOUNT, message)])
 
     async def looked(self) -> None:
@@ -228,10 +239,10 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def watched(
-    limits: WatcherLimits | None = None, password: str = TRADES
+    limits: WatcherLimits | None = None, password: str = TRADES, mode: Mode = Mode.HEDGING
 ) -> AsyncIterator[Watched]:
     """In a virtual loop."""
-    bridge, log = Bridge(), MemoryLog()
+    bridge, log = Bridge(mode), MemoryLog()
     running = asyncio.create_task(
         service.run(
             cast(Any, log),

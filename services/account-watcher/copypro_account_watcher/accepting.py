@@ -25,6 +25,7 @@ from copypro.messages import (
     SlaveOrder,
 )
 from copypro.values import leg_tag
+from msgspec.structs import replace
 
 from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin
 
@@ -82,6 +83,7 @@ def accept(
         case ModifyPendingCopy():
             if copy.pending is not None:
                 copy.pending = _moved(copy.pending, order)
+                copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
                 _fresh_start(copy)
         case RemovePendingCopy():
             if not copy.pending_gone:
@@ -138,11 +140,13 @@ def _accept_open(
     copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)
     if known is not None and order.from_pending:
+        if (ended := _ended_unfilled(copy, known)) is not None:
+            return copy, [deny(copy, known, *ended)]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
         if copy.denied is not None and copy.denied[0] == "PENDING_KIND":
             known.status, copy.denied = LegStatus.WAITING, None  # it could not be mirrored
         known.order, known.origin = order, origin
-        copy.pending_filled_at_utc = now
+        copy.pending_filled_at_utc, copy.pending_filled_lots = now, order.lots
         _fresh_start(copy)
         return copy, []
     if known is not None:
@@ -159,7 +163,33 @@ def _accept_open(
         return copy, [deny(copy, leg, *copy.denied)]
     if copy.detached:
         return copy, [deny(copy, leg, "DETACHED", {"reason": copy.detached})]
+    if _is_further_fill(copy, order):
+        mirrored = copy.leg(PENDING_LEG)
+        copy.pending_filled_lots += order.lots
+        if mirrored.order is not None:  # what goes to the market in its place is all of it
+            mirrored.order = replace(mirrored.order, lots=copy.pending_filled_lots)
+        return copy, [deny(copy, leg, "ALREADY_COPIED", {"by_leg": str(PENDING_LEG)})]
     return copy, []
+
+
+def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | None:
+    """Why a mirrored order is gone that never was a position: the master's fill is not copied for it.
+    What could not be mirrored at all is copied when it fills.
+    """
+    if mirrored.status is not LegStatus.ENDED or mirrored.original_lots > 0:
+        return None
+    if copy.denied is not None:
+        return None if copy.denied[0] == "PENDING_KIND" else copy.denied
+    return ("DETACHED", {"reason": copy.detached}) if copy.detached else None
+
+
+def _is_further_fill(copy: Copy, order: OpenCopy) -> bool:
+    """Of the master's order that ours mirrors, which is for all of it."""
+    pending, attempt = copy.pending, copy.attempt
+    if pending is None or copy.pending_filled_lots + order.lots > pending.lots:
+        return False
+    is_placing = attempt is not None and attempt.kind == "place"
+    return is_placing or copy.leg(PENDING_LEG).status in (LegStatus.PLACED, LegStatus.OPEN)
 
 
 def _accept_pending(copy: Copy, order: PlacePendingCopy, origin: Origin) -> Copy:

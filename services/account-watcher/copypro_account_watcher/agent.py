@@ -380,6 +380,8 @@ class AccountAgent:
         if attempt.kind in ("close", "delete") and leg.status is LegStatus.ENDED and leg.ticket:
             self.market.live.just_ended[leg.ticket] = self.owner.monotonic()
         self.apply(copy, attempt, result, origin, turn)
+        if leg.status is LegStatus.OPEN and leg.ticket is not None:
+            self.market.live.just_changed[leg.ticket] = self.owner.monotonic()
 
     def apply(
         self,

@@ -49,7 +49,8 @@ def _may_be_late(copy: Copy) -> bool:
     attempt = copy.attempt
     is_unresolved = attempt is not None and attempt.unresolved_at_utc is not None
     is_closing = copy.closing_since_utc is not None
-    return is_unresolved or is_closing or copy.levels_late_since_utc is not None
+    late = (copy.levels_late_since_utc, copy.reduction_late_since_utc)
+    return is_unresolved or is_closing or any(since is not None for since in late)
 
 
 Possible = tuple[datetime | None, float, Alarm]
@@ -58,10 +59,13 @@ NOTHING = Alarm("", "")
 
 
 def _close(copy: Copy, limits: WatcherLimits) -> Possible:
-    if copy.closing_since_utc is None or not copy.live_legs:
+    if not copy.live_legs:
         return None, 0.0, NOTHING
-    text = f"{_tickets(copy.live_legs)} should be closed and is not"
-    return copy.closing_since_utc, limits.close_alert_after_s, Alarm("CLOSE_FAILS", text)
+    since, what = copy.closing_since_utc, _tickets(copy.live_legs)
+    if since is None and not copy.detached:
+        since, what = copy.reduction_late_since_utc, f"a part of {what}"
+    alarm = Alarm("CLOSE_FAILS", f"{what} should be closed and is not")
+    return since, limits.close_alert_after_s, alarm
 
 
 def _stop(copy: Copy, limits: WatcherLimits) -> Possible:

@@ -48,9 +48,19 @@ def claim(
             case Claim.EXTRA:
                 agent.know(copy)
                 unresolved.close_duplicate(agent, copy, leg, order.ticket, turn)
+            case Claim.REST:
+                _rest(agent, copy, leg, order, turn)
         agent.touch(copy, turn)
     if ended is not None:
         _end_what_went_unseen(agent, listed, ended, turn)
+
+
+def _rest(agent: AccountAgent, copy: Copy, leg: Leg, order: OpenOrder, turn: Turn) -> None:
+    """Nobody would follow what it fills: it is deleted."""
+    agent.know(copy)
+    leg.status, leg.ticket, leg.lots, leg.closed = LegStatus.PLACED, order.ticket, order.lots, None
+    copy.closing = copy.closing or copy.detached or "REST_OF_ORDER"
+    copy.closing_since_utc, copy.detached, copy.not_before_utc = turn.now, "", None
 
 
 def _late(agent: AccountAgent, copy: Copy, leg: Leg, order: OpenOrder, turn: Turn) -> None:

@@ -21,6 +21,7 @@ class Claim(Enum):
     MOVED = "the leg, under another ticket than before"
     LATE = "an open that was given up as absent"
     EXTRA = "one position too many"
+    REST = "what had not filled yet of a mirrored order whose filled part has ended"
 
 
 def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[Ticket]) -> Claim:
@@ -28,7 +29,7 @@ def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[
     root = book.of_order(order)
     for other in copy.legs:
         if other.ticket == order.ticket or (root is not None and other.slave_root == root.root):
-            return Claim.KNOWN
+            return Claim.REST if _is_rest(order, copy, other) else Claim.KNOWN
     if order.ticket in book.closed_tickets:
         return Claim.KNOWN  # a list from before it ended
     if copy.attempt is not None:
@@ -39,3 +40,9 @@ def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[
     if stands and leg.ticket not in listed:
         return Claim.MOVED
     return Claim.EXTRA
+
+
+def _is_rest(order: OpenOrder, copy: Copy, leg: Leg) -> bool:
+    """MT5 lists it under the position's ticket."""
+    was_position = leg.status is LegStatus.ENDED and leg.original_lots > 0
+    return order.kind.is_pending and was_position and copy.attempt is None

@@ -24,8 +24,8 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done, OpenOrder
-from copypro.values import TAG_LENGTH, AttemptId, RootId, Ticket
+from copypro.trading import CloseReason, Done, OpenOrder, OpenRequest
+from copypro.values import TAG_LENGTH, AttemptId, Lots, RootId, Ticket
 
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.alerts import raise_alert
@@ -47,6 +47,7 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.OPEN and leg.due_lots > 0:
                     _filled_further(agent, copy, leg, event, turn)
+            _grown(agent, event, turn)
         case PositionReduced():
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.OPEN:
@@ -168,6 +169,7 @@ def settle_fills(agent: AccountAgent, turn: Turn) -> None:
 def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
     leg.status, leg.order = LegStatus.OPEN, None
+    leg.due_lots = max(Decimal(0), leg.lots - event.lots)
     leg.ticket, leg.original_lots, leg.lots = event.ticket, event.lots, event.lots
     leg.open_price = event.open_price
     leg.set_stop_loss, leg.set_take_profit = event.stop_loss, event.take_profit
@@ -190,8 +192,16 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn)
 def _filled_further(
     agent: AccountAgent, copy: Copy, leg: Leg, event: PositionIncreased, turn: Turn
 ) -> None:
-    """More of an order of ours that was filled in part: of a growth never more than it asked for."""
-    more = min(leg.due_lots, event.lots)
+    """More of an order of ours that was filled in part: of a growth never more than it asked for, and on
+    netting nothing that another leg has opened, or is about to.
+    """
+    unknown = event.open_lots - _held(_legs(agent, event.root))
+    attempt = copy.attempt
+    if attempt is not None and isinstance(attempt.request, OpenRequest):
+        unknown -= attempt.request.lots
+    more = min(leg.due_lots, event.lots, unknown)
+    if more <= 0:
+        return
     leg.due_lots -= more
     leg.lots += more
     leg.original_lots += more
@@ -208,6 +218,28 @@ def _filled_further(
     agent.touch(copy, turn)
 
 
+def _grown(agent: AccountAgent, event: PositionIncreased, turn: Turn) -> None:
+    """A netting position of ours that has more than our legs, while an open of this copy is unanswered:
+    should no answer come, that is the open.
+    """
+    together = [(copy, leg) for copy, leg in _legs(agent, event.root) if leg.is_live]
+    if not agent.book.is_netting or not together:
+        return
+    copy, _ = together[0]
+    attempt = copy.attempt
+    if attempt is None or not isinstance(attempt.request, OpenRequest):
+        return
+    lots = min(event.lots, event.open_lots - _held(together), attempt.request.lots)
+    opening = copy.leg(attempt.leg)
+    if lots > 0 and opening.ticket is None:
+        opening.grown = Done(ticket=event.ticket, lots=lots, price=event.deal.price)
+        agent.touch(copy, turn)
+
+
+def _held(together: list[tuple[Copy, Leg]]) -> Lots:
+    return sum((leg.lots for _, leg in together if leg.is_live), Decimal(0))
+
+
 def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
@@ -220,11 +252,25 @@ def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, 
         return
     if len(together) == 1:
         leg.lots = min(leg.lots, event.open_lots)  # what is told may be older than our last answer
-    elif sum(other.lots for other in together) > event.open_lots and leg is together[-1]:
-        others = sum((other.lots for other in together[:-1]), Decimal(0))
+    elif sum(other.lots for other in together) > event.open_lots and leg is _taken(copy, together):
+        others = sum((other.lots for other in together if other is not leg), Decimal(0))
         leg.lots = max(Decimal(0), event.open_lots - others)
+        if leg.lots == 0 and _is_at(leg, "close", copy.attempt):
+            deal = event.deal  # its answer says so, or whatever takes the place of an answer
+            leg.closed = Done(
+                ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit
+            )
+            leg.status = LegStatus.ENDED
     leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _taken(copy: Copy, together: list[Leg]) -> Leg:
+    """Of the legs of one position the one that a reduction is of: told before its call is answered, that
+    of the close that is under way.
+    """
+    under_way = (leg for leg in together if _is_at(leg, "close", copy.attempt))
+    return next(under_way, together[-1])
 
 
 def _is_asked(
@@ -348,6 +394,7 @@ def pending_removed(
     leg.ticket = None
     if leg.order is not None:
         leg.status = LegStatus.WAITING  # the master's order filled: what is left is the market
+        copy.pending = None
     else:
         leg.status = LegStatus.ENDED
         copy.detached = "" if copy.pending_gone or copy.closing else "PENDING_REMOVED"

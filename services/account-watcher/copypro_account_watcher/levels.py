@@ -44,9 +44,15 @@ class PendingLevels(Levels, frozen=True, kw_only=True):
     stop_limit_price: Price | None
 
 
+def point_of(spec: SymbolSpec) -> Decimal:
+    """10^-digits where the bridge tells none."""
+    return spec.point if spec.point > 0 else Decimal(1).scaleb(-spec.digits)
+
+
 def pip_size(spec: SymbolSpec) -> Decimal:
     """Ten points on symbols quoted with 3 or 5 digits, else one point (P-2)."""
-    return spec.point * 10 if spec.digits in (3, 5) else spec.point
+    point = point_of(spec)
+    return point * 10 if spec.digits in (3, 5) else point
 
 
 def round_price(price: Price, spec: SymbolSpec, rounding: str = ROUND_HALF_EVEN) -> Price:
@@ -390,5 +396,4 @@ def _told(wanted: Wanted, kept: Wanted) -> Numbers:
 
 
 def _tick(spec: SymbolSpec) -> Decimal:
-    tick = spec.tick_size if spec.tick_size > 0 else spec.point
-    return tick if tick > 0 else Decimal(1).scaleb(-spec.digits)
+    return spec.tick_size if spec.tick_size > 0 else point_of(spec)

@@ -80,6 +80,8 @@ class Live:
         """Of those, the ones that are being closed: they make room."""
         self.just_ended: dict[Ticket, float] = {}
         """Tickets that our own calls ended, and when: a look asked for before may still list them."""
+        self.just_changed: dict[Ticket, float] = {}
+        """Tickets whose lots our own calls changed, and when: likewise."""
         self._listed_at = -inf
         """When the last whole list was asked for."""
         self._figures: tuple[Figures, float] | None = None
@@ -164,14 +166,13 @@ class Live:
 
     def looked(self, orders: Sequence[OpenOrder], asked_at: float | None) -> None:
         """A list as it was asked for at that time; None: a frame, which may be of any time."""
-        self.positions = {order.ticket: order for order in orders}
+        # A position hides the rest of its own order, which MT5 lists under the same ticket.
+        rests_first = sorted(orders, key=lambda order: not order.kind.is_pending)
+        self.positions = {order.ticket: order for order in rests_first}
         if asked_at is not None:
             self._listed_at = asked_at
-        self.just_ended = {
-            ticket: ended_at
-            for ticket, ended_at in self.just_ended.items()
-            if asked_at is None or asked_at <= ended_at
-        }
+        self.just_ended = _not_shown(self.just_ended, asked_at)
+        self.just_changed = _not_shown(self.just_changed, asked_at)
 
     # --- what was learned ---------------------------------------------------------------------
 
@@ -198,3 +199,8 @@ class Live:
         self._quotes.pop(symbol, None)
         for side in Side:
             self._margins.pop((symbol, side), None)
+
+
+def _not_shown(calls: dict[Ticket, float], asked_at: float | None) -> dict[Ticket, float]:
+    """Those that a list which was asked for then (None: a frame) need not show."""
+    return {ticket: at for ticket, at in calls.items() if asked_at is None or asked_at <= at}

@@ -6,6 +6,7 @@ volume, margin. Every number that went into the decision goes into the attempt.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from copypro.codes import Denial, denied
@@ -14,6 +15,7 @@ from copypro.options import MagicMode
 from copypro.trading import OpenRequest, Quote, SymbolSpec, TradeMode
 from copypro.values import Lots, Mode, OrderKind, Price, Side
 from msgspec import Struct
+from msgspec.structs import replace
 
 from copypro_account_watcher import levels as stops
 from copypro_account_watcher import sizing, symbols
@@ -21,6 +23,7 @@ from copypro_account_watcher.live import (
     Live,
     Need,
     NeedFigures,
+    NeedList,
     NeedMargin,
     NeedNames,
     NeedQuote,
@@ -34,6 +37,10 @@ _ALLOWED = {
     TradeMode.LONG_ONLY: (Side.BUY,),
     TradeMode.SHORT_ONLY: (Side.SELL,),
 }
+
+
+AS_BEFORE = "copy"
+"""How a symbol was found: it is that of the legs before."""
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -60,6 +67,8 @@ def plan_open(
     found = find_market(copy, order, live)
     if not isinstance(found, Market):
         return found
+    if found.how == AS_BEFORE:
+        order = replace(order, mapping=None)  # its lots are another symbol's
     quote, spec = found.quote, found.spec
     side = copy.side
     entry = quote.to_open(side)
@@ -112,7 +121,7 @@ def find_market(
     """The slave's symbol for the master's, checked to be the same thing and free to be traded."""
     if live.names is None:
         return (NeedNames(),)
-    resolved = symbols.resolve(order.symbol, order.mapping, live.names)
+    resolved = _symbol(copy, order, live.names)
     if isinstance(resolved, Denial):
         return resolved
     name = resolved.name
@@ -156,6 +165,15 @@ def find_market(
         open_lots_same_direction=_open_lots(copy, spec, live),
     )
     return Market(symbol=name, how=resolved.how, spec=spec, quote=quote, slave=slave, checks=checks)
+
+
+def _symbol(
+    copy: Copy, order: OpenCopy | PlacePendingCopy, names: Sequence[str]
+) -> symbols.Resolved | Denial:
+    """What stands keeps its symbol, whatever the master's is mapped to by now (M-3)."""
+    found = symbols.resolve(order.symbol, order.mapping, names)
+    is_it = isinstance(found, symbols.Resolved) and found.name == copy.symbol
+    return symbols.Resolved(copy.symbol, AS_BEFORE) if copy.standing and not is_it else found
 
 
 def _open_lots(copy: Copy, spec: SymbolSpec, live: Live) -> Lots:
@@ -219,8 +237,11 @@ def _alone_on_netting(copy: Copy, symbol: str, live: Live) -> Denial | tuple[Nee
             if position.ticket in live.just_ended:
                 return (NeedFigures(),)
             held = sum((leg.lots for leg in copy.legs if leg.status is LegStatus.OPEN), Decimal(0))
-            if position.ticket not in ours or position.lots != held:
-                return denied("NETTING_SHARED", symbol=symbol, ticket=position.ticket)
+            if position.ticket in ours and position.lots == held:
+                continue
+            if position.ticket in live.just_changed:
+                return (NeedList(),)  # this one is perhaps of before our last call
+            return denied("NETTING_SHARED", symbol=symbol, ticket=position.ticket)
     return None
 
 
@@ -249,7 +270,7 @@ def magic_of(order: OpenCopy | PlacePendingCopy) -> int:
 
 def slippage_points(numbers: Numbers, spec: SymbolSpec) -> int:
     """What a broker of the Instant kind may deviate by: the same limit as checked before sending."""
-    return int(Decimal(numbers["max_slippage"]) / spec.point)
+    return int(Decimal(numbers["max_slippage"]) / stops.point_of(spec))
 
 
 def market_price(copy: Copy, quote: Quote) -> Price:

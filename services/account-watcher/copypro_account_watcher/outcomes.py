@@ -26,7 +26,7 @@ from copypro.messages import (
     ExecutionEvent,
 )
 from copypro.retcodes import CallKind, Class, Verdict, classify
-from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
+from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import Platform, Ticket
 from msgspec import Struct
 
@@ -71,7 +71,7 @@ def done(
             leg.status = LegStatus.LEFT if copy.detached else LegStatus.PLACED
             leg.ticket, leg.lots = answer.ticket, answer.lots
             leg.placed_by = attempt.id
-            leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+            _set(leg, request)
             placed = CopyPendingPlaced(
                 **common,
                 ticket=answer.ticket,
@@ -84,8 +84,7 @@ def done(
         case OpenRequest():
             return Consequence(events=[stands(copy, attempt, answer, common)])
         case ModifyRequest():
-            leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
-            leg.open_price = leg.open_price if request.price is None else request.price
+            _set(leg, request)
             copy.levels_late_since_utc = None
             modified = CopyModified(
                 **common,
@@ -106,6 +105,7 @@ def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> Co
     if leg.order is not None and not copy.pending_gone:
         # The master's order filled and ours was in the way: now the market, or why not.
         leg.status, leg.ticket, reason = LegStatus.WAITING, None, reason or "MASTER_FILLED"
+        copy.pending = None
     else:
         leg.status = LegStatus.ENDED
     return CopyPendingRemoved(**common, ticket=ticket, reason=reason)
@@ -120,15 +120,12 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
         leg.status = LegStatus.LEFT if copy.detached else LegStatus.OPEN
     if leg.ticket is None:
         leg.ticket = answer.ticket
-    leg.original_lots = answer.lots
+    leg.original_lots, leg.grown = answer.lots, None
     leg.due_lots = max(Decimal(0), request.lots - answer.lots)
     leg.lots = leg.lots or answer.lots
+    _set(leg, request)
     leg.open_price = answer.price
-    leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
-    if leg.order is not None and not copy.bare_open:
-        levels = (leg.order.stop_loss, leg.order.take_profit)
-        if levels == (copy.stop_loss, copy.take_profit):
-            copy.settled_levels = levels
+    _settle_opened(copy, leg)
     worse = (answer.price - leg.master_price - (leg.offset or 0)) * copy.side.sign
     leg.order = None
     kind = CopyIncreased if leg.number else CopyOpened
@@ -143,6 +140,38 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
         stop_loss=request.stop_loss,
         take_profit=request.take_profit,
     )
+
+
+def _set(leg: Leg, request: OpenRequest | ModifyRequest) -> None:
+    """What the request says is what stands at the broker."""
+    leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+    leg.set_stop_limit_price = request.stop_limit_price
+    leg.set_expires_at_broker = request.expires_at_broker
+    if request.price is not None:
+        leg.open_price = request.price
+
+
+def shown(leg: Leg, order: OpenOrder) -> None:
+    """What the broker's list shows is what stands, whatever became of the call that was to set it."""
+    leg.set_stop_loss, leg.set_take_profit = order.stop_loss, order.take_profit
+    if order.kind.is_pending:
+        leg.open_price = order.open_price
+        leg.set_stop_limit_price = order.stop_limit_price
+        leg.set_expires_at_broker = order.expires_at_broker
+
+
+def _settle_opened(copy: Copy, leg: Leg) -> None:
+    """A leg that opened with the latest levels needs no more; but another one may still lack them, and
+    a broker that takes stops only afterwards has set none.
+    """
+    if copy.bare_open:
+        copy.settled_levels = None
+        return
+    wanted = (copy.stop_loss, copy.take_profit)
+    is_alone = all(other is leg or other.status is not LegStatus.OPEN for other in copy.legs)
+    if leg.order is not None and is_alone:
+        levels = (leg.order.stop_loss, leg.order.take_profit)
+        copy.settled_levels = wanted if levels == wanted else copy.settled_levels
 
 
 def _closed(
@@ -208,6 +237,8 @@ def not_sent(
     _later(copy, attempt, now, limits, 0.0)
     if attempt.kind == "modify":
         copy.levels_late_since_utc = copy.levels_late_since_utc or now
+    if attempt.expected_lots:
+        copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
     events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason)]
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
@@ -262,6 +293,8 @@ def refused(
     refresh = verdict.class_ is Class.FIX
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
         return Consequence(events=[rejected(final=True), gone])
+    if attempt.expected_lots:
+        copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
     if attempt.kind in ("close", "delete"):
         # A close is never given up: whatever the code, it is tried again after a look.
         _later(copy, attempt, now, limits, verdict.wait_s)
@@ -341,7 +374,7 @@ def _modify_refused(
     assert isinstance(request, ModifyRequest)
     leg = copy.leg(attempt.leg)
     if class_ is Class.OK:  # nothing to change: that is what was wanted
-        leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
+        _set(leg, request)
         copy.levels_late_since_utc = None
         _step_done(copy)
         return Consequence(events=[rejected(False)], look=True)

@@ -46,7 +46,7 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
             if live.now < late_at:
                 return Waits(late_at)
             if not live.is_listed_since(late_at):
-                return ask_or_wait((NeedList(),), live, late_at + grace)
+                return ask_or_wait((NeedList(),), live, live.now + grace)
             return delete
         return _modify(copy, leg, pending, live)
     if copy.pending_gone and leg.status is LegStatus.OPEN:
@@ -117,16 +117,30 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
         return ask_or_wait((NeedSpec(copy.symbol), NeedQuote(copy.symbol)), live, far)
     placed = stops.pending_levels(pending, spec, quote, live.platform, offset=leg.offset)
+    if isinstance(placed, Denial) and placed.code == "PENDING_PRICE":
+        # The market may go away again, and ours must not stay where the master's is no more.
+        copy.levels_late_since_utc = copy.levels_late_since_utc or live.now
+        return Waits(live.now + timedelta(seconds=live.limits.quote_age_s))
     if isinstance(placed, Denial):
         copy.settled_levels, leg.master_price = wanted, pending.price
         return None
-    unchanged = (placed.price, placed.stop_loss, placed.take_profit) == (
+    expires_at = _expiry(copy, pending, live)
+    is_so_already = (
+        placed.price,
+        placed.stop_loss,
+        placed.take_profit,
+        placed.stop_limit_price,
+        expires_at,
+    ) == (
         leg.open_price,
         leg.set_stop_loss,
         leg.set_take_profit,
+        leg.set_stop_limit_price,
+        leg.set_expires_at_broker,
     )
-    if unchanged:
+    if is_so_already:
         copy.settled_levels, leg.master_price = wanted, pending.price
+        copy.levels_late_since_utc = None
         return None
     assert leg.ticket is not None
     request = ModifyRequest(
@@ -135,7 +149,7 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         take_profit=placed.take_profit,
         price=placed.price,
         stop_limit_price=placed.stop_limit_price,
-        expires_at_broker=_expiry(copy, pending, live),
+        expires_at_broker=expires_at,
     )
     return Sends(
         kind="modify", leg=leg.number, request=request, numbers=placed.numbers, quote=quote

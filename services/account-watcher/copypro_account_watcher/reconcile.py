@@ -70,6 +70,9 @@ def settle_open(
     assert isinstance(request, OpenRequest)
     tagged = [order for order in orders if tag_in(order.comment) == leg.tag]
     gone = [piece for piece in ended or () if tag_in(piece.comment) == leg.tag]
+    if attempt.kind == "open":
+        # A mirrored order that was deleted before the market was asked had the same tag.
+        gone = [piece for piece in gone if not piece.cancelled]
     if tagged:
         first, *more = sorted(tagged, key=lambda order: order.ticket)
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
@@ -90,6 +93,9 @@ def settle_open(
     if len(alike) > 1:
         tickets = ", ".join(str(order.ticket) for order in alike)
         return Ambiguous(f"several open orders have its magic and shape: {tickets}")
+    if leg.grown is not None:
+        evidence = f"position {leg.grown.ticket} grew by {leg.grown.lots} lots meanwhile"
+        return Found(leg.grown, True, evidence)
     if alike:
         evidence = f"open order {alike[0].ticket} has its magic and shape, and no tag"
         return Found(_as_done(alike[0]), True, evidence)

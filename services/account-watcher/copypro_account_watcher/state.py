@@ -195,12 +195,17 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     set_stop_loss: Price | None = None
     set_take_profit: Price | None = None
     """What we last set at the broker; the owner may have changed it since."""
+    set_stop_limit_price: Price | None = None
+    set_expires_at_broker: datetime | None = None
+    """The same of a mirrored pending order."""
     slave_root: RootId | None = None
     """The root that this leg is on its own account: what happens to that happens to the leg."""
     placed_by: AttemptId | None = None
     """The attempt that placed the mirrored pending order."""
     closed: Done | None = None
     """How it ended, where the broker's books said so before an answer did."""
+    grown: Done | None = None
+    """By how much a netting position grew while this leg's open was unanswered: its tag is nowhere."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
     lost: Attempt | None = None
@@ -264,9 +269,13 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Of the present step: how often the broker asked for something else."""
     levels_late_since_utc: datetime | None = None
     """The master's levels are not set although it was tried: since when."""
+    reduction_late_since_utc: datetime | None = None
+    """A part should be closed and is not although it was tried: since when."""
     bare_open: bool = False
     """The broker refuses stops with the open: open first, then set them."""
     pending: PlacePendingCopy | None = None
+    pending_filled_lots: Lots = Decimal(0)
+    """So much of the master's order has filled, in its own lots."""
     pending_kind: OrderKind | None = None
     no_expiry: bool = False
     """The broker refused the mirrored order's expiry: the master's own removes the copy."""

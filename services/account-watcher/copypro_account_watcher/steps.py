@@ -21,7 +21,6 @@ from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Opening, plan_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.step import (
-    Asks,
     Denies,
     Queues,
     Rests,
@@ -39,12 +38,14 @@ CLOSE_SLIPPAGE_POINTS = 10_000
 
 def next_step(copy: Copy, live: Live) -> Step:
     """One attempt at a time within a copy: while one is under way, everything else waits."""
+    if not live.connected:  # nobody could set a stop, whatever else is waited for
+        for leg in copy.legs:
+            leg.naked_since_utc = None
     step = _next_step(copy, live)
     if isinstance(step, Rests):
         return _until_nothing_can_come(copy, live)
-    naked = [leg.naked_since_utc for leg in copy.legs if leg.naked_since_utc is not None]
-    if isinstance(step, Waits) and naked:
-        return Waits(min(step.until, _naked_until(min(naked), live)))
+    if isinstance(step, Waits) and not copy.closing:
+        return Waits(min(step.until, _naked_until(copy, live) or step.until))
     return step
 
 
@@ -59,9 +60,10 @@ def _next_step(copy: Copy, live: Live) -> Step:
     if copy.closing:
         return _close_everything(copy, live)
     return (
-        _waiting_too_long(copy, live)
-        or _reduce(copy, live)
+        _without_the_first(copy)
+        or _waiting_too_long(copy, live)
         or _naked(copy, live)
+        or _reduce(copy, live)
         or _open(copy, live)
         or pendings.next_pending_step(copy, live)
         or _modify(copy, live)
@@ -158,7 +160,8 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
             continue
         spec = live.any_spec(copy.symbol)
         if spec is None:
-            return Asks((NeedSpec(copy.symbol),)) if live.connected else None
+            far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
+            return ask_or_wait((NeedSpec(copy.symbol),), live, far) if live.connected else None
         has_stop = leg.set_stop_loss is not None
         target = target_lots(leg.original_lots, left, spec, has_stop, copy.options.small_rest)
         held = _held(copy, leg, live)
@@ -167,6 +170,7 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
             return _close(copy, leg, held - piece, live)
         if to_close(leg.lots, target, spec) > 0:  # the list and the ledger agree in a moment
             return Waits(live.now + timedelta(seconds=live.limits.later_close_first_s))
+    copy.reduction_late_since_utc = None
     return None
 
 
@@ -196,15 +200,22 @@ def _naked(copy: Copy, live: Live) -> Step | None:
             continue
         leg.naked_since_utc = leg.naked_since_utc or live.now
         is_refused = copy.settled_levels is not None
-        if is_refused or live.now >= _naked_until(leg.naked_since_utc, live):
+        if is_refused or live.now >= leg.naked_since_utc + _may_be_naked(live):
             copy.closing, copy.closing_since_utc = "STOP_NOT_SET", live.now
             copy.not_before_utc = None
             return _close_everything(copy, live)
     return None
 
 
-def _naked_until(since: datetime, live: Live) -> datetime:
-    return since + timedelta(seconds=live.limits.stops_within_s)
+def _naked_until(copy: Copy, live: Live) -> datetime | None:
+    """When the first leg without a stop has been so for too long, if that is still to come."""
+    naked = [leg.naked_since_utc for leg in copy.legs if leg.naked_since_utc is not None]
+    ends = [since + _may_be_naked(live) for since in naked]
+    return min((end for end in ends if end > live.now), default=None)
+
+
+def _may_be_naked(live: Live) -> timedelta:
+    return timedelta(seconds=live.limits.stops_within_s)
 
 
 # --- more: opens, which expire ------------------------------------------------------------------
@@ -266,6 +277,15 @@ def _expires_at(order: OpenCopy, live: Live) -> datetime | None:
     return order.fresh_from_utc + timedelta(seconds=order.options.max_age_s)
 
 
+def _without_the_first(copy: Copy) -> Step | None:
+    """A root whose first leg was denied is not joined by a later one that came while it waited."""
+    if copy.denied is None:
+        return None
+    waiting = (leg for leg in copy.legs if leg.status is LegStatus.WAITING)
+    leg = next(waiting, None)
+    return None if leg is None else Denies(leg.number, Denial(*copy.denied))
+
+
 def _waiting_too_long(copy: Copy, live: Live) -> Step | None:
     """An open that is late is denied, even behind something else that takes its time."""
     for leg in copy.legs:
@@ -313,7 +333,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             kind="modify", leg=leg.number, request=request, numbers=levels.numbers, quote=quote
         )
     if any(leg.status is LegStatus.OPEN for leg in copy.legs):
-        copy.settled_levels = wanted
+        copy.settled_levels, copy.levels_late_since_utc = wanted, None
     return None
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from copypro.messages import CopyNeedsPerson, CopyReconciled
-from copypro.trading import ClosedOrder, OpenOrder, OpenRequest
+from copypro.trading import ClosedOrder, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import Ticket
 
 from copypro_account_watcher import outcomes
@@ -174,6 +174,10 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
         copy.attempt = attempt
         result = outcomes.done(copy, attempt, leg.closed, agent.known.platform, {})
         agent.apply(copy, attempt, result, origin, turn)
+    elif isinstance(attempt.request, ModifyRequest):
+        listed = agent.market.live.positions.get(attempt.request.ticket)
+        if listed is not None:
+            outcomes.shown(leg, listed)
     clear_alert(agent, turn, f"attempt/{attempt.id}")
     agent.touch(copy, turn)
 

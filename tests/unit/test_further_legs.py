@@ -1,0 +1,102 @@
+"""A copy of more than one leg, as a netting master's position is that grows: no leg costs another its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from copypro.options import SymbolMapping
+from copypro.trading import Done, ModifyRequest, OpenRequest
+from copypro.values import Platform, Side, Ticket
+from copypro_account_watcher import outcomes
+from copypro_account_watcher.accepting import accept, deny
+from copypro_account_watcher.state import Copy, LegStatus
+from copypro_account_watcher.step import Denies, Rests, Sends
+from copypro_account_watcher.steps import next_step
+from msgspec.structs import replace
+
+from tests.unit.slave_builders import SEEN_AT, D, opens, quote, spec
+from tests.unit.test_copy_life import ORIGIN, TIMES, attempt, live, modify, standing, wanted
+
+
+def grows(copy: Copy, *, after_s: float = 0.0, **more: Any) -> None:
+    """The master adds to its position."""
+    at = SEEN_AT + timedelta(seconds=after_s)
+    added = replace(opens(**more), leg=1, seen_at_utc=at, fresh_from_utc=at)
+    accept(copy, added, ORIGIN, at)
+
+
+def opened(copy: Copy) -> OpenRequest:
+    """The next step is an open, and the broker fills it."""
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    copy.attempt = attempt("open", step.request)
+    copy.attempt.leg = step.leg
+    answer = Done(ticket=Ticket(78), lots=step.request.lots, price=step.request.price)
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    return step.request
+
+
+def test_a_leg_whose_stop_must_wait_for_its_open_gets_it_then_as_the_first_one_did() -> None:
+    """A broker that takes stops only afterwards (P-6): it has refused none."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss, copy.bare_open = D("1.05"), True
+    grows(copy, sl="1.05")
+    assert opened(copy).stop_loss is None
+    step = next_step(copy, live())
+    assert copy.closing == ""
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert (step.request.ticket, step.request.stop_loss) == (78, D("1.05"))
+
+
+def test_a_leg_that_opens_with_the_latest_stop_does_not_hide_that_the_former_leg_lacks_it() -> None:
+    """A netting order that adds may bring another stop: both are told by one look, the stop first."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    grows(copy, sl="1.06")
+    assert opened(copy).stop_loss == D("1.06")
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert (step.request.ticket, step.request.stop_loss) == (copy.legs[0].ticket, D("1.06"))
+
+
+def test_a_leg_that_opens_with_the_stop_that_all_have_leads_to_nothing_more() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    assert next_step(copy, live()) == Rests()
+
+
+def test_a_leg_that_waits_is_not_opened_without_the_first_one() -> None:
+    """Later adds do not start mid-trade (trading rules §2.4), whichever of the two came first."""
+    copy = wanted()
+    grows(copy, after_s=30)
+    first = next_step(copy, live(age_s=65))
+    assert isinstance(first, Denies)
+    assert (first.leg, first.denial.code) == (0, "EXPIRED")
+    deny(copy, copy.legs[0], first.denial.code, dict(first.denial.numbers))
+    second = next_step(copy, live(age_s=65))
+    assert isinstance(second, Denies)
+    assert (second.leg, second.denial) == (1, first.denial)
+    assert copy.legs[0].status is LegStatus.ENDED
+
+
+def test_a_symbol_mapped_anew_meanwhile_does_not_move_a_copy_that_stands() -> None:
+    """Changing a mapping never re-labels open legs (trading rules M-3): a copy has one symbol."""
+    copy = standing()
+    market = live()
+    market.names = ("EURUSD", "EURUSD.m")
+    market.learn_spec(spec("EURUSD.m", contract="1000"))
+    market.learn_quote(quote("1.10000", "1.10002", "EURUSD.m"))
+    market.learn_margin("EURUSD.m", Side.BUY, D("10"))
+    grows(copy, mapping=SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD.m"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert (step.request.symbol, step.request.lots) == ("EURUSD", D("0.10"))
+    assert copy.symbol == "EURUSD"

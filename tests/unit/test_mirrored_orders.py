@@ -1,0 +1,197 @@
+"""Mirrored pending orders: kept like the master's in everything, and what their fills make of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from copypro import messages as m
+from copypro.errors import Refused
+from copypro.messages import ModifyPendingCopy, PlacePendingCopy
+from copypro.trading import DeleteRequest, Done, ModifyRequest, OpenRequest
+from copypro.values import OrderKind, Platform
+from copypro_account_watcher import outcomes
+from copypro_account_watcher.accepting import accept, deny
+from copypro_account_watcher.alarms import alarms
+from copypro_account_watcher.live import Live, NeedList
+from copypro_account_watcher.state import Copy, LegStatus
+from copypro_account_watcher.step import Rests, Sends, Waits
+from copypro_account_watcher.steps import next_step
+from msgspec.structs import replace
+
+from tests.unit.slave_builders import SEEN_AT, D, opens, places, quote
+from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live
+
+
+def clocked(**more: Any) -> Live:
+    made = live(**more)
+    made.clock_offset_minutes = 120
+    return made
+
+
+def placed(order: PlacePendingCopy) -> Copy:
+    """It stands at the broker as the step that places it says."""
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    answered(copy, OpenRequest)
+    assert copy.legs[0].status is LegStatus.PLACED
+    assert next_step(copy, clocked()) == Rests()
+    return copy
+
+
+def answered(copy: Copy, kind: type[OpenRequest | ModifyRequest]) -> Any:
+    """The next step's request, which the broker executes."""
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, kind)
+    copy.attempt = attempt(step.kind, step.request)
+    outcomes.done(
+        copy,
+        copy.attempt,
+        Done(ticket=TICKET, lots=D("0.10"), price=D("1.099")),
+        Platform.MT5,
+        TIMES,
+    )
+    return step.request
+
+
+def moved(copy: Copy, order: PlacePendingCopy, **changes: Any) -> None:
+    names = ("price", "stop_limit_price", "stop_loss", "take_profit", "expires_at_utc")
+    state = {name: getattr(order, name) for name in names} | changes
+    accept(copy, ModifyPendingCopy(copy=copy.copy, slave=copy.slave, **state), ORIGIN, SEEN_AT)
+
+
+def test_ours_that_fills_first_keeps_the_stop_that_the_masters_order_has_by_then() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.07")
+    copy = placed(order)
+    moved(copy, order, stop_loss=D("1.08"))
+    assert answered(copy, ModifyRequest).stop_loss == D("1.08")
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots, copy.settled_levels = (
+        LegStatus.OPEN, D("0.10"), D("0.10"), None,
+    )  # fmt: skip
+    assert next_step(copy, clocked()) == Rests()
+    assert leg.set_stop_loss == D("1.08")
+
+
+def test_ours_that_fills_first_keeps_a_stop_that_the_masters_order_was_given_later() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    moved(copy, order, stop_loss=D("1.08"))
+    answered(copy, ModifyRequest)
+    copy.legs[0].status, copy.settled_levels = LegStatus.OPEN, None
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_an_expiry_alone_is_moved_with_the_masters() -> None:
+    """Else ours expires at the former one, and the master's fills without a copy."""
+    first = SEEN_AT + timedelta(hours=6)
+    order = replace(
+        places(OrderKind.BUY_LIMIT, "1.099", copy_expiry_time=True), expires_at_utc=first
+    )
+    copy = placed(order)
+    moved(copy, order, expires_at_utc=first + timedelta(days=1))
+    request = answered(copy, ModifyRequest)
+    assert request.expires_at_broker == datetime(2026, 9, 15, 16)
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_the_limit_of_a_stop_limit_alone_is_moved_with_the_masters() -> None:
+    order = places(OrderKind.BUY_STOP_LIMIT, "1.105", stop_limit="1.104")
+    copy = placed(order)
+    moved(copy, order, stop_limit_price=D("1.103"))
+    assert answered(copy, ModifyRequest).stop_limit_price == D("1.103")
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_a_list_that_is_long_not_to_be_had_is_asked_for_later_and_not_at_once() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    accept(copy, replace(opens(), from_pending=True), ORIGIN, SEEN_AT)
+    late = clocked(age_s=LIMITS.pending_grace_s * 10)
+    late.learn_missing(NeedList())
+    step = next_step(copy, late)
+    assert isinstance(step, Waits)
+    assert step.until > late.now
+
+
+def test_a_move_that_was_executed_and_not_answered_is_done_when_the_broker_sees_no_change() -> None:
+    """Sent again, since nobody knew, and never a third time."""
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    moved(copy, order, price=D("1.098"))
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("modify", step.request)
+    error = Refused("NO_CHANGES", "")
+    outcomes.refused(copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+    assert next_step(copy, clocked()) == Rests()
+
+
+def filled(copy: Copy, lots: str, leg: int = 0) -> list[m.ExecutionEvent]:
+    """So much of the master's order, first or further."""
+    order = replace(opens(lots), leg=leg, from_pending=leg == 0)
+    return accept(copy, order, ORIGIN, SEEN_AT)[1]
+
+
+def test_what_the_masters_order_fills_further_is_no_leg_beside_ours_that_is_for_all_of_it() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots = LegStatus.OPEN, D("0.20"), D("0.20")
+    assert filled(copy, "0.10") == []
+    (denied,) = filled(copy, "0.10", leg=1)
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.leg, denied.code) == (1, "ALREADY_COPIED")
+    assert next_step(copy, clocked()) == Rests()
+    assert filled(copy, "0.10", leg=2) == [], "what the master adds by another order is a leg"
+    assert isinstance(next_step(copy, clocked()), Sends)
+
+
+def test_what_filled_in_parts_goes_to_the_market_as_a_whole_where_ours_was_in_the_way() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    filled(copy, "0.10")
+    filled(copy, "0.10", leg=1)
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.20"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert answered(copy, OpenRequest).lots == D("0.20")
+    assert filled(copy, "0.10", leg=2) == []
+    assert isinstance(next_step(copy, clocked()), Sends)
+
+
+def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_ours() -> None:
+    """Its owner deleted it, or the broker did not take it: the fill has its own outcome (promise 3)."""
+    removed = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    removed.legs[0].status, removed.detached = LegStatus.ENDED, "PENDING_REMOVED"
+    (denied,) = filled(removed, "0.10")
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.code, denied.numbers) == ("DETACHED", {"reason": "PENDING_REMOVED"})
+
+    refused, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert refused is not None
+    deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"})
+    (denied,) = filled(refused, "0.10")
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.code, denied.numbers) == ("PENDING_PRICE", {"price": "1.099"})
+    assert next_step(refused, clocked()) == Rests()
+
+
+def test_a_fill_of_the_masters_order_that_ours_was_a_copy_of_is_told_once() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, copy.detached = LegStatus.ENDED, D("0.10"), "CLOSED_BY_CLIENT"
+    assert filled(copy, "0.10") == []
+
+
+def test_a_move_that_the_market_is_in_the_way_of_is_made_when_it_no_longer_is() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    moved(copy, order, price=D("1.0999"))
+    near = clocked()
+    near.learn_quote(quote("1.09985", "1.09987"))
+    step = next_step(copy, near)
+    assert isinstance(step, Waits)
+    assert near.now < step.until
+    told_at = near.now + timedelta(seconds=LIMITS.stops_within_s)
+    assert alarms(copy, told_at, LIMITS)[0]["stop"].code == "STOP_NOT_SET"
+    assert answered(copy, ModifyRequest).price == D("1.0999")
+    assert alarms(copy, told_at, LIMITS) == ({}, None)

@@ -1,0 +1,209 @@
+"""A copy of several legs on a netting account: one position at the broker, whatever is told first."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copypro import messages as m
+from copypro import topics
+from copypro.errors import OutcomeUnknown, Refused
+from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest, TradeRequest
+from copypro.values import Mode, OrderKind, Ticket
+from copypro_standalone.backtest.virtual_time import run
+from msgspec.structs import replace
+
+from tests.unit.slave_builders import D, opens
+from tests.unit.watched import ACCOUNT, EASTERN, REGISTRATION, Watched, now, watched
+
+POSITION = Ticket(100)
+
+
+class Position:
+    """The one of the symbol. `told_first`: the stream tells of a change before its call is answered;
+    else only the next list shows it.
+    """
+
+    def __init__(self, account: Watched, *, told_first: bool) -> None:
+        self.account, self.told_first = account, told_first
+        self.lots, self.comment = D(0), ""
+        self.since = now().replace(tzinfo=None) + EASTERN
+        self.requests: list[OpenRequest | CloseRequest] = []
+        self.answers = True
+        self.fills_at_most = D(1)
+        account.bridge.does = self.does
+
+    async def does(self, request: TradeRequest) -> Done:
+        assert isinstance(request, OpenRequest | CloseRequest)
+        self.requests.append(request)
+        if isinstance(request, OpenRequest):
+            lots, closed = min(request.lots, self.fills_at_most), None
+            self.comment, self.lots = self.comment or request.comment, self.lots + lots
+        else:
+            lots = self.lots if request.lots is None else request.lots
+            if not 0 < lots <= self.lots:
+                raise Refused("INVALID_VOLUME", f"{lots} of {self.lots}")
+            self.lots -= lots
+            closed = self._row(lots)
+        if self.told_first:
+            told = len(self.account.told(m.Message))
+            self.shows(closed)
+            await self.account.until(lambda: len(self.account.told(m.Message)) > told)
+        else:
+            self.stands(closed)
+        if not self.answers:
+            raise OutcomeUnknown("TIMEOUT", "no answer")
+        return Done(ticket=POSITION, lots=lots, price=D("1.10002"))
+
+    def shows(self, closed: ClosedOrder | None = None) -> None:
+        self.stands(closed)
+        self.account.bridge.frame(closed)
+
+    def stands(self, closed: ClosedOrder | None) -> None:
+        bridge = self.account.bridge
+        if closed is not None:
+            bridge.closed = (*bridge.closed, closed)
+        bridge.orders = (self._listed(),) if self.lots else ()
+
+    def _listed(self) -> OpenOrder:
+        return OpenOrder(
+            ticket=POSITION,
+            symbol="EURUSD",
+            kind=OrderKind.BUY,
+            lots=self.lots,
+            open_price=D("1.10002"),
+            opened_at_broker=self.since,
+            magic=1,
+            comment=self.comment,
+            identifier=POSITION,
+        )
+
+    def _row(self, lots: Decimal) -> ClosedOrder:
+        return ClosedOrder(
+            ticket=POSITION,
+            deal=500 + len(self.requests),
+            symbol="EURUSD",
+            kind=OrderKind.BUY,
+            lots=lots,
+            open_price=D("1.10002"),
+            close_price=D("1.10000"),
+            opened_at_broker=self.since,
+            closed_at_broker=now().replace(tzinfo=None) + EASTERN,
+        )
+
+
+def leg(number: int, lots: str = "0.10", **more: Any) -> m.OpenCopy:
+    return replace(
+        opens(lots, **more),
+        leg=number,
+        slave=ACCOUNT,
+        registration=REGISTRATION,
+        seen_at_utc=now(),
+        fresh_from_utc=now(),
+    )
+
+
+async def stands(account: Watched, position: Position, *lots: str) -> None:
+    """Legs of these lots, one after another."""
+    for number, each in enumerate(lots):
+        await account.order(leg(number, each))
+        await account.until(lambda: len(opened(account)) == number + 1)  # noqa: B023
+        await account.looked()
+
+
+def opened(account: Watched) -> list[m.CopyOpened]:
+    """Legs, further ones among them."""
+    return account.told(m.CopyOpened, topics.EXECUTIONS)
+
+
+def settled(account: Watched) -> int:
+    return len(opened(account)) + len(account.told(m.CopyDenied, topics.EXECUTIONS))
+
+
+async def reduces(account: Watched, fraction: str) -> None:
+    copy = opens().copy
+    await account.order(m.ReduceCopy(copy=copy, slave=ACCOUNT, fraction=D(fraction)))
+
+
+async def closes(account: Watched) -> None:
+    await account.order(m.CloseCopy(copy=opens().copy, slave=ACCOUNT, reason="MASTER_FLAT"))
+
+
+def on_netting(
+    story: Callable[[Watched, Position], Awaitable[None]], *, told_first: bool
+) -> Position:
+    async def told() -> Position:
+        async with watched(mode=Mode.NETTING) as account:
+            position = Position(account, told_first=told_first)
+            await story(account, position)
+            return position
+
+    return run(told())
+
+
+def test_a_reduction_that_is_told_before_it_is_answered_is_of_the_leg_that_was_reduced() -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10", "0.10")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.10"))
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=True)
+
+
+def test_a_legs_close_that_is_told_before_it_is_answered_leaves_the_other_leg_to_be_closed() -> (
+    None
+):
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10", "0.10")
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+        assert [request.lots for request in position.requests[2:]] in (
+            [D("0.10"), None],
+            [D("0.10"), D("0.10")],
+        )
+
+    on_netting(story, told_first=True)
+
+
+def test_a_leg_that_nobody_answered_and_that_the_position_grew_by_stands() -> None:
+    """Its tag is nowhere: the position keeps the first one's."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+        position.answers = False
+        await account.order(leg(1, "0.05"))
+        await account.until(lambda: account.told(m.CopyReconciled, topics.EXECUTIONS))
+        position.answers = True
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=True)
+
+
+def test_a_leg_is_not_refused_for_a_list_from_before_the_last_one_was_opened() -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+        await account.order(leg(1, "0.10"))
+        await account.order(leg(2, "0.10"))
+        await account.until(lambda: settled(account) == 3)
+        assert account.told(m.CopyDenied, topics.EXECUTIONS) == []
+        assert position.lots == D("0.30")
+
+    on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_what_another_leg_adds_is_no_further_fill_of_one_that_was_filled_in_part(
+    told_first: bool,
+) -> None:
+    async def story(account: Watched, position: Position) -> None:
+        position.fills_at_most = D("0.06")
+        await stands(account, position, "0.10", "0.06")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.06"))
+
+    on_netting(story, told_first=told_first)

@@ -1,0 +1,102 @@
+"""Mirrored orders that fill in parts: one ticket is a position and the rest of its order (MT5)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from copypro import messages as m
+from copypro import topics
+from copypro.trading import CloseRequest, DeleteRequest, Done, OpenOrder, OpenRequest, TradeRequest
+from copypro.values import OrderKind, Ticket
+from copypro_standalone.backtest.virtual_time import run
+from msgspec.structs import replace
+
+from tests.unit.slave_builders import D, places
+from tests.unit.watched import ACCOUNT, EASTERN, REGISTRATION, Watched, now, watched
+
+TICKET = Ticket(100)
+ORDER = replace(places(OrderKind.BUY_LIMIT, "1.099"), slave=ACCOUNT, registration=REGISTRATION)
+
+
+class Broker:
+    def __init__(self, account: Watched) -> None:
+        self.account = account
+        self.requests: list[TradeRequest] = []
+        self.tag = ""
+        account.bridge.does = self.does
+
+    async def does(self, request: TradeRequest) -> Done:
+        self.requests.append(request)
+        match request:
+            case OpenRequest():
+                self.tag = request.comment
+                self.shows(pending="0.10")
+            case CloseRequest(lots=None):
+                rest = [order for order in self.account.bridge.orders if order.kind.is_pending]
+                self.account.bridge.orders = tuple(rest)
+            case DeleteRequest():
+                self.account.bridge.orders = ()
+        lots = request.lots if isinstance(request, CloseRequest) else D("0.10")
+        return Done(ticket=TICKET, lots=lots or D("0.04"), price=D("1.099"))
+
+    def shows(self, *, filled: str = "", pending: str = "") -> None:
+        kinds = ((OrderKind.BUY, filled), (OrderKind.BUY_LIMIT, pending))
+        self.account.bridge.orders = tuple(self._row(kind, lots) for kind, lots in kinds if lots)
+        self.account.bridge.frame()
+
+    def _row(self, kind: OrderKind, lots: str) -> OpenOrder:
+        return OpenOrder(
+            ticket=TICKET,
+            symbol="EURUSD",
+            kind=kind,
+            lots=D(lots),
+            open_price=D("1.099"),
+            opened_at_broker=now().replace(tzinfo=None) + EASTERN,
+            magic=1,
+            comment=self.tag,
+        )
+
+
+def mirrored(story: Callable[[Watched, Broker], Awaitable[None]]) -> None:
+    """Of an order for 0.10, of which 0.04 have filled."""
+
+    async def told() -> None:
+        async with watched() as account:
+            broker = Broker(account)
+            await account.order(replace(ORDER, seen_at_utc=now()))
+            await account.until(lambda: account.told(m.CopyPendingPlaced, topics.EXECUTIONS))
+            await account.looked()
+            broker.shows(filled="0.04", pending="0.06")
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            await story(account, broker)
+
+    run(told())
+
+
+def test_a_further_fill_of_a_mirrored_order_belongs_to_its_leg() -> None:
+    async def story(account: Watched, broker: Broker) -> None:
+        broker.shows(filled="0.10")
+        await account.until(lambda: account.told(m.PositionIncreased))
+        half = m.ReduceCopy(copy=ORDER.copy, slave=ACCOUNT, fraction=D("0.5"))
+        await account.order(half)
+        await account.until(lambda: len(broker.requests) > 1)
+        request = broker.requests[1]
+        assert isinstance(request, CloseRequest)
+        assert request.lots == D("0.05")
+
+    mirrored(story)
+
+
+def test_the_rest_of_an_order_whose_filled_part_is_closed_is_deleted() -> None:
+    """It is listed under the same ticket, and would fill when nobody follows it any more."""
+
+    async def story(account: Watched, broker: Broker) -> None:
+        of = ORDER.copy
+        gone = "MASTER_deleted"
+        await account.order(m.RemovePendingCopy(copy=of, slave=ACCOUNT, reason=gone))
+        await account.order(m.CloseCopy(copy=of, slave=ACCOUNT, reason=gone))
+        await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
+        await account.until(lambda: account.bridge.orders == ())
+        assert [type(request) for request in broker.requests[1:]] == [CloseRequest, DeleteRequest]
+
+    mirrored(story)
