@@ -237,6 +237,20 @@ def missed(root: RootId = ROOT, **changes: Any) -> m.PositionOpened:
     return opened(root, **(given | changes))
 
 
+def equity(account: AccountId = MASTER) -> m.EquityRecorded:
+    """From which nothing follows."""
+    return m.EquityRecorded(
+        account=account,
+        time_utc=T0,
+        balance=D(100),
+        equity=D(100),
+        equity_high=D(100),
+        equity_low=D(100),
+        profit_high={},
+        profit_low={},
+    )
+
+
 def closed_unseen(root: RootId = ROOT) -> m.PositionClosed:
     """By the look that found `missed`."""
     return closed(root, Seen.MISSED, 90)
@@ -276,8 +290,10 @@ class Desk:
         """The events and orders that these records lead to, read at once. `unread`: order events
         that are in the log behind them.
         """
-        records = [self._record(message) for message in messages]
-        end_offset = self._ends[topics.ORDER_EVENTS.name] + unread
+        records = [self.record(message) for message in messages]
+        return self.step(records, self._ends[topics.ORDER_EVENTS.name] + unread)
+
+    def step(self, records: list[Record], end_offset: int) -> list[Any]:
         return self._decoded(self.replicating.step(records, end_offset, self.now))
 
     def each(self, *messages: Any) -> list[Any]:
@@ -289,7 +305,8 @@ class Desk:
         for key, value in self.state.items():
             self.replicating.restore(Record("replicator-state", 0, 0, key, value, {}))
 
-    def _record(self, message: Any) -> Record:
+    def record(self, message: Any, seconds: float = 0) -> Record:
+        """On the log, as told so long after the others."""
         topic = (
             topics.COPIER_COMMANDS.name
             if isinstance(message, COMMANDS)
@@ -298,7 +315,8 @@ class Desk:
         offset = self._ends[topic]
         self._ends[topic] = offset + 1
         out = outgoing(message, topic, offset)
-        return Record(topic, 0, offset, out.key, out.value, out.headers)
+        headers = {**out.headers, "time": at(seconds).isoformat()}
+        return Record(topic, 0, offset, out.key, out.value, headers)
 
     def _decoded(self, outputs: Iterable[Outgoing]) -> list[Any]:
         told: list[Envelope] = []

@@ -22,6 +22,7 @@ from tests.unit.copying_builders import (
     closed_unseen,
     copy_of,
     desk,
+    equity,
     increased,
     missed,
     modified,
@@ -248,6 +249,24 @@ def test_a_later_look_proves_that_it_was_still_open(later: Any, follows: list[st
     assert names(outputs) == ["CopyPlanned", "OpenCopy", *follows]
     assert outputs[1].lots == D("1.00")
     assert outputs[1].stop_loss == D("1.07")
+
+
+def test_whatever_the_account_tells_of_a_later_look_ends_the_one_before() -> None:
+    """Also where the log's end lies behind its last record, as it does on Kafka."""
+    given = desk(start())
+    found, heard = given.record(missed()), given.record(equity(), seconds=1)
+    elsewhere = given.record(equity(SLAVES[3]), seconds=1)
+    ends_at = heard.offset + 9
+    assert names(given.step([found, elsewhere], ends_at)) == []
+    assert names(given.step([heard], ends_at)) == ["CopyPlanned", "OpenCopy"]
+
+
+def test_what_is_told_of_the_same_look_does_not() -> None:
+    given = desk(start())
+    found, heard = given.record(missed()), given.record(equity())
+    assert names(given.step([found, heard], heard.offset + 9)) == []
+    given.restart()
+    assert names(given.when(closed_unseen())) == ["MISSED"]
 
 
 def test_a_copier_started_meanwhile_decides_when_the_look_is_over() -> None:

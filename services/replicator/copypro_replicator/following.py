@@ -23,7 +23,7 @@ def follow(turn: Turn, envelope: Envelope, offset: int) -> None:
     match event:
         case m.PositionOpened():
             if event.seen is not Seen.IMPORTED:
-                _opened(turn, event, offset)
+                _opened(turn, envelope, event, offset)
         case m.PositionIncreased():
             if event.seen is not Seen.IMPORTED:
                 _increased(turn, envelope, event)
@@ -78,7 +78,7 @@ def decide_opened(turn: Turn, root: RootRecord) -> None:
 # --- positions ----------------------------------------------------------------------------------
 
 
-def _opened(turn: Turn, event: m.PositionOpened, offset: int) -> None:
+def _opened(turn: Turn, envelope: Envelope, event: m.PositionOpened, offset: int) -> None:
     root = turn.memory.root(event.account, event.root)
     if root is None:
         root = RootRecord(account=event.account, root=event.root, offset=offset)
@@ -91,7 +91,10 @@ def _opened(turn: Turn, event: m.PositionOpened, offset: int) -> None:
     root.stop_loss, root.take_profit = event.stop_loss, event.take_profit
     if event.seen is Seen.MISSED and offset + 1 < turn.end_offset:
         root.undecided = Undecided(
-            until_offset=turn.end_offset, cause=turn.cause, correlation=turn.correlation
+            until_offset=turn.end_offset,
+            cause=turn.cause,
+            correlation=turn.correlation,
+            look_at=envelope.time,
         )
     turn.memory.put_root(root)
     if root.undecided is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from copypro import topics
@@ -11,6 +12,7 @@ from copypro.errors import BadRecord
 from copypro.messages import AccountRefused, AccountRemoved, AccountUpdated
 from copypro.ports import Outgoing, Record, Told
 from copypro.readiness import broke_at
+from copypro.values import AccountId
 
 from copypro_replicator.copiers import command, follow_removal, follow_rights
 from copypro_replicator.following import follow, settle
@@ -65,6 +67,8 @@ class Replicating:
             is_event = record.topic == topics.ORDER_EVENTS.name
             if is_event:
                 read_until = record.offset + 1
+                if self.memory.has_undecided:
+                    self._settle_before(record, turn)
                 if _is_unheeded(record):
                     continue
             try:
@@ -83,6 +87,18 @@ class Replicating:
             settle(turn, root)
         self.told = turn.told
         return [*turn.outputs, *self.memory.changes()]
+
+    def _settle_before(self, record: Record, turn: Turn) -> None:
+        """What an account tells of another look than the one that found a root late proves that that one
+        is over: all of a look is appended at once. It need not be waited for what the log's end counts
+        besides records (on Kafka the markers of commits).
+        """
+        with suppress(
+            KeyError, ValueError
+        ):  # one without a time is put aside by whoever decodes it
+            look_at = datetime.fromisoformat(record.headers["time"])
+            for root in self.memory.undecided_before(AccountId(record.key), look_at):
+                settle(turn, root)
 
 
 def _take(turn: Turn, envelope: Envelope, offset: int, *, is_event: bool) -> None:

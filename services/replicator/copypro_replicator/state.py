@@ -57,6 +57,8 @@ class Undecided(Struct, kw_only=True, gc=False):
     until_offset: int
     cause: MessageId
     correlation: MessageId
+    look_at: datetime | None = None
+    """When that look was taken: what its account tells of another time is of a later one."""
 
 
 class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -173,6 +175,20 @@ class Memory:
             for root in self._undecided.values()
             if root.undecided is not None and root.undecided.until_offset <= until_offset
         ]
+
+    def undecided_before(self, account: AccountId, look_at: datetime) -> list[RootRecord]:
+        """The account's, found by a look before this one."""
+        return [
+            root
+            for root in self._undecided.values()
+            if root.account == account
+            and root.undecided is not None
+            and root.undecided.look_at not in (None, look_at)
+        ]
+
+    @property
+    def has_undecided(self) -> bool:
+        return bool(self._undecided)
 
     # --- the log ------------------------------------------------------------------------------
 
