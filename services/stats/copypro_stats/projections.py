@@ -207,7 +207,8 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             fields = copier_fields(event.state)
             if isinstance(event, m.CopierStarted):
                 fields["started_at"] = iso(event.started_at_utc)
-            changed = [Patch(c.COPIERS, event.state.copier, fields)]
+            known = (c.COPIERS, event.state.copier)
+            changed = [Patch(*known, fields, builds_on=known)]
             if isinstance(event, m.CopierUpdated):
                 callback = callback_fields(event.state.callback)
                 changed.append(Patch(c.CALLBACKS, event.state.copier, callback))

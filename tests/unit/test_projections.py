@@ -1,0 +1,116 @@
+"""What is shown after events: whole copiers, each decision in its own row, also when made anew."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from copypro import collections as c
+from copypro import messages as m
+from copypro import topics
+from copypro.adapters.memory_read_models import MemoryReadModels
+from copypro.envelope import encode, fact
+from copypro.ports import Outgoing, Record
+from copypro.topics import Topic
+from copypro.values import AttemptId, Side, Ticket, UserId
+from copypro_stats.batch import Parts, batch_of, merged
+
+from tests.unit.copying_builders import (
+    COPIER,
+    COPY,
+    MASTER,
+    ROOT,
+    SLAVE,
+    T0,
+    Desk,
+    pause,
+    resume,
+    start,
+    stop,
+)
+
+D = Decimal
+EXECUTED = m.CopyOpened(
+    copy=COPY,
+    copier=COPIER,
+    master=MASTER,
+    slave=SLAVE,
+    root=ROOT,
+    leg=0,
+    attempt=AttemptId("a" * 32),
+    sent_at_utc=T0 + timedelta(milliseconds=400),
+    answered_at_utc=T0 + timedelta(milliseconds=500),
+    ticket=Ticket(7001),
+    symbol="EURUSD",
+    side=Side.BUY,
+    lots=D("0.5"),
+    price=D("1.08003"),
+)
+
+
+WHOSE = {
+    "master": MASTER,
+    "slave": SLAVE,
+    "master_registration": "m",
+    "slave_registration": "s",
+}
+
+
+class Log:
+    """Records as they lie in their topics; a LogHistory with everything of a topic in one batch."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, list[Record]] = {}
+
+    def append(self, *outputs: Outgoing) -> list[Record]:
+        made = []
+        for out in outputs:
+            of_topic = self._topics.setdefault(out.topic, [])
+            record = Record(out.topic, 0, len(of_topic), out.key, out.value, out.headers)
+            of_topic.append(record)
+            made.append(record)
+        return made
+
+    async def spans(self, topic: Topic) -> Mapping[int, tuple[int, int]]:
+        return {0: (0, len(self._topics.get(topic.name, ())))}
+
+    async def records(
+        self, topic: Topic, spans: Mapping[int, tuple[int, int]]
+    ) -> AsyncIterator[Sequence[Record]]:
+        first, end = spans[0]
+        yield self._topics.get(topic.name, [])[first:end]
+
+
+def told(desk: Desk, *messages: Any) -> list[Outgoing]:
+    """The copier events to which these messages lead."""
+    before = len(desk.written)
+    desk.each(*messages)
+    return [out for out in desk.written[before:] if out.topic == topics.COPIER_EVENTS.name]
+
+
+def event_of(account: Any, topic: Topic, message: Any) -> Outgoing:
+    return encode(topic, account, fact(message, T0, type(message).__name__))
+
+
+async def shown(*batches: Sequence[Outgoing]) -> MemoryReadModels:
+    """Each batch projected as the service does it."""
+    models, log = MemoryReadModels(), Log()
+    parts = Parts(models)
+    for batch in batches:
+        await models.upsert(merged((await batch_of(log.append(*batch), parts)).upserts))
+    return models
+
+
+async def test_a_copier_that_began_and_ended_in_one_batch_is_remembered_as_it_was() -> None:
+    desk = Desk()
+    events = told(desk, start(user=UserId("u")), pause(), resume(), pause(), stop())
+    models = await shown(events)
+    ended: Any = await models.get(c.REMOVED_COPIERS, COPIER)
+    assert await models.get(c.COPIERS, COPIER) is None
+    assert ended == await (await shown(*[[event] for event in events])).get(
+        c.REMOVED_COPIERS, COPIER
+    )
+    assert (ended["user"], ended["master"], ended["paused"]) == ("u", MASTER, True)
+    assert ended["started_at"] == "2026-05-04T12:00:00.000000Z"
