@@ -16,6 +16,7 @@ from copypro.ports import Outgoing, Record
 from copypro.topics import Topic
 from copypro.values import AttemptId, Side, Ticket, UserId
 from copypro_stats.batch import Parts, batch_of, merged
+from copypro_stats.rebuilding import Replay
 
 from tests.unit.copying_builders import (
     COPIER,
@@ -25,6 +26,7 @@ from tests.unit.copying_builders import (
     SLAVE,
     T0,
     Desk,
+    opened,
     pause,
     resume,
     start,
@@ -114,3 +116,12 @@ async def test_a_copier_that_began_and_ended_in_one_batch_is_remembered_as_it_wa
     )
     assert (ended["user"], ended["master"], ended["paused"]) == ("u", MASTER, True)
     assert ended["started_at"] == "2026-05-04T12:00:00.000000Z"
+
+
+async def test_made_anew_an_open_position_still_knows_what_opening_it_cost() -> None:
+    cost = m.Deal(ticket=900, sequence=0, lots=D(1), price=D("1.08"), entry_cost=D("-3.50"))
+    log, models = Log(), MemoryReadModels()
+    log.append(event_of(MASTER, topics.ORDER_EVENTS, opened(deal=cost)))
+    await Replay(log, models).catch_up()
+    root: Any = await models.get(c.ROOTS, f"{MASTER}/{ROOT}")
+    assert root["entry_cost"] == "-3.50"
