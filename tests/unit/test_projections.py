@@ -11,9 +11,11 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_read_models import MemoryReadModels
+from copypro.copy_history import copies_of
 from copypro.envelope import encode, fact
 from copypro.ports import Outgoing, Record
 from copypro.topics import Topic
+from copypro.trade_logs import trade_log
 from copypro.values import AttemptId, Side, Ticket, UserId
 from copypro_stats.batch import Parts, batch_of, merged
 from copypro_stats.rebuilding import Replay
@@ -23,9 +25,11 @@ from tests.unit.copying_builders import (
     COPY,
     MASTER,
     ROOT,
+    SECOND,
     SLAVE,
     T0,
     Desk,
+    increased,
     opened,
     pause,
     resume,
@@ -103,6 +107,33 @@ async def shown(*batches: Sequence[Outgoing]) -> MemoryReadModels:
     for batch in batches:
         await models.upsert(merged((await batch_of(log.append(*batch), parts)).upserts))
     return models
+
+
+async def test_what_was_copied_keeps_its_row_when_the_pair_gets_another_copier() -> None:
+    desk = Desk()
+    first = told(desk, start(), opened(), stop())
+    desk.now = T0 + timedelta(hours=3)
+    second = told(desk, start(SECOND), increased())
+    executed = event_of(SLAVE, topics.EXECUTIONS, EXECUTED)
+    models = await shown(first, [executed], second)
+    row: Any = await models.get(c.TRADE_LOGS, f"{COPY}.0.open")
+    log = trade_log(row)
+    assert (log["copierId"], log["outcome"], log["exceptionMessage"]) == (COPIER, "opened", None)
+    assert log["times"]["planned"] == "2026-05-04T12:00:00.000000Z"
+    copies = await copies_of(models, WHOSE | {"id": SECOND})
+    assert [copy.code for copy in copies or ()] == ["ALREADY_COPIED", "ALREADY_COPIED"]
+    added: Any = await models.get(c.TRADE_LOGS, f"{COPY}.1.open")
+    assert (added["copier"], added["code"]) == (COPIER, "COPIER_STOPPED")
+
+
+async def test_what_a_former_copier_skipped_and_the_next_one_joins_is_planned() -> None:
+    desk = Desk()
+    joined = start(SECOND, copy_existing_trades=True, market={"EURUSD": D("1.08")})
+    models = await shown(told(desk, start(), pause(), opened(), stop()), told(desk, joined))
+    row: Any = await models.get(c.TRADE_LOGS, f"{COPY}.0.open")
+    log = trade_log(row)
+    assert (log["copierId"], log["outcome"]) == (SECOND, "planned")
+    assert (log["exceptionCode"], log["exceptionMessage"], log["messages"]) == (None, None, [])
 
 
 async def test_a_copier_that_began_and_ended_in_one_batch_is_remembered_as_it_was() -> None:

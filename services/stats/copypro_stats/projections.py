@@ -489,8 +489,23 @@ def _decided(event: m.Decided, at: datetime, record: Record) -> list[Patch]:
         }
         text = f"{event.symbol} {event.side} {event.lots}: skipped {event.code}, {event.remedy}"
         changed.append(_log(event.copier, at, record, "Information", text))
+    else:  # what a former copier of the pair skipped, this one may join
+        fields |= {"success": False, "outcome": "planned"}
+        fields |= {"code": None, "numbers": {}, "remedy": None}
+    return [Patch(c.TRADE_LOGS, _row_decided(event), fields), *changed]
+
+
+def _row_decided(event: m.Decided) -> str:
+    """The copy's own, which its executions go on with. A later copier of the pair that copies nothing
+    of it says so in a row of its own: what was copied keeps its times and its outcome.
+    """
     kind = "pending" if event.pending else "open"
-    return [Patch(c.TRADE_LOGS, f"{event.copy}.{event.leg}.{kind}", fields), *changed]
+    if isinstance(event, m.CopySkipped) and event.code == _COPIED_BEFORE:
+        return f"{event.copy}.{event.leg}.{event.copier}.{kind}"
+    return f"{event.copy}.{event.leg}.{kind}"
+
+
+_COPIED_BEFORE = "ALREADY_COPIED"
 
 
 def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
@@ -541,7 +556,7 @@ _TOLD = (
 def trade_log_told_by(event: Any) -> str | None:
     """The id of the trade log of which this event says how it came out; None: it says nothing final."""
     if isinstance(event, m.CopySkipped):
-        return f"{event.copy}.{event.leg}.{'pending' if event.pending else 'open'}"
+        return _row_decided(event)
     if isinstance(event, _TOLD) or (isinstance(event, m.CopyRejected) and event.final):
         return _row_of(event)
     return None
