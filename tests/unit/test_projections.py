@@ -7,17 +7,22 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.copy_history import copies_of
 from copypro.envelope import encode, fact
+from copypro.options import PendingMode
 from copypro.ports import Outgoing, Record
+from copypro.quality import Outcome
 from copypro.topics import Topic
 from copypro.trade_logs import trade_log
-from copypro.values import AttemptId, Side, Ticket, UserId
+from copypro.trading import OpenRequest
+from copypro.values import AttemptId, OrderKind, Side, Ticket, UserId
 from copypro_stats.batch import Parts, batch_of, merged
+from copypro_stats.projections import trade_log_told_by
 from copypro_stats.rebuilding import Replay
 
 from tests.unit.copying_builders import (
@@ -32,6 +37,7 @@ from tests.unit.copying_builders import (
     increased,
     opened,
     pause,
+    placed,
     resume,
     start,
     stop,
@@ -156,3 +162,32 @@ async def test_made_anew_an_open_position_still_knows_what_opening_it_cost() -> 
     await Replay(log, models).catch_up()
     root: Any = await models.get(c.ROOTS, f"{MASTER}/{ROOT}")
     assert root["entry_cost"] == "-3.50"
+
+
+@pytest.mark.parametrize(("kind", "row"), [("Buy", "open"), ("BuyLimit", "pending")])
+async def test_what_the_broker_refused_for_good_is_refused_and_waits_no_more(
+    kind: str, row: str
+) -> None:
+    desk, asked = Desk(), OrderKind(kind)
+    mode = PendingMode.MIRROR
+    planned = told(desk, start(pending_mode=mode), placed() if asked.is_pending else opened())
+    about = {name: getattr(EXECUTED, name) for name in ("copy", "copier", "master", "slave")}
+    about |= {"root": ROOT, "leg": 0, "attempt": EXECUTED.attempt}
+    request = OpenRequest(
+        symbol="EURUSD", kind=asked, lots=D("0.5"), comment="T", magic=1, price=D("1.08")
+    )
+    attempt = m.AttemptStarted(**about, request=request, tag="T", longest_call_s=65, tries=0)
+    refused = m.CopyRejected(
+        **about, code="NO_MONEY", message="no money", final=True, kind=asked,
+        sent_at_utc=T0, answered_at_utc=T0,
+    )  # fmt: skip
+    executions = [event_of(SLAVE, topics.EXECUTIONS, event) for event in (attempt, refused)]
+    models = await shown(planned, executions)
+    rows = await models.find(c.TRADE_LOGS, {"copier": COPIER})
+    assert [doc["id"] for doc in rows] == [f"{COPY}.0.{row}"]
+    log = trade_log(rows[0])
+    assert (log["outcome"], log["success"], log["exceptionCode"]) == ("rejected", False, "NO_MONEY")
+    assert (log["times"]["sent"], log["times"]["filled"]) == ("2026-05-04T12:00:00.000000Z", None)
+    assert trade_log_told_by(refused) == rows[0]["id"]
+    copies = await copies_of(models, WHOSE | {"id": COPIER}) or []
+    assert [copy.outcome for copy in copies] == [Outcome.REFUSED] * (row == "open")

@@ -563,7 +563,9 @@ def trade_log_told_by(event: Any) -> str | None:
 
 
 def _row_of(event: Any) -> str:
-    """Opens have a row of their own per leg, which the plan began; other calls one per attempt."""
+    """Opens have a row of their own per leg, which the plan began and a fill or a last refusal ends;
+    other calls, and refusals after which it is tried again, one per attempt.
+    """
     if isinstance(event, m.AttemptStarted):
         request = event.request
         if isinstance(request, _OPENING):
@@ -573,6 +575,8 @@ def _row_of(event: Any) -> str:
         return f"{event.copy}.{event.leg}.open"
     if isinstance(event, m.CopyPendingPlaced | m.CopyPendingRemoved):
         return f"{event.copy}.{event.leg}.pending"
+    if isinstance(event, m.CopyRejected) and event.kind is not None:
+        return f"{event.copy}.{event.leg}.{'pending' if event.kind.is_pending else 'open'}"
     if isinstance(event, m.CopyDetached):
         return f"{event.copy}.{event.leg}.detached"
     return str(event.attempt)
@@ -690,7 +694,8 @@ def _times(event: m.Outcome, record: Record) -> Fields:
     times: Fields = {}
     if event.sent_at_utc is not None:
         times["sent_at"] = iso(event.sent_at_utc)
-    if event.answered_at_utc is not None:
+    is_given_up = isinstance(event, m.CopyRejected) and event.kind is not None
+    if event.answered_at_utc is not None and not is_given_up:
         times["filled_at"] = iso(event.answered_at_utc)
     if record.recorded_at:
         times["recorded_at"] = f"{datetime.utcfromtimestamp(record.recorded_at).isoformat()}Z"  # noqa: DTZ004
