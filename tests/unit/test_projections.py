@@ -20,7 +20,7 @@ from copypro.quality import Outcome
 from copypro.topics import Topic
 from copypro.trade_logs import trade_log
 from copypro.trading import OpenRequest
-from copypro.values import AttemptId, OrderKind, Side, Ticket, UserId
+from copypro.values import AttemptId, CopyId, OrderKind, Side, Ticket, UserId
 from copypro_stats.batch import Parts, batch_of, merged
 from copypro_stats.projections import trade_log_told_by
 from copypro_stats.rebuilding import Replay
@@ -191,3 +191,19 @@ async def test_what_the_broker_refused_for_good_is_refused_and_waits_no_more(
     assert trade_log_told_by(refused) == rows[0]["id"]
     copies = await copies_of(models, WHOSE | {"id": COPIER}) or []
     assert [copy.outcome for copy in copies] == [Outcome.REFUSED] * (row == "open")
+
+
+async def test_legs_that_ended_before_a_close_was_sent_have_rows_of_their_own() -> None:
+    legs = [
+        m.CopyClosed(
+            copy=CopyId(copy), copier=copier, master=MASTER, slave=SLAVE, root=ROOT, leg=0,
+            attempt=AttemptId(""), ticket=Ticket(7001), closed_lots=D("0.5"), price=D("1.07"),
+            profit=D(-5), reason="MASTER_StopLoss",
+        )
+        for copy, copier in (("one", COPIER), ("two", SECOND))
+    ]  # fmt: skip
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, leg) for leg in legs])
+    for leg in legs:
+        (row,) = await models.find(c.TRADE_LOGS, {"copier": leg.copier})
+        assert (row["copy"], row["outcome"]) == (leg.copy, "closed")
+        assert row["id"] == trade_log_told_by(leg) != ""

@@ -579,7 +579,8 @@ def _row_of(event: Any) -> str:
         return f"{event.copy}.{event.leg}.{'pending' if event.kind.is_pending else 'open'}"
     if isinstance(event, m.CopyDetached):
         return f"{event.copy}.{event.leg}.detached"
-    return str(event.attempt)
+    # A leg that ended before our close was sent has no attempt that a row could be named by.
+    return str(event.attempt) or f"{event.copy}.{event.leg}.closed"
 
 
 _OPENING = m.TradeRequest.__args__[0]  # type: ignore[attr-defined]
