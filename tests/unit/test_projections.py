@@ -207,3 +207,16 @@ async def test_legs_that_ended_before_a_close_was_sent_have_rows_of_their_own() 
         (row,) = await models.find(c.TRADE_LOGS, {"copier": leg.copier})
         assert (row["copy"], row["outcome"]) == (leg.copy, "closed")
         assert row["id"] == trade_log_told_by(leg) != ""
+
+
+async def test_what_was_denied_first_and_stands_says_nothing_of_the_denial() -> None:
+    """An order that could not be mirrored is copied at the market when the master's fills."""
+    about = {name: getattr(EXECUTED, name) for name in ("copy", "copier", "master", "slave")}
+    denied = m.CopyDenied(
+        **about, root=ROOT, leg=0, code="PENDING_KIND", numbers={"kind": "BuyStopLimit"}, remedy="r"
+    )
+    executions = [event_of(SLAVE, topics.EXECUTIONS, event) for event in (denied, EXECUTED)]
+    row: Any = await (await shown(executions)).get(c.TRADE_LOGS, f"{COPY}.0.open")
+    log = trade_log(row)
+    assert (log["outcome"], log["success"]) == ("opened", True)
+    assert (log["exceptionCode"], log["exceptionMessage"], log["messages"]) == (None, None, [])

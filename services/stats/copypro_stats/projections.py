@@ -609,6 +609,8 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "slave_price": str(event.price),
                 "slippage": number(event.slippage),
                 "code": None,
+                "numbers": {},
+                "remedy": None,
             }, "Information"
         case m.CopyPendingPlaced():
             return {
