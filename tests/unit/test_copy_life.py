@@ -545,7 +545,7 @@ def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:
     copy.attempt = attempt("open", request)
     (rejected,) = refused(copy, copy.attempt, "NOT_ENOUGH_MONEY")
     assert isinstance(rejected, m.CopyRejected)
-    assert rejected.final
+    assert (rejected.final, rejected.kind) == (True, OrderKind.BUY)
     assert copy.legs[0].status is LegStatus.ENDED
     assert next_step(copy, live()) == Rests(), "an open is not tried again"
 

@@ -8,6 +8,7 @@ import pytest
 from copypro import messages as m
 from copypro.messages import OpenCopies, StopReason
 from copypro.options import CopierOptions, SymbolMapping
+from copypro.protection import PAUSE_REASON
 from copypro.values import CopierId, RootId, UserId
 
 from tests.unit.copying_builders import (
@@ -308,6 +309,19 @@ def test_of_two_causes_the_one_that_remains_keeps_it_paused() -> None:
 def test_what_its_user_paused_stays_paused_when_the_right_comes_back() -> None:
     given = desk(start(), pause())
     assert given.when(refused(), proved()) == []
+
+
+@pytest.mark.parametrize("lost", ["disabled", "refused"])
+def test_what_a_protector_paused_is_not_resumed_by_it_while_the_master_may_not_be_copied(
+    lost: str,
+) -> None:
+    given = desk(start())
+    given.when(m.PauseCopier(copier=COPIER, master=MASTER, reason=PAUSE_REASON))
+    given.when(proved(enabled=False) if lost == "disabled" else refused())
+    its_next_day = m.ResumeCopier(copier=COPIER, master=MASTER, only_from=PAUSE_REASON)
+    assert names(given.when(its_next_day)) == ["PAUSED_OTHERWISE"]
+    assert names(given.when(opened())) == ["PAUSED"]
+    assert names(given.when(proved())) == ["CopierResumed"]
 
 
 def test_a_stopped_copiers_record_is_removed() -> None:

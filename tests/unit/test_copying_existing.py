@@ -155,6 +155,14 @@ def test_a_copier_started_paused_joins_what_is_open_when_it_first_runs() -> None
     assert names(given.when(resume())) == ["CopierResumed"]
 
 
+def test_what_is_added_before_it_joins_is_part_of_what_it_joins() -> None:
+    given = desk(start(), pause(), opened(), stop())
+    given.when(start(SECOND, copy_existing_trades=True, paused=True))
+    assert given.when(increased()) == []
+    outputs = given.when(resume(SECOND, market={"EURUSD": D("1.0915")}))
+    assert only(outputs, m.OpenCopy).lots == D("1.5")
+
+
 def test_what_was_never_joined_has_its_reason_too() -> None:
     given = desk(opened(), placed(RootId("7")))
     options: dict[str, Any] = {

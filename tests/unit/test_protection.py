@@ -183,6 +183,20 @@ def test_a_new_day_counts_from_the_balance_known_before_midnight() -> None:
     assert same_day.start_balance == 9000, "a later look, or a restart, does not start the day anew"
 
 
+@pytest.mark.parametrize(("flow", "credit"), [("1000", "0"), ("-1000", "0"), ("0", "1000")])
+def test_money_told_before_midnight_is_no_result_of_the_new_day(flow: str, credit: str) -> None:
+    """Also where the last look of the old day had other money in it that history had still to tell."""
+    protector = started(stop_loss_percent="5", take_profit_percent="5", daily_reset=True)
+    evening = T0 + timedelta(hours=9, minutes=59)  # 23:59 on the broker's clock
+    balance = Decimal(10000) + Decimal(flow)
+    equity = balance + Decimal(credit)
+    paid: dict[str, Any] = {"flows": (Decimal(flow),)} if flow != "0" else {}
+    told = seen(equity, balance, credit=Decimal(credit), at_utc=evening, settled=False, **paid)
+    morning = seen(equity, balance, credit=Decimal(credit), at_utc=evening + timedelta(minutes=1))
+    new = after(protector, told, morning)
+    assert (new.day, new.start_balance, new.tripped) == ("2026-03-03", equity, None)
+
+
 def test_without_the_broker_s_clock_no_day_begins() -> None:
     protector = started(stop_loss_percent="5", daily_reset=True)
     later = seen("10000", at_utc=T0 + timedelta(days=3), clock_offset_minutes=None)

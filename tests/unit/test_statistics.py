@@ -211,6 +211,42 @@ def test_a_deposit_is_no_rise_of_the_equity_curve() -> None:
     assert found.maximal == 10
 
 
+@pytest.mark.parametrize(("amount", "low", "high"), [("-60", "40", "100"), ("900", "100", "1000")])
+def test_a_sample_in_which_money_was_paid_tells_of_no_fall(
+    amount: str, low: str, high: str
+) -> None:
+    """Its low is of after the withdrawal, or its high of after the deposit."""
+    end = str(Decimal(100) + Decimal(amount))
+    found = report_of(
+        trade("0"),
+        sample(0, "100", "100", "100"),
+        deposit(amount, 1),
+        sample(2, end, low, high),
+        sample(3, end, end, end),
+        before="100",
+    ).equity_drawdown
+    assert not isinstance(found, Absent)
+    assert found.maximal == 0
+
+
+def test_credit_given_and_taken_is_no_rise_and_no_fall_of_equity() -> None:
+    def credit(amount: int, hour: int) -> Operation:
+        at = START + timedelta(hours=hour)
+        return Operation(closed_at=at, ticket=-hour, amount=Decimal(amount), is_credit=True)
+
+    found = report_of(
+        sample(0, "100", "100", "100"),
+        credit(50, 1),
+        sample(2, "145", "145", "145"),
+        credit(-50, 3),
+        sample(4, "95", "95", "95"),
+        before="100",
+    )
+    assert not isinstance(found.equity_drawdown, Absent)
+    assert found.equity_drawdown.maximal == 5
+    assert [(bar.equity_peak, bar.equity_curve) for bar in found.bars] == [(100, 95)]
+
+
 def test_mfe_and_mae_come_from_the_samples_of_each_position() -> None:
     records: list[Record] = []
     for at, (low, high, end) in enumerate([("-1", "2", "1"), ("-2", "4", "2"), ("-3", "6", "3")]):

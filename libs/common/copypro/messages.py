@@ -1164,6 +1164,8 @@ class CopyRejected(Outcome, frozen=True, kw_only=True):
     code: str
     message: str
     final: bool
+    kind: OrderKind | None = None
+    """Of an open that is given up: what it was to be. Nothing of the leg stands."""
 
 
 class CopyNotSent(Outcome, frozen=True, kw_only=True):

@@ -216,11 +216,9 @@ def looked(protector: Protector, seen: Seen) -> Protector:
     if not _is_known(seen):
         return _paid_unseen(protector, paid)
     today = _next_day(protector, seen)
-    if today.start_balance is None:
-        begun = _began(today, seen)
-    else:
-        begun = _moved(today, paid + _credited(today, seen))
-    kept = _kept(begun, seen)
+    flow = paid + _credited(today, seen)
+    begun = _began(today, seen) if today.start_balance is None else _moved(today, flow)
+    kept = _kept(begun, seen, flow)
     return _tripped(kept, seen) if seen.is_sure else kept
 
 
@@ -304,14 +302,18 @@ def _paid_unseen(protector: Protector, paid: Decimal) -> Protector:
     return replace(moved, balance=moved.balance + paid)
 
 
-def _kept(protector: Protector, seen: Seen) -> Protector:
-    """The balance only where a daily reset needs it: else no record is written at each closed trade."""
+def _kept(protector: Protector, seen: Seen, flow: Decimal) -> Protector:
+    """The balance only where a daily reset needs it: else no record is written at each closed trade.
+    Of a look whose money is not accounted for yet, only what it told is known to belong there.
+    """
     credit = protector.credit if seen.credit is None else seen.credit
     if credit is None:
         return protector
     kept = protector if protector.credit == credit else replace(protector, credit=credit)
-    balance = seen.balance + credit
-    if not protector.settings.daily_reset or not seen.settled or protector.balance == balance:
+    balance: Decimal | None = seen.balance + credit
+    if not seen.settled:
+        balance = None if protector.balance is None else protector.balance + flow
+    if not protector.settings.daily_reset or protector.balance == balance:
         return kept
     return replace(kept, balance=balance)
 

@@ -29,6 +29,7 @@ from copypro.retcodes import CallKind, Class, Verdict, classify
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import Platform, Ticket
 from msgspec import Struct
+from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.limits import WatcherLimits
@@ -318,7 +319,8 @@ def refused(
             copy.tries, copy.bare_open = copy.tries + 1, True
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
     leg = copy.leg(attempt.leg)
-    final = rejected(final=True)
+    assert isinstance(attempt.request, OpenRequest)
+    final = replace(rejected(final=True), kind=attempt.request.kind)
     deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
     stop_account = verdict.class_ is Class.STOP_ACCOUNT
     return Consequence(

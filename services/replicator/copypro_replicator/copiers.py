@@ -9,6 +9,7 @@ from copypro.codes import denied
 from copypro.envelope import Envelope
 from copypro.messages import Copier, Market, OpenCopies, StopReason
 from copypro.options import SymbolMapping
+from copypro.protection import PAUSE_REASON as PROTECTED
 from msgspec.structs import replace
 
 from copypro_replicator import copying, trades
@@ -65,7 +66,9 @@ def command(turn: Turn, envelope: Envelope) -> None:
 
 def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> None:
     """A copier whose user may no longer read the master, or has disabled it, is paused until that is
-    over. One that the user paused stays as it is.
+    over. One that the user paused stays as it is; one that the slave's equity protector paused is
+    paused for this too, since the protector's next day would resume it. Resumed earlier than that it
+    opens nothing: the slave's agent denies it.
     """
     why = _why_not(event)
     for copier in list(turn.memory.copiers_of(event.account).values()):
@@ -73,7 +76,8 @@ def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> Non
         if state.master_registration != event.registration:
             continue
         by_itself = state.pause_reason in (WRONG_PASSWORD, DISABLED)
-        if why and (by_itself or not state.paused) and state.pause_reason != why:
+        is_ours = by_itself or not state.paused or state.pause_reason == PROTECTED
+        if why and is_ours and state.pause_reason != why:
             paused = replace(state, paused=True, pause_reason=why)
             _change(turn, copier, paused)
             turn.tell(event.account, copier.id, m.CopierPaused(state=paused))

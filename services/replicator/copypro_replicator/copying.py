@@ -179,7 +179,7 @@ def decide_increased(
 ) -> Planned | None:
     """A further leg: copied or skipped as the first one was. No pause or lost context adds one."""
     known = root.pairs.get(copier.slave)
-    if known is None:
+    if known is None or is_open_question(root, copier):
         return None  # the copier joins this root when it is first resumed, and then what is open
     denial = _refuses_leg(known, event, copier)
     if denial is not None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import msgspec
-from copypro.collections import ROOTS
+from copypro.collections import COPIERS, ROOTS
 from copypro.envelope import Envelope, decode
 from copypro.errors import BadRecord, StoreUnavailable
 from copypro.messages import AlertRaised
@@ -18,8 +18,12 @@ from copypro_stats.pausing import concerns_copiers
 from copypro_stats.projections import Fields, Patch, history_of, patches
 from copypro_stats.receivers import Posted, posts_of
 
+BUILT_ON = frozenset((ROOTS, COPIERS))
+"""Collections of documents that later ones begin with: a close with its root, an ended copier with what
+it was.
+"""
 CACHED = 20_000
-"""Open roots that are kept at hand: their closes build on them."""
+"""Documents of them that are kept at hand."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -103,15 +107,15 @@ class Parts:
 
     def __init__(self, documents: Projected) -> None:
         self._documents = documents
-        self._roots: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._at_hand: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
         """As JSON: a dictionary for each open position took more than all else about it."""
 
     async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
         fields = patch.fields
         if fields is not None and patch.builds_on is not None:
             fields = {**await self._under(*patch.builds_on, source), **fields}
-        if patch.collection == ROOTS:
-            self._keep(patch.id, source, fields)
+        if patch.collection in BUILT_ON:
+            self._keep((patch.collection, patch.id, source), fields)
         return Upsert(
             collection=patch.collection,
             id=patch.id,
@@ -121,15 +125,15 @@ class Parts:
         )
 
     async def _under(self, collection: str, id: str, source: str) -> Fields:
-        known = self._roots.get((id, source))
+        known = self._at_hand.get((collection, id, source))
         if known is not None:
             return _fields.decode(known)
         return await self._documents.source_fields(collection, id, source) or {}
 
-    def _keep(self, id: str, source: str, fields: Fields | None) -> None:
+    def _keep(self, place: tuple[str, str, str], fields: Fields | None) -> None:
         if fields is None:
-            self._roots.pop((id, source), None)
+            self._at_hand.pop(place, None)
             return
-        self._roots[id, source] = _encode(fields)
-        if len(self._roots) > CACHED:
-            self._roots.popitem(last=False)
+        self._at_hand[place] = _encode(fields)
+        if len(self._at_hand) > CACHED:
+            self._at_hand.popitem(last=False)

@@ -207,7 +207,8 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             fields = copier_fields(event.state)
             if isinstance(event, m.CopierStarted):
                 fields["started_at"] = iso(event.started_at_utc)
-            changed = [Patch(c.COPIERS, event.state.copier, fields)]
+            known = (c.COPIERS, event.state.copier)
+            changed = [Patch(*known, fields, builds_on=known)]
             if isinstance(event, m.CopierUpdated):
                 callback = callback_fields(event.state.callback)
                 changed.append(Patch(c.CALLBACKS, event.state.copier, callback))
@@ -488,8 +489,23 @@ def _decided(event: m.Decided, at: datetime, record: Record) -> list[Patch]:
         }
         text = f"{event.symbol} {event.side} {event.lots}: skipped {event.code}, {event.remedy}"
         changed.append(_log(event.copier, at, record, "Information", text))
+    else:  # what a former copier of the pair skipped, this one may join
+        fields |= {"success": False, "outcome": "planned"}
+        fields |= {"code": None, "numbers": {}, "remedy": None}
+    return [Patch(c.TRADE_LOGS, _row_decided(event), fields), *changed]
+
+
+def _row_decided(event: m.Decided) -> str:
+    """The copy's own, which its executions go on with. A later copier of the pair that copies nothing
+    of it says so in a row of its own: what was copied keeps its times and its outcome.
+    """
     kind = "pending" if event.pending else "open"
-    return [Patch(c.TRADE_LOGS, f"{event.copy}.{event.leg}.{kind}", fields), *changed]
+    if isinstance(event, m.CopySkipped) and event.code == _COPIED_BEFORE:
+        return f"{event.copy}.{event.leg}.{event.copier}.{kind}"
+    return f"{event.copy}.{event.leg}.{kind}"
+
+
+_COPIED_BEFORE = "ALREADY_COPIED"
 
 
 def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
@@ -540,14 +556,16 @@ _TOLD = (
 def trade_log_told_by(event: Any) -> str | None:
     """The id of the trade log of which this event says how it came out; None: it says nothing final."""
     if isinstance(event, m.CopySkipped):
-        return f"{event.copy}.{event.leg}.{'pending' if event.pending else 'open'}"
+        return _row_decided(event)
     if isinstance(event, _TOLD) or (isinstance(event, m.CopyRejected) and event.final):
         return _row_of(event)
     return None
 
 
 def _row_of(event: Any) -> str:
-    """Opens have a row of their own per leg, which the plan began; other calls one per attempt."""
+    """Opens have a row of their own per leg, which the plan began and a fill or a last refusal ends;
+    other calls, and refusals after which it is tried again, one per attempt.
+    """
     if isinstance(event, m.AttemptStarted):
         request = event.request
         if isinstance(request, _OPENING):
@@ -557,9 +575,12 @@ def _row_of(event: Any) -> str:
         return f"{event.copy}.{event.leg}.open"
     if isinstance(event, m.CopyPendingPlaced | m.CopyPendingRemoved):
         return f"{event.copy}.{event.leg}.pending"
+    if isinstance(event, m.CopyRejected) and event.kind is not None:
+        return f"{event.copy}.{event.leg}.{'pending' if event.kind.is_pending else 'open'}"
     if isinstance(event, m.CopyDetached):
         return f"{event.copy}.{event.leg}.detached"
-    return str(event.attempt)
+    # A leg that ended before our close was sent has no attempt that a row could be named by.
+    return str(event.attempt) or f"{event.copy}.{event.leg}.closed"
 
 
 _OPENING = m.TradeRequest.__args__[0]  # type: ignore[attr-defined]
@@ -588,6 +609,8 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "slave_price": str(event.price),
                 "slippage": number(event.slippage),
                 "code": None,
+                "numbers": {},
+                "remedy": None,
             }, "Information"
         case m.CopyPendingPlaced():
             return {
@@ -674,7 +697,8 @@ def _times(event: m.Outcome, record: Record) -> Fields:
     times: Fields = {}
     if event.sent_at_utc is not None:
         times["sent_at"] = iso(event.sent_at_utc)
-    if event.answered_at_utc is not None:
+    is_given_up = isinstance(event, m.CopyRejected) and event.kind is not None
+    if event.answered_at_utc is not None and not is_given_up:
         times["filled_at"] = iso(event.answered_at_utc)
     if record.recorded_at:
         times["recorded_at"] = f"{datetime.utcfromtimestamp(record.recorded_at).isoformat()}Z"  # noqa: DTZ004

@@ -13,7 +13,7 @@ from copypro.ports import LogHistory, Projected, ReadModels
 from copypro.setting_aside import marked
 from copypro.topics import Topic
 
-from copypro_stats.batch import Parts, batch_of, source_of
+from copypro_stats.batch import Parts, batch_of, merged, source_of
 from copypro_stats.keeper import SOURCE as KEPT
 
 LAST_PASS = 500
@@ -72,7 +72,7 @@ class Replay:
     async def _project(self, topic: Topic, spans: Mapping[int, tuple[int, int]]) -> None:
         async for records in self._history.records(topic, spans):
             batch = await batch_of(marked(records, self._set_aside), self._parts)
-            await self._documents.upsert(batch.upserts)
+            await self._documents.upsert(merged(batch.upserts))
             self.records += len(records)
         for partition, (_, end) in spans.items():
             self._reached[topic.name, partition] = end

@@ -21,23 +21,32 @@ class Equity:
         self._highs: dict[str, Decimal] = {}
         self._lows: dict[str, Decimal] = {}
         self.last: Sample | None = None
+        self._has_paid = False
+        """Money came or went since the last sample."""
         self._with_highs, self._with_lows, self._both = Pearson(), Pearson(), Pearson()
 
     def sample(self, sample: Sample, operations: Decimal) -> None:
-        """`operations`: what deposits and withdrawals added since the start; they move no curve.
+        """`operations`: what deposits, withdrawals and credit added since the start; they move no curve.
 
         Whether the high of a sample came before its low is not known: the low counts against the
-        earlier peak, what equity ended at against the high.
+        earlier peak, what equity ended at against the high. Nor is it known on which side of a payment
+        they were, so a sample in which money was paid counts by its end alone.
         """
         self.last = sample
+        points = [sample.equity_low, sample.equity_high, sample.equity]
+        if self._has_paid:
+            points, self._has_paid = [sample.equity], False
         if self._valleys is None:
-            self._valleys = Valleys(sample.equity_low - operations)
-        points = (sample.equity_low, sample.equity_high, sample.equity)
+            self._valleys = Valleys(points[0] - operations)
         self._valleys.feed([point - operations for point in points])
         for name, high in sample.profit_high.items():
             self._highs[name] = max(high, self._highs.get(name, high))
         for name, low in sample.profit_low.items():
             self._lows[name] = min(low, self._lows.get(name, low))
+
+    def paid(self) -> None:
+        """A deposit, a withdrawal, credit given or taken."""
+        self._has_paid = True
 
     def closed(self, trade: Trade) -> None:
         """Its own end is one of the values its profit had."""

@@ -96,6 +96,8 @@ class Statistics:
                 self._sample(record)
 
     def _operate(self, operation: Operation) -> None:
+        if self._started or operation.is_credit:
+            self._equity.paid()
         if operation.is_credit:
             self._credit += operation.amount
             return
@@ -119,9 +121,10 @@ class Statistics:
         return bar
 
     def _sample(self, sample: Sample) -> None:
-        self._equity.sample(sample, self._balance - self._curve)
+        operations = self._balance - self._curve + self._credit
+        self._equity.sample(sample, operations)
         bar = self._bar(sample)
-        bar.equity, bar.equity_curve = sample.equity, sample.equity - self._balance + self._curve
+        bar.equity, bar.equity_curve = sample.equity, sample.equity - operations
         bar.equity_peak = self._equity.peak
 
     def report(self) -> Report:

@@ -1,0 +1,222 @@
+"""What is shown after events: whole copiers, each decision in its own row, also when made anew."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copypro import collections as c
+from copypro import messages as m
+from copypro import topics
+from copypro.adapters.memory_read_models import MemoryReadModels
+from copypro.copy_history import copies_of
+from copypro.envelope import encode, fact
+from copypro.options import PendingMode
+from copypro.ports import Outgoing, Record
+from copypro.quality import Outcome
+from copypro.topics import Topic
+from copypro.trade_logs import trade_log
+from copypro.trading import OpenRequest
+from copypro.values import AttemptId, CopyId, OrderKind, Side, Ticket, UserId
+from copypro_stats.batch import Parts, batch_of, merged
+from copypro_stats.projections import trade_log_told_by
+from copypro_stats.rebuilding import Replay
+
+from tests.unit.copying_builders import (
+    COPIER,
+    COPY,
+    MASTER,
+    ROOT,
+    SECOND,
+    SLAVE,
+    T0,
+    Desk,
+    increased,
+    opened,
+    pause,
+    placed,
+    resume,
+    start,
+    stop,
+)
+
+D = Decimal
+EXECUTED = m.CopyOpened(
+    copy=COPY,
+    copier=COPIER,
+    master=MASTER,
+    slave=SLAVE,
+    root=ROOT,
+    leg=0,
+    attempt=AttemptId("a" * 32),
+    sent_at_utc=T0 + timedelta(milliseconds=400),
+    answered_at_utc=T0 + timedelta(milliseconds=500),
+    ticket=Ticket(7001),
+    symbol="EURUSD",
+    side=Side.BUY,
+    lots=D("0.5"),
+    price=D("1.08003"),
+)
+
+
+WHOSE = {
+    "master": MASTER,
+    "slave": SLAVE,
+    "master_registration": "m",
+    "slave_registration": "s",
+}
+
+
+class Log:
+    """Records as they lie in their topics; a LogHistory with everything of a topic in one batch."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, list[Record]] = {}
+
+    def append(self, *outputs: Outgoing) -> list[Record]:
+        made = []
+        for out in outputs:
+            of_topic = self._topics.setdefault(out.topic, [])
+            record = Record(out.topic, 0, len(of_topic), out.key, out.value, out.headers)
+            of_topic.append(record)
+            made.append(record)
+        return made
+
+    async def spans(self, topic: Topic) -> Mapping[int, tuple[int, int]]:
+        return {0: (0, len(self._topics.get(topic.name, ())))}
+
+    async def records(
+        self, topic: Topic, spans: Mapping[int, tuple[int, int]]
+    ) -> AsyncIterator[Sequence[Record]]:
+        first, end = spans[0]
+        yield self._topics.get(topic.name, [])[first:end]
+
+
+def told(desk: Desk, *messages: Any) -> list[Outgoing]:
+    """The copier events to which these messages lead."""
+    before = len(desk.written)
+    desk.each(*messages)
+    return [out for out in desk.written[before:] if out.topic == topics.COPIER_EVENTS.name]
+
+
+def event_of(account: Any, topic: Topic, message: Any) -> Outgoing:
+    return encode(topic, account, fact(message, T0, type(message).__name__))
+
+
+async def shown(*batches: Sequence[Outgoing]) -> MemoryReadModels:
+    """Each batch projected as the service does it."""
+    models, log = MemoryReadModels(), Log()
+    parts = Parts(models)
+    for batch in batches:
+        await models.upsert(merged((await batch_of(log.append(*batch), parts)).upserts))
+    return models
+
+
+async def test_what_was_copied_keeps_its_row_when_the_pair_gets_another_copier() -> None:
+    desk = Desk()
+    first = told(desk, start(), opened(), stop())
+    desk.now = T0 + timedelta(hours=3)
+    second = told(desk, start(SECOND), increased())
+    executed = event_of(SLAVE, topics.EXECUTIONS, EXECUTED)
+    models = await shown(first, [executed], second)
+    row: Any = await models.get(c.TRADE_LOGS, f"{COPY}.0.open")
+    log = trade_log(row)
+    assert (log["copierId"], log["outcome"], log["exceptionMessage"]) == (COPIER, "opened", None)
+    assert log["times"]["planned"] == "2026-05-04T12:00:00.000000Z"
+    copies = await copies_of(models, WHOSE | {"id": SECOND})
+    assert [copy.code for copy in copies or ()] == ["ALREADY_COPIED", "ALREADY_COPIED"]
+    added: Any = await models.get(c.TRADE_LOGS, f"{COPY}.1.open")
+    assert (added["copier"], added["code"]) == (COPIER, "COPIER_STOPPED")
+
+
+async def test_what_a_former_copier_skipped_and_the_next_one_joins_is_planned() -> None:
+    desk = Desk()
+    joined = start(SECOND, copy_existing_trades=True, market={"EURUSD": D("1.08")})
+    models = await shown(told(desk, start(), pause(), opened(), stop()), told(desk, joined))
+    row: Any = await models.get(c.TRADE_LOGS, f"{COPY}.0.open")
+    log = trade_log(row)
+    assert (log["copierId"], log["outcome"]) == (SECOND, "planned")
+    assert (log["exceptionCode"], log["exceptionMessage"], log["messages"]) == (None, None, [])
+
+
+async def test_a_copier_that_began_and_ended_in_one_batch_is_remembered_as_it_was() -> None:
+    desk = Desk()
+    events = told(desk, start(user=UserId("u")), pause(), resume(), pause(), stop())
+    models = await shown(events)
+    ended: Any = await models.get(c.REMOVED_COPIERS, COPIER)
+    assert await models.get(c.COPIERS, COPIER) is None
+    assert ended == await (await shown(*[[event] for event in events])).get(
+        c.REMOVED_COPIERS, COPIER
+    )
+    assert (ended["user"], ended["master"], ended["paused"]) == ("u", MASTER, True)
+    assert ended["started_at"] == "2026-05-04T12:00:00.000000Z"
+
+
+async def test_made_anew_an_open_position_still_knows_what_opening_it_cost() -> None:
+    cost = m.Deal(ticket=900, sequence=0, lots=D(1), price=D("1.08"), entry_cost=D("-3.50"))
+    log, models = Log(), MemoryReadModels()
+    log.append(event_of(MASTER, topics.ORDER_EVENTS, opened(deal=cost)))
+    await Replay(log, models).catch_up()
+    root: Any = await models.get(c.ROOTS, f"{MASTER}/{ROOT}")
+    assert root["entry_cost"] == "-3.50"
+
+
+@pytest.mark.parametrize(("kind", "row"), [("Buy", "open"), ("BuyLimit", "pending")])
+async def test_what_the_broker_refused_for_good_is_refused_and_waits_no_more(
+    kind: str, row: str
+) -> None:
+    desk, asked = Desk(), OrderKind(kind)
+    mode = PendingMode.MIRROR
+    planned = told(desk, start(pending_mode=mode), placed() if asked.is_pending else opened())
+    about = {name: getattr(EXECUTED, name) for name in ("copy", "copier", "master", "slave")}
+    about |= {"root": ROOT, "leg": 0, "attempt": EXECUTED.attempt}
+    request = OpenRequest(
+        symbol="EURUSD", kind=asked, lots=D("0.5"), comment="T", magic=1, price=D("1.08")
+    )
+    attempt = m.AttemptStarted(**about, request=request, tag="T", longest_call_s=65, tries=0)
+    refused = m.CopyRejected(
+        **about, code="NO_MONEY", message="no money", final=True, kind=asked,
+        sent_at_utc=T0, answered_at_utc=T0,
+    )  # fmt: skip
+    executions = [event_of(SLAVE, topics.EXECUTIONS, event) for event in (attempt, refused)]
+    models = await shown(planned, executions)
+    rows = await models.find(c.TRADE_LOGS, {"copier": COPIER})
+    assert [doc["id"] for doc in rows] == [f"{COPY}.0.{row}"]
+    log = trade_log(rows[0])
+    assert (log["outcome"], log["success"], log["exceptionCode"]) == ("rejected", False, "NO_MONEY")
+    assert (log["times"]["sent"], log["times"]["filled"]) == ("2026-05-04T12:00:00.000000Z", None)
+    assert trade_log_told_by(refused) == rows[0]["id"]
+    copies = await copies_of(models, WHOSE | {"id": COPIER}) or []
+    assert [copy.outcome for copy in copies] == [Outcome.REFUSED] * (row == "open")
+
+
+async def test_legs_that_ended_before_a_close_was_sent_have_rows_of_their_own() -> None:
+    legs = [
+        m.CopyClosed(
+            copy=CopyId(copy), copier=copier, master=MASTER, slave=SLAVE, root=ROOT, leg=0,
+            attempt=AttemptId(""), ticket=Ticket(7001), closed_lots=D("0.5"), price=D("1.07"),
+            profit=D(-5), reason="MASTER_StopLoss",
+        )
+        for copy, copier in (("one", COPIER), ("two", SECOND))
+    ]  # fmt: skip
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, leg) for leg in legs])
+    for leg in legs:
+        (row,) = await models.find(c.TRADE_LOGS, {"copier": leg.copier})
+        assert (row["copy"], row["outcome"]) == (leg.copy, "closed")
+        assert row["id"] == trade_log_told_by(leg) != ""
+
+
+async def test_what_was_denied_first_and_stands_says_nothing_of_the_denial() -> None:
+    """An order that could not be mirrored is copied at the market when the master's fills."""
+    about = {name: getattr(EXECUTED, name) for name in ("copy", "copier", "master", "slave")}
+    denied = m.CopyDenied(
+        **about, root=ROOT, leg=0, code="PENDING_KIND", numbers={"kind": "BuyStopLimit"}, remedy="r"
+    )
+    executions = [event_of(SLAVE, topics.EXECUTIONS, event) for event in (denied, EXECUTED)]
+    row: Any = await (await shown(executions)).get(c.TRADE_LOGS, f"{COPY}.0.open")
+    log = trade_log(row)
+    assert (log["outcome"], log["success"]) == ("opened", True)
+    assert (log["exceptionCode"], log["exceptionMessage"], log["messages"]) == (None, None, [])
