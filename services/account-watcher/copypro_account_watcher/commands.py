@@ -88,6 +88,7 @@ def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, tur
             server=command.server,
             login=command.login,
             generation=generation,
+            serial=0 if account is None else account.serial,
             doomed=[] if account is None else account.doomed,
         )
     account.registrations[command.registration] = Registration(
@@ -230,6 +231,7 @@ def _end(agent: AccountAgent, account: Account, turn: Turn) -> None:
         server=account.server,
         login=account.login,
         generation=account.generation,
+        serial=account.serial,
         removals=account.removals,
         doomed=account.doomed,
         removed=True,
