@@ -171,3 +171,15 @@ async def test_an_attempt_that_did_not_open_has_no_ticket(
     assert (await calling.call("/Settle", given, key=user.key)).status_code == 200
     (settled,) = messages(log, "account-commands")
     assert (settled.attempt, settled.ticket) == (user.ids["attempt"], None)
+
+
+# --- symbol mappings ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lots", ["NaN", "sNaN", "Infinity", "-1", "1e400", "x"])
+async def test_lots_behind_a_symbols_name_that_are_none_are_refused(
+    calling: Calling, user: User, lots: str
+) -> None:
+    given = {"id": user.ids["copier"], "masterSymbol": "X", "slaveSymbol": f"X__{lots}"}
+    answer = await calling.call("/AddSymbolMapping", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")

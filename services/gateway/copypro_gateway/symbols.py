@@ -37,7 +37,7 @@ class AddSymbolMapping(ByCopier):
                 lots = Decimal(fixed)
             except ArithmeticError:
                 raise bad("slaveSymbol", f"{fixed} after __ is not a volume") from None
-        if lots is not None and not 0 <= lots <= MOST_LOTS:
+        if lots is not None and not (lots.is_finite() and 0 <= lots <= MOST_LOTS):
             raise bad("slavelots", f"{lots} is not a volume")
         return SymbolMapping(
             master_symbol=self.master_symbol, slave_symbol=name, slave_lots=lots or None
