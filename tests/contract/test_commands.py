@@ -10,6 +10,7 @@ import pytest
 from copypro import collections as c
 from copypro.envelope import decode
 from copypro.ports import Record, Upsert
+from copypro_gateway.symbols import MOST_MAPPINGS
 
 from tests.contract.stores import Place, SqlitePlace
 from tests.gateway import OPERATOR, AnsweringLog, Calling, User, a_gateway, a_user
@@ -171,3 +172,35 @@ async def test_an_attempt_that_did_not_open_has_no_ticket(
     assert (await calling.call("/Settle", given, key=user.key)).status_code == 200
     (settled,) = messages(log, "account-commands")
     assert (settled.attempt, settled.ticket) == (user.ids["attempt"], None)
+
+
+# --- symbol mappings ------------------------------------------------------------------------------
+
+
+async def test_a_copiers_mappings_are_bounded_and_those_that_are_there_may_be_changed(
+    place: Place, calling: Calling, user: User
+) -> None:
+    """All of them are one record, which must never be larger than a log takes."""
+    rows = [{"master_symbol": f"{n}", "slave_symbol": "X"} for n in range(MOST_MAPPINGS)]
+    full = Upsert(
+        collection=c.COPIERS,
+        id=user.ids["copier"],
+        source="newest/0",
+        version=0,
+        fields={"mappings": rows},
+    )
+    await (await place.models()).upsert([full])
+    given = {"id": user.ids["copier"], "masterSymbol": "other", "slaveSymbol": "Y"}
+    answer = await calling.call("/AddSymbolMapping", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")
+    answer = await calling.call("/AddSymbolMapping", given | {"masterSymbol": "0"}, key=user.key)
+    assert answer.json() == {"result": "OK"}
+
+
+@pytest.mark.parametrize("lots", ["NaN", "sNaN", "Infinity", "-1", "1e400", "x"])
+async def test_lots_behind_a_symbols_name_that_are_none_are_refused(
+    calling: Calling, user: User, lots: str
+) -> None:
+    given = {"id": user.ids["copier"], "masterSymbol": "X", "slaveSymbol": f"X__{lots}"}
+    answer = await calling.call("/AddSymbolMapping", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")

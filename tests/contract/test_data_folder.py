@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from copypro import collections as c
+from copypro.adapters.sealing import load_or_make_key
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.errors import CopyProError, LogBusy, SecretsError, SettingsError, StoreRefused
 from copypro.settings import Settings
@@ -107,6 +109,19 @@ async def test_a_key_file_without_a_key_is_named(used: Path, content: bytes, say
     (used / "secret.key").write_bytes(content)
     with pytest.raises(SecretsError, match=says):
         await opened(used)
+
+
+def test_a_key_that_could_not_be_written_is_made_at_the_next_start(tmp_path: Path) -> None:
+    """Not one byte can be written, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(SettingsError, match="cannot be used"):
+            load_or_make_key(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (key,) = load_or_make_key(tmp_path)
+    assert load_or_make_key(tmp_path) == [key]
 
 
 async def test_a_first_start_that_was_killed_half_way_is_begun_again(tmp_path: Path) -> None:

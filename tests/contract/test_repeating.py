@@ -97,6 +97,23 @@ async def test_a_call_whose_process_died_is_made_again_after_a_while(desk: Desk)
     await desk.repeating.once("key", ASKED, dies)
 
 
+async def test_a_call_whose_process_died_is_made_again_by_one_of_those_who_ask(desk: Desk) -> None:
+    other = Desk(desk.store)
+
+    async def made_again() -> Response:
+        with pytest.raises(ApiError, match="still running"):
+            await other.ask()
+        return Response(b"{}", 202)
+
+    async def dies() -> Response:
+        desk.now = other.now = NOW + ABANDONED
+        assert (await desk.repeating.once("key", ASKED, made_again)).status_code == 202
+        assert (await other.ask(), other.made) == (202, 0)
+        return Response(b"{}", 200)
+
+    await desk.repeating.once("key", ASKED, dies)
+
+
 async def test_another_call_under_the_key_is_refused_and_another_owners_is_not(desk: Desk) -> None:
     await desk.ask()
     with pytest.raises(ApiError, match="another call"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -490,6 +491,16 @@ async def test_the_key_file_is_private_and_another_key_is_refused(
         await place.vault(["not a key"])
     renewed = await place.vault([*other, *keys])
     assert await renewed.unseal(one, sealed) == "s3cret"
+
+
+async def test_the_vaults_files_are_private_from_their_first_byte_on(tmp_path: Path) -> None:
+    place = SqlitePlace(tmp_path)
+    await (await place.vault(load_or_make_key(tmp_path))).seal(RegistrationId("1" * 32), "s3cret")
+    names = [name for name in os.listdir(tmp_path) if name.startswith("vault.db")]
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in names}
+    await place.close()
+    assert set(modes) >= {"vault.db", "vault.db-wal"}
+    assert set(modes.values()) == {0o600}
 
 
 async def test_after_wrapping_anew_the_old_key_opens_nothing_and_is_not_needed(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from copypro import topics
+from copypro.callbacks import Callback
 from copypro.envelope import Envelope, encode, utc_now
-from copypro.messages import UpdateAccount
+from copypro.messages import SetEquityProtectorCallback, UpdateAccount
 from copypro.values import AccountId, MessageId, RegistrationId
 
 from tests.journey.world import EMBEDDED, Account, Stack, World
@@ -93,21 +94,24 @@ async def test_each_users_key_goes_with_that_users_registration(world: World) ->
     await world.eventually(gone)
 
 
-async def test_a_password_sealed_for_an_account_that_was_just_removed_leaves_no_key(
-    world: World,
+@pytest.mark.parametrize("what", ["password", "callback"])
+async def test_a_secret_sealed_for_an_account_that_was_just_removed_leaves_no_key(
+    world: World, what: str
 ) -> None:
-    """AddAccount of a known account seals first; its removal may be recorded in between."""
+    """AddAccount of a known account and a callback seal first; the removal may be recorded in between."""
     account = await world.account("Beta-MT5", 2001)
     registered = await registration(world, account)
     await world.call("RemoveAccount", accountId=account.id)
     assert world.ring is not None
     stores = world.ring.stores
     id_ = RegistrationId(account.id)
-    late = UpdateAccount(
-        account=AccountId(registered["account"]),
-        registration=id_,
-        sealed_password=await stores.vault.seal(id_, "late"),
-    )
+    removed, sealed = AccountId(registered["account"]), await stores.vault.seal(id_, "late")
+    late: UpdateAccount | SetEquityProtectorCallback
+    if what == "password":
+        late = UpdateAccount(account=removed, registration=id_, sealed_password=sealed)
+    else:
+        callback = Callback(registration=id_, sealed=sealed, shown="https://example.com")
+        late = SetEquityProtectorCallback(account=removed, registration=id_, callback=callback)
     command = MessageId("f" * 32)
     envelope = Envelope(id=command, correlation=command, time=utc_now(), message=late)
     await stores.log.append([encode(topics.ACCOUNT_COMMANDS, late.account, envelope)])

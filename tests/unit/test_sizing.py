@@ -360,6 +360,17 @@ def test_a_volume_limit_counts_what_is_open_in_that_direction() -> None:
 # --- what is no volume at all ----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("least", ["1E-999999", "1E-1000010", "1E-9999999"])
+def test_a_number_too_small_to_divide_by_is_refused_and_breaks_nothing(least: str) -> None:
+    """What it raised would be raised again at each restart, for all accounts of the partition."""
+    fixed = opens(risk_type=RiskType.FIXED_BALANCE_MULTIPLIER, fixed_master_balance=D(least))
+    assert refused(fixed, slave()).code == "MASTER_BALANCE_UNKNOWN"
+    mapping = SymbolMapping(master_symbol="A", slave_symbol="B", slave_lots=D(least))
+    lots = opens(risk_type=RiskType.FIXED_LOT, risk_value=D(least))
+    for order in (opens(mapping=mapping), lots, opens(lot_refiner=D(least))):
+        assert refused(order, slave()).code == "INVALID_VOLUME"
+
+
 @pytest.mark.parametrize("lots", ["0", "-1", "NaN", "Infinity", "1000000000", "1E+999999"])
 def test_masters_lots_that_are_none(lots: str) -> None:
     denial = refused(opens(lots), slave())

@@ -23,7 +23,7 @@ from copypro.messages import (
     UpdateEquityProtector,
 )
 from copypro.trading import Done, OpenRequest
-from copypro.values import RegistrationId, Ticket
+from copypro.values import Mode, RegistrationId, Ticket
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import detach
@@ -32,6 +32,7 @@ from copypro_account_watcher.book import Book
 from copypro_account_watcher.reconcile import Absent, Found
 from copypro_account_watcher.state import (
     Account,
+    Attempt,
     Copy,
     Origin,
     Registration,
@@ -88,6 +89,7 @@ def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, tur
             server=command.server,
             login=command.login,
             generation=generation,
+            serial=0 if account is None else account.serial,
             doomed=[] if account is None else account.doomed,
         )
     account.registrations[command.registration] = Registration(
@@ -163,6 +165,10 @@ def _remove(agent: AccountAgent, command: RemoveAccount, origin: Origin, turn: T
             copy.forget = True
             copy.not_before_utc = None
         agent.touch(copy, turn)
+    if command.close_trades:
+        agent.pump(
+            turn
+        )  # what was never sent is denied: the removal waits for no session because of it
     finish_removal(agent, turn)
     return None
 
@@ -230,6 +236,7 @@ def _end(agent: AccountAgent, account: Account, turn: Turn) -> None:
         server=account.server,
         login=account.login,
         generation=account.generation,
+        serial=account.serial,
         removals=account.removals,
         doomed=account.doomed,
         removed=True,
@@ -252,6 +259,9 @@ def _settle_unresolved(
     if copy is None or copy.attempt is None:
         text = "no unresolved attempt has this id; `copypro unresolved` lists them"
         return _deny(agent, turn, origin, "UNKNOWN_ATTEMPT", text)
+    if command.ticket is not None and _is_anothers(agent, copy.attempt, command.ticket):
+        text = f"ticket: {command.ticket} is another copy's position"
+        return _deny(agent, turn, origin, "INVALID_PARAMETER", text)
     request = copy.attempt.request
     evidence = f"settled by {command.by}"
     if isinstance(request, OpenRequest) and command.ticket is not None:
@@ -269,6 +279,18 @@ def _settle_unresolved(
     settled = Settled(account=agent.id, what=f"attempt {command.attempt}", by=command.by)
     _answer(agent, turn, origin, settled)
     return None
+
+
+def _is_anothers(agent: AccountAgent, attempt: Attempt, ticket: Ticket) -> bool:
+    """Two copies that follow one position would close it for each other; on netting it is shared."""
+    if agent.market.live.mode is Mode.NETTING:
+        return False
+    return any(
+        leg.ticket == ticket and leg.is_live
+        for copy in agent.copies.values()
+        for leg in copy.legs
+        if copy.attempt is not attempt or leg.number != attempt.leg
+    )
 
 
 def _has_attempt(copy: Copy, command: SettleUnresolved) -> bool:

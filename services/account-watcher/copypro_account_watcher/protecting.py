@@ -51,6 +51,7 @@ from copypro.values import (
 )
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.commands import doom
 from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin, Registration
 from copypro_account_watcher.turn import Turn
 
@@ -327,6 +328,8 @@ class Protecting:
     def set_callback(self, command: SetEquityProtectorCallback, origin: Origin, turn: Turn) -> None:
         """Nothing here needs it: who posts learns it from the event."""
         if self._registration(command.registration) is None:
+            if command.callback is not None:
+                doom(self._agent, command.registration, turn)  # sealing it made its data key anew
             self._answer(UNKNOWN, origin, turn)
             return
         answer = EquityProtectorCallbackSet(

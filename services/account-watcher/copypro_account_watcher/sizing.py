@@ -25,6 +25,8 @@ MOST_LOTS = Decimal(100_000)
 _EIGHT_PLACES = Decimal("1e-8")
 LARGEST = Decimal(10) ** 15
 """No factor, contract or sum of money is meant to be larger, in whatever currency."""
+SMALLEST = 1 / LARGEST**2
+"""Nor smaller than this: by the least that a client may write, a quotient is no number any more."""
 
 
 class Slave(Struct, frozen=True, kw_only=True):
@@ -320,8 +322,10 @@ def _estimate(lots: Lots, slave: Slave) -> Decimal | None:
 
 
 def _is_usable(value: Decimal) -> bool:
-    """A number above zero that somebody could have meant: products of such cannot overflow."""
-    return value.is_finite() and 0 < value <= LARGEST
+    """A number above zero that somebody could have meant: products and quotients of such cannot
+    overflow.
+    """
+    return value.is_finite() and SMALLEST <= value <= LARGEST
 
 
 def _side(order: OpenCopy | PlacePendingCopy) -> Side:

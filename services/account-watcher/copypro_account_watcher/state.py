@@ -96,6 +96,7 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     alerts: dict[str, str] = {}
     """cause → code of every alert that stands."""
     serial: int = 0
+    """Counts what happened to it, whatever its generation: no two facts of it have one id."""
     doomed: list[RegistrationId] = []
     """Removed registrations whose data key is still to be destroyed."""
 

@@ -105,7 +105,8 @@ class Auth:
 
     async def sign_in(self, email: str, password_hash: str) -> str:
         """A fresh key; earlier ones stay valid. Unknown users and wrong passwords answer alike, and
-        later each time. Errors: 401, 429 with the seconds after which to try again.
+        later each time. Errors: 401, also for a password that is replaced meanwhile; 429 with the
+        seconds after which to try again.
         """
         attempt = Try(email, CLIENT.get())
         _let_in(self._guessing.begin(attempt, _now()))
@@ -114,9 +115,15 @@ class Auth:
         matches = await self._hashing.matches(stored, password_hash)
         if user is None or not matches:
             await asyncio.sleep(self._guessing.wrong_s(attempt, _now()))
-            raise ApiError(401, "WRONG_LOGIN", "email or passwordHash is wrong")
+            raise _wrong_login()
+        key = await self._signed_in(user.id, "SignIn")
+        now = await self._users.by_email(email)
+        if now is None or now.password_hash != stored:
+            # The new password ended the keys that were there: this one may have come after it.
+            await self._users.remove_key(hash_of(key))
+            raise _wrong_login()
         self._guessing.right(attempt, _now())
-        return await self._signed_in(user.id, "SignIn")
+        return key
 
     async def invite(self, days: int = INVITE_DAYS) -> str:
         """A code with which one user may sign up until then."""
@@ -282,6 +289,10 @@ class _Hashing:
     async def __aexit__(self, *_: object) -> None:
         self._waiting -= 1
         self._places.release()
+
+
+def _wrong_login() -> ApiError:
+    return ApiError(401, "WRONG_LOGIN", "email or passwordHash is wrong")
 
 
 def _let_in(wait_s: float) -> None:

@@ -59,8 +59,7 @@ class Repeating:
         if not _FORM.fullmatch(key):
             raise bad(HEADER, "1 to 200 characters from ! to ~, such as a UUID")
         name, mine = _name_of(asked.owner, key), _Kept(_mark(key, asked), self._clock())
-        known = await self._repeats.claim(name, _text(mine), self._clock(), self._until())
-        if known is not None:
+        while known := await self._repeats.claim(name, _text(mine), self._clock(), self._until()):
             kept = msgspec.json.decode(known, type=_Kept)
             if kept.said != mine.said:
                 text = f"{HEADER}: was used for another call: choose a new one"
@@ -70,6 +69,9 @@ class Repeating:
             if self._clock() - kept.claimed_at < ABANDONED:
                 text = f"{HEADER}: its call is still running: ask again in a moment"
                 raise ApiError(409, "IDEMPOTENCY_KEY_RUNNING", text)
+            name = _name_of(
+                name, kept.claimed_at.isoformat()
+            )  # of those who ask again, one makes it
         return await self._make(name, mine, act)
 
     async def _make(

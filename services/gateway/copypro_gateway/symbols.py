@@ -20,6 +20,9 @@ from copypro_gateway.errors import bad
 from copypro_gateway.options import MOST_LOTS
 from copypro_gateway.parameters import ByAccount, ByCopier, Text
 
+MOST_MAPPINGS = 1000
+"""Of a copier, as those that count them see it. All are one record, and each change writes it anew."""
+
 
 class AddSymbolMapping(ByCopier):
     master_symbol: Text
@@ -37,7 +40,7 @@ class AddSymbolMapping(ByCopier):
                 lots = Decimal(fixed)
             except ArithmeticError:
                 raise bad("slaveSymbol", f"{fixed} after __ is not a volume") from None
-        if lots is not None and not 0 <= lots <= MOST_LOTS:
+        if lots is not None and not (lots.is_finite() and 0 <= lots <= MOST_LOTS):
             raise bad("slavelots", f"{lots} is not a volume")
         return SymbolMapping(
             master_symbol=self.master_symbol, slave_symbol=name, slave_lots=lots or None
@@ -68,8 +71,13 @@ class Symbols:
         )
 
     async def map(self, user: UserId | None, given: AddSymbolMapping) -> Ok:
-        doc = await self._core.copier(user, given.copier_id)
+        doc: Any = await self._core.copier(user, given.copier_id)
         mapping, master = given.to_mapping(), AccountId(str(doc["master"]))
+        others = {each["master_symbol"] for each in doc.get("mappings", [])} - {given.master_symbol}
+        if len(others) >= MOST_MAPPINGS:
+            raise bad(
+                "masterSymbol", f"at most {MOST_MAPPINGS} mappings a copier: delete one first"
+            )
         wish = m.MapSymbol(copier=CopierId(given.copier_id), master=master, mapping=mapping)
         await self._core.command((topics.COPIER_COMMANDS, master, wish))
         return OK

@@ -68,21 +68,31 @@ def _replace_keys(folder: Path, keys: Sequence[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
-        directory = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync(folder)
     except OSError as error:
         raise unusable(path, error) from None
 
 
 def _write_key(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(Fernet.generate_key() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink()  # the next start would find a file without a key, and stop there
+        raise
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """The names in it as well: what is sealed from now on opens by the key that is in the file."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 class Keyring:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,6 +74,8 @@ class SqliteVault:
         self._pool.shutdown()
 
     def _connect(self) -> None:
+        with suppress(OSError):  # what is wrong with it is said by who opens it
+            self._path.touch(0o600)  # before that: SQLite's files beside it are made as it is
         self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
         os.chmod(self._path, 0o600)
         self._connection.execute("PRAGMA secure_delete = ON")

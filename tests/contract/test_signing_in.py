@@ -1,0 +1,45 @@
+"""Signing in while something else happens to the same user."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from copypro.adapters.sqlite_users import SqliteUsers
+from copypro.ports import Reset, UserKey
+from copypro.values import UserId
+from copypro_gateway.auth import Auth
+from copypro_gateway.errors import ApiError
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EMAIL, OLD = "a@example.com", "0" * 64
+
+
+class ResetMeanwhile(SqliteUsers):
+    """The reset key, once there is one, is used between a password's check and the new key."""
+
+    async def keys(self, user: UserId) -> list[UserKey]:
+        await self.set_password("reset", "new", NOW, ("SignIn", "SignUp"))
+        return await super().keys(user)
+
+
+@pytest.fixture
+async def users(tmp_path: Path) -> AsyncIterator[SqliteUsers]:
+    made = await ResetMeanwhile.open(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_a_password_that_is_replaced_while_it_signs_in_leaves_no_key(
+    users: SqliteUsers,
+) -> None:
+    auth = Auth(users, lambda: NOW, lambda: "1" * 32)
+    await auth.make(EMAIL, OLD)
+    until = NOW + timedelta(minutes=30)
+    reset = Reset(hash="reset", user=UserId("1" * 32), created_at=NOW, expires_at=until)
+    await users.add_reset(reset)
+    with pytest.raises(ApiError, match="email or passwordHash is wrong"):
+        await auth.sign_in(EMAIL, OLD)
+    assert await users.keys(UserId("1" * 32)) == []

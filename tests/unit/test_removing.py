@@ -1,0 +1,78 @@
+"""An account that is removed while its broker is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import msgspec
+from copypro import messages as m
+from copypro import topics
+from copypro.adapters.memory_log import MemoryLog
+from copypro.envelope import STATE_HEADERS
+from copypro.ports import Record
+from copypro.values import Platform, UserId
+from copypro_account_watcher import service
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.state import Account, Registration, account_key
+from copypro_standalone.backtest.virtual_time import run
+
+from tests.unit.watched import (
+    ACCOUNT,
+    LOGIN,
+    REGISTRATION,
+    SERVER,
+    TRADES,
+    Bridge,
+    Vault,
+    Watched,
+    now,
+)
+
+STATE = topics.WATCHER_STATE.name
+
+
+def test_a_removal_that_closes_waits_for_no_broker_where_nothing_was_ever_sent() -> None:
+    async def work() -> None:
+        log = MemoryLog()
+        account, remembered = Watched(Bridge(), log), log.state(STATE)[0]
+        remembered[account_key(ACCOUNT)] = proved()
+        away: dict[Platform, Any] = {}
+        time = asyncio.get_running_loop().time
+        running = asyncio.create_task(
+            service.run(log, away, cast(Any, Vault()), now, time, WatcherLimits())
+        )
+        try:
+            await account.open()
+            await account.until(lambda: any(key.startswith("copy/") for key in remembered))
+            removal = m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION, close_trades=True)
+            await account.command(removal)
+            await account.until(lambda: account.told(m.AccountRemoved))
+            (denied,) = account.told(m.CopyDenied, topics.EXECUTIONS)
+            assert denied.numbers["reason"] == "ACCOUNT_REMOVED"
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    run(work())
+
+
+def proved() -> Record:
+    """The account as it is remembered: its password has logged in before."""
+    registration = Registration(
+        registration=REGISTRATION,
+        user=UserId("u"),
+        name="away",
+        sealed_password=TRADES,
+        rights=m.Rights.TRADE,
+    )
+    account = Account(
+        account=ACCOUNT,
+        platform=Platform.MT5,
+        server=SERVER,
+        login=LOGIN,
+        generation=1,
+        registrations={REGISTRATION: registration},
+    )
+    key = account_key(ACCOUNT)
+    return Record(STATE, 0, 0, key, msgspec.json.encode(account), STATE_HEADERS)
