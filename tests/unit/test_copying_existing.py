@@ -9,6 +9,7 @@ from copypro import messages as m
 from copypro.messages import OpenCopies, Seen
 from copypro.options import CopierOptions, PendingMode, SideFilter
 from copypro.values import RootId
+from msgspec.structs import replace
 
 from tests.unit.copying_builders import (
     COPIER,
@@ -267,6 +268,14 @@ def test_whatever_the_account_tells_of_a_later_look_ends_the_one_before() -> Non
     ends_at = heard.offset + 9
     assert names(given.step([found, elsewhere], ends_at)) == []
     assert names(given.step([heard], ends_at)) == ["CopyPlanned", "OpenCopy"]
+
+
+def test_a_record_without_a_time_ends_no_look_and_is_put_aside() -> None:
+    given = desk(start())
+    found, broken = given.record(missed()), given.record(reduced("0.5"))
+    headers = {name: text for name, text in broken.headers.items() if name != "time"}
+    outputs = given.step([found, replace(broken, headers=headers)], broken.offset + 9)
+    assert names(outputs) == ["DeadLetter"]
 
 
 def test_what_is_told_of_the_same_look_does_not() -> None:

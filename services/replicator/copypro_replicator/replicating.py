@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 
 from copypro import topics
@@ -67,8 +66,7 @@ class Replicating:
             is_event = record.topic == topics.ORDER_EVENTS.name
             if is_event:
                 read_until = record.offset + 1
-                if self.memory.has_undecided:
-                    self._settle_before(record, turn)
+                self._settle_before(record, turn)
                 if _is_unheeded(record):
                     continue
             try:
@@ -93,11 +91,12 @@ class Replicating:
         is over: all of a look is appended at once. It need not be waited for what the log's end counts
         besides records (on Kafka the markers of commits).
         """
-        with suppress(
-            KeyError, ValueError
-        ):  # one without a time is put aside by whoever decodes it
-            look_at = datetime.fromisoformat(record.headers["time"])
-            for root in self.memory.undecided_before(AccountId(record.key), look_at):
+        waiting = self.memory.undecided_of(AccountId(record.key))
+        look_at = _time_of(record) if waiting else None
+        if look_at is None:
+            return
+        for root in waiting:
+            if root.undecided is not None and root.undecided.look_at not in (None, look_at):
                 settle(turn, root)
 
 
@@ -111,6 +110,14 @@ def _take(turn: Turn, envelope: Envelope, offset: int, *, is_event: bool) -> Non
             follow_removal(turn, envelope.message)
     else:
         command(turn, envelope)
+
+
+def _time_of(record: Record) -> datetime | None:
+    """None: it has none that can be read, and is put aside for that as it is decoded."""
+    try:
+        return datetime.fromisoformat(record.headers["time"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _is_unheeded(record: Record) -> bool:

@@ -176,19 +176,8 @@ class Memory:
             if root.undecided is not None and root.undecided.until_offset <= until_offset
         ]
 
-    def undecided_before(self, account: AccountId, look_at: datetime) -> list[RootRecord]:
-        """The account's, found by a look before this one."""
-        return [
-            root
-            for root in self._undecided.values()
-            if root.account == account
-            and root.undecided is not None
-            and root.undecided.look_at not in (None, look_at)
-        ]
-
-    @property
-    def has_undecided(self) -> bool:
-        return bool(self._undecided)
+    def undecided_of(self, account: AccountId) -> list[RootRecord]:
+        return [root for root in self._undecided.values() if root.account == account]
 
     # --- the log ------------------------------------------------------------------------------
 
