@@ -32,6 +32,8 @@ Ticket = NewType("Ticket", int)
 Lots = Decimal
 Price = Decimal
 """A price as the broker writes it; zero never means "none" here, None does."""
+LARGEST = Decimal(10) ** 15
+"""No price, volume, factor or sum of money is meant to be larger, in whatever currency."""
 
 
 class Platform(StrEnum):

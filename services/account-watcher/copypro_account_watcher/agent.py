@@ -380,7 +380,8 @@ class AccountAgent:
         if attempt.kind in ("close", "delete") and leg.status is LegStatus.ENDED and leg.ticket:
             self.market.live.just_ended[leg.ticket] = self.owner.monotonic()
         self.apply(copy, attempt, result, origin, turn)
-        if leg.status is LegStatus.OPEN and leg.ticket is not None:
+        is_of_lots = attempt.kind != "modify" and leg.status is LegStatus.OPEN
+        if is_of_lots and leg.ticket is not None:
             self.market.live.just_changed[leg.ticket] = self.owner.monotonic()
 
     def apply(
@@ -448,11 +449,7 @@ class AccountAgent:
     @property
     def unresolved(self) -> int:
         """Attempts that nobody has settled. Counted at every turn, over all copies."""
-        count = 0
-        for copy in self.copies.values():
-            if copy.attempt is not None and is_unresolved(copy):
-                count += 1
-        return count
+        return sum(1 for copy in self.copies.values() if is_unresolved(copy))
 
     # --- memory and timers --------------------------------------------------------------------
 

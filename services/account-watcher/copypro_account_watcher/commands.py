@@ -166,9 +166,8 @@ def _remove(agent: AccountAgent, command: RemoveAccount, origin: Origin, turn: T
             copy.not_before_utc = None
         agent.touch(copy, turn)
     if command.close_trades:
-        agent.pump(
-            turn
-        )  # what was never sent is denied: the removal waits for no session because of it
+        # What was never sent is denied: the removal waits for no session because of it.
+        agent.pump(turn)
     finish_removal(agent, turn)
     return None
 

@@ -12,7 +12,7 @@ from copypro.codes import Denial, denied
 from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
 from copypro.options import CopierOptions, RiskType
 from copypro.trading import Figures, Quote, SymbolSpec
-from copypro.values import Lots, Price, Side
+from copypro.values import LARGEST, Lots, Price, Side
 from msgspec import Struct
 
 from copypro_account_watcher.symbols import Rates, profit_currency_of, rate_of
@@ -23,10 +23,8 @@ FORCE_MIN_CAP = Decimal("1.5")
 MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
 _EIGHT_PLACES = Decimal("1e-8")
-LARGEST = Decimal(10) ** 15
-"""No factor, contract or sum of money is meant to be larger, in whatever currency."""
 SMALLEST = 1 / LARGEST**2
-"""Nor smaller than this: by the least that a client may write, a quotient is no number any more."""
+"""Nothing is meant to be smaller than this: by the least that a client may write, a quotient is no number any more."""
 
 
 class Slave(Struct, frozen=True, kw_only=True):

@@ -114,10 +114,8 @@ class Account(Struct, kw_only=True, omit_defaults=True):
     @property
     def is_disabled(self) -> bool:
         """Switched off by everybody who has it."""
-        for known in self.registrations.values():
-            if known.enabled:
-                return False
-        return bool(self.registrations)
+        known = self.registrations.values()
+        return bool(known) and not any(registration.enabled for registration in known)
 
     @property
     def refused(self) -> str:

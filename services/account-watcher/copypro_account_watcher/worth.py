@@ -8,8 +8,9 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 from copypro.messages import Numbers
+from copypro.values import LARGEST
 
-from copypro_account_watcher.sizing import LARGEST, Slave
+from copypro_account_watcher.sizing import Slave
 from copypro_account_watcher.symbols import profit_currency_of, rate_of
 
 BY_CONTRACT = ("Forex", "CFD")

@@ -69,9 +69,8 @@ class Repeating:
             if self._clock() - kept.claimed_at < ABANDONED:
                 text = f"{HEADER}: its call is still running: ask again in a moment"
                 raise ApiError(409, "IDEMPOTENCY_KEY_RUNNING", text)
-            name = _name_of(
-                name, kept.claimed_at.isoformat()
-            )  # of those who ask again, one makes it
+            # Abandoned: of those who ask again the one that claims this makes it.
+            name = _name_of(name, kept.claimed_at.isoformat())
         return await self._make(name, mine, act)
 
     async def _make(

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from copypro.trading import Figures
-from copypro.values import Lots, Price
+from copypro.values import LARGEST, Lots, Price
 
 ZERO = Decimal(0)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a broker's clock has no zone
@@ -31,8 +31,6 @@ _NEVER_MS = 253_370_764_800_000
 """When that year begins."""
 _LAST_MOMENT = "9999-12-31T23:59:59.9999999"
 _LOTS_PLACES = 8
-LARGEST = Decimal(10) ** 15
-"""No price, volume or sum of money is larger, in whatever currency."""
 _SMALLEST = -LARGEST
 _ZEROS = [Decimal(0).scaleb(-digits) for digits in range(11)]
 """By digits behind the point; no symbol has more."""

@@ -92,19 +92,16 @@ class MemoryLog:
 
     def _put(self, messages: Sequence[Outgoing], owner: _MemoryPartition | None) -> None:
         touched: dict[tuple[str, int], list[Record]] = {}
-        state, places = "" if owner is None else owner.role.state.name, self._places
+        state = "" if owner is None else owner.role.state.name
         for out in messages:
             name, key = out.topic, out.key
             if owner is not None and name == state:
                 self._remember(out, owner.number)
                 continue
-            number = places.get(key)
-            if number is None:
-                number = self.partition_of(key)
-            place = (name, number)
-            part = touched.get(place)
+            number = self.partition_of(key)
+            part = touched.get((name, number))
             if part is None:
-                part = touched[place] = self.topic(name)[number]
+                part = touched[name, number] = self.topic(name)[number]
             part.append(Record(name, number, len(part), key, out.value, out.headers))
         for (_, number), reader in self._owners.items():
             if any((topic.name, number) in touched for topic in reader.role.inputs):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from copypro.adapters import sqlite_documents as documents
-from copypro.adapters.sqlite_file import saying
+from copypro.adapters.sqlite_file import saying, transaction
 from copypro.errors import StoreRefused
 from copypro.ports import Document, Upsert
 
@@ -88,16 +88,11 @@ class SqliteRebuild:
     def _in_transaction(self, body: Callable[[], None]) -> None:
         """Its own one, or the one in which the live ones are held."""
         if self._connection.in_transaction:
-            return body()
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+            body()
+            return
+        with transaction(self._connection):
             self._require_newest()
             body()
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:  # a full disk ends it by itself
-                self._connection.execute("ROLLBACK")
-            raise
 
     def _hold(self) -> Mapping[str, int]:
         # The transaction that switches is the one that must be on the disk.
