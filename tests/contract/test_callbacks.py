@@ -24,7 +24,7 @@ from copypro.envelope import encode, fact
 from copypro.errors import KeyDestroyed, SecretsError, StoreRefused, StoreUnavailable
 from copypro.messages import Message
 from copypro.readiness import Readiness
-from copypro.values import AttemptId, CopierId, RegistrationId
+from copypro.values import AttemptId, CopierId, CopyId, RegistrationId
 from copypro_stats import service
 from copypro_stats.posting import PostLimits
 from copypro_stats.receivers import Receivers, Unseal
@@ -185,6 +185,48 @@ async def test_a_dead_receiver_delays_nobody_and_a_restart_goes_on_where_it_was(
     running = started(log, models)
     await until(lambda: ids(dead) == [f"dead {name}" for name in names] and not left(log))
     assert ids(alive) == names
+    await killed(running)
+
+
+COPY = {"copy": CopyId("c" * 32), "leg": 0}
+PLANNED = replace(examples.example(m.CopyPlanned), copier=ONE, pending=False, **COPY)
+OPENED = replace(examples.example(m.CopyOpened), copier=ONE, **COPY)
+
+
+async def test_what_was_executed_is_told_with_its_decision_whichever_is_read_first(
+    receivers: tuple[Receiver, Receiver], models: SqliteReadModels
+) -> None:
+    """They come by topics of their own, each read by itself."""
+    one, two = receivers
+    log = MemoryLog()
+    running = started(log, models)
+    await told_at(log, ONE, one.url)
+    await told_at(log, TWO, two.url)
+    await known(models, ONE)
+    await known(models, TWO)
+    await appended(log, topics.EXECUTIONS, OPENED)
+    await closed(log, TWO, "of another copier")
+    await until(lambda: ids(two) == ["of another copier"] and left(log) == 1)
+    assert one.tries == []
+    await appended(log, topics.COPIER_EVENTS, PLANNED)
+    await until(lambda: not left(log))
+    (told,) = one.taken
+    assert told["masterOrder"]["symbol"] == PLANNED.symbol
+    assert None not in (told["timeUTC"], told["times"]["seen"], told["times"]["planned"])
+    await killed(running)
+
+
+async def test_what_never_gets_a_decision_is_told_without_it_after_a_while(
+    receivers: tuple[Receiver, Receiver], models: SqliteReadModels
+) -> None:
+    one, _ = receivers
+    log = MemoryLog()
+    running = started(log, models, decision_s=0.05)
+    await told_at(log, ONE, one.url)
+    await known(models, ONE)
+    await appended(log, topics.EXECUTIONS, OPENED)
+    await until(lambda: not left(log) and len(one.taken) == 1)
+    assert (one.taken[0]["outcome"], one.taken[0]["masterOrder"]) == ("opened", None)
     await killed(running)
 
 

@@ -131,7 +131,8 @@ async def test_ours_that_filled_alone_is_closed_when_the_masters_is_removed(worl
     ticket = await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")
     await shows(world, slave, ("BuyLimit", "0.20", "1.09000"))
     await world.quote("EURUSD", "1.08980", "1.08990", servers=("Beta-MT5",))
-    await logged(world, copier, "opened")
+    row = await logged(world, copier, "opened")
+    assert row["timeUTC"] == row["times"]["filled"]
     await master.close(ticket)
     await shows(world, slave)
     await logged(world, copier, "closed")

@@ -24,6 +24,7 @@ from copypro.values import AttemptId, CopyId, OrderKind, Side, Ticket, UserId
 from copypro_stats.batch import Parts, batch_of, merged
 from copypro_stats.projections import trade_log_told_by
 from copypro_stats.rebuilding import Replay
+from msgspec.structs import replace
 
 from tests.unit.copying_builders import (
     COPIER,
@@ -186,11 +187,21 @@ async def test_what_the_broker_refused_for_good_is_refused_and_waits_no_more(
     rows = await models.find(c.TRADE_LOGS, {"copier": COPIER})
     assert [doc["id"] for doc in rows] == [f"{COPY}.0.{row}"]
     log = trade_log(rows[0])
+    assert log["updateType"] == ("PendingOpen" if asked.is_pending else "MarketOpen")
     assert (log["outcome"], log["success"], log["exceptionCode"]) == ("rejected", False, "NO_MONEY")
     assert (log["times"]["sent"], log["times"]["filled"]) == ("2026-05-04T12:00:00.000000Z", None)
     assert trade_log_told_by(refused) == rows[0]["id"]
     copies = await copies_of(models, WHOSE | {"id": COPIER}) or []
     assert [copy.outcome for copy in copies] == [Outcome.REFUSED] * (row == "open")
+
+
+async def test_a_mirrored_order_that_filled_by_itself_has_its_time_before_any_decision() -> None:
+    filled = replace(EXECUTED, sent_at_utc=None)
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, filled)])
+    (row,) = await models.find(c.TRADE_LOGS, {"copier": COPIER})
+    log = trade_log(row)
+    assert (log["timeUTC"], log["updateType"]) == ("2026-05-04T12:00:00.000000Z", "MarketOpen")
+    assert (log["outcome"], log["masterOrder"]) == ("opened", None)
 
 
 async def test_legs_that_ended_before_a_close_was_sent_have_rows_of_their_own() -> None:

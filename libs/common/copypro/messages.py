@@ -1081,7 +1081,9 @@ class Outcome(Execution, frozen=True, kw_only=True):
 
     attempt: AttemptId
     sent_at_utc: datetime | None = None
+    """None: what the broker's books or events tell, with no answer to a call."""
     answered_at_utc: datetime | None = None
+    """Without `sent_at_utc`: when a mirrored order was seen to have filled by itself."""
 
 
 class CopyOpened(Outcome, frozen=True, kw_only=True):

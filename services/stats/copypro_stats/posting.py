@@ -31,6 +31,8 @@ class PostLimits(Struct, frozen=True, kw_only=True):
     cap_wait_s: float = 300.0
     kept_s: float = 86_400.0
     """What is older than this and is not taken then is given up, with an error in the log."""
+    decision_s: float = 60.0
+    """So long a trade log waits for its decision to be projected; then it is told without."""
     waiting: int = 1000
     """So many may wait for one receiver; what comes beyond is shown and not posted."""
 
@@ -113,13 +115,18 @@ class Outbox:
         assert self._receivers is not None
         limits, wait_s = self._limits, self._limits.first_wait_s
         what = "alert" if posted.to == OPERATOR else "callback"
-        while reason := await self._receivers.post(posted):
-            if self._clock() - posted.raised_at_utc > timedelta(seconds=limits.kept_s):
+        while reason := await self._receivers.post(
+            posted, self._is_older(posted, limits.decision_s)
+        ):
+            if self._is_older(posted, limits.kept_s):
                 logger.error(f"{what} not delivered: given up", id=posted.id, reason=reason)
                 return
             logger.warning(f"{what} not delivered yet", id=posted.id, reason=reason)
             await asyncio.sleep(wait_s)
             wait_s = min(limits.cap_wait_s, wait_s * 2)
+
+    def _is_older(self, posted: Posted, seconds: float) -> bool:
+        return self._clock() - posted.raised_at_utc > timedelta(seconds=seconds)
 
 
 @asynccontextmanager

@@ -17,7 +17,14 @@ from copypro.callbacks import Callback
 from copypro.envelope import Envelope
 from copypro.ports import Record
 from copypro.protection import Protector
-from copypro.trading import OpenOrder
+from copypro.trading import (
+    CloseRequest,
+    DeleteRequest,
+    ModifyRequest,
+    OpenOrder,
+    OpenRequest,
+    TradeRequest,
+)
 from msgspec import Struct
 
 Fields = dict[str, Any]
@@ -527,6 +534,8 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
         common = {"copier": event.copier, "copy": event.copy, "leg": event.leg}
         if not outcome.get("success"):
             outcome.setdefault("success", False)
+        if _is_filled_order(event):
+            outcome |= {"time": iso(at), "update": "MarketOpen"}
     else:
         outcome["time"] = iso(at)
     changed = [Patch(c.TRADE_LOGS, row, common | outcome)]
@@ -535,6 +544,13 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
     if isinstance(event, m.CopyUnresolved | m.CopyNeedsPerson | m.CopyReconciled):
         changed.append(_unresolved(event, at))
     return changed
+
+
+def _is_filled_order(event: m.ExecutionEvent) -> bool:
+    """A mirrored order became a position: no call of ours, and no decision until the master's does."""
+    if not isinstance(event, m.CopyOpened):
+        return False
+    return event.sent_at_utc is None and event.answered_at_utc is not None
 
 
 _TOLD = (
@@ -568,7 +584,7 @@ def _row_of(event: Any) -> str:
     """
     if isinstance(event, m.AttemptStarted):
         request = event.request
-        if isinstance(request, _OPENING):
+        if isinstance(request, OpenRequest):
             return f"{event.copy}.{event.leg}.{'pending' if request.kind.is_pending else 'open'}"
         return f"{event.attempt}"
     if isinstance(event, m.CopyOpened | m.CopyDenied):
@@ -583,9 +599,6 @@ def _row_of(event: Any) -> str:
     return str(event.attempt) or f"{event.copy}.{event.leg}.closed"
 
 
-_OPENING = m.TradeRequest.__args__[0]  # type: ignore[attr-defined]
-
-
 def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
     match event:
         case m.AttemptStarted():
@@ -593,7 +606,7 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "attempt": event.attempt,
                 "request": plain(msgspec.structs.asdict(event.request)),
                 "numbers_sent": event.numbers,
-                "update": _UPDATES.get(type(event.request).__name__, "MarketOpen"),
+                "update": _update_of(event.request),
                 "sending_at": iso(at),
                 "slave_symbol": getattr(event.request, "symbol", None),
             }
@@ -685,10 +698,16 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
     return None, ""
 
 
+def _update_of(request: TradeRequest) -> str:
+    if isinstance(request, OpenRequest):
+        return "PendingOpen" if request.kind.is_pending else "MarketOpen"
+    return _UPDATES[type(request)]
+
+
 _UPDATES = {
-    "ModifyRequest": "MarketModify",
-    "CloseRequest": "MarketClose",
-    "DeleteRequest": "PendingClose",
+    ModifyRequest: "MarketModify",
+    CloseRequest: "MarketClose",
+    DeleteRequest: "PendingClose",
 }
 
 

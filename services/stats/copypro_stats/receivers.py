@@ -78,6 +78,10 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+class _Undecided(Exception):
+    """Decisions and what came of them are told by partitions of their own: one may be ahead."""
+
+
 class Receivers:
     """`post` makes one try. Whose callback is where is read anew for each: one that was taken back is
     told nothing any more.
@@ -95,13 +99,16 @@ class Receivers:
             told.add(OPERATOR)
         return [posted for posted in posts if posted.to in told]
 
-    async def post(self, posted: Posted) -> str:
+    async def post(self, posted: Posted, in_part: bool = False) -> str:
         """Empty: it was taken, or there is nobody to take it; else why not, without any secret. What
-        a person can still set right (a database's rights, a key that is missing here) is a reason.
+        a person can still set right (a database's rights, a key that is missing here) is a reason, and
+        so is a trade log of which the decision is not projected yet, unless it is told `in_part`.
         """
         try:
             receiver = await self._receiver(posted.to)
-            body = posted.body or await self._body(posted)
+            body = posted.body or await self._body(posted, in_part)
+        except _Undecided:
+            return "the decision before it is not projected yet"
         except StoreUnavailable:
             return "the database does not answer"
         except StoreRefused as error:
@@ -125,10 +132,12 @@ class Receivers:
             logger.warning("a callback cannot be opened: its account is gone", reason=str(error))
             return None
 
-    async def _body(self, posted: Posted) -> bytes:
-        """The trade log as it is listed, at this moment."""
+    async def _body(self, posted: Posted, in_part: bool) -> bytes:
+        """The trade log as it is listed, at this moment. Errors: _Undecided."""
         doc = await self._models.get(c.TRADE_LOGS, posted.row)
         if doc is None:
             return b""
+        if "time" not in doc and not in_part:
+            raise _Undecided
         sides = await sides_of(self._models, [posted.to])
         return msgspec.json.encode(trade_log(doc, sides[posted.to]))
