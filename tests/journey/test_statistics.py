@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -219,3 +220,59 @@ async def test_a_real_statement_by_rest_has_metatrader_s_figures(world: World) -
     assert round(stats["maxBalanceDrawdownRaw"], 2) == printed["Maximal Drawdown"]
     assert round(stats["expectancy"]["dollar"], 2) == printed["Expected Payoff"]
     assert round(stats["averageLost"]["averageUsd"], 2) == printed["Average loss trade"]
+
+
+@pytest.mark.parametrize(
+    ("server", "mode"),
+    [("Alpha-MT4", "Hedging"), ("Alpha-MT5", "Hedging"), ("Alpha-MT5", "Netting")],
+)
+async def test_added_again_an_account_has_each_closed_trade_once(
+    world: World, server: str, mode: str
+) -> None:
+    """Seen live before, closed meanwhile, and closed after: as its broker's books have them."""
+    account = await world.account(server, 1001, mode=mode)
+    whole = await account.open("EURUSD", "Buy", "0.20")
+    halved = await account.open("GBPUSD", "Buy", "0.20")
+    left = await account.open("AUDUSD", "Buy", "0.50")
+    await opened(world, account, 3)
+    await account.close(whole)
+    halved = await account.close(halved, "0.05") or halved
+    left = await account.close(left, "0.20") or left
+    await closed(world, account, "0.05", "0.20", "0.20")
+    await world.call("RemoveAccount", accountId=account.id)
+    await account.close(halved)
+    await account.close(await account.open("USDCHF", "Sell", "0.10"))
+    account = await world.register(server, 1001)
+    await world.eventually(lambda: world.is_connected(account))
+    await closed(world, account, "0.05", "0.10", "0.15", "0.20", "0.20")
+    await opened(world, account, 1)
+    left = await account.close(left, "0.10") or left
+    await account.close(left)
+    await closed(world, account, "0.05", "0.10", "0.10", "0.15", "0.20", "0.20", "0.20")
+
+    async def as_its_books_say() -> bool:
+        stats = await world.call("TradeStatsByAccountId", accountId=account.id)
+        profit = sum(float(piece["profit"]) for piece in await account.trades())
+        return bool(
+            stats["stats"]["trades"] == 7
+            and round(stats["stats"]["summary"]["totalProfit"] - profit, 2) == 0
+        )
+
+    await world.eventually(as_its_books_say)
+
+
+async def opened(world: World, account: Account, count: int) -> None:
+    async def there() -> bool:
+        return len(await world.call("OpenOrders", accountId=account.id)) == count
+
+    await world.eventually(there)
+
+
+async def closed(world: World, account: Account, *lots: str) -> None:
+    wanted = [Decimal(each) for each in lots]
+
+    async def there() -> bool:
+        rows = await world.call("ClosedOrders", accountId=account.id)
+        return sorted(Decimal(str(row["lots"])) for row in rows) == wanted
+
+    await world.eventually(there)

@@ -239,10 +239,14 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def watched(
-    limits: WatcherLimits | None = None, password: str = TRADES, mode: Mode = Mode.HEDGING
+    limits: WatcherLimits | None = None,
+    password: str = TRADES,
+    mode: Mode = Mode.HEDGING,
+    closed: tuple[ClosedOrder, ...] = (),
 ) -> AsyncIterator[Watched]:
     """In a virtual loop."""
     bridge, log = Bridge(mode), MemoryLog()
+    bridge.closed = closed
     running = asyncio.create_task(
         service.run(
             cast(Any, log),

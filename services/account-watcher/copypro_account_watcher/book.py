@@ -126,15 +126,19 @@ class Rest(Struct, kw_only=True, omit_defaults=True):
     lifecycles: dict[str, Lifecycle] = {}
     operations: dict[Ticket, datetime] = {}
     operations_forgotten_until_broker: datetime | None = None
+    told: dict[Ticket, datetime] = {}
+    told_until_broker: datetime | None = None
 
 
 NEVER = datetime(1, 1, 1)  # noqa: DTZ001  a broker's clock has no zone
+AT_ALL = datetime(9999, 12, 31)  # noqa: DTZ001
 
 
 class BookLimits(Struct, frozen=True, kw_only=True):
     closed_roots: int = 200
     operations: int = 100
     waiting_rows: int = 200
+    told_tickets: int = 1000
 
 
 def _closed_at(closed: Closed) -> datetime:
@@ -168,6 +172,10 @@ class Book:
         self.lifecycles: dict[str, Lifecycle] = {}
         self.operations: dict[Ticket, datetime] = {}
         self.operations_forgotten_until_broker: datetime | None = None
+        self.told: dict[Ticket, datetime] = {}
+        """What closed of these up to then was told when the account was here before, or is imported."""
+        self.told_until_broker: datetime | None = None
+        """And everything that closed up to then."""
         self.by_ticket: dict[Ticket, Root] = {}
         self.by_symbol: dict[str, Root] = {}
         """Netting positions."""
@@ -203,6 +211,7 @@ class Book:
         self.lifecycles = dict(rest.lifecycles)
         self.operations = dict(rest.operations)
         self.operations_forgotten_until_broker = rest.operations_forgotten_until_broker
+        self.told, self.told_until_broker = dict(rest.told), rest.told_until_broker
         self.closed, self.closed_tickets = {}, {}
         for closed in rest.closed:
             self._bury(closed)
@@ -219,13 +228,41 @@ class Book:
             },
             operations=dict(self.operations),
             operations_forgotten_until_broker=self.operations_forgotten_until_broker,
+            told=dict(self.told),
+            told_until_broker=self.told_until_broker,
         )
+
+    def after_removal(self, *, is_past_told: bool) -> Book:
+        """What is still known once the account is removed: which closings were told, so that none is
+        told again if it is added again. `is_past_told`: the import of its past had ended.
+        """
+        until = self.told_until_broker or NEVER
+        if is_past_told:
+            until = max(until, self.forgotten_until_broker or NEVER)
+        told = {ticket: at for ticket, at in self.told.items() if at > until}
+        for closed in self.closed.values():
+            told |= dict.fromkeys(closed.tickets, closed.at_broker or AT_ALL)
+        for root in self.roots.values():
+            newest = root.newest_row
+            told |= dict.fromkeys(root.tickets, NEVER if newest is None else newest[0])
+            if self.platform is Platform.MT4:
+                told[root.ticket] = NEVER  # a part that closed had another one
+        left = Book(self.account, limits=self.limits)
+        newest_last = sorted(told.items(), key=lambda item: item[1])
+        left.told = dict(newest_last[-self.limits.told_tickets :])
+        left.told_until_broker = until if until > NEVER else None
+        return left
 
     # --- questions ----------------------------------------------------------------------------
 
     def tickets(self) -> AbstractSet[Ticket]:
         """Every ticket of every known root, the recently closed ones included."""
         return self.by_ticket.keys() | self.closed_tickets.keys()
+
+    def was_told(self, row: ClosedOrder) -> bool:
+        """Before the account was removed and added again, or as its imported past."""
+        until = max(self.told.get(row.ticket, NEVER), self.told_until_broker or NEVER)
+        return row.closed_at_broker <= until
 
     def root_of(self, ticket: Ticket) -> RootId | None:
         """The open root that has, or had, this ticket."""

@@ -28,7 +28,6 @@ from copypro.values import Mode, RegistrationId, Ticket
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import detach
 from copypro_account_watcher.alerts import clear_alert
-from copypro_account_watcher.book import Book
 from copypro_account_watcher.reconcile import Absent, Found
 from copypro_account_watcher.state import (
     Account,
@@ -222,13 +221,15 @@ def _leave(agent: AccountAgent, copies: list[Copy], removal: Removal, turn: Turn
 
 
 def _end(agent: AccountAgent, account: Account, turn: Turn) -> None:
-    """The account is watched no more: what was known of it is forgotten, its name remains."""
+    """The account is watched no more: what was known of it is forgotten. Its name remains, and which of
+    its closed trades were told.
+    """
     for cause in list(account.alerts):
         clear_alert(agent, turn, cause)
     for root in agent.book.roots:
         turn.remember(root_key(agent.id, root), None)
-    turn.remember(book_key(agent.id), None)
-    agent.book = Book(agent.id)
+    agent.book = agent.book.after_removal(is_past_told=account.history_done)
+    turn.remember(book_key(agent.id), agent.book.rest())
     agent.account = Account(
         account=account.account,
         platform=account.platform,

@@ -23,7 +23,6 @@ from copypro_account_watcher.looks import Look
 _FROM = re.compile(r"from #(\d+)")
 _TO = re.compile(r"to #(\d+)")
 _BY = re.compile(r"close hedge by #(\d+)")
-# With the offset unknown a row counts as newer only if it is so on the easternmost server's clock.
 EASTERNMOST_MINUTES = 14 * 60
 UNSET_YEAR = 1980
 
@@ -104,7 +103,8 @@ class Rows:
             self._history = {name(row): row for row in look.closed}
             rows = (book.waiting_rows | self._history).values()
         for row in rows:
-            self._of.setdefault(row.ticket, []).append(row)
+            if not book.was_told(row):
+                self._of.setdefault(row.ticket, []).append(row)
         for group in self._of.values():
             group.sort(key=key)
 
@@ -153,6 +153,7 @@ class Rows:
             and row.lots > 0
             and not row.cancelled
             and row.kind.side is order.kind.side
+            and not self._book.was_told(row)
         ]
 
     def tells_now(self, order: OpenOrder) -> bool:
@@ -229,10 +230,14 @@ def is_under_watch(
         return False
     if forgotten_until is not None and at_broker <= forgotten_until:
         return False
-    offset = look.clock_offset_minutes
-    moment = at_utc or to_utc(at_broker, EASTERNMOST_MINUTES if offset is None else offset)
+    moment = at_utc or earliest_utc(at_broker, look.clock_offset_minutes)
     # MT4 tells whole seconds: the second of the first look counts as after it.
     return moment is not None and moment >= book.since_utc.replace(microsecond=0)
+
+
+def earliest_utc(at_broker: datetime, offset_minutes: int | None) -> datetime | None:
+    """With the offset unknown, what it would be on the easternmost server's clock."""
+    return to_utc(at_broker, EASTERNMOST_MINUTES if offset_minutes is None else offset_minutes)
 
 
 def _is_unspent(row: ClosedOrder, root: Root) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -21,8 +21,12 @@ from copypro.messages import (
 )
 from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
-from copypro.values import AccountId, RootId
+from copypro.values import AccountId, RootId, Ticket
+from msgspec.structs import replace
 
+from copypro_account_watcher.book import NEVER
+from copypro_account_watcher.evidence import earliest_utc
+from copypro_account_watcher.state import book_key
 from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger("account-watcher")
 FACTS_A_TURN = 200
+CLOCKS_APART = timedelta(minutes=1)
+"""So far a broker's clock may be from ours."""
 
 
 class Importing:
@@ -59,21 +65,45 @@ class Importing:
         await owner.commit(turn)
 
     async def _record(self, history: History) -> None:
-        agent = self._agent
-        known = agent.book.tickets()
+        agent, now = self._agent, self._agent.owner.clock()
+        past = self._past(history)
         facts = [
-            *imported_operations(agent.id, history, agent.owner.clock()),
-            *imported_positions(
-                agent.id,
-                (piece for piece in history.closed if piece.ticket not in known),
-                agent.owner.clock(),
-            ),
+            *imported_operations(agent.id, history, now),
+            *imported_positions(agent.id, past, now, agent.book.told.keys()),
         ]
+        self._told(past)
         for at in range(0, len(facts), FACTS_A_TURN):
             turn = Turn(agent.owner.clock())
             for identity, message in facts[at : at + FACTS_A_TURN]:
                 turn.fact(agent.id, message, *identity)
+            turn.remember(book_key(agent.id), agent.book.rest())
             await agent.owner.commit(turn)
+
+    def _past(self, history: History) -> list[ClosedOrder]:
+        """What nobody has told, and closed before the first look: what closed later looks tell."""
+        book = self._agent.book
+        known, since = book.tickets(), book.since_utc
+        return [
+            piece
+            for piece in history.closed
+            if piece.ticket not in known
+            and not book.was_told(piece)
+            and not self._is_after(piece, since and since + CLOCKS_APART)
+        ]
+
+    def _told(self, past: list[ClosedOrder]) -> None:
+        """What closed in about the moment of the first look could be taken for news by the next one."""
+        book = self._agent.book
+        since = book.since_utc and book.since_utc - CLOCKS_APART
+        for piece in past:
+            if self._is_after(piece, since):
+                former = book.told.get(piece.ticket, NEVER)
+                book.told[piece.ticket] = max(former, piece.closed_at_broker)
+
+    def _is_after(self, piece: ClosedOrder, moment: datetime | None) -> bool:
+        offset = self._agent.watching.offset.minutes
+        at = piece.closed_at_utc or earliest_utc(piece.closed_at_broker, offset)
+        return moment is not None and at is not None and at > moment
 
 
 def imported_operations(
@@ -94,15 +124,22 @@ def imported_operations(
 
 
 def imported_positions(
-    account: AccountId, closed: Iterable[ClosedOrder], now: datetime
+    account: AccountId,
+    closed: Iterable[ClosedOrder],
+    now: datetime,
+    opened: Container[Ticket] = (),
 ) -> Iterable[tuple[tuple[object, ...], OrderEvent]]:
-    """Each ticket's pieces as one root: opened with their sum, reduced piece by piece, closed."""
+    """Each ticket's pieces as one root: opened with their sum, reduced piece by piece, closed.
+    `opened`: tickets whose opening was told before, with what it cost.
+    """
     pieces = sorted(
         (piece for piece in closed if not piece.cancelled and not piece.kind.is_pending),
         key=lambda piece: (piece.ticket, piece.closed_at_broker, piece.deal),
     )
     for ticket, group in groupby(pieces, key=lambda piece: piece.ticket):
         parts = list(group)
+        if ticket in opened:
+            parts = [replace(part, entry_cost=Decimal(0)) for part in parts]
         yield from _imported_root(account, RootId(f"imported:{ticket}"), parts, now)
 
 

@@ -441,7 +441,13 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
     else:
         closed["entry_cost"] = None  # told with the piece that ends the position
     entry = _entry_cost(event)
-    row = Patch(c.CLOSED_ORDERS, f"{root}/{deal.sequence}", closed, builds_on=(c.ROOTS, root))
+    # Not by its sequence, which begins anew when the account is removed and added again.
+    row = Patch(
+        c.CLOSED_ORDERS,
+        f"{root}/{deal.ticket}/{closed['closed_at']}",
+        closed,
+        builds_on=(c.ROOTS, root),
+    )
     if isinstance(event, m.PositionReduced):
         return [*entry, row]
     return [*entry, row, Patch(c.ROOTS, root, None)]

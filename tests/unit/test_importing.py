@@ -1,0 +1,75 @@
+"""The account's past: each closing of it is told once, by a look or as imported."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from copypro import messages as m
+from copypro.values import AccountId
+from copypro_account_watcher.book import Book, BookLimits, Rest
+from copypro_standalone.backtest.virtual_time import run
+from msgspec import json
+from msgspec.structs import replace
+
+from tests.unit.diff_builders import Watch, broker, order, row
+from tests.unit.watched import BEGAN, watched
+
+
+def test_what_closed_in_the_moment_of_the_first_look_is_told_once() -> None:
+    """A broker's clock may be ahead of ours: it is of the past, and looks like news."""
+
+    async def work() -> None:
+        ahead = BEGAN + timedelta(seconds=20)
+        piece = replace(row(77, deal=78), closed_at_utc=ahead, opened_at_utc=BEGAN)
+        async with watched(closed=(piece,)) as account:
+            await account.until(lambda: account.told(m.PositionClosed))
+            account.bridge.pays("100")
+            await account.until(lambda: account.told(m.BalanceChanged))
+            assert [event.ticket for event in account.told(m.PositionClosed)] == [77]
+
+    run(work())
+
+
+def left(watch: Watch, *, is_past_told: bool = True) -> Book:
+    """As it is restored after the removal."""
+    book = Book(AccountId("a" * 32))
+    book.restore_rest(json.encode(watch.book.after_removal(is_past_told=is_past_told).rest()))
+    return book
+
+
+def test_after_a_removal_only_what_closes_later_is_news() -> None:
+    watch = Watch()
+    watch.starts(order(1), order(2, "0.30"), order(3))
+    watch.snapshot(order(2, "0.10"), order(3), closed=(row(1), row(2, "0.20", deal=21, closed=50)))
+    book = left(watch)
+    assert book.roots == {}
+    assert book.was_told(row(1))
+    assert book.was_told(row(2, "0.20", deal=21, closed=50))
+    assert not book.was_told(row(2, "0.10", deal=22, closed=90))
+    assert not book.was_told(row(3, closed=90))
+    assert not book.was_told(row(4, closed=10)), "imported before, or never seen"
+    assert 3 in book.told, "what opening it cost was told"
+
+
+@pytest.mark.parametrize("is_past_told", [True, False])
+def test_what_was_told_so_long_ago_that_it_is_forgotten_is_no_news_either(
+    is_past_told: bool,
+) -> None:
+    watch = Watch()
+    watch.book.limits = BookLimits(closed_roots=2)
+    tickets = range(1, 6)
+    watch.starts(*(order(ticket) for ticket in tickets))
+    watch.snapshot(closed=tuple(row(ticket, closed=ticket) for ticket in tickets))
+    book = left(watch, is_past_told=is_past_told)
+    told = [book.was_told(row(ticket, closed=ticket)) for ticket in tickets]
+    assert told == [is_past_told] * 3 + [True, True]
+    again = book.after_removal(is_past_told=False)
+    assert [again.was_told(row(ticket, closed=ticket)) for ticket in tickets] == told
+    assert again.told_until_broker == (broker(3) if is_past_told else None)
+
+
+def test_a_record_from_before_this_was_known_is_read() -> None:
+    book = Book(AccountId("a" * 32))
+    book.restore_rest(json.encode(Rest()))
+    assert not book.was_told(row(1))
