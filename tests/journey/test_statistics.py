@@ -11,7 +11,7 @@ from copypro.statements import read
 from copypro.statements.checking import check
 
 from tests.journey.test_import import post
-from tests.journey.world import Account, World
+from tests.journey.world import CANARY, Account, World
 from tests.unit import statement_writer as write
 from tests.unit.shared_statements import FOLDER, MISSING
 
@@ -276,3 +276,21 @@ async def closed(world: World, account: Account, *lots: str) -> None:
         return sorted(Decimal(str(row["lots"])) for row in rows) == wanted
 
     await world.eventually(there)
+
+
+@pytest.mark.parametrize("mode", ["Hedging", "Netting"])
+async def test_what_was_closed_of_a_position_before_its_account_was_added_is_shown(
+    world: World, mode: str
+) -> None:
+    await world.control.add_account(
+        server="Alpha-MT5", platform="MT5", login=1001, password=CANARY, balance="1000", mode=mode
+    )
+    await world.control.shift_clock(-120)
+    ticket = await world.control.open("Alpha-MT5", 1001, "EURUSD", "Buy", "0.50")
+    await world.control.close("Alpha-MT5", 1001, ticket, "0.20")
+    await world.control.shift_clock(120)
+    account = await world.register("Alpha-MT5", 1001)
+    await closed(world, account, "0.20")
+    await opened(world, account, 1)
+    await account.close(ticket)
+    await closed(world, account, "0.20", "0.30")

@@ -8,7 +8,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro.messages import BalanceChanged, Context, Deal, PositionClosed, PositionOpened, Seen
+from copypro.messages import (
+    BalanceChanged,
+    Context,
+    Deal,
+    PositionClosed,
+    PositionOpened,
+    PositionReduced,
+    Seen,
+)
 from copypro.statements.rows import DealRow
 from copypro.trading import Figures
 from copypro.values import AccountId, Mode, Platform, RootId, Side, Ticket
@@ -112,6 +120,14 @@ def test_a_closing_without_an_opening_moves_the_balance_and_is_no_trade() -> Non
     assert list(of_events([opened, closed], told(), None).unopened) == []
 
 
+def test_what_stood_when_its_account_was_added_again_is_one_position() -> None:
+    opened, closed = row(7, "0.30", 5)
+    live = msgspec.structs.replace(opened, root=RootId("7"), seen=Seen.LIVE)
+    again = msgspec.structs.replace(live, lots=Decimal("0.10"), seen=Seen.BASELINE)
+    made = of_events([live, again, msgspec.structs.replace(closed, root=RootId("7"))], told(), None)
+    assert [one.lots for one in made.opened()] == [Decimal("0.30")]
+
+
 def test_a_live_account_began_with_what_its_first_look_tells() -> None:
     """By the watcher's clock: the broker's says the same second for what came before and after."""
 
@@ -123,7 +139,7 @@ def test_a_live_account_began_with_what_its_first_look_tells() -> None:
             changed["context"] = Context(figures=figures, currency="USD")
         return msgspec.structs.replace(event, **changed)
 
-    (_, before), (one, closed_one), (two, closed_two) = (row(n, "0.1", 5) for n in (1, 2, 3))
+    (past, before), (one, closed_one), (two, closed_two) = (row(n, "0.1", 5) for n in (1, 2, 3))
     events = [
         seen(one, 10.0, Seen.LIVE),
         seen(closed_one, 20.2, Seen.LIVE),
@@ -133,6 +149,12 @@ def test_a_live_account_began_with_what_its_first_look_tells() -> None:
     ]
     assert live_start(events) == 100
     assert live_start([seen(one, 10.0, Seen.LIVE)]) is None
+    late = AT + timedelta(seconds=20.6)
+    part = PositionReduced(
+        account=ACCOUNT, root=before.root, ticket=before.ticket, open_lots=Decimal("0.1"),
+        ever_lots=Decimal("0.2"), seen_at_utc=late, deal=before.deal,
+    )  # fmt: skip
+    assert live_start([seen(past, 20.6, Seen.IMPORTED), part, *events]) == 91
 
 
 @pytest.mark.parametrize("told_when", ["opening", "closing", "both"])

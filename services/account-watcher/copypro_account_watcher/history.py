@@ -67,9 +67,10 @@ class Importing:
     async def _record(self, history: History) -> None:
         agent, now = self._agent, self._agent.owner.clock()
         past = self._past(history)
+        opened = agent.book.tickets() | agent.book.told.keys()
         facts = [
             *imported_operations(agent.id, history, now),
-            *imported_positions(agent.id, past, now, agent.book.told.keys()),
+            *imported_positions(agent.id, past, now, opened),
         ]
         self._told(past)
         for at in range(0, len(facts), FACTS_A_TURN):
@@ -80,15 +81,20 @@ class Importing:
             await agent.owner.commit(turn)
 
     def _past(self, history: History) -> list[ClosedOrder]:
-        """What nobody has told, and closed before the first look: what closed later looks tell."""
+        """What nobody has told, and closed before the first look: what closed later looks tell. Of a
+        position that stood then, the parts that were closed earlier.
+        """
         book = self._agent.book
         known, since = book.tickets(), book.since_utc
         return [
             piece
             for piece in history.closed
-            if piece.ticket not in known
-            and not book.was_told(piece)
+            if not book.was_told(piece)
             and not self._is_after(piece, since and since + CLOCKS_APART)
+            and (
+                piece.ticket not in known
+                or not self._is_after(piece, since and since - CLOCKS_APART)
+            )
         ]
 
     def _told(self, past: list[ClosedOrder]) -> None:
@@ -130,7 +136,7 @@ def imported_positions(
     opened: Container[Ticket] = (),
 ) -> Iterable[tuple[tuple[object, ...], OrderEvent]]:
     """Each ticket's pieces as one root: opened with their sum, reduced piece by piece, closed.
-    `opened`: tickets whose opening was told before, with what it cost.
+    `opened`: tickets whose opening is told otherwise, with what it cost; these are parts of them.
     """
     pieces = sorted(
         (piece for piece in closed if not piece.cancelled and not piece.kind.is_pending),

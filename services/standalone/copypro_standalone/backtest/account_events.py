@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
@@ -80,7 +80,10 @@ def live_start(account_events: Iterable[Any]) -> Decimal | None:
         return None
     until = first.seen_at_utc
     costs = _entry_costs(known)
-    moved = (_moved(one, costs) for one in known if isinstance(one, _MOVES) and _is_by(one, until))
+    past = {one.root for one in known if isinstance(one, m.PositionOpened) and _is_imported(one)}
+    moved = (
+        _moved(one, costs) for one in known if isinstance(one, _MOVES) and _is_by(one, until, past)
+    )
     return first.context.figures.balance - sum(moved, ZERO)
 
 
@@ -99,9 +102,14 @@ def _entry_costs(events: Iterable[Any]) -> dict[RootId, Decimal]:
     }
 
 
-def _is_by(event: Any, until: datetime) -> bool:
-    """What was imported happened before the account was followed."""
-    return getattr(event, "seen", None) is m.Seen.IMPORTED or event.seen_at_utc <= until
+def _is_by(event: Any, until: datetime, past: Container[RootId]) -> bool:
+    """What was imported happened before the account was followed; `past`: its roots."""
+    is_past = event.root in past if isinstance(event, m.PositionReduced) else _is_imported(event)
+    return is_past or event.seen_at_utc <= until
+
+
+def _is_imported(event: m.PositionOpened | m.PositionClosed | m.BalanceChanged) -> bool:
+    return event.seen is m.Seen.IMPORTED
 
 
 def _moved(event: Any, costs: Mapping[RootId, Decimal]) -> Decimal:
@@ -133,7 +141,11 @@ class _Positions:
             if _is_row(row):
                 first = _first(row.ticket, former)
                 position = RootId(f"{first}/{row.side}/{row.symbol}/{row.opened_at_broker}")
-            self._pieces.setdefault(position, []).append(row)
+            pieces = self._pieces.setdefault(position, [])
+            if (
+                _is_imported(row) or not pieces
+            ):  # else its account was added again: it stood already
+                pieces.append(row)
             self.by_root[row.root] = position
 
     def opened(self) -> Iterator[Opened]:
