@@ -290,6 +290,7 @@ async def test_what_was_closed_of_a_position_before_its_account_was_added_is_sho
     await world.control.close("Alpha-MT5", 1001, ticket, "0.20")
     await world.control.shift_clock(120)
     account = await world.register("Alpha-MT5", 1001)
+    await world.eventually(lambda: world.is_connected(account))
     await closed(world, account, "0.20")
     await opened(world, account, 1)
     await account.close(ticket)
