@@ -8,7 +8,7 @@ from typing import Any
 from copypro import messages as m
 from copypro.errors import Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
-from copypro.trading import DeleteRequest, Done, ModifyRequest, OpenRequest
+from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny
@@ -20,7 +20,7 @@ from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
 from tests.unit.slave_builders import SEEN_AT, D, opens, places, quote
-from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live
+from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live, reduce
 
 
 def clocked(**more: Any) -> Live:
@@ -195,3 +195,23 @@ def test_a_move_that_the_market_is_in_the_way_of_is_made_when_it_no_longer_is() 
     assert alarms(copy, told_at, LIMITS)[0]["stop"].code == "STOP_NOT_SET"
     assert answered(copy, ModifyRequest).price == D("1.0999")
     assert alarms(copy, told_at, LIMITS) == ({}, None)
+
+
+def test_what_goes_to_the_market_in_the_place_of_ours_is_held_as_it_was_filled() -> None:
+    """Sized anew, by the money of then: of more than our order was for nothing stays behind."""
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    filled(copy, "0.10")
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt(step.kind, step.request)
+    answer = Done(ticket=TICKET, lots=D("0.20"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert copy.legs[0].lots == D("0.20")
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    reduced = next_step(copy, clocked())
+    assert isinstance(reduced, Sends)
+    assert isinstance(reduced.request, CloseRequest)
+    assert reduced.request.lots == D("0.10")
