@@ -312,6 +312,7 @@ def test_a_leg_without_the_masters_stop_is_closed_in_time(options: dict[str, Any
     copy.settled_levels = None
     assert isinstance(next_step(copy, live()), Sends), "first it is tried"
     copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    copy.levels_late_since_utc = SEEN_AT
     assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=LIMITS.stops_within_s))
     step = next_step(copy, live(age_s=LIMITS.stops_within_s))
     assert isinstance(step, Sends)
@@ -372,13 +373,50 @@ def test_a_partial_close_that_fails_for_long_is_told_until_it_is_done() -> None:
     assert alarms(copy, long_after, LIMITS) == ({}, None)
 
 
+def test_a_partial_close_that_is_refused_holds_back_no_stop() -> None:
+    """Some brokers never take one: what is left must be protected as the master's is."""
+    copy = standing("0.10", sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    refused(copy, copy.attempt, "FIFO_CLOSE")
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "close", "the master's change is a reason to try again"
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    refused(copy, copy.attempt, "FIFO_CLOSE")
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert step.request.stop_loss == D("1.06")
+
+
+def test_a_leg_that_waits_holds_back_no_stop_of_what_stands() -> None:
+    copy = standing("0.10", sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    accept(copy, msgspec.structs.replace(opens(sl="1.06"), leg=1), ORIGIN, SEEN_AT)
+    busy = live()
+    busy.opening = CopyId("another")
+    step = next_step(copy, busy)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert step.request.stop_loss == D("1.06")
+    copy.attempt = attempt("modify", step.request)
+    refused(copy, copy.attempt, "LOCKED")
+    assert next_step(copy, busy) == Waits(SEEN_AT + timedelta(seconds=5)), "then it is tried again"
+
+
 def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> None:
     """Not at once, over and over: a bridge answers so many reads only."""
     copy = standing("0.10")
     accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
     unknown = live(known=False)
     assert next_step(copy, unknown) == Asks((NeedSpec("EURUSD"),))
-    unknown.learn_missing(NeedSpec("EURUSD"))
+    for need in (NeedSpec("EURUSD"), NeedQuote("EURUSD")):
+        unknown.learn_missing(need)
     assert isinstance(next_step(copy, unknown), Waits)
 
 

@@ -14,6 +14,7 @@ from copypro.messages import OpenCopy
 from copypro.protection import CODE as EQUITY_PROTECTION
 from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest
 from copypro.values import Lots, Mode
+from msgspec.structs import replace
 
 from copypro_account_watcher import pendings
 from copypro_account_watcher.levels import modified_levels, wants_stop
@@ -21,6 +22,7 @@ from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Opening, plan_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.step import (
+    Asks,
     Denies,
     Queues,
     Rests,
@@ -59,16 +61,23 @@ def _next_step(copy: Copy, live: Live) -> Step:
         return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
     if copy.closing:
         return _close_everything(copy, live)
-    return (
+    step = (
         _without_the_first(copy)
         or _waiting_too_long(copy, live)
         or _naked(copy, live)
         or _reduce(copy, live)
         or _open(copy, live)
         or pendings.next_pending_step(copy, live)
-        or _modify(copy, live)
-        or Rests()
     )
+    if step is None:
+        return _modify(copy, live) or Rests()
+    if isinstance(step, Sends | Denies | Asks):
+        return step
+    # What waits holds back no stop of what stands.
+    levels = _modify(copy, live)
+    if isinstance(levels, Waits) and isinstance(step, Waits | Queues):
+        return replace(step, until=min(step.until, levels.until))
+    return levels if isinstance(levels, Sends | Asks) else step
 
 
 def _until_nothing_can_come(copy: Copy, live: Live) -> Step:
@@ -300,7 +309,9 @@ def _waiting_too_long(copy: Copy, live: Live) -> Step | None:
 
 
 def _modify(copy: Copy, live: Live) -> Step | None:
-    """The latest levels only; ones that the broker refused for good are not tried again."""
+    """The latest levels only; ones that the broker refused for good are not tried again. A back-off is
+    theirs only where they were tried.
+    """
     wanted = (copy.stop_loss, copy.take_profit)
     if copy.settled_levels == wanted or not live.connected:
         return None
@@ -324,7 +335,8 @@ def _modify(copy: Copy, live: Live) -> Step | None:
         levels = modified_levels(copy, leg, spec, quote)
         if (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit):
             continue
-        if (pause := backing_off(copy, live)) is not None:
+        is_theirs = copy.levels_late_since_utc is not None
+        if is_theirs and (pause := backing_off(copy, live)) is not None:
             return pause
         request = ModifyRequest(
             ticket=leg.ticket, stop_loss=levels.stop_loss, take_profit=levels.take_profit
