@@ -239,10 +239,13 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def watched(
-    limits: WatcherLimits | None = None, password: str = TRADES, mode: Mode = Mode.HEDGING
+    limits: WatcherLimits | None = None,
+    password: str = TRADES,
+    mode: Mode = Mode.HEDGING,
+    log: MemoryLog | None = None,
 ) -> AsyncIterator[Watched]:
     """In a virtual loop."""
-    bridge, log = Bridge(mode), MemoryLog()
+    bridge, log = Bridge(mode), log or MemoryLog()
     running = asyncio.create_task(
         service.run(
             cast(Any, log),

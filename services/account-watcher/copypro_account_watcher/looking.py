@@ -97,6 +97,8 @@ class Looking:
             for order in orders:
                 if order.kind.is_pending and self._is_news(order):
                     await self._learn_quote(order.symbol)
+            if not self._session.is_current:
+                return
             turn = Turn(agent.owner.clock())
             live = agent.market.live
             live.now, live.mono = turn.now, agent.owner.monotonic()

@@ -56,6 +56,8 @@ class Watching:
         self._agent = agent
         self._credentials = asyncio.Event()
         self._look_wanted = asyncio.Event()
+        self._generation = 0
+        """The account's, as it was when the session began."""
         self._caught_up = False
         self._streams = 0
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
@@ -85,6 +87,15 @@ class Watching:
         """The last session ended, or none could be made."""
         return self._disconnected != ""
 
+    @property
+    def is_current(self) -> bool:
+        """The session is of the account as it is now. One whose account was removed, or removed and
+        added again, ends in a moment and tells nothing any more.
+        """
+        account = self._agent.account
+        is_here = account is not None and not account.removed
+        return is_here and self._agent.known.generation == self._generation
+
     async def look_now(self) -> bool:
         """False: there was no list that could be believed."""
         return self.terminal is not None and await self._snapshot(self.terminal)
@@ -106,6 +117,7 @@ class Watching:
             if registration is None:
                 await self._credentials.wait()
                 continue
+            self._generation = self._agent.known.generation
             try:
                 password = await unseal(owner.vault, registration, registration.sealed_password)
                 terminal = terminal_of(self._agent, password)
@@ -152,8 +164,9 @@ class Watching:
     async def _lost(self, error: TerminalError) -> None:
         """Recorded once per cause, not at each of the reconnects that follow."""
         agent = self._agent
-        account = agent.account
-        if account is None or (self._disconnected == error.code and not account.connected):
+        account = agent.known
+        is_told = self._disconnected == error.code and not account.connected
+        if is_told or not self.is_current:
             logger.debug("not connected", account=agent.id, code=error.code, message=error.message)
             return
         self._disconnected, account.connected = error.code, False
@@ -301,6 +314,8 @@ class Watching:
         """A first look succeeded: say so, and let everything that waited go on."""
         agent = self._agent
         account = agent.known
+        if not self.is_current:
+            return
         self.connected, self._disconnected = True, ""
         turn = Turn(agent.owner.clock())
         account.info, account.connected = info, True
