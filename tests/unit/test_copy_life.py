@@ -134,6 +134,14 @@ def test_a_fresh_order_with_everything_known_is_sent_with_its_tag_and_numbers() 
     assert step.quote is not None
 
 
+def test_a_slippage_that_means_any_is_a_number_that_a_bridge_can_read() -> None:
+    """One that does not fit is answered with a bad request, and the open counts as unclear."""
+    step = next_step(wanted(max_slippage=D("100000")), live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.slippage_points == 2**31 - 1
+
+
 def test_terms_without_a_point_break_nothing() -> None:
     """Bridges leave it out while a symbol's data load; its tick is known by its digits."""
     bare = live()
