@@ -48,6 +48,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     figures_age_s: float = 60.0
     snapshot_every_s: float = 10.0
     snapshot_tries: int = 4
+    margined_orders_s: float = 30.0
+    """A list of pending orders alone beside used margin is taken for whole once it was so this long."""
     stream_wait_s: float = 5.0
     """A new session's stream may take so long to open before a snapshot is taken without it."""
     live_age_s: float = 15.0

@@ -59,6 +59,8 @@ class Watching:
         self._generation = 0
         """The account's, as it was when the session began."""
         self._caught_up = False
+        self._orders_alone_since: float | None = None
+        """Lists have shown no positions beside used margin, only orders."""
         self._streams = 0
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
@@ -200,6 +202,7 @@ class Watching:
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up = terminal, False
+        self._orders_alone_since = None
         agent.market.new_session(terminal)
         if self.offset.minutes is None:
             self.offset = ClockOffset(agent.known.clock_offset_minutes)
@@ -361,11 +364,20 @@ class Watching:
 
     def _is_believable(self, snapshot: Snapshot) -> bool:
         """A list without positions on an account whose margin is in use is not whole, however often
-        it is read: bridges answer so while their data load. Looked at again in a moment.
+        it is read: bridges answer so while their data load. Looked at again in a moment. Pending
+        orders may be what takes the margin; they are alone for longer than data load, then.
         """
-        if snapshot.figures.margin <= 0 or any(not o.kind.is_pending for o in snapshot.orders):
+        has_positions = any(not order.kind.is_pending for order in snapshot.orders)
+        if snapshot.figures.margin <= 0 or has_positions:
+            self._orders_alone_since = None
             return True
-        logger.warning("an empty list beside used margin is not believed", account=self._agent.id)
+        owner = self._agent.owner
+        now, since = owner.monotonic(), self._orders_alone_since
+        since = self._orders_alone_since = (since or now) if snapshot.orders else None
+        if since is not None and now - since >= owner.limits.margined_orders_s:
+            return True
+        text = "a list without positions beside used margin is not believed"
+        logger.warning(text, account=self._agent.id)
         return False
 
     async def _read_evidence(self, terminal: Terminal) -> bool:
