@@ -168,10 +168,11 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
 
     refused, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
     assert refused is not None
-    deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"})
+    assert deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"}).pending
     (denied,) = filled(refused, "0.10")
     assert isinstance(denied, m.CopyDenied)
     assert (denied.code, denied.numbers) == ("PENDING_PRICE", {"price": "1.099"})
+    assert not denied.pending, "it is the fill that is not copied"
     assert next_step(refused, clocked()) == Rests()
 
 

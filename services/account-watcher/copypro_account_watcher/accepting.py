@@ -124,11 +124,20 @@ def about(copy: Copy, leg: int) -> dict[str, Any]:
 
 
 def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied:
-    """Ends a leg that was never sent; a denied first leg denies the whole root."""
+    """Ends a leg that was never sent; a denied first leg denies the whole root. One that has nothing to
+    open is a mirrored order.
+    """
+    is_pending = leg.order is None
     leg.status, leg.order = LegStatus.ENDED, None
     if leg.number == PENDING_LEG:
         copy.denied = (code, numbers)
-    return CopyDenied(**about(copy, leg.number), code=code, numbers=numbers, remedy=CODES[code][1])
+    return CopyDenied(
+        **about(copy, leg.number),
+        code=code,
+        numbers=numbers,
+        remedy=CODES[code][1],
+        pending=is_pending,
+    )
 
 
 def _accept_open(
@@ -141,6 +150,7 @@ def _accept_open(
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)
     if known is not None and order.from_pending:
         if (ended := _ended_unfilled(copy, known)) is not None:
+            known.order = order  # which is what is denied
             return copy, [deny(copy, known, *ended)]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
         if copy.denied is not None and copy.denied[0] == "PENDING_KIND":
