@@ -148,8 +148,8 @@ class Rows:
             return []
         return [
             row
-            for row in sorted(self._look.closed, key=key)
-            if row.ticket == order.ticket
+            for row in self._of.get(order.ticket, ())
+            if name(row) in self._history
             and row.lots > 0
             and not row.cancelled
             and row.kind.side is order.kind.side
@@ -174,17 +174,20 @@ class Rows:
 
     def unknown(self) -> dict[Ticket, list[ClosedOrder]]:
         """Rows of positions that nobody here knows, closed under our watch: oldest ticket first."""
-        book = self._book
         found: dict[Ticket, list[ClosedOrder]] = {}
         for ticket in sorted(self._of):
-            if ticket in book.by_ticket or ticket in book.closed_tickets:
-                continue
-            if ticket in self._used or ticket in self._claimed:
+            if not self.is_unknown(ticket):
                 continue
             rows = [row for row in self.of_ticket(ticket) if not row.kind.is_pending]
             if rows and all(self._is_under_watch(row) for row in rows):
                 found[ticket] = rows
         return found
+
+    def is_unknown(self, ticket: Ticket) -> bool:
+        """Still: nobody has told it, or needs its rows, since `unknown` was asked."""
+        book = self._book
+        is_known = ticket in book.by_ticket or ticket in book.closed_tickets
+        return not is_known and ticket not in self._used and ticket not in self._claimed
 
     def _is_under_watch(self, row: ClosedOrder) -> bool:
         """A frame tells what happens now. History also tells what was before our time, or what
