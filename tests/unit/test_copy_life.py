@@ -511,6 +511,39 @@ def test_a_refused_close_is_tried_again_whatever_the_code() -> None:
         assert isinstance(next_step(copy, live(age_s=3600)), Sends)
 
 
+def test_a_leg_that_cannot_be_closed_keeps_no_other_one_open() -> None:
+    copy = standing()
+    second = Leg(number=1, tag="T", status=LegStatus.OPEN, ticket=Ticket(78), lots=D("0.10"))
+    copy.legs.append(second)
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    tickets = []
+    for _ in range(3):
+        copy.not_before_utc = None
+        step = next_step(copy, live())
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, CloseRequest)
+        tickets.append(step.request.ticket)
+        copy.attempt = attempt("close", step.request, expected=D(0))
+        copy.attempt.leg = step.leg
+        refused(copy, copy.attempt, "FROZEN")
+    assert tickets == [TICKET, 78, TICKET]
+
+
+def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_open() -> None:
+    copy = standing()
+    copy.legs.append(
+        Leg(number=-78, tag=copy.legs[0].tag, status=LegStatus.OPEN, ticket=Ticket(78))
+    )
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    tickets = set()
+    for copy.tries in (1, 2):
+        step = next_step(copy, live())
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, CloseRequest)
+        tickets.add(step.request.ticket)
+    assert tickets == {TICKET, 78}
+
+
 def test_a_leg_that_ended_by_itself_before_our_close_is_recorded_as_closed() -> None:
     copy = standing()
     under_way = closing(copy)

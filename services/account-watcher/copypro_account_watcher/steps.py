@@ -54,13 +54,13 @@ def next_step(copy: Copy, live: Live) -> Step:
 def _next_step(copy: Copy, live: Live) -> Step:
     if copy.attempt is not None:
         return Rests()
+    if copy.closing and not copy.detached:
+        return _close_everything(copy, live)
     for leg in copy.legs:
         if leg.is_extra and leg.is_live:
             return _close(copy, leg, Decimal(0), live)
     if copy.detached:
         return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
-    if copy.closing:
-        return _close_everything(copy, live)
     step = (
         _without_the_first(copy)
         or _waiting_too_long(copy, live)
@@ -104,9 +104,10 @@ def _close_everything(copy: Copy, live: Live) -> Step:
         return Rests()
     if (pause := backing_off(copy, live)) is not None:
         return pause
-    leg = next((leg for leg in standing if not leg.moved), None)
-    if leg is None:
+    known = [leg for leg in standing if not leg.moved]
+    if not known:
         return Rests()  # the next look shows the rest's ticket
+    leg = known[copy.tries % len(known)]  # one that is refused keeps no other one open
     assert leg.ticket is not None
     if leg.status is LegStatus.PLACED:
         return Sends(
