@@ -216,3 +216,30 @@ def test_what_goes_to_the_market_in_the_place_of_ours_is_held_as_it_was_filled()
     assert isinstance(reduced, Sends)
     assert isinstance(reduced.request, CloseRequest)
     assert reduced.request.lots == D("0.10")
+
+
+def test_a_fill_of_the_masters_order_is_not_copied_where_nobody_knows_of_ours() -> None:
+    """It was placed without an answer and not found: it may show, and fill, after all."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    leg = copy.legs[0]
+    assert deny(copy, leg, "NOT_RESENT", {"attempt": "1"}).pending
+    leg.status = LegStatus.LOST
+    (denied,) = filled(copy, "0.10")
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.code, denied.pending) == ("NOT_RESENT", False)
+    assert leg.status is LegStatus.LOST, "what shows of it is still it"
+
+
+def test_the_rest_of_ours_that_is_deleted_is_no_open_that_was_denied() -> None:
+    """Ours filled in part before the master's filled, and that part has ended."""
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots = LegStatus.OPEN, D("0.10"), D("0.10")
+    filled(copy, "0.20")
+    leg.status, copy.closing = LegStatus.PLACED, "REST_OF_ORDER"
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert leg.status is LegStatus.ENDED
+    assert next_step(copy, clocked()) == Rests()
