@@ -43,3 +43,18 @@ def test_an_empty_list_beside_used_margin_is_never_believed() -> None:
             assert not account.told(m.AlertRaised), "nothing vanished"
 
     run(work())
+
+
+def test_figures_that_are_not_to_be_had_are_asked_for_a_little_later() -> None:
+    """Not at once, over and over: a bridge answers so many reads only."""
+
+    async def work() -> None:
+        async with watched(WatcherLimits(figures_age_s=2.0)) as account:
+            account.bridge.margin = D("100")
+            await asyncio.sleep(60.0)
+            looks = account.bridge.snapshots
+            await account.open()
+            await asyncio.sleep(20.0)
+            assert account.bridge.snapshots - looks < 60
+
+    run(work())
