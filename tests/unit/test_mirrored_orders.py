@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from copypro import codes
 from copypro import messages as m
 from copypro.errors import Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
@@ -15,7 +16,7 @@ from copypro_account_watcher.accepting import accept, deny
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.live import Live, NeedList
 from copypro_account_watcher.state import Copy, LegStatus
-from copypro_account_watcher.step import Rests, Sends, Waits
+from copypro_account_watcher.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
@@ -243,3 +244,14 @@ def test_the_rest_of_ours_that_is_deleted_is_no_open_that_was_denied() -> None:
     outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
     assert leg.status is LegStatus.ENDED
     assert next_step(copy, clocked()) == Rests()
+
+
+def test_an_order_for_an_account_that_was_removed_waits_for_no_session() -> None:
+    """There will be none; added again later, the account would place what its master has long left."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    gone = clocked()
+    assert gone.account is not None
+    gone.connected, gone.account.removed = False, True
+    gone.opens_off = codes.denied("ACCOUNT_REMOVED")
+    assert next_step(copy, gone) == Denies(0, codes.denied("ACCOUNT_REMOVED"))
