@@ -80,7 +80,7 @@ def live(*, age_s: float = 0.0, mode: Mode = Mode.HEDGING, known: bool = True) -
         registrations={mine.registration: mine},
     )  # fmt: skip
     if known:
-        made.names = ("EURUSD",)
+        made.learn_names(("EURUSD",))
         made.learn_spec(spec())
         made.learn_quote(quote("1.10000", "1.10002"))
         made.learn_figures(figures("10000"))
@@ -155,10 +155,21 @@ def test_terms_without_a_point_break_nothing() -> None:
 def test_what_is_not_known_is_asked_for_and_nothing_is_guessed() -> None:
     unknown = live(known=False)
     assert next_step(wanted(), unknown) == Asks((NeedNames(),))
-    unknown.names = ("EURUSD",)
+    unknown.learn_names(("EURUSD",))
     step = next_step(wanted(), unknown)
     assert isinstance(step, Asks)
     assert set(step.needs) == {NeedSpec("EURUSD"), NeedQuote("EURUSD"), NeedFigures()}
+
+
+def test_a_symbol_that_an_old_list_lacks_is_looked_for_in_a_new_one() -> None:
+    """Brokers add symbols, and a session may last for weeks."""
+    copy, market = wanted(symbol="NEWUSD"), live()
+    assert isinstance(next_step(copy, market), Denies), "the list is of just now"
+    market.mono += LIMITS.spec_age_s + 1
+    market.learn_figures(figures("10000"))
+    assert next_step(copy, market) == Asks((NeedNames(),))
+    market.learn_names(("EURUSD", "NEWUSD"))
+    assert next_step(copy, market) == Asks((NeedSpec("NEWUSD"), NeedQuote("NEWUSD")))
 
 
 def test_an_open_waits_its_turn_behind_another_and_not_beyond_its_life() -> None:

@@ -88,8 +88,10 @@ class Market:
         live, limits, now = self.live, self._agent.owner.limits, self._agent.owner.monotonic
         match need:
             case NeedNames():
-                live.names = tuple(await terminal.symbols())
-                await self._agent.watching.publish_symbols(live.names)
+                names = tuple(await terminal.symbols())
+                live.mono = now()
+                live.learn_names(names)
+                await self._agent.watching.publish_symbols(names)
             case NeedSpec(symbol):
                 spec = await terminal.symbol(symbol)
                 live.mono = now()

@@ -125,7 +125,7 @@ def find_market(
         return (NeedNames(),)
     resolved = _symbol(copy, order, live.names)
     if isinstance(resolved, Denial):
-        return resolved
+        return live.renew_names() or resolved
     name = resolved.name
     off = live.refuses_symbol(copy.registration, name)
     if off is not None:
