@@ -58,3 +58,20 @@ def test_figures_that_are_not_to_be_had_are_asked_for_a_little_later() -> None:
             assert account.bridge.snapshots - looks < 60
 
     run(work())
+
+
+def test_a_position_that_vanished_without_proof_is_looked_for_less_often_after_a_while() -> None:
+    """Each time the history is read, and all accounts of an address share so many reads."""
+
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            account.bridge.orders = ()
+            await account.until(lambda: account.told(m.AlertRaised))
+            await asyncio.sleep(LIMITS.missing_for_s)
+            read = account.bridge.histories
+            await asyncio.sleep(100.0)
+            assert 5 < account.bridge.histories - read < 15
+
+    run(work())

@@ -58,6 +58,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """A smaller volume in a list waits so long for the deal that made it; history is asked at once."""
     missing_polls: int = 5
     missing_every_s: float = 1.0
+    missing_for_s: float = 60.0
+    """What vanished without proof is looked for so often for so long, then with each snapshot."""
     history_margin_s: float = 86_400.0
     import_days: int = 3650
     import_page_days: int = 90

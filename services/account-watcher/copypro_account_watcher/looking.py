@@ -78,6 +78,12 @@ class Looking:
     def is_history_due(self) -> bool:
         return self.history_at is not None and self.history_at <= self._agent.owner.monotonic()
 
+    def is_just_missing(self) -> bool:
+        """Something vanished, and so lately that history may be about to tell of it."""
+        owner = self._agent.owner
+        limit, now = owner.limits.missing_for_s, owner.monotonic()
+        return any(now - since < limit for since in self.missing.values())
+
     async def look(
         self,
         orders: tuple[OpenOrder, ...],

@@ -160,7 +160,7 @@ class Watching:
             await self._credentials.wait()
             self._credentials.clear()
             now = self._usable()
-            if now is None or now.sealed_password != used.sealed_password:
+            if now is None or now.sealed_password != used.sealed_password or not self.is_current:
                 return
 
     async def _lost(self, error: TerminalError) -> None:
@@ -299,7 +299,8 @@ class Watching:
 
     def _next_look_s(self) -> float:
         limits = self._agent.owner.limits
-        wait_s = limits.missing_every_s if self._looking.missing else limits.snapshot_every_s
+        is_urgent = self._looking.is_just_missing()
+        wait_s = limits.missing_every_s if is_urgent else limits.snapshot_every_s
         history_at = self._looking.history_at
         if history_at is None:
             return wait_s
