@@ -218,7 +218,7 @@ _OF_KIND: dict[str, dict[str, Any]] = {
     "CloseCopy": {"reason": "MASTER_Client"},
     "CommandDenied": {"code": "PAIR_IN_USE", "message": "another user's copier links the two"},
     "CopyClosed": {"reason": "MASTER_Client"},
-    "CopyDenied": {"code": "BELOW_MIN_LOT"},
+    "CopyDenied": {"code": "BELOW_MIN_LOT", "pending": False},
     "CopyDetached": {"reason": "OWNER_CLOSED"},
     "CopyPendingRemoved": {"reason": "MASTER_GONE"},
     "CopyRejected": {"code": "MARKET_CLOSED", "message": "10018 market is closed"},

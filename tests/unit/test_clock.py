@@ -120,6 +120,36 @@ def test_a_change_while_ticks_flow_needs_agreement() -> None:
     assert clock.minutes == 180
 
 
+def test_in_autumn_the_repeated_hour_is_known_as_such_while_ticks_flow() -> None:
+    """Else a trade of that hour is an hour old, by its own time, and not copied."""
+    clock = ClockOffset()
+    later = ticks(clock, 180)
+    changed = ticks(clock, 120, start=later, count=15)
+    assert clock.minutes == 180, "a few ticks may be of a feed that replays"
+    ticks(clock, 120, start=changed, count=10)
+    assert clock.minutes == 120
+
+
+def test_what_a_closed_market_showed_last_is_no_clock_that_was_put_back() -> None:
+    """An hour after the close, symbol by symbol."""
+    clock = ClockOffset()
+    closed = ticks(clock, 180)
+    for number in range(60):
+        at = closed + timedelta(hours=1, seconds=2 * number)
+        last = closed + timedelta(minutes=180, seconds=-(7 * number % 50) - 2)
+        clock.see(last.replace(tzinfo=None), at)
+    assert clock.minutes == 180
+
+
+def test_a_feed_of_an_hour_ago_beside_one_of_now_changes_nothing() -> None:
+    clock = ClockOffset()
+    start = ticks(clock, 180)
+    for second in range(0, 120, 2):
+        ticks(clock, 120, start=start + timedelta(seconds=second), count=1)
+        ticks(clock, 180, start=start + timedelta(seconds=second + 1), count=1)
+    assert clock.minutes == 180
+
+
 def test_times_convert_both_ways_and_stay_unknown_without_an_offset() -> None:
     at_broker = datetime(2026, 3, 6, 14, 30)
     assert to_utc(at_broker, 120) == datetime(2026, 3, 6, 12, 30, tzinfo=UTC)

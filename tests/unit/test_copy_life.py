@@ -80,7 +80,7 @@ def live(*, age_s: float = 0.0, mode: Mode = Mode.HEDGING, known: bool = True) -
         registrations={mine.registration: mine},
     )  # fmt: skip
     if known:
-        made.names = ("EURUSD",)
+        made.learn_names(("EURUSD",))
         made.learn_spec(spec())
         made.learn_quote(quote("1.10000", "1.10002"))
         made.learn_figures(figures("10000"))
@@ -134,6 +134,14 @@ def test_a_fresh_order_with_everything_known_is_sent_with_its_tag_and_numbers() 
     assert step.quote is not None
 
 
+def test_a_slippage_that_means_any_is_a_number_that_a_bridge_can_read() -> None:
+    """One that does not fit is answered with a bad request, and the open counts as unclear."""
+    step = next_step(wanted(max_slippage=D("100000")), live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.slippage_points == 2**31 - 1
+
+
 def test_terms_without_a_point_break_nothing() -> None:
     """Bridges leave it out while a symbol's data load; its tick is known by its digits."""
     bare = live()
@@ -147,10 +155,21 @@ def test_terms_without_a_point_break_nothing() -> None:
 def test_what_is_not_known_is_asked_for_and_nothing_is_guessed() -> None:
     unknown = live(known=False)
     assert next_step(wanted(), unknown) == Asks((NeedNames(),))
-    unknown.names = ("EURUSD",)
+    unknown.learn_names(("EURUSD",))
     step = next_step(wanted(), unknown)
     assert isinstance(step, Asks)
     assert set(step.needs) == {NeedSpec("EURUSD"), NeedQuote("EURUSD"), NeedFigures()}
+
+
+def test_a_symbol_that_an_old_list_lacks_is_looked_for_in_a_new_one() -> None:
+    """Brokers add symbols, and a session may last for weeks."""
+    copy, market = wanted(symbol="NEWUSD"), live()
+    assert isinstance(next_step(copy, market), Denies), "the list is of just now"
+    market.mono += LIMITS.spec_age_s + 1
+    market.learn_figures(figures("10000"))
+    assert next_step(copy, market) == Asks((NeedNames(),))
+    market.learn_names(("EURUSD", "NEWUSD"))
+    assert next_step(copy, market) == Asks((NeedSpec("NEWUSD"), NeedQuote("NEWUSD")))
 
 
 def test_an_open_waits_its_turn_behind_another_and_not_beyond_its_life() -> None:
@@ -312,6 +331,7 @@ def test_a_leg_without_the_masters_stop_is_closed_in_time(options: dict[str, Any
     copy.settled_levels = None
     assert isinstance(next_step(copy, live()), Sends), "first it is tried"
     copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    copy.levels_late_since_utc = SEEN_AT
     assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=LIMITS.stops_within_s))
     step = next_step(copy, live(age_s=LIMITS.stops_within_s))
     assert isinstance(step, Sends)
@@ -372,13 +392,50 @@ def test_a_partial_close_that_fails_for_long_is_told_until_it_is_done() -> None:
     assert alarms(copy, long_after, LIMITS) == ({}, None)
 
 
+def test_a_partial_close_that_is_refused_holds_back_no_stop() -> None:
+    """Some brokers never take one: what is left must be protected as the master's is."""
+    copy = standing("0.10", sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    refused(copy, copy.attempt, "FIFO_CLOSE")
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "close", "the master's change is a reason to try again"
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    refused(copy, copy.attempt, "FIFO_CLOSE")
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert step.request.stop_loss == D("1.06")
+
+
+def test_a_leg_that_waits_holds_back_no_stop_of_what_stands() -> None:
+    copy = standing("0.10", sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    accept(copy, msgspec.structs.replace(opens(sl="1.06"), leg=1), ORIGIN, SEEN_AT)
+    busy = live()
+    busy.opening = CopyId("another")
+    step = next_step(copy, busy)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert step.request.stop_loss == D("1.06")
+    copy.attempt = attempt("modify", step.request)
+    refused(copy, copy.attempt, "LOCKED")
+    assert next_step(copy, busy) == Waits(SEEN_AT + timedelta(seconds=5)), "then it is tried again"
+
+
 def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> None:
     """Not at once, over and over: a bridge answers so many reads only."""
     copy = standing("0.10")
     accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
     unknown = live(known=False)
     assert next_step(copy, unknown) == Asks((NeedSpec("EURUSD"),))
-    unknown.learn_missing(NeedSpec("EURUSD"))
+    for need in (NeedSpec("EURUSD"), NeedQuote("EURUSD")):
+        unknown.learn_missing(need)
     assert isinstance(next_step(copy, unknown), Waits)
 
 
@@ -463,6 +520,39 @@ def test_a_refused_close_is_tried_again_whatever_the_code() -> None:
         assert copy.attempt is None
         assert isinstance(next_step(copy, live()), Waits)
         assert isinstance(next_step(copy, live(age_s=3600)), Sends)
+
+
+def test_a_leg_that_cannot_be_closed_keeps_no_other_one_open() -> None:
+    copy = standing()
+    second = Leg(number=1, tag="T", status=LegStatus.OPEN, ticket=Ticket(78), lots=D("0.10"))
+    copy.legs.append(second)
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    tickets = []
+    for _ in range(3):
+        copy.not_before_utc = None
+        step = next_step(copy, live())
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, CloseRequest)
+        tickets.append(step.request.ticket)
+        copy.attempt = attempt("close", step.request, expected=D(0))
+        copy.attempt.leg = step.leg
+        refused(copy, copy.attempt, "FROZEN")
+    assert tickets == [TICKET, 78, TICKET]
+
+
+def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_open() -> None:
+    copy = standing()
+    copy.legs.append(
+        Leg(number=-78, tag=copy.legs[0].tag, status=LegStatus.OPEN, ticket=Ticket(78))
+    )
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    tickets = set()
+    for copy.tries in (1, 2):
+        step = next_step(copy, live())
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, CloseRequest)
+        tickets.add(step.request.ticket)
+    assert tickets == {TICKET, 78}
 
 
 def test_a_leg_that_ended_by_itself_before_our_close_is_recorded_as_closed() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from copypro.messages import PositionClosed, PositionOpened, PositionReduced, Seen
 from copypro.trading import CloseReason
 from copypro.values import CopyId, OrderKind, Side, Ticket
+from copypro_account_watcher.diff import BookLimits
 
 from tests.unit.diff_builders import D, Watch, mt4, names, order, row
 
@@ -369,3 +372,40 @@ def test_an_ended_ticket_that_continued_an_unknown_one_waits_for_its_beginning()
     events = watch.snapshot(closed=(first, ended))
     assert names(events) == ["PositionOpened", "PositionReduced", "PositionClosed"]
     assert {e.root for e in events} == {"1"}  # type: ignore[union-attr]
+
+
+def test_a_chain_whose_end_comes_after_many_other_trades_is_told_once() -> None:
+    """A long outage: more is told of it than the book keeps tombstones for."""
+    watch = mt4().later(1000)
+    others = [row(n, opened=5, closed=100 + n) for n in range(2, 400)]
+    pieces = (
+        row(1, "0.04", opened=4, closed=6, comment="to #500"),
+        *others,
+        row(500, "0.06", opened=4, closed=7, comment="from #1"),
+    )
+    told = watch.snapshot(closed=pieces)
+    opened = [event.root for event in told if isinstance(event, PositionOpened)]
+    assert len(opened) == len(set(opened)) == 399
+    assert "500" not in opened
+
+
+def test_what_a_long_outage_left_costs_in_proportion_to_how_much_it_is() -> None:
+    def calls(trades: int) -> int:
+        watch, count = mt4().later(1000), 0
+        watch.book.limits = BookLimits(closed_roots=10)
+        pieces = [row(n, opened=n / 100, closed=100 + n / 100) for n in range(1, trades)]
+        listed = [order(10_000 + n, opened=n / 100 + 0.001) for n in range(10)]
+
+        def called(_frame: object, event: str, _argument: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(called)
+        try:
+            watch.snapshot(*listed, closed=tuple(pieces))
+        finally:
+            sys.setprofile(None)
+        assert len(watch.all) == 2 * len(pieces) + len(listed)
+        return count
+
+    assert calls(400) < 3 * calls(200)

@@ -243,3 +243,13 @@ def test_the_late_row_of_a_reduction_that_was_told_closes_nothing_more() -> None
     assert watch.sees(order(1, "0.5"), closed=(row(1, "0.5", deal=9, closed=60),)) == []
     assert watch.sees() == [], "a frame of before it opened"
     assert watch.result.missing == (1,)
+
+
+def test_what_is_closed_in_autumns_repeated_hour_is_closed() -> None:
+    """By the broker's clock it ended before the lifecycle that went before it did."""
+    watch = netting()
+    watch.sees(order(1, opened=0))
+    watch.sees(closed=(row(1, deal=11, opened=0, closed=3000),))
+    watch.later(3600).sees(order(2, opened=600))
+    events = watch.sees(closed=(row(2, deal=12, opened=600, closed=1200),))
+    assert names(events) == ["PositionClosed"]

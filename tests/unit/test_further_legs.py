@@ -90,7 +90,7 @@ def test_a_symbol_mapped_anew_meanwhile_does_not_move_a_copy_that_stands() -> No
     """Changing a mapping never re-labels open legs (trading rules M-3): a copy has one symbol."""
     copy = standing()
     market = live()
-    market.names = ("EURUSD", "EURUSD.m")
+    market.learn_names(("EURUSD", "EURUSD.m"))
     market.learn_spec(spec("EURUSD.m", contract="1000"))
     market.learn_quote(quote("1.10000", "1.10002", "EURUSD.m"))
     market.learn_margin("EURUSD.m", Side.BUY, D("10"))

@@ -2,12 +2,74 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
 from copypro import messages as m
 from copypro import topics
+from copypro.adapters.memory_log import MemoryLog
+from copypro.ports import Outgoing, Record
+from copypro.topics import Role
 from copypro.values import Platform, RegistrationId, UserId
 from copypro_standalone.backtest.virtual_time import run
 
+from tests.unit.diff_builders import order
 from tests.unit.watched import ACCOUNT, LOGIN, REGISTRATION, SERVER, TRADES, watched
+
+
+class DiskTakesLong(MemoryLog):
+    """What follows from a commit begins so much later."""
+
+    def _own(self, role: Role, number: int) -> Any:
+        partition = super()._own(role, number)
+        commit = partition.commit
+
+        async def slowly(outputs: Sequence[Outgoing], consumed: Sequence[Record] = ()) -> None:
+            await commit(outputs, consumed)
+            await asyncio.sleep(0.05)
+
+        partition.commit = slowly  # type: ignore[method-assign]
+        return partition
+
+
+def removal() -> m.RemoveAccount:
+    return m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION, close_trades=False)
+
+
+def again() -> m.RegisterAccount:
+    return m.RegisterAccount(
+        account=ACCOUNT,
+        registration=RegistrationId("c" * 32),
+        user=UserId("u"),
+        platform=Platform.MT5,
+        server=SERVER,
+        login=LOGIN,
+        name="again",
+        sealed_password=TRADES,
+    )
+
+
+def test_what_a_session_shows_after_its_account_was_removed_is_not_told() -> None:
+    """Its removal is still being written: added again, the account would open all its trades anew,
+    as seen live.
+    """
+
+    async def work() -> None:
+        async with watched(log=DiskTakesLong()) as account:
+            account.bridge.orders = (order(7),)
+            account.bridge.frame()
+            await account.until(lambda: account.told(m.PositionOpened))
+            await account.command(removal())
+            await account.until(lambda: account.told(m.AccountRemoved))
+            account.bridge.frame()
+            await account.command(again())
+            account.bridge.frame()
+            await account.until(lambda: len(account.told(m.PositionOpened)) == 2)
+            seen = [event.seen for event in account.told(m.PositionOpened)]
+            assert seen == [m.Seen.LIVE, m.Seen.BASELINE]
+
+    run(work())
 
 
 def test_an_account_that_is_added_again_tells_nothing_under_an_id_that_was_told() -> None:
@@ -15,22 +77,9 @@ def test_an_account_that_is_added_again_tells_nothing_under_an_id_that_was_told(
 
     async def work() -> None:
         async with watched() as account:
-            removal = m.RemoveAccount(
-                account=ACCOUNT, registration=REGISTRATION, close_trades=False
-            )
-            await account.command(removal)
+            await account.command(removal())
             await account.until(lambda: account.told(m.AccountRemoved))
-            again = m.RegisterAccount(
-                account=ACCOUNT,
-                registration=RegistrationId("c" * 32),
-                user=UserId("u"),
-                platform=Platform.MT5,
-                server=SERVER,
-                login=LOGIN,
-                name="again",
-                sealed_password=TRADES,
-            )
-            await account.command(again)
+            await account.command(again())
             await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
             told = account.log.all(topics.ORDER_EVENTS.name)
             ids = [record.headers["id"] for record in told]

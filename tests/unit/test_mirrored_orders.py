@@ -5,22 +5,23 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from copypro import codes
 from copypro import messages as m
 from copypro.errors import Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
-from copypro.trading import DeleteRequest, Done, ModifyRequest, OpenRequest
+from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.live import Live, NeedList
 from copypro_account_watcher.state import Copy, LegStatus
-from copypro_account_watcher.step import Rests, Sends, Waits
+from copypro_account_watcher.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
 from tests.unit.slave_builders import SEEN_AT, D, opens, places, quote
-from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live
+from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live, reduce
 
 
 def clocked(**more: Any) -> Live:
@@ -168,10 +169,11 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
 
     refused, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
     assert refused is not None
-    deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"})
+    assert deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"}).pending
     (denied,) = filled(refused, "0.10")
     assert isinstance(denied, m.CopyDenied)
     assert (denied.code, denied.numbers) == ("PENDING_PRICE", {"price": "1.099"})
+    assert not denied.pending, "it is the fill that is not copied"
     assert next_step(refused, clocked()) == Rests()
 
 
@@ -195,3 +197,61 @@ def test_a_move_that_the_market_is_in_the_way_of_is_made_when_it_no_longer_is() 
     assert alarms(copy, told_at, LIMITS)[0]["stop"].code == "STOP_NOT_SET"
     assert answered(copy, ModifyRequest).price == D("1.0999")
     assert alarms(copy, told_at, LIMITS) == ({}, None)
+
+
+def test_what_goes_to_the_market_in_the_place_of_ours_is_held_as_it_was_filled() -> None:
+    """Sized anew, by the money of then: of more than our order was for nothing stays behind."""
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    filled(copy, "0.10")
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt(step.kind, step.request)
+    answer = Done(ticket=TICKET, lots=D("0.20"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert copy.legs[0].lots == D("0.20")
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    reduced = next_step(copy, clocked())
+    assert isinstance(reduced, Sends)
+    assert isinstance(reduced.request, CloseRequest)
+    assert reduced.request.lots == D("0.10")
+
+
+def test_a_fill_of_the_masters_order_is_not_copied_where_nobody_knows_of_ours() -> None:
+    """It was placed without an answer and not found: it may show, and fill, after all."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    leg = copy.legs[0]
+    assert deny(copy, leg, "NOT_RESENT", {"attempt": "1"}).pending
+    leg.status = LegStatus.LOST
+    (denied,) = filled(copy, "0.10")
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.code, denied.pending) == ("NOT_RESENT", False)
+    assert leg.status is LegStatus.LOST, "what shows of it is still it"
+
+
+def test_the_rest_of_ours_that_is_deleted_is_no_open_that_was_denied() -> None:
+    """Ours filled in part before the master's filled, and that part has ended."""
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots = LegStatus.OPEN, D("0.10"), D("0.10")
+    filled(copy, "0.20")
+    leg.status, copy.closing = LegStatus.PLACED, "REST_OF_ORDER"
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert leg.status is LegStatus.ENDED
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_an_order_for_an_account_that_was_removed_waits_for_no_session() -> None:
+    """There will be none; added again later, the account would place what its master has long left."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    gone = clocked()
+    assert gone.account is not None
+    gone.connected, gone.account.removed = False, True
+    gone.opens_off = codes.denied("ACCOUNT_REMOVED")
+    assert next_step(copy, gone) == Denies(0, codes.denied("ACCOUNT_REMOVED"))

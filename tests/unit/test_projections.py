@@ -204,6 +204,18 @@ async def test_a_mirrored_order_that_filled_by_itself_has_its_time_before_any_de
     assert (log["outcome"], log["masterOrder"]) == ("opened", None)
 
 
+async def test_a_mirrored_order_that_is_denied_waits_no_more() -> None:
+    planned = told(Desk(), start(pending_mode=PendingMode.MIRROR), placed())
+    about = {name: getattr(EXECUTED, name) for name in ("copy", "copier", "master", "slave")}
+    denied = m.CopyDenied(
+        **about, root=ROOT, leg=0, code="PENDING_PRICE", numbers={}, remedy="", pending=True
+    )
+    models = await shown(planned, [event_of(SLAVE, topics.EXECUTIONS, denied)])
+    (row,) = await models.find(c.TRADE_LOGS, {"copier": COPIER})
+    assert row["id"] == f"{COPY}.0.pending" == trade_log_told_by(denied)
+    assert (row["outcome"], row["code"]) == ("denied", "PENDING_PRICE")
+
+
 async def test_legs_that_ended_before_a_close_was_sent_have_rows_of_their_own() -> None:
     legs = [
         m.CopyClosed(

@@ -93,6 +93,15 @@ def test_a_mirrored_order_that_was_deleted_for_the_market_is_no_proof_of_the_ope
     assert finding.answer.ticket == 7
 
 
+def test_nor_is_one_that_a_list_of_before_its_deletion_shows() -> None:
+    """It would be followed in the position's place, and the position closed as one too many."""
+    deleted = order(7, kind=OrderKind.BUY_LIMIT, comment=LEG.tag)
+    assert settled(Doubt(SINCE), 0, deleted) == NotYet(SINCE + WAIT_S)
+    found = settled(Doubt(SINCE), 0, deleted, order(8, comment=LEG.tag))
+    assert isinstance(found, Found)
+    assert (found.answer.ticket, found.duplicates) == (8, ())
+
+
 def test_absence_is_believed_after_the_wait_and_two_reads_apart_on_one_monotonic_clock() -> None:
     doubt = Doubt(SINCE)
     assert settled(doubt, WAIT_S - 1) == NotYet(SINCE + WAIT_S)

@@ -11,12 +11,15 @@ from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.envelope import STATE_HEADERS
 from copypro.ports import Record
+from copypro.trading import Done, TradeRequest
 from copypro.values import Platform, UserId
 from copypro_account_watcher import service
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.state import Account, Registration, account_key
+from copypro_account_watcher.state import Account, Registration, account_key, copy_key
 from copypro_standalone.backtest.virtual_time import run
 
+from tests.unit.slave_builders import D
+from tests.unit.test_copy_life import TICKET, standing
 from tests.unit.watched import (
     ACCOUNT,
     LOGIN,
@@ -27,6 +30,7 @@ from tests.unit.watched import (
     Vault,
     Watched,
     now,
+    watched,
 )
 
 STATE = topics.WATCHER_STATE.name
@@ -53,6 +57,56 @@ def test_a_removal_that_closes_waits_for_no_broker_where_nothing_was_ever_sent()
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    run(work())
+
+
+def test_a_removal_that_closes_is_answered_when_a_later_one_leaves_everything_open() -> None:
+    """Its broker is away, and its user thinks better of it."""
+
+    async def work() -> None:
+        log = MemoryLog()
+        account, remembered = Watched(Bridge(), log), log.state(STATE)[0]
+        remembered[account_key(ACCOUNT)] = proved()
+        copy = standing()
+        copy.slave, copy.registration = ACCOUNT, REGISTRATION
+        key = copy_key(ACCOUNT, copy.copy)
+        remembered[key] = Record(STATE, 0, 0, key, msgspec.json.encode(copy), STATE_HEADERS)
+        away: dict[Platform, Any] = {}
+        time = asyncio.get_running_loop().time
+        running = asyncio.create_task(
+            service.run(log, away, cast(Any, Vault()), now, time, WatcherLimits())
+        )
+        try:
+            for closes in (True, False):
+                await account.command(
+                    m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION, close_trades=closes)
+                )
+            await account.until(lambda: len(account.told(m.AccountRemoved)) == 2)
+            left = {event.left_open for event in account.told(m.AccountRemoved)}
+            assert left == {(TICKET,), ()}
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    run(work())
+
+
+def test_a_removal_that_closes_is_done_with_the_last_close_and_waits_for_no_look() -> None:
+    async def work() -> None:
+        async with watched(WatcherLimits(snapshot_every_s=3600.0)) as account:
+
+            async def does(request: TradeRequest) -> Done:
+                account.bridge.orders = ()
+                return Done(ticket=TICKET, lots=D("0.10"), price=D("1.1"))
+
+            account.bridge.does = does
+            await account.open()
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            removal = m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION, close_trades=True)
+            await account.command(removal)
+            await account.until(lambda: account.told(m.AccountRemoved))
+            assert account.told(m.CopyClosed, topics.EXECUTIONS)
 
     run(work())
 

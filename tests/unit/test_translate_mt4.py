@@ -212,6 +212,13 @@ def test_a_close_answers_the_closed_part() -> None:
     )
 
 
+def test_a_close_of_a_part_is_never_of_more_whatever_the_answer_is_of() -> None:
+    """Else the ledger holds less than nothing, and what is left is never reduced again."""
+    request = CloseRequest(ticket=Ticket(7001), symbol="EURUSD", lots=Decimal("0.04"))
+    assert DIALECT.closed(body(row(lots=0.1)), request).lots == Decimal("0.04")
+    assert DIALECT.closed(body(row(lots=0)), request).lots == Decimal("0.04")
+
+
 @pytest.mark.parametrize(
     ("group", "raw", "mode"),
     [

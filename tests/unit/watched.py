@@ -62,6 +62,7 @@ class Bridge:
         self.does: Callable[[TradeRequest], Awaitable[Done]] | None = None
         """What becomes of a change that is asked for; None: no answer."""
         self.balance = self.equity = D("10000")
+        self.margin = D("0")
         self.orders: tuple[OpenOrder, ...] = ()
         self.closed: tuple[ClosedOrder, ...] = ()
         self.operations: tuple[BalanceOperation, ...] = ()
@@ -76,7 +77,12 @@ class Bridge:
 
     @property
     def figures(self) -> Figures:
-        return Figures(balance=self.balance, equity=self.equity, free_margin=self.equity)
+        return Figures(
+            balance=self.balance,
+            equity=self.equity,
+            margin=self.margin,
+            free_margin=self.equity - self.margin,
+        )
 
     def pays(self, amount: str) -> None:
         """The balance has it at once; who reads the list sees it, and history when it no longer lags."""
@@ -243,9 +249,10 @@ async def watched(
     password: str = TRADES,
     mode: Mode = Mode.HEDGING,
     closed: tuple[ClosedOrder, ...] = (),
+    log: MemoryLog | None = None,
 ) -> AsyncIterator[Watched]:
     """In a virtual loop."""
-    bridge, log = Bridge(mode), MemoryLog()
+    bridge, log = Bridge(mode), log or MemoryLog()
     bridge.closed = closed
     running = asyncio.create_task(
         service.run(

@@ -1158,6 +1158,8 @@ class CopyDenied(Execution, frozen=True, kw_only=True):
     code: str
     numbers: Numbers
     remedy: str
+    pending: bool = False
+    """It is a mirrored pending order; the fill of the master's has an outcome of its own."""
 
 
 class CopyRejected(Outcome, frozen=True, kw_only=True):

@@ -124,11 +124,20 @@ def about(copy: Copy, leg: int) -> dict[str, Any]:
 
 
 def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied:
-    """Ends a leg that was never sent; a denied first leg denies the whole root."""
+    """Ends a leg that was never sent; a denied first leg denies the whole root. One that has nothing to
+    open is a mirrored order.
+    """
+    is_pending = leg.order is None
     leg.status, leg.order = LegStatus.ENDED, None
     if leg.number == PENDING_LEG:
         copy.denied = (code, numbers)
-    return CopyDenied(**about(copy, leg.number), code=code, numbers=numbers, remedy=CODES[code][1])
+    return CopyDenied(
+        **about(copy, leg.number),
+        code=code,
+        numbers=numbers,
+        remedy=CODES[code][1],
+        pending=is_pending,
+    )
 
 
 def _accept_open(
@@ -141,11 +150,15 @@ def _accept_open(
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)
     if known is not None and order.from_pending:
         if (ended := _ended_unfilled(copy, known)) is not None:
-            return copy, [deny(copy, known, *ended)]
+            status, known.order = known.status, order  # which is what is denied
+            denied = deny(copy, known, *ended)
+            known.status = status  # a lost one may still show
+            return copy, [denied]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
         if copy.denied is not None and copy.denied[0] == "PENDING_KIND":
             known.status, copy.denied = LegStatus.WAITING, None  # it could not be mirrored
-        known.order, known.origin = order, origin
+        if known.status in (LegStatus.WAITING, LegStatus.PLACED):
+            known.order, known.origin = order, origin
         copy.pending_filled_at_utc, copy.pending_filled_lots = now, order.lots
         _fresh_start(copy)
         return copy, []
@@ -173,10 +186,11 @@ def _accept_open(
 
 
 def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | None:
-    """Why a mirrored order is gone that never was a position: the master's fill is not copied for it.
-    What could not be mirrored at all is copied when it fills.
+    """Why a mirrored order is gone, or given up, that never was a position: the master's fill is not
+    copied for it. What could not be mirrored at all is copied when it fills.
     """
-    if mirrored.status is not LegStatus.ENDED or mirrored.original_lots > 0:
+    is_over = mirrored.status in (LegStatus.ENDED, LegStatus.LOST)
+    if not is_over or mirrored.original_lots > 0:
         return None
     if copy.denied is not None:
         return None if copy.denied[0] == "PENDING_KIND" else copy.denied

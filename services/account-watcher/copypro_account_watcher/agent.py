@@ -341,6 +341,7 @@ class AccountAgent:
                 answer = error
         turn = Turn(owner.clock())
         self._record(copy, attempt, answer, sent_at, turn)
+        commands.finish_removal(self, turn)
         self.pump(turn)
         await owner.commit(turn)
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 QUARTER_S = 900
+HOUR = 60
+"""In minutes: what a clock is put back by in autumn."""
 
 
 class ClockLimits(Struct, frozen=True, kw_only=True):
@@ -22,6 +24,10 @@ class ClockLimits(Struct, frozen=True, kw_only=True):
     """Distance from a full quarter of an hour that a broker's drifting clock may have."""
     doubt_after_s: float = 3600.0
     """Without a confirming tick for so long (a weekend), the first that disagrees unlearns it."""
+    back_after_s: float = 20.0
+    """So long must ticks of an hour ago follow each other as time does: then the clock was put back."""
+    in_step_s: float = 5.0
+    """What a tick's way here may vary by meanwhile."""
     least_minutes: int = -12 * 60
     most_minutes: int = 14 * 60
 
@@ -41,6 +47,8 @@ class ClockOffset:
         self._confirmed_at: datetime | None = None
         self._candidate: int | None = None
         self._agreeing = 0
+        self._back: tuple[datetime, float, int] | None = None
+        """Ticks of an hour ago: since when, how far the first was from that, and how many."""
 
     def see(self, time_broker: datetime, now_utc: datetime) -> None:
         """One tick. The first one only starts the watch: it may have waited since Friday."""
@@ -52,6 +60,8 @@ class ClockOffset:
             return  # of no clock there is: beside it all true ticks would seem old
         newest, self._newest = self._newest, max(time_broker, self._newest or time_broker)
         if newest is None or time_broker <= newest:
+            if self.minutes is not None and minutes == self.minutes - HOUR:
+                self._see_back(time_broker, minutes, residue_s, now_utc)
             return
         if abs(residue_s) > limits.residue_s:
             return
@@ -67,9 +77,23 @@ class ClockOffset:
         if self._agreeing >= limits.agreeing:
             self._confirm(minutes, residue_s, now_utc)
 
+    def _see_back(
+        self, time_broker: datetime, minutes: int, residue_s: float, now_utc: datetime
+    ) -> None:
+        """Autumn's repeated hour, whose ticks all seem old, or what a closed market showed last."""
+        limits = self._limits
+        since, first_s, count = self._back or (now_utc, residue_s, 0)
+        if abs(residue_s - first_s) > limits.in_step_s:
+            since, first_s, count = now_utc, residue_s, 0
+        self._back = (since, first_s, count + 1)
+        is_long = (now_utc - since).total_seconds() >= limits.back_after_s
+        if is_long and count >= limits.agreeing and abs(residue_s) <= limits.residue_s:
+            self._newest = time_broker
+            self._confirm(minutes, residue_s, now_utc)
+
     def _confirm(self, minutes: int, residue_s: float, now_utc: datetime) -> None:
         self.minutes, self.skew_s, self._confirmed_at = minutes, residue_s, now_utc
-        self._candidate, self._agreeing = None, 0
+        self._candidate, self._agreeing, self._back = None, 0, None
 
     def _is_doubtful(self, now_utc: datetime) -> bool:
         if self._confirmed_at is None:

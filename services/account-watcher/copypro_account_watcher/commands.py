@@ -179,14 +179,16 @@ def _copies_of(agent: AccountAgent, account: Account, registration: Registration
 
 def finish_removal(agent: AccountAgent, turn: Turn) -> None:
     """A registration is gone when nothing of its own stands any more, or at once when that is left
-    open; with the last one goes the account.
+    open, also by a later wish; with the last one goes the account.
     """
     account = agent.account
     if account is None:
         return
+    leaving = {removal.registration for removal in account.removals if not removal.close_trades}
     for removal in list(account.removals):
         copies = _copies_of(agent, account, removal.registration)
-        if removal.close_trades and any(copy.live_legs for copy in copies):
+        is_left = removal.registration in leaving
+        if not is_left and any(copy.live_legs for copy in copies):
             continue
         account.removals.remove(removal)
         for cause in ("refused", "equity-protector", "equity-protector-off"):

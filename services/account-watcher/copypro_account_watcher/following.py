@@ -393,8 +393,8 @@ def pending_removed(
         return  # its answer says so, or whatever takes the place of an answer
     leg.ticket = None
     if leg.order is not None:
-        leg.status = LegStatus.WAITING  # the master's order filled: what is left is the market
-        copy.pending = None
+        # The master's order filled: what is left is the market, sized anew.
+        leg.status, leg.lots, copy.pending = LegStatus.WAITING, Decimal(0), None
     else:
         leg.status = LegStatus.ENDED
         copy.detached = "" if copy.pending_gone or copy.closing else "PENDING_REMOVED"

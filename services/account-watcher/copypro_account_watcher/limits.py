@@ -48,6 +48,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     figures_age_s: float = 60.0
     snapshot_every_s: float = 10.0
     snapshot_tries: int = 4
+    margined_orders_s: float = 30.0
+    """A list of pending orders alone beside used margin is taken for whole once it was so this long."""
     stream_wait_s: float = 5.0
     """A new session's stream may take so long to open before a snapshot is taken without it."""
     live_age_s: float = 15.0
@@ -56,6 +58,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """A smaller volume in a list waits so long for the deal that made it; history is asked at once."""
     missing_polls: int = 5
     missing_every_s: float = 1.0
+    missing_for_s: float = 60.0
+    """What vanished without proof is looked for so often for so long, then with each snapshot."""
     history_margin_s: float = 86_400.0
     import_days: int = 3650
     import_page_days: int = 90

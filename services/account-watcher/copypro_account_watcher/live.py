@@ -71,7 +71,7 @@ class Live:
         """In whose names there may be opens, and which copiers are halted."""
         self.opening: CopyId | None = None
         """The copy whose open is under way: one at a time, so that each is sized by its own figures."""
-        self.names: Sequence[str] | None = None
+        self._names: tuple[Sequence[str], float] | None = None
         self.positions: Mapping[Ticket, OpenOrder] = {}
         self.clock_offset_minutes: int | None = None
         self.held: Mapping[str, CopyId] = {}
@@ -103,6 +103,19 @@ class Live:
         if found is None or self.mono - found[1] > self.limits.spec_age_s:
             return None
         return found[0]
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """The account's symbols, however old: what is on the list is there."""
+        return None if self._names is None else self._names[0]
+
+    def renew_names(self) -> tuple[Need, ...]:
+        """What to ask for before something is denied for not being on the list, which brokers add to;
+        nothing: it is young enough, or there is no other one to be had.
+        """
+        need, limit_s = NeedNames(), self.limits.spec_age_s
+        is_young = self._names is not None and self.mono - self._names[1] <= limit_s
+        return () if is_young or self.is_unavailable(need) else (need,)
 
     def has_fresh_spec(self, symbol: str) -> bool:
         found = self._specs.get(symbol)
@@ -178,6 +191,9 @@ class Live:
 
     def learn_figures(self, figures: Figures) -> None:
         self._figures = (figures, self.mono)
+
+    def learn_names(self, names: Sequence[str]) -> None:
+        self._names = (names, self.mono)
 
     def learn_spec(self, spec: SymbolSpec) -> None:
         self._specs[spec.name] = (spec, self.mono)

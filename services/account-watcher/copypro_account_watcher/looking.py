@@ -78,6 +78,12 @@ class Looking:
     def is_history_due(self) -> bool:
         return self.history_at is not None and self.history_at <= self._agent.owner.monotonic()
 
+    def is_just_missing(self) -> bool:
+        """Something vanished, and so lately that history may be about to tell of it."""
+        owner = self._agent.owner
+        limit, now = owner.limits.missing_for_s, owner.monotonic()
+        return any(now - since < limit for since in self.missing.values())
+
     async def look(
         self,
         orders: tuple[OpenOrder, ...],
@@ -97,6 +103,8 @@ class Looking:
             for order in orders:
                 if order.kind.is_pending and self._is_news(order):
                     await self._learn_quote(order.symbol)
+            if not self._session.is_current:
+                return
             turn = Turn(agent.owner.clock())
             live = agent.market.live
             live.now, live.mono = turn.now, agent.owner.monotonic()

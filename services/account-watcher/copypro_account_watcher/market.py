@@ -88,8 +88,10 @@ class Market:
         live, limits, now = self.live, self._agent.owner.limits, self._agent.owner.monotonic
         match need:
             case NeedNames():
-                live.names = tuple(await terminal.symbols())
-                await self._agent.watching.publish_symbols(live.names)
+                names = tuple(await terminal.symbols())
+                live.mono = now()
+                live.learn_names(names)
+                await self._agent.watching.publish_symbols(names)
             case NeedSpec(symbol):
                 spec = await terminal.symbol(symbol)
                 live.mono = now()
@@ -103,10 +105,9 @@ class Market:
                 margin = await terminal.margin(symbol, kind, lots)
                 live.mono = now()
                 live.learn_margin(symbol, kind.side, None if margin is None else margin / lots)
-            case NeedFigures():
-                await self._agent.watching.look_now()
-            case NeedList():
+            case NeedFigures() | NeedList():
                 if not await self._agent.watching.look_now():
+                    live.mono = now()
                     live.learn_missing(need)
 
     def learn_spec(self, spec: SymbolSpec) -> None:

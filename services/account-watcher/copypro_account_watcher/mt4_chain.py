@@ -218,15 +218,68 @@ def _told_of(book: Book, rows: Rows, ticket: Ticket) -> Lots | None:
     return closed.lots
 
 
+class _Ended:
+    """Tickets that nobody here knows and that have ended, as their comments link them. Made once a look:
+    after a long outage there are many.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.of: dict[Ticket, ClosedOrder] = {}
+        """By ticket, the oldest one first."""
+        self._rests: dict[Ticket, list[Ticket]] = {}
+        self._formers: dict[Ticket, list[Ticket]] = {}
+        for ticket, (row, *_) in rows.unknown().items():
+            self.of[ticket] = row
+            origin, rest = from_ticket(row.comment), to_ticket(row.comment)
+            if origin is not None:
+                self._rests.setdefault(origin, []).append(ticket)
+            if rest is not None:
+                self._formers.setdefault(rest, []).append(ticket)
+
+    def before(self, order: OpenOrder) -> list[ClosedOrder]:
+        """Those that led to this one; oldest first."""
+        chain: list[ClosedOrder] = []
+        ticket, origin = order.ticket, from_ticket(order.comment)
+        while True:
+            named = [] if origin is None else [origin]
+            former = self._next(chain, [*named, *self._formers.get(ticket, ())])
+            if former is None:
+                return chain
+            chain.insert(0, former)
+            ticket, origin = former.ticket, from_ticket(former.comment)
+
+    def since(self, row: ClosedOrder) -> list[ClosedOrder]:
+        """This one and those that it went on as."""
+        chain = [row]
+        while True:
+            named = to_ticket(chain[-1].comment)
+            rests = [named] if named is not None else self._rests.get(chain[-1].ticket, [])
+            rest = self._next(chain, rests)
+            if rest is None:
+                return chain
+            chain.append(rest)
+
+    def _next(self, chain: list[ClosedOrder], tickets: list[Ticket]) -> ClosedOrder | None:
+        for ticket in tickets:
+            row = self.of.get(ticket)
+            if row is not None and row not in chain and self._rows.is_unknown(ticket):
+                return row
+        return None
+
+
 def newcomers(rec: Recording, rows: Rows, new: New) -> None:
     """What is listed and continues nothing known: trades of their own, unless a comment or a
     shape says that they are the rest of something.
     """
+    if not new:
+        return
+    ended = _Ended(rows)
     for ticket in sorted(new):
         order = new[ticket]
         if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
             continue
-        chain = _chain_before(rows, order)
+        chain = ended.before(order)
         if chain and not _has_history(rec) and not rec.waited("origin", ticket):
             first = chain[0].ticket  # it may have begun earlier: history tells
             rec.missing[first] = None
@@ -291,37 +344,15 @@ def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
     return False
 
 
-def _chain_before(rows: Rows, order: OpenOrder) -> list[ClosedOrder]:
-    """Ended tickets that led to this one, by comment; oldest first."""
-    if not rows:
-        return []
-    unknown = rows.unknown()
-    chain: list[ClosedOrder] = []
-    ticket, origin = order.ticket, from_ticket(order.comment)
-    while True:
-        former = unknown.pop(origin, None) if origin is not None else None
-        if former is None:
-            found = next(
-                (t for t, (r, *_) in unknown.items() if to_ticket(r.comment) == ticket), None
-            )
-            if found is None:
-                return chain
-            former = unknown.pop(found)
-        chain.insert(0, former[0])
-        ticket, origin = former[0].ticket, from_ticket(former[0].comment)
-
-
 def unknown_tickets(rec: Recording, rows: Rows) -> None:
     """Chains that began and ended between two looks."""
-    if not rows:
-        return
-    look = rec.look
-    for ticket, (row, *_) in rows.unknown().items():
-        if ticket in rec.book.closed_tickets or _belongs_to_known(rec, rows, row):
+    look, ended = rec.look, _Ended(rows)
+    for ticket, row in ended.of.items():
+        if not rows.is_unknown(ticket) or _belongs_to_known(rec, rows, row):
             continue  # told as part of a chain just now, or of one that goes on
         if (row.symbol, row.kind.side) in look.withheld and ticket not in look.copies:
             continue
-        chain = _chain_from(rows, row)
+        chain = ended.since(row)
         if to_ticket(chain[-1].comment) is not None:
             continue  # it goes on under a ticket that no look has shown yet
         origin = from_ticket(row.comment)
@@ -329,24 +360,6 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
             rec.missing[origin] = None
             continue
         missed.tell(rec, rows, RootId(str(ticket)), chain)
-
-
-def _chain_from(rows: Rows, row: ClosedOrder) -> list[ClosedOrder]:
-    """This ended ticket and those that it went on as, by comment."""
-    unknown = rows.unknown()
-    unknown.pop(row.ticket, None)
-    chain = [row]
-    while True:
-        last = chain[-1]
-        named = to_ticket(last.comment)
-        if named is None:
-            followers = (
-                t for t, (r, *_) in unknown.items() if from_ticket(r.comment) == last.ticket
-            )
-            named = next(followers, None)
-        if named is None or named not in unknown:
-            return chain
-        chain.append(unknown.pop(named)[0])
 
 
 def _has_history(rec: Recording) -> bool:

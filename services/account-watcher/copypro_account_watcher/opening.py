@@ -39,6 +39,8 @@ _ALLOWED = {
 }
 
 
+MOST_POINTS = 2**31 - 1
+"""What MT4 has room for."""
 AS_BEFORE = "copy"
 """How a symbol was found: it is that of the legs before."""
 
@@ -123,7 +125,7 @@ def find_market(
         return (NeedNames(),)
     resolved = _symbol(copy, order, live.names)
     if isinstance(resolved, Denial):
-        return resolved
+        return live.renew_names() or resolved
     name = resolved.name
     off = live.refuses_symbol(copy.registration, name)
     if off is not None:
@@ -270,7 +272,7 @@ def magic_of(order: OpenCopy | PlacePendingCopy) -> int:
 
 def slippage_points(numbers: Numbers, spec: SymbolSpec) -> int:
     """What a broker of the Instant kind may deviate by: the same limit as checked before sending."""
-    return int(Decimal(numbers["max_slippage"]) / stops.point_of(spec))
+    return min(int(Decimal(numbers["max_slippage"]) / stops.point_of(spec)), MOST_POINTS)
 
 
 def market_price(copy: Copy, quote: Quote) -> Price:

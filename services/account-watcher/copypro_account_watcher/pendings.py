@@ -31,7 +31,8 @@ from copypro_account_watcher.step import (
 
 def next_pending_step(copy: Copy, live: Live) -> Step | None:
     pending, leg = copy.pending, copy.legs[0] if copy.legs else None
-    if pending is None or leg is None or not live.connected:
+    is_removed = live.account is not None and live.account.removed
+    if pending is None or leg is None or not (live.connected or is_removed):
         return None
     if (pause := backing_off(copy, live)) is not None:
         return pause

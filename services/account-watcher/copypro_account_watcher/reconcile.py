@@ -72,6 +72,7 @@ def settle_open(
     gone = [piece for piece in ended or () if tag_in(piece.comment) == leg.tag]
     if attempt.kind == "open":
         # A mirrored order that was deleted before the market was asked had the same tag.
+        tagged = [order for order in tagged if not order.kind.is_pending]
         gone = [piece for piece in gone if not piece.cancelled]
     if tagged:
         first, *more = sorted(tagged, key=lambda order: order.ticket)

@@ -14,6 +14,7 @@ from copypro.messages import OpenCopy
 from copypro.protection import CODE as EQUITY_PROTECTION
 from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest
 from copypro.values import Lots, Mode
+from msgspec.structs import replace
 
 from copypro_account_watcher import pendings
 from copypro_account_watcher.levels import modified_levels, wants_stop
@@ -21,6 +22,7 @@ from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Opening, plan_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.step import (
+    Asks,
     Denies,
     Queues,
     Rests,
@@ -52,23 +54,30 @@ def next_step(copy: Copy, live: Live) -> Step:
 def _next_step(copy: Copy, live: Live) -> Step:
     if copy.attempt is not None:
         return Rests()
+    if copy.closing and not copy.detached:
+        return _close_everything(copy, live)
     for leg in copy.legs:
         if leg.is_extra and leg.is_live:
             return _close(copy, leg, Decimal(0), live)
     if copy.detached:
         return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
-    if copy.closing:
-        return _close_everything(copy, live)
-    return (
+    step = (
         _without_the_first(copy)
         or _waiting_too_long(copy, live)
         or _naked(copy, live)
         or _reduce(copy, live)
         or _open(copy, live)
         or pendings.next_pending_step(copy, live)
-        or _modify(copy, live)
-        or Rests()
     )
+    if step is None:
+        return _modify(copy, live) or Rests()
+    if isinstance(step, Sends | Denies | Asks):
+        return step
+    # What waits holds back no stop of what stands.
+    levels = _modify(copy, live)
+    if isinstance(levels, Waits) and isinstance(step, Waits | Queues):
+        return replace(step, until=min(step.until, levels.until))
+    return levels if isinstance(levels, Sends | Asks) else step
 
 
 def _until_nothing_can_come(copy: Copy, live: Live) -> Step:
@@ -95,9 +104,10 @@ def _close_everything(copy: Copy, live: Live) -> Step:
         return Rests()
     if (pause := backing_off(copy, live)) is not None:
         return pause
-    leg = next((leg for leg in standing if not leg.moved), None)
-    if leg is None:
+    known = [leg for leg in standing if not leg.moved]
+    if not known:
         return Rests()  # the next look shows the rest's ticket
+    leg = known[copy.tries % len(known)]  # one that is refused keeps no other one open
     assert leg.ticket is not None
     if leg.status is LegStatus.PLACED:
         return Sends(
@@ -300,7 +310,9 @@ def _waiting_too_long(copy: Copy, live: Live) -> Step | None:
 
 
 def _modify(copy: Copy, live: Live) -> Step | None:
-    """The latest levels only; ones that the broker refused for good are not tried again."""
+    """The latest levels only; ones that the broker refused for good are not tried again. A back-off is
+    theirs only where they were tried.
+    """
     wanted = (copy.stop_loss, copy.take_profit)
     if copy.settled_levels == wanted or not live.connected:
         return None
@@ -324,7 +336,8 @@ def _modify(copy: Copy, live: Live) -> Step | None:
         levels = modified_levels(copy, leg, spec, quote)
         if (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit):
             continue
-        if (pause := backing_off(copy, live)) is not None:
+        is_theirs = copy.levels_late_since_utc is not None
+        if is_theirs and (pause := backing_off(copy, live)) is not None:
             return pause
         request = ModifyRequest(
             ticket=leg.ticket, stop_loss=levels.stop_loss, take_profit=levels.take_profit

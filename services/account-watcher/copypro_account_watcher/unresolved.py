@@ -122,7 +122,10 @@ def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
         raise_alert(agent, turn, "INFERRED", f"inferred/{copy.copy}", text)
     for ticket in finding.duplicates:
         close_duplicate(agent, copy, leg, ticket, turn)
-    agent.watching.look_soon()
+    if finding.answer.ticket in agent.market.live.positions:
+        agent.watching.look_soon()
+    else:
+        agent.watching.unresolved()  # it has ended already, which history alone tells
 
 
 def close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:

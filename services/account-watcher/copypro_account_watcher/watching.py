@@ -56,7 +56,11 @@ class Watching:
         self._agent = agent
         self._credentials = asyncio.Event()
         self._look_wanted = asyncio.Event()
+        self._generation = 0
+        """The account's, as it was when the session began."""
         self._caught_up = False
+        self._orders_alone_since: float | None = None
+        """Lists have shown no positions beside used margin, only orders."""
         self._streams = 0
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
@@ -85,6 +89,15 @@ class Watching:
         """The last session ended, or none could be made."""
         return self._disconnected != ""
 
+    @property
+    def is_current(self) -> bool:
+        """The session is of the account as it is now. One whose account was removed, or removed and
+        added again, ends in a moment and tells nothing any more.
+        """
+        account = self._agent.account
+        is_here = account is not None and not account.removed
+        return is_here and self._agent.known.generation == self._generation
+
     async def look_now(self) -> bool:
         """False: there was no list that could be believed."""
         return self.terminal is not None and await self._snapshot(self.terminal)
@@ -106,6 +119,7 @@ class Watching:
             if registration is None:
                 await self._credentials.wait()
                 continue
+            self._generation = self._agent.known.generation
             try:
                 password = await unseal(owner.vault, registration, registration.sealed_password)
                 terminal = terminal_of(self._agent, password)
@@ -146,14 +160,15 @@ class Watching:
             await self._credentials.wait()
             self._credentials.clear()
             now = self._usable()
-            if now is None or now.sealed_password != used.sealed_password:
+            if now is None or now.sealed_password != used.sealed_password or not self.is_current:
                 return
 
     async def _lost(self, error: TerminalError) -> None:
         """Recorded once per cause, not at each of the reconnects that follow."""
         agent = self._agent
-        account = agent.account
-        if account is None or (self._disconnected == error.code and not account.connected):
+        account = agent.known
+        is_told = self._disconnected == error.code and not account.connected
+        if is_told or not self.is_current:
             logger.debug("not connected", account=agent.id, code=error.code, message=error.message)
             return
         self._disconnected, account.connected = error.code, False
@@ -187,6 +202,7 @@ class Watching:
         agent.market.live.mode, agent.market.live.currency = info.mode, info.currency
         agent.book.follow(info.platform, info.mode)
         self.terminal, self._caught_up = terminal, False
+        self._orders_alone_since = None
         agent.market.new_session(terminal)
         if self.offset.minutes is None:
             self.offset = ClockOffset(agent.known.clock_offset_minutes)
@@ -283,7 +299,8 @@ class Watching:
 
     def _next_look_s(self) -> float:
         limits = self._agent.owner.limits
-        wait_s = limits.missing_every_s if self._looking.missing else limits.snapshot_every_s
+        is_urgent = self._looking.is_just_missing()
+        wait_s = limits.missing_every_s if is_urgent else limits.snapshot_every_s
         history_at = self._looking.history_at
         if history_at is None:
             return wait_s
@@ -301,6 +318,8 @@ class Watching:
         """A first look succeeded: say so, and let everything that waited go on."""
         agent = self._agent
         account = agent.known
+        if not self.is_current:
+            return
         self.connected, self._disconnected = True, ""
         turn = Turn(agent.owner.clock())
         account.info, account.connected = info, True
@@ -346,11 +365,20 @@ class Watching:
 
     def _is_believable(self, snapshot: Snapshot) -> bool:
         """A list without positions on an account whose margin is in use is not whole, however often
-        it is read: bridges answer so while their data load. Looked at again in a moment.
+        it is read: bridges answer so while their data load. Looked at again in a moment. Pending
+        orders may be what takes the margin; they are alone for longer than data load, then.
         """
-        if snapshot.figures.margin <= 0 or any(not o.kind.is_pending for o in snapshot.orders):
+        has_positions = any(not order.kind.is_pending for order in snapshot.orders)
+        if snapshot.figures.margin <= 0 or has_positions:
+            self._orders_alone_since = None
             return True
-        logger.warning("an empty list beside used margin is not believed", account=self._agent.id)
+        owner = self._agent.owner
+        now, since = owner.monotonic(), self._orders_alone_since
+        since = self._orders_alone_since = (since or now) if snapshot.orders else None
+        if since is not None and now - since >= owner.limits.margined_orders_s:
+            return True
+        text = "a list without positions beside used margin is not believed"
+        logger.warning(text, account=self._agent.id)
         return False
 
     async def _read_evidence(self, terminal: Terminal) -> bool:

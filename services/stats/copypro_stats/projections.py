@@ -593,10 +593,12 @@ def _row_of(event: Any) -> str:
         if isinstance(request, OpenRequest):
             return f"{event.copy}.{event.leg}.{'pending' if request.kind.is_pending else 'open'}"
         return f"{event.attempt}"
-    if isinstance(event, m.CopyOpened | m.CopyDenied):
-        return f"{event.copy}.{event.leg}.open"
     if isinstance(event, m.CopyPendingPlaced | m.CopyPendingRemoved):
         return f"{event.copy}.{event.leg}.pending"
+    if isinstance(event, m.CopyDenied) and event.pending:
+        return f"{event.copy}.{event.leg}.pending"
+    if isinstance(event, m.CopyOpened | m.CopyDenied):
+        return f"{event.copy}.{event.leg}.open"
     if isinstance(event, m.CopyRejected) and event.kind is not None:
         return f"{event.copy}.{event.leg}.{'pending' if event.kind.is_pending else 'open'}"
     if isinstance(event, m.CopyDetached):

@@ -207,11 +207,16 @@ class Mt4Dialect:
         return Done(ticket=request.ticket, lots=tidy_lots(row.lots), price=row.open_price)
 
     def closed(self, body: bytes, request: CloseRequest) -> Done:
-        """The answer is the closed part; what is left has a new ticket, shown by the list alone."""
+        """The answer is the closed part; what is left has a new ticket, shown by the list alone. Of a
+        part never more than was asked for: a bridge may tell of the whole order.
+        """
         row = _with_ticket(body)
+        lots = tidy_lots(row.lots)
+        if request.lots is not None:
+            lots = min(lots, request.lots) or request.lots
         return Done(
             ticket=request.ticket,
-            lots=tidy_lots(row.lots) or request.lots or ZERO,
+            lots=lots,
             price=row.close_price,
             profit=row.profit,
         )
