@@ -81,6 +81,12 @@ def _deny(agent: AccountAgent, turn: Turn, origin: Origin, code: str, message: s
 
 def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, turn: Turn) -> None:
     account = agent.account
+    if account is not None and any(
+        known.user == command.user for known in account.registrations.values()
+    ):
+        doom(agent, command.registration, turn)
+        text = "this user has registered the account already: AddAccount again changes that one"
+        return _deny(agent, turn, origin, "ALREADY_REGISTERED", text)
     if account is None or account.removed:
         generation = 1 if account is None else account.generation + 1
         account = agent.account = Account(
@@ -112,6 +118,7 @@ def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, tur
     agent.save_account(turn)
     turn.then(lambda _: agent.start())
     turn.then(lambda _: agent.proving.look())
+    return None
 
 
 def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: Turn) -> None:

@@ -18,6 +18,8 @@ from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import ApiError
 from copypro_gateway.parameters import ByAccount, Parameters, Text
 
+ALREADY_REGISTERED = "ALREADY_REGISTERED"
+
 
 class AddAccount(Parameters):
     type: Platform
@@ -73,7 +75,13 @@ class Accounts:
             name=given.name or f"{given.user}@{given.server}",
             sealed_password=sealed,
         )
-        await self._core.command((topics.ACCOUNT_COMMANDS, account, register))
+        try:
+            await self._core.command((topics.ACCOUNT_COMMANDS, account, register))
+        except ApiError as error:
+            if error.code != ALREADY_REGISTERED:
+                raise
+            # Another call of this user was first: its registration shows by now.
+            return await self.add(user, given)
         return await self.shown(user, registration)
 
     async def remove(self, user: UserId, given: RemoveAccount) -> Removed:
