@@ -204,3 +204,11 @@ async def test_lots_behind_a_symbols_name_that_are_none_are_refused(
     given = {"id": user.ids["copier"], "masterSymbol": "X", "slaveSymbol": f"X__{lots}"}
     answer = await calling.call("/AddSymbolMapping", given, key=user.key)
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")
+
+
+async def test_lots_without_a_symbol_map_nothing(calling: Calling, user: User) -> None:
+    """Every trade in the symbol would be denied for a symbol of no name."""
+    given = {"id": user.ids["copier"], "masterSymbol": "X", "slaveSymbol": "__0.2"}
+    answer = await calling.call("/AddSymbolMapping", given, key=user.key)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("slaveSymbol: ")
