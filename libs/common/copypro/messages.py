@@ -1156,6 +1156,8 @@ class CopyDenied(Execution, frozen=True, kw_only=True):
     code: str
     numbers: Numbers
     remedy: str
+    pending: bool = False
+    """Of an order to mirror, before the master's has filled."""
 
 
 class CopyRejected(Outcome, frozen=True, kw_only=True):

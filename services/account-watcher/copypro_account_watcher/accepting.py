@@ -123,6 +123,12 @@ def about(copy: Copy, leg: int) -> dict[str, Any]:
     }
 
 
+def deny_waiting(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied:
+    """What waits to be sent: an order to mirror until the master's has filled, else the leg's open."""
+    is_pending = copy.pending is not None and leg.number == PENDING_LEG and leg.order is None
+    return replace(deny(copy, leg, code, numbers), pending=is_pending)
+
+
 def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied:
     """Ends a leg that was never sent; a denied first leg denies the whole root."""
     leg.status, leg.order = LegStatus.ENDED, None

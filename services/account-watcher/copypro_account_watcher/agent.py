@@ -39,7 +39,7 @@ from copypro.values import (
 )
 
 from copypro_account_watcher import commands, outcomes
-from copypro_account_watcher.accepting import about, accept, deny
+from copypro_account_watcher.accepting import about, accept, deny_waiting
 from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.apart import as_received, compare_clocks
@@ -236,7 +236,7 @@ class AccountAgent:
                 case Denies():
                     leg = copy.leg(step.leg)
                     origin = leg.origin or copy.origin
-                    event = deny(copy, leg, step.denial.code, dict(step.denial.numbers))
+                    event = deny_waiting(copy, leg, step.denial.code, dict(step.denial.numbers))
                     turn.execution(event, origin, f"{leg.number}")
                     turn.remember(copy_key(self.id, copy.copy), copy)
                     continue

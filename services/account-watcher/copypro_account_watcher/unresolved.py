@@ -11,7 +11,7 @@ from copypro.trading import ClosedOrder, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import Ticket
 
 from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import about, deny
+from copypro_account_watcher.accepting import about, deny_waiting
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.reconcile import (
     Absent,
@@ -154,7 +154,7 @@ def absent(agent: AccountAgent, copy: Copy, finding: Absent, turn: Turn) -> None
     copy.attempt = None
     reconciled = CopyReconciled(**common, found=None, evidence=finding.evidence)
     turn.execution(reconciled, origin, attempt.id)
-    denied = deny(copy, leg, "NOT_RESENT", {"attempt": attempt.id})
+    denied = deny_waiting(copy, leg, "NOT_RESENT", {"attempt": attempt.id})
     turn.execution(denied, origin, f"{leg.number}")
     leg.status, leg.lost = LegStatus.LOST, attempt
     clear_alert(agent, turn, f"attempt/{attempt.id}")

@@ -571,8 +571,10 @@ def _row_of(event: Any) -> str:
         if isinstance(request, _OPENING):
             return f"{event.copy}.{event.leg}.{'pending' if request.kind.is_pending else 'open'}"
         return f"{event.attempt}"
-    if isinstance(event, m.CopyOpened | m.CopyDenied):
+    if isinstance(event, m.CopyOpened):
         return f"{event.copy}.{event.leg}.open"
+    if isinstance(event, m.CopyDenied):
+        return f"{event.copy}.{event.leg}.{'pending' if event.pending else 'open'}"
     if isinstance(event, m.CopyPendingPlaced | m.CopyPendingRemoved):
         return f"{event.copy}.{event.leg}.pending"
     if isinstance(event, m.CopyRejected) and event.kind is not None:
