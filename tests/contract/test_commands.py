@@ -158,6 +158,22 @@ async def test_unpausing_all_leaves_what_may_not_run_and_what_is_paused_otherwis
     assert answer.json() == {"result": "OK", "resumed": 0, "stayed": 5}, answer.text
 
 
+# --- Start ----------------------------------------------------------------------------------------
+
+
+async def test_a_start_resumes_no_copier_that_the_slaves_protector_keeps_paused(
+    calling: Calling, user: User, log: AnsweringLog, place: Place
+) -> None:
+    """The same pair again is the same copier: started, it would be shown as running, and open nothing."""
+    slave = await stored(place, c.REGISTRATIONS, user.ids["slave"])
+    protector = {"tripped": {"rule": "r"}, "settings": {"disable_copier": True}}
+    await put(place, c.REGISTRATIONS, {"guarded": slave | {"protector": protector}})
+    given = {"masterAccountId": user.ids["master"], "slaveAccountId": "guarded"}
+    answer = await calling.call("/Start", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (409, "EQUITY_PROTECTION")
+    assert commands(log) == []
+
+
 # --- Settle ---------------------------------------------------------------------------------------
 
 

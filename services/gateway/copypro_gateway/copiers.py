@@ -105,6 +105,7 @@ class Copiers:
         master = await self._proved("masterAccountId", master, rights.may_read, deadline)
         slave = await self._proved("slaveAccountId", slave, rights.may_trade, deadline)
         _require_enabled(master)
+        refuse_while_protected(slave)
         await self._refuse_loop(str(master["account"]), str(slave["account"]))
         pair = {"master": master["account"], "slave": slave["account"]}
         if not await self._core.models.find(c.COPIERS, pair, limit=1):
