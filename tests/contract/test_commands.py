@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from copypro import collections as c
-from copypro.envelope import decode
+from copypro import messages as m
+from copypro.envelope import decode, fact, utc_now
 from copypro.ports import Record, Upsert
 from copypro_gateway.symbols import MOST_MAPPINGS
+from copypro_stats.projections import Patch, patches
 
 from tests.contract.stores import Place, SqlitePlace
 from tests.gateway import OPERATOR, AnsweringLog, Calling, User, a_gateway, a_user
@@ -172,6 +174,29 @@ async def test_a_start_resumes_no_copier_that_the_slaves_protector_keeps_paused(
     answer = await calling.call("/Start", given, key=user.key)
     assert (answer.status_code, answer.json()["code"]) == (409, "EQUITY_PROTECTION")
     assert commands(log) == []
+
+
+# --- SymbolList -----------------------------------------------------------------------------------
+
+
+async def test_a_broker_that_lists_fewer_symbols_than_before_has_no_others(
+    calling: Calling, user: User, place: Place
+) -> None:
+    account = (await stored(place, c.REGISTRATIONS, user.ids["slave"]))["account"]
+    lists = [[f"S{number:02}.{of}" for number in range(12)] for of in ("old", "new")]
+    records = [
+        m.AccountSymbols(account=account, piece=piece, pieces=len(names), names=(name,))
+        for names in (lists[0], lists[1][:11])
+        for piece, name in enumerate(names)
+    ]
+    made = [
+        Patch(c.SYMBOLS, f"{account}/{each.piece}", patch.fields)
+        for each in records
+        for patch in patches(Record("account-symbols", 0, 0, "k", b"", {}), fact(each, utc_now()))
+    ]
+    await put(place, c.SYMBOLS, {patch.id: patch.fields for patch in made})
+    answer = await calling.call("/SymbolList", {"accountId": user.ids["slave"]}, key=user.key)
+    assert answer.json() == lists[1][:11]
 
 
 # --- Settle ---------------------------------------------------------------------------------------

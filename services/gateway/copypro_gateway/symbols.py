@@ -107,7 +107,11 @@ class Symbols:
         return [_terms(name, known.get(name, {})) for name in await self._names(account)]
 
     async def _names(self, account: str) -> list[str]:
-        pieces: Any = await self._core.models.find(c.SYMBOLS, {"account": account})
+        """The first piece says how many there are: those of a longer list that was before are over."""
+        found: Any = await self._core.models.find(c.SYMBOLS, {"account": account}, limit=None)
+        pieces = sorted(found, key=lambda piece: piece["piece"])
+        if pieces:
+            del pieces[pieces[0].get("pieces", len(pieces)) :]
         return [str(name) for piece in pieces for name in piece["names"]]
 
     async def mapped(self, user: UserId | None, given: ByCopier) -> MappedSymbols:
