@@ -176,6 +176,26 @@ async def test_a_start_resumes_no_copier_that_the_slaves_protector_keeps_paused(
     assert commands(log) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"filterCommentOption": "Ignore"}, "filterCommentValue"),
+        (INLINE | {"masterServer": "  "}, "server"),
+    ],
+)
+async def test_a_start_that_could_copy_nothing_is_refused_by_name(
+    calling: Calling, user: User, log: AnsweringLog, given: dict[str, Any], field: str
+) -> None:
+    """An empty text is in every comment, and no server has a name of blanks."""
+    whole = {"slaveAccountId": user.ids["slave"]} | given
+    if "masterServer" not in given:
+        whole["masterAccountId"] = user.ids["master"]
+    answer = await calling.call("/Start", whole, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER"), answer.text
+    assert field in answer.json()["message"]
+    assert commands(log) == []
+
+
 # --- SymbolList -----------------------------------------------------------------------------------
 
 

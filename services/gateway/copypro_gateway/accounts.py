@@ -15,7 +15,7 @@ from copypro_gateway.account_answers import Account
 from copypro_gateway.answers import Removed
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
-from copypro_gateway.errors import ApiError
+from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.parameters import ByAccount, Parameters, Text
 
 ALREADY_REGISTERED = "ALREADY_REGISTERED"
@@ -49,6 +49,8 @@ class Accounts:
         if given.type not in self._core.settings.platforms:
             text = f"{given.type} is off: set Api{given.type} to the address of its bridge"
             raise ApiError(400, "PLATFORM_OFF", text)
+        if not given.server.strip():
+            raise bad("server", "is blank: give its name exactly as the terminal shows it")
         account = account_id(given.type, given.server, given.user)
         mine = await self._core.models.find(c.REGISTRATIONS, {"user": user, "account": account})
         if mine:

@@ -132,5 +132,9 @@ class Options(Parameters):
             raise bad("pendingMode", f"{self.pending_mode} contradicts copyPendingOrders")
         if self.filter_lot_enabled and 0 < self.filter_lot_max < self.filter_lot_min:
             raise bad("filterLotMax", "below filterLotMin: nothing would be copied")
+        if self.filter_comment_option is FilterMode.IGNORE and not self.filter_comment_value:
+            raise bad(
+                "filterCommentValue", "is empty, which is in every comment: nothing is copied"
+            )
         if self.copy_magic_number is MagicMode.CUSTOM and self.magic_number == 0:
             raise bad("magicNumber", "copyMagicNumber=Custom needs one")
