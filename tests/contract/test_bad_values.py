@@ -32,6 +32,7 @@ TEXTS = (
 )
 """May be anything's name: taken or refused, and never an error of ours."""
 HUGE = "9" * 400
+ENDLESS = ("0." + "1" * 9000, "1e-1000000", "1." + "0" * 40)
 WRONG: dict[str, tuple[Any, ...]] = {
     "string": ([[]], {"$gt": ""}, 7, True, "x" * 513, "x" * 9000),
     "integer": ("x", "1.5", [[]], {}, "NaN", "1e400", HUGE, "ü", "'; --", "-99999999999999999999"),
@@ -106,6 +107,8 @@ def named(answer: Response, path: str, name: str, value: Any) -> None:
 def bad_of(schema: Any) -> Iterator[Any]:
     """What the schema says that it does not take; a number's limits too."""
     yield from WRONG[kind_of(schema)]
+    if {"number", "string"} <= {each.get("type") for each in schema.get("anyOf", ())}:
+        yield from ENDLESS  # kept digit by digit, in each record of what it belongs to
     for limit, step in (
         ("minimum", -1),
         ("exclusiveMinimum", 0),

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from copypro import collections as c
-from copypro.envelope import decode
+from copypro import messages as m
+from copypro.envelope import decode, fact, utc_now
 from copypro.ports import Record, Upsert
 from copypro_gateway.symbols import MOST_MAPPINGS
+from copypro_stats.projections import Patch, patches
 
 from tests.contract.stores import Place, SqlitePlace
 from tests.gateway import OPERATOR, AnsweringLog, Calling, User, a_gateway, a_user
@@ -158,6 +160,65 @@ async def test_unpausing_all_leaves_what_may_not_run_and_what_is_paused_otherwis
     assert answer.json() == {"result": "OK", "resumed": 0, "stayed": 5}, answer.text
 
 
+# --- Start ----------------------------------------------------------------------------------------
+
+
+async def test_a_start_resumes_no_copier_that_the_slaves_protector_keeps_paused(
+    calling: Calling, user: User, log: AnsweringLog, place: Place
+) -> None:
+    """The same pair again is the same copier: started, it would be shown as running, and open nothing."""
+    slave = await stored(place, c.REGISTRATIONS, user.ids["slave"])
+    protector = {"tripped": {"rule": "r"}, "settings": {"disable_copier": True}}
+    await put(place, c.REGISTRATIONS, {"guarded": slave | {"protector": protector}})
+    given = {"masterAccountId": user.ids["master"], "slaveAccountId": "guarded"}
+    answer = await calling.call("/Start", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (409, "EQUITY_PROTECTION")
+    assert commands(log) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"filterCommentOption": "Ignore"}, "filterCommentValue"),
+        (INLINE | {"masterServer": "  "}, "server"),
+    ],
+)
+async def test_a_start_that_could_copy_nothing_is_refused_by_name(
+    calling: Calling, user: User, log: AnsweringLog, given: dict[str, Any], field: str
+) -> None:
+    """An empty text is in every comment, and no server has a name of blanks."""
+    whole = {"slaveAccountId": user.ids["slave"]} | given
+    if "masterServer" not in given:
+        whole["masterAccountId"] = user.ids["master"]
+    answer = await calling.call("/Start", whole, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER"), answer.text
+    assert field in answer.json()["message"]
+    assert commands(log) == []
+
+
+# --- SymbolList -----------------------------------------------------------------------------------
+
+
+async def test_a_broker_that_lists_fewer_symbols_than_before_has_no_others(
+    calling: Calling, user: User, place: Place
+) -> None:
+    account = (await stored(place, c.REGISTRATIONS, user.ids["slave"]))["account"]
+    lists = [[f"S{number:02}.{of}" for number in range(12)] for of in ("old", "new")]
+    records = [
+        m.AccountSymbols(account=account, piece=piece, pieces=len(names), names=(name,))
+        for names in (lists[0], lists[1][:11])
+        for piece, name in enumerate(names)
+    ]
+    made = [
+        Patch(c.SYMBOLS, f"{account}/{each.piece}", patch.fields)
+        for each in records
+        for patch in patches(Record("account-symbols", 0, 0, "k", b"", {}), fact(each, utc_now()))
+    ]
+    await put(place, c.SYMBOLS, {patch.id: patch.fields for patch in made})
+    answer = await calling.call("/SymbolList", {"accountId": user.ids["slave"]}, key=user.key)
+    assert answer.json() == lists[1][:11]
+
+
 # --- Settle ---------------------------------------------------------------------------------------
 
 
@@ -204,3 +265,11 @@ async def test_lots_behind_a_symbols_name_that_are_none_are_refused(
     given = {"id": user.ids["copier"], "masterSymbol": "X", "slaveSymbol": f"X__{lots}"}
     answer = await calling.call("/AddSymbolMapping", given, key=user.key)
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER")
+
+
+async def test_lots_without_a_symbol_map_nothing(calling: Calling, user: User) -> None:
+    """Every trade in the symbol would be denied for a symbol of no name."""
+    given = {"id": user.ids["copier"], "masterSymbol": "X", "slaveSymbol": "__0.2"}
+    answer = await calling.call("/AddSymbolMapping", given, key=user.key)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("slaveSymbol: ")

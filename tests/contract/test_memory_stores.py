@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.adapters.memory_vault import MemoryVault
-from copypro.errors import SecretsError
+from copypro.errors import KeyDestroyed, SecretsError
 from copypro.values import RegistrationId
 
 from tests.contract.test_stores import (
@@ -50,6 +50,9 @@ async def test_a_secret_opens_only_for_its_registration_and_is_gone_with_it() ->
     assert [await vault.unseal(one, text) for text in (sealed, again)] == ["s3cret", "newer"]
     with pytest.raises(SecretsError):
         await vault.unseal(other, sealed)
+    assert await vault.unseal(one, await vault.seal_known(one, "beside")) == "beside"
     await vault.destroy(one)
     with pytest.raises(SecretsError):
         await vault.unseal(one, sealed)
+    with pytest.raises(KeyDestroyed):
+        await vault.seal_known(one, "too late")

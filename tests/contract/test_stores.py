@@ -15,7 +15,7 @@ import pytest
 from copypro import collections as c
 from copypro.adapters import sqlite_users
 from copypro.adapters.sealing import load_or_make_key
-from copypro.errors import AlreadyThere, NoInvite, SecretsError, StoreRefused
+from copypro.errors import AlreadyThere, KeyDestroyed, NoInvite, SecretsError, StoreRefused
 from copypro.ports import (
     Document,
     Invite,
@@ -463,10 +463,13 @@ async def test_a_secret_opens_only_for_its_registration_and_dies_with_its_key(
         await vault.unseal(two, sealed)
     with pytest.raises(SecretsError):
         await vault.unseal(one, sealed[:-8] + "AAAAAAA=")
+    assert await vault.unseal(one, await vault.seal_known(one, "beside")) == "beside"
     await vault.destroy(one)
     for opened in (vault, await place.vault(keys)):
         with pytest.raises(SecretsError, match="destroyed"):
             await opened.unseal(one, sealed)
+        with pytest.raises(KeyDestroyed):
+            await opened.seal_known(one, "too late")
 
 
 async def test_one_data_key_is_made_however_many_seal_first(place: Place, tmp_path: Path) -> None:

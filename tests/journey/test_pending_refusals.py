@@ -99,3 +99,22 @@ async def test_a_mirrored_order_that_came_and_went_between_two_looks_is_over(
 
 async def told_nothing(world: World) -> bool:
     return await alerts(world) == []
+
+
+async def test_an_order_that_the_slave_does_not_place_is_told_in_the_row_that_planned_it(
+    world: World,
+) -> None:
+    master, slave, copier = await linked(world, "Alpha-MT4", "Beta-MT5", copyPendingOrders=True)
+    await world.call("SymbolsEnable", accountId=slave.id, enableAllSymbols=True, off=["EURUSD"])
+    await master.open("EURUSD", "BuyLimit", "0.20", price="1.09000")
+    await logged(world, copier, "denied")
+    (row,) = await world.logs(copier)
+    assert (row["updateType"], row["exceptionCode"]) == ("PendingOpen", "SYMBOL_OFF")
+    assert row["masterOrder"]["openPrice"] == 1.09
+    await world.quote("EURUSD", "1.08900", "1.08910")
+
+    async def told_of_its_fill() -> bool:
+        return [r["updateType"] for r in await world.logs(copier)] == ["MarketOpen", "PendingOpen"]
+
+    await world.eventually(told_of_its_fill)
+    assert {r["exceptionCode"] for r in await world.logs(copier)} == {"SYMBOL_OFF"}

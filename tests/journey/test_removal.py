@@ -12,7 +12,7 @@ from copypro.envelope import Envelope, encode, utc_now
 from copypro.messages import SetEquityProtectorCallback, UpdateAccount
 from copypro.values import AccountId, MessageId, RegistrationId
 
-from tests.journey.world import EMBEDDED, Account, Stack, World
+from tests.journey.world import EMBEDDED, OPERATOR, Account, Stack, World
 
 pytestmark = pytest.mark.slow
 
@@ -128,3 +128,27 @@ async def registration(world: World, account: Account) -> dict[str, Any]:
     found = await world.ring.stores.models.get("registrations", account.id)
     assert found is not None
     return dict(found)
+
+
+async def test_a_copier_that_is_started_while_its_slave_is_being_removed_ends_with_it(
+    world: World,
+) -> None:
+    """The removal has stopped the copiers that there were, and waits for the market to close a copy."""
+    _, slave = await copied(world)
+    other = await world.account("Alpha-MT5", 3001)
+    await world.control.script(
+        "MT5", endpoint="OrderClose", login=2001, times=-1, error="MARKET_CLOSED"
+    )
+    answer = await world.call("RemoveAccount", expect=202, accountId=slave.id, closeTrades=True)
+    started = await world.copier(other, slave)
+    await world.control.clear_scripts()
+
+    async def gone() -> bool:
+        async with world.http.get(f"/Commands/{answer['commandId']}") as response:
+            return bool((await response.json())["done"]) and not await world.call("UserCopiers")
+
+    await world.eventually(gone)
+    world.key = OPERATOR
+    removed = await world.call("Manager/RemovedCopiers")
+    why = {copier["id"]: copier["removedBecause"] for copier in removed}
+    assert why[started] == "SlaveRemoved"

@@ -311,12 +311,24 @@ def test_what_its_user_paused_stays_paused_when_the_right_comes_back() -> None:
     assert given.when(refused(), proved()) == []
 
 
+@pytest.mark.parametrize("word", ["MasterAccountDisable", "WrongMasterPassword", PAUSE_REASON])
+def test_what_its_user_paused_stays_paused_whatever_word_was_given_as_the_reason(word: str) -> None:
+    """Clients of the original know the words by which a copier pauses itself, and give them."""
+    given = desk(start())
+    (paused,) = given.when(m.PauseCopier(copier=COPIER, master=MASTER, reason=word))
+    assert (paused.state.paused, paused.state.pause_reason) == (True, "ByUser")
+    assert given.when(proved()) == []
+    its_next_day = m.ResumeCopier(copier=COPIER, master=MASTER, only_from=PAUSE_REASON)
+    assert names(given.when(its_next_day)) == ["PAUSED_OTHERWISE"]
+    assert names(given.when(opened())) == ["PAUSED"]
+
+
 @pytest.mark.parametrize("lost", ["disabled", "refused"])
 def test_what_a_protector_paused_is_not_resumed_by_it_while_the_master_may_not_be_copied(
     lost: str,
 ) -> None:
     given = desk(start())
-    given.when(m.PauseCopier(copier=COPIER, master=MASTER, reason=PAUSE_REASON))
+    given.when(m.PauseCopier(copier=COPIER, master=MASTER, reason=PAUSE_REASON, unless_paused=True))
     given.when(proved(enabled=False) if lost == "disabled" else refused())
     its_next_day = m.ResumeCopier(copier=COPIER, master=MASTER, only_from=PAUSE_REASON)
     assert names(given.when(its_next_day)) == ["PAUSED_OTHERWISE"]

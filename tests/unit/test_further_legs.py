@@ -100,3 +100,14 @@ def test_a_symbol_mapped_anew_meanwhile_does_not_move_a_copy_that_stands() -> No
     assert isinstance(step.request, OpenRequest)
     assert (step.request.symbol, step.request.lots) == ("EURUSD", D("0.10"))
     assert copy.symbol == "EURUSD"
+
+
+def test_a_copier_that_is_reversed_meanwhile_does_not_turn_the_stops_of_a_copy_that_stands() -> (
+    None
+):
+    """The copy stays a buy, so what is added to it has its stop below and its target above."""
+    copy = standing(sl="1.05", tp="1.20")
+    copy.legs[0].set_stop_loss, copy.legs[0].set_take_profit = D("1.05"), D("1.20")
+    grows(copy, sl="1.05", tp="1.20", reverse_copy=True)
+    request = opened(copy)
+    assert (request.kind, request.stop_loss, request.take_profit) == ("Buy", D("1.05"), D("1.20"))

@@ -393,6 +393,9 @@ class Vault(Protocol):
         durable on return.
         """
 
+    async def seal_known(self, registration: RegistrationId, secret: str) -> str:
+        """As `seal`, under the data key that is there: none is made. Errors: KeyDestroyed."""
+
     async def unseal(self, registration: RegistrationId, sealed: str) -> str:
         """Errors: KeyDestroyed, SecretsError (sealed for another registration, tampered with, or under
         a key of the operator's that is not at hand).

@@ -145,6 +145,9 @@ def _accept_open(
 ) -> tuple[Copy, list[ExecutionEvent]]:
     if copy is None:
         copy = _new_copy(order, origin)
+    # The copier may be reversed by now: what is open has its side, and what is added follows it.
+    way = replace(order.options, reverse_copy=copy.options.reverse_copy)
+    order = replace(order, options=way)
     copy.origin = origin
     copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+import msgspec
 from copypro import topics
 from copypro.envelope import Envelope
 from copypro.messages import (
@@ -45,10 +46,18 @@ if TYPE_CHECKING:
     from copypro_account_watcher.agent import AccountAgent
 
 
+MOST_BYTES = 2_000_000
+"""Of an account's record, as commands may make it: half of what a log takes for one record."""
+
+
 def decide(agent: AccountAgent, envelope: Envelope, turn: Turn) -> None:
     command = envelope.message
     origin = Origin(envelope.id, envelope.correlation)
     match command:
+        case RegisterAccount() | UpdateAccount() if not _has_room(agent, command):
+            if isinstance(command, RegisterAccount):
+                doom(agent, command.registration, turn)
+            _deny(agent, turn, origin, "INVALID_PARAMETER", _no_room(command))
         case RegisterAccount():
             _register(agent, command, origin, turn)
         case UpdateAccount():
@@ -78,8 +87,29 @@ def _deny(agent: AccountAgent, turn: Turn, origin: Origin, code: str, message: s
     _answer(agent, turn, origin, CommandDenied(code=code, message=message))
 
 
+def _has_room(agent: AccountAgent, command: RegisterAccount | UpdateAccount) -> bool:
+    """All registrations of an account are one record, and each change writes it anew."""
+    account = agent.account
+    kept = 0 if account is None else len(msgspec.json.encode(account.registrations))
+    return kept + len(msgspec.json.encode(command)) <= MOST_BYTES
+
+
+def _no_room(command: RegisterAccount | UpdateAccount) -> str:
+    if isinstance(command, RegisterAccount):
+        return "server: the account has as many registrations as it can hold"
+    if command.symbols is not None:
+        return "on: the account's registrations have no room for as many symbols: name fewer"
+    return "accountId: the account's registrations have no room for this"
+
+
 def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, turn: Turn) -> None:
     account = agent.account
+    if account is not None and any(
+        known.user == command.user for known in account.registrations.values()
+    ):
+        doom(agent, command.registration, turn)
+        text = "this user has registered the account already: AddAccount again changes that one"
+        return _deny(agent, turn, origin, "ALREADY_REGISTERED", text)
     if account is None or account.removed:
         generation = 1 if account is None else account.generation + 1
         account = agent.account = Account(
@@ -111,6 +141,7 @@ def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, tur
     agent.save_account(turn)
     turn.then(lambda _: agent.start())
     turn.then(lambda _: agent.proving.look())
+    return None
 
 
 def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: Turn) -> None:

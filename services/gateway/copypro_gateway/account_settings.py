@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from copypro import messages as m
 from copypro import topics
@@ -13,10 +13,9 @@ from copypro_gateway.answers import OK, Ok
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core
 from copypro_gateway.errors import ApiError, bad
-from copypro_gateway.parameters import ByAccount, Text
+from copypro_gateway.parameters import ByAccount, SymbolName, Text
 
 MOST_SYMBOLS = 1000
-Symbol = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class UpdateAccount(ByAccount):
@@ -40,8 +39,8 @@ class ChangePassword(ByAccount):
 
 class SymbolsEnable(ByAccount):
     enable_all_symbols: bool = Field(description="true: all but `off`; false: only `on`")
-    on: list[Symbol] = Field(default=[], max_length=MOST_SYMBOLS)
-    off: list[Symbol] = Field(default=[], max_length=MOST_SYMBOLS)
+    on: list[SymbolName] = Field(default=[], max_length=MOST_SYMBOLS)
+    off: list[SymbolName] = Field(default=[], max_length=MOST_SYMBOLS)
 
 
 class AccountSettings:

@@ -15,8 +15,10 @@ from copypro_gateway.account_answers import Account
 from copypro_gateway.answers import Removed
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
-from copypro_gateway.errors import ApiError
+from copypro_gateway.errors import ApiError, bad
 from copypro_gateway.parameters import ByAccount, Parameters, Text
+
+ALREADY_REGISTERED = "ALREADY_REGISTERED"
 
 
 class AddAccount(Parameters):
@@ -47,6 +49,8 @@ class Accounts:
         if given.type not in self._core.settings.platforms:
             text = f"{given.type} is off: set Api{given.type} to the address of its bridge"
             raise ApiError(400, "PLATFORM_OFF", text)
+        if not given.server.strip():
+            raise bad("server", "is blank: give its name exactly as the terminal shows it")
         account = account_id(given.type, given.server, given.user)
         mine = await self._core.models.find(c.REGISTRATIONS, {"user": user, "account": account})
         if mine:
@@ -73,7 +77,13 @@ class Accounts:
             name=given.name or f"{given.user}@{given.server}",
             sealed_password=sealed,
         )
-        await self._core.command((topics.ACCOUNT_COMMANDS, account, register))
+        try:
+            await self._core.command((topics.ACCOUNT_COMMANDS, account, register))
+        except ApiError as error:
+            if error.code != ALREADY_REGISTERED:
+                raise
+            # Another call of this user was first: its registration shows by now.
+            return await self.add(user, given)
         return await self.shown(user, registration)
 
     async def remove(self, user: UserId, given: RemoveAccount) -> Removed:

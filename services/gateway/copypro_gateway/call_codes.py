@@ -38,6 +38,7 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "CANNOT_REPLAY": (409, "the dead letter holds nothing that can be put back", "see its reason"),
     "UNKNOWN_LETTER": (404, "no open dead letter of this name", "see `copypro dead-letters list`"),
     # accounts
+    "ALREADY_REGISTERED": (409, "of two calls at once that added the account, the other one was first", "nothing: AddAccount again changes that one"),
     "PLATFORM_OFF": (400, "no bridge is set for this platform", "set ApiMT4 or ApiMT5 to its address"),
     "ACCOUNT_CONNECTING": (409, "the account's password has not logged in yet", "try again when Accounts shows it connected"),
     "NOT_PROVED": (403, "the account's password was refused", "set the right one by ChangePassword"),

@@ -19,7 +19,7 @@ from copypro.callbacks import (
     problem_with,
     receiver_of,
 )
-from copypro.errors import SecretsError
+from copypro.errors import KeyDestroyed, SecretsError
 from copypro.ports import Post
 from copypro.trade_logs import trade_log
 from copypro.trade_sides import sides_of
@@ -135,7 +135,10 @@ class Callbacks:
             )
             raise bad("callbackUrl", text)
         secret = secrets.token_hex(SECRET_BYTES)
-        sealed = await self._core.vault.seal(owner, plain(Receiver(url, secret)))
+        try:
+            sealed = await self._core.vault.seal_known(owner, plain(Receiver(url, secret)))
+        except KeyDestroyed:
+            raise unknown("account") from None  # removed a moment ago: nothing of it is made anew
         callback = Callback(registration=owner, sealed=sealed, shown=masked(url))
         return callback, {"result": "OK", "callbackUrl": callback.shown, "secret": secret}
 

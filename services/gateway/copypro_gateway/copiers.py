@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from copypro import collections as c
@@ -17,7 +18,7 @@ from copypro_gateway.answers import OK, Ok, Started
 from copypro_gateway.calls import Calls
 from copypro_gateway.copier_answers import Copier
 from copypro_gateway.core import Core, Doc, Pending, until
-from copypro_gateway.errors import ApiError, bad
+from copypro_gateway.errors import ApiError, bad, unknown
 from copypro_gateway.market import market_of
 from copypro_gateway.options import Options
 from copypro_gateway.parameters import ByCopier, Parameters, Text
@@ -104,6 +105,7 @@ class Copiers:
         master = await self._proved("masterAccountId", master, rights.may_read, deadline)
         slave = await self._proved("slaveAccountId", slave, rights.may_trade, deadline)
         _require_enabled(master)
+        refuse_while_protected(slave)
         await self._refuse_loop(str(master["account"]), str(slave["account"]))
         pair = {"master": master["account"], "slave": slave["account"]}
         if not await self._core.models.find(c.COPIERS, pair, limit=1):
@@ -121,14 +123,35 @@ class Copiers:
             market=await self._market(str(master["account"])),
         )
         done = await self._core.command((topics.COPIER_COMMANDS, start.master, start))
+        copier = CopierId(str(done.get("copier", start.copier)))
+        await self._stop_if_removed(copier, start)
         return {
-            "copierId": done.get("copier", start.copier),
-            "id": done.get("copier", start.copier),
+            "copierId": copier,
+            "id": copier,
             "masterAccountId": master["id"],
             "slaveAccountId": slave["id"],
             "srcId": master["id"],
             "dstId": slave["id"],
         }
+
+    async def _stop_if_removed(self, copier: CopierId, start: m.StartCopier) -> None:
+        """A side that was removed meanwhile has stopped the copiers that there were, and not this one.
+        Errors: 404.
+        """
+        for registration, reason in (
+            (start.master_registration, m.StopReason.MASTER_REMOVED),
+            (start.slave_registration, m.StopReason.SLAVE_REMOVED),
+        ):
+            if await self._core.models.get(c.REGISTRATIONS, registration) is None:
+                stop = m.StopCopier(
+                    copier=copier,
+                    master=start.master,
+                    open_copies=m.OpenCopies.LEAVE,
+                    reason=reason,
+                )
+                with suppress(Pending):  # it is recorded, and needs no waiting for
+                    await self._core.commands([(topics.COPIER_COMMANDS, stop.master, stop)])
+                raise unknown("account")
 
     async def _market(self, account: str) -> m.Market:
         shown = await self._core.models.get(c.ACCOUNTS, account)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
 from copypro.options import (
     CopierOptions,
@@ -16,25 +17,28 @@ from copypro.options import (
 from pydantic import Field
 
 from copypro_gateway.errors import bad
-from copypro_gateway.parameters import Parameters, Text
+from copypro_gateway.parameters import SHORT, Number, Parameters, Text
 
 MOST_LOTS = Decimal(100_000)
 MOST_PIPS = 1_000_000
 MOST_MONEY = Decimal(10**15)
 """Of an amount or a price: above it is no account's, and numbers without end are kept out of the log."""
 
+LotsLimit = Annotated[Decimal, Field(ge=0, le=MOST_LOTS), SHORT]
+Amount = Annotated[Decimal, Field(ge=0, le=MOST_MONEY), SHORT]
+
 
 class Options(Parameters):
     """Everything of mt-rest's CopyPro that shapes a copy; what is left out has the original's default."""
 
     risk_type: RiskType = RiskType.LOT_MULTIPLIER
-    risk_value: Decimal = Decimal(1)
-    risk_multiply: Decimal | None = None
-    fixed_master_balance: Decimal = Field(Decimal(0), le=MOST_MONEY)
+    risk_value: Number = Decimal(1)
+    risk_multiply: Number | None = None
+    fixed_master_balance: Annotated[Decimal, Field(le=MOST_MONEY), SHORT] = Decimal(0)
     contract_alignment: bool = True
     force_min_lot: bool = False
     force_max_lot: bool = False
-    lot_refiner: Decimal = Decimal(1)
+    lot_refiner: Number = Decimal(1)
     copy_sl: bool = Field(True, alias="copySL")
     copy_tp: bool = Field(True, alias="copyTP")
     sl_mode: StopMode = StopMode.AUTO
@@ -57,12 +61,12 @@ class Options(Parameters):
     filter_comment_value: Text = ""
     filter_side: SideFilter = SideFilter.ALL
     filter_lot_enabled: bool = False
-    filter_lot_min: Decimal = Field(Decimal(0), ge=0, le=MOST_LOTS)
-    filter_lot_max: Decimal = Field(Decimal(0), ge=0, le=MOST_LOTS)
-    max_slippage: Decimal | None = Field(None, ge=0, le=MOST_MONEY)
+    filter_lot_min: LotsLimit = Decimal(0)
+    filter_lot_max: LotsLimit = Decimal(0)
+    max_slippage: Amount | None = None
     max_age_s: float = Field(60.0, gt=0, le=3600)
-    margin_reserve: Decimal = Field(Decimal("0.2"), ge=0, lt=1)
-    min_margin_level: Decimal | None = Field(None, ge=0, le=MOST_MONEY)
+    margin_reserve: Annotated[Decimal, Field(ge=0, lt=1), SHORT] = Decimal("0.2")
+    min_margin_level: Amount | None = None
 
     def to_options(self) -> CopierOptions:
         """Errors: 400 that names the field, also for options that contradict each other."""
@@ -128,5 +132,9 @@ class Options(Parameters):
             raise bad("pendingMode", f"{self.pending_mode} contradicts copyPendingOrders")
         if self.filter_lot_enabled and 0 < self.filter_lot_max < self.filter_lot_min:
             raise bad("filterLotMax", "below filterLotMin: nothing would be copied")
+        if self.filter_comment_option is FilterMode.IGNORE and not self.filter_comment_value:
+            raise bad(
+                "filterCommentValue", "is empty, which is in every comment: nothing is copied"
+            )
         if self.copy_magic_number is MagicMode.CUSTOM and self.magic_number == 0:
             raise bad("magicNumber", "copyMagicNumber=Custom needs one")

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from copypro_gateway.errors import bad
 
 _SPACED_ZONE = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 """In an address, a plus sign that was not escaped arrives as a space."""
 Text = Annotated[str, Field(max_length=512)]
+SymbolName = Annotated[str, Field(min_length=1, max_length=64)]
+DIGITS, PLACES = 30, 20
+"""Numbers are kept digit by digit: one without end would be in every record of what it belongs to."""
+
+
+def _written_short(given: Decimal) -> Decimal:
+    _, digits, exponent = given.as_tuple()
+    assert isinstance(exponent, int)  # what is no number was refused before
+    if exponent < -PLACES or len(digits) + max(exponent, 0) > DIGITS:
+        text = "has more than {digits} digits, or more than {places} after the point"
+        raise PydanticCustomError("digits", text, {"digits": DIGITS, "places": PLACES})
+    return given
+
+
+SHORT = AfterValidator(_written_short)
+"""After a number's own limits, which the document would not show otherwise."""
+Number = Annotated[Decimal, SHORT]
 
 
 class Parameters(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated
 
 from copypro import messages as m
@@ -16,9 +15,9 @@ from copypro_gateway.answers import OK, Ok
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import ApiError, bad
-from copypro_gateway.parameters import ByAccount
+from copypro_gateway.parameters import ByAccount, Number
 
-Limit = Annotated[Decimal | None, BeforeValidator(lambda given: None if given == "" else given)]
+Limit = Annotated[Number | None, BeforeValidator(lambda given: None if given == "" else given)]
 
 
 class UpdateEquityProtector(ByAccount):

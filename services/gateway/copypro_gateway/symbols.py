@@ -18,16 +18,16 @@ from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import bad
 from copypro_gateway.options import MOST_LOTS
-from copypro_gateway.parameters import ByAccount, ByCopier, Text
+from copypro_gateway.parameters import ByAccount, ByCopier, Number, SymbolName, Text
 
 MOST_MAPPINGS = 1000
 """Of a copier, as those that count them see it. All are one record, and each change writes it anew."""
 
 
 class AddSymbolMapping(ByCopier):
-    master_symbol: Text
-    slave_symbol: Text = Field(description="NAME, or NAME__0.2 for fixed lots")
-    slave_lots: Decimal | None = Field(
+    master_symbol: SymbolName
+    slave_symbol: SymbolName = Field(description="NAME, or NAME__0.2 for fixed lots")
+    slave_lots: Number | None = Field(
         None, validation_alias=AliasChoices("slavelots", "slaveLots", "slave_lots")
     )
 
@@ -35,6 +35,8 @@ class AddSymbolMapping(ByCopier):
         """Errors: 400 that names the field."""
         name, _, fixed = self.slave_symbol.partition("__")
         lots = self.slave_lots
+        if not name:
+            raise bad("slaveSymbol", "names no symbol before __")
         if fixed:
             try:
                 lots = Decimal(fixed)
@@ -105,7 +107,11 @@ class Symbols:
         return [_terms(name, known.get(name, {})) for name in await self._names(account)]
 
     async def _names(self, account: str) -> list[str]:
-        pieces: Any = await self._core.models.find(c.SYMBOLS, {"account": account})
+        """The first piece says how many there are: those of a longer list that was before are over."""
+        found: Any = await self._core.models.find(c.SYMBOLS, {"account": account}, limit=None)
+        pieces = sorted(found, key=lambda piece: piece["piece"])
+        if pieces:
+            del pieces[pieces[0].get("pieces", len(pieces)) :]
         return [str(name) for piece in pieces for name in piece["names"]]
 
     async def mapped(self, user: UserId | None, given: ByCopier) -> MappedSymbols:

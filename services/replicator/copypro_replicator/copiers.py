@@ -21,6 +21,7 @@ WRONG_PASSWORD = "WrongMasterPassword"
 DISABLED = "MasterAccountDisable"
 """The original's words for them."""
 REMOVED = "MasterAccountRemoved"
+BY_USER = "ByUser"
 
 
 def command(turn: Turn, envelope: Envelope) -> None:
@@ -51,7 +52,7 @@ def command(turn: Turn, envelope: Envelope) -> None:
         case m.ResumeCopier() if wish.only_from not in ("", state.pause_reason):
             _deny(turn, wish, "PAUSED_OTHERWISE", f"it is not paused for {wish.only_from}")
         case m.PauseCopier():
-            paused = replace(state, paused=True, pause_reason=wish.reason)
+            paused = replace(state, paused=True, pause_reason=_reason(wish))
             _change(turn, copier, paused)
             turn.tell(state.master, "", m.CopierPaused(state=paused))
         case m.ResumeCopier():
@@ -62,6 +63,15 @@ def command(turn: Turn, envelope: Envelope) -> None:
             _stop(turn, wish, copier)
         case _:
             assert_never(wish)
+
+
+def _reason(wish: m.PauseCopier) -> str:
+    """A person may give the very words for what ends by itself: that pause is a person's all the same.
+    A protector's pause is the only one that leaves what is paused already.
+    """
+    ends_itself = wish.reason in (WRONG_PASSWORD, DISABLED, REMOVED)
+    given_by_hand = wish.reason == PROTECTED and not wish.unless_paused
+    return BY_USER if ends_itself or given_by_hand else wish.reason
 
 
 def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> None:

@@ -38,8 +38,8 @@ class Batch(Struct, frozen=True):
     """Accounts whose closed history changed."""
     posts: list[Posted]
     """What somebody may want to be told, in the order of the records."""
-    protected: list[Envelope]
-    """What equity protectors did that concerns copiers."""
+    for_copiers: list[Envelope]
+    """What became of their accounts that concerns copiers."""
 
 
 async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
@@ -76,7 +76,7 @@ async def _project(record: Record, envelope: Envelope, parts: Parts, batch: Batc
         batch.alerts.append(envelope)
     batch.posts.extend(posts_of(envelope))
     if concerns_copiers(envelope.message):
-        batch.protected.append(envelope)
+        batch.for_copiers.append(envelope)
 
 
 def source_of(topic: str, partition: int) -> str:

@@ -192,8 +192,13 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
         case m.AccountSnapshot():
             return _snapshot(event)
         case m.AccountSymbols():
-            names = {"account": event.account, "piece": event.piece, "names": list(event.names)}
-            return [Patch(c.SYMBOLS, f"{event.account}/{event.piece}", names)]
+            piece = {
+                "account": event.account,
+                "piece": event.piece,
+                "pieces": event.pieces,
+                "names": list(event.names),
+            }
+            return [Patch(c.SYMBOLS, f"{event.account}/{event.piece}", piece)]
         case m.SymbolLearned():
             return [Patch(c.TERMS, f"{event.account}/{event.spec.name}", _terms(event))]
         case m.PositionOpened() | m.PositionReduced() | m.PositionClosed():

@@ -102,7 +102,7 @@ async def _project(
                 correlation=envelope.correlation,
             )
         letters.extend(await _posts(batch, receivers, outbox))
-        for envelope in batch.protected:
+        for envelope in batch.for_copiers:
             letters.extend(await _copiers_told(envelope, models))
         await partition.commit(letters, records)
         outbox.committed()
@@ -126,10 +126,14 @@ async def _copiers_told(event: Envelope, models: ReadModels) -> list[Outgoing]:
     """Tried until the database answers, as all that is written here."""
     while True:
         try:
-            copiers = await models.find(COPIERS, {"slave": event.message.account}, limit=None)
-            return commands(event, copiers)
+            account = event.message.account
+            of_master = await models.find(COPIERS, {"master": account}, limit=None)
+            of_slave = await models.find(COPIERS, {"slave": account}, limit=None)
+            return commands(event, [*of_master, *of_slave])
         except StoreUnavailable as error:
-            logger.error("no copier is paused until the database answers", reason=str(error))
+            logger.error(
+                "no copier is paused or stopped until the database answers", reason=str(error)
+            )
             await asyncio.sleep(RETRY_STORE_S)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copypro.errors import SecretsError
+from copypro.errors import KeyDestroyed, SecretsError
 from copypro.ports import Rewrapped
 from copypro.values import RegistrationId
 
@@ -17,6 +17,11 @@ class MemoryVault:
         known = self._secrets.setdefault(registration, [])
         known.append(secret)
         return f"{registration}/{len(known) - 1}"
+
+    async def seal_known(self, registration: RegistrationId, secret: str) -> str:
+        if registration not in self._secrets:
+            raise KeyDestroyed("the registration's key was destroyed")
+        return await self.seal(registration, secret)
 
     async def unseal(self, registration: RegistrationId, sealed: str) -> str:
         owner, _, number = sealed.rpartition("/")

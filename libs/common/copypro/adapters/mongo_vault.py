@@ -36,11 +36,12 @@ class MongoVault:
         return cls(database, keyring)
 
     async def seal(self, registration: RegistrationId, secret: str) -> str:
-        wrapped = await self._found(registration)
-        if wrapped is None:
+        if await self._found(registration) is None:
             await self._make(registration)
-            wrapped = await self._found(registration)
-        return seal(self._keys.unwrap(wrapped), registration, secret)
+        return await self.seal_known(registration, secret)
+
+    async def seal_known(self, registration: RegistrationId, secret: str) -> str:
+        return seal(self._keys.unwrap(await self._found(registration)), registration, secret)
 
     async def unseal(self, registration: RegistrationId, sealed: str) -> str:
         return unseal(self._keys.unwrap(await self._found(registration)), registration, sealed)

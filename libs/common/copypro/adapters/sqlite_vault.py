@@ -42,6 +42,9 @@ class SqliteVault:
     async def seal(self, registration: RegistrationId, secret: str) -> str:
         return seal(await self._in(lambda: self._made(registration)), registration, secret)
 
+    async def seal_known(self, registration: RegistrationId, secret: str) -> str:
+        return seal(await self._in(lambda: self._data_key(registration)), registration, secret)
+
     async def unseal(self, registration: RegistrationId, sealed: str) -> str:
         return unseal(await self._in(lambda: self._data_key(registration)), registration, sealed)
 
