@@ -9,13 +9,14 @@ import msgspec
 from copypro import topics
 from copypro.envelope import decode
 from copypro.letters import open_letters_of
-from copypro.messages import AccountRegistered
+from copypro.messages import AccountRegistered, HistoryImported
 from copypro.ports import Document, LogHistory
 from copypro.settings import Settings
 from copypro.wiring import open_history, open_models
 from rich.console import Console
+from rich.text import Text
 
-from copypro_standalone.story import Read, Story, find_root, tell
+from copypro_standalone.story import Line, Read, Story, find_root, tell
 
 _STYLES = {"master": "cyan", "decision": "yellow", "slave": "green"}
 
@@ -28,7 +29,7 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | Non
     accounts: set[str] = {
         event.account
         for _, envelope in orders
-        if isinstance(event := envelope.message, AccountRegistered)
+        if isinstance(event := envelope.message, AccountRegistered | HistoryImported)
         and account in (event.account, event.registration, str(event.login))
     }
     found = find_root(orders, executions, accounts or {account}, ticket)
@@ -51,26 +52,37 @@ def as_json(story: Story) -> str:
 
 
 def show(story: Story) -> None:
-    console = Console()
-    console.print(f"[bold]root {story.root} of master {story.master}[/]")
+    """What brokers wrote is printed as it is, and each line in one, however long: it may be searched."""
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    master = story.names.get(story.master, "?")
+    console.print(Text(f"root {story.root} of master {master} ({story.master})", "bold"))
     begun = story.lines[0].at if story.lines else None
+    copiers: dict[str, str] = {}
     for line in story.lines:
         assert begun is not None
         after = (line.at - begun).total_seconds() * 1000
-        style = _STYLES[line.what]
-        copier = f" \\[copier {line.copier[:8]}]" if line.copier else ""
+        copiers[line.copy] = _whose(story, line)
         console.print(
-            f"{line.at:%Y-%m-%d %H:%M:%S.%f} [dim]+{after:9.2f} ms[/] [{style}]{line.what:8}[/]"
-            f"{copier} {line.text}",
-            highlight=False,
+            Text.assemble(
+                f"{line.at:%Y-%m-%d %H:%M:%S.%f} ",
+                (f"+{after:9.2f} ms ", "dim"),
+                (f"{line.what:8} ", _STYLES[line.what]),
+                f"{_whose(story, line)} {line.text}",
+            )
         )
         if line.numbers:
             shown = "  ".join(f"{name}={value}" for name, value in line.numbers.items())
-            console.print(f"    [dim]{shown}[/]", highlight=False)
+            console.print(Text(f"    {shown}", "dim"))
     for copy, legs in story.legs_ms.items():
         if legs:
             shown = "  ".join(f"{name} {ms:.2f} ms" for name, ms in legs.items())
-            console.print(f"[bold]copy {copy[:8]}[/] {shown}", highlight=False)
+            head = f"{copiers[copy]} leg {copy.rpartition('.')[2]}"
+            console.print(Text.assemble((head, "bold"), f" {shown}"))
+
+
+def _whose(story: Story, line: Line) -> str:
+    copier = f" [copier {line.copier[:8]}]" if line.copier else ""
+    return f"{story.names.get(line.account, line.account)}{copier}"
 
 
 async def letter_rows(settings: Settings) -> list[dict[str, Any]]:
