@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from copypro import collections as c
 from copypro import topics
 from copypro.envelope import decode
 from copypro.letters import open_letters_of
@@ -102,13 +104,33 @@ async def letter_rows(settings: Settings) -> list[dict[str, Any]]:
 
 
 def open_rows(settings: Settings, collection: str) -> list[Document]:
+    """All that are open, each with the account as a person knows it, and with the registrations by one
+    of which `copypro settle` and the REST API know it. Errors: LogCorrupt, StoreError.
+    """
+
     async def find() -> list[Document]:
         async with open_models(settings) as models:
-            return await models.find(collection, {"open": True})
+            rows = await models.find(collection, {"open": True}, limit=None)
+            ids = {str(row["account"]) for row in rows}
+            accounts = await models.get_many(c.ACCOUNTS, ids)
+            known = {id_: await models.find(c.REGISTRATIONS, {"account": id_}) for id_ in ids}
+            return [_of_account(row, accounts, known) for row in rows]
 
     return asyncio.run(find())
 
 
+def _of_account(
+    row: Document, accounts: Mapping[str, Document], known: Mapping[str, list[Document]]
+) -> Document:
+    account = accounts.get(str(row["account"]), {})
+    login, server = account.get("login"), account.get("server")
+    registrations = [registration["id"] for registration in known[str(row["account"])]]
+    return {**row, "login": login, "server": server, "registrations": registrations}
+
+
 def one_line(row: dict[str, Any]) -> str:
-    shown = {name: value for name, value in row.items() if name not in ("id", "open")}
-    return f"{row['id']}: " + "  ".join(f"{name}={value}" for name, value in shown.items())
+    hidden = ("id", "open", "login", "server", "registrations")
+    shown = {name: value for name, value in row.items() if name not in hidden}
+    registrations = " ".join(row["registrations"])
+    whose = f"{row['login']}@{row['server']} (registration {registrations})"
+    return f"{row['id']}: {whose}  " + "  ".join(f"{name}={value}" for name, value in shown.items())
