@@ -87,6 +87,17 @@ def test_what_the_brokers_books_settled_says_what_was_found() -> None:
     assert "inferred" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (m.CopyNeedsPerson, "needs person"), (m.CopyPendingPlaced, "pending placed"),
+        (m.CopyNotSent, "not sent"), (m.AttemptStarted, "attempt started"),
+    ],
+)  # fmt: skip
+def test_each_event_has_words(kind: type[Message], words: str) -> None:
+    assert told(story(executions=[example(kind)])).startswith(f"{words} (leg ")
+
+
 def test_each_line_says_on_which_account(capsys: pytest.CaptureFixture[str]) -> None:
     planned = replace(example(m.CopyPlanned), leg=0)
     opened = replace(example(m.CopyOpened), leg=0)

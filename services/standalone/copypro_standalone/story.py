@@ -250,9 +250,6 @@ def _recorded(record: Record) -> datetime | None:
 
 
 def _words(event: object) -> str:
-    name = type(event).__name__
-    for prefix in ("Position", "Copy", "Pending"):
-        if name.startswith(prefix) and name != prefix:
-            rest = name.removeprefix(prefix)
-            return f"pending {rest.lower()}" if prefix == "Pending" else rest.lower()
-    return "attempt started" if name == "AttemptStarted" else name
+    """CopyNeedsPerson: "needs person"; PendingPlaced: "pending placed"."""
+    name = type(event).__name__.removeprefix("Position").removeprefix("Copy")
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
