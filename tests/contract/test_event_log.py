@@ -128,7 +128,7 @@ async def test_a_closed_log_says_so(log: EventLog) -> None:
 async def lose(log: EventLog, partition: Partition) -> None:
     """Another owner begins."""
     if isinstance(log, SqliteLog):
-        partition.lose()  # type: ignore[attr-defined]
+        partition.lose("another owner takes over")  # type: ignore[attr-defined]
     elif isinstance(log, KafkaLog):
         await restored(partition)  # an owner begins when it is used
         await fence(log.clients.settings, ROLE.name, partition.number)
@@ -167,7 +167,7 @@ async def test_a_full_disk_writes_nothing_and_the_log_works_again_with_room(tmp_
     await log.limit_pages(1)
     with pytest.raises(LogFull):
         await partition.commit([out(STATE, "k", b"x" * 200_000)])
-    with pytest.raises(PartitionLost):
+    with pytest.raises(PartitionLost, match="full"):
         await partition.commit([out(STATE, "k", b"later")])
     await log.limit_pages(1_000_000)
     again = await asyncio.wait_for(anext(owners), 60)
@@ -194,7 +194,8 @@ async def test_what_is_read_ahead_of_the_disk_falls_with_all_that_followed_from_
         await partition.commit([out(OUT, "s", b"follows")], [ahead])
     with pytest.raises(LogFull):
         await appending
-    with pytest.raises(PartitionLost):  # it writes elsewhere: it was never shown what fell
+    # It writes elsewhere: it was never shown what fell. Whoever loses by another's write is told why.
+    with pytest.raises(PartitionLost, match="full"):
         await asyncio.wait_for(reader.read(), 60)
     await log.limit_pages(1_000_000)
     partition, reader = await anext(owners), await anext(outside)

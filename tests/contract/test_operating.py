@@ -36,6 +36,9 @@ async def url() -> AsyncIterator[str]:
 async def test_each_answer_is_understood_and_none_is_a_traceback(url: str) -> None:
     said = {account: await settle(url, "key", account, "a", 1) for account in ANSWERS}
     assert said["done"] == Said()
+    assert await settle(f"{url}/", "key", "done", "a", 1) == Said(), (
+        "as addresses are often written"
+    )
     assert said["later"] == Said(pending="c" * 32)
     assert said["refused"] == Said("attempt: there is none")
     assert "attempt: there is none" in said["as the original"].problem

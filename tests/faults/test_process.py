@@ -56,6 +56,33 @@ async def test_a_taken_port_is_said_and_ends(tmp_path: Path) -> None:
         assert await first.terminate() == 0
 
 
+async def test_it_listens_on_an_ipv6_address_and_says_where(tmp_path: Path) -> None:
+    program = Program(tmp_path / "data", *NOWHERE, port := free_port(), COPYPRO_HOST="::1")
+    program.url = f"http://[::1]:{port}"
+
+    async def said() -> bool:
+        return f"url={program.url}" in program.log.read_text()
+
+    try:
+        await program.start()
+        await program.until(said)
+        assert await program.terminate() == 0
+    finally:
+        await program.end()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ApiMT5", "http://127.0.0.1:99999"), ("KAFKA_SECURITY_PROTOCOL", "ssl")],
+)
+async def test_a_wrong_setting_is_refused_in_one_line(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    wrong = REAL_LIMITS | {name: value}
+    said = await refused(Program(tmp_path / "data", *NOWHERE, free_port(), **wrong))
+    assert said.startswith(f"copypro: {name}: ")
+
+
 @pytest.mark.parametrize("name", ["log.db", "users.db"])
 async def test_a_foreign_data_folder_is_refused_in_one_line_and_left_alone(
     tmp_path: Path, name: str

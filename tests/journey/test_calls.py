@@ -174,6 +174,8 @@ async def test_what_the_service_says_of_itself(world: World) -> None:
         page = await response.text()
         assert response.content_type == "text/html"
         assert "OpenOrdersAll" in page
+        ends = {told.rstrip()[-1:] for told in re.findall(r"</td><td>(.*?)</td>", page, re.S)}
+        assert ends <= {".", ""}, "no sentence is cut where its line ends"
 
 
 async def test_a_client_that_does_not_hash_signs_up_and_in(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from copypro_standalone.explaining import story_of
 
 from tests.documented import problems
 from tests.journey.world import World
@@ -59,6 +60,15 @@ async def test_a_report_is_an_account_that_is_looked_at(world: World) -> None:
         (3, "eurusd", "Buy", 10.0),
     ]
     assert orders[0]["openTime"].startswith("2024-05-01T10:00:00")
+
+
+async def test_an_imported_trade_is_explained_by_its_login_or_registration(world: World) -> None:
+    answer = await post(world, report(DEPOSIT, closed(2, 1)))
+    shown = await world.call("GetAccount", accountId=answer["accountId"])
+    for account in (str(shown["user"]), answer["accountId"]):
+        story = await story_of(world.settings(), account, 2)
+        assert story is not None, account
+        assert [line.event for line in story.lines] == ["PositionOpened", "PositionClosed"]
 
 
 async def test_the_same_file_twice_changes_nothing(world: World) -> None:

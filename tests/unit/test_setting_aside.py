@@ -153,7 +153,7 @@ def test_the_setting_takes_places_and_says_what_is_wrong(monkeypatch: pytest.Mon
         ("slave-orders/0", "is no topic/partition/offset like slave-orders/0/123"),
         ("slave-orders/0/-1", "is no topic/partition/offset"),
         ("slave-orders/0/1/2", "is no topic/partition/offset"),
-        ("orders/0/1", "there is no topic orders"),
+        ("orders/0/1", "no service reads a topic orders"),
     ):
         monkeypatch.setenv("COPYPRO_SET_ASIDE", wrong)
         with pytest.raises(SettingsError, match="COPYPRO_SET_ASIDE") as error:

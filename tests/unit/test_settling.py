@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,32 +10,67 @@ import msgspec
 import pytest
 from copypro import messages as m
 from copypro.envelope import Envelope
-from copypro.trading import OpenRequest
-from copypro.values import AttemptId, CopyId, MessageId, Mode, OrderKind
+from copypro.trading import OpenOrder, OpenRequest
+from copypro.values import AttemptId, CopyId, MessageId, Mode, OrderKind, Ticket
 from copypro_account_watcher import commands
+from copypro_account_watcher.state import Copy
 from copypro_account_watcher.turn import Turn
 
 from tests.unit.test_copy_life import SEEN_AT, TICKET, D, attempt, standing, wanted
 
 
+def order(
+    ticket: int = TICKET, symbol: str = "EURUSD", kind: OrderKind = OrderKind.BUY
+) -> OpenOrder:
+    return OpenOrder(
+        ticket=Ticket(ticket), symbol=symbol, kind=kind, lots=D("0.10"), open_price=D("1.1"),
+        opened_at_broker=SEEN_AT.replace(tzinfo=None),
+    )  # fmt: skip
+
+
+REQUEST = OpenRequest(
+    symbol="EURUSD", kind=OrderKind.BUY, lots=D("0.10"), comment="t", magic=1, price=D("1.1")
+)
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_position_of_another_leg_is_not_taken_for_it(number: int) -> None:
     """Followed by two copies, it would be closed for whichever master closes first."""
-    open_already, unclear = standing(), wanted()
-    unclear.copy = CopyId("d" * 32)
-    request = OpenRequest(
-        symbol="EURUSD", kind=OrderKind.BUY, lots=D("0.10"), comment="t", magic=1, price=D("1.1")
-    )
-    unclear.attempt = attempt("open", request)
-    unclear.attempt.unresolved_at_utc = SEEN_AT
+    open_already, unclear = standing(), unanswered()
     if number:  # of the same copy
         unclear.legs.append(open_already.legs[0])
         unclear.legs[-1].number = number
         open_already.legs = []
+    assert settled(unclear, open_already) == "INVALID_PARAMETER"
+    assert unclear.attempt is not None
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [[], [order(symbol="GBPUSD")], [order(kind=OrderKind.SELL)], [order(ticket=TICKET + 1)]],
+)
+def test_a_ticket_that_cannot_be_it_is_refused(listed: list[OpenOrder]) -> None:
+    """A slip of the pen: somebody's own trade would be closed, or one that is not there for ever."""
+    unclear = unanswered()
+    assert settled(unclear, listed=listed) == "INVALID_PARAMETER"
+    assert unclear.attempt is not None
+
+
+def unanswered() -> Copy:
+    unclear = wanted()
+    unclear.copy = CopyId("d" * 32)
+    unclear.attempt = attempt("open", REQUEST)
+    unclear.attempt.unresolved_at_utc = SEEN_AT
+    return unclear
+
+
+def settled(unclear: Copy, *others: Copy, listed: Sequence[OpenOrder] = ()) -> str:
+    """The code with which a person's word on TICKET was denied."""
+    live = SimpleNamespace(mode=Mode.HEDGING, positions={one.ticket: one for one in listed})
     agent = SimpleNamespace(
         id=unclear.slave,
-        copies={copy.copy: copy for copy in (open_already, unclear)},
-        market=SimpleNamespace(live=SimpleNamespace(mode=Mode.HEDGING)),
+        copies={copy.copy: copy for copy in (*others, unclear)},
+        market=SimpleNamespace(live=live),
     )
     settle = m.SettleUnresolved(
         account=unclear.slave, attempt=AttemptId("1" * 32), ticket=TICKET, by="u"
@@ -44,5 +80,4 @@ def test_the_position_of_another_leg_is_not_taken_for_it(number: int) -> None:
     commands.decide(cast(Any, agent), envelope, turn)
     (answer,) = turn.close()
     assert answer.headers["type"] == "CommandDenied"
-    assert msgspec.json.decode(answer.value or b"")["code"] == "INVALID_PARAMETER"
-    assert unclear.attempt is not None
+    return str(msgspec.json.decode(answer.value or b"")["code"])

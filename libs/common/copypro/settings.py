@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from copypro import topics
 from copypro.errors import SettingsError
 from copypro.letters import Place
 
+Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+AsItIs = Annotated[str, StringConstraints(strip_whitespace=False)]
+
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", populate_by_name=True, env_ignore_empty=True, str_strip_whitespace=True
+    )
 
     api_mt4: str = Field("", alias="ApiMT4", description="address of the mt4rest bridge")
     api_mt5: str = Field("", alias="ApiMT5", description="address of the mt5rest bridge")
@@ -52,10 +58,10 @@ class Settings(BaseSettings):
     partitions: int = Field(16, alias="COPYPRO_PARTITIONS", ge=1, le=1000)
     replication: int = Field(1, alias="COPYPRO_REPLICATION", ge=1, le=9)
     session_timeout_s: float = Field(6.0, alias="COPYPRO_SESSION_TIMEOUT_S", ge=1)
-    kafka_security: str = Field("PLAINTEXT", alias="KAFKA_SECURITY_PROTOCOL")
-    kafka_sasl_mechanism: str = Field("", alias="KAFKA_SASL_MECHANISM")
+    kafka_security: Security = Field("PLAINTEXT", alias="KAFKA_SECURITY_PROTOCOL")
+    kafka_sasl_mechanism: Mechanism = Field("", alias="KAFKA_SASL_MECHANISM")
     kafka_username: str = Field("", alias="KAFKA_SASL_USERNAME")
-    kafka_password: str = Field("", alias="KAFKA_SASL_PASSWORD", repr=False)
+    kafka_password: AsItIs = Field("", alias="KAFKA_SASL_PASSWORD", repr=False)
     kafka_ca_file: str = Field("", alias="KAFKA_SSL_CA_FILE")
     kafka_cert_file: str = Field("", alias="KAFKA_SSL_CERT_FILE")
     kafka_key_file: str = Field("", alias="KAFKA_SSL_KEY_FILE")
@@ -65,14 +71,14 @@ class Settings(BaseSettings):
     @field_validator("api_mt4", "api_mt5", "alert_url", "reset_url")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in ("http", "https"):
+        if value and not _names_host(value, "http", "https"):
             raise ValueError("must be an address like http://127.0.0.1:5005")
         return value
 
     @field_validator("mail")
     @classmethod
     def _is_mail(cls, value: str) -> str:
-        if value not in ("", "file") and urlsplit(value).scheme not in ("smtp", "smtps"):
+        if value not in ("", "file") and not _names_host(value, "smtp", "smtps"):
             raise ValueError("must be an address like smtp://user:password@host:587, or file")
         return value
 
@@ -99,11 +105,11 @@ class Settings(BaseSettings):
         for each in _words(value):
             topic, _, place = each.partition("/")
             partition, _, offset = place.partition("/")
-            if topic not in topics.BY_NAME:
-                names = ", ".join(
-                    sorted({known.name for role in topics.ROLES for known in role.inputs})
+            known = sorted({topic.name for role in topics.ROLES for topic in role.inputs})
+            if topic not in known:
+                raise ValueError(
+                    f"{each}: no service reads a topic {topic}, but {', '.join(known)}"
                 )
-                raise ValueError(f"{each}: there is no topic {topic}, but {names}")
             if not (partition.isdecimal() and offset.isdecimal()):
                 raise ValueError(f"{each} is no topic/partition/offset like slave-orders/0/123")
         return value
@@ -116,6 +122,21 @@ class Settings(BaseSettings):
             if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
                 raise ValueError(f"{each} is no origin like https://app.example.com")
         return value
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if self.tls_key and not self.tls_cert:
+            raise ValueError("COPYPRO_TLS_KEY is set and COPYPRO_TLS_CERT is not: set both or none")
+        if self.kafka_security.startswith("SASL"):
+            needed = {
+                "KAFKA_SASL_MECHANISM": self.kafka_sasl_mechanism,
+                "KAFKA_SASL_USERNAME": self.kafka_username,
+                "KAFKA_SASL_PASSWORD": self.kafka_password,
+            }
+            for name, value in needed.items():
+                if not value:
+                    raise ValueError(f"{name} is needed by {self.kafka_security}: set it")
+        return self
 
     @property
     def places_set_aside(self) -> frozenset[Place]:
@@ -150,8 +171,17 @@ def load(data: Path | None = None) -> Settings:
         return settings if data is None else settings.model_copy(update={"data": data})
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise SettingsError(f"{name}: {first['msg']}") from None
+        told = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(": ".join([*map(str, first["loc"]), told])) from None
+
+
+def _names_host(address: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        return parts.scheme in schemes and host != "" and " " not in host and parts.port != 0
+    except ValueError:  # a port that is none, or half an IPv6 address
+        return False
 
 
 def _words(value: str) -> list[str]:

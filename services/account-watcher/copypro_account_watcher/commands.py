@@ -23,7 +23,7 @@ from copypro.messages import (
     UpdateAccount,
     UpdateEquityProtector,
 )
-from copypro.trading import Done, OpenRequest
+from copypro.trading import Done, OpenOrder, OpenRequest
 from copypro.values import Mode, RegistrationId, Ticket
 
 from copypro_account_watcher import unresolved
@@ -299,11 +299,12 @@ def _settle_unresolved(
     evidence = f"settled by {command.by}"
     if isinstance(request, OpenRequest) and command.ticket is not None:
         order = agent.market.live.positions.get(command.ticket)
-        answer = Done(
-            ticket=command.ticket,
-            lots=order.lots if order else request.lots,
-            price=order.open_price if order else request.price,
-        )
+        if order is None or not _could_be(order, request, agent.market.live.mode):
+            side = request.kind.side
+            text = f"ticket: {command.ticket} is no open {side} {request.symbol} of this account"
+            help_ = "is it closed already, nothing stands: settle without a ticket"
+            return _deny(agent, turn, origin, "INVALID_PARAMETER", f"{text}; {help_}")
+        answer = Done(ticket=command.ticket, lots=order.lots, price=order.open_price)
         unresolved.found(agent, copy, Found(answer, False, evidence), turn)
     elif isinstance(request, OpenRequest):
         unresolved.absent(agent, copy, Absent(evidence), turn)
@@ -312,6 +313,12 @@ def _settle_unresolved(
     settled = Settled(account=agent.id, what=f"attempt {command.attempt}", by=command.by)
     _answer(agent, turn, origin, settled)
     return None
+
+
+def _could_be(order: OpenOrder, request: OpenRequest, mode: Mode) -> bool:
+    """What a slip of the pen names would be closed with the master's trade, or never be found."""
+    is_side = mode is Mode.NETTING or order.kind.side is request.kind.side
+    return is_side and order.symbol == request.symbol
 
 
 def _is_anothers(agent: AccountAgent, attempt: Attempt, ticket: Ticket) -> bool:

@@ -163,12 +163,15 @@ class Proving:
         agent.watching.credentials_changed()
 
     async def _delay(self, registration: Registration, error: TerminalError) -> None:
-        """Recorded once per cause; the tries that follow are only logged."""
+        """Recorded and said once per cause, however many tries follow."""
         agent, account = self._agent, self._agent.known
-        logger.warning("a password cannot be tried", account=agent.id, code=error.code)
-        if self._delayed.get(registration.registration) == error.code:
+        whose = registration.registration
+        if self._delayed.get(whose) == error.code:
             return
-        self._delayed[registration.registration] = error.code
+        logger.warning(
+            "a password cannot be tried", account=agent.id, registration=whose, code=error.code
+        )
+        self._delayed[whose] = error.code
         account.serial += 1
         turn = Turn(agent.owner.clock())
         event = ProofDelayed(

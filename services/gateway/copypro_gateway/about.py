@@ -82,5 +82,6 @@ def _page(app: FastAPI) -> str:
 
 
 def _line(methods: dict[str, Any]) -> str:
+    """What stands before the first empty line: sentences go on over the ends of lines."""
     described: str = next(iter(methods.values())).get("description", "")
-    return described.partition("\n")[0]
+    return " ".join(described.partition("\n\n")[0].split())

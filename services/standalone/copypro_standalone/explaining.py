@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from copypro import collections as c
 from copypro import topics
 from copypro.envelope import decode
 from copypro.letters import open_letters_of
-from copypro.messages import AccountRegistered
+from copypro.messages import AccountRegistered, HistoryImported
 from copypro.ports import Document, LogHistory
 from copypro.settings import Settings
 from copypro.wiring import open_history, open_models
 from rich.console import Console
+from rich.text import Text
 
-from copypro_standalone.story import Read, Story, find_root, tell
+from copypro_standalone.story import Line, Read, Story, find_root, tell
 
 _STYLES = {"master": "cyan", "decision": "yellow", "slave": "green"}
 
@@ -28,7 +31,7 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | Non
     accounts: set[str] = {
         event.account
         for _, envelope in orders
-        if isinstance(event := envelope.message, AccountRegistered)
+        if isinstance(event := envelope.message, AccountRegistered | HistoryImported)
         and account in (event.account, event.registration, str(event.login))
     }
     found = find_root(orders, executions, accounts or {account}, ticket)
@@ -51,26 +54,37 @@ def as_json(story: Story) -> str:
 
 
 def show(story: Story) -> None:
-    console = Console()
-    console.print(f"[bold]root {story.root} of master {story.master}[/]")
+    """What brokers wrote is printed as it is, and each line in one, however long: it may be searched."""
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    master = story.names.get(story.master, "?")
+    console.print(Text(f"root {story.root} of master {master} ({story.master})", "bold"))
     begun = story.lines[0].at if story.lines else None
+    copiers: dict[str, str] = {}
     for line in story.lines:
         assert begun is not None
         after = (line.at - begun).total_seconds() * 1000
-        style = _STYLES[line.what]
-        copier = f" \\[copier {line.copier[:8]}]" if line.copier else ""
+        copiers[line.copy] = _whose(story, line)
         console.print(
-            f"{line.at:%Y-%m-%d %H:%M:%S.%f} [dim]+{after:9.2f} ms[/] [{style}]{line.what:8}[/]"
-            f"{copier} {line.text}",
-            highlight=False,
+            Text.assemble(
+                f"{line.at:%Y-%m-%d %H:%M:%S.%f} ",
+                (f"+{after:9.2f} ms ", "dim"),
+                (f"{line.what:8} ", _STYLES[line.what]),
+                f"{_whose(story, line)} {line.text}",
+            )
         )
         if line.numbers:
             shown = "  ".join(f"{name}={value}" for name, value in line.numbers.items())
-            console.print(f"    [dim]{shown}[/]", highlight=False)
+            console.print(Text(f"    {shown}", "dim"))
     for copy, legs in story.legs_ms.items():
         if legs:
             shown = "  ".join(f"{name} {ms:.2f} ms" for name, ms in legs.items())
-            console.print(f"[bold]copy {copy[:8]}[/] {shown}", highlight=False)
+            head = f"{copiers[copy]} leg {copy.rpartition('.')[2]}"
+            console.print(Text.assemble((head, "bold"), f" {shown}"))
+
+
+def _whose(story: Story, line: Line) -> str:
+    copier = f" [copier {line.copier[:8]}]" if line.copier else ""
+    return f"{story.names.get(line.account, line.account)}{copier}"
 
 
 async def letter_rows(settings: Settings) -> list[dict[str, Any]]:
@@ -90,13 +104,33 @@ async def letter_rows(settings: Settings) -> list[dict[str, Any]]:
 
 
 def open_rows(settings: Settings, collection: str) -> list[Document]:
+    """All that are open, each with the account as a person knows it, and with the registrations by one
+    of which `copypro settle` and the REST API know it. Errors: LogCorrupt, StoreError.
+    """
+
     async def find() -> list[Document]:
         async with open_models(settings) as models:
-            return await models.find(collection, {"open": True})
+            rows = await models.find(collection, {"open": True}, limit=None)
+            ids = {str(row["account"]) for row in rows}
+            accounts = await models.get_many(c.ACCOUNTS, ids)
+            known = {id_: await models.find(c.REGISTRATIONS, {"account": id_}) for id_ in ids}
+            return [_of_account(row, accounts, known) for row in rows]
 
     return asyncio.run(find())
 
 
+def _of_account(
+    row: Document, accounts: Mapping[str, Document], known: Mapping[str, list[Document]]
+) -> Document:
+    account = accounts.get(str(row["account"]), {})
+    login, server = account.get("login"), account.get("server")
+    registrations = [registration["id"] for registration in known[str(row["account"])]]
+    return {**row, "login": login, "server": server, "registrations": registrations}
+
+
 def one_line(row: dict[str, Any]) -> str:
-    shown = {name: value for name, value in row.items() if name not in ("id", "open")}
-    return f"{row['id']}: " + "  ".join(f"{name}={value}" for name, value in shown.items())
+    hidden = ("id", "open", "login", "server", "registrations")
+    shown = {name: value for name, value in row.items() if name not in hidden}
+    registrations = " ".join(row["registrations"])
+    whose = f"{row['login']}@{row['server']} (registration {registrations})"
+    return f"{row['id']}: {whose}  " + "  ".join(f"{name}={value}" for name, value in shown.items())

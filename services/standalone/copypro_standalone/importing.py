@@ -59,7 +59,7 @@ async def imported(
     """By the running gateway. Errors: BadStatement with its answer, or that there was none."""
     data = file_bytes(path, Limits())
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/octet-stream"}
-    address = f"{url}/ImportStatement?lenient={str(lenient).lower()}"
+    address = f"{url.rstrip('/')}/ImportStatement?lenient={str(lenient).lower()}"
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=within_s)) as session,

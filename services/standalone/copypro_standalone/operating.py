@@ -81,15 +81,18 @@ async def settle(
     within_s: float = ANSWER_WITHIN_S,
 ) -> Said:
     body = {"accountId": account, "attempt": attempt, "ticket": ticket}
-    return await _post(f"{url}/Settle", key, body, within_s)
+    return await _post(url, "Settle", key, body, within_s)
 
 
 async def replay_letter(url: str, key: str, topic: str, partition: int, offset: int) -> Said:
     body = {"topic": topic, "partition": partition, "offset": offset}
-    return await _post(f"{url}/ReplayDeadLetter", key, body, ANSWER_WITHIN_S)
+    return await _post(url, "ReplayDeadLetter", key, body, ANSWER_WITHIN_S)
 
 
-async def _post(url: str, key: str, body: Mapping[str, object], within_s: float) -> Said:
+async def _post(
+    gateway: str, call: str, key: str, body: Mapping[str, object], within_s: float
+) -> Said:
+    url = f"{gateway.rstrip('/')}/{call}"
     headers = {"Authorization": f"Bearer {key}"}
     timeout = aiohttp.ClientTimeout(total=within_s)
     try:

@@ -102,7 +102,8 @@ class Ring:
 
     @property
     def url(self) -> str:
-        return f"{self._scheme}://{self._settings.host}:{self.port}"
+        host = self._settings.host
+        return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def stores(self) -> Stores:
@@ -330,8 +331,9 @@ class Ring:
 
 def _listening_socket(host: str, port: int, setting: str) -> socket.socket:
     """Errors: SettingsError when the port is taken or the address is not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), backlog=128, reuse_port=False)
+        return socket.create_server((host, port), family=family, backlog=128, reuse_port=False)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}:{port} ({error.strerror}): set COPYPRO_HOST and {setting}"

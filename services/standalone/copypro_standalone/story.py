@@ -22,13 +22,19 @@ class Line(Struct, kw_only=True):
     text: str
     numbers: dict[str, str] = {}
     event: str
+    account: str = ""
+    """On which it happened; of a decision: the slave's."""
     copier: str = ""
+    copy: str = ""
+    """With its leg, as in `legs_ms`."""
     recorded_at: datetime | None = None
 
 
 class Story(Struct, kw_only=True):
     master: str
     root: str
+    names: dict[str, str]
+    """login@server of each account that takes part, by its id."""
     lines: list[Line]
     legs_ms: dict[str, dict[str, float]]
     """By copy: the time of each leg from seen to recorded."""
@@ -102,9 +108,19 @@ def tell(
     return Story(
         master=master,
         root=root,
+        names=_names(orders, {master, *(line.account for line in lines)}),
         lines=lines,
         legs_ms={copy: between(legs) for copy, legs in times.items()},
     )
+
+
+def _names(orders: Iterable[Read], accounts: set[str]) -> dict[str, str]:
+    known = m.AccountRegistered | m.HistoryImported
+    return {
+        event.account: f"{event.login}@{event.server}"
+        for _, envelope in orders
+        if isinstance(event := envelope.message, known) and event.account in accounts
+    }
 
 
 STEPS = ("seen", "planned", "sent", "filled", "recorded")
@@ -120,11 +136,16 @@ def between(legs: dict[str, datetime]) -> dict[str, float]:
 
 
 def _of_master(event: Any, envelope: Envelope, record: Record) -> Line:
-    parts = [str(getattr(event, name)) for name in ("side", "symbol") if hasattr(event, name)]
+    words = ("side", "kind", "symbol")
+    parts = [str(getattr(event, name)) for name in words if hasattr(event, name)]
     for name in ("lots", "open_lots", "open_price", "price", "stop_loss", "take_profit", "reason"):
-        value = getattr(event, name, None)
-        if value is not None:
-            parts.append(f"{name}={value}")
+        parts += _part(event, name)
+    match event:
+        case m.PositionIncreased():
+            parts.append(f"price={event.deal.price}")
+        case m.PositionReduced() | m.PositionClosed():
+            deal = event.deal
+            parts.append(f"closed_lots={deal.lots} price={deal.price} profit={deal.profit}")
     seen = getattr(event, "seen", None)
     how = f" (seen {seen})" if seen else ""
     return Line(
@@ -132,8 +153,18 @@ def _of_master(event: Any, envelope: Envelope, record: Record) -> Line:
         what="master",
         text=f"ticket {event.ticket} {_words(event)}: {' '.join(parts)}{how}",
         event=type(event).__name__,
+        account=event.account,
         recorded_at=_recorded(record),
     )
+
+
+def _part(event: Any, name: str) -> list[str]:
+    """Of a value that is not there nothing, but that a change of levels took one away is said."""
+    value = getattr(event, name, "")
+    changes = isinstance(event, m.PositionModified | m.PendingModified | m.CopyModified)
+    if value is None and changes and name in ("stop_loss", "take_profit"):
+        value = "none"
+    return [] if value in (None, "") else [f"{name}={value}"]
 
 
 def _decision(event: Any, envelope: Envelope, record: Record) -> Line:
@@ -145,7 +176,9 @@ def _decision(event: Any, envelope: Envelope, record: Record) -> Line:
         text=f"{text} (leg {event.leg})",
         numbers=dict(event.numbers) if skipped else {},
         event=type(event).__name__,
+        account=event.slave,
         copier=event.copier,
+        copy=f"{event.copy}.{event.leg}",
         recorded_at=_recorded(record),
     )
 
@@ -161,9 +194,12 @@ def _execution(event: Any, envelope: Envelope, record: Record) -> Line:
             "ticket", "symbol", "side", "lots", "price", "slippage", "closed_lots", "open_lots",
             "stop_loss", "take_profit", "profit", "code", "message", "reason", "evidence", "remedy",
         ):  # fmt: skip
-            value = getattr(event, name, None)
-            if value not in (None, ""):
-                parts.append(f"{name}={value}")
+            parts += _part(event, name)
+    match event:
+        case m.CopyRejected():
+            parts.append("given up" if event.final else "to be tried again")
+        case m.CopyReconciled():
+            parts += _found(event)
     if (reason := trade_reason_of(_why(event))) != NEW_SIGNAL:
         parts.append(f"tradeReason={reason}")
     at = getattr(event, "answered_at_utc", None) or envelope.time
@@ -173,9 +209,19 @@ def _execution(event: Any, envelope: Envelope, record: Record) -> Line:
         text=f"{_words(event)} (leg {event.leg}): {' '.join(parts)}",
         numbers=numbers,
         event=type(event).__name__,
+        account=event.slave,
         copier=event.copier,
+        copy=f"{event.copy}.{event.leg}",
         recorded_at=_recorded(record),
     )
+
+
+def _found(event: m.CopyReconciled) -> list[str]:
+    if event.found is None:
+        return ["found=nothing"]
+    found = event.found
+    how = ["inferred: without its tag"] if event.inferred else []
+    return [f"found={found.ticket} lots={found.lots} price={found.price}", *how]
 
 
 def _why(event: Any) -> str:
@@ -194,6 +240,7 @@ def _protector(event: m.EquityProtectorTriggered, envelope: Envelope, record: Re
         text=f"equity protector: {text}",
         numbers=numbers,
         event=type(event).__name__,
+        account=event.account,
         recorded_at=_recorded(record),
     )
 
@@ -203,9 +250,6 @@ def _recorded(record: Record) -> datetime | None:
 
 
 def _words(event: object) -> str:
-    name = type(event).__name__
-    for prefix in ("Position", "Copy", "Pending"):
-        if name.startswith(prefix) and name != prefix:
-            rest = name.removeprefix(prefix)
-            return f"pending {rest.lower()}" if prefix == "Pending" else rest.lower()
-    return "attempt started" if name == "AttemptStarted" else name
+    """CopyNeedsPerson: "needs person"; PendingPlaced: "pending placed"."""
+    name = type(event).__name__.removeprefix("Position").removeprefix("Copy")
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()

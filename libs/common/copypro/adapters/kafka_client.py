@@ -23,7 +23,7 @@ from aiokafka.errors import (
 )
 from msgspec import Struct
 
-from copypro.errors import LogError, LogRefused, LogUnavailable
+from copypro.errors import LogError, LogRefused, LogUnavailable, SettingsError
 
 Answer = TypeVar("Answer")
 
@@ -87,6 +87,7 @@ class Clients:
     """Makes clients that share one way of reaching the brokers; the caller starts and stops them."""
 
     def __init__(self, settings: KafkaSettings, limits: KafkaLimits) -> None:
+        """Errors: SettingsError for files that are no certificate or key."""
         self.settings, self.limits = settings, limits
         self._common = _common(settings)
         logging.getLogger("asyncio").addFilter(_is_news)
@@ -237,12 +238,24 @@ def _common(settings: KafkaSettings) -> Mapping[str, Any]:
         "security_protocol": settings.security,
     }
     if settings.security in ("SSL", "SASL_SSL"):
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        if settings.cert_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file or None)
-        common["ssl_context"] = context
+        common["ssl_context"] = _context(settings)
     if settings.sasl_mechanism:
         common["sasl_mechanism"] = settings.sasl_mechanism
         common["sasl_plain_username"] = settings.username
         common["sasl_plain_password"] = settings.password
     return common
+
+
+def _context(settings: KafkaSettings) -> ssl.SSLContext:
+    """Errors: SettingsError for files that are no certificate or key."""
+    names = "KAFKA_SSL_CA_FILE"
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        names = "KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE"
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file or None)
+    except OSError as error:
+        raise SettingsError(
+            f"{names}: {error.strerror or error}: files in PEM are needed"
+        ) from None
+    return context

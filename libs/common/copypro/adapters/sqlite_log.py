@@ -142,7 +142,7 @@ class SqliteLog:
                 yield partition
                 await partition.over.wait()
             finally:
-                partition.lose()
+                partition.lose("its owner is done with it")
                 self._partitions.discard(partition)
 
     async def close(self) -> None:
@@ -321,7 +321,7 @@ class SqliteLog:
             self._ends = dict(self._durable_ends)
             self._tails.clear()
             for partition in list(self._partitions):
-                partition.lose()
+                partition.lose(f"a commit of this process failed: {error}")
         if self._waiting:
             self._write()
         else:
@@ -356,7 +356,7 @@ class _SqlitePartition:
     def __init__(self, log: SqliteLog, role: Role) -> None:
         self.role = role
         self.input_names = frozenset(topic.name for topic in role.inputs)
-        self.failed = False
+        self._lost_because: str | None = None
         self.over = asyncio.Event()
         self._log = log
         self._news = asyncio.Event()
@@ -373,8 +373,8 @@ class _SqlitePartition:
             consumed = self._log.consumed(self.role.name)
             self._positions = {name: consumed.get(name, 0) for name in self.input_names}
         while True:
-            if self.failed:
-                raise PartitionLost("an earlier commit failed, or another owner took over")
+            if self._lost_because is not None:
+                raise PartitionLost(self._lost_because)
             if self._log._closed:
                 raise LogClosed("the log is closed")
             self._news.clear()
@@ -402,8 +402,8 @@ class _SqlitePartition:
         return records
 
     async def commit(self, outputs: Sequence[Outgoing], consumed: Sequence[Record] = ()) -> None:
-        if self.failed:
-            raise PartitionLost("an earlier commit failed, or another owner took over")
+        if self._lost_because is not None:
+            raise PartitionLost(self._lost_because)
         offsets: dict[str, int] = {}
         for record in consumed:
             offsets[record.topic] = record.offset + 1
@@ -413,11 +413,12 @@ class _SqlitePartition:
         return self._log.end_offset(topic)
 
     def give_up(self, reason: str) -> None:
-        self.lose()
+        self.lose(reason)
 
-    def lose(self) -> None:
+    def lose(self, reason: str) -> None:
         """Nothing of this owner takes effect any more; the next one is given the partition."""
-        self.failed = True
+        if self._lost_because is None:
+            self._lost_because = reason
         self.over.set()
         self._news.set()
 

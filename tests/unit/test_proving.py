@@ -1,0 +1,42 @@
+"""A password that cannot be tried for now: what an operator reads of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+from copypro.errors import TerminalError
+from copypro.messages import Rights
+from copypro_account_watcher.proving import Proving
+from copypro_account_watcher.turn import Turn
+from structlog.testing import capture_logs
+
+from tests.unit.test_rights import account_of, registration
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_while_the_bridge_is_down_it_is_said_once_and_again_for_another_reason() -> None:
+    """The tries go on by the minute, of each account."""
+    committed: list[Turn] = []
+
+    async def commit(turn: Turn) -> None:
+        committed.append(turn)
+
+    mine = registration("mine", Rights.NONE, unproved="sealed")
+    agent = SimpleNamespace(
+        id="a",
+        known=account_of(mine),
+        owner=SimpleNamespace(clock=lambda: NOW, commit=commit),
+        save_account=lambda turn: None,
+    )
+    proving = Proving(cast(Any, agent))
+    with capture_logs() as lines:
+        for code in ("UNREACHABLE", "UNREACHABLE", "HTTP_500", "HTTP_500"):
+            await proving._delay(mine, TerminalError(code, "away"))
+    assert [(line["code"], line["registration"]) for line in lines] == [
+        ("UNREACHABLE", "mine"),
+        ("HTTP_500", "mine"),
+    ]
+    assert len(committed) == 2

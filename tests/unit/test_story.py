@@ -1,0 +1,127 @@
+"""What `copypro explain` tells of a trade: every fact with what it says, in one line of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from copypro import messages as m
+from copypro.envelope import fact
+from copypro.messages import Message
+from copypro.ports import Record
+from copypro.values import OrderKind
+from copypro_standalone.explaining import show
+from copypro_standalone.story import Read, Story, tell
+from msgspec.structs import replace
+
+from docs.generating.examples import MASTER, ROOT, SLAVE, UTC_TIME, example
+
+
+def read(events: Iterable[Message]) -> list[Read]:
+    """As they come from the log, a second apart."""
+    return [
+        (Record("any", 0, n, "", b"", {}), fact(event, UTC_TIME + timedelta(seconds=n), n))
+        for n, event in enumerate(events)
+    ]
+
+
+def story(
+    orders: Iterable[Message] = (),
+    decisions: Iterable[Message] = (),
+    executions: Iterable[Message] = (),
+) -> Story:
+    accounts = [
+        replace(example(m.AccountRegistered), account=id_, server=server, login=login)
+        for id_, server, login in ((MASTER, "Amber-Live", 1001), (SLAVE, "Cobalt-Demo", 2002))
+    ]
+    return tell(read([*accounts, *orders]), read(decisions), read(executions), MASTER, ROOT)
+
+
+def told(events: Story) -> str:
+    (line,) = events.lines
+    return line.text
+
+
+def test_a_close_says_how_much_and_at_which_price() -> None:
+    closed = example(m.PositionClosed)
+    deal = replace(closed.deal, lots=Decimal("0.06"), price=Decimal("1.1"), profit=Decimal("-2"))
+    assert "closed_lots=0.06 price=1.1 profit=-2" in told(story([replace(closed, deal=deal)]))
+    reduced = replace(example(m.PositionReduced), deal=deal, open_lots=Decimal("0.04"))
+    text = told(story([reduced]))
+    assert "open_lots=0.04" in text
+    assert "closed_lots=0.06 price=1.1 profit=-2" in text
+
+
+def test_an_increase_says_its_price() -> None:
+    increased = example(m.PositionIncreased)
+    deal = replace(increased.deal, price=Decimal("1.2"))
+    assert "price=1.2" in told(story([replace(increased, deal=deal)]))
+
+
+def test_a_pending_order_says_its_kind() -> None:
+    placed = replace(example(m.PendingPlaced), kind=OrderKind.BUY_LIMIT)
+    assert "pending placed: BuyLimit EURUSD" in told(story([placed]))
+
+
+def test_levels_that_were_taken_away_are_said() -> None:
+    change = replace(example(m.PositionModified), stop_loss=None, take_profit=Decimal("1.3"))
+    assert "modified: stop_loss=none take_profit=1.3" in told(story([change]))
+    done = replace(example(m.CopyModified), stop_loss=None, take_profit=None)
+    assert "stop_loss=none take_profit=none" in told(story(executions=[done]))
+
+
+@pytest.mark.parametrize(("final", "what"), [(True, "given up"), (False, "to be tried again")])
+def test_a_refusal_says_whether_it_is_tried_again(final: bool, what: str) -> None:
+    refused = replace(example(m.CopyRejected), final=final)
+    assert told(story(executions=[refused])).endswith(what)
+
+
+def test_what_the_brokers_books_settled_says_what_was_found() -> None:
+    settled = replace(example(m.CopyReconciled), found=None, inferred=False)
+    assert "found=nothing" in told(story(executions=[settled]))
+    found = replace(example(m.CopyReconciled), inferred=True)
+    text = told(story(executions=[found]))
+    assert f"found={found.found.ticket}" in text
+    assert "inferred" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (m.CopyNeedsPerson, "needs person"), (m.CopyPendingPlaced, "pending placed"),
+        (m.CopyNotSent, "not sent"), (m.AttemptStarted, "attempt started"),
+    ],
+)  # fmt: skip
+def test_each_event_has_words(kind: type[Message], words: str) -> None:
+    assert told(story(executions=[example(kind)])).startswith(f"{words} (leg ")
+
+
+def test_each_line_says_on_which_account(capsys: pytest.CaptureFixture[str]) -> None:
+    planned = replace(example(m.CopyPlanned), leg=0)
+    opened = replace(example(m.CopyOpened), leg=0)
+    further = [replace(planned, leg=1), replace(opened, leg=1)]
+    show(story([example(m.PositionOpened)], [planned, further[0]], [opened, further[1]]))
+    printed = capsys.readouterr().out.splitlines()
+    assert "master 1001@Amber-Live" in printed[0]
+    assert "2002@Cobalt-Demo [copier " in next(line for line in printed if "opened (leg 0)" in line)
+    ends = [line.partition(" seen")[0] for line in printed[-2:]]
+    assert ends == [f"2002@Cobalt-Demo [copier {planned.copier[:8]}] leg {leg}" for leg in (0, 1)]
+
+
+def test_what_a_broker_wrote_is_printed_as_it_is_and_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brackets are markup to the library that prints, colons may be its smileys, and a pipe has a width."""
+    monkeypatch.setenv("COLUMNS", "40")
+    said = "no stop [/stops] at [sl] :cross_mark: " + "and so on " * 20
+    refused = replace(
+        example(m.CopyDenied), code=said, numbers={"[/red]": "[bold]", "comment": "from [#1]"}
+    )
+    show(story(executions=[refused, replace(example(m.CopyRejected), message=said)]))
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 4
+    assert said in printed[1]
+    assert "[/red]=[bold]  comment=from [#1]" in printed[2]
+    assert said in printed[3]
