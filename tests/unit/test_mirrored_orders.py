@@ -255,3 +255,30 @@ def test_an_order_for_an_account_that_was_removed_waits_for_no_session() -> None
     gone.connected, gone.account.removed = False, True
     gone.opens_off = codes.denied("ACCOUNT_REMOVED")
     assert next_step(copy, gone) == Denies(0, codes.denied("ACCOUNT_REMOVED"))
+
+
+def test_what_the_masters_order_fills_further_is_a_leg_where_ours_was_never_placed() -> None:
+    """The market was asked for the first part alone."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    filled(copy, "0.10")
+    assert answered(copy, OpenRequest).lots == D("0.10")
+    assert filled(copy, "0.10", leg=1) == []
+    further = next_step(copy, clocked())
+    assert isinstance(further, Sends)
+    assert (further.kind, further.leg) == ("open", 1)
+
+
+def test_a_fill_while_ours_is_placed_has_its_outcome_when_the_broker_refuses_ours() -> None:
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt(step.kind, step.request)
+    filled(copy, "0.10")
+    error = Refused("NO_MONEY", "")
+    refusal = outcomes.refused(copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+    rejected, denied = refusal.events
+    assert isinstance(rejected, m.CopyRejected)
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.code, denied.pending) == ("BROKER_REFUSED", False)

@@ -205,8 +205,11 @@ def _is_further_fill(copy: Copy, order: OpenCopy) -> bool:
     pending, attempt = copy.pending, copy.attempt
     if pending is None or copy.pending_filled_lots + order.lots > pending.lots:
         return False
-    is_placing = attempt is not None and attempt.kind == "place"
-    return is_placing or copy.leg(PENDING_LEG).status in (LegStatus.PLACED, LegStatus.OPEN)
+    if attempt is not None and attempt.kind == "place":
+        return True
+    mirrored = copy.leg(PENDING_LEG)
+    is_filled = mirrored.status is LegStatus.OPEN and mirrored.placed_by is not None
+    return is_filled or mirrored.status is LegStatus.PLACED
 
 
 def _accept_pending(copy: Copy, order: PlacePendingCopy, origin: Origin) -> Copy:

@@ -341,7 +341,6 @@ class AccountAgent:
                 answer = error
         turn = Turn(owner.clock())
         self._record(copy, attempt, answer, sent_at, turn)
-        commands.finish_removal(self, turn)
         self.pump(turn)
         await owner.commit(turn)
 
@@ -384,6 +383,7 @@ class AccountAgent:
         is_of_lots = attempt.kind != "modify" and leg.status is LegStatus.OPEN
         if is_of_lots and leg.ticket is not None:
             self.market.live.just_changed[leg.ticket] = self.owner.monotonic()
+        commands.finish_removal(self, turn)
 
     def apply(
         self,

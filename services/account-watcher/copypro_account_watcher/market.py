@@ -105,9 +105,13 @@ class Market:
                 margin = await terminal.margin(symbol, kind, lots)
                 live.mono = now()
                 live.learn_margin(symbol, kind.side, None if margin is None else margin / lots)
-            case NeedFigures() | NeedList():
+            case NeedFigures():
+                await self._agent.watching.look_now()
+                live.mono = now()
+                if live.figures() is None:
+                    live.learn_missing(need)
+            case NeedList():
                 if not await self._agent.watching.look_now():
-                    live.mono = now()
                     live.learn_missing(need)
 
     def learn_spec(self, spec: SymbolSpec) -> None:

@@ -321,10 +321,12 @@ def refused(
     leg = copy.leg(attempt.leg)
     assert isinstance(attempt.request, OpenRequest)
     final = replace(rejected(final=True), kind=attempt.request.kind)
-    deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
+    denied = deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
     stop_account = verdict.class_ is Class.STOP_ACCOUNT
+    is_of_fill = attempt.kind == "place" and not denied.pending
     return Consequence(
-        events=[final],
+        # The fill of the master's that came meanwhile has an outcome of its own.
+        events=[final, denied] if is_of_fill else [final],
         refresh_symbol=True,
         pause_opens=error.code if stop_account else "",
         counts_as="stop",

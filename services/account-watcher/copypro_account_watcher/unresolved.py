@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from copypro.messages import CopyNeedsPerson, CopyReconciled
 from copypro.trading import ClosedOrder, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import Ticket
+from msgspec.structs import replace
 
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import about, deny
@@ -159,6 +160,9 @@ def absent(agent: AccountAgent, copy: Copy, finding: Absent, turn: Turn) -> None
     turn.execution(reconciled, origin, attempt.id)
     denied = deny(copy, leg, "NOT_RESENT", {"attempt": attempt.id})
     turn.execution(denied, origin, f"{leg.number}")
+    if attempt.kind == "place" and not denied.pending:
+        # That is of the fill of the master's, which came meanwhile.
+        turn.execution(replace(denied, pending=True), origin, f"{leg.number}/pending")
     leg.status, leg.lost = LegStatus.LOST, attempt
     clear_alert(agent, turn, f"attempt/{attempt.id}")
     agent.touch(copy, turn)

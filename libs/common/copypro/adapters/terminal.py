@@ -210,7 +210,7 @@ class BridgeTerminal:
         if found.bid <= 0 or found.ask <= 0:
             raise Unavailable("NO_QUOTE", f"no price of {name}")
         time = moment_or_none(found.time)
-        return Quote(symbol=found.symbol, bid=found.bid, ask=found.ask, time_broker=time)
+        return Quote(symbol=name, bid=found.bid, ask=found.ask, time_broker=time)
 
     async def margin(self, symbol: str, kind: OrderKind, lots: Lots) -> Lots | None:
         params = self._dialect.margin_params(symbol, kind, lots)
