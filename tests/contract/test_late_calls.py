@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from copypro import collections as c
@@ -12,7 +13,7 @@ from copypro import topics
 from copypro.adapters.sealing import load_or_make_key
 from copypro.envelope import decode
 from copypro.errors import KeyDestroyed
-from copypro.ports import Outgoing, Upsert
+from copypro.ports import Outgoing, Record, Upsert
 from copypro.values import RegistrationId
 
 from tests.contract.stores import Place, SqlitePlace
@@ -24,6 +25,10 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     made = SqlitePlace(tmp_path)
     yield made
     await made.close()
+
+
+def as_record(out: Outgoing) -> Record:
+    return Record(out.topic, 0, 0, out.key, out.value, out.headers)
 
 
 class Removing(AnsweringLog):
@@ -55,6 +60,37 @@ async def test_a_copier_that_is_there_after_its_account_is_stopped_at_once(
         assert isinstance(stop, m.StopCopier)
         assert (stop.copier, stop.master) == (started.copier, started.master)
         assert stop.reason == f"{role.capitalize()}Removed"
+
+
+class Adding(AnsweringLog):
+    """While one side of a copier is added, its user disables the other one."""
+
+    master: Mapping[str, Any]
+
+    async def append(self, messages: Sequence[Outgoing]) -> None:
+        await super().append(messages)
+        added = decode(as_record(messages[0])).message
+        if isinstance(added, m.RegisterAccount):
+            await self._show(added.registration, {**self.master, "account": added.account})
+            await self._show(self.master["id"], {**self.master, "enabled": False})
+
+    async def _show(self, id_: str, fields: dict[str, Any]) -> None:
+        put = Upsert(collection=c.REGISTRATIONS, id=id_, source="mine/0", version=99, fields=fields)
+        await self._models.upsert([put])
+
+
+async def test_a_master_that_is_disabled_while_the_slave_is_added_is_not_copied(
+    place: Place, tmp_path: Path
+) -> None:
+    log = Adding(await place.models())
+    async with a_gateway(place, tmp_path, require_key=True, log=log) as calling:
+        user = await a_user(place, calling, "mine")
+        log.master = await log._models.get(c.REGISTRATIONS, user.ids["master"]) or {}
+        slave = {"slaveType": "MT5", "slaveUser": 9, "slavePassword": "p", "slaveServer": "S"}
+        given = {"masterAccountId": user.ids["master"], **slave}
+        answer = await calling.call("/Start", given, key=user.key)
+        assert (answer.status_code, answer.json()["code"]) == (409, "ACCOUNT_DISABLED")
+        assert log.all(topics.COPIER_COMMANDS.name) == []
 
 
 @pytest.mark.parametrize("call", ["SetTradeLogCallback", "UpdateEquityProtectorCallback"])

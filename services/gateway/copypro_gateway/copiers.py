@@ -104,6 +104,9 @@ class Copiers:
             raise bad("slaveAccountId", "master and slave are the same account")
         master = await self._proved("masterAccountId", master, rights.may_read, deadline)
         slave = await self._proved("slaveAccountId", slave, rights.may_trade, deadline)
+        # Looked at before the other side was added and tried: it may be refused or disabled by now.
+        master = await self._core.registration(user, str(master["id"]))
+        master = await self._proved("masterAccountId", master, rights.may_read, deadline)
         _require_enabled(master)
         refuse_while_protected(slave)
         await self._refuse_loop(str(master["account"]), str(slave["account"]))

@@ -17,7 +17,7 @@ _SPACED_ZONE = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 """In an address, a plus sign that was not escaped arrives as a space."""
 Text = Annotated[str, Field(max_length=512)]
 SymbolName = Annotated[str, Field(min_length=1, max_length=64)]
-DIGITS, PLACES = 30, 20
+DIGITS, PLACES = 40, 30
 """Numbers are kept digit by digit: one without end would be in every record of what it belongs to."""
 
 
