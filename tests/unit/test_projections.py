@@ -188,6 +188,8 @@ async def test_what_the_broker_refused_for_good_is_refused_and_waits_no_more(
     assert [doc["id"] for doc in rows] == [f"{COPY}.0.{row}"]
     log = trade_log(rows[0])
     assert log["updateType"] == ("PendingOpen" if asked.is_pending else "MarketOpen")
+    assert log["masterOrder"] is not None
+    assert log["masterOrder"]["type"] == kind
     assert (log["outcome"], log["success"], log["exceptionCode"]) == ("rejected", False, "NO_MONEY")
     assert (log["times"]["sent"], log["times"]["filled"]) == ("2026-05-04T12:00:00.000000Z", None)
     assert trade_log_told_by(refused) == rows[0]["id"]

@@ -1016,6 +1016,12 @@ class Decided(Message, frozen=True, kw_only=True):
     price: Price
     seen_at_utc: datetime
     pending: bool = False
+    kind: OrderKind | None = None
+    """Of the master's pending order; absent in what was recorded before it was told."""
+
+    @property
+    def order_type(self) -> OrderKind | Side:
+        return self.kind or self.side
 
 
 class CopyPlanned(Decided, frozen=True, kw_only=True):

@@ -170,6 +170,7 @@ def of_trade(root: RootRecord, event: m.PositionIncreased | None = None) -> dict
     return about | {
         "symbol": placed.symbol,
         "side": placed.kind.side,
+        "kind": placed.kind,
         "lots": placed.lots,
         "price": placed.price,
         "seen_at_utc": placed.seen_at_utc,

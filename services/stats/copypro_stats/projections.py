@@ -490,7 +490,7 @@ def _decided(event: m.Decided, at: datetime, record: Record) -> list[Patch]:
         "time": iso(at),
         "update": "PendingOpen" if event.pending else "MarketOpen",
         "master_symbol": event.symbol,
-        "master_side": event.side.value,
+        "master_side": event.order_type.value,
         "master_lots": str(event.lots),
         "master_price": str(event.price),
         "seen_at": iso(event.seen_at_utc),
@@ -505,7 +505,9 @@ def _decided(event: m.Decided, at: datetime, record: Record) -> list[Patch]:
             "numbers": event.numbers,
             "remedy": event.remedy,
         }
-        text = f"{event.symbol} {event.side} {event.lots}: skipped {event.code}, {event.remedy}"
+        text = (
+            f"{event.symbol} {event.order_type} {event.lots}: skipped {event.code}, {event.remedy}"
+        )
         changed.append(_log(event.copier, at, record, "Information", text))
     else:  # what a former copier of the pair skipped, this one may join
         fields |= {"success": False, "outcome": "planned"}
