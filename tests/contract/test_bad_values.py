@@ -133,7 +133,7 @@ def value_of(user: User, path: str, parameter: Any) -> Any:
         "accountId": user.ids["slave"], "masterAccountId": user.ids["master"],
         "slaveAccountId": user.ids["slave"], "copierId": user.ids["copier"],
         "userId": user.ids["user"], "type": "MT5", "email": "x@example.com",
-        "passwordHash": "0" * 64, "password": "0123456789",
+        "passwordHash": "0" * 64, "password": "0123456789", "riskType": "FixedLot",
         "id": user.ids["key"] if path == "/RemoveKey" else user.ids["copier"],
     }  # fmt: skip
     by_kind = {"integer": 1, "number": 1, "boolean": True, "array": [], "string": "x"}

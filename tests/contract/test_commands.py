@@ -196,6 +196,19 @@ async def test_a_start_that_could_copy_nothing_is_refused_by_name(
     assert commands(log) == []
 
 
+@pytest.mark.parametrize("left_out", ["riskType", "riskValue"])
+async def test_an_update_that_says_nothing_of_the_size_does_not_set_it_to_the_masters(
+    calling: Calling, user: User, log: AnsweringLog, left_out: str
+) -> None:
+    """The options are given whole, and a fixed lot of 0.01 is not to become a multiplier of 1."""
+    given = {"riskType": "FixedLot", "riskValue": "0.01", "reverseCopy": True}
+    del given[left_out]
+    answer = await calling.call("/UpdateCopier", given | {"id": user.ids["copier"]}, key=user.key)
+    assert answer.status_code == 400
+    assert answer.json()["message"] == f"{left_out}: is required"
+    assert commands(log) == []
+
+
 # --- SymbolList -----------------------------------------------------------------------------------
 
 

@@ -92,6 +92,7 @@ ROWS: dict[str, dict[str, str]] = {
 MORE: dict[str, Any] = {
     "paused": True, "newPassword": "p", "masterSymbol": "A", "slaveSymbol": "B",
     "enableAllSymbols": True, "type": "MT5", "user": 9, "password": "p", "server": "s", "name": "n",
+    "riskType": "FixedLot", "riskValue": "1",
 }  # fmt: skip
 """What calls need besides."""
 

@@ -113,7 +113,7 @@ async def test_a_stranger_sees_and_changes_nothing(world: World) -> None:
         "TradeLogs": {"id": copier},
         "Logs": {"id": copier},
         "Remove": {"id": copier},
-        "UpdateCopier": {"id": copier, "riskValue": "9"},
+        "UpdateCopier": {"id": copier, "riskType": "FixedLot", "riskValue": "9"},
         "Start": {"masterAccountId": master.id, "slaveAccountId": slave.id},
     }.items():
         status, answer = await get(world, name, key=theirs, **fields)

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.faults.program import Program
 from tests.faults.test_kill_9 import free_port
-from tests.journey.world import CANARY, SERVERS, World, a_world
+from tests.journey.world import CANARY, MASTERS_SIZE, SERVERS, World, a_world
 
 pytestmark = pytest.mark.slow
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -53,7 +53,7 @@ async def journey(world: World) -> None:
     await world.eventually(gone)
     await master.open("EURUSD", "Buy", "0.01")
     assert await world.code(copier) == "BELOW_MIN_LOT"
-    await world.call("UpdateCopier", id=copier, filterSide="CopyBuyOnly")
+    await world.call("UpdateCopier", id=copier, **MASTERS_SIZE, filterSide="CopyBuyOnly")
     await master.open("EURUSD", "Sell", "0.10")
 
     async def both() -> bool:

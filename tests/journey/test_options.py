@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.journey.world import Account, World
+from tests.journey.world import MASTERS_SIZE, Account, World
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +73,7 @@ async def test_a_filter_leaves_a_trade_out_with_its_code_and_never_blocks_a_clos
     master, slave, copier = await linked(world)
     before = await master.open("GBPUSD", "Sell", "0.40", magic=8, comment="swing")
     await the_copy(world, slave)
-    await world.call("UpdateCopier", id=copier, **options)
+    await world.call("UpdateCopier", id=copier, **MASTERS_SIZE, **options)
     fields = {"kind": "Buy", "lots": "1.00", "magic": 8, "comment": "swing"} | trade
     kind, lots = fields.pop("kind"), fields.pop("lots")
     await master.open("EURUSD", kind, lots, **fields)

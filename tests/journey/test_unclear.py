@@ -14,7 +14,7 @@ from copypro.topics import EXECUTIONS, TOPICS, WATCHER_STATE
 from copypro.values import Platform, account_id
 from pymongo import AsyncMongoClient
 
-from tests.journey.world import CANARY, FAST, Account, Stack, World, a_world
+from tests.journey.world import CANARY, FAST, MASTERS_SIZE, Account, Stack, World, a_world
 
 pytestmark = pytest.mark.slow
 
@@ -495,7 +495,7 @@ async def test_no_changing_call_leaves_without_a_committed_attempt(world: World)
     await master.modify(ticket, "1.06", "0")
     ticket = await master.close(ticket, "0.20")
     await master.close(ticket)
-    await world.call("UpdateCopier", id=copier, copyPendingOrders=True)
+    await world.call("UpdateCopier", id=copier, **MASTERS_SIZE, copyPendingOrders=True)
     pending = await master.open("EURUSD", "BuyLimit", "0.10", price="1.05")
     await world.eventually(slave.positions)
     await master.close(pending)

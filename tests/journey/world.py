@@ -28,6 +28,8 @@ EMBEDDED: Stack = {}
 CANARY = "c4n4ry-p4ssw0rd"
 OPERATOR = f"{CANARY}-operator"
 """The gateway's operator key."""
+MASTERS_SIZE = {"riskType": "LotMultiplier", "riskValue": "1"}
+"""What UpdateCopier asks for always."""
 WITHIN_S = 60.0
 FAST = WatcherLimits(
     longest_call_s=1.0,

@@ -25,7 +25,7 @@ ACCOUNT_COMMANDS = Topic("account-commands", "account", m.AccountCommand, writer
 COPIER_COMMANDS = Topic(
     "copier-commands", "master account", m.CopierCommand, writers=("gateway", "stats")
 )
-"""What users, and their equity protectors, want of a copier. Each ends in exactly one event of
+"""What users want of a copier, and what the protector or the end of its accounts asks. Each ends in exactly one event of
 copier-events that names it.
 """
 ORDER_EVENTS = Topic("order-events", "account", m.OrderEvent, writers=("account-watcher",))

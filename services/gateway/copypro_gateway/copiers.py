@@ -9,6 +9,7 @@ from typing import Literal
 from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
+from copypro.options import RiskType
 from copypro.values import AccountId, CopierId, Platform, RegistrationId, UserId
 from pydantic import AliasChoices, Field
 
@@ -21,7 +22,7 @@ from copypro_gateway.core import Core, Doc, Pending, until
 from copypro_gateway.errors import ApiError, bad, unknown
 from copypro_gateway.market import market_of
 from copypro_gateway.options import Options
-from copypro_gateway.parameters import ByCopier, Parameters, Text
+from copypro_gateway.parameters import ByCopier, Number, Parameters, Text
 from copypro_gateway.protection import refuse_while_protected
 
 
@@ -73,6 +74,8 @@ class Start(Options):
 
 class UpdateCopier(Options):
     copier_id: Text = Field(validation_alias=AliasChoices("id", "copierId", "copier_id"))
+    risk_type: RiskType
+    risk_value: Number
 
 
 class Copiers:
@@ -268,6 +271,7 @@ class Copiers:
         )
 
     async def update(self, user: UserId, given: UpdateCopier) -> Ok:
+        """All options anew, for trades from now on: one that is left out has its default again."""
         doc = await self._core.copier(user, given.copier_id)
         master = AccountId(str(doc["master"]))
         update = m.UpdateCopier(
