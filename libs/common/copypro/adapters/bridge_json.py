@@ -276,6 +276,10 @@ _SECRET = re.compile(r"(?i)\b(password|otp|id|token)\b\s*[=:]\s*\S+")
 _MESSAGE_LENGTH = 200
 
 
+def is_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
+
+
 def safe_text(message: str, secrets: tuple[str, ...]) -> str:
     """A bridge's message for people, without what it quotes of our request."""
     for secret in secrets:
