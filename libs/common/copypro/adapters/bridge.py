@@ -142,7 +142,7 @@ class Bridge:
             raise CredentialsRefused(code, message)
         if code == NO_SESSION or "client with id" in message.lower():
             raise SessionLost(NO_SESSION, "the bridge does not know this session")
-        if "server" in message.lower() and "not found" in message.lower():
+        if "server" in params and "server" in message.lower() and "not found" in message.lower():
             # MT5 gives this the code DONE, MT4 an arbitrary one.
             raise Refused("SERVER_NOT_FOUND", message)
         if code in THROTTLES:
