@@ -158,7 +158,8 @@ class CuttingBridge:
             "closePrice": 1.2, "profit": 5, "openTime": "2026-09-14T07:54:39",
         }  # fmt: skip
         if self._platform is Platform.MT5:
-            row |= {"orderType": kind, "state": "Filled", "closeLots": lots}
+            state = "Filled" if "operation" in query else "Cancelled"
+            row |= {"orderType": kind, "state": state, "closeLots": lots}
         else:
             row |= {"type": kind}
         return json.dumps(row).encode()

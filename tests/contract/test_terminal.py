@@ -184,6 +184,13 @@ async def test_a_session_the_bridge_forgot_is_made_anew(side: Side) -> None:
     assert len(side.calls("ConnectEx")) == 2
 
 
+@pytest.mark.parametrize("said", ["Unauthorized", '"Forbidden"', "<html>sign in</html>"])
+async def test_a_text_that_is_no_token_is_none(side: Side, said: str) -> None:
+    side.simulator.control.script(side.platform, endpoint="ConnectEx", body=said)
+    with pytest.raises(Unavailable, match="BAD_TOKEN"):
+        await side.terminal().connect()
+
+
 async def test_a_lost_session_is_said_and_nothing_leaves_on_it(
     side: Side, terminal: Terminal
 ) -> None:
@@ -425,6 +432,9 @@ async def test_a_session_that_dies_during_the_call_is_unknown(
     side.simulator.control.script(side.platform, endpoint="trade", error="INVALID_TOKEN")
     with pytest.raises(OutcomeUnknown, match="INVALID_TOKEN"):
         await terminal.open(buy())
+    with pytest.raises(NotSent):  # what waits for the new session is not in doubt too
+        await terminal.open(buy())
+    assert len(side.calls("OrderSend")) == 1
 
 
 # --- updates ----------------------------------------------------------------------------------
@@ -524,6 +534,24 @@ async def test_quotes_come_again_after_the_sockets_broke(side: Side, terminal: T
     side.simulator.control.bridge(side.platform, down=False)
     await the_next(updates, StreamLost)
     await _quoted(side, updates)
+    await updates.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_symbol_that_the_broker_no_longer_has_ends_no_updates(
+    side: Side, terminal: Terminal
+) -> None:
+    hand = side.simulator.control
+    await terminal.subscribe(["GBPUSD", "EURUSD"])
+    updates = terminal.updates()
+    await _quoted(side, updates)
+    del side.simulator.brokers.servers[side.server].symbols["GBPUSD"]
+    for asked in (["GBPUSD", "EURUSD"], ["EURUSD"]):  # nobody asks a second time for what is gone
+        hand.clear_ledger()
+        hand.bridge(side.platform, down=True)
+        hand.bridge(side.platform, down=False)
+        while len(side.calls("Subscribe")) < len(asked):
+            await _quoted(side, updates)
+        assert [call.parameters["symbol"] for call in side.calls("Subscribe")] == asked
     await updates.aclose()  # type: ignore[attr-defined]
 
 

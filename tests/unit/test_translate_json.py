@@ -160,3 +160,19 @@ def test_a_message_keeps_no_secret() -> None:
     for secret in (token, "https", "host", "pa ss", "pa%20ss", "abc", "pw"):
         assert secret not in text
     assert text.startswith("Client with id")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"user": 1, "password": "canary pass", "host": "h"}',
+        "{'otp':'canary pass'}",
+        r'{"password": "canary\" pass"}',
+        'Password = "canary pass" of 1001',
+        "user=1&Password=canary&server=X",
+    ],
+)
+def test_a_secret_of_another_call_is_not_quoted_either(message: str) -> None:
+    text = safe_text(message, ())
+    assert "canary" not in text
+    assert "pass" not in text.lower().replace("password", "")

@@ -192,6 +192,14 @@ def test_an_open_sends_its_magic_even_when_it_is_none() -> None:
     )  # fmt: skip
 
 
+def test_an_order_of_another_symbol_answers_no_open() -> None:
+    request = OpenRequest(symbol="EURUSD", kind=OrderKind.BUY, lots=Decimal("0.1"), comment="",
+                          magic=0, price=Decimal("1.1"))  # fmt: skip
+    assert DIALECT.opened(body(row(lots=0.1)), request).ticket == 7001
+    with pytest.raises(Unreadable):
+        DIALECT.opened(body(row(symbol="XAUUSD")), request)
+
+
 def test_a_delete_answers_ok_or_the_order() -> None:
     request = DeleteRequest(ticket=Ticket(7001))
     for reply in (b"OK", b'"OK"', body(row(type="BuyLimit"))):

@@ -388,8 +388,11 @@ OPEN = OpenRequest(symbol="EURUSD", kind=OrderKind.BUY, lots=Decimal("0.1"), com
 
 @pytest.mark.parametrize(
     ("state", "filled"),
-    [("Filled", True), ("Placed", False), ("Started", False), (4, True), (1, False)],
-)
+    [
+        ("Filled", True), ("Placed", False), ("Started", False), (4, True), (1, False),
+        ("RequestAdding", False), (7, False),
+    ],
+)  # fmt: skip
 def test_a_market_order_may_be_accepted_and_not_filled(state: Any, filled: bool) -> None:
     done = DIALECT.opened(body(row(state=state, dealInternalIn=None)), OPEN)
     assert done == Done(
@@ -399,6 +402,16 @@ def test_a_market_order_may_be_accepted_and_not_filled(state: Any, filled: bool)
 
 def test_a_fill_of_less_is_told() -> None:
     assert DIALECT.opened(body(row(state="Partial", lots=0.04)), OPEN).lots == Decimal("0.04")
+
+
+def test_a_position_that_was_there_before_is_no_part_of_what_was_opened() -> None:
+    assert DIALECT.opened(body(row(lots=0.3)), OPEN).lots == Decimal("0.1")
+
+
+def test_an_order_of_another_symbol_answers_no_open() -> None:
+    with pytest.raises(Unreadable):
+        DIALECT.opened(body(row(symbol="XAUUSD")), OPEN)
+    assert DIALECT.opened(body(row(symbol=None)), OPEN).ticket == 5001
 
 
 @pytest.mark.parametrize("state", ["Rejected", "Cancelled", "Expired", 5])
@@ -413,6 +426,27 @@ def test_a_close_says_what_it_closed() -> None:
     assert DIALECT.closed(body(reply), request).lots == Decimal("0.03")
     whole = CloseRequest(ticket=Ticket(5001), symbol="EURUSD", lots=None)
     assert DIALECT.closed(body(reply), whole).lots == Decimal("0.07")
+
+
+def test_another_order_of_which_nothing_closed_answers_no_close() -> None:
+    request = CloseRequest(ticket=Ticket(5001), symbol="EURUSD", lots=None)
+    with pytest.raises(Unreadable):
+        DIALECT.closed(body(row(ticket=5002)), request)
+    # The order that closed it has a ticket of its own.
+    for reply in (
+        row(ticket=5002, state="Started", closeLots=0.1),
+        row(ticket=5002, dealInternalOut=deal(4002, 0.1)),
+        row(ticket=5002, closeTime="2026-09-14T07:54:39"),
+    ):
+        assert DIALECT.closed(body(reply), request).lots == Decimal("0.1")
+
+
+@pytest.mark.parametrize("state", ["Filled", "Partial", "RequestCancelling", 9])
+def test_deleting_what_is_filled_or_not_yet_gone_is_unclear(state: Any) -> None:
+    with pytest.raises(Unreadable):
+        DIALECT.deleted(
+            body(row(orderType="BuyLimit", state=state)), DeleteRequest(ticket=Ticket(5001))
+        )
 
 
 def test_deleting_what_had_become_a_position_is_unclear() -> None:

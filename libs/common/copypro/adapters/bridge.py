@@ -7,6 +7,7 @@ the password or the token.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import NoReturn, Protocol
 
@@ -141,7 +142,7 @@ class Bridge:
             raise CredentialsRefused(code, message)
         if code == NO_SESSION or "client with id" in message.lower():
             raise SessionLost(NO_SESSION, "the bridge does not know this session")
-        if "server" in message.lower() and "not found" in message.lower():
+        if "server" in params and "server" in message.lower() and "not found" in message.lower():
             # MT5 gives this the code DONE, MT4 an arbitrary one.
             raise Refused("SERVER_NOT_FOUND", message)
         if code in THROTTLES:
@@ -227,13 +228,14 @@ class Bridge:
         """Errors: Unavailable."""
         failure = ""
         try:
-            return await self._reading().ws_connect(
-                self._url(path, query_of({"id": token})),
-                heartbeat=self.limits.ping_s,
-                max_msg_size=self.limits.frame_bytes,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                decode_text=False,
-            )
+            async with asyncio.timeout(self.limits.read_s):
+                return await self._reading().ws_connect(
+                    self._url(path, query_of({"id": token})),
+                    heartbeat=self.limits.ping_s,
+                    max_msg_size=self.limits.frame_bytes,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                    decode_text=False,
+                )
         except aiohttp.WSServerHandshakeError as error:
             failure = f"the {self.platform} bridge refused a stream with status {error.status}"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -253,6 +255,7 @@ class Bridge:
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
+                middlewares=(_no_redirect,),
             )
         return self._reads
 
@@ -266,6 +269,17 @@ class Bridge:
             return f"the {self.platform} bridge did not answer in time"
         what = str(error) if isinstance(error, Broken) else type(error).__name__
         return f"the connection to the {self.platform} bridge broke ({what})"
+
+
+async def _no_redirect(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Opening a stream would follow one wherever it leads, and show our headers there."""
+    response = await handler(request)
+    if 300 <= response.status < 400 and "Upgrade" in request.headers:
+        response.close()
+        raise aiohttp.WSServerHandshakeError(response.request_info, (), status=response.status)
+    return response
 
 
 def _safe(message: str, params: Params) -> str:

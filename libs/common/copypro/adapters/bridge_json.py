@@ -272,8 +272,14 @@ def figures_of(summary: Summary) -> Figures:
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _URL = re.compile(r"\b\w+://\S+")
-_SECRET = re.compile(r"(?i)\b(password|otp|id|token)\b\s*[=:]\s*\S+")
+_SECRET = re.compile(
+    r"""(?i)\b(password|otp|id|token)\b["']?\s*[=:]\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|\S+)"""
+)
 _MESSAGE_LENGTH = 200
+
+
+def is_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
 
 
 def safe_text(message: str, secrets: tuple[str, ...]) -> str:

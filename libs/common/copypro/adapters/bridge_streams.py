@@ -85,9 +85,8 @@ class Streams:
         tasks, self._tasks = self._tasks, {}
         for task in tasks.values():
             task.cancel()
-        for task in tasks.values():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait((task,))
+        if tasks:
+            await asyncio.wait(tasks.values())
 
     def _start(self, path: str) -> None:
         if path not in self._tasks:

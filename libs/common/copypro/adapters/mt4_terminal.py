@@ -24,7 +24,7 @@ from copypro.adapters.bridge_json import (
     scalar,
     tidy_lots,
 )
-from copypro.adapters.mt5_terminal import close_params
+from copypro.adapters.mt5_terminal import check_symbol, close_params
 from copypro.ports import Credentials
 from copypro.trading import (
     AccountInfo,
@@ -196,9 +196,10 @@ class Mt4Dialect:
 
     def opened(self, body: bytes, request: OpenRequest) -> Done:
         row = _with_ticket(body)
+        check_symbol(row.symbol, request)
         return Done(
             ticket=Ticket(row.ticket),
-            lots=tidy_lots(row.lots) or request.lots,
+            lots=min(tidy_lots(row.lots) or request.lots, request.lots),
             price=row.open_price or request.price,
         )
 

@@ -8,7 +8,15 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from copypro.adapters.bridge_json import ZERO, Name, Shape, by_name_or_number, padded, tidy_lots
+from copypro.adapters.bridge_json import (
+    ZERO,
+    Name,
+    Shape,
+    by_name_or_number,
+    moment_or_none,
+    padded,
+    tidy_lots,
+)
 from copypro.trading import CloseReason
 from copypro.values import Lots, OrderKind
 
@@ -17,10 +25,16 @@ STATES = by_name_or_number(
     {
         name: (number, name)
         for number, name in enumerate(
-            ("Started", "Placed", "Cancelled", "Partial", "Filled", "Rejected", "Expired")
+            (
+                "Started", "Placed", "Cancelled", "Partial", "Filled", "Rejected", "Expired",
+                "RequestAdding", "RequestModifying", "RequestCancelling",
+            )
         )
     }
-)
+)  # fmt: skip
+UNFILLED = frozenset({"Started", "Placed", "RequestAdding"})
+STILL_THERE = frozenset({"Partial", "Filled", "RequestCancelling"})
+"""Of an order that was to be deleted."""
 ENDED_UNFILLED = frozenset({"Cancelled", "Rejected", "Expired"})
 PLACED = by_name_or_number(
     {
@@ -141,6 +155,10 @@ class Order(Shape, rename="camel"):
     @property
     def state_name(self) -> str:
         return STATES.get(self.state, "")
+
+    @property
+    def has_ended(self) -> bool:
+        return moment_or_none(self.close_time) is not None
 
 
 class Update(Struct, rename="camel"):

@@ -23,7 +23,7 @@ from copypro.adapters.bridge_json import (
     plain,
     tidy_lots,
 )
-from copypro.adapters.mt5_json import ENDED_UNFILLED, KINDS, Order, order
+from copypro.adapters.mt5_json import ENDED_UNFILLED, KINDS, STILL_THERE, UNFILLED, Order, order
 from copypro.ports import Credentials
 from copypro.trading import (
     AccountInfo,
@@ -198,13 +198,15 @@ class Mt5Dialect:
     # --- how it answers a change --------------------------------------------------------------
 
     def opened(self, body: bytes, request: OpenRequest) -> Done:
+        """On netting the answer may be the whole position: no more of it was opened than was asked."""
         row = _with_ticket(body)
         if row.state_name in ENDED_UNFILLED:
             raise Unreadable(f"an order in state {row.state_name}")
-        waits = row.state_name in ("Started", "Placed") and row.deal_internal_in is None
+        check_symbol(row.symbol, request)
+        waits = row.state_name in UNFILLED and row.deal_internal_in is None
         return Done(
             ticket=Ticket(row.ticket),
-            lots=tidy_lots(row.lots) or request.lots,
+            lots=min(tidy_lots(row.lots) or request.lots, request.lots),
             price=row.open_price or request.price,
             filled=not waits or request.kind.is_pending,
         )
@@ -217,6 +219,8 @@ class Mt5Dialect:
         """A full close answers in state Started: the state says nothing here."""
         row = _with_ticket(body)
         deal = row.deal_internal_out
+        if row.ticket != request.ticket and not (deal or row.close_lots or row.has_ended):
+            raise Unreadable("another order, of which nothing is closed")
         lots = (deal.traded_lots if deal is not None else ZERO) or row.close_lots or row.lots
         if request.lots is not None:
             lots = min(lots, request.lots) or request.lots
@@ -232,7 +236,15 @@ class Mt5Dialect:
         kind = KINDS.get(row.order_type)
         if kind is not None and not kind.is_pending and row.state_name != "Cancelled":
             raise Unreadable("a position was closed in the pending order's place")
+        if row.state_name in STILL_THERE:
+            raise Unreadable(f"an order in state {row.state_name}")
         return Done(ticket=request.ticket, lots=tidy_lots(row.lots), price=row.open_price)
+
+
+def check_symbol(symbol: str | None, request: OpenRequest) -> None:
+    """Errors: Unreadable for the answer to another call."""
+    if symbol and symbol.casefold() != request.symbol.casefold():
+        raise Unreadable("an order of another symbol")
 
 
 def close_params(request: CloseRequest) -> Params:

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from copypro.adapters import bridge_json as shapes
-from copypro.adapters.bridge import Bridge
+from copypro.adapters.bridge import NO_SESSION, Bridge
 from copypro.adapters.bridge_history import read_history
 from copypro.adapters.bridge_json import (
     Details,
@@ -22,6 +22,7 @@ from copypro.adapters.bridge_json import (
     Unreadable,
     decoded,
     figures_of,
+    is_uuid,
     moment_or_none,
     scalar,
 )
@@ -55,7 +56,6 @@ from copypro.trading import (
 from copypro.values import Lots, OrderKind
 
 logger = structlog.get_logger("terminal")
-_TOKEN_LENGTHS = range(8, 129)
 _DIGEST_KEY = token_bytes(32)
 Answer = TypeVar("Answer")
 
@@ -236,14 +236,25 @@ class BridgeTerminal:
         elif names:
             await self._read("SubscribeMany", {"symbols": names, "interval": 0}, urgent=True)
 
+    async def _resubscribe(self) -> None:
+        """Of many, a bridge refuses all for one that the broker has no more: that one is forgotten."""
+        names = list(self._subscribed)
+        try:
+            await self._subscribe(names)
+        except Refused:
+            await self._subscribe_each(names)
+
+    async def _subscribe_each(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                await self._subscribe([name])
+            except Refused as error:
+                logger.info("no more quotes", symbol=name, code=error.code)
+                self._subscribed.pop(name, None)
+
     async def updates(self) -> AsyncIterator[Update]:
         await self.disconnect()
-        streams = Streams(
-            self._bridge,
-            self._token,
-            self._dialect,
-            lambda: self._subscribe(list(self._subscribed)),
-        )
+        streams = Streams(self._bridge, self._token, self._dialect, self._resubscribe)
         self._streams = streams
         try:
             async for update in streams.updates(quotes=bool(self._subscribed)):
@@ -298,9 +309,15 @@ class BridgeTerminal:
         done: Callable[[bytes, Answer], Done],
         request: Answer,
     ) -> Done:
-        if not self._token:
+        token = self._token
+        if not token:
             raise NotSent("NO_SESSION", "the session is not connected")
-        body = await self._bridge.change(call, {"id": self._token, **params}, kind)
+        try:
+            body = await self._bridge.change(call, {"id": token, **params}, kind)
+        except OutcomeUnknown as error:
+            if error.code == NO_SESSION:
+                self._ended(token)
+            raise
         failure = ""
         try:
             return done(body, request)
@@ -322,9 +339,12 @@ class BridgeTerminal:
         try:
             return await self._bridge.read(call, {"id": token, **(params or {})}, urgent=urgent)
         except SessionLost:
-            if self._token == token:
-                self._token = ""  # no change may leave on it any more
+            self._ended(token)
             raise
+
+    def _ended(self, token: str) -> None:
+        if self._token == token:
+            self._token = ""  # no change may leave on it any more
 
     async def _get(
         self,
@@ -349,7 +369,7 @@ class BridgeTerminal:
 def _token_in(body: bytes) -> str:
     """Errors: Unavailable for a text that is no token."""
     token = scalar(body)
-    if len(token) not in _TOKEN_LENGTHS or not token.replace("-", "").isalnum():
+    if not is_uuid(token):
         raise Unavailable("BAD_TOKEN", "the bridge answered the connect with no token")
     return token
 

@@ -1,0 +1,98 @@
+"""What a stream's socket meets before it opens and while it closes: redirects, silence, a stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+from copypro.adapters.bridge import Bridge
+from copypro.adapters.bridge_streams import Streams
+from copypro.adapters.mt5_terminal import Mt5Dialect
+from copypro.errors import Unavailable
+from copypro.ports import TerminalLimits
+from copypro.trading import StreamOpened
+from copypro.values import Platform
+
+TOKEN = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+LIMITS = TerminalLimits(read_s=0.2)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[Handler], Awaitable[str]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """The address of a server whose every path is answered so."""
+    runners: list[web.AppRunner] = []
+
+    async def start(handler: Handler) -> str:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handler)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        runners.append(runner)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+async def opened(url: str) -> None:
+    bridge = Bridge(Platform.MT5, url, LIMITS, 1000, {"x-api-key": "canary"})
+    try:
+        await bridge.socket("OnOrderUpdate", TOKEN)
+    finally:
+        await bridge.aclose()
+
+
+async def test_a_stream_follows_no_redirect(serve: Serve) -> None:
+    elsewhere: list[web.Request] = []
+
+    async def other(request: web.Request) -> web.StreamResponse:
+        elsewhere.append(request)
+        return web.Response(status=404)
+
+    away = await serve(other)
+
+    async def bridge(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": f"{away}{request.path_qs}"})
+
+    with pytest.raises(Unavailable, match="status 302"):
+        await opened(await serve(bridge))
+    assert elsewhere == []
+
+
+async def test_a_stream_that_nobody_answers_is_given_up(serve: Serve) -> None:
+    async def bridge(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with asyncio.timeout(20):
+        with pytest.raises(Unavailable, match="in time"):
+            await opened(await serve(bridge))
+
+
+async def test_who_is_cancelled_while_streams_close_is_cancelled(serve: Serve) -> None:
+    async def bridge(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await asyncio.Event().wait()  # nor does it answer a close
+        return socket
+
+    async def nothing() -> None:
+        return
+
+    known = Bridge(Platform.MT5, await serve(bridge), LIMITS, 1000)
+    streams = Streams(known, TOKEN, Mt5Dialect(), nothing)
+    updates = streams.updates(quotes=False)
+    assert isinstance(await anext(updates), StreamOpened)
+    closing = asyncio.create_task(streams.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await updates.aclose()  # type: ignore[attr-defined]
+    await known.aclose()
