@@ -74,7 +74,7 @@ async def imported(
         ) from None
     except aiohttp.ClientError as error:
         text = f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
-        raise BadStatement(text) from None
+        raise BadStatement(f"{text} COPYPRO_URL says where") from None
     if response.status >= 400:
         raise BadStatement(f"{path}: {answer.get('message', answer)}")
     return {"file": str(path), **answer}
