@@ -3,7 +3,8 @@
 # its own. `sh infra/new-env.sh demo > .env`: one whose brokers are SIMULATED, and which says so.
 # Keep what it prints: without COPYPRO_SECRET_KEYS no stored password of an account opens again.
 set -eu
-umask 077
+# The file that it is written to was made by the caller's shell, for everybody to read.
+if [ -f /dev/stdout ]; then chmod 600 /dev/stdout; fi
 
 random() { # bytes; base64 that is safe in URLs, in file names and in YAML
     head -c "$1" /dev/urandom | base64 | tr -d '\n' | tr '+/' '-_'

@@ -48,7 +48,8 @@ def start(server: Server) -> None:
     """What does not run yet; it stays running. Errors: ServersUnavailable."""
     if _pid(server) is None:
         server.start()
-        _pid_file(server).write_text(str(server.pid))
+        assert server.pid is not None
+        _pid_file(server).write_text(f"{server.pid} {_born(server.pid)}")
 
 
 def stop(server: Server, within_s: float = STOP_S) -> None:
@@ -74,12 +75,15 @@ def _pid_file(server: Server) -> Path:
 
 
 def _pid(server: Server) -> int | None:
-    """Of the process that `up` started, while it lives."""
+    """Of the process that `up` started, while it lives; never of another one that has its number now,
+    as after a restart of the machine.
+    """
     file = _pid_file(server)
     if not file.exists():
         return None
-    pid = int(file.read_text())
-    return pid if _alive(pid) else None
+    number, _, born = file.read_text().partition(" ")
+    pid = int(number)
+    return pid if _alive(pid) and _born(pid) == born else None
 
 
 def _alive(pid: int) -> bool:
@@ -87,10 +91,22 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    fields = _stat(pid)
+    return not fields or fields[0] != "Z"
+
+
+def _born(pid: int) -> str:
+    """When it was started, after the machine's own start; empty where the system does not say."""
+    fields = _stat(pid)
+    return fields[19] if fields else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """What Linux says of a process, from its state on; empty elsewhere."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return True
+        return []
 
 
 def main() -> None:

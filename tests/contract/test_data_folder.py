@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from copypro import collections as c
+from copypro.adapters.data_folder import take_lock
 from copypro.adapters.sealing import load_or_make_key
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.errors import CopyProError, LogBusy, SecretsError, SettingsError, StoreRefused
@@ -190,3 +191,15 @@ async def test_beside_a_log_on_kafka_a_folder_takes_one_process_and_stays_with_i
         await (await Stores.open(beside(ours.prefix))).close()
         with pytest.raises(StoreRefused, match="two installations are mixed up"):
             await Stores.open(beside(others.prefix))
+
+
+def test_a_new_folder_is_for_its_owner_alone_and_one_that_is_there_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    take_lock(tmp_path / "new").close()
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    take_lock(shared).close()
+    assert shared.stat().st_mode & 0o777 == 0o755

@@ -180,6 +180,11 @@ async def test_an_operator_makes_a_user_while_the_program_runs(world: World) -> 
     code, text = await copypro(world, "users", "add", "b@example.com", answers=password)
     assert code == 2
     assert "sign in" in text
+    code, text = await copypro(world, "users", "add", "c@example.com", answers="\n\n")
+    assert code != 0, "an empty answer is asked again, and then there is none"
+    code, text = await copypro(world, "users", "add", "c@example.com", "--password", "")
+    assert code == 2
+    assert "password" in text
     code, text = await copypro(world, "users", "add", "nobody", answers=password)
     assert code == 2
     assert "e-mail" in text

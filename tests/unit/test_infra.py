@@ -147,6 +147,14 @@ def test_the_compose_files_follow_the_compose_specification(name: str) -> None:
     jsonschema.Draft7Validator(schema).validate(given)
 
 
+def test_the_file_of_secrets_is_for_its_owner_alone(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    with env.open("w") as out:
+        subprocess.run(["sh", str(image.ROOT / "infra" / "new-env.sh")], stdout=out, check=True)
+    assert env.stat().st_mode & 0o777 == 0o600
+    assert "COPYPRO_SECRET_KEYS=" in env.read_text()
+
+
 @pytest.mark.parametrize("kind", ["", "demo"])
 def test_a_new_env_fills_in_all_that_must_be_set_with_secrets_that_work(kind: str) -> None:
     variables = image.new_env(*kind.split())

@@ -134,18 +134,19 @@ def _day(since: str) -> str:
 
 def _show(found: CopiersQuality) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     head = ("", "decided", "refused", "copied %", "p50 ms", "p95 ms", "slippage points", "cost")
     rows = [(group["key"], group) for group in found["groups"]]
     table = Table(*head)
     for key, tally in (*rows, ("all", found["total"])):
-        table.add_row(key, *_cells(tally))
+        table.add_row(escape(key), *_cells(tally))
     refusals = Table("not copied", "trades", "the master made of them")
     for missed in found["total"]["missed"]:
         made = _money(missed["masterResult"])
-        refusals.add_row(missed["code"], str(missed["trades"]), made or "-")
-    console = Console()
+        refusals.add_row(escape(missed["code"]), str(missed["trades"]), made or "-")
+    console = Console(emoji=False)
     console.print(table)
     if found["total"]["missed"]:
         console.print(refusals)

@@ -129,7 +129,7 @@ def demo(
     as_json: AsJson = False,
     speed: Annotated[float, typer.Option(help="replayed events a second", min=0.1)] = 15.0,
     trades: Annotated[Path | None, typer.Option(help="a CSV like examples/trades.csv")] = None,
-    data: Annotated[Path | None, typer.Option(help="keep the data in this folder")] = None,
+    data: Annotated[Path | None, typer.Option(help="keep the data in this new folder")] = None,
     svg: Annotated[Path | None, typer.Option(help="draw the final screen into this file")] = None,
     distributed: Annotated[
         bool, typer.Option("--distributed", help="on the processes of `make up-distributed`")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from copypro.errors import SettingsError
+from copypro.errors import CopyProError, SettingsError
 from copypro.values import AccountId, Platform, RootId, account_id, copy_id, leg_tag
 from mt_simulator.client import Refused, SimulatorControl
 from rich.console import Console, Group
@@ -39,6 +39,8 @@ TICK_AHEAD_S = 0.03
 
 
 class Demo:
+    connect_within_s = 20.0
+
     def __init__(self, console: Console, *, trades: Path, speed: float) -> None:
         self.console, self.speed = console, speed
         self.trades = read_trades(trades)
@@ -102,12 +104,15 @@ class Demo:
         return str(answer["accountId"])
 
     async def _connected(self) -> None:
-        """Until every account's login has succeeded."""
-        async with asyncio.timeout(20):
-            while True:
-                if all(account["connected"] for account in await self._call("Accounts")):
-                    return
-                await asyncio.sleep(0.02)
+        """Until every account's login has succeeded. Errors: CopyProError when that takes too long."""
+        deadline = time.monotonic() + self.connect_within_s
+        while not all(account["connected"] for account in await self._call("Accounts")):
+            if time.monotonic() > deadline:
+                raise CopyProError(
+                    f"not every account was connected within {self.connect_within_s:g} s:"
+                    " this machine is too busy for the demo; try again"
+                )
+            await asyncio.sleep(0.02)
 
     # --- the master's hand ------------------------------------------------------------------------
 

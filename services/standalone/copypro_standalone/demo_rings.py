@@ -43,6 +43,9 @@ def in_process(ports: tuple[int, int, int], data: Path | None) -> Rings:
 
     @contextlib.asynccontextmanager
     async def ring(console: Console) -> AsyncIterator[Target]:
+        """Errors: SettingsError for a folder that holds something."""
+        if data is not None:
+            _check_empty(data)
         mt4_port, mt5_port, gateway_port = (_free_or(port, console) for port in ports)
         with tempfile.TemporaryDirectory(prefix="copypro-demo-") as temporary:
             async with simulator_process(mt4_port, mt5_port) as (mt4, mt5):
@@ -61,6 +64,12 @@ def in_process(ports: tuple[int, int, int], data: Path | None) -> Rings:
                     yield Target(made.url, mt5, made.failed)
 
     return ring
+
+
+def _check_empty(data: Path) -> None:
+    """Real accounts in it would be asked for at the simulated brokers, which refuse their passwords."""
+    if data.is_dir() and any(data.iterdir()):
+        raise SettingsError(f"--data {data} is not empty: a demo has a folder of its own")
 
 
 def running(url: str, control: str) -> Rings:

@@ -12,6 +12,7 @@ from copypro.errors import BadStatement
 from copypro.statements import Limits, Statement, read
 from copypro.statements.checking import check
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 Report = dict[str, Any]
@@ -73,7 +74,7 @@ async def imported(
         ) from None
     except aiohttp.ClientError as error:
         text = f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
-        raise BadStatement(text) from None
+        raise BadStatement(f"{text} COPYPRO_URL says where") from None
     if response.status >= 400:
         raise BadStatement(f"{path}: {answer.get('message', answer)}")
     return {"file": str(path), **answer}
@@ -91,16 +92,16 @@ def told(report: Report) -> str:
 
 
 def show(reports: Iterable[Report]) -> None:
-    console = Console()
+    console = Console(emoji=False)
     for report in reports:
         figures = report["figures"]
         equal = sum(figure["equal"] for figure in figures)
-        title = f"{report['file']}: {equal} of {len(figures)} figures equal"
+        title = f"{escape(report['file'])}: {equal} of {len(figures)} figures equal"
         table = Table("figure", "printed", "ours", "", "why", title=title)
         for figure in figures:
             mark = "=" if figure["equal"] else "≠" if figure["ours"] is not None else "-"
             row = (figure["name"], figure["printed"], figure["ours"] or "", mark)
-            table.add_row(*row, figure["why"] or "")
+            table.add_row(*map(escape, row), escape(figure["why"] or ""))
         console.print(table)
         for problem in report.get("problems", ()):
             console.print(f"left out: {problem}", markup=False)

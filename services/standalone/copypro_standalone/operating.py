@@ -104,7 +104,8 @@ async def _post(
     except TimeoutError:
         return Said(f"no answer from {url} within {within_s:g} s: whether it was done is not known")
     except aiohttp.ClientError as error:
-        return Said(f"no answer from {url}: {type(error).__name__}; is `copypro up` running?")
+        text = f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
+        return Said(f"{text} COPYPRO_URL says where")
 
 
 def _said(status: int, answer: Any) -> Said:

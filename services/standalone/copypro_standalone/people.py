@@ -19,17 +19,19 @@ Answer = TypeVar("Answer")
 @app.command()
 def add(
     email: Annotated[str, typer.Argument(help="the new user signs in with it")],
-    data: Data = Path(".copypro"),
     password: Annotated[
         str,
         typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="asked for"),
-    ] = "",
+    ],
+    data: Data = Path(".copypro"),
 ) -> None:
     """Make a user where sign-up is closed, also while the program runs; prints the userKey."""
     from copypro.settings import load
 
     from copypro_standalone import operating
 
+    if not password:
+        fail("an empty password is none")
     typer.echo(_run(lambda: operating.add_user(load(data), email, password)))
 
 

@@ -15,9 +15,11 @@ _PRIMARY = 0xFF
 
 
 def make_folder(folder: Path) -> None:
-    """Errors: SettingsError when it cannot be made."""
+    """For its owner alone: hashes of passwords and what users do are in it. One that is there stays as
+    it is. Errors: SettingsError when it cannot be made.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise unusable(folder, error) from None
 

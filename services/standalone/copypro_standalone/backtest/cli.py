@@ -127,4 +127,4 @@ def backtest(
     if as_json:
         typer.echo(report.as_json(answer.summary))
     else:
-        report.show(answer.summary, Console())
+        report.show(answer.summary, Console(emoji=False))

@@ -9,6 +9,7 @@ from typing import Any
 
 from copypro.statistics.facts import Absent
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from copypro_standalone.backtest.playing import Plan, Played
@@ -177,7 +178,7 @@ def as_lines(rows: Sequence[Row]) -> str:
 def show(summary: Summary, console: Console) -> None:
     master, slave = summary["master"], summary["slave"]
     console.print(
-        f"[bold yellow]SIMULATED[/] backtest of {master['name']}: {master['trades']} trades,"
+        f"[bold yellow]SIMULATED[/] backtest of {escape(master['name'])}: {master['trades']} trades,"
         f" {master['from'][:10]} to {master['to'][:10]}, {master['profit']} {master['currency']}",
         highlight=False,
     )
@@ -196,9 +197,9 @@ def show(summary: Summary, console: Console) -> None:
     if summary["refusals"]:
         console.print(_table(summary, master["currency"]))
     for code, count in summary["alerts"].items():
-        console.print(f"alert {code} ×{count}", highlight=False)
+        console.print(f"alert {code} ×{count}", highlight=False, markup=False)
     for text in summary["assumed"]:
-        console.print(f"[dim]{text}[/]", highlight=False)
+        console.print(text, style="dim", highlight=False, markup=False)
 
 
 def _table(summary: Summary, currency: str) -> Table:
@@ -207,5 +208,5 @@ def _table(summary: Summary, currency: str) -> Table:
     for one in summary["refusals"]:
         latest = "  ".join(f"{name}={value}" for name, value in one["latest"].items())
         text = f"{one['meaning']}; {one['remedy']}\n{latest}"
-        table.add_row(one["code"], str(one["trades"]), one["profit_missed"], text)
+        table.add_row(escape(one["code"]), str(one["trades"]), one["profit_missed"], escape(text))
     return table
