@@ -12,9 +12,10 @@ from copypro.adapters.memory_log import MemoryLog
 from copypro.ports import Outgoing, Record
 from copypro.topics import Role
 from copypro.values import Platform, RegistrationId, UserId
+from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 
-from tests.unit.diff_builders import order
+from tests.unit.diff_builders import D, order
 from tests.unit.watched import ACCOUNT, LOGIN, REGISTRATION, SERVER, TRADES, watched
 
 
@@ -68,6 +69,24 @@ def test_what_a_session_shows_after_its_account_was_removed_is_not_told() -> Non
             await account.until(lambda: len(account.told(m.PositionOpened)) == 2)
             seen = [event.seen for event in account.told(m.PositionOpened)]
             assert seen == [m.Seen.LIVE, m.Seen.BASELINE]
+
+    run(work())
+
+
+def test_what_an_account_showed_last_is_not_shown_after_its_removal() -> None:
+    """Whoever shows accounts would have it once more, and with its name no longer known."""
+
+    async def work() -> None:
+        async with watched(WatcherLimits(publish_every_s=0.03), log=DiskTakesLong()) as account:
+            for equity in ("9000", "8000"):
+                account.bridge.equity = D(equity)
+                account.bridge.frame()
+                await asyncio.sleep(0.001)
+            await account.command(removal())
+            await account.until(lambda: account.told(m.AccountRemoved))
+            shown = len(account.log.all(topics.ACCOUNT_SNAPSHOTS.name))
+            await asyncio.sleep(5.0)
+            assert len(account.log.all(topics.ACCOUNT_SNAPSHOTS.name)) == shown
 
     run(work())
 

@@ -282,3 +282,31 @@ def test_a_fill_while_ours_is_placed_has_its_outcome_when_the_broker_refuses_our
     assert isinstance(rejected, m.CopyRejected)
     assert isinstance(denied, m.CopyDenied)
     assert (denied.code, denied.pending) == ("BROKER_REFUSED", False)
+
+
+def test_an_order_that_waited_is_placed_at_the_masters_price_wherever_the_market_went() -> None:
+    """Its master's quote is of when it was seen: beside ours of now it shows a move, not a feed."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    later = clocked(age_s=600)
+    later.learn_quote(quote("1.10300", "1.10302"))
+    step = next_step(copy, later)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.price == D("1.099")
+
+
+def test_an_order_that_is_refused_for_now_keeps_the_difference_of_the_feeds() -> None:
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    market, prices = clocked(), []
+    market.learn_quote(quote("1.10100", "1.10102"))
+    for market.now in (SEEN_AT, SEEN_AT + timedelta(seconds=600)):
+        step = next_step(copy, market)
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, OpenRequest)
+        prices.append(step.request.price)
+        copy.attempt = attempt("place", step.request)
+        closed = Refused("MARKET_CLOSED", "")
+        outcomes.refused(copy, copy.attempt, closed, Platform.MT5, market.now, LIMITS, TIMES)
+    assert prices == [D("1.10000"), D("1.10000")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from copypro import messages as m
 from copypro_account_watcher.limits import WatcherLimits
@@ -49,5 +51,23 @@ def test_a_registration_that_may_trade_no_more_has_its_protector_switched_off(ho
             assert f"equity-protector-off/{REGISTRATION}" in cleared
             account.bridge.equity = D(8000)
             await account.until(lambda: account.told(m.EquityProtectorTriggered))
+
+    run(work())
+
+
+def test_a_login_by_a_former_password_says_nothing_of_the_one_after_it() -> None:
+    """The broker takes its time to refuse it, and the new one has been proved meanwhile."""
+
+    async def work() -> None:
+        async with watched(WatcherLimits(reconnect_first_s=0.1)) as account:
+            bridge = account.bridge
+            bridge.connects_s[TRADES], bridge.is_down = 5.0, True
+            await account.until(lambda: account.told(m.AccountDisconnected))
+            await asyncio.sleep(1.0)
+            bridge.refused.add(TRADES)
+            bridge.is_down = False
+            await password(account, "new")
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            assert not account.told(m.AccountRefused)
 
     run(work())

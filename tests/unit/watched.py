@@ -16,7 +16,7 @@ from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.envelope import decode, encode, fact
-from copypro.errors import CredentialsRefused, OutcomeUnknown
+from copypro.errors import CredentialsRefused, OutcomeUnknown, Unavailable
 from copypro.ports import Credentials, Terminal
 from copypro.protection import ProtectorSettings
 from copypro.trading import (
@@ -72,6 +72,9 @@ class Bridge:
         """A frame comes within every snapshot."""
         self.snapshots = self.histories = 0
         self.refused: set[str] = set()
+        self.connects_s: dict[str, float] = {}
+        """How long a login takes, by its password."""
+        self.is_down = False
         self._frames: asyncio.Queue[Update] = asyncio.Queue()
         self._shown_from = float("-inf")
 
@@ -111,6 +114,7 @@ class _Session:
         self._bridge, self._password = bridge, password
 
     async def connect(self) -> AccountInfo:
+        await asyncio.sleep(self._bridge.connects_s.get(self._password, 0.0))
         if self._password in self._bridge.refused:
             raise CredentialsRefused("INVALID_ACCOUNT", "refused")
         return AccountInfo(
@@ -127,6 +131,8 @@ class _Session:
     async def snapshot(self) -> Snapshot:
         bridge = self._bridge
         bridge.snapshots += 1
+        if bridge.is_down:
+            raise Unavailable("NOT_CONNECTED", "down")
         if bridge.overtaken:
             bridge.frame()
         await asyncio.sleep(0.001)

@@ -187,11 +187,14 @@ def pending_levels(
     quote: Quote,
     platform: Platform,
     offset: Decimal | None = None,
+    *,
+    master_quote_age_s: float = 0.0,
 ) -> PendingLevels | Denial:
     """A mirrored pending order: kind, trigger and stops on the slave.
 
-    `offset`: the one fixed when it was placed; None when it is placed now. Denials: PENDING_KIND,
-    PENDING_PRICE (the market is beyond the trigger, or too near), REVERSE_NO_STOP.
+    `offset`: the one fixed when it was placed; None when it is placed now, `master_quote_age_s` after
+    the order's own look. Denials: PENDING_KIND, PENDING_PRICE (the market is beyond the trigger, or
+    too near), REVERSE_NO_STOP.
     """
     options = pending.options
     kind = pending.kind.reversed if options.reverse_copy else pending.kind
@@ -200,7 +203,7 @@ def pending_levels(
         return denied("PENDING_KIND", kind=kind.value, platform=platform.value)
     numbers: Numbers = {}
     if offset is None:
-        offset, numbers = _offset(pending, quote, 0.0)
+        offset, numbers = _offset(pending, quote, master_quote_age_s)
     numbers |= {"master_price": str(pending.price), "offset": str(offset)}
     price = round_price(pending.price + offset, spec)
     if not _is_placeable(kind, price, quote, spec):

@@ -72,7 +72,15 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
         return Denies(leg.number, found)
     if not isinstance(found, Market):
         return ask_or_wait(found, live, far)
-    placed = stops.pending_levels(pending, found.spec, found.quote, live.platform)
+    age_s = max(0.0, (live.now - pending.seen_at_utc).total_seconds())
+    placed = stops.pending_levels(
+        pending,
+        found.spec,
+        found.quote,
+        live.platform,
+        leg.offset,  # that of the first try
+        master_quote_age_s=age_s,
+    )
     if isinstance(placed, Denial):
         return Denies(leg.number, placed)
     sized = sizing.size(pending, found.slave, placed.stop_loss, placed.price)

@@ -57,7 +57,7 @@ class Publishing:
 
     async def _publish(self) -> None:
         agent, owner = self._agent, self._agent.owner
-        if self._latest is None or agent.account is None:
+        if self._latest is None or not agent.watching.is_current:
             return
         now = owner.monotonic()
         orders, figures = self._published = self._latest

@@ -186,7 +186,7 @@ class Watching:
         """The password that worked does so no more."""
         account = self._agent.known
         registration = account.registrations.get(used.registration)
-        if registration is not None:
+        if registration is not None and registration.sealed_password == used.sealed_password:
             await self._agent.proving.refused(registration, used.sealed_password, error)
         if account.connected:
             await self._lost(error)
