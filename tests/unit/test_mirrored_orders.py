@@ -165,13 +165,16 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
     (denied,) = filled(removed, "0.10")
     assert isinstance(denied, m.CopyDenied)
     assert (denied.code, denied.numbers) == ("DETACHED", {"reason": "PENDING_REMOVED"})
+    assert denied.kind is None
 
     refused, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
     assert refused is not None
-    deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"})
+    ordered = deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"})
+    assert ordered.kind is OrderKind.BUY_LIMIT
     (denied,) = filled(refused, "0.10")
     assert isinstance(denied, m.CopyDenied)
     assert (denied.code, denied.numbers) == ("PENDING_PRICE", {"price": "1.099"})
+    assert denied.kind is None
     assert next_step(refused, clocked()) == Rests()
 
 

@@ -1158,6 +1158,8 @@ class CopyDenied(Execution, frozen=True, kw_only=True):
     code: str
     numbers: Numbers
     remedy: str
+    kind: OrderKind | None = None
+    """Of a mirrored order that is not placed: what it was to be. None: of an open."""
 
 
 class CopyRejected(Outcome, frozen=True, kw_only=True):

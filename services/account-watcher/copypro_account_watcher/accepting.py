@@ -125,10 +125,14 @@ def about(copy: Copy, leg: int) -> dict[str, Any]:
 
 def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied:
     """Ends a leg that was never sent; a denied first leg denies the whole root."""
+    is_mirrored = leg.number == PENDING_LEG and leg.order is None
+    kind = copy.pending.kind if is_mirrored and copy.pending is not None else None
     leg.status, leg.order = LegStatus.ENDED, None
     if leg.number == PENDING_LEG:
         copy.denied = (code, numbers)
-    return CopyDenied(**about(copy, leg.number), code=code, numbers=numbers, remedy=CODES[code][1])
+    return CopyDenied(
+        **about(copy, leg.number), code=code, numbers=numbers, remedy=CODES[code][1], kind=kind
+    )
 
 
 def _accept_open(
@@ -141,6 +145,7 @@ def _accept_open(
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)
     if known is not None and order.from_pending:
         if (ended := _ended_unfilled(copy, known)) is not None:
+            known.order = order  # denied is the position's opening, not the order before it
             return copy, [deny(copy, known, *ended)]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
         if copy.denied is not None and copy.denied[0] == "PENDING_KIND":

@@ -19,11 +19,9 @@ from copypro.ports import Record
 from copypro.protection import Protector
 from copypro.trading import (
     CloseRequest,
-    DeleteRequest,
     ModifyRequest,
     OpenOrder,
     OpenRequest,
-    TradeRequest,
 )
 from msgspec import Struct
 
@@ -534,8 +532,12 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
     if outcome is None:
         return []
     row = _row_of(event)
+    times: Fields = {}
     if "recorded" not in outcome and isinstance(event, m.Outcome):
-        outcome |= _times(event, record)
+        times = _times(event, record)
+    removed_by_call = isinstance(event, m.CopyPendingRemoved) and event.sent_at_utc is not None
+    if not removed_by_call:  # its times are the deletion's, not the placing's
+        outcome |= times
     if row.endswith((".open", ".pending")):
         common = {"copier": event.copier, "copy": event.copy, "leg": event.leg}
         if not outcome.get("success"):
@@ -545,6 +547,9 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
     else:
         outcome["time"] = iso(at)
     changed = [Patch(c.TRADE_LOGS, row, common | outcome)]
+    if removed_by_call:
+        deleted = {"success": True, "outcome": "removed", "removed": event.reason}
+        changed.append(Patch(c.TRADE_LOGS, event.attempt, deleted | times))
     if level:
         changed.append(_log(event.copier, at, record, level, _sentence(event, outcome)))
     if isinstance(event, m.CopyUnresolved | m.CopyNeedsPerson | m.CopyReconciled):
@@ -593,10 +598,12 @@ def _row_of(event: Any) -> str:
         if isinstance(request, OpenRequest):
             return f"{event.copy}.{event.leg}.{'pending' if request.kind.is_pending else 'open'}"
         return f"{event.attempt}"
-    if isinstance(event, m.CopyOpened | m.CopyDenied):
+    if isinstance(event, m.CopyOpened):
         return f"{event.copy}.{event.leg}.open"
     if isinstance(event, m.CopyPendingPlaced | m.CopyPendingRemoved):
         return f"{event.copy}.{event.leg}.pending"
+    if isinstance(event, m.CopyDenied):
+        return f"{event.copy}.{event.leg}.{'open' if event.kind is None else 'pending'}"
     if isinstance(event, m.CopyRejected) and event.kind is not None:
         return f"{event.copy}.{event.leg}.{'pending' if event.kind.is_pending else 'open'}"
     if isinstance(event, m.CopyDetached):
@@ -612,7 +619,7 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "attempt": event.attempt,
                 "request": plain(msgspec.structs.asdict(event.request)),
                 "numbers_sent": event.numbers,
-                "update": _update_of(event.request),
+                "update": _update_of(event),
                 "sending_at": iso(at),
                 "slave_symbol": getattr(event.request, "symbol", None),
             }
@@ -648,7 +655,7 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
             return {
                 "success": True,
                 "outcome": "modified",
-                "update": "MarketModify",
+                "update": _modify_of(event.price),
                 "slave_ticket": event.ticket,
                 "stop_loss": number(event.stop_loss),
                 "take_profit": number(event.take_profit),
@@ -704,17 +711,22 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
     return None, ""
 
 
-def _update_of(request: TradeRequest) -> str:
-    if isinstance(request, OpenRequest):
-        return "PendingOpen" if request.kind.is_pending else "MarketOpen"
-    return _UPDATES[type(request)]
+def _update_of(event: m.AttemptStarted) -> str:
+    request = event.request
+    match request:
+        case OpenRequest():
+            return "PendingOpen" if request.kind.is_pending else "MarketOpen"
+        case ModifyRequest():
+            return _modify_of(request.price)
+        case CloseRequest():
+            is_part = Decimal(event.numbers.get("target_lots", "0")) > 0
+            return "PartialClose" if is_part else "MarketClose"
+    return "PendingClose"
 
 
-_UPDATES = {
-    ModifyRequest: "MarketModify",
-    CloseRequest: "MarketClose",
-    DeleteRequest: "PendingClose",
-}
+def _modify_of(trigger: Decimal | None) -> str:
+    """Only pending orders have a trigger."""
+    return "MarketModify" if trigger is None else "PendingModify"
 
 
 def _times(event: m.Outcome, record: Record) -> Fields:
