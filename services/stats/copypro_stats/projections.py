@@ -136,7 +136,12 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
         case m.BalanceChanged():
             return [Patch(c.OPERATIONS, _operation_id(event), _operation(event))]
         case m.EquityRecorded():
-            return [Patch(c.EQUITY, f"{event.account}/{iso(event.time_utc)}", _equity(event))]
+            offset = event.clock_offset_minutes
+            recorded = Patch(c.EQUITY, f"{event.account}/{iso(event.time_utc)}", _equity(event))
+            if offset is None:
+                return [recorded]
+            # It is learned after the account connected, and moves twice a year while it stays so.
+            return [recorded, Patch(c.ACCOUNTS, event.account, {"clock_offset_minutes": offset})]
         case m.AccountUpdated():
             return [Patch(c.REGISTRATIONS, event.registration, _updated(event))]
         case m.EquityProtectorUpdated() | m.EquityProtectorReset() | m.EquityProtectorTriggered():
@@ -356,6 +361,7 @@ def _equity(event: m.EquityRecorded) -> Fields:
         "low": str(event.equity_low),
         "profit_high": {root: str(value) for root, value in event.profit_high.items()},
         "profit_low": {root: str(value) for root, value in event.profit_low.items()},
+        "clock_offset_minutes": event.clock_offset_minutes,
     }
 
 

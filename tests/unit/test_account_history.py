@@ -1,0 +1,103 @@
+"""An account's figures out of the read models: equity beside payments, on the broker's clock of then."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from copypro import collections as c
+from copypro import messages as m
+from copypro import topics
+from copypro.account_history import report_of
+from copypro.statistics import Absent
+from copypro.trading import AccountInfo, Mode
+from copypro.values import Platform, Ticket
+from copypro_standalone.backtest.virtual_time import run
+
+from tests.unit.copying_builders import MASTER
+from tests.unit.test_projections import event_of, shown
+from tests.unit.watched import watched
+
+D = Decimal
+SUMMER, WINTER = 180, 120
+PAID_UTC = datetime(2026, 7, 6, 9, tzinfo=UTC)
+INFO = AccountInfo(
+    platform=Platform.MT5, login=1, server="s", currency="USD", mode=Mode.HEDGING,
+    investor=False, leverage=100,
+)  # fmt: skip
+
+
+def connected(offset: int | None) -> m.AccountConnected:
+    return m.AccountConnected(account=MASTER, info=INFO, clock_offset_minutes=offset)
+
+
+def equity(at: datetime, amount: str, offset: int | None) -> m.EquityRecorded:
+    value = D(amount)
+    return m.EquityRecorded(
+        account=MASTER, time_utc=at, balance=value, equity=value, equity_high=value,
+        equity_low=value, profit_high={}, profit_low={}, clock_offset_minutes=offset,
+    )  # fmt: skip
+
+
+def paid(amount: str, at_broker: datetime, ticket: int) -> m.BalanceChanged:
+    return m.BalanceChanged(
+        account=MASTER, ticket=Ticket(ticket), kind="Balance", amount=D(amount),
+        time_broker=at_broker.replace(tzinfo=None), seen=m.Seen.LIVE, seen_at_utc=at_broker,
+    )  # fmt: skip
+
+
+async def projected(*events: Any) -> Any:
+    outputs = [event_of(MASTER, topics.ORDER_EVENTS, event) for event in events]
+    return await shown(*[[out] for out in outputs])
+
+
+async def test_a_deposit_is_no_drawdown_of_equity_once_the_clocks_have_changed() -> None:
+    half = timedelta(minutes=30)
+    models = await projected(
+        connected(SUMMER),
+        paid("1000", PAID_UTC - timedelta(days=1) + timedelta(minutes=SUMMER), 1),
+        equity(PAID_UTC - half, "1000", SUMMER),
+        paid("9000", PAID_UTC + timedelta(minutes=SUMMER), 2),
+        equity(PAID_UTC + half, "10000", SUMMER),
+        connected(WINTER),
+        equity(PAID_UTC + timedelta(days=150), "10000", WINTER),
+    )
+    found = (await report_of(models, MASTER)).equity_drawdown
+    assert not isinstance(found, Absent)
+    assert found.maximal == 0
+    since = (PAID_UTC + timedelta(minutes=SUMMER)).replace(tzinfo=None)
+    report = await report_of(models, MASTER, since.isoformat(timespec="milliseconds"))
+    assert [bar.equity for bar in report.bars] == [D(10000), D(10000)]
+
+
+async def test_a_broker_s_clock_that_is_learned_after_the_account_connected_is_known() -> None:
+    models = await projected(connected(None), equity(PAID_UTC, "1000", SUMMER))
+    state: Any = await models.get(c.ACCOUNTS, MASTER)
+    assert state["clock_offset_minutes"] == SUMMER
+    again = await projected(connected(SUMMER), equity(PAID_UTC, "1000", None))
+    state = await again.get(c.ACCOUNTS, MASTER)
+    assert state["clock_offset_minutes"] == SUMMER
+
+
+async def test_from_the_first_moment_there_is_on_is_from_the_beginning() -> None:
+    """What a client sends whose dates are never empty."""
+    models = await projected(connected(SUMMER), equity(PAID_UTC, "1000", SUMMER))
+    whole = await report_of(models, MASTER)
+    assert await report_of(models, MASTER, "0001-01-01T00:00:00.000") == whole
+
+
+def test_a_live_account_s_equity_is_told_with_the_broker_s_clock_of_then() -> None:
+    async def told() -> list[int | None]:
+        async with watched() as account:
+            for _ in range(4):
+                account.bridge.tick(timedelta(hours=2))
+                await asyncio.sleep(1)
+            await account.looked()
+            before = len(account.told(m.EquityRecorded))
+            account.bridge.pays("100")
+            await account.until(lambda: len(account.told(m.EquityRecorded)) > before)
+            return [event.clock_offset_minutes for event in account.told(m.EquityRecorded)[-1:]]
+
+    assert run(told()) == [120]
