@@ -10,13 +10,15 @@ from typing import Any
 from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
-from copypro.account_history import report_of
+from copypro.account_history import report_of, trade_of
 from copypro.statistics import Absent
 from copypro.trading import AccountInfo, Mode
 from copypro.values import Platform, Ticket
+from copypro_gateway.shapes import closed_order
 from copypro_standalone.backtest.virtual_time import run
+from msgspec.structs import replace
 
-from tests.unit.copying_builders import MASTER
+from tests.unit.copying_builders import MASTER, closed, deal, increased, modified, opened, reduced
 from tests.unit.test_projections import event_of, shown
 from tests.unit.watched import watched
 
@@ -101,3 +103,25 @@ def test_a_live_account_s_equity_is_told_with_the_broker_s_clock_of_then() -> No
             return [event.clock_offset_minutes for event in account.told(m.EquityRecorded)[-1:]]
 
     assert run(told()) == [120]
+
+
+async def test_a_position_that_grew_opened_at_the_average_that_its_terminal_shows() -> None:
+    """1.08 for 1.00 lots, half of it closed, then 0.50 more at 1.09."""
+    half = replace(reduced("0.50"), deal=deal("0.50", "1.10"))
+    models = await projected(
+        opened(open_price=D("1.08")), half, increased(open_lots=D("1.00")), closed()
+    )
+    last, first = await models.find(
+        c.CLOSED_ORDERS, {"account": MASTER}, order_by="closed_at", descending=True
+    )
+    assert (first["lots"], closed_order(first)["openPrice"]) == ("0.50", 1.08)
+    assert closed_order(last)["openPrice"] == 1.085
+    assert trade_of(last).open_price == D("1.085")
+
+
+async def test_a_closed_order_has_the_stops_that_it_had_at_last() -> None:
+    models = await projected(opened(), modified("1.07", "1.10"), modified(None, "1.11"), closed())
+    (row,) = await models.find(c.CLOSED_ORDERS)
+    order = closed_order(row)
+    assert (order["stopLoss"], order["takeProfit"]) == (None, 1.11)
+    assert await models.find(c.ROOTS) == []

@@ -30,7 +30,11 @@ Doc = dict[str, Any]
 PAGE = 1000
 KEPT = 50_000
 """Records that are held so that they need not be read again."""
+PRICE_DIGITS = 8
+"""Of an average: as many as a symbol has at most."""
 FIRST = ""
+ADDED = "added_"
+"""A closed order's fields of what its position grew by: lots, open lots after it, price; by its number."""
 _YEAR_1 = "0001-01-01T00:00:00"
 """No moment is earlier; clients without a date send it."""
 _CLOCKS = timedelta(days=1)
@@ -166,10 +170,23 @@ def trade_of(doc: Doc) -> Trade:
         commission=Decimal(doc.get("commission") or 0),
         fee=Decimal(doc.get("fee") or 0),
         opened_at=_moment(opened) if opened else None,
-        open_price=Decimal(doc["open_price"]) if doc.get("open_price") else None,
+        open_price=open_price_of(doc),
         close_price=Decimal(doc["close_price"]),
         position=doc.get("root") or "",
     )
+
+
+def open_price_of(doc: Doc) -> Decimal | None:
+    """Of a closed order; where its position grew, the average of what was open, as MetaTrader has it."""
+    if not doc.get("open_price"):
+        return None
+    price, leg = Decimal(doc["open_price"]), 1
+    while (added := doc.get(f"{ADDED}{leg}")) is not None:
+        lots, open_lots = Decimal(added["lots"]), Decimal(added["open_lots"])
+        price += (Decimal(added["price"]) - price) * lots / open_lots
+        leg += 1
+    shown = round(price, PRICE_DIGITS)
+    return price if price == shown else shown
 
 
 def operations_of(docs: Sequence[Doc]) -> Iterator[Record]:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from copypro import collections as c
 from copypro import messages as m
+from copypro.account_history import ADDED
 from copypro.callbacks import Callback
 from copypro.envelope import Envelope
 from copypro.ports import Record
@@ -201,6 +202,9 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             return [Patch(c.TERMS, f"{event.account}/{event.spec.name}", _terms(event))]
         case m.PositionOpened() | m.PositionReduced() | m.PositionClosed():
             return _position(event)
+        case m.PositionIncreased() | m.PositionModified():
+            known = (c.ROOTS, f"{event.account}/{event.root}")
+            return [Patch(*known, _changed(event), builds_on=known)]
         case m.AlertRaised():
             alert = {
                 "account": event.account,
@@ -455,6 +459,14 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
     if isinstance(event, m.PositionReduced):
         return [*entry, row]
     return [*entry, row, Patch(c.ROOTS, root, None)]
+
+
+def _changed(event: m.PositionIncreased | m.PositionModified) -> Fields:
+    """What its closings will tell besides the opening: its last stops, and what it grew by."""
+    if isinstance(event, m.PositionModified):
+        return {"stop_loss": number(event.stop_loss), "take_profit": number(event.take_profit)}
+    grown = {"lots": event.lots, "open_lots": event.open_lots, "price": event.deal.price}
+    return {f"{ADDED}{event.leg}": plain(grown)}
 
 
 def _entry_cost(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) -> list[Patch]:
