@@ -35,6 +35,7 @@ from tests.unit.copying_builders import (
     SLAVE,
     T0,
     Desk,
+    closed,
     increased,
     opened,
     pause,
@@ -328,3 +329,15 @@ async def test_a_pending_order_s_new_price_is_no_change_of_a_position() -> None:
     models = await shown([event_of(SLAVE, topics.EXECUTIONS, modified)])
     (row,) = await models.find(c.TRADE_LOGS)
     assert trade_log(row)["updateType"] == "PendingModify"
+
+
+async def test_a_position_that_ended_leaves_nothing_behind_but_its_closings() -> None:
+    last = replace(
+        closed(), deal=m.Deal(ticket=9, sequence=1, lots=D(1), price=D("1.09"), entry_cost=D(-3))
+    )
+    models = await shown([event_of(MASTER, topics.ORDER_EVENTS, one) for one in (opened(), last)])
+    (row,) = await models.find(c.CLOSED_ORDERS)
+    assert row["entry_cost"] == "-3"
+    assert await models.find(c.ROOTS) == []
+    split = await shown(*[[event_of(MASTER, topics.ORDER_EVENTS, one)] for one in (opened(), last)])
+    assert await split.find(c.ROOTS) == []

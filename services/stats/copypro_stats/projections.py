@@ -446,6 +446,8 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
     }
     if isinstance(event, m.PositionClosed):
         closed |= {"symbol": event.symbol, "type": event.side.value}
+        if deal.entry_cost:
+            closed["entry_cost"] = str(deal.entry_cost)
     else:
         closed["entry_cost"] = None  # told with the piece that ends the position
     entry = _entry_cost(event)
@@ -481,10 +483,10 @@ def _entry_cost(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) 
     if isinstance(event, m.PositionOpened):
         cost |= {"ticket": deal.ticket, "time": broker_time(event.opened_at_broker)}
     place = f"{event.account}/{_ENTRY_COST}/{event.root}"
-    return [
-        Patch(c.ROOTS, root, {"entry_cost": amount}, builds_on=(c.ROOTS, root)),
-        Patch(c.OPERATIONS, place, cost, builds_on=(c.ROOTS, root)),
-    ]
+    moved = Patch(c.OPERATIONS, place, cost, builds_on=(c.ROOTS, root))
+    if isinstance(event, m.PositionClosed):  # its root ends here, and is changed once by one event
+        return [moved]
+    return [Patch(c.ROOTS, root, {"entry_cost": amount}, builds_on=(c.ROOTS, root)), moved]
 
 
 # --- copies ------------------------------------------------------------------------------------------
