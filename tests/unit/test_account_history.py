@@ -12,6 +12,7 @@ from copypro import messages as m
 from copypro import topics
 from copypro.account_history import report_of, trade_of
 from copypro.statistics import Absent
+from copypro.statistics.original import stats_of
 from copypro.trading import AccountInfo, Mode
 from copypro.values import Platform, Ticket
 from copypro_gateway.shapes import closed_order
@@ -125,3 +126,13 @@ async def test_a_closed_order_has_the_stops_that_it_had_at_last() -> None:
     order = closed_order(row)
     assert (order["stopLoss"], order["takeProfit"]) == (None, 1.11)
     assert await models.find(c.ROOTS) == []
+
+
+async def test_the_best_trade_has_the_ticket_that_the_list_of_closed_orders_shows() -> None:
+    """An MT5 trade is a closing deal; the list has it under its position."""
+    models = await projected(opened(), replace(closed(), deal=deal("1.00", "1.10")))
+    (row,) = await models.find(c.CLOSED_ORDERS)
+    stats = stats_of(await report_of(models, MASTER))
+    for best in (stats["bestTrade"], stats["bestTradePips"]):
+        assert best is not None
+        assert best["tiket"] == closed_order(row)["ticket"] == 501

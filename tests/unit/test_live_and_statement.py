@@ -105,11 +105,15 @@ def test_a_live_account_and_its_own_report_give_the_same_figures(
 
 
 def comparable(report: Report) -> dict[str, Any]:
-    """A trade knows its position by another name when it was imported."""
+    """A report's own trade is in no list, and knows its position by no name."""
     figures = structs.asdict(report)
-    for name in ("best", "worst"):
-        figures[name] = structs.replace(figures[name], position="")
-    return figures
+    for name in ENDS:
+        figures[name] = structs.replace(figures[name], position="", listed_as=None)
+    extremes = {name: structs.replace(getattr(report.pips, name), ticket=0) for name in ENDS}
+    return figures | {"pips": structs.replace(report.pips, **extremes)}
+
+
+ENDS = ("best", "worst")
 
 
 # --- the report -----------------------------------------------------------------------------------

@@ -173,6 +173,7 @@ def trade_of(doc: Doc) -> Trade:
         open_price=open_price_of(doc),
         close_price=Decimal(doc["close_price"]),
         position=doc.get("root") or "",
+        listed_as=doc["ticket"],
     )
 
 

@@ -166,7 +166,7 @@ def _trade(trade: Trade | None) -> OneTrade | None:
     if trade is None:
         return None
     date_ = trade.closed_at.isoformat(timespec="milliseconds")
-    return {"tiket": trade.ticket, "date": date_, "profit": number(trade.result)}
+    return {"tiket": trade.shown_ticket, "date": date_, "profit": number(trade.result)}
 
 
 def _pips(trade: PipTrade | None) -> OneTrade | None:

@@ -121,7 +121,7 @@ def _exponent(value: Decimal) -> int:
 
 def _pips(found: tuple[Decimal, Trade], size: Decimal) -> PipTrade:
     move, trade = found
-    return PipTrade(trade.ticket, trade.closed_at, RATIO.divide(move, size))
+    return PipTrade(trade.shown_ticket, trade.closed_at, RATIO.divide(move, size))
 
 
 def _average(total: Decimal, count: int, why: str) -> Figure:
