@@ -11,11 +11,13 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
 from copypro.account_history import report_of, trade_of
+from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.statistics import Absent
 from copypro.statistics.original import stats_of
 from copypro.trading import AccountInfo, Mode
 from copypro.values import Platform, Ticket
 from copypro_gateway.shapes import closed_order
+from copypro_gateway.statistics import TradeStats
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
@@ -136,3 +138,30 @@ async def test_the_best_trade_has_the_ticket_that_the_list_of_closed_orders_show
     for best in (stats["bestTrade"], stats["bestTradePips"]):
         assert best is not None
         assert best["tiket"] == closed_order(row)["ticket"] == 501
+
+
+class _Counted(MemoryReadModels):
+    finds = 0
+
+    async def find(self, *given: Any, **more: Any) -> Any:
+        self.finds += 1
+        return await super().find(*given, **more)
+
+
+async def test_answers_without_charts_take_room_too() -> None:
+    """Whoever asks from another moment each time fills no memory."""
+    models = _Counted()
+    stats = TradeStats(models, lambda: PAID_UTC, most_bytes=100_000)
+
+    async def asked(minute: int) -> int:
+        before = models.finds
+        since = f"2030-01-01T00:{minute:02}:00.000"
+        await stats.answer("a", since, exclude_same_bars=True, charts=True)
+        return models.finds - before
+
+    made = await asked(0)
+    assert (made > 0, await asked(0)) == (True, 0)
+    for minute in range(1, 30):
+        await asked(minute)
+    assert await asked(29) == 0
+    assert await asked(0) == made
