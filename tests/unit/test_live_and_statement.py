@@ -10,17 +10,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from copypro import collections as c
-from copypro.account_history import report_of
+from copypro.account_history import operations_of, report_of
 from copypro.adapters import mt5_translate
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.envelope import Envelope
 from copypro.ports import Record, Upsert
 from copypro.statements import read
+from copypro.statements.importing import commands_of
 from copypro.statements.ledger import ledger_of
 from copypro.statistics import Report, Statistics
 from copypro.topics import ORDER_EVENTS
-from copypro.values import AccountId, MessageId
+from copypro.values import AccountId, MessageId, RegistrationId, UserId
 from copypro_account_watcher.history import imported_operations, imported_positions
 from copypro_stats.batch import Parts, merged
 from copypro_stats.projections import patches
@@ -105,11 +107,15 @@ def test_a_live_account_and_its_own_report_give_the_same_figures(
 
 
 def comparable(report: Report) -> dict[str, Any]:
-    """A trade knows its position by another name when it was imported."""
+    """A report's own trade is in no list, and knows its position by no name."""
     figures = structs.asdict(report)
-    for name in ("best", "worst"):
-        figures[name] = structs.replace(figures[name], position="")
-    return figures
+    for name in ENDS:
+        figures[name] = structs.replace(figures[name], position="", listed_as=None)
+    extremes = {name: structs.replace(getattr(report.pips, name), ticket=0) for name in ENDS}
+    return figures | {"pips": structs.replace(report.pips, **extremes)}
+
+
+ENDS = ("best", "worst")
 
 
 # --- the report -----------------------------------------------------------------------------------
@@ -214,3 +220,29 @@ async def live_report(body: bytes, balance: Decimal) -> Report:
         report = await report_of(models, ACCOUNT)
         await models.close()
         return report
+
+
+@pytest.mark.parametrize(
+    ("word", "balance"),
+    [("bonus", "6000.00"), ("bonus", "5000.00"), ("kredyt", "5000.00"), ("credit", "5000.00")],
+)
+def test_what_moves_the_credit_alone_is_told_by_the_balance_that_is_printed(
+    word: str, balance: str
+) -> None:
+    """The account that a report is imported as begins where the report does, and has its credit."""
+    paid = deal_row(START, 100, "", ("balance", ""), "", (Decimal(0),) * 3, DEPOSIT, DEPOSIT)
+    given = deal_row(
+        START + timedelta(hours=1), 101, "", (word, ""), "", (Decimal(0),) * 3, Decimal(1000),
+        Decimal(balance),
+    )  # fmt: skip
+    statement = read(write.mt5_history([], [paid, given]).encode())
+    ledger = ledger_of(statement)
+    assert ledger.before + ledger.moved == Decimal(balance)
+    (command,) = commands_of(statement, UserId("u"), RegistrationId("r"))
+    assert command.balance == Decimal(balance)
+    docs = [
+        {"time": one.time_broker.isoformat(), "ticket": one.number, "kind": one.kind,
+         "amount": str(one.amount)}
+        for one in command.operations
+    ]  # fmt: skip
+    assert list(operations_of(docs)) == list(ledger.records)

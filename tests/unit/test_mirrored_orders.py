@@ -166,6 +166,7 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
     (denied,) = filled(removed, "0.10")
     assert isinstance(denied, m.CopyDenied)
     assert (denied.code, denied.numbers) == ("DETACHED", {"reason": "PENDING_REMOVED"})
+    assert not denied.pending
 
     refused, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
     assert refused is not None

@@ -19,7 +19,7 @@ from copypro.ports import Outgoing, Record
 from copypro.quality import Outcome
 from copypro.topics import Topic
 from copypro.trade_logs import trade_log
-from copypro.trading import OpenRequest
+from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, OpenRequest
 from copypro.values import AttemptId, CopyId, OrderKind, Side, Ticket, UserId
 from copypro_stats.batch import Parts, batch_of, merged
 from copypro_stats.projections import trade_log_told_by
@@ -35,6 +35,7 @@ from tests.unit.copying_builders import (
     SLAVE,
     T0,
     Desk,
+    closed,
     increased,
     opened,
     pause,
@@ -206,18 +207,6 @@ async def test_a_mirrored_order_that_filled_by_itself_has_its_time_before_any_de
     assert (log["outcome"], log["masterOrder"]) == ("opened", None)
 
 
-async def test_a_mirrored_order_that_is_denied_waits_no_more() -> None:
-    planned = told(Desk(), start(pending_mode=PendingMode.MIRROR), placed())
-    about = {name: getattr(EXECUTED, name) for name in ("copy", "copier", "master", "slave")}
-    denied = m.CopyDenied(
-        **about, root=ROOT, leg=0, code="PENDING_PRICE", numbers={}, remedy="", pending=True
-    )
-    models = await shown(planned, [event_of(SLAVE, topics.EXECUTIONS, denied)])
-    (row,) = await models.find(c.TRADE_LOGS, {"copier": COPIER})
-    assert row["id"] == f"{COPY}.0.pending" == trade_log_told_by(denied)
-    assert (row["outcome"], row["code"]) == ("denied", "PENDING_PRICE")
-
-
 async def test_legs_that_ended_before_a_close_was_sent_have_rows_of_their_own() -> None:
     legs = [
         m.CopyClosed(
@@ -245,3 +234,112 @@ async def test_what_was_denied_first_and_stands_says_nothing_of_the_denial() -> 
     log = trade_log(row)
     assert (log["outcome"], log["success"]) == ("opened", True)
     assert (log["exceptionCode"], log["exceptionMessage"], log["messages"]) == (None, None, [])
+
+
+ORDER = {
+    name: getattr(EXECUTED, name) for name in ("copy", "copier", "master", "slave", "root")
+} | {"leg": 0}
+CALL = {"tag": "T", "longest_call_s": 65.0, "tries": 0}
+LIMIT = OrderKind("BuyLimit")
+
+
+async def test_a_mirrored_order_that_is_denied_waits_no_more() -> None:
+    planned = told(Desk(), start(pending_mode=PendingMode.MIRROR), placed())
+    denied = m.CopyDenied(**ORDER, code="BELOW_MIN_LOT", numbers={}, remedy="r", pending=True)
+    models = await shown(planned, [event_of(SLAVE, topics.EXECUTIONS, denied)])
+    (row,) = await models.find(c.TRADE_LOGS)
+    log = trade_log(row)
+    assert (log["updateType"], log["outcome"]) == ("PendingOpen", "denied")
+    assert (log["exceptionCode"], log["timeUTC"]) == ("BELOW_MIN_LOT", log["times"]["planned"])
+    assert trade_log_told_by(denied) == row["id"]
+
+
+async def test_a_mirrored_order_s_removal_is_told_with_its_call_and_leaves_the_placing_its_times() -> (
+    None
+):
+    planned = told(Desk(), start(pending_mode=PendingMode.MIRROR), placed())
+    first, second = AttemptId("a" * 32), AttemptId("b" * 32)
+    request = OpenRequest(
+        symbol="EURUSD", kind=LIMIT, lots=D("0.5"), comment="T", magic=1, price=D("1.08")
+    )
+    later = {"sent_at_utc": T0 + timedelta(hours=2), "answered_at_utc": T0 + timedelta(hours=2)}
+    events = [
+        m.AttemptStarted(**ORDER, **CALL, attempt=first, request=request),
+        m.CopyPendingPlaced(
+            **ORDER, attempt=first, sent_at_utc=T0, answered_at_utc=T0, ticket=Ticket(5),
+            symbol="EURUSD", kind=LIMIT, lots=D("0.5"), price=D("1.08"),
+        ),
+        m.AttemptStarted(
+            **ORDER, **CALL, attempt=second, request=DeleteRequest(ticket=Ticket(5))
+        ),
+        m.CopyPendingRemoved(
+            **ORDER, **later, attempt=second, ticket=Ticket(5), reason="MASTER_deleted"
+        ),
+    ]  # fmt: skip
+    models = await shown(planned, [event_of(SLAVE, topics.EXECUTIONS, one) for one in events])
+    order = trade_log(await models.get(c.TRADE_LOGS, f"{COPY}.0.pending") or {})
+    assert (order["outcome"], order["success"]) == ("removed", True)
+    assert order["times"]["sent"] == order["times"]["filled"] == "2026-05-04T12:00:00.000000Z"
+    call = trade_log(await models.get(c.TRADE_LOGS, second) or {})
+    assert (call["updateType"], call["outcome"], call["success"]) == (
+        "PendingClose",
+        "removed",
+        True,
+    )
+    assert call["times"]["filled"] == "2026-05-04T14:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("request_", "numbers", "update"),
+    [
+        (ModifyRequest(ticket=Ticket(5), stop_loss=None, take_profit=None), {}, "MarketModify"),
+        (
+            ModifyRequest(ticket=Ticket(5), stop_loss=None, take_profit=None, price=D("1.07")),
+            {},
+            "PendingModify",
+        ),
+        (
+            CloseRequest(ticket=Ticket(5), symbol="EURUSD", lots=D("0.1")),
+            {"target_lots": "0.4"},
+            "PartialClose",
+        ),
+        (
+            CloseRequest(ticket=Ticket(5), symbol="EURUSD", lots=D("0.5")),
+            {"target_lots": "0"},
+            "MarketClose",
+        ),
+    ],
+)
+async def test_a_call_that_was_refused_says_what_it_was_to_do(
+    request_: Any, numbers: dict[str, str], update: str
+) -> None:
+    attempt = AttemptId("a" * 32)
+    events = [
+        m.AttemptStarted(**ORDER, **CALL, attempt=attempt, request=request_, numbers=numbers),
+        m.CopyRejected(**ORDER, attempt=attempt, code="INVALID", message="no", final=False),
+    ]
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, one) for one in events])
+    (row,) = await models.find(c.TRADE_LOGS)
+    assert trade_log(row)["updateType"] == update
+
+
+async def test_a_pending_order_s_new_price_is_no_change_of_a_position() -> None:
+    modified = m.CopyModified(
+        **ORDER, attempt=AttemptId("a" * 32), ticket=Ticket(5), stop_loss=None, take_profit=None,
+        price=D("1.07"),
+    )  # fmt: skip
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, modified)])
+    (row,) = await models.find(c.TRADE_LOGS)
+    assert trade_log(row)["updateType"] == "PendingModify"
+
+
+async def test_a_position_that_ended_leaves_nothing_behind_but_its_closings() -> None:
+    last = replace(
+        closed(), deal=m.Deal(ticket=9, sequence=1, lots=D(1), price=D("1.09"), entry_cost=D(-3))
+    )
+    models = await shown([event_of(MASTER, topics.ORDER_EVENTS, one) for one in (opened(), last)])
+    (row,) = await models.find(c.CLOSED_ORDERS)
+    assert row["entry_cost"] == "-3"
+    assert await models.find(c.ROOTS) == []
+    split = await shown(*[[event_of(MASTER, topics.ORDER_EVENTS, one)] for one in (opened(), last)])
+    assert await split.find(c.ROOTS) == []

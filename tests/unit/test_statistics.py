@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from copypro.statistics import Absent, Entry, Operation, Record, Report, Sample, Statistics, Trade
 from copypro.statistics.bars import every_day, without_same
+from copypro.statistics.original import stats_of
 from copypro.statistics.pips import pip_size
 from copypro.values import Side
 
@@ -302,3 +303,10 @@ def test_a_tester_searches_the_drawdown_anew_after_a_withdrawal() -> None:
     found = statistics.report().drawdown
     assert (found.maximal, found.maximal_percent) == (50, 25)
     assert (found.relative, found.relative_percent) == (30, 60)
+
+
+def test_what_a_trade_brings_in_pips_is_of_those_whose_pips_are_known() -> None:
+    prices = {"open_price": Decimal("1.10000"), "close_price": Decimal("1.10100")}
+    found = report_of(trade("10", 1, **prices), trade("10", 2), before="1000")
+    assert found.pips.average_win == 10
+    assert stats_of(found)["expectancy"] == {"pips": 10.0, "dollar": 10.0}

@@ -100,6 +100,11 @@ class Bridge:
         )
         self.operations = (*self.operations, operation)
 
+    def tick(self, offset: timedelta) -> None:
+        """The broker's clock is so far from UTC."""
+        at = now().replace(tzinfo=None) + offset
+        self._frames.put_nowait(replace(quote("1.10000", "1.10002"), time_broker=at))
+
     def frame(self, closed: ClosedOrder | None = None) -> None:
         self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures, closed=closed))
 

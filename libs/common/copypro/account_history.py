@@ -30,7 +30,15 @@ Doc = dict[str, Any]
 PAGE = 1000
 KEPT = 50_000
 """Records that are held so that they need not be read again."""
+PRICE_DIGITS = 8
+"""Of an average: as many as a symbol has at most."""
 FIRST = ""
+ADDED = "added_"
+"""A closed order's fields of what its position grew by: lots, open lots after it, price; by its number."""
+_YEAR_1 = "0001-01-01T00:00:00"
+"""No moment is earlier; clients without a date send it."""
+_CLOCKS = timedelta(days=1)
+"""A broker's clock and UTC are never further apart."""
 _CREDIT = ("credit", "bonus")
 
 
@@ -84,8 +92,8 @@ async def _records(
     others = [
         _Ahead(pages(models, c.OPERATIONS, whose, "time", since), operations_of),
         _Ahead(
-            pages(models, c.EQUITY, whose, "time", _utc(since, offset)),
-            lambda docs: _samples(docs, offset),
+            pages(models, c.EQUITY, whose, "time", _utc(since)),
+            lambda docs: _samples(docs, offset, since),
         ),
     ]
     async for page in pages(models, c.CLOSED_ORDERS, whose, "closed_at", since):
@@ -115,7 +123,7 @@ class _Ahead:
             else:
                 self._read.extend(self._made(page))
         given = [record for record in self._read if _is_by(record, moment)]
-        self._read = self._read[len(given) :]
+        self._read = [record for record in self._read if not _is_by(record, moment)]
         return given
 
 
@@ -162,10 +170,24 @@ def trade_of(doc: Doc) -> Trade:
         commission=Decimal(doc.get("commission") or 0),
         fee=Decimal(doc.get("fee") or 0),
         opened_at=_moment(opened) if opened else None,
-        open_price=Decimal(doc["open_price"]) if doc.get("open_price") else None,
+        open_price=open_price_of(doc),
         close_price=Decimal(doc["close_price"]),
         position=doc.get("root") or "",
+        listed_as=doc["ticket"],
     )
+
+
+def open_price_of(doc: Doc) -> Decimal | None:
+    """Of a closed order; where its position grew, the average of what was open, as MetaTrader has it."""
+    if not doc.get("open_price"):
+        return None
+    price, leg = Decimal(doc["open_price"]), 1
+    while (added := doc.get(f"{ADDED}{leg}")) is not None:
+        lots, open_lots = Decimal(added["lots"]), Decimal(added["open_lots"])
+        price += (Decimal(added["price"]) - price) * lots / open_lots
+        leg += 1
+    shown = round(price, PRICE_DIGITS)
+    return price if price == shown else shown
 
 
 def operations_of(docs: Sequence[Doc]) -> Iterator[Record]:
@@ -178,10 +200,16 @@ def operations_of(docs: Sequence[Doc]) -> Iterator[Record]:
             yield Operation(closed_at=at, ticket=doc["ticket"], amount=amount, is_credit=is_credit)
 
 
-def _samples(docs: Sequence[Doc], offset: timedelta) -> Iterator[Record]:
+def _samples(docs: Sequence[Doc], offset: timedelta, since: str) -> Iterator[Record]:
+    """On the broker's clock as it then was. `offset`: of now, where that was not known yet."""
+    first = _moment(since or _YEAR_1)
     for doc in docs:
+        minutes = doc.get("clock_offset_minutes")
+        at = _moment(doc["time"]) + (offset if minutes is None else timedelta(minutes=minutes))
+        if at < first:
+            continue
         yield Sample(
-            closed_at=_moment(doc["time"]) + offset,
+            closed_at=at,
             balance=Decimal(doc["balance"]),
             equity=Decimal(doc["equity"]),
             equity_high=Decimal(doc["high"]),
@@ -195,7 +223,8 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text.removesuffix("Z"))
 
 
-def _utc(since: str, offset: timedelta) -> str:
-    if not since:
-        return since
-    return (_moment(since) - offset).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _utc(since: str) -> str:
+    """Early enough, by whatever clock."""
+    if not since or _moment(since) - _moment(_YEAR_1) < _CLOCKS:
+        return FIRST
+    return f"{(_moment(since) - _CLOCKS).isoformat(timespec='microseconds')}Z"

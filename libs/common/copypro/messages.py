@@ -721,6 +721,8 @@ class EquityRecorded(Message, frozen=True, kw_only=True):
     """By root: the highest profit of each open position, in the account's currency."""
     profit_low: dict[str, Decimal]
     """By root: the lowest."""
+    clock_offset_minutes: int | None = None
+    """The broker's clock minus UTC at that time; None: not known yet."""
 
 
 class AlertRaised(Message, frozen=True, kw_only=True):

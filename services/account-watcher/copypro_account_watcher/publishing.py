@@ -109,6 +109,7 @@ class _Range:
             equity_low=self._low,
             profit_high={root: high for root, (high, _) in self._profit.items()},
             profit_low={root: low for root, (_, low) in self._profit.items()},
+            clock_offset_minutes=agent.known.clock_offset_minutes,
         )
         self.changed = False
         self._profit.clear()

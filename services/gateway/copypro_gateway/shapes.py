@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from copypro.account_history import open_price_of
 from copypro.ports import KeyScope, UserKey
 from copypro.trade_logs import number as number
 
@@ -139,7 +140,7 @@ def closed_order(order: Doc) -> Order:
         "type": order.get("type"),
         "lots": number(order["lots"]),
         "symbol": order.get("symbol"),
-        "openPrice": number(order.get("open_price")),
+        "openPrice": number(open_price_of(order)),
         "stopLoss": number(order.get("stop_loss")),
         "takeProfit": number(order.get("take_profit")),
         "closePrice": number(order["close_price"]),

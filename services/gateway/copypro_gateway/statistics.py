@@ -19,6 +19,8 @@ from msgspec import Struct
 Doc = dict[str, Any]
 MOST_BYTES = 64_000_000
 """Of answers that are kept; the one that was not asked for longest goes first."""
+BARE_BYTES = 10_000
+"""Of an answer besides its charts, about: what is kept of one without any is more than nothing."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,8 +37,8 @@ class _Made(Struct):
 
 
 class TradeStats:
-    def __init__(self, models: ReadModels, clock: Clock) -> None:
-        self._models, self._clock = models, clock
+    def __init__(self, models: ReadModels, clock: Clock, most_bytes: int = MOST_BYTES) -> None:
+        self._models, self._clock, self._most_bytes = models, clock, most_bytes
         self._made: OrderedDict[tuple[str, str, bool], _Made] = OrderedDict()
         self._bytes = 0
 
@@ -96,8 +98,13 @@ class TradeStats:
 
     def _keep(self, key: tuple[str, str, bool], made: _Made) -> None:
         former = self._made.pop(key, None)
-        self._bytes += len(made.charts) - (0 if former is None else len(former.charts))
+        self._bytes += _size(made) - (0 if former is None else _size(former))
         self._made[key] = made
-        while self._bytes > MOST_BYTES and len(self._made) > 1:
+        while self._bytes > self._most_bytes and len(self._made) > 1:
             _, gone = self._made.popitem(last=False)
-            self._bytes -= len(gone.charts)
+            self._bytes -= _size(gone)
+
+
+def _size(made: _Made) -> int:
+    """The charts are kept once by themselves and once in the answer."""
+    return 2 * len(made.charts) + BARE_BYTES

@@ -13,17 +13,16 @@ from typing import Any
 import msgspec
 from copypro import collections as c
 from copypro import messages as m
+from copypro.account_history import ADDED
 from copypro.callbacks import Callback
 from copypro.envelope import Envelope
 from copypro.ports import Record
 from copypro.protection import Protector
 from copypro.trading import (
     CloseRequest,
-    DeleteRequest,
     ModifyRequest,
     OpenOrder,
     OpenRequest,
-    TradeRequest,
 )
 from msgspec import Struct
 
@@ -138,7 +137,12 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
         case m.BalanceChanged():
             return [Patch(c.OPERATIONS, _operation_id(event), _operation(event))]
         case m.EquityRecorded():
-            return [Patch(c.EQUITY, f"{event.account}/{iso(event.time_utc)}", _equity(event))]
+            offset = event.clock_offset_minutes
+            recorded = Patch(c.EQUITY, f"{event.account}/{iso(event.time_utc)}", _equity(event))
+            if offset is None:
+                return [recorded]
+            # It is learned after the account connected, and moves twice a year while it stays so.
+            return [recorded, Patch(c.ACCOUNTS, event.account, {"clock_offset_minutes": offset})]
         case m.AccountUpdated():
             return [Patch(c.REGISTRATIONS, event.registration, _updated(event))]
         case m.EquityProtectorUpdated() | m.EquityProtectorReset() | m.EquityProtectorTriggered():
@@ -203,6 +207,9 @@ def _of_event(event: Any, envelope: Envelope, record: Record) -> list[Patch]:
             return [Patch(c.TERMS, f"{event.account}/{event.spec.name}", _terms(event))]
         case m.PositionOpened() | m.PositionReduced() | m.PositionClosed():
             return _position(event)
+        case m.PositionIncreased() | m.PositionModified():
+            known = (c.ROOTS, f"{event.account}/{event.root}")
+            return [Patch(*known, _changed(event), builds_on=known)]
         case m.AlertRaised():
             alert = {
                 "account": event.account,
@@ -363,6 +370,7 @@ def _equity(event: m.EquityRecorded) -> Fields:
         "low": str(event.equity_low),
         "profit_high": {root: str(value) for root, value in event.profit_high.items()},
         "profit_low": {root: str(value) for root, value in event.profit_low.items()},
+        "clock_offset_minutes": event.clock_offset_minutes,
     }
 
 
@@ -443,6 +451,8 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
     }
     if isinstance(event, m.PositionClosed):
         closed |= {"symbol": event.symbol, "type": event.side.value}
+        if deal.entry_cost:
+            closed["entry_cost"] = str(deal.entry_cost)
     else:
         closed["entry_cost"] = None  # told with the piece that ends the position
     entry = _entry_cost(event)
@@ -458,6 +468,14 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
     return [*entry, row, Patch(c.ROOTS, root, None)]
 
 
+def _changed(event: m.PositionIncreased | m.PositionModified) -> Fields:
+    """What its closings will tell besides the opening: its last stops, and what it grew by."""
+    if isinstance(event, m.PositionModified):
+        return {"stop_loss": number(event.stop_loss), "take_profit": number(event.take_profit)}
+    grown = {"lots": event.lots, "open_lots": event.open_lots, "price": event.deal.price}
+    return {f"{ADDED}{event.leg}": plain(grown)}
+
+
 def _entry_cost(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) -> list[Patch]:
     """What opening cost moves the balance when the position opens, and belongs to no trade. A broker
     may tell it then, when it closes, or both times: it is one operation, at the time of the opening.
@@ -470,10 +488,10 @@ def _entry_cost(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) 
     if isinstance(event, m.PositionOpened):
         cost |= {"ticket": deal.ticket, "time": broker_time(event.opened_at_broker)}
     place = f"{event.account}/{_ENTRY_COST}/{event.root}"
-    return [
-        Patch(c.ROOTS, root, {"entry_cost": amount}, builds_on=(c.ROOTS, root)),
-        Patch(c.OPERATIONS, place, cost, builds_on=(c.ROOTS, root)),
-    ]
+    moved = Patch(c.OPERATIONS, place, cost, builds_on=(c.ROOTS, root))
+    if isinstance(event, m.PositionClosed):  # its root ends here, and is changed once by one event
+        return [moved]
+    return [Patch(c.ROOTS, root, {"entry_cost": amount}, builds_on=(c.ROOTS, root)), moved]
 
 
 # --- copies ------------------------------------------------------------------------------------------
@@ -541,8 +559,12 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
     if outcome is None:
         return []
     row = _row_of(event)
+    times: Fields = {}
     if "recorded" not in outcome and isinstance(event, m.Outcome):
-        outcome |= _times(event, record)
+        times = _times(event, record)
+    removed_by_call = isinstance(event, m.CopyPendingRemoved) and event.sent_at_utc is not None
+    if not removed_by_call:  # its times are the deletion's, not the placing's
+        outcome |= times
     if row.endswith((".open", ".pending")):
         common = {"copier": event.copier, "copy": event.copy, "leg": event.leg}
         if not outcome.get("success"):
@@ -552,6 +574,9 @@ def _executed(event: Any, at: datetime, record: Record) -> list[Patch]:
     else:
         outcome["time"] = iso(at)
     changed = [Patch(c.TRADE_LOGS, row, common | outcome)]
+    if removed_by_call:
+        deleted = {"success": True, "outcome": "removed", "removed": event.reason}
+        changed.append(Patch(c.TRADE_LOGS, event.attempt, deleted | times))
     if level:
         changed.append(_log(event.copier, at, record, level, _sentence(event, outcome)))
     if isinstance(event, m.CopyUnresolved | m.CopyNeedsPerson | m.CopyReconciled):
@@ -602,9 +627,9 @@ def _row_of(event: Any) -> str:
         return f"{event.attempt}"
     if isinstance(event, m.CopyPendingPlaced | m.CopyPendingRemoved):
         return f"{event.copy}.{event.leg}.pending"
-    if isinstance(event, m.CopyDenied) and event.pending:
-        return f"{event.copy}.{event.leg}.pending"
-    if isinstance(event, m.CopyOpened | m.CopyDenied):
+    if isinstance(event, m.CopyDenied):
+        return f"{event.copy}.{event.leg}.{'pending' if event.pending else 'open'}"
+    if isinstance(event, m.CopyOpened):
         return f"{event.copy}.{event.leg}.open"
     if isinstance(event, m.CopyRejected) and event.kind is not None:
         return f"{event.copy}.{event.leg}.{'pending' if event.kind.is_pending else 'open'}"
@@ -621,7 +646,7 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
                 "attempt": event.attempt,
                 "request": plain(msgspec.structs.asdict(event.request)),
                 "numbers_sent": event.numbers,
-                "update": _update_of(event.request),
+                "update": _update_of(event),
                 "sending_at": iso(at),
                 "slave_symbol": getattr(event.request, "symbol", None),
             }
@@ -657,7 +682,7 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
             return {
                 "success": True,
                 "outcome": "modified",
-                "update": "MarketModify",
+                "update": _modify_of(event.price),
                 "slave_ticket": event.ticket,
                 "stop_loss": number(event.stop_loss),
                 "take_profit": number(event.take_profit),
@@ -713,17 +738,22 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
     return None, ""
 
 
-def _update_of(request: TradeRequest) -> str:
-    if isinstance(request, OpenRequest):
-        return "PendingOpen" if request.kind.is_pending else "MarketOpen"
-    return _UPDATES[type(request)]
+def _update_of(event: m.AttemptStarted) -> str:
+    request = event.request
+    match request:
+        case OpenRequest():
+            return "PendingOpen" if request.kind.is_pending else "MarketOpen"
+        case ModifyRequest():
+            return _modify_of(request.price)
+        case CloseRequest():
+            is_part = Decimal(event.numbers.get("target_lots", "0")) > 0
+            return "PartialClose" if is_part else "MarketClose"
+    return "PendingClose"
 
 
-_UPDATES = {
-    ModifyRequest: "MarketModify",
-    CloseRequest: "MarketClose",
-    DeleteRequest: "PendingClose",
-}
+def _modify_of(trigger: Decimal | None) -> str:
+    """Only pending orders have a trigger."""
+    return "MarketModify" if trigger is None else "PendingModify"
 
 
 def _times(event: m.Outcome, record: Record) -> Fields:

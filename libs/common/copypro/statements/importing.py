@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from copypro.messages import ImportHistory, StatementOperation, StatementRow
-from copypro.statements.ledger import ledger_of, printed
+from copypro.statements.ledger import credit_lines, ledger_of, printed
 from copypro.statements.matching import matches
-from copypro.statements.rows import Kind, Statement
+from copypro.statements.rows import CREDITS, DealRow, Kind, Statement
 from copypro.statistics.facts import Entry, Trade
 from copypro.values import (
     AccountId,
@@ -167,11 +167,12 @@ def _operations(statement: Statement) -> Iterator[StatementOperation]:
             time_broker=row.time,
             comment=row.comment,
         )
+    credits = credit_lines(statement.deals)
     for deal in statement.deals:
         if not deal.direction:
             yield StatementOperation(
                 number=deal.ticket,
-                kind=deal.kind.capitalize(),
+                kind=_kind_of(deal, is_credit=deal.line in credits),
                 amount=deal.amount,
                 time_broker=deal.time,
                 comment=deal.comment,
@@ -184,3 +185,12 @@ def _operations(statement: Statement) -> Iterator[StatementOperation]:
                 amount=record.amount,
                 time_broker=record.closed_at,
             )
+
+
+def _kind_of(deal: DealRow, *, is_credit: bool) -> str:
+    """By which it is known whether it moves the balance."""
+    if is_credit and deal.kind not in CREDITS:
+        return "Credit"
+    if not is_credit and deal.kind in CREDITS:
+        return "Balance"
+    return deal.kind.capitalize()

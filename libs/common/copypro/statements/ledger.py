@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from copypro.statements.matching import Matched, matches
 from copypro.statements.mt4 import is_closing
+from copypro.statements.mt5 import OPERATIONS
 from copypro.statements.rows import DealRow, Kind, Statement, TesterRow
 from copypro.statistics.facts import (
     ZERO,
@@ -59,10 +61,11 @@ def printed(statement: Statement, key: str) -> Decimal | None:
 def _before(statement: Statement, moved: Decimal) -> Decimal:
     """MT4: what is left of the final balance without the records. MT5: the first deal's own."""
     if statement.platform is Platform.MT5:
-        first = min(statement.deals, key=lambda deal: (deal.time, deal.ticket), default=None)
+        first = min(statement.deals, key=_dealt, default=None)
         if first is None or first.balance is None:
             return ZERO
-        return first.balance - (ZERO if first.kind == "credit" else first.amount)
+        is_credit = first.line in credit_lines(statement.deals)
+        return first.balance - (ZERO if is_credit else first.amount)
     if statement.kind is Kind.TESTER:
         deposit = printed(statement, "initial_deposit")
         return deposit if deposit is not None else initial_deposit(statement.tests) or ZERO
@@ -104,8 +107,34 @@ def _operations(statement: Statement) -> Iterator[Record]:
         )
 
 
+def credit_lines(deals: Sequence[DealRow]) -> frozenset[int]:
+    """Of the deals that move the credit and leave the balance alone."""
+    found: set[int] = set()
+    before: Decimal | None = None
+    for deal in sorted(deals, key=_dealt):
+        if not deal.direction and _is_credit(deal, before):
+            found.add(deal.line)
+        before = deal.balance
+    return frozenset(found)
+
+
+def _is_credit(deal: DealRow, before: Decimal | None) -> bool:
+    """Brokers book a bonus either way, and other languages have words of their own: of both the
+    balances tell that are printed.
+    """
+    if deal.kind != "bonus" and deal.kind in OPERATIONS:
+        return deal.kind == "credit"
+    if before is not None and deal.balance in (before, before + deal.amount):
+        return deal.balance == before
+    return deal.kind == "bonus"
+
+
+def _dealt(deal: DealRow) -> tuple[datetime, int]:
+    return deal.time, deal.ticket
+
+
 def _of_deals(statement: Statement) -> Iterator[Record]:
-    found = matches(statement)
+    found, credits = matches(statement), credit_lines(statement.deals)
     for deal in statement.deals:
         if deal.direction == "in":
             if deal.amount:
@@ -117,7 +146,7 @@ def _of_deals(statement: Statement) -> Iterator[Record]:
                 closed_at=deal.time,
                 ticket=deal.ticket,
                 amount=deal.amount,
-                is_credit=deal.kind == "credit",
+                is_credit=deal.line in credits,
             )
     yield from _operations(statement)
 

@@ -39,6 +39,9 @@ class ClosedRow(Struct, frozen=True, kw_only=True, gc=False):
     comment: str = ""
 
 
+CREDITS = frozenset(("credit", "bonus"))
+
+
 class DealRow(Struct, frozen=True, kw_only=True, gc=False):
     """An MT5 deal. `direction`: in, out, in/out, out by, or nothing (no trade)."""
 
@@ -90,7 +93,7 @@ class OperationRow(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_credit(self) -> bool:
-        return self.kind in ("credit", "bonus")
+        return self.kind in CREDITS
 
 
 class PendingRow(Struct, frozen=True, kw_only=True, gc=False):

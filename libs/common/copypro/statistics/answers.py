@@ -47,7 +47,7 @@ class SideWon(TypedDict):
 
 
 class OneTrade(TypedDict):
-    """`profit`: money, or pips where the field's name says so."""
+    """`tiket` as ClosedOrders lists it. `profit`: money, or pips where the field's name says so."""
 
     tiket: int
     date: str

@@ -49,6 +49,14 @@ class Trade(Struct, frozen=True, kw_only=True, gc=False):
     close_price: Decimal | None = None
     position: str = ""
     """What the equity samples call the position it closed."""
+    listed_as: int | None = None
+    """The ticket under which it is in the list of closed orders, where that is another: MT5's have
+    their position's.
+    """
+
+    @property
+    def shown_ticket(self) -> int:
+        return self.ticket if self.listed_as is None else self.listed_as
 
     @property
     def result(self) -> Decimal:

@@ -20,7 +20,7 @@ from copypro.statistics.answers import (
 )
 from copypro.statistics.bars import Bar, every_day, without_same
 from copypro.statistics.facts import Absent, Figure, Trade
-from copypro.statistics.pips import Pips, PipTrade
+from copypro.statistics.pips import PipTrade
 from copypro.statistics.report import Report
 
 SHOWN_DIGITS = 8
@@ -74,7 +74,7 @@ def stats_of(report: Report) -> LastingStats:
             "zScoreDecimal": number(r.z_score),
             "zScoreProbability": number(r.z_confidence),
         },
-        "expectancy": {"pips": _mean_pips(pips, r.trades), "dollar": number(r.expected_payoff)},
+        "expectancy": {"pips": number(pips.average), "dollar": number(r.expected_payoff)},
         "ghpr": number(r.ghpr),
         "trades": r.trades,
     }
@@ -166,7 +166,7 @@ def _trade(trade: Trade | None) -> OneTrade | None:
     if trade is None:
         return None
     date_ = trade.closed_at.isoformat(timespec="milliseconds")
-    return {"tiket": trade.ticket, "date": date_, "profit": number(trade.result)}
+    return {"tiket": trade.shown_ticket, "date": date_, "profit": number(trade.result)}
 
 
 def _pips(trade: PipTrade | None) -> OneTrade | None:
@@ -174,9 +174,3 @@ def _pips(trade: PipTrade | None) -> OneTrade | None:
         return None
     date_ = trade.closed_at.isoformat(timespec="milliseconds")
     return {"tiket": trade.ticket, "date": date_, "profit": number(trade.pips)}
-
-
-def _mean_pips(pips: Pips, trades: int) -> float | None:
-    if isinstance(pips.total, Absent) or not trades:
-        return None
-    return number(pips.total / trades)

@@ -34,6 +34,7 @@ class PipTrade(Struct, frozen=True):
 
 class Pips(Struct, frozen=True):
     total: Figure
+    average: Figure
     average_win: Figure
     average_loss: Figure
     best: PipTrade | None
@@ -86,13 +87,14 @@ class PipTotals:
         sizes = {name: self._size(name, symbol) for name, symbol in self._symbols.items()}
         if not sizes:
             absent = Absent("no trade whose open and close price are known")
-            return Pips(absent, absent, absent, None, None, {})
+            return Pips(absent, absent, absent, absent, None, None, {})
         won = sum((s.won / sizes[name] for name, s in self._symbols.items()), ZERO)
         lost = sum((s.lost / sizes[name] for name, s in self._symbols.items()), ZERO)
         best = [_pips(s.best, sizes[name]) for name, s in self._symbols.items() if s.best]
         worst = [_pips(s.worst, sizes[name]) for name, s in self._symbols.items() if s.worst]
         return Pips(
             total=won + lost,
+            average=RATIO.divide(won + lost, Decimal(self._wins + self._losses)),
             average_win=_average(won, self._wins, "no winning trade"),
             average_loss=_average(lost, self._losses, "no losing trade"),
             best=max(best, key=lambda found: found.pips),
@@ -119,7 +121,7 @@ def _exponent(value: Decimal) -> int:
 
 def _pips(found: tuple[Decimal, Trade], size: Decimal) -> PipTrade:
     move, trade = found
-    return PipTrade(trade.ticket, trade.closed_at, RATIO.divide(move, size))
+    return PipTrade(trade.shown_ticket, trade.closed_at, RATIO.divide(move, size))
 
 
 def _average(total: Decimal, count: int, why: str) -> Figure:

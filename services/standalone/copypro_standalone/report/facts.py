@@ -8,7 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from copypro import collections as c
-from copypro.account_history import FIRST, operations_of, pages, report_of, trade_of
+from copypro.account_history import (
+    FIRST,
+    open_price_of,
+    operations_of,
+    pages,
+    report_of,
+    trade_of,
+)
 from copypro.copy_history import copiers_of, decisions_of, growths_of
 from copypro.errors import SettingsError
 from copypro.ports import ReadModels
@@ -184,13 +191,14 @@ class _Extremes:
 
 
 def _shown(result: Decimal, doc: Doc) -> Shown:
+    opened = open_price_of(doc)
     return Shown(
         closed_at=str(doc["closed_at"])[:16].replace("T", " "),
         ticket=int(doc["ticket"]),
         symbol=str(doc.get("symbol") or ""),
         side=str(doc.get("type") or ""),
         lots=str(doc["lots"]),
-        open_price=str(doc.get("open_price") or ""),
+        open_price="" if opened is None else f"{opened:f}",
         close_price=str(doc["close_price"]),
         result=result,
         comment=str(doc.get("comment") or ""),
