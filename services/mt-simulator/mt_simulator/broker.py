@@ -420,6 +420,7 @@ class Brokers:
         order = self._order(account, ticket)
         if not order.pending:
             raise self._no(account, "ticket", "not a pending order")
+        self._is_open(account)
         self._check_frozen(account, self._symbol(account, order.symbol), order)
         return self._drop(account, order, now, "Cancelled")
 
