@@ -349,6 +349,13 @@ async def test_an_unknown_symbol_is_refused(terminal: Terminal) -> None:
             await call
 
 
+async def test_only_a_connect_speaks_of_the_server(side: Side, terminal: Terminal) -> None:
+    said = '{"code": "INVALID_SYMBOL", "message": "EURUSD not found on this server"}'
+    side.simulator.control.script(side.platform, endpoint="SymbolParams", body=said, status=201)
+    with pytest.raises(Refused, match="INVALID_SYMBOL"):
+        await terminal.symbol("EURUSD")
+
+
 async def test_margin_is_told_or_none(side: Side, terminal: Terminal) -> None:
     margin = await terminal.margin("EURUSD", OrderKind.BUY, Decimal("0.1"))
     assert (margin is None) == (side.platform is Platform.MT4)
@@ -474,13 +481,30 @@ async def test_a_close_comes_with_its_evidence(side: Side, terminal: Terminal) -
     updates = terminal.updates()
     await the_next(updates, StreamOpened)
     rest = hand.close(side.server, side.login, ticket, "0.04")
-    part = (await the_next(updates, OrdersSeen)).closed
-    assert part is not None
+    while (part := (await the_next(updates, OrdersSeen)).closed) is None:
+        pass
     assert (part.ticket, part.lots, part.cancelled) == (ticket, Decimal("0.04"), False)
     hand.close(side.server, side.login, rest)
     while (whole := (await the_next(updates, OrdersSeen)).closed) is None:
         pass
     assert (whole.ticket, whole.lots) == (rest, Decimal("0.06"))
+    await updates.aclose()  # type: ignore[attr-defined]
+
+
+async def test_an_order_on_its_way_is_no_position(side: Side, terminal: Terminal) -> None:
+    """MT5 tells each market order before its deal, one that closes under a ticket of its own."""
+    hand = side.simulator.control
+    updates = terminal.updates()
+    await the_next(updates, StreamOpened)
+    ticket = hand.open(side.server, side.login, "EURUSD", "Buy", "0.10")
+    seen = [await the_next(updates, OrdersSeen)]
+    while not seen[-1].orders:
+        seen.append(await the_next(updates, OrdersSeen))
+    hand.close(side.server, side.login, ticket)
+    while seen[-1].closed is None:
+        seen.append(await the_next(updates, OrdersSeen))
+    assert {order.ticket for frame in seen for order in frame.orders} == {ticket}
+    assert seen[-1].orders == ()
     await updates.aclose()  # type: ignore[attr-defined]
 
 
@@ -493,6 +517,20 @@ async def test_a_stop_loss_is_told_as_one(side: Side, terminal: Terminal) -> Non
     closed = (await the_next(updates, OrdersSeen)).closed
     assert closed is not None
     assert (closed.ticket, closed.reason) == (ticket, CloseReason.STOP_LOSS)
+    await updates.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_stop_out_is_told_as_one(side: Side, terminal: Terminal) -> None:
+    hand = side.simulator.control
+    ticket = hand.open(side.server, side.login, "EURUSD", "Buy", "4.00", comment="T0123456789ABC")
+    updates = terminal.updates()
+    await the_next(updates, StreamOpened)
+    hand.quote(side.server, "EURUSD", "1.0780", "1.0781")
+    closed = (await the_next(updates, OrdersSeen)).closed
+    assert closed is not None
+    assert (closed.ticket, closed.reason) == (ticket, CloseReason.STOP_OUT)
+    (piece,) = (await terminal.history(datetime(2000, 1, 1), datetime(2100, 1, 1))).closed
+    assert piece.reason is CloseReason.STOP_OUT
     await updates.aclose()  # type: ignore[attr-defined]
 
 
@@ -574,8 +612,12 @@ async def test_quotes_are_conflated_and_orders_are_not(side: Side, terminal: Ter
     await updates.aclose()  # type: ignore[attr-defined]
 
 
-async def test_a_bad_id_ends_the_updates(side: Side, terminal: Terminal) -> None:
-    side.simulator.control.forget_sessions(side.platform)
+@pytest.mark.parametrize("why", ["forgotten", "expired"])
+async def test_a_bad_id_ends_the_updates(side: Side, terminal: Terminal, why: str) -> None:
+    if why == "forgotten":
+        side.simulator.control.forget_sessions(side.platform)
+    else:
+        side.simulator.control.bridge(side.platform, idle_expiry_s=1e-9)
     with pytest.raises(SessionLost):
         await the_next(terminal.updates(), OrdersSeen)
     assert not terminal.is_warm()

@@ -187,3 +187,23 @@ def test_summer_time_begins_and_ends_in_other_weeks_in_new_york_and_in_europe(
     for more, fields in ((us, {"us_summer_time": True}), (eu, {"eu_summer_time": True}), (0, {})):
         server = Server(name=NAME, platform=Platform.MT5, offset_minutes=120, **fields)
         assert server.clock(noon) - naive == timedelta(minutes=120 + more)
+
+
+# --- a closed market ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", list(Platform))
+def test_a_closed_market_takes_no_trade_of_any_kind(platform: Platform) -> None:
+    desk = Desk(platform)
+    position, order = desk.open("Buy", "0.20"), desk.open("BuyLimit", "0.20", "1.09")
+    desk.server.market_open = False
+    brokers, account = desk.brokers, desk.account
+    for trade in (
+        lambda: desk.open("Buy", "0.10"),
+        lambda: brokers.modify(account, position.ticket, D("1.05"), D(0), NOW),
+        lambda: brokers.close(account, position.ticket, D(0), NOW),
+        lambda: brokers.close(account, order.ticket, D(0), NOW),
+        lambda: brokers.delete(account, order.ticket, NOW),
+    ):
+        with pytest.raises(Refusal, match="MARKET_CLOSED"):
+            trade()

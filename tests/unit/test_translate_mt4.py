@@ -136,6 +136,8 @@ def test_a_partial_close_is_evidence_for_the_old_ticket(action: Any) -> None:
         ("k1[sl]", CloseReason.STOP_LOSS),
         ("k1[tp]", CloseReason.TAKE_PROFIT),
         ("so: 49.8%/20/40", CloseReason.STOP_OUT),
+        ("T0123456789ABCso: 49.8%/20/40", CloseReason.STOP_OUT),
+        ("note so: no", CloseReason.UNKNOWN),
         ("k1", CloseReason.UNKNOWN),
         ("also", CloseReason.UNKNOWN),
     ],

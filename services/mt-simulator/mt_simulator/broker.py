@@ -420,6 +420,7 @@ class Brokers:
         order = self._order(account, ticket)
         if not order.pending:
             raise self._no(account, "ticket", "not a pending order")
+        self._is_open(account)
         self._check_frozen(account, self._symbol(account, order.symbol), order)
         return self._drop(account, order, now, "Cancelled")
 
@@ -632,9 +633,7 @@ class Brokers:
             order.commission -= commission
         order.swap -= swap
         account.balance += profit + swap + commission
-        if not comment:
-            mark = {"StopLoss": "[sl]", "TakeProfit": "[tp]", "StopOut": "so"}.get(reason, "")
-            comment = f"{order.comment}{mark}"[:31]
+        comment = comment or _closing_comment(account, order, reason)
         return self._history(
             account,
             order,
@@ -687,6 +686,20 @@ class Brokers:
     def _tell(self, account: Account, change: Change) -> None:
         for listener in self.listeners:
             listener(account, change)
+
+
+def _closing_comment(account: Account, order: Order, reason: str) -> str:
+    """Why, behind the comment of MT4's order; of MT5's closing deal it is the whole comment."""
+    if account.platform is Platform.MT4:
+        level = f"so: {account.stop_out_percent}%"
+        mark = {"StopLoss": "[sl]", "TakeProfit": "[tp]", "StopOut": level}.get(reason, "")
+        return f"{order.comment}{mark}"[:31]
+    whole = {
+        "StopLoss": f"[sl {order.stop_loss}]",
+        "TakeProfit": f"[tp {order.take_profit}]",
+        "StopOut": f"[so {account.stop_out_percent}%]",
+    }
+    return whole.get(reason, order.comment)
 
 
 def _ticket(server: Server) -> int:

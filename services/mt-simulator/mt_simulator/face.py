@@ -490,7 +490,7 @@ class Face:
     def listen(self, endpoint: str, token: str) -> Stream | None:
         """What changes for this session from now on, until `leave`; None: nobody knows it."""
         session = self.sessions.get(token)
-        if session is None:
+        if session is None or self._is_expired(session):
             return None
         stream = Stream(session, _STREAMS[endpoint.lower()])
         place = (session.account.server, session.account.login)

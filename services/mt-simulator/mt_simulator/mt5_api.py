@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -391,7 +391,7 @@ class Mt5Face(Face):
                 former = (state, encode(self._order(account, order)))
             rows[ticket] = former
         self._written[place] = rows
-        return msgspec.Raw(b"[%b]" % b",".join(row for _, row in rows.values()))
+        return _raw_list(row for _, row in rows.values())
 
     def _terms(self, account: Account, order: Order) -> tuple[object, ...]:
         """All but the order itself that its row is made of."""
@@ -410,7 +410,7 @@ class Mt5Face(Face):
         noise = self.knobs.noise
         match change.what:
             case "opened":
-                kinds = ["PendingOpen", "Filled", "MarketOpen"] if noise else ["MarketOpen"]
+                kinds = ["MarketOpen"]
             case "filled":
                 kinds = ["Filled", "MarketOpen"]
             case "added" | "reversed":
@@ -441,24 +441,54 @@ class Mt5Face(Face):
             else None
         )
         return [
-            encode(
-                {
-                    "type": "OrderUpdate",
-                    "data": {
-                        "update": {
-                            "type": kind,
-                            "closeByTicket": change.closed.by_ticket if change.closed else 0,
-                            "trans": {"updateId": 0, "ticketNumber": order["ticket"]},
-                            "orderInternal": order.get("orderInternal"),
-                            "deal": deal,
-                            "oppositeDeal": None,
-                            "order": order,
-                        },
-                        **tail,
-                    },
-                }
-            )
-            for kind in kinds
+            *(self._on_its_way(account, change) if noise else []),
+            *(self._frame(kind, order, deal, tail, change) for kind in kinds),
+        ]
+
+    def _frame(
+        self,
+        kind: str,
+        order: dict[str, Any],
+        deal: dict[str, Any] | None,
+        tail: dict[str, Any],
+        change: Change,
+    ) -> bytes:
+        update = {
+            "type": kind,
+            "closeByTicket": change.closed.by_ticket if change.closed else 0,
+            "trans": {"updateId": 0, "ticketNumber": order["ticket"]},
+            "orderInternal": order.get("orderInternal"),
+            "deal": deal,
+            "oppositeDeal": None,
+            "order": order,
+        }
+        return encode({"type": "OrderUpdate", "data": {"update": update, **tail}})
+
+    def _on_its_way(self, account: Account, change: Change) -> list[bytes]:
+        """A market order is told, and listed, before there is a deal of it; one that closes has a
+        ticket of its own, and what it closes stands until then.
+        """
+        order, closed = change.order, change.closed
+        written = self._written[account.server, account.login]
+        standing = {ticket: row for ticket, (_, row) in written.items()}
+        if change.what == "opened":
+            del standing[order.ticket]
+            coming = self._order(account, order)
+        elif closed is not None and closed.reason == "Client" and not order.pending:
+            coming = self._order(account, closed.order)
+            standing[closed.order.ticket] = encode(coming)
+            coming |= {"orderType": "Sell" if order.buy else "Buy", "lots": closed.lots}
+            coming |= {"ticket": closed.deal, "openPrice": double(closed.price)}
+        else:
+            return []
+        coming |= {"dealInternalIn": None, "orderInternal": {"ticketNumber": coming["ticket"]}}
+        tail: dict[str, Any] = {"user": account.login, **self.brokers.figures(account)}
+        placed, filled = coming | {"state": "Started"}, coming | {"state": "Filled"}
+        before = tail | {"openedOrders": _raw_list([*standing.values(), encode(placed)])}
+        after = tail | {"openedOrders": _raw_list(standing.values())}
+        return [
+            self._frame("PendingOpen", placed, None, before, change),
+            self._frame("Filled", filled, None, after, change),
         ]
 
     def _frame_order(self, account: Account, change: Change) -> dict[str, Any]:
@@ -476,3 +506,7 @@ class Mt5Face(Face):
         elif change.what in ("deleted", "expired"):
             row["state"] = "Cancelled" if change.what == "deleted" else "Expired"
         return row
+
+
+def _raw_list(rows: Iterable[bytes]) -> msgspec.Raw:
+    return msgspec.Raw(b"[%b]" % b",".join(rows))

@@ -57,6 +57,8 @@ _ACTIONS = by_name_or_number(
     }
 )  # fmt: skip
 _CLOSE_BY = re.compile(r"close hedge by #(\d+)")
+_STOP_OUT = re.compile(r"so: ?-?\d")
+"""It follows the order's own comment without a gap: the margin level, the equity and the margin."""
 
 
 class Raw(Struct):
@@ -260,7 +262,7 @@ def _reason(comment: str) -> CloseReason:
         return CloseReason.STOP_LOSS
     if "[tp" in text:
         return CloseReason.TAKE_PROFIT
-    if text.startswith("so:") or "[so" in text:
+    if "[so" in text or _STOP_OUT.search(text):
         return CloseReason.STOP_OUT
     return CloseReason.UNKNOWN
 
