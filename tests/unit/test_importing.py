@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from copypro import messages as m
-from copypro.values import AccountId
+from copypro.values import AccountId, Platform, RootId
 from copypro_account_watcher.book import Book, BookLimits, Rest
 from copypro_standalone.backtest.virtual_time import run
 from msgspec import json
@@ -50,6 +50,19 @@ def test_after_a_removal_only_what_closes_later_is_news() -> None:
     assert not book.was_told(row(3, closed=90))
     assert not book.was_told(row(4, closed=10)), "imported before, or never seen"
     assert 3 in book.told, "what opening it cost was told"
+
+
+def test_on_mt4_each_part_that_closed_has_a_ticket_of_its_own() -> None:
+    """Also within one second, and where no look has shown the rest's ticket yet."""
+    watch = Watch(Platform.MT4)
+    watch.starts(order(1, "0.30"), order(5, "0.30"))
+    rest = order(2, "0.10", comment="from #1")
+    watch.snapshot(rest, order(5, "0.30"), closed=(row(1, "0.20", comment="to #2"),))
+    watch.book.roots[RootId("5")].spend((broker(60), 5))
+    book = left(watch)
+    assert book.was_told(row(1, "0.20"))
+    assert book.was_told(row(5, "0.20"))
+    assert not book.was_told(row(2, "0.10"))
 
 
 @pytest.mark.parametrize("is_past_told", [True, False])

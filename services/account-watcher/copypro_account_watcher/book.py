@@ -244,9 +244,11 @@ class Book:
             told |= dict.fromkeys(closed.tickets, closed.at_broker or AT_ALL)
         for root in self.roots.values():
             newest = root.newest_row
-            told |= dict.fromkeys(root.tickets, NEVER if newest is None else newest[0])
-            if self.platform is Platform.MT4:
-                told[root.ticket] = NEVER  # a part that closed had another one
+            if self.platform is Platform.MT4 or newest is None:
+                told |= dict.fromkeys(root.tickets, NEVER)
+                told |= {Ticket(deal): at for at, deal in root.spent}  # each part has its ticket
+            else:
+                told |= dict.fromkeys(root.tickets, newest[0])
         left = Book(self.account, limits=self.limits)
         newest_last = sorted(told.items(), key=lambda item: item[1])
         left.told = dict(newest_last[-self.limits.told_tickets :])
