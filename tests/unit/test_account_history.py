@@ -122,6 +122,14 @@ async def test_a_position_that_grew_opened_at_the_average_that_its_terminal_show
     assert trade_of(last).open_price == D("1.085")
 
 
+async def test_what_it_grew_by_is_counted_once_when_its_account_is_added_again() -> None:
+    again = opened(open_price=D("1.085"), seen=m.Seen.BASELINE)
+    grown = increased(open_lots=D("1.00"))
+    models = await projected(opened(open_price=D("1.08")), grown, again, closed())
+    (row,) = await models.find(c.CLOSED_ORDERS)
+    assert closed_order(row)["openPrice"] == 1.085
+
+
 async def test_a_closed_order_has_the_stops_that_it_had_at_last() -> None:
     models = await projected(opened(), modified("1.07", "1.10"), modified(None, "1.11"), closed())
     (row,) = await models.find(c.CLOSED_ORDERS)

@@ -429,6 +429,8 @@ def _position(event: m.PositionOpened | m.PositionReduced | m.PositionClosed) ->
             "comment": event.comment,
             "stop_loss": number(event.stop_loss),
             "take_profit": number(event.take_profit),
+            # What stands when its account is added again shows the average of what it grew by.
+            f"{ADDED}1": None,
         }
         return [Patch(c.ROOTS, root, opened), *_entry_cost(event)]
     deal = event.deal
