@@ -163,6 +163,8 @@ async def test_a_pending_order_that_merges_into_the_position_is_a_further_leg(
 # --- pending orders -------------------------------------------------------------------------------
 
 MIRRORED = {"copyPendingOrders": True}
+CALL = ("removed", None)
+"""The row of the call that deleted the order, beside the order's own."""
 
 
 @on_all_pairings
@@ -178,7 +180,7 @@ async def test_a_pending_order_placed_edited_and_deleted(kept: Kept, pairing: st
         await pair.has_levels("1.105", "1.13")
         await pair.master.close(ticket)
         await pair.shows()
-        await pair.logged(("removed", "0.20"))
+        await pair.logged(("removed", "0.20"), CALL)
 
 
 @on_all_pairings
@@ -195,7 +197,7 @@ async def test_a_pending_order_that_expires(kept: Kept, pairing: str) -> None:
 
         await pair.world.eventually(expired)
         await pair.shows()
-        await pair.logged(("removed", "0.20"))
+        await pair.logged(("removed", "0.20"), CALL)
 
 
 def broker_time(in_s: float) -> str:
