@@ -52,7 +52,8 @@ class Accounts:
         if not given.server.strip():
             raise bad("server", "is blank: give its name exactly as the terminal shows it")
         account = account_id(given.type, given.server, given.user)
-        mine = await self._core.models.find(c.REGISTRATIONS, {"user": user, "account": account})
+        own = {"user": user, "account": account}
+        mine = await self._core.models.find(c.REGISTRATIONS, own)
         if mine:
             registration = RegistrationId(str(mine[0]["id"]))
             sealed = await self._core.vault.seal(registration, given.password)
@@ -80,9 +81,10 @@ class Accounts:
         try:
             await self._core.command((topics.ACCOUNT_COMMANDS, account, register))
         except ApiError as error:
-            if error.code != ALREADY_REGISTERED:
+            # Another call of this user was first, and its registration shows: it is changed instead.
+            was_first = error.code == ALREADY_REGISTERED
+            if not (was_first and await self._core.models.find(c.REGISTRATIONS, own)):
                 raise
-            # Another call of this user was first: its registration shows by now.
             return await self.add(user, given)
         return await self.shown(user, registration)
 
