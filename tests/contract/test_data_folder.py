@@ -126,7 +126,10 @@ def test_a_key_that_could_not_be_written_is_made_at_the_next_start(tmp_path: Pat
 
 
 async def test_a_first_start_that_was_killed_half_way_is_begun_again(tmp_path: Path) -> None:
-    """A file without tables is nobody's, and one with tables has our mark: both in one commit."""
+    """A file without tables is nobody's, and one with tables has our mark: both in one commit. A key's
+    is empty until it is whole.
+    """
+    (tmp_path / "secret.key").touch(mode=0o644)
     for name in FILES:
         connection = sqlite3.connect(tmp_path / name)
         connection.execute("PRAGMA journal_mode = WAL")

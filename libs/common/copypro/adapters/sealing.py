@@ -37,6 +37,8 @@ def load_or_make_key(folder: Path) -> list[str]:
     try:
         if not path.exists():
             _write_key(path)
+        elif path.stat().st_size == 0:  # whoever was to write it was killed
+            _replace_keys(folder, [Fernet.generate_key().decode()])
         return path.read_text("ascii").split()
     except OSError as error:
         raise unusable(path, error) from None
