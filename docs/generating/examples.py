@@ -211,7 +211,7 @@ _OF_KIND: dict[str, dict[str, Any]] = {
     },
     "StatementOperation": {"kind": "Balance", "number": 1},
     "StatementRow": {"number": 1},
-    "AccountUpdated": {"refused": "INVALID_ACCOUNT"},
+    "AccountUpdated": {"refused": "INVALID_ACCOUNT", "leaving": False},
     "SymbolChoice": {"all": False, "on": ["EURUSD"], "off": ["XAUUSD"]},
     "BalanceChanged": {"kind": "Balance", "ticket": 9001, "comment": "deposit"},
     "BalanceOperation": {"kind": "Balance"},

@@ -12,7 +12,7 @@ from copypro.envelope import Envelope, encode, utc_now
 from copypro.messages import SetEquityProtectorCallback, UpdateAccount
 from copypro.values import AccountId, MessageId, RegistrationId
 
-from tests.journey.world import EMBEDDED, OPERATOR, Account, Stack, World
+from tests.journey.world import CANARY, EMBEDDED, OPERATOR, Account, Stack, World
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +50,9 @@ async def test_the_key_goes_with_the_account_though_its_removal_took_longer_than
     )
     answer = await world.call("RemoveAccount", expect=202, accountId=slave.id, closeTrades=True)
     assert keys(world) == {master.id, slave.id}, "its password still closes what is open"
+    again = {"type": "MT5", "user": 2001, "password": CANARY, "server": slave.server}
+    refused = await world.call("AddAccount", expect=409, **again)
+    assert refused["code"] == "ACCOUNT_LEAVING"
     await world.control.clear_scripts()
 
     async def gone() -> bool:

@@ -438,6 +438,8 @@ class AccountUpdated(Message, frozen=True, kw_only=True):
     """The code with which the last password that was tried was refused; empty: it was not."""
     consider_balance: bool = False
     symbols: SymbolChoice = SymbolChoice()
+    leaving: bool = False
+    """Its removal was asked for and waits until its copies are closed."""
 
 
 class AccountConnected(Message, frozen=True, kw_only=True):

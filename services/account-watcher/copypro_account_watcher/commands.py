@@ -179,6 +179,7 @@ def updated(account: Account, registration: Registration) -> AccountUpdated:
         refused=registration.refused,
         consider_balance=registration.consider_balance,
         symbols=registration.symbols,
+        leaving=account.staying(registration.registration) is None,
     )
 
 

@@ -63,7 +63,14 @@ class Accounts:
                 name=given.name or None,
                 sealed_password=sealed,
             )
-            await self._core.command((topics.ACCOUNT_COMMANDS, account, update))
+            done = await self._core.command((topics.ACCOUNT_COMMANDS, account, update))
+            if done.get("leaving"):
+                text = (
+                    "accountId: its removal waits until its copies are closed, now by this password"
+                )
+                raise ApiError(
+                    409, "ACCOUNT_LEAVING", f"{text}; add it once Accounts shows it no more"
+                )
             return await self.shown(user, registration)
         await self._core.check_one_more_account(user)
         registration = RegistrationId(self._core.new_id())

@@ -39,6 +39,7 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "UNKNOWN_LETTER": (404, "no open dead letter of this name", "see `copypro dead-letters list`"),
     # accounts
     "ALREADY_REGISTERED": (409, "of two calls at once that added the account, the other one was first", "nothing: AddAccount again changes that one"),
+    "ACCOUNT_LEAVING": (409, "the account is being removed, which waits until its copies are closed", "add it once Accounts shows it no more, or let RemoveAccount leave the trades open"),
     "PLATFORM_OFF": (400, "no bridge is set for this platform", "set ApiMT4 or ApiMT5 to its address"),
     "ACCOUNT_CONNECTING": (409, "the account's password has not logged in yet", "try again when Accounts shows it connected"),
     "NOT_PROVED": (403, "the account's password was refused", "set the right one by ChangePassword"),

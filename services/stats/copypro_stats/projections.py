@@ -100,6 +100,8 @@ def _answer(event: Any, at: datetime) -> Fields:
             fields |= {"code": code, "message": message}
         case m.CopierStarted(state=state):
             fields["copier"] = state.copier
+        case m.AccountUpdated(leaving=True):
+            fields["leaving"] = True
         case m.AccountRemoved(left_open=left):
             fields["left_open"] = list(left)
         case m.HistoryImported(added=added, same=same, contradictions=contradictions):
