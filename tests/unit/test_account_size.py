@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.adapters.kafka_client import KafkaLimits
 from copypro.adapters.kafka_writer import RECORD_OVERHEAD
 from copypro.values import Platform, RegistrationId, UserId
+from copypro_account_watcher import commands
 from copypro_standalone.backtest.virtual_time import run
 
-from tests.unit.watched import ACCOUNT, LOGIN, SERVER, TRADES, Watched, watched
+from tests.unit.watched import ACCOUNT, LOGIN, REGISTRATION, SERVER, TRADES, Watched, watched
 
 LONGEST = m.SymbolChoice(
     on=tuple(f"{number:04}{'𝔘' * 60}" for number in range(1000)),
@@ -69,5 +71,19 @@ def test_symbols_that_an_accounts_record_has_no_room_for_are_refused_by_name() -
             await account.command(less)
             await account.until(lambda: answers(account) == 2 + 2 * 12)
             assert account.told(m.AccountUpdated)[-1].symbols == m.SymbolChoice()
+
+    run(work())
+
+
+def test_what_makes_a_full_record_no_larger_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account can be switched off whatever the others of it have named."""
+
+    async def work() -> None:
+        async with watched() as account:
+            monkeypatch.setattr(commands, "MOST_BYTES", 1)
+            off = m.UpdateAccount(account=ACCOUNT, registration=REGISTRATION, enabled=False)
+            await account.command(off)
+            await account.until(lambda: not account.told(m.AccountUpdated)[-1].enabled)
+            assert account.told(m.CommandDenied) == []
 
     run(work())

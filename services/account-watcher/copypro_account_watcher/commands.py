@@ -88,18 +88,27 @@ def _deny(agent: AccountAgent, turn: Turn, origin: Origin, code: str, message: s
 
 
 def _has_room(agent: AccountAgent, command: RegisterAccount | UpdateAccount) -> bool:
-    """All registrations of an account are one record, and each change writes it anew."""
-    account = agent.account
-    kept = 0 if account is None else len(msgspec.json.encode(account.registrations))
-    return kept + len(msgspec.json.encode(command)) <= MOST_BYTES
+    """All registrations of an account are one record, and each change writes it anew. Fewer symbols, a
+    password or a switch always have room.
+    """
+    kept = {} if agent.account is None else agent.account.registrations
+    if isinstance(command, RegisterAccount):
+        return _size(kept) + _size(command) <= MOST_BYTES
+    known = kept.get(command.registration)
+    if command.symbols is None or known is None:
+        return True
+    added = _size(command.symbols) - _size(known.symbols)
+    return added <= 0 or _size(kept) + added <= MOST_BYTES
+
+
+def _size(kept: object) -> int:
+    return len(msgspec.json.encode(kept))
 
 
 def _no_room(command: RegisterAccount | UpdateAccount) -> str:
     if isinstance(command, RegisterAccount):
         return "server: the account has as many registrations as it can hold"
-    if command.symbols is not None:
-        return "on: the account's registrations have no room for as many symbols: name fewer"
-    return "accountId: the account's registrations have no room for this"
+    return "on: the account's registrations have no room for as many symbols: name fewer"
 
 
 def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, turn: Turn) -> None:
