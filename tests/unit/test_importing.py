@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from copypro import messages as m
+from copypro.adapters.memory_log import MemoryLog
+from copypro.errors import PartitionLost
+from copypro.ports import Outgoing
 from copypro.values import AccountId, Platform, RootId
 from copypro_account_watcher.book import Book, BookLimits, Rest
 from copypro_standalone.backtest.virtual_time import run
@@ -13,7 +18,7 @@ from msgspec import json
 from msgspec.structs import replace
 
 from tests.unit.diff_builders import Watch, broker, order, row
-from tests.unit.watched import BEGAN, watched
+from tests.unit.watched import BEGAN, Watched, watched
 
 
 def test_what_closed_in_the_moment_of_the_first_look_is_told_once() -> None:
@@ -27,6 +32,46 @@ def test_what_closed_in_the_moment_of_the_first_look_is_told_once() -> None:
             account.bridge.pays("100")
             await account.until(lambda: account.told(m.BalanceChanged))
             assert [event.ticket for event in account.told(m.PositionClosed)] == [77]
+
+    run(work())
+
+
+class EndsAfter(MemoryLog):
+    """Whoever imports is killed once, after so many commits; what they wrote stays."""
+
+    def __init__(self, commits: int) -> None:
+        super().__init__()
+        self.left = commits
+
+    def _put(self, messages: Sequence[Outgoing], owner: Any) -> None:
+        if any(b'"seen":"imported"' in (out.value or b"") for out in messages):
+            self.left -= 1
+            if self.left == -1:
+                self.lose(owner.role, owner.number)
+                raise PartitionLost("killed")
+        super()._put(messages, owner)
+
+
+@pytest.mark.parametrize("commits", [0, 1, 2, 3])
+def test_whoever_is_killed_amid_an_import_loses_no_closing(commits: int) -> None:
+    """Some closed long ago and some in the moment of the first look, more than one turn holds."""
+    old = BEGAN - timedelta(days=3)
+    closed = tuple(
+        replace(
+            row(ticket, deal=9000 + ticket),
+            closed_at_utc=BEGAN if ticket > 150 else old,
+            opened_at_utc=old,
+        )
+        for ticket in range(1, 301)
+    )
+
+    async def work() -> None:
+        log = EndsAfter(commits)
+        async with watched(closed=closed, log=log) as account:
+            await account.until(lambda: log.left < 0 and len(tickets(account)) == 300)
+
+    def tickets(account: Watched) -> set[int]:
+        return {event.ticket for event in account.told(m.PositionClosed)}
 
     run(work())
 
