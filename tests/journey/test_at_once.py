@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 
 import pytest
 
+from tests.journey.test_removal import keys
 from tests.journey.world import CANARY, EMBEDDED, Stack, World
 
 pytestmark = pytest.mark.slow
@@ -16,14 +16,6 @@ pytestmark = pytest.mark.slow
 def stack() -> Stack:
     """The vault is looked into."""
     return EMBEDDED
-
-
-def keys(world: World) -> set[str]:
-    connection = sqlite3.connect(f"file:{world.data}/vault.db?mode=ro", uri=True)
-    try:
-        return {row[0] for row in connection.execute("SELECT registration FROM keys")}
-    finally:
-        connection.close()
 
 
 async def test_an_account_added_twice_at_once_is_one(world: World) -> None:

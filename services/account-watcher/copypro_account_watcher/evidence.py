@@ -153,7 +153,6 @@ class Rows:
             and row.lots > 0
             and not row.cancelled
             and row.kind.side is order.kind.side
-            and not self._book.was_told(row)
         ]
 
     def tells_now(self, order: OpenOrder) -> bool:

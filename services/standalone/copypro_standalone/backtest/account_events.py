@@ -142,9 +142,8 @@ class _Positions:
                 first = _first(row.ticket, former)
                 position = RootId(f"{first}/{row.side}/{row.symbol}/{row.opened_at_broker}")
             pieces = self._pieces.setdefault(position, [])
-            if (
-                _is_imported(row) or not pieces
-            ):  # else its account was added again: it stood already
+            # Seen live once more, its account was added again: it stood already.
+            if _is_imported(row) or not pieces:
                 pieces.append(row)
             self.by_root[row.root] = position
 
