@@ -13,6 +13,9 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[2]
+PATH = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(
+    os.pathsep
+)
 PARTITIONS = 4
 PROCESSES = (
     "gateway", "account-watcher-1", "account-watcher-2", "replicator-1", "replicator-2", "stats-1",
@@ -22,7 +25,7 @@ PROCESSES = (
 async def run(*command: str, cwd: Path, **environment: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *command,
-        cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        cwd=cwd, env=os.environ | {"PYTHONPATH": PATH} | environment,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     said, _ = await process.communicate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from copypro.topics import EXECUTIONS
 from tests.journey.world import CANARY, Account, World
 
 pytestmark = pytest.mark.slow
+CODE = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+"""Where the code is that is tested here, if that is not the installed one."""
 
 
 async def copypro(
@@ -34,7 +37,7 @@ async def run_command(*arguments: str, answers: str = "", **environment: str) ->
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={"COLUMNS": "200", "PATH": ""} | environment,
+        env=CODE | {"COLUMNS": "200", "PATH": ""} | environment,
     )
     said, _ = await asyncio.wait_for(process.communicate(answers.encode()), 60)
     assert CANARY not in said.decode()

@@ -39,7 +39,6 @@ def configure(*, as_json: bool, level: int = logging.INFO, simulated: bool = Fal
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Named,
-        cache_logger_on_first_use=True,
     )
     _libraries()
 
