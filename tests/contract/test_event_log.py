@@ -177,6 +177,45 @@ async def test_a_full_disk_writes_nothing_and_the_log_works_again_with_room(tmp_
     await log.close()
 
 
+async def test_while_the_disk_is_full_nobody_owns_anything_and_it_says_so(tmp_path: Path) -> None:
+    """Owners that start over at each refused call would log in at every broker each time."""
+    log = await SqliteLog.open(tmp_path, room_every_s=0.01)
+    await log.check_room()
+    owners = aiter(log.partitions(ROLE))
+    partition = await anext(owners)
+    await log.limit_pages(1)
+    with pytest.raises(LogFull):
+        await partition.commit([out(STATE, "k", b"x" * 200_000)])
+    waiting = asyncio.create_task(anext(owners))
+    for _ in range(20):
+        with pytest.raises(LogFull):
+            await log.append([out(EVENTS, "a", b"x" * 200_000)])
+    assert not waiting.done()
+    with pytest.raises(
+        LogFull, match="the log cannot be written: .*full: nothing is done until it can"
+    ):
+        await log.check_room()
+    await log.limit_pages(1_000_000)
+    again = await asyncio.wait_for(waiting, 60)
+    await log.check_room()
+    await again.commit([out(STATE, "k", b"after")])
+    assert await restored(again) == {"k": b"after"}
+    await log.close()
+
+
+async def test_a_log_whose_disk_is_full_can_be_closed(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path, room_every_s=0.01)
+    await log.limit_pages(1)
+    with pytest.raises(LogFull):
+        await log.append([out(EVENTS, "a", b"x" * 200_000)])
+    owners = aiter(log.partitions(ROLE))
+    waiting = asyncio.create_task(anext(owners))
+    await asyncio.sleep(0)
+    await log.close()
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(waiting, 60)
+
+
 async def test_what_is_read_ahead_of_the_disk_falls_with_all_that_followed_from_it(
     tmp_path: Path,
 ) -> None:

@@ -336,6 +336,12 @@ async def test_a_full_disk_sends_nothing_says_so_and_resumes(
             return response.status == 507
 
     await world.eventually(said)
+
+    async def is_not_ready() -> bool:
+        async with world.http.get("/health/ready") as response:
+            return response.status == 503 and "disk is full" in await response.text()
+
+    await world.eventually(is_not_ready)
     assert await world.control.ledger("OrderSend", slave.login) == []
     await world.ring.stores.log.limit_pages(10_000_000)
 

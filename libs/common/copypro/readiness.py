@@ -85,19 +85,18 @@ async def while_owned(
     work: Awaitable[object], partition: Partition, readiness: Readiness, retry_full_s: float
 ) -> None:
     """Until the partition is not ours any more, or should be taken anew: after any failure of the
-    log what `work` had in memory is gone, and the next owner restores it. A full disk is tried
-    again at its own pace, what nobody expected ever later.
+    log what `work` had in memory is gone, and the next owner restores it. A full disk, of which the
+    log itself speaks, is tried again at its own pace, what nobody expected ever later.
     """
     logger = structlog.get_logger(readiness.role)
     try:
         await work
     except LogClosed:
         return
-    except PartitionLost as error:
+    except (PartitionLost, LogFull) as error:
         logger.warning("partition lost", partition=partition.number, reason=str(error))
-    except LogFull as error:
-        logger.error("disk full: nothing is done until there is room", reason=str(error))
-        await asyncio.sleep(retry_full_s)
+        if isinstance(error, LogFull):
+            await asyncio.sleep(retry_full_s)
     except Exception as error:
         logger.exception("the partition broke", partition=partition.number)
         await readiness.start_over(partition, error)

@@ -151,8 +151,10 @@ class Stores:
         """What tells this log from every other, where it is a server's."""
         settings = self._settings
         if not settings.kafka:
-            self.log = await SqliteLog.open(settings.data.resolve())
-            self._opened.append(self.log)
+            file_log = await SqliteLog.open(settings.data.resolve())
+            self.log = file_log
+            self._opened.append(file_log)
+            self._probes["log"] = file_log.check_room
             return None
         limits = KafkaLimits(session_timeout_s=settings.session_timeout_s)
         log = await KafkaLog.open(kafka_settings(settings), limits)

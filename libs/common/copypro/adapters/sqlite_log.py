@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
+import structlog
 
 from copypro import topics
 from copypro.adapters.data_folder import take_lock
@@ -41,6 +42,7 @@ from copypro.errors import (
 from copypro.ports import Outgoing, Partition, Record
 from copypro.topics import Role
 
+logger = structlog.get_logger("copypro")
 FILE = "log.db"
 APPLICATION_ID = 0x43505250
 SCHEMA = 1
@@ -50,6 +52,9 @@ QUIET_TURNS = 3
 """Turns of the event loop without news, after which what waits is written."""
 BATCH = 512
 """Most records that one read gives."""
+ROOM_EVERY_S = 1.0
+ROOM_BYTES = 1 << 20
+"""So much must go into a file that was full before anybody works with it again."""
 
 _COLUMNS = "offset, key, value, headers, recorded_at"
 _TABLES = """
@@ -100,8 +105,15 @@ class _Transaction:
 class SqliteLog:
     """An EventLog. Made by `open`; every other method belongs to the event loop it was made in."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path, lock: IO[str]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, folder: Path, lock: IO[str], room_every_s: float
+    ) -> None:
         self._connection, self._folder, self._lock = connection, folder, lock
+        self._room_every_s = room_every_s
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+        self._full_because = ""
+        self._waiting_for_room: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._durable_ends: dict[str, int] = dict(
             connection.execute("SELECT topic, offset FROM ends")
@@ -120,7 +132,7 @@ class SqliteLog:
         self._thread.start()
 
     @classmethod
-    async def open(cls, folder: Path) -> SqliteLog:
+    async def open(cls, folder: Path, room_every_s: float = ROOM_EVERY_S) -> SqliteLog:
         """Errors: LogBusy (another process holds the folder), LogCorrupt (not ours, damaged, newer)."""
         lock = take_lock(folder)
         try:
@@ -128,14 +140,19 @@ class SqliteLog:
         except BaseException:
             lock.close()
             raise
-        return cls(connection, folder, lock)
+        return cls(connection, folder, lock, room_every_s)
 
     async def append(self, messages: Sequence[Outgoing]) -> None:
         await self._submit(messages, {}, "")
 
     async def partitions(self, role: Role) -> AsyncIterator[Partition]:
-        """Gives the one partition, and gives it anew each time its former owner failed."""
-        while not self._closed:
+        """Gives the one partition, and gives it anew each time its former owner failed, once the disk
+        has room.
+        """
+        while True:
+            await self._roomy.wait()
+            if self._closed:
+                return
             partition = _SqlitePartition(self, role)
             self._partitions.add(partition)
             try:
@@ -149,7 +166,11 @@ class SqliteLog:
         if self._closed:
             return
         self._closed = True
+        if self._waiting_for_room is not None:
+            self._waiting_for_room.cancel()
+            await asyncio.wait([self._waiting_for_room])
         await self.flushed()
+        self._roomy.set()
         self._to_commit.put(None)
         await asyncio.to_thread(self._thread.join)
         for partition in list(self._partitions):
@@ -162,6 +183,11 @@ class SqliteLog:
         """Lets the file grow no further than this: a full disk, for tests and for quotas."""
         await self.flushed()
         self._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    async def check_room(self) -> None:
+        """Errors: LogFull, as long as nothing is done here for want of room."""
+        if self._full_because:
+            raise LogFull(f"{self._full_because}: nothing is done until it can be")
 
     # --- for partitions -----------------------------------------------------------------------
 
@@ -320,6 +346,8 @@ class SqliteLog:
             self._waiting = []
             self._ends = dict(self._durable_ends)
             self._tails.clear()
+            if isinstance(error, LogFull):
+                self._wait_for_room(error)
             for partition in list(self._partitions):
                 partition.lose(f"a commit of this process failed: {error}")
         if self._waiting:
@@ -339,6 +367,36 @@ class SqliteLog:
             ended = {topic: end for job in jobs for topic, end in job.ends.items()}
             self._durable_ends.update(ended)
             self._wake(ended.keys(), durable=True)
+
+    def _wait_for_room(self, error: LogFull) -> None:
+        if self._roomy.is_set() and not self._closed:
+            logger.error("nothing is done until there is room on the disk", reason=str(error))
+            self._full_because = str(error)
+            self._roomy.clear()
+            self._waiting_for_room = asyncio.create_task(self._until_room(), name="room")
+
+    async def _until_room(self) -> None:
+        while True:
+            await asyncio.sleep(self._room_every_s)
+            await self.flushed()
+            if self._has_room():
+                break
+        logger.warning("the disk has room again: work goes on")
+        self._full_because = ""
+        self._roomy.set()
+
+    def _has_room(self) -> bool:
+        """By trying, since no figure of the system knows of every limit. Between two transactions: the
+        loop itself waits for the disk, while there is no owner whom that could delay.
+        """
+        try:
+            self._connection.execute("DROP TABLE IF EXISTS room")
+            self._connection.execute("CREATE TABLE room (filled BLOB)")
+            self._connection.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM_BYTES,))
+            self._connection.execute("DROP TABLE room")
+        except sqlite3.Error:
+            return False
+        return True
 
     def _wake(self, names: AbstractSet[str], *, durable: bool) -> bool:
         """Whether anybody was told."""
