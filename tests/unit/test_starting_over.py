@@ -12,12 +12,14 @@ from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.sqlite_log import SqliteLog
 from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.errors import StoreUnavailable
 from copypro.ports import EventLog
 from copypro.readiness import Readiness
 from copypro_account_watcher import service as watcher
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_replicator import service as replicator
 from copypro_stats import service as stats
+from structlog.testing import capture_logs
 
 from tests.unit.copying_builders import T0
 from tests.unit.test_newer_records import NoVault, a_copier, an_alert, settle, until
@@ -133,6 +135,42 @@ async def test_read_models_that_fail_for_a_while_are_written_in_the_end(tmp_path
     await until(lambda: log.consumed.get(("stats", 0, "order-events")) == 1)
     assert len(await models.find("alerts", {"open": True})) == 1
     assert len(readiness.told) == 2
+    await log.close()
+    await asyncio.wait_for(task, 60)
+    await models.close()
+
+
+async def test_read_models_that_cannot_be_written_are_said_once_and_make_it_not_ready(
+    tmp_path: Path,
+) -> None:
+    log, readiness = MemoryLog(), Counted("stats")
+    models = await SqliteReadModels.open(tmp_path)
+    is_full, tries = True, 0
+
+    class Full:
+        async def upsert(self, changes: Any) -> None:
+            nonlocal tries
+            tries += 1
+            if is_full:
+                raise StoreUnavailable("/data/models.db cannot grow: make room on the disk")
+            await models.upsert(changes)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(models, name)
+
+    await log.append([an_alert(0)])
+    with capture_logs() as lines:
+        task = asyncio.ensure_future(stats.run(log, Full(), lambda: T0, readiness=readiness))
+        await until(lambda: tries > 1)
+    assert readiness.reasons() == [
+        "stats partition 0: nothing is projected until the database answers: see the log"
+    ]
+    assert [line["reason"] for line in lines if "projected" in line["event"]] == [
+        "/data/models.db cannot grow: make room on the disk"
+    ]
+    is_full = False
+    await until(lambda: log.consumed.get(("stats", 0, "order-events")) == 1)
+    assert readiness.reasons() == []
     await log.close()
     await asyncio.wait_for(task, 60)
     await models.close()

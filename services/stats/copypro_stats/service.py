@@ -6,9 +6,11 @@ The documents carry the offsets that led to them, so a batch that is read again 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
-from typing import Never
+from functools import partial
+from typing import Never, TypeVar
 
 import structlog
 from copypro import topics
@@ -26,6 +28,7 @@ from copypro_stats.posting import Outbox, PostLimits, posting
 from copypro_stats.receivers import Receivers
 
 logger = structlog.get_logger("stats")
+Answer = TypeVar("Answer")
 GATHER_S = 0.015
 """Events of so long become one write: what is shown may wait a moment, what is traded may not."""
 BUSY, GATHER_BUSY_S = 100, 0.25
@@ -34,6 +37,7 @@ more than once meanwhile.
 """
 RETRY_FULL_S = 1.0
 RETRY_STORE_S = 1.0
+SAY_AGAIN_S = 30.0
 
 
 async def run(
@@ -67,7 +71,7 @@ async def _own(
     async with posting(partition, receivers, clock, limits) as outbox:
         with closing(Keeper(models)) as keeper:
             newer = await _project(
-                partition, models, clock, outbox, keeper, schema_version, receivers
+                partition, models, clock, outbox, keeper, schema_version, receivers, readiness
             )
     await wait_for_upgrade(partition, newer, readiness)
 
@@ -80,14 +84,18 @@ async def _project(
     keeper: Keeper,
     schema_version: int,
     receivers: Receivers | None,
+    readiness: Readiness,
 ) -> BadRecord:
     """Until a record of a newer version; that one is not taken in, nor any behind it."""
     parts = Parts(models)
+    patience = _Patience(readiness, partition.number)
     newer: BadRecord | None = None
     while newer is None:
         records, newer = readable(await partition.read(), schema_version)
         await asyncio.sleep(GATHER_S if len(records) < BUSY else GATHER_BUSY_S)
-        batch = await _written(records, parts, models)
+        batch = await patience.until_answered(
+            partial(_written, records, parts, models), "nothing is projected"
+        )
         letters: list[Outgoing] = []
         for record, error in batch.unreadable:
             logger.error("a record cannot be decoded", where=str(error))
@@ -101,49 +109,54 @@ async def _project(
                 text=alert.text,
                 correlation=envelope.correlation,
             )
-        letters.extend(await _posts(batch, receivers, outbox))
+        if receivers is not None and batch.posts:
+            wanted = await patience.until_answered(
+                partial(receivers.wanted, batch.posts), "nothing is posted"
+            )
+            letters.extend(out for posted in wanted for out in outbox.remember(posted))
         for envelope in batch.for_copiers:
-            letters.extend(await _copiers_told(envelope, models))
+            told = await patience.until_answered(
+                partial(_copiers_told, envelope, models), "no copier is paused or stopped"
+            )
+            letters.extend(told)
         await partition.commit(letters, records)
         outbox.committed()
         keeper.changed(batch.moved)
     return newer
 
 
-async def _posts(batch: Batch, receivers: Receivers | None, outbox: Outbox) -> list[Outgoing]:
-    if receivers is None or not batch.posts:
-        return []
-    while True:
-        try:
-            wanted = await receivers.wanted(batch.posts)
-            return [out for posted in wanted for out in outbox.remember(posted)]
-        except StoreUnavailable as error:
-            logger.error("nothing is posted until the database answers", reason=str(error))
-            await asyncio.sleep(RETRY_STORE_S)
-
-
 async def _copiers_told(event: Envelope, models: ReadModels) -> list[Outgoing]:
-    """Tried until the database answers, as all that is written here."""
-    while True:
-        try:
-            account = event.message.account
-            of_master = await models.find(COPIERS, {"master": account}, limit=None)
-            of_slave = await models.find(COPIERS, {"slave": account}, limit=None)
-            return commands(event, [*of_master, *of_slave])
-        except StoreUnavailable as error:
-            logger.error(
-                "no copier is paused or stopped until the database answers", reason=str(error)
-            )
-            await asyncio.sleep(RETRY_STORE_S)
+    account = event.message.account
+    of_master = await models.find(COPIERS, {"master": account}, limit=None)
+    of_slave = await models.find(COPIERS, {"slave": account}, limit=None)
+    return commands(event, [*of_master, *of_slave])
 
 
 async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) -> Batch:
-    """Tried until the database answers: what was written of it already changes nothing."""
-    while True:
+    """What was written of it already changes nothing when it is tried again."""
+    batch = await batch_of(records, parts)
+    await models.upsert(merged(batch.upserts))
+    return batch
+
+
+class _Patience:
+    """With a database that is away, or whose disk is full: its partition is not ready until it answers."""
+
+    def __init__(self, readiness: Readiness, partition: int) -> None:
+        self._readiness, self._partition = readiness, partition
+
+    async def until_answered(self, ask: Callable[[], Awaitable[Answer]], undone: str) -> Answer:
+        said_at = float("-inf")
         try:
-            batch = await batch_of(records, parts)
-            await models.upsert(merged(batch.upserts))
-            return batch
-        except StoreUnavailable as error:
-            logger.error("nothing is projected until the database answers", reason=str(error))
-            await asyncio.sleep(RETRY_STORE_S)
+            while True:
+                try:
+                    return await ask()
+                except StoreUnavailable as error:
+                    what, now = f"{undone} until the database answers", time.monotonic()
+                    self._readiness.not_ready(self._partition, f"{what}: see the log")
+                    if now - said_at >= SAY_AGAIN_S:
+                        logger.error(what, reason=str(error))
+                        said_at = now
+                await asyncio.sleep(RETRY_STORE_S)
+        finally:
+            self._readiness.ready(self._partition)
