@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
+from copypro import topics
+from copypro.envelope import decode
 
 from tests.journey.world import CANARY, Account, World
 
@@ -313,6 +317,55 @@ async def test_with_a_wrong_clock_of_this_machine_nothing_is_opened_and_closes_g
         return all(p["kind"] == "Sell" for p in await slave.positions())
 
     await world.eventually(closed)  # closes wait for no clock
+
+
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True)
+async def test_with_little_room_left_nothing_is_opened_and_closes_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "0.10")
+
+    async def copied() -> bool:
+        return [p["kind"] for p in await slave.positions()] == ["Buy"]
+
+    await world.eventually(copied)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20 << 20))
+
+        async def is_said() -> bool:
+            async with world.http.get("/health/ready") as response:
+                reasons = (await response.json())["reasons"]
+                named = [
+                    "the disk is nearly full (20 MB left): nothing is opened until there is room"
+                ]
+                return response.status == 503 and reasons == named
+
+        await world.eventually(is_said)
+        await master.open("GBPUSD", "Sell", "0.10")
+
+        async def is_denied() -> bool:
+            return "DISK_FULL" in [row["exceptionCode"] for row in await world.logs(copier)]
+
+        await world.eventually(is_denied)
+        (alert,) = await world.records(topics.ORDER_EVENTS, "AlertRaised")
+        assert decode(alert).message.code == "DISK_FULL"
+        await master.close(ticket)
+
+        async def flat() -> bool:
+            return await slave.positions() == []
+
+        await world.eventually(flat)
+
+    async def is_ready() -> bool:
+        async with world.http.get("/health/ready") as response:
+            return response.status == 200
+
+    await world.eventually(is_ready)
+    await master.open("EURUSD", "Buy", "0.10")
+    await world.eventually(copied)
 
 
 @pytest.mark.parametrize("stack", ["embedded"], indirect=True)  # the file's limit is SQLite's

@@ -33,6 +33,10 @@ Clock = Callable[[], datetime]
 """Now, UTC."""
 Monotonic = Callable[[], float]
 """Seconds on a clock that never jumps."""
+ShortOfRoom = Callable[[], int | None]
+"""The bytes that are left where the log is kept, if they are so few that nothing more may be opened: a
+close needs room for its attempt. None: there is enough, or it is a server's matter.
+"""
 NewId = Callable[[], str]
 """32 random hex digits."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import time
 import uuid
 from collections.abc import (
     AsyncIterator,
@@ -14,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -66,6 +69,9 @@ from copypro.settings import Settings
 from copypro.values import Platform
 
 Probe = Callable[[], Awaitable[object]]
+LEAST_FREE_BYTES = 100 << 20
+"""Where the log is kept; with less nothing is opened, so that closes can still be recorded."""
+LOOK_AT_DISK_S = 1.0
 PROBE_S = 3.0
 """A server that has not answered by then does not answer."""
 
@@ -95,6 +101,8 @@ class Stores:
             EventLog | ReadModels | Users | Vault | Repeats | MongoDatabase | FolderBesideLog
         ] = []
         self._probes: dict[str, Probe] = {}
+        self._log_folder: Path | None = None
+        self._free_bytes, self._looked_at = LEAST_FREE_BYTES, float("-inf")
 
     @classmethod
     async def open(cls, settings: Settings, needs: Collection[Store] = tuple(Store)) -> Stores:
@@ -113,6 +121,14 @@ class Stores:
         """The log first: nothing may be projected after it. A folder is let go last."""
         for opened in sorted(self._opened, key=lambda one: isinstance(one, FolderBesideLog)):
             await opened.close()
+
+    def short_of_room(self) -> int | None:
+        """Bytes left on the disk of a log of our own, if they are too few; looked at once a second."""
+        now = time.monotonic()
+        if self._log_folder is not None and now - self._looked_at >= LOOK_AT_DISK_S:
+            self._looked_at = now
+            self._free_bytes = _free_bytes(self._log_folder)
+        return self._free_bytes if self._free_bytes < LEAST_FREE_BYTES else None
 
     async def unreachable(self) -> list[str]:
         """The servers that do not answer now, with what they said."""
@@ -155,6 +171,7 @@ class Stores:
             self.log = file_log
             self._opened.append(file_log)
             self._probes["log"] = file_log.check_room
+            self._log_folder = settings.data.resolve()
             return None
         limits = KafkaLimits(session_timeout_s=settings.session_timeout_s)
         log = await KafkaLog.open(kafka_settings(settings), limits)
@@ -162,6 +179,13 @@ class Stores:
         self._opened.append(log)
         self._probes["log"] = log.clients.knock
         return log.cluster_id
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:  # what is not there any more takes nothing in
+        return 0
 
 
 async def _open_kept(

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 MOST_UNRESOLVED = 2
 """So many attempts that nobody has settled, and nothing more is opened."""
+OF_THIS_MACHINE = {
+    "CLOCK_OFF": ("clock", "this machine's clock is wrong: nothing is opened until it is right"),
+    "DISK_FULL": (
+        "disk",
+        "this machine's disk is nearly full: nothing is opened until there is room, closes go on",
+    ),
+}
+"""Code: (the alert's cause, its text)."""
 
 
 class Permission:
@@ -37,11 +45,11 @@ class Permission:
             clear_alert(agent, turn, "breaker")
         agent.market.live.account = agent.account
         off = agent.market.live.opens_off = self._opens_off()
-        if off is not None and off.code == "CLOCK_OFF" and agent.copies:
-            text = "this machine's clock is wrong: nothing is opened until it is right"
-            raise_alert(agent, turn, "CLOCK_OFF", "clock", text, **dict(off.numbers))
-        else:
-            clear_alert(agent, turn, "clock")
+        for code, (cause, text) in OF_THIS_MACHINE.items():
+            if off is None or off.code != code:
+                clear_alert(agent, turn, cause)
+            elif agent.copies:
+                raise_alert(agent, turn, code, cause, text, **dict(off.numbers))
 
     def stopped_by_broker(self, code: str, turn: Turn) -> None:
         """Until the next session: the broker said that nothing will be opened."""
@@ -101,6 +109,9 @@ class Permission:
             return denied("OTHER_COPIER", ticket=account.strangers[0])
         if self._broker_stop:
             return denied("OPENS_PAUSED", broker=self._broker_stop)
+        free_bytes = agent.owner.short_of_room()
+        if free_bytes is not None:
+            return denied("DISK_FULL", free_mb=free_bytes >> 20)
         off_s = agent.owner.host_clock.off_s(agent.owner.monotonic())
         if off_s is not None:
             return denied("CLOCK_OFF", off_s=f"{off_s:.1f}")

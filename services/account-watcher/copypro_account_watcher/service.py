@@ -25,6 +25,7 @@ from copypro.ports import (
     Outgoing,
     Partition,
     Record,
+    ShortOfRoom,
     TerminalFactory,
     Vault,
 )
@@ -50,6 +51,10 @@ RECORDED = (PartitionLost, LogFull, LogClosed)
 """Ends of a commit: it has told the owner itself."""
 
 
+def _enough_room() -> None:
+    return None
+
+
 async def run(
     log: EventLog,
     terminals: Mapping[Platform, TerminalFactory],
@@ -62,6 +67,7 @@ async def run(
     *,
     watched: Watched | None = None,
     journal: Journal | None = None,
+    short_of_room: ShortOfRoom = _enough_room,
 ) -> None:
     """Until the log closes or this is cancelled; then opens stop at once, calls in flight get
     `drain_s` to be answered and recorded, and only after that the partitions are given up. A record
@@ -76,7 +82,7 @@ async def run(
             if not is_stopping:
                 owner = Owner(
                     partition, terminals, vault, clock, monotonic, limits,
-                    readiness, schema_version, journal=journal,
+                    readiness, schema_version, journal=journal, short_of_room=short_of_room,
                 )  # fmt: skip
                 owners.create_task(watched.while_running(owner), name=f"watcher-{partition.number}")
 
@@ -131,8 +137,10 @@ class Owner:
         schema_version: int = SCHEMA_VERSION,
         *,
         journal: Journal | None = None,
+        short_of_room: ShortOfRoom = _enough_room,
     ) -> None:
         self.terminals, self.vault = terminals, vault
+        self.short_of_room = short_of_room
         self.clock, self.monotonic, self.limits = clock, monotonic, limits
         self.draining = False
         self.host_clock = HostClock(limits.clock_off_s)

@@ -176,7 +176,15 @@ class Ring:
         ended = [f"{name} has ended" for name, task in self._tasks.items() if task.done()]
         waits = [self._waits_for] if self._waits_for else []
         broken = [why for each in self._readiness.values() for why in each.reasons()]
-        return [*ended, *waits, *self._unreachable, *self._ownership.not_ready(), *broken]
+        unreachable = [*self._unreachable, *self._short_of_room()]
+        return [*ended, *waits, *unreachable, *self._ownership.not_ready(), *broken]
+
+    def _short_of_room(self) -> list[str]:
+        free_bytes = None if self._stores is None else self._stores.short_of_room()
+        if free_bytes is None:
+            return []
+        left = f"{free_bytes >> 20} MB left"
+        return [f"the disk is nearly full ({left}): nothing is opened until there is room"]
 
     def partitions(self) -> dict[str, int]:
         return self._ownership.counts()
@@ -253,6 +261,7 @@ class Ring:
                     self._readiness[name],
                     watched=self._watched,
                     journal=journal,
+                    short_of_room=stores.short_of_room,
                 )
                 self._start(name, work)
             case "gateway":
