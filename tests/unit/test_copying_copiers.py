@@ -9,7 +9,8 @@ from copypro import messages as m
 from copypro.messages import OpenCopies, StopReason
 from copypro.options import CopierOptions, SymbolMapping
 from copypro.protection import PAUSE_REASON
-from copypro.values import CopierId, RootId, UserId
+from copypro.values import CopierId, RegistrationId, RootId, UserId
+from msgspec.structs import replace
 
 from tests.unit.copying_builders import (
     COPIER,
@@ -230,7 +231,8 @@ def test_a_copier_of_a_removed_registration_copies_nothing_more(last: bool) -> N
     assert given.when(proved()) == []
     given.restart()
     assert {skip.code for skip in given.when(opened())} == {"PAUSED"}
-    assert names(given.when(start(SECOND, slave=SLAVES[1]))) == ["CopierStarted"]
+    again = replace(start(SECOND, slave=SLAVES[1]), master_registration=RegistrationId("n" * 32))
+    assert names(given.when(again)) == ["CopierStarted"]
     assert "OpenCopy" in names(given.when(opened(RootId("502"))))
 
 
@@ -242,13 +244,17 @@ def test_somebody_elses_removed_registration_pauses_nothing() -> None:
 def test_a_removed_master_leaves_no_record_of_what_nobody_copied() -> None:
     given = desk(opened(), start())
     given.when(account_removed())
-    assert list(given.state) == [f"copier/{COPIER}"]
+    assert list(given.state) == [f"copier/{COPIER}", f"barred/{MASTER}"]
 
 
 def test_only_the_last_registrations_removal_ends_anything() -> None:
     given = desk(start(), opened(), stop())
     assert given.when(account_removed(last=False)) == []
     assert names(given.when(closed())) == ["CloseCopy"]
+
+
+def _registration() -> Any:
+    return start().master_registration
 
 
 def refused(rights: m.Rights = m.Rights.NONE, registration: Any = None) -> m.AccountRefused:
@@ -297,6 +303,52 @@ def test_a_disabled_masters_copier_is_paused_until_it_is_enabled_again() -> None
     assert (resumed.state.paused, resumed.state.pause_reason) == (False, "")
 
 
+BARRED = {
+    "MasterAccountRemoved": account_removed(last=False),
+    "MasterAccountDisable": proved(enabled=False),
+    "WrongMasterPassword": refused(),
+}
+
+
+@pytest.mark.parametrize("why", BARRED)
+def test_a_start_that_comes_after_what_would_have_paused_it_is_paused(why: str) -> None:
+    """The gateway looked at the master before, and between topics there is no order."""
+    given = desk(proved(), opened(), BARRED[why])
+    given.restart()
+    started = only(given.when(start(copy_existing_trades=True)), m.CopierStarted)
+    assert (started.state.paused, started.state.pause_reason) == (True, why)
+    assert names(given.when(opened(RootId("502")))) == ["PAUSED"]
+    if why != "MasterAccountRemoved":
+        assert names(given.when(proved())) == ["CopierResumed", "CopyPlanned", "OpenCopy"]
+        assert not any(key.startswith("barred/") for key in given.state)
+    else:
+        assert given.when(proved()) == []
+
+
+@pytest.mark.parametrize("why", BARRED)
+def test_a_resume_that_comes_after_what_would_have_paused_it_again_is_no_resume(why: str) -> None:
+    given = desk(start(), pause(), BARRED[why])
+    given.restart()
+    (paused,) = given.when(resume())
+    assert isinstance(paused, m.CopierPaused)
+    assert (paused.state.paused, paused.state.pause_reason) == (True, why)
+    assert names(given.when(opened())) == ["PAUSED"]
+
+
+def test_a_start_that_comes_before_the_news_of_its_right_runs_once_that_is_there() -> None:
+    given = desk(refused())
+    assert names(given.when(start())) == ["CopierStarted"]
+    assert names(given.when(proved())) == ["CopierResumed"]
+    assert "OpenCopy" in names(given.when(opened()))
+
+
+def test_a_copier_that_was_asked_for_paused_stays_paused_when_its_master_may_be_copied_again() -> (
+    None
+):
+    given = desk(proved(enabled=False), start(paused=True))
+    assert given.when(proved()) == []
+
+
 def test_of_two_causes_the_one_that_remains_keeps_it_paused() -> None:
     given = desk(start())
     given.when(proved(enabled=False))
@@ -340,7 +392,3 @@ def test_a_stopped_copiers_record_is_removed() -> None:
     given = desk(start(), stop())
     assert given.state == {}
     assert names(given.when(start(CopierId("e" * 32)))) == ["CopierStarted"]
-
-
-def _registration() -> Any:
-    return start().master_registration

@@ -55,6 +55,11 @@ def command(turn: Turn, envelope: Envelope) -> None:
             paused = replace(state, paused=True, pause_reason=_reason(wish))
             _change(turn, copier, paused)
             turn.tell(state.master, "", m.CopierPaused(state=paused))
+        case m.ResumeCopier() if why := turn.memory.barred(state.master, state.master_registration):
+            # As if it had come before that: what ends the pause is the same.
+            paused = replace(state, paused=True, pause_reason=why)
+            _change(turn, copier, paused)
+            turn.tell(state.master, "", m.CopierPaused(state=paused))
         case m.ResumeCopier():
             running = replace(state, paused=False, pause_reason="")
             turn.tell(state.master, "", m.CopierResumed(state=running))
@@ -81,6 +86,9 @@ def follow_rights(turn: Turn, event: m.AccountUpdated | m.AccountRefused) -> Non
     opens nothing: the slave's agent denies it.
     """
     why = _why_not(event)
+    barred = turn.memory.barred(event.account, event.registration)
+    if barred != REMOVED and (why or _is_whole(event) or barred == WRONG_PASSWORD):
+        turn.memory.bar(event.account, event.registration, why)
     for copier in list(turn.memory.copiers_of(event.account).values()):
         state = copier.state
         if state.master_registration != event.registration:
@@ -102,6 +110,7 @@ def follow_removal(turn: Turn, event: m.AccountRemoved) -> None:
     the account is added again. It is paused, not stopped: the removal's own command for it, which may
     come later, says what becomes of its copies.
     """
+    turn.memory.bar(event.account, event.registration, REMOVED)
     for copier in list(turn.memory.copiers_of(event.account).values()):
         state = copier.state
         if state.master_registration == event.registration and state.pause_reason != REMOVED:
@@ -130,6 +139,7 @@ def _start(turn: Turn, wish: m.StartCopier) -> None:
     if refused is not None:
         _deny(turn, wish, *refused)
         return
+    why = turn.memory.barred(wish.master, wish.master_registration)
     state = Copier(
         copier=wish.copier if known is None else known.id,
         user=wish.user,
@@ -140,13 +150,14 @@ def _start(turn: Turn, wish: m.StartCopier) -> None:
         same_server=wish.same_server,
         options=wish.options,
         mappings=wish.mappings or (() if known is None else known.state.mappings),
-        paused=wish.paused,
+        paused=wish.paused or bool(why),
+        pause_reason="" if wish.paused else why,
         callback=None if known is None else known.state.callback,
     )
     if known is not None:
         copier = _change(turn, known, state)
     else:
-        waits = wish.paused and wish.options.copy_existing_trades
+        waits = state.paused and wish.options.copy_existing_trades
         record = CopierRecord(
             state=state,
             order_offset=turn.end_offset,

@@ -1,4 +1,6 @@
-"""What the replicator remembers: a record per copier, and one per open root of a master."""
+"""What the replicator remembers: a record per copier, one per open root of a master, and one per account
+with a registration in whose name nothing may be copied.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,17 @@ from copypro.envelope import STATE_HEADERS, encoded
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
 from copypro.ports import Outgoing, Record
 from copypro.trading import Figures, SymbolSpec
-from copypro.values import AccountId, CopierId, CopyId, Lots, MessageId, Price, RootId, magic_of
+from copypro.values import (
+    AccountId,
+    CopierId,
+    CopyId,
+    Lots,
+    MessageId,
+    Price,
+    RegistrationId,
+    RootId,
+    magic_of,
+)
 from msgspec import Struct
 
 
@@ -97,6 +109,15 @@ class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
         return ((slave, known) for slave, known in self.pairs.items() if known.is_followed)
 
 
+class BarredRecord(Struct, kw_only=True, omit_defaults=True):
+    """The registrations of an account in whose name nothing may be copied now, and why: a command for a
+    copier may come after what would have paused it.
+    """
+
+    account: AccountId
+    why: dict[RegistrationId, str] = {}
+
+
 class LiveCopier:
     """A copier in memory, with what all its copies share made once."""
 
@@ -122,7 +143,8 @@ class Memory:
         self._of_master: dict[AccountId, dict[AccountId, LiveCopier]] = {}
         self._roots: dict[AccountId, dict[RootId, RootRecord]] = {}
         self._undecided: dict[str, RootRecord] = {}
-        self._touched: dict[str, CopierRecord | RootRecord | None] = {}
+        self._barred: dict[AccountId, BarredRecord] = {}
+        self._touched: dict[str, BarredRecord | CopierRecord | RootRecord | None] = {}
         self._specs: dict[str, SymbolSpec] = {}
 
     # --- copiers ------------------------------------------------------------------------------
@@ -145,6 +167,21 @@ class Memory:
         if not self._of_master[master]:
             del self._of_master[master]
         self._touched[_copier_key(copier.id)] = None
+
+    # --- registrations ------------------------------------------------------------------------
+
+    def barred(self, account: AccountId, registration: RegistrationId) -> str:
+        """Why nothing may be copied in its name; empty: it may."""
+        record = self._barred.get(account)
+        return "" if record is None else record.why.get(registration, "")
+
+    def bar(self, account: AccountId, registration: RegistrationId, why: str) -> None:
+        if why == self.barred(account, registration):
+            return
+        record = self._barred.setdefault(account, BarredRecord(account=account))
+        others = {other: kept for other, kept in record.why.items() if other != registration}
+        record.why = {**others, registration: why} if why else others
+        self._touched[_barred_key(account)] = record if record.why else None
 
     # --- roots --------------------------------------------------------------------------------
 
@@ -185,6 +222,9 @@ class Memory:
         value = record.value or b""
         if record.key.startswith("copier/"):
             self._add_copier(_copier_decoder.decode(value))
+        elif record.key.startswith("barred/"):
+            barred = _barred_decoder.decode(value)
+            self._barred[barred.account] = barred
         else:
             self._add_root(_root_decoder.decode(value))
 
@@ -255,10 +295,15 @@ def _copier_key(copier: CopierId) -> str:
     return f"copier/{copier}"
 
 
+def _barred_key(account: AccountId) -> str:
+    return f"barred/{account}"
+
+
 def _root_key(root: RootRecord) -> str:
     return f"root/{root.account}/{root.root}"
 
 
 _encoder = msgspec.json.Encoder()
 _copier_decoder = msgspec.json.Decoder(CopierRecord)
+_barred_decoder = msgspec.json.Decoder(BarredRecord)
 _root_decoder = msgspec.json.Decoder(RootRecord)
