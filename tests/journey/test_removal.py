@@ -12,6 +12,7 @@ from copypro.envelope import Envelope, encode, utc_now
 from copypro.messages import SetEquityProtectorCallback, UpdateAccount
 from copypro.values import AccountId, MessageId, RegistrationId
 
+from tests.journey.test_cli import run_command
 from tests.journey.world import CANARY, EMBEDDED, OPERATOR, Account, Stack, World
 
 pytestmark = pytest.mark.slow
@@ -39,6 +40,36 @@ async def copied(world: World) -> tuple[Account, Account]:
     await master.open("EURUSD", "Buy", "0.10")
     await world.eventually(slave.positions)
     return master, slave
+
+
+async def test_what_a_removed_master_leaves_open_on_its_slaves_is_told_by_ticket(
+    world: World,
+) -> None:
+    """RemoveAccount's own answer names what stands on the account that is removed: a master has none."""
+    master, slave = await copied(world)
+    ((ticket, copier),) = [
+        (position["ticket"], shown["id"])
+        for position in await slave.positions()
+        for shown in await world.call("UserCopiers")
+    ]
+    answer = await world.call("RemoveAccountByApiId", apiId=master.id)
+    assert answer == {"result": "OK", "leftOpen": []}
+
+    async def alerts() -> list[dict[str, str]]:
+        return [alert for alert in await world.call("Alerts") if alert["code"] == "LEFT_OPEN"]
+
+    await world.eventually(alerts)
+    (alert,) = await alerts()
+    assert f"ticket {ticket} is left open" in alert["text"]
+    assert alert["numbers"] == {"ticket": str(ticket), "copier": copier}
+    code, text = await run_command("alerts", COPYPRO_DATA=str(world.data))
+    assert (code, str(slave.login) in text, str(ticket) in text) == (0, True, True)
+    await slave.close(ticket)
+
+    async def is_over() -> bool:
+        return await alerts() == []
+
+    await world.eventually(is_over)
 
 
 async def test_the_key_goes_with_the_account_though_its_removal_took_longer_than_the_call(

@@ -101,7 +101,8 @@ def _happened(event: m.Execution) -> tuple[str, str, dict[str, Any]]:
         case m.CopyNeedsPerson():
             return ERROR, "needs a person", {"evidence": event.evidence}
         case m.CopyDetached():
-            return INFO, "detached", {"ticket": event.ticket, "reason": event.reason}
+            level, what = (WARNING, "left open") if event.left else (INFO, "detached")
+            return level, what, {"ticket": event.ticket, "reason": event.reason}
         case _:
             return INFO, _words(event), {}
 

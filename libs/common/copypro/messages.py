@@ -1214,6 +1214,15 @@ class CopyDetached(Execution, frozen=True, kw_only=True):
     ticket: Ticket | None
     reason: str
 
+    @property
+    def left(self) -> str:
+        """What a person must know of a position that stands, and that nothing here closes any more because
+        its master, its copier or its account is gone; empty: that is not so.
+        """
+        if self.ticket is None or self.reason not in ("ACCOUNT_REMOVED", "COPIER_STOPPED"):
+            return ""
+        return f"ticket {self.ticket} is left open, and nothing closes it any more"
+
 
 ExecutionEvent = (
     AttemptStarted

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from copypro.envelope import Envelope
 from copypro.errors import NotSent, OutcomeUnknown, Refused, StoreUnavailable, TerminalError
-from copypro.messages import AttemptStarted
+from copypro.messages import AttemptStarted, CopyDetached
 from copypro.ports import Record, Terminal
 from copypro.retcodes import is_listed
 from copypro.trading import (
@@ -41,7 +41,7 @@ from copypro.values import (
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny
 from copypro_account_watcher.alarms import ALARMS, alarms
-from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_open
 from copypro_account_watcher.apart import as_received, compare_clocks
 from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.following import tie
@@ -176,6 +176,8 @@ class AccountAgent:
         copy, events = accept(known, order, origin, turn.now, is_over=is_over)
         for event in events:
             turn.execution(event, origin, f"{event.leg}")
+            if isinstance(event, CopyDetached):
+                tell_left_open(self, event, turn)
         if copy is None:
             return
         self.know(copy)

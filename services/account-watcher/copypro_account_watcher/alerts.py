@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from copypro.messages import (
     AlertCleared,
     AlertRaised,
+    CopyDetached,
     OrderEvent,
     PositionClosed,
     PositionOpened,
@@ -46,6 +47,20 @@ def clear_alert(agent: AccountAgent, turn: Turn, cause: str) -> None:
     account.serial += 1
     agent.save_account(turn)
     turn.fact(agent.id, AlertCleared(account=agent.id, cause=cause), cause, account.serial)
+
+
+def tell_left_open(agent: AccountAgent, event: CopyDetached, turn: Turn) -> None:
+    """One alert a position that stands and that nothing here closes any more, until it is closed."""
+    if event.left and event.ticket is not None:
+        cause = f"left/{agent.book.root_of(event.ticket) or event.ticket}"
+        text = f"{event.left}: its master, or its own registration, was removed"
+        raise_alert(agent, turn, "LEFT_OPEN", cause, text, ticket=event.ticket, copier=event.copier)
+
+
+def follow_left_open(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
+    if isinstance(event, PositionClosed):
+        for name in (event.root, event.ticket):
+            clear_alert(agent, turn, f"left/{name}")
 
 
 def follow_stop_outs(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:

@@ -28,7 +28,12 @@ from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.accounted import Accounted
-from copypro_account_watcher.alerts import clear_alert, follow_stop_outs, raise_alert
+from copypro_account_watcher.alerts import (
+    clear_alert,
+    follow_left_open,
+    follow_stop_outs,
+    raise_alert,
+)
 from copypro_account_watcher.book import Rest
 from copypro_account_watcher.claiming import claim
 from copypro_account_watcher.commands import finish_removal
@@ -163,6 +168,7 @@ class Looking:
             turn.fact(agent.id, message, *fact.identity)
             follow(agent, message, turn)
             follow_stop_outs(agent, message, turn)
+            follow_left_open(agent, message, turn)
             agent.protecting.told(message)
         follow_tickets(agent, result.changed, turn)
         for root in result.changed:

@@ -738,7 +738,11 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
         case m.CopyNeedsPerson():
             return {"outcome": "needs a person", "evidence": event.evidence}, "Error"
         case m.CopyDetached():
-            return {"outcome": "detached", "text": event.reason, "success": True}, "Information"
+            text = f"{event.reason}: {event.left}" if event.left else event.reason
+            told = {"outcome": "detached", "text": text, "success": True}
+            if event.ticket is not None:
+                told["slave_ticket"] = event.ticket
+            return told, "Warning" if event.left else "Information"
     return None, ""
 
 
