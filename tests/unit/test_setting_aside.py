@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
-from copypro.adapters.sqlite_log import SqliteLog
+from copypro.adapters.sqlite_history import SqliteHistory
+from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.envelope import decode
 from copypro.errors import BadRecord, SettingsError
@@ -23,6 +24,7 @@ from copypro_replicator import replicating
 from copypro_replicator import service as replicator
 from copypro_stats import batch as projecting
 from copypro_stats import service as stats
+from copypro_stats.rebuilding import rebuild
 
 from tests.unit.copying_builders import T0
 from tests.unit.test_newer_records import NoVault, a_copier, an_alert, settle, until
@@ -103,8 +105,9 @@ async def test_a_partition_names_what_it_breaks_on_and_goes_on_without_it(
     broken.cancel()
     await asyncio.wait([broken])
 
-    aside = SettingAside(log, {(topic, int(partition), int(offset))})
-    going = asyncio.ensure_future(run(role, aside, Readiness(role), tmp_path))
+    again = Readiness(role, first_wait_s=0.01)
+    aside = SettingAside(log, {(topic, int(partition), int(offset))}, again.broke)
+    going = asyncio.ensure_future(run(role, aside, again, tmp_path))
     await until(lambda: log.consumed.get((role, 0, topic), 0) == 3)
     (letter,) = log.all(topics.DEAD_LETTERS.name)
     written = decode(letter).message
@@ -116,10 +119,45 @@ async def test_a_partition_names_what_it_breaks_on_and_goes_on_without_it(
     await log.close()
 
 
+@pytest.mark.parametrize("role", INPUTS)
+async def test_what_was_named_by_mistake_is_handled_as_any_other(role: str, tmp_path: Path) -> None:
+    """At three in the morning a digit is soon wrong, and the record may be a close."""
+    given, place = INPUTS[role]
+    topic, partition, offset = place.split("/")
+    log, readiness = MemoryLog(), Readiness(role)
+    await log.append([given(number) for number in range(3)])
+    aside = SettingAside(log, {(topic, int(partition), int(offset))}, readiness.broke)
+    going = asyncio.ensure_future(run(role, aside, readiness, tmp_path))
+    await until(lambda: log.consumed.get((role, 0, topic), 0) == 3)
+    assert log.all(topics.DEAD_LETTERS.name) == []
+    going.cancel()
+    await asyncio.wait([going])
+    await log.close()
+
+
+async def test_a_rebuild_leaves_out_what_was_named_where_it_breaks_on_it_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, models = await SqliteLog.open(tmp_path), await SqliteReadModels.open(tmp_path)
+    await log.append([an_alert(number) for number in range(3)])
+    history, named = SqliteHistory(SqliteLogReader(tmp_path)), {("order-events", 0, 1)}
+    await rebuild(history, models, named)
+    whole = await models.find("alerts", {}, limit=None)
+    breaks_on_second("stats", monkeypatch)
+    with pytest.raises(ZeroDivisionError):
+        await rebuild(history, models)
+    assert await models.find("alerts", {}, limit=None) == whole
+    await rebuild(history, models, named)
+    assert len(await models.find("alerts", {}, limit=None)) == len(whole) - 1
+    await models.close()
+    await log.close()
+
+
 async def test_what_is_set_aside_is_what_was_named_and_nothing_else(tmp_path: Path) -> None:
     log = await SqliteLog.open(tmp_path)
     await log.append([settle(number) for number in range(3)])
-    aside = SettingAside(log, {("account-commands", 0, 1), ("account-commands", 1, 2)})
+    named = {("account-commands", 0, 1), ("account-commands", 1, 2)}
+    aside = SettingAside(log, named, {"account-commands/0/1", "account-commands/0/2"})
     partition = await anext(aiter(aside.partitions(topics.ACCOUNT_WATCHER)))
     records = await partition.read()
     assert [record.set_aside for record in records] == [False, True, False]

@@ -18,6 +18,12 @@ Place = tuple[str, int, int]
 """Topic, partition, offset: a record's name."""
 
 
+def place_of(name: str) -> Place:
+    """Of its name for people: topic/partition/offset. Errors: ValueError."""
+    topic, partition, offset = name.split("/")
+    return topic, int(partition), int(offset)
+
+
 class OpenLetter(Struct, frozen=True):
     written_at: datetime
     """When the record was put aside, UTC."""

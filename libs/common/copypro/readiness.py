@@ -28,6 +28,8 @@ class Readiness:
         self.role, self._first_wait_s = role, first_wait_s
         self._reasons: dict[int, str] = {}
         self._failures: dict[int, tuple[int, float]] = {}
+        self.broke: set[str] = set()
+        """The places of records on which this process broke; of several at once any may be the one."""
 
     def not_ready(self, partition: int, reason: str) -> None:
         self._reasons[partition] = reason
@@ -47,6 +49,7 @@ class Readiness:
         self._failures[number] = times, now
         wait_s = min(self._first_wait_s * 2.0 ** min(times - 1, 16), LONGEST_WAIT_S)
         at, broke = places_of(error), type(error).__name__
+        self.broke.update(at)
         named = {"at": at} if at else {}
         logger.error(
             "a partition starts over", role=self.role, partition=number, times=times, **named

@@ -1,18 +1,20 @@
 """Records that an operator has named: partitions that break on them go on without them.
 
 The program never skips what it breaks on (decision 5): the one who may is whoever runs it. A record
-named so is given to its readers as one that nobody can read, and so lands in dead-letters as it was, from
-where it can be put back once an upgrade can handle it.
+named so is given to a role that broke on it as one that nobody can read, and so lands in dead-letters as
+it was, from where it can be put back once an upgrade can handle it. What was named and does not break is
+handled as any other: a slip of the pen leaves out no close.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 
 import msgspec
 
-from copypro.letters import Place
+from copypro.letters import Place, place_of
 from copypro.ports import EventLog, Outgoing, Partition, Record
 from copypro.topics import Role
 
@@ -30,10 +32,12 @@ def marked(records: Sequence[Record], named: Collection[Place]) -> Sequence[Reco
 
 
 class SettingAside:
-    """An EventLog whose partitions give the named records as set aside."""
+    """An EventLog whose partitions give the named records as set aside, once they are among those on
+    which their role `broke` in this process.
+    """
 
-    def __init__(self, log: EventLog, named: Collection[Place]) -> None:
-        self._log, self._named = log, frozenset(named)
+    def __init__(self, log: EventLog, named: Collection[Place], broke: AbstractSet[str]) -> None:
+        self._log, self._named, self._broke = log, frozenset(named), broke
 
     async def append(self, messages: Sequence[Outgoing]) -> None:
         await self._log.append(messages)
@@ -41,10 +45,14 @@ class SettingAside:
     async def partitions(self, role: Role) -> AsyncIterator[Partition]:
         async with aclosing(self._log.partitions(role)) as partitions:  # type: ignore[type-var]
             async for partition in partitions:
-                yield _Partition(partition, self._named) if self._named else partition
+                yield _Partition(partition, self._aside()) if self._named else partition
 
     async def close(self) -> None:
         await self._log.close()
+
+    def _aside(self) -> frozenset[Place]:
+        """A role that breaks is given its partition anew, and with it the record again."""
+        return self._named & {place_of(name) for name in self._broke}
 
 
 class _Partition:

@@ -124,7 +124,10 @@ class Ring:
             self._stores = await self._open_stores()
             self._watch()
             if self._settings.set_aside:
-                logger.warning("records are set aside", COPYPRO_SET_ASIDE=self._settings.set_aside)
+                logger.warning(
+                    "records are set aside once they break",
+                    COPYPRO_SET_ASIDE=self._settings.set_aside,
+                )
             self._start("probes", self._probe(self._stores))
             for role in ROLES:
                 if role.name in self._services:
@@ -230,9 +233,9 @@ class Ring:
             self._metrics.watch(self._ownership, self.not_ready)
 
     def _run(self, name: str, stores: Stores) -> None:
-        log = ObservedLog(
-            SettingAside(stores.log, self._settings.places_set_aside), self._ownership
-        )
+        named = self._settings.places_set_aside
+        broke = self._readiness[name].broke if name in self._readiness else frozenset()
+        log = ObservedLog(SettingAside(stores.log, named, broke), self._ownership)
         lines = OperatorsJournal(name, self._metrics, time.monotonic)
         journal = self._unhurried.journal(lines)
         match name:

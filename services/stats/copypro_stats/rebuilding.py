@@ -8,8 +8,9 @@ import msgspec
 from copypro import topics
 from copypro.collections import INDEXED, TRADE_STATS
 from copypro.errors import StoreRefused
-from copypro.letters import Place
+from copypro.letters import Place, place_of
 from copypro.ports import LogHistory, Projected, ReadModels
+from copypro.readiness import places_of
 from copypro.setting_aside import marked
 from copypro.topics import Topic
 
@@ -24,11 +25,23 @@ async def rebuild(
     history: LogHistory, models: ReadModels, set_aside: Collection[Place] = ()
 ) -> int:
     """How many records they were made from. Readers see the former documents or these, whole.
-    `set_aside`: records that an operator named, to be left out.
+    `set_aside`: records that an operator named, to be left out where this breaks on them.
 
     Errors: StoreRefused (records are missing at the log's beginning, the live ones have seen more than
     this log holds, another rebuild was begun), BadRecord (newer), StoreUnavailable: the live ones go on.
     """
+    aside: set[Place] = set()
+    while True:
+        try:
+            return await _rebuilt(history, models, aside)
+        except Exception as error:
+            broke = {place_of(name) for name in places_of(error)} & set(set_aside) - aside
+            if not broke:
+                raise
+            aside |= broke
+
+
+async def _rebuilt(history: LogHistory, models: ReadModels, set_aside: Collection[Place]) -> int:
     new = await models.rebuild()
     try:
         replay = Replay(history, new, set_aside)
