@@ -10,12 +10,22 @@ from pathlib import Path
 
 import pytest
 from copypro import collections as c
+from copypro import topics
 from copypro.adapters.data_folder import take_lock
 from copypro.adapters.sealing import load_or_make_key
 from copypro.adapters.sqlite_read_models import SqliteReadModels
-from copypro.errors import CopyProError, LogBusy, SecretsError, SettingsError, StoreRefused
+from copypro.errors import (
+    CopyProError,
+    LogBusy,
+    LogCorrupt,
+    SecretsError,
+    SettingsError,
+    StoreRefused,
+)
+from copypro.ports import Outgoing
 from copypro.settings import Settings
 from copypro.wiring import Stores, open_history, open_models, open_users
+from structlog.testing import capture_logs
 
 from tests.servers import topics_on
 
@@ -46,6 +56,11 @@ def somebody_elses(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE notes (text TEXT)")
     connection.close()
+
+
+def lose(folder: Path, name: str) -> None:
+    for file in folder.glob(f"{name}*"):
+        file.unlink()
 
 
 def newer(path: Path) -> None:
@@ -135,6 +150,38 @@ async def test_a_first_start_that_was_killed_half_way_is_begun_again(tmp_path: P
         connection.execute("PRAGMA journal_mode = WAL")
         connection.close()
     await opened(tmp_path)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_folder_that_lost_its_log_does_not_begin_anew(used: Path, is_there: bool) -> None:
+    """A restore of half the files: it would call itself ready, and follow none of what is open."""
+    lose(used, "log.db")
+    if is_there:
+        (used / "log.db").touch()
+    with pytest.raises(
+        LogCorrupt, match=r"vault\.db, but log\.db.* is missing or empty: restore it"
+    ):
+        await opened(used)
+    assert (used / "log.db").exists() == is_there
+    for name in ("read-models.db", "users.db", "vault.db"):
+        lose(used, name)
+    await opened(used)
+
+
+@pytest.mark.parametrize("name", ["users.db", "vault.db", "read-models.db"])
+async def test_a_file_that_was_lost_beside_the_log_is_named_as_it_is_made_anew(
+    used: Path, name: str
+) -> None:
+    stores = await Stores.open(settings_of(used))
+    await stores.log.append([Outgoing(topics.ORDER_EVENTS.name, "a", b"{}")])
+    await stores.close()
+    with capture_logs() as before:
+        await opened(used)
+    lose(used, name)
+    with capture_logs() as lines:
+        await opened(used)
+    assert before == []
+    assert [(line["log_level"], line["file"]) for line in lines] == [("error", name)]
 
 
 async def test_damage_that_only_shows_later_is_named_too(used: Path) -> None:

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from copypro.adapters import kafka_topics
@@ -40,17 +41,21 @@ from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
 from copypro.adapters.sealing import KeySource, add_key, keep_newest_key, load_or_make_key
-from copypro.adapters.sqlite_file import make_folder
+from copypro.adapters.sqlite_file import is_new, make_folder
 from copypro.adapters.sqlite_history import SqliteHistory
+from copypro.adapters.sqlite_log import FILE as LOG_FILE
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
+from copypro.adapters.sqlite_read_models import FILE as MODELS_FILE
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.adapters.sqlite_repeats import SqliteRepeats
+from copypro.adapters.sqlite_users import FILE as USERS_FILE
 from copypro.adapters.sqlite_users import SqliteUsers
+from copypro.adapters.sqlite_vault import FILE as VAULT_FILE
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
 from copypro.adapters.webhooks import Webhooks
 from copypro.envelope import utc_now
-from copypro.errors import CopyProError
+from copypro.errors import CopyProError, LogCorrupt
 from copypro.health import App
 from copypro.ports import (
     EventLog,
@@ -68,6 +73,7 @@ from copypro.ports import (
 from copypro.settings import Settings
 from copypro.values import Platform
 
+logger = structlog.get_logger("copypro")
 Probe = Callable[[], Awaitable[object]]
 LEAST_FREE_BYTES = 100 << 20
 """Where the log is kept; with less nothing is opened, so that closes can still be recorded."""
@@ -159,6 +165,8 @@ class Stores:
         else:
             make_folder(settings.data.resolve())
         for store in kept:
+            if not settings.mongo and isinstance(self.log, SqliteLog) and self.log.is_begun:
+                _say_if_new(store, settings.data.resolve())
             opened = await _open_kept(store, settings, database)
             setattr(self, store.value, opened)
             self._opened.append(opened)
@@ -167,6 +175,7 @@ class Stores:
         """What tells this log from every other, where it is a server's."""
         settings = self._settings
         if not settings.kafka:
+            _require_log(settings.data.resolve())
             file_log = await SqliteLog.open(settings.data.resolve())
             self.log = file_log
             self._opened.append(file_log)
@@ -186,6 +195,44 @@ def _free_bytes(folder: Path) -> int:
         return shutil.disk_usage(folder).free
     except OSError:  # what is not there any more takes nothing in
         return 0
+
+
+def _require_log(folder: Path) -> None:
+    """Errors: LogCorrupt, for a folder whose log was lost: begun anew it would say that all is well, and
+    nobody would follow the positions that are open.
+    """
+    rest = [file for file, _ in _FILES.values() if not is_new(folder / file)]
+    if rest and is_new(folder / LOG_FILE):
+        raise LogCorrupt(
+            f"{folder} has {', '.join(rest)}, but {LOG_FILE}, which says what accounts and copiers there"
+            f" are and which positions are ours, is missing or empty: restore it from a backup; or, to"
+            " begin anew, move the others away"
+        )
+
+
+def _say_if_new(store: Store, folder: Path) -> None:
+    file, lost = _FILES.get(store, ("", ""))
+    if file and is_new(folder / file):
+        logger.error(
+            "a file of this data folder is missing or empty and is made anew", file=file, lost=lost
+        )
+
+
+_FILES = {
+    Store.MODELS: (
+        MODELS_FILE,
+        "REST shows nothing of what was before until `copypro rebuild stats` has run",
+    ),
+    Store.USERS: (
+        USERS_FILE,
+        "nobody who signed up before can sign in: stop, and restore it from a backup",
+    ),
+    Store.VAULT: (
+        VAULT_FILE,
+        "no password that was stored before can be opened: stop, and restore it from a backup",
+    ),
+}
+"""What is kept beside a log of our own: its file, and what is lost with it."""
 
 
 async def _open_kept(

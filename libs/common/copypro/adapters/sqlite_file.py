@@ -50,6 +50,19 @@ def open_file(
     return connection
 
 
+def is_new(path: Path) -> bool:
+    """Nothing was ever kept in it: it is not there, or has no tables. Errors: as `open_file`'s."""
+    if not path.exists():
+        return True
+    with saying(path):
+        connection = sqlite3.connect(path)
+        try:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        finally:
+            connection.close()
+    return not tables
+
+
 def check_file(
     connection: sqlite3.Connection, path: Path, application_id: int, schema: int
 ) -> None:

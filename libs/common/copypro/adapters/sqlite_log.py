@@ -142,6 +142,11 @@ class SqliteLog:
             raise
         return cls(connection, folder, lock, room_every_s)
 
+    @property
+    def is_begun(self) -> bool:
+        """Something is recorded in it."""
+        return bool(self._durable_ends)
+
     async def append(self, messages: Sequence[Outgoing]) -> None:
         await self._submit(messages, {}, "")
 
