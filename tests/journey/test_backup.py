@@ -11,12 +11,15 @@ import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from copypro import topics
 from copypro.adapters import kafka_topics
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
+from copypro.envelope import utc_now
 from cryptography.fernet import Fernet
 from pymongo import AsyncMongoClient
 
@@ -187,3 +190,51 @@ async def test_an_older_state_copies_nothing_twice_and_asks_a_person_what_it_doe
         assert settled[0] == 0, settled
         await master.open("USDJPY", "Buy", "0.10")
         await world.eventually(lambda: has(slave, 2))
+
+
+async def test_what_an_older_state_plans_again_is_not_opened_beside_what_it_opened_before(
+    tmp_path: Path,
+) -> None:
+    """Brought back within the age that an open may have; the plan is there before the first look shows
+    the position that the lost future opened for it.
+    """
+    backup = OfFiles(tmp_path / "older")
+    async with a_world(tmp_path / "data", stack=backup.stack) as world:
+        master = await world.account("Alpha-MT4", 1001)
+        slave = await world.account("Beta-MT5", 2001)
+        copier = await world.copier(master, slave)
+        await master.open("EURUSD", "Buy", "0.10")  # from here on both are sent quotes
+        await world.eventually(lambda: has(slave, 1))
+
+        async def is_clock_known() -> bool:
+            await world.control.tick_again()
+            told = await world.records(topics.ACCOUNT_WATCHER.state)
+            known = [
+                r for r in told if r.key.startswith("account/") and b'"clock_offset' in r.value
+            ]
+            # Brokers' times have whole seconds: what opens now opened after the copier started.
+            return len(known) == 2 and utc_now() - started > timedelta(seconds=3)
+
+        started = utc_now()
+        await world.eventually(is_clock_known)
+        await backup.make(world)
+        await master.open("GBPUSD", "Buy", "0.20")
+        await world.eventually(lambda: has(slave, 2))
+        standing = {position["ticket"] for position in await slave.positions()}
+        await world.stop()
+
+        await backup.bring_back(world)
+        await world.control.script(
+            "MT5", endpoint="ConnectEx", login=slave.login, times=1, delay_before_s=1.0
+        )
+        await world.start()
+        assert (await copypro(world, "rebuild", "stats"))[0] == 0
+
+        async def is_refused() -> bool:
+            return "OTHER_COPIER" in {row["exceptionCode"] for row in await world.logs(copier)}
+
+        await world.eventually(is_refused)
+        assert "OTHER_COPIER" in await alert_codes(world)
+        opened = await world.control.ledger("OrderSend", slave.login)
+        assert len(opened) == len(standing)
+        assert {position["ticket"] for position in await slave.positions()} == standing

@@ -25,10 +25,12 @@ from copypro.trading import (
     DeleteRequest,
     Done,
     ModifyRequest,
+    OpenOrder,
     OpenRequest,
     TradeRequest,
 )
 from copypro.values import (
+    TAG_LENGTH,
     AccountId,
     AttemptId,
     CopyId,
@@ -491,9 +493,20 @@ class AccountAgent:
             if not leg.is_extra:
                 self.by_tag[leg.tag] = (copy, leg)
 
-    def tagged(self, tag: str) -> tuple[Copy, Leg] | None:
-        """The leg of this tag, of a copy that is over too."""
-        return self.by_tag.get(tag) or self._forgotten.get(tag)
+    def tagged(self, order: OpenOrder) -> tuple[Copy, Leg] | None:
+        """The leg whose tag the order carries, of a copy that is over too. None for the order of another
+        copier: also one whose leg waits to be sent, since nothing of ours can have opened it. It is our
+        own of a time that this state does not know, where that is an older one brought back.
+        """
+        account, tag = self.account, order.comment[:TAG_LENGTH]
+        if account is None or order.ticket in (*account.strangers, *account.settled_tickets):
+            return None
+        found = self.by_tag.get(tag) or self._forgotten.get(tag)
+        if found is None:
+            return None
+        copy, leg = found
+        is_under_way = copy.attempt is not None and copy.attempt.leg == leg.number
+        return None if leg.status is LegStatus.WAITING and not is_under_way else found
 
     def _forget(self, copy: Copy, turn: Turn) -> None:
         del self.copies[copy.copy]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from copypro.trading import ClosedOrder, OpenOrder
-from copypro.values import TAG_LENGTH, Ticket
+from copypro.values import Ticket
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.alerts import raise_alert
@@ -33,7 +33,7 @@ def claim(
     """By a whole list that was asked for, since a frame may be late; `ended`: history, if it was read."""
     listed = {order.ticket for order in orders}
     for order in orders:
-        tagged = agent.tagged(order.comment[:TAG_LENGTH])
+        tagged = agent.tagged(order)
         if tagged is None or order.ticket in agent.market.live.just_ended:
             continue
         copy, leg = tagged

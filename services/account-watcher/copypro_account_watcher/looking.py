@@ -24,7 +24,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder
-from copypro.values import TAG_LENGTH, CopyId, Side, Ticket, tag_in
+from copypro.values import CopyId, Side, Ticket, tag_in
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.accounted import Accounted
@@ -267,7 +267,7 @@ class Looking:
                     known[leg.ticket] = copy.copy
         for order in orders:
             if order.ticket not in known and order.comment:
-                tagged = agent.tagged(order.comment[:TAG_LENGTH])
+                tagged = agent.tagged(order)
                 if tagged is not None:
                     known[order.ticket] = tagged[0].copy
                 elif (former := from_ticket(order.comment)) in known:

@@ -40,7 +40,6 @@ from copypro.protection import (
 from copypro.protection import problem as problem_with
 from copypro.trading import Figures, OpenOrder
 from copypro.values import (
-    TAG_LENGTH,
     CopierId,
     CopyId,
     MessageId,
@@ -200,7 +199,7 @@ class Protecting:
         legs = (leg for copy in agent.copies.values() for leg in copy.live_legs)
         if any(leg.ticket == order.ticket for leg in legs):
             return True
-        tagged = agent.tagged(order.comment[:TAG_LENGTH]) if order.comment else None
+        tagged = agent.tagged(order)
         return tagged is not None and tagged[1].status is not LegStatus.LEFT
 
     def _take(
