@@ -67,7 +67,7 @@ async def test_an_imported_trade_is_explained_by_its_login_or_registration(world
     shown = await world.call("GetAccount", accountId=answer["accountId"])
     for account in (str(shown["user"]), answer["accountId"]):
         story = await story_of(world.settings(), account, 2)
-        assert story is not None, account
+        assert not isinstance(story, str), account
         assert [line.event for line in story.lines] == ["PositionOpened", "PositionClosed"]
 
 

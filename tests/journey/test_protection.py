@@ -111,7 +111,7 @@ async def test_a_stop_closes_copies_pauses_their_copier_and_leaves_foreign_trade
     assert {"why = EQUITY_PROTECTION", "rule = stopLossPercent"} <= said
     assert any(text.startswith("limit = 9500") for text in said)
     story = await story_of(world.settings(), slave.id, int(row["slaveTicket"]))
-    assert story is not None
+    assert not isinstance(story, str)
     texts = [line.text for line in story.lines]
     acting = next(n for n, text in enumerate(texts) if text.startswith("equity protector: "))
     assert "reached stopLossPercent, which is 9500" in texts[acting]

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from copypro.errors import TerminalError
+import pytest
+from copypro.errors import CredentialsRefused, TerminalError
 from copypro.messages import Rights
+from copypro_account_watcher import proving
 from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.turn import Turn
 from structlog.testing import capture_logs
@@ -31,12 +33,30 @@ async def test_while_the_bridge_is_down_it_is_said_once_and_again_for_another_re
         owner=SimpleNamespace(clock=lambda: NOW, commit=commit),
         save_account=lambda turn: None,
     )
-    proving = Proving(cast(Any, agent))
+    one = Proving(cast(Any, agent))
     with capture_logs() as lines:
         for code in ("UNREACHABLE", "UNREACHABLE", "HTTP_500", "HTTP_500"):
-            await proving._delay(mine, TerminalError(code, "away"))
+            await one._delay(mine, TerminalError(code, "away"))
     assert [(line["code"], line["registration"]) for line in lines] == [
         ("UNREACHABLE", "mine"),
         ("HTTP_500", "mine"),
     ]
     assert len(committed) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("INVALID_ACCOUNT", "the broker refuses the password of"),
+        ("PASSWORD_UNREADABLE", "the stored password of"),
+    ],
+)
+def test_the_broker_is_not_blamed_for_a_password_that_cannot_be_opened(
+    code: str, said: str
+) -> None:
+    mine, turn = registration("mine", Rights.TRADE), Turn(NOW)
+    account = account_of(mine)
+    agent = SimpleNamespace(id="a", account=account, copies={}, save_account=lambda turn: None)
+    proving._alert(cast(Any, agent), mine, CredentialsRefused(code), turn)
+    (alert,) = [told.event for told in turn.told]
+    assert alert.text.startswith(said)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from copypro_account_watcher.agent import AccountAgent
 
 logger = structlog.get_logger("account-watcher")
+UNREADABLE = "PASSWORD_UNREADABLE"
 
 
 class Proving:
@@ -201,7 +202,7 @@ async def unseal(vault: Vault, registration: Registration, sealed: str) -> str:
         return await vault.unseal(registration.registration, sealed)
     except SecretsError:
         text = "the stored password cannot be opened; set it again"
-        raise CredentialsRefused("PASSWORD_UNREADABLE", text) from None
+        raise CredentialsRefused(UNREADABLE, text) from None
     except StoreUnavailable as error:
         raise TerminalError("STORE_UNAVAILABLE", str(error)) from None
 
@@ -215,9 +216,9 @@ def _alert(
 ) -> None:
     """The password had logged in before: whoever relies on it must know."""
     standing = sum(1 for copy in agent.copies.values() if copy.standing)
-    text = (
-        f"the broker refuses the password of {registration.name} that it took before"
-        f" ({error.code}): set the right one; {standing} copies stand open"
-    )
+    refused = f"the broker refuses the password of {registration.name} that it took before"
+    unreadable = f"the stored password of {registration.name} cannot be opened here any more"
+    why = unreadable if error.code == UNREADABLE else refused
+    text = f"{why} ({error.code}): set the right one; {standing} copies stand open"
     numbers = {"registration": registration.registration, "open_copies": standing}
     raise_alert(agent, turn, "ACCOUNT_REFUSED", _cause(registration), text, **numbers)

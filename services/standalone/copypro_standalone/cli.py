@@ -216,8 +216,8 @@ def explain(
         story = asyncio.run(explaining.story_of(settings, account, ticket))
     except CopyProError as error:
         _fail(error)
-    if story is None:
-        _fail(f"ticket {ticket} of account {account} is in no event of {settings.log_place}")
+    if isinstance(story, str):
+        _fail(story)
     if as_json:
         typer.echo(explaining.as_json(story))
     else:

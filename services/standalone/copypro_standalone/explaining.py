@@ -23,8 +23,8 @@ from copypro_standalone.story import Line, Read, Story, find_root, tell
 _STYLES = {"master": "cyan", "decision": "yellow", "slave": "green"}
 
 
-async def story_of(settings: Settings, account: str, ticket: int) -> Story | None:
-    """Errors: LogCorrupt for a folder that is not ours, or Kafka's."""
+async def story_of(settings: Settings, account: str, ticket: int) -> Story | str:
+    """Text: why there is none. Errors: LogCorrupt for a folder that is not ours, or Kafka's."""
     history = open_history(settings)
     orders = await _all(history, topics.ORDER_EVENTS)
     executions = await _all(history, topics.EXECUTIONS)
@@ -35,8 +35,13 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | Non
         and account in (event.account, event.registration, str(event.login))
     }
     found = find_root(orders, executions, accounts or {account}, ticket)
+    if found is None and not accounts:
+        names = (
+            "a login, a registration id (as Accounts shows it) or an account id (as the log does)"
+        )
+        return f"{settings.log_place} knows no account {account}: give {names}"
     if found is None:
-        return None
+        return f"ticket {ticket} of account {account} is in no event of {settings.log_place}"
     return tell(orders, await _all(history, topics.COPIER_EVENTS), executions, *found)
 
 

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from copypro_standalone.operating import unanswered
+
 Report = dict[str, Any]
 ANSWER_WITHIN_S = 300.0
 
@@ -73,8 +75,7 @@ async def imported(
             f"{text}: import it again, what is there already stays as it is"
         ) from None
     except aiohttp.ClientError as error:
-        text = f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
-        raise BadStatement(f"{text} COPYPRO_URL says where") from None
+        raise BadStatement(unanswered(url, error)) from None
     if response.status >= 400:
         raise BadStatement(f"{path}: {answer.get('message', answer)}")
     return {"file": str(path), **answer}

@@ -104,8 +104,17 @@ async def _post(
     except TimeoutError:
         return Said(f"no answer from {url} within {within_s:g} s: whether it was done is not known")
     except aiohttp.ClientError as error:
-        text = f"no answer from {url}: {type(error).__name__}; is `copypro up` running?"
-        return Said(f"{text} COPYPRO_URL says where")
+        return Said(unanswered(gateway, error))
+
+
+def unanswered(gateway: str, error: aiohttp.ClientError) -> str:
+    """Why nothing of the gateway's came back, and what to do."""
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return f"{gateway} is no address of a gateway: set COPYPRO_URL like http://127.0.0.1:5020"
+    if isinstance(error, aiohttp.ContentTypeError):
+        return f"what answers at {gateway} is no gateway of CopyPro: COPYPRO_URL says where it is"
+    text = f"no answer from {gateway}: {type(error).__name__}; is `copypro up` running?"
+    return f"{text} COPYPRO_URL says where"
 
 
 def _said(status: int, answer: Any) -> Said:
