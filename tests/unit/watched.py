@@ -204,6 +204,20 @@ class Watched:
         message = fact(command, now(), self._count)
         await self.log.append([encode(topics.ACCOUNT_COMMANDS, ACCOUNT, message)])
 
+    async def register(self, password: str = TRADES) -> None:
+        await self.command(
+            m.RegisterAccount(
+                account=ACCOUNT,
+                registration=REGISTRATION,
+                user=UserId("u"),
+                platform=Platform.MT5,
+                server=SERVER,
+                login=LOGIN,
+                name="watched",
+                sealed_password=password,
+            )
+        )
+
     async def open(self) -> None:
         """A copy is to be opened; the bridge never answers it."""
         fresh = replace(
@@ -277,18 +291,7 @@ async def watched(
     )
     account = Watched(bridge, log)
     try:
-        await account.command(
-            m.RegisterAccount(
-                account=ACCOUNT,
-                registration=REGISTRATION,
-                user=UserId("u"),
-                platform=Platform.MT5,
-                server=SERVER,
-                login=LOGIN,
-                name="watched",
-                sealed_password=password,
-            )
-        )
+        await account.register(password)
         await account.until(lambda: account.told(m.AccountConnected))
         yield account
         assert not running.done(), running

@@ -59,6 +59,8 @@ class Looking:
         self._looked_at = float("-inf")
         """The last look, on the monotonic clock."""
         self._accounted = Accounted(agent.owner.limits.flow_wait_s)
+        self._untold_since: float | None = None
+        """On the monotonic clock: since when only history can tell of something."""
         self._rest: Rest | None = None
 
     def want_history(self) -> None:
@@ -112,10 +114,14 @@ class Looking:
             live.clock_offset_minutes = self._session.offset.minutes
             self._remember_clock(turn)
             live.looked(orders, asked_at)
+            if seen is Seen.BASELINE:  # what moved before, while nobody watched, is in its balance
+                self._accounted = Accounted(agent.owner.limits.flow_wait_s)
             told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
             whole = asked_at is not None
-            settled = self._follow_balance(figures.balance, told, whole, has_history)
-            agent.protecting.looked(orders, figures, turn, whole=whole, settled=settled)
+            settled = self._follow_balance(figures.balance, told, whole, has_history, turn)
+            agent.protecting.looked(
+                orders, figures, turn, whole=whole, settled=settled, paid=self._accounted.paid
+            )
             ended = closed if has_history else None
             again = unresolved.settle(agent, orders, ended, asked_at, turn)
             if again is not None:
@@ -195,22 +201,50 @@ class Looking:
             self._agent.save_account(turn)
 
     def _follow_balance(
-        self, balance: Decimal, told: Sequence[OrderEvent], whole: bool, has_history: bool
+        self,
+        balance: Decimal,
+        told: Sequence[OrderEvent],
+        whole: bool,
+        has_history: bool,
+        turn: Turn,
     ) -> bool:
         """Money moved and nothing was seen that moved it: a trade that opened and closed between two
         looks, or a payment. History tells, perhaps not at once; False while a limit waits for it.
         """
         limits, now = self._agent.owner.limits, self._agent.market.live.mono
-        account = self._agent.known
-        self._accounted.resume(account.balance)
-        if self._accounted.looked(balance, told, is_frame=not whole, has_history=has_history):
+        account, accounted = self._agent.known, self._accounted
+        accounted.resume(account.balance)
+        if accounted.looked(
+            balance,
+            told,
+            is_frame=not whole,
+            has_history=has_history,
+            is_trading=bool(self.missing),
+        ):
             self.want_history()
-        settled = self._accounted.settle(now)
-        if not settled and self._agent.protecting.is_wanted:
+        settled = accounted.settle(now)
+        is_wanted = self._agent.protecting.is_wanted
+        if not settled and is_wanted:
             self._history_by(now + limits.missing_every_s)
-        if self._accounted.left == 0:
-            account.balance = balance  # recorded with what is recorded of the account anyway
+        self._ask_for_untold(now)
+        if account.balance != accounted.explained:
+            account.balance = accounted.explained
+            if is_wanted:  # else it is recorded with what is recorded of the account anyway
+                self._agent.save_account(turn)
         return settled
+
+    def _ask_for_untold(self, now: float) -> None:
+        """History may lag for however long: it is asked again after as long as it was waited for, while
+        what it is to tell is in what is read of it.
+        """
+        if self._accounted.untold == 0:
+            self._untold_since = None
+            return
+        if self._untold_since is None:
+            self._untold_since = now
+        limits, waited_s = self._agent.owner.limits, now - self._untold_since
+        if waited_s < limits.history_margin_s:
+            self._history_by(now + max(limits.missing_every_s, waited_s))
 
     def _as_seen(self, message: Entry) -> Entry:
         """Live or missed, by what is known of its age.
