@@ -59,8 +59,10 @@ class Looking:
         self._looked_at = float("-inf")
         """The last look, on the monotonic clock."""
         self._accounted = Accounted(agent.owner.limits.flow_wait_s)
-        self._untold_since: float | None = None
-        """On the monotonic clock: since when only history can tell of something."""
+        self._untold: tuple[Decimal, list[int]] = (Decimal(0), [])
+        """Money and deals that only history can tell of,"""
+        self._untold_since = 0.0
+        """and since when, on the monotonic clock."""
         self._rest: Rest | None = None
 
     def want_history(self) -> None:
@@ -162,6 +164,9 @@ class Looking:
                 row_wait_s=agent.owner.limits.row_wait_s,
             ),
         )
+        for fact in result.late:
+            turn.fact(agent.id, fact.message, *fact.identity)
+            follow_stop_outs(agent, fact.message, turn)
         for fact in result.facts:
             message = fact.message
             if isinstance(message, Entry):
@@ -191,7 +196,7 @@ class Looking:
             claim(agent, orders, closed if has_history else None, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
-        return [fact.message for fact in result.facts]
+        return [fact.message for fact in (*result.late, *result.facts)]
 
     def _remember_clock(self, turn: Turn) -> None:
         """The broker's clock as last known dates what is found after a restart."""
@@ -237,12 +242,13 @@ class Looking:
         """History may lag for however long: it is asked again after as long as it was waited for, while
         what it is to tell is in what is read of it.
         """
-        if self._accounted.untold == 0:
-            self._untold_since = None
+        agent, former = self._agent, self._untold
+        self._untold = (self._accounted.untold, agent.book.rows_owed())
+        if not any(self._untold):
             return
-        if self._untold_since is None:
+        if self._untold != former:
             self._untold_since = now
-        limits, waited_s = self._agent.owner.limits, now - self._untold_since
+        limits, waited_s = agent.owner.limits, now - self._untold_since
         if waited_s < limits.history_margin_s:
             self._history_by(now + max(limits.missing_every_s, waited_s))
 
