@@ -285,6 +285,20 @@ def test_history_is_asked_until_it_tells_and_closed_orders_have_the_profit(
     run(work())
 
 
+def test_a_server_whose_quotes_tell_only_utc_shows_its_clock_by_its_orders() -> None:
+    """Else an equity protector with a daily reset never had a day."""
+
+    async def work() -> None:
+        opened = BEGAN - timedelta(hours=1)
+        at_broker = (opened + timedelta(hours=3)).replace(tzinfo=None)
+        stands = replace(order(7), opened_at_utc=opened, opened_at_broker=at_broker)
+        async with watched(orders=(stands,)) as account:
+            [connected] = account.told(m.AccountConnected)
+            assert connected.clock_offset_minutes == 180
+
+    run(work())
+
+
 def part() -> ClosedOrder:
     found = row(7, "0.04", deal=78, profit=D(4))
     at = BEGAN + timedelta(seconds=5)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -113,6 +113,7 @@ class Looking:
             live = agent.market.live
             live.now, live.mono = turn.now, agent.owner.monotonic()
             live.learn_figures(figures)
+            self._see_clock(orders, closed, turn.now)
             live.clock_offset_minutes = self._session.offset.minutes
             self._remember_clock(turn)
             live.looked(orders, asked_at)
@@ -197,6 +198,22 @@ class Looking:
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
         return [fact.message for fact in (*result.late, *result.facts)]
+
+    def _see_clock(
+        self, orders: Sequence[OpenOrder], closed: Sequence[ClosedOrder], now: datetime
+    ) -> None:
+        """By the newest of what tells both its times."""
+        times = [(order.opened_at_utc, order.opened_at_broker) for order in orders]
+        times += [(row.closed_at_utc, row.closed_at_broker) for row in closed]
+        both = [(at_utc, at_broker) for at_utc, at_broker in times if at_utc is not None]
+        if not both:
+            return
+        offset = self._session.offset
+        at_utc, at_broker = max(both)
+        known = offset.minutes
+        offset.see_both(at_broker, at_utc, now)
+        if known is None and offset.minutes is not None:
+            self.want_history()  # what it holds can be dated only now
 
     def _remember_clock(self, turn: Turn) -> None:
         """The broker's clock as last known dates what is found after a restart."""
