@@ -91,6 +91,9 @@ class Watch:
         self.book = Book(AccountId("a" * 32), platform, mode)
         self.at, self.seconds = 0.0, seconds
         self.all: list[OrderEvent] = []
+        self.late: list[OrderEvent] = []
+        """What the last look told of what was told before."""
+        self.all_late: list[OrderEvent] = []
         self.identities: list[tuple[str, tuple[str | int, ...]]] = []
         self.result: Result
 
@@ -110,9 +113,12 @@ class Watch:
             **more,
         )
         self.result = diff(self.book, look)
+        self.late = [fact.message for fact in self.result.late]
         told = [fact.message for fact in self.result.facts]
         self.all += told
-        self.identities += [(type(f.message).__name__, f.identity) for f in self.result.facts]
+        self.all_late += self.late
+        facts = (*self.result.late, *self.result.facts)
+        self.identities += [(type(fact.message).__name__, fact.identity) for fact in facts]
         return told
 
     def starts(self, *orders: OpenOrder) -> list[OrderEvent]:

@@ -204,3 +204,37 @@ def test_a_tick_of_a_time_that_no_clock_shows_does_not_hide_those_that_follow() 
     clock.see(datetime(2036, 3, 6, 14), later)
     ticks(clock, 180, start=later + timedelta(days=3))
     assert clock.minutes == 180
+
+
+# --- a server whose quotes tell only UTC ----------------------------------------------------------
+
+
+def opened(minutes: int, ago: timedelta = timedelta()) -> tuple[datetime, datetime]:
+    at = NOW - ago
+    return (at + timedelta(minutes=minutes)).replace(tzinfo=None), at
+
+
+def test_what_tells_both_of_its_times_shows_the_clock_where_no_tick_does() -> None:
+    clock = ClockOffset()
+    clock.see_both(*opened(120, timedelta(days=40)), NOW)
+    assert clock.minutes == 120
+    clock.see_both(*opened(180, timedelta(hours=3)), NOW)
+    assert clock.minutes == 180, "it was put forward"
+    clock.see_both(*opened(120, timedelta(days=40)), NOW)
+    assert clock.minutes == 180, "of before that"
+    clock.see_both(*opened(33), NOW)
+    at_broker, at_utc = opened(180)
+    clock.see_both(at_broker, at_utc + timedelta(seconds=0.9), NOW)
+    clock.see_both(*opened(100_000), NOW)
+    assert clock.minutes == 180, "no clock's"
+
+
+def test_ticks_are_believed_more() -> None:
+    clock = ClockOffset()
+    later = ticks(clock, 120)
+    clock.see_both(*opened(180), later)
+    assert clock.minutes == 120
+    clock = ClockOffset()
+    clock.see_both(*opened(180), NOW)
+    ticks(clock, 120)
+    assert clock.minutes == 120

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,14 +12,16 @@ from copypro import messages as m
 from copypro.adapters.memory_log import MemoryLog
 from copypro.errors import PartitionLost
 from copypro.ports import Outgoing
+from copypro.trading import ClosedOrder
 from copypro.values import AccountId, Platform, RootId
 from copypro_account_watcher.book import Book, BookLimits, Rest
+from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec import json
 from msgspec.structs import replace
 
 from tests.unit.diff_builders import Watch, broker, order, row
-from tests.unit.watched import BEGAN, Watched, watched
+from tests.unit.watched import ACCOUNT, BEGAN, REGISTRATION, Watched, watched
 
 
 def test_what_closed_in_the_moment_of_the_first_look_is_told_once() -> None:
@@ -72,6 +75,81 @@ def test_whoever_is_killed_amid_an_import_loses_no_closing(commits: int) -> None
 
     def tickets(account: Watched) -> set[int]:
         return {event.ticket for event in account.told(m.PositionClosed)}
+
+    run(work())
+
+
+def ended(ticket: int, at: datetime, **more: Any) -> ClosedOrder:
+    return replace(row(ticket, **more), closed_at_utc=at, opened_at_utc=BEGAN - timedelta(days=4))
+
+
+class Tells(MemoryLog):
+    """Once, when the first of what is imported is in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun = asyncio.Event()
+
+    def _put(self, messages: Sequence[Outgoing], owner: Any) -> None:
+        super()._put(messages, owner)
+        if any(b'"seen":"imported"' in (out.value or b"") for out in messages):
+            self.has_begun.set()
+
+
+@pytest.mark.parametrize("within", ["a page", "a turn"])
+@pytest.mark.parametrize("is_added_again", [False, True])
+def test_an_import_ends_with_its_account(within: str, is_added_again: bool) -> None:
+    """Added again, the account has one of its own, which tells only what nobody has told."""
+    limits = WatcherLimits(import_days=300)
+    closed = tuple(ended(ticket, BEGAN - timedelta(days=3)) for ticket in range(1, 1001))
+
+    async def work() -> None:
+        log = Tells()
+        async with watched(limits, closed=closed, log=log, history_takes_s=0.1) as account:
+            bridge = account.bridge
+            bridge.history_takes_s = 1.0
+            async with asyncio.timeout(10):
+                await log.has_begun.wait()
+            if within == "a page":
+                await asyncio.sleep(0.5)
+            await account.command(m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION))
+            await account.until(lambda: account.told(m.AccountRemoved))
+            told = len(account.told(m.PositionClosed))
+            if is_added_again:
+                bridge.closed = (ended(5000, BEGAN - timedelta(days=2)),)
+                await account.register()
+            await asyncio.sleep(60)
+            later = [event.ticket for event in account.told(m.PositionClosed)][told:]
+            assert set(later) == ({5000} if is_added_again else set())
+            assert told <= 1000 if within == "a page" else told < 1000
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("before_s", "is_open", "is_told"),
+    [
+        (3600, True, True),
+        (62, True, True),
+        (58, True, False),  # by clocks that differ it may be of what the looks tell
+        (-30, True, False),
+        (58, False, True),
+        (-58, False, True),
+        (-62, False, False),  # the looks tell it
+    ],
+)
+def test_only_what_surely_closed_before_the_account_was_added_is_imported(
+    before_s: float, is_open: bool, is_told: bool
+) -> None:
+    """Of a position that stood then, its parts. No look reads history here."""
+    part = ended(7, BEGAN - timedelta(seconds=before_s), deal=77)
+    orders = (order(7),) if is_open else ()
+
+    async def work() -> None:
+        async with watched(closed=(part,), orders=orders) as account:
+            await asyncio.sleep(60)
+            told = {event.deal.ticket for event in account.told(m.PositionClosed)}
+            assert told == ({77} if is_told else set())
 
     run(work())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,10 +16,11 @@ from copypro.values import RootId, Side, Ticket
 from copypro_account_watcher.accounted import Accounted, unexplained
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
+from msgspec.structs import replace
 
-from tests.unit.diff_builders import order
+from tests.unit.diff_builders import order, row
 from tests.unit.slave_builders import D
-from tests.unit.watched import ACCOUNT, BEGAN, Watched, watched
+from tests.unit.watched import ACCOUNT, BEGAN, REGISTRATION, Watched, watched
 
 # --- the rule -------------------------------------------------------------------------------------
 
@@ -101,12 +103,37 @@ def test_a_doubt_ends_when_it_has_waited_long_enough_and_the_next_one_waits_anew
     accounted = Accounted(wait_s=5)
     accounted.looked(D(10000), [], is_frame=False, has_history=False)
     for at, balance in ((100.0, 5000), (200.0, 2000)):
-        assert accounted.looked(D(balance), [], is_frame=False, has_history=False)
+        assert accounted.looked(D(balance), [], is_frame=False, has_history=False, is_trading=True)
         assert not accounted.settle(at)
         assert not accounted.looked(D(balance), [], is_frame=False, has_history=True)
         assert not accounted.settle(at + 5)
         assert accounted.settle(at + 5.1)
         assert accounted.settle(at + 5.2)
+
+
+@pytest.mark.parametrize(
+    ("looks", "paid", "explained"),
+    [
+        ([("5000", [], False)], "-5000", "10000"),
+        ([("5000", [], False), ("5000", [paid("-5000")], False)], "0", "5000"),
+        ([("5000", [], False), ("4980", [closed("-20")], False)], "-5000", "9980"),
+        ([("5000", [], False), ("4980", [closed("-20"), paid("-5000")], False)], "0", "4980"),
+        ([("10000", [paid("-5000")], False), ("5000", [], False)], "0", "5000"),
+        ([("9400", [], False), ("9400", [closed("-600")], False)], "0", "9400"),
+        ([("9400", [], True)], "0", "10000"),  # something ended, and nobody knows yet how
+        ([("5000", [], False), ("4400", [], True)], "-5000", "10000"),
+        ([("5000", [], False), ("4400", [], True), ("4400", [paid("-5000")], True)], "0", "5000"),
+        ([("0", [], False), ("10000", [], False)], "0", "10000"),  # of a session that loads
+    ],
+)
+def test_what_moves_while_no_trade_does_is_paid_until_it_is_told(
+    looks: Sequence[tuple[str, Sequence[OrderEvent], bool]], paid: str, explained: str
+) -> None:
+    accounted = Accounted(wait_s=5)
+    accounted.looked(D(10000), [], is_frame=False, has_history=False)
+    for balance, told, is_trading in looks:
+        accounted.looked(D(balance), told, is_frame=False, has_history=False, is_trading=is_trading)
+    assert (accounted.paid, accounted.explained) == (D(paid), D(explained))
 
 
 def test_what_was_before_the_first_look_is_in_its_balance() -> None:
@@ -167,14 +194,92 @@ def test_money_that_is_in_doubt_when_its_owner_is_lost_is_so_for_the_next_one() 
     at_work(work)
 
 
-def test_money_that_nobody_ever_explains_is_judged_all_the_same() -> None:
+@pytest.mark.parametrize("seen_by", ["frame", "snapshot"])
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_withdrawal_is_no_loss_however_long_history_lags(seen_by: str, is_lost: bool) -> None:
     async def work(account: Watched) -> None:
+        bridge = account.bridge
+        bridge.orders = (order(7),)
+        await account.protect(stop_loss_percent=D(5), take_profit_percent=D(5))
+        bridge.history_lags_s = 45
+        bridge.pays("-5000")
+        histories = bridge.histories
+        if seen_by == "frame":
+            bridge.frame()
+        await asyncio.sleep(20)
+        if is_lost:
+            account.log.lose(topics.ACCOUNT_WATCHER, 0)
+        await account.until(lambda: account.start() == 5000 or triggered(account))
+        assert triggered(account) == []
+        assert bridge.histories - histories <= 20, "asked ever more seldom"
+
+    at_work(work)
+
+
+def test_a_loss_beside_a_withdrawal_that_nobody_has_told_is_seen_at_once() -> None:
+    async def work(account: Watched) -> None:
+        bridge = account.bridge
+        bridge.orders = (order(7),)
         await account.protect(stop_loss_percent=D(5))
-        account.bridge.history_lags_s = 1e6
-        account.bridge.pays("-5000")
-        account.bridge.frame()
+        bridge.history_lags_s = 1e6
+        bridge.pays("-5000")
+        bridge.frame()
+        await asyncio.sleep(10)
+        bridge.equity -= 249
+        bridge.frame()
+        await asyncio.sleep(10)
+        assert triggered(account) == []
+        bridge.equity -= 1
+        bridge.frame()
+        await account.until(lambda: triggered(account))
+        assert triggered(account)[0].protector.numbers["limit"] == "4750"
+
+    at_work(work)
+
+
+def test_what_looked_paid_and_was_a_trade_is_a_loss_once_history_tells() -> None:
+    """It opened and closed between two looks."""
+
+    async def work(account: Watched) -> None:
+        bridge = account.bridge
+        await account.protect(stop_loss_percent=D(5))
+        bridge.balance, bridge.equity = D(9400), D(9400)
+        at = BEGAN.replace(tzinfo=None) + timedelta(hours=14, minutes=2)
+        hidden = row(77, deal=78, profit=D(-600))
+        await asyncio.sleep(30)
+        assert triggered(account) == []
+        bridge.closed = (replace(hidden, opened_at_broker=at, closed_at_broker=at),)
+        await account.until(lambda: triggered(account))
+
+    at_work(work)
+
+
+def test_money_that_moved_beside_a_trade_is_judged_though_nobody_ever_explains_it() -> None:
+    async def work(account: Watched) -> None:
+        bridge = account.bridge
+        bridge.orders = (order(7),)
+        await account.protect(stop_loss_percent=D(5))
+        bridge.history_lags_s = 1e6
+        bridge.orders = ()
+        bridge.pays("-5000")
+        bridge.frame()
         await account.until(lambda: triggered(account))
         assert triggered(account)[0].protector.start_balance == 10000
+
+    at_work(work)
+
+
+def test_what_was_paid_while_the_account_was_removed_is_in_its_first_look() -> None:
+    async def work(account: Watched) -> None:
+        bridge = account.bridge
+        await account.command(m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION))
+        await account.until(lambda: account.told(m.AccountRemoved))
+        bridge.history_lags_s = 1e6
+        bridge.pays("-5000")
+        await account.register()
+        await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+        await account.protect(stop_loss_percent=D(5))
+        assert account.start() == 5000
 
     at_work(work)
 

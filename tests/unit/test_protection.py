@@ -100,10 +100,10 @@ def test_credit_given_or_taken_is_no_result_whoever_shows_it_first(given: str) -
     equity = Decimal(11000) + Decimal(given)
     frame = after(before, seen(equity, credit=None))
     assert frame.tripped is None
-    assert is_reached(frame, equity), "a snapshot is asked for"
+    assert is_reached(frame, seen(equity)), "a snapshot is asked for"
     snapshot = after(frame, seen(equity, credit=1000 + Decimal(given)))
     assert (snapshot.tripped, snapshot.start_balance) == (None, equity)
-    assert not is_reached(snapshot, equity)
+    assert not is_reached(snapshot, seen(equity))
 
 
 def test_what_is_not_known_acts_on_nothing() -> None:

@@ -243,6 +243,23 @@ def test_the_last_piece_of_a_position_closed_in_parts() -> None:
     assert (closed.deal, closed.lots, closed.profit) == (4003, Decimal("0.06"), 4)
 
 
+@pytest.mark.parametrize("listed", [None, []])
+@pytest.mark.parametrize("lots", [0, 0.1])
+@pytest.mark.parametrize("kind", ["MarketClose", "OnStopLoss", "MarketCloseBy"])
+def test_the_last_piece_where_the_bridge_lists_no_other_one(
+    kind: str, lots: float, listed: Any
+) -> None:
+    """`closeLots` is all that was closed so far, also when the last of it is."""
+    order = row(lots=lots, closeLots=0.1, profit=8, partialCloseDeals=listed)
+    closed = seen(kind, order, deal=deal(4003, 0.06)).closed
+    assert closed is not None
+    assert (closed.deal, closed.lots, closed.profit) == (4003, Decimal("0.06"), 4)
+    bare = {"ticketNumber": 4003, "positionTicket": 5001, "direction": "Out", "lots": 0.06}
+    closed = seen(kind, order, deal=bare).closed
+    assert closed is not None
+    assert (closed.deal, closed.lots, closed.profit) == (4003, Decimal("0.06"), 8)
+
+
 def test_a_partial_close_says_its_own_lots_and_not_the_sum() -> None:
     order = row(lots=0.03, closeLots=0.07, partialCloseDeals=[deal(4002, 0.04), deal(4003, 0.03)])
     by_deal = seen("PartialClose", order, [order], deal=deal(4003, 0.03)).closed

@@ -68,6 +68,7 @@ class Bridge:
         self.operations: tuple[BalanceOperation, ...] = ()
         self.history_lags_s = 0.0
         """Behind the balance."""
+        self.history_takes_s = 0.0
         self.overtaken = False
         """A frame comes within every snapshot."""
         self.snapshots = self.histories = 0
@@ -146,6 +147,7 @@ class _Session:
     async def history(self, since: datetime, until: datetime) -> History:
         bridge = self._bridge
         bridge.histories += 1
+        await asyncio.sleep(bridge.history_takes_s)
         if asyncio.get_running_loop().time() < bridge._shown_from:
             return History(closed=bridge.closed, operations=bridge.operations[:-1])
         return History(closed=bridge.closed, operations=bridge.operations)
@@ -204,6 +206,20 @@ class Watched:
         message = fact(command, now(), self._count)
         await self.log.append([encode(topics.ACCOUNT_COMMANDS, ACCOUNT, message)])
 
+    async def register(self, password: str = TRADES) -> None:
+        await self.command(
+            m.RegisterAccount(
+                account=ACCOUNT,
+                registration=REGISTRATION,
+                user=UserId("u"),
+                platform=Platform.MT5,
+                server=SERVER,
+                login=LOGIN,
+                name="watched",
+                sealed_password=password,
+            )
+        )
+
     async def open(self) -> None:
         """A copy is to be opened; the bridge never answers it."""
         fresh = replace(
@@ -260,11 +276,14 @@ async def watched(
     password: str = TRADES,
     mode: Mode = Mode.HEDGING,
     closed: tuple[ClosedOrder, ...] = (),
+    orders: tuple[OpenOrder, ...] = (),
+    history_takes_s: float = 0.0,
     log: MemoryLog | None = None,
 ) -> AsyncIterator[Watched]:
     """In a virtual loop."""
     bridge, log = Bridge(mode), log or MemoryLog()
-    bridge.closed = closed
+    bridge.closed, bridge.orders = closed, orders
+    bridge.history_takes_s = history_takes_s
     running = asyncio.create_task(
         service.run(
             cast(Any, log),
@@ -277,18 +296,7 @@ async def watched(
     )
     account = Watched(bridge, log)
     try:
-        await account.command(
-            m.RegisterAccount(
-                account=ACCOUNT,
-                registration=REGISTRATION,
-                user=UserId("u"),
-                platform=Platform.MT5,
-                server=SERVER,
-                login=LOGIN,
-                name="watched",
-                sealed_password=password,
-            )
-        )
+        await account.register(password)
         await account.until(lambda: account.told(m.AccountConnected))
         yield account
         assert not running.done(), running

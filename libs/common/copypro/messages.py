@@ -571,7 +571,11 @@ class PositionModified(Message, frozen=True, kw_only=True):
 
 
 class PositionReduced(Message, frozen=True, kw_only=True):
-    """Part of a root was closed. Fraction left = open_lots / ever_lots."""
+    """Part of a root was closed. Fraction left = open_lots / ever_lots.
+
+    What a list alone showed has a deal that was made up. It is told again under that deal's ticket,
+    with its figures, once history has them; so is the close of a root.
+    """
 
     account: AccountId
     root: RootId

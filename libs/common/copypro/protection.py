@@ -119,6 +119,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     flows: tuple[Decimal, ...] = ()
     settled: bool = True
     """False: money moved for a reason that history will tell in a moment; a limit waits for it."""
+    paid: Decimal = Decimal(0)
+    """In the balance, and not told yet: the flow of a later look, or a trade's after all."""
 
     @property
     def is_sure(self) -> bool:
@@ -235,14 +237,16 @@ def flat(protector: Protector) -> Protector:
     return replace(protector, serial=protector.serial + 1, flattening=False)
 
 
-def is_reached(protector: Protector, equity: Decimal) -> bool:
+def is_reached(protector: Protector, seen: Seen) -> bool:
     """It would act, if this equity were confirmed."""
-    return protector.is_armed and any(_is_beyond(level, equity) for level in levels(protector))
+    found = levels(protector, seen.paid)
+    return protector.is_armed and any(_is_beyond(level, seen.equity) for level in found)
 
 
-def levels(protector: Protector) -> list[Level]:
-    """Those whose place is known, stops first."""
+def levels(protector: Protector, paid: Decimal = Decimal(0)) -> list[Level]:
+    """Those whose place is known, stops first. `paid`: what will move the start once it is told."""
     settings, start = protector.settings, protector.start_balance
+    start = None if start is None else start + paid
     return [*_levels(settings, start, _STOPS), *_levels(settings, start, _TARGETS)]
 
 
@@ -277,7 +281,7 @@ def _day(seen: Seen) -> str:
 def _began(protector: Protector, seen: Seen) -> Protector:
     if not seen.settled or seen.credit is None:
         return protector
-    start = seen.balance + seen.credit
+    start = seen.balance - seen.paid + seen.credit
     return replace(protector, serial=protector.serial + 1, start_balance=start)
 
 
@@ -310,7 +314,7 @@ def _kept(protector: Protector, seen: Seen, flow: Decimal) -> Protector:
     if credit is None:
         return protector
     kept = protector if protector.credit == credit else replace(protector, credit=credit)
-    balance: Decimal | None = seen.balance + credit
+    balance: Decimal | None = seen.balance - seen.paid + credit
     if not seen.settled:
         balance = None if protector.balance is None else protector.balance + flow
     if not protector.settings.daily_reset or protector.balance == balance:
@@ -321,7 +325,8 @@ def _kept(protector: Protector, seen: Seen, flow: Decimal) -> Protector:
 def _tripped(protector: Protector, seen: Seen) -> Protector:
     if protector.tripped is not None:
         return protector
-    reached = next((level for level in levels(protector) if _is_beyond(level, seen.equity)), None)
+    found = levels(protector, seen.paid)
+    reached = next((level for level in found if _is_beyond(level, seen.equity)), None)
     if reached is None:
         return protector
     trip = Trip(

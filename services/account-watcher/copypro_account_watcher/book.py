@@ -7,10 +7,11 @@ rows that wait for their list are memory only: a snapshot with history brings th
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
+from copypro.messages import PositionClosed, PositionReduced
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import (
     AccountId,
@@ -33,6 +34,17 @@ Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""
 PAST_VOLUMES = 4
 SPENT_ROWS = 64
+
+
+class Made(Struct, frozen=True, omit_defaults=True):
+    """A closing that was told with a made deal: history owes its figures."""
+
+    told: PositionReduced | PositionClosed
+    """With the figures of the rows that came since."""
+    left: Lots
+    """So much of it has no row yet."""
+    value: Decimal = Decimal(0)
+    """Price by lots of what has."""
 
 
 class Root(Struct, kw_only=True, omit_defaults=True):
@@ -71,7 +83,9 @@ class Root(Struct, kw_only=True, omit_defaults=True):
     spent: list[RowKey] = []
     """and of the later ones these: they come in any order."""
     unrowed_lots: Lots = Decimal(0)
-    """Recorded as closed without a row: rows that come later are already counted."""
+    """Recorded as closed without a row: rows that come later are already counted,"""
+    made: list[Made] = []
+    """and these were told meanwhile."""
     past: list[tuple[Lots, Price]] = []
     """Its last volumes and prices: a late frame that shows one of them is no increase."""
 
@@ -108,6 +122,10 @@ class Closed(Struct, frozen=True, omit_defaults=True):
     unrowed_lots: Lots = Decimal(0)
     lots: Lots = Decimal(0)
     """What its end closed."""
+    made: tuple[Made, ...] = ()
+    rows_until: RowKey | None = None
+    """Only while there is something `made`, like"""
+    spent: tuple[RowKey, ...] = ()
 
 
 class Lifecycle(Struct, omit_defaults=True):
@@ -130,6 +148,8 @@ class Rest(Struct, kw_only=True, omit_defaults=True):
     told_until_broker: datetime | None = None
 
 
+CLOCKS_APART = timedelta(minutes=1)
+"""So far a broker's clock may be from ours."""
 NEVER = datetime(1, 1, 1)  # noqa: DTZ001  a broker's clock has no zone
 AT_ALL = datetime(9999, 12, 31)  # noqa: DTZ001
 
@@ -244,11 +264,15 @@ class Book:
             told |= dict.fromkeys(closed.tickets, closed.at_broker or AT_ALL)
         for root in self.roots.values():
             newest = root.newest_row
-            if self.platform is Platform.MT4 or newest is None:
-                told |= dict.fromkeys(root.tickets, NEVER)
-                told |= {Ticket(deal): at for at, deal in root.spent}  # each part has its ticket
+            made = [one.told.deal.time_broker for one in root.made]
+            ended = [at + CLOCKS_APART for at in made if at is not None]
+            at = max([*ended, newest[0] if newest else NEVER])
+            if self.platform is Platform.MT4:  # each part has its ticket
+                told |= dict.fromkeys(root.tickets, AT_ALL)
+                told[root.ticket] = NEVER
+                told |= {Ticket(deal): at for at, deal in root.spent}
             else:
-                told |= dict.fromkeys(root.tickets, newest[0])
+                told |= dict.fromkeys(root.tickets, at)
         left = Book(self.account, limits=self.limits)
         newest_last = sorted(told.items(), key=lambda item: item[1])
         left.told = dict(newest_last[-self.limits.told_tickets :])
@@ -256,6 +280,12 @@ class Book:
         return left
 
     # --- questions ----------------------------------------------------------------------------
+
+    def rows_owed(self) -> list[int]:
+        """The deals that were made up and whose figures history still owes."""
+        made = [one for root in self.roots.values() for one in root.made]
+        made += [one for closed in self.closed.values() for one in closed.made]
+        return [one.told.deal.ticket for one in made]
 
     def tickets(self) -> AbstractSet[Ticket]:
         """Every ticket of every known root, the recently closed ones included."""
@@ -324,8 +354,19 @@ class Book:
             del self.by_symbol[root.symbol]
         unrowed = root.unrowed_lots
         shape = root.shape if unrowed else None
-        lots = root.open_lots
-        self._bury(Closed(root.root, tuple(names), at_broker, shape, unrowed, lots))
+        made = tuple(root.made)
+        closed = Closed(
+            root.root,
+            tuple(names),
+            at_broker,
+            shape,
+            unrowed,
+            lots=root.open_lots,
+            made=made,
+            rows_until=root.rows_until if made else None,
+            spent=tuple(root.spent) if made else (),
+        )
+        self._bury(closed)
         while len(self.closed) > self.limits.closed_roots:
             self._forget(min(self.closed.values(), key=_closed_at))
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 QUARTER_S = 900
+DAY = timedelta(days=1)
 HOUR = 60
 """In minutes: what a clock is put back by in autumn."""
 
@@ -76,6 +77,19 @@ class ClockOffset:
         self._candidate = minutes
         if self._agreeing >= limits.agreeing:
             self._confirm(minutes, residue_s, now_utc)
+
+    def see_both(self, at_broker: datetime, at_utc: datetime, now_utc: datetime) -> None:
+        """What tells when it happened by both clocks. Bridges whose quotes tell only UTC have no other
+        sign; once fresh ticks have shown it they count alone.
+        """
+        away_s = (at_broker - at_utc.astimezone(UTC).replace(tzinfo=None)).total_seconds()
+        minutes = round(away_s / QUARTER_S) * (QUARTER_S // 60)
+        limits = self._limits
+        is_a_clock = limits.least_minutes <= minutes <= limits.most_minutes
+        if self._confirmed_at is not None or not is_a_clock or abs(away_s - minutes * 60) >= 1:
+            return  # one of the two may be told in whole seconds
+        if self.minutes is None or now_utc - at_utc < DAY:  # it may have been put back or forward
+            self.minutes = minutes
 
     def _see_back(
         self, time_broker: datetime, minutes: int, residue_s: float, now_utc: datetime

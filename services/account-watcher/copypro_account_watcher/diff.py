@@ -22,7 +22,7 @@ from copypro.values import Mode, Platform, RootId, Ticket, tag_in
 
 from copypro_account_watcher import missed, mt4_chain, netting, positions
 from copypro_account_watcher.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
-from copypro_account_watcher.evidence import Rows, is_under_watch
+from copypro_account_watcher.evidence import Rows, is_late, is_under_watch
 from copypro_account_watcher.looks import Fact, Look, Result
 from copypro_account_watcher.recording import Recording
 
@@ -60,9 +60,11 @@ def diff(book: Book, look: Look) -> Result:
             mt4_chain.unknown_tickets(rec, rows)
         else:
             missed.unknown_positions(rec, rows)
+        _late(rec, rows)
         rows.tidy()
     rec.finish()
     return Result(
+        late=tuple(rec.late),
         facts=rec.facts(),
         book=book,
         changed=tuple(rec.changed),
@@ -139,8 +141,13 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
         else:
             _filled(rec, rows, root, order)
     elif not order.kind.is_pending:
-        if order.lots != root.open_lots or (root.unrowed_lots and book.platform is Platform.MT5):
-            positions.volume(rec, rows.of_root(root), root, order)
+        if order.lots != root.open_lots or root.unrowed_lots:
+            ended = rows.of_root(root)
+            if book.platform is Platform.MT4:
+                ended = [row for row in ended if row.ticket != root.ticket]
+            positions.volume(rec, ended, root, order)
+        elif book.platform is Platform.MT5:
+            positions.closed_unseen(rec, rows.of_root(root), root)
         rec.levels(root, order)
 
 
@@ -214,6 +221,14 @@ def _newcomers(rec: Recording, rows: Rows, new: Listed) -> None:
             missed.tell(rec, rows, root_id, pieces, order)
         else:
             rec.opened(order, root_id)
+
+
+def _late(rec: Recording, rows: Rows) -> None:
+    """Rows of what was told without them, of roots that are over by now."""
+    for closed in [closed for closed in rec.book.closed.values() if closed.made]:
+        for row in rows.of_closed(closed):
+            if closed.made and is_late(rec.book, rec.look, row, closed.unrowed_lots):
+                closed = rec.row_of_closed_came(closed, row)
 
 
 def _operations(rec: Recording) -> None:

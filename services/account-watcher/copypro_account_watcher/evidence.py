@@ -16,7 +16,7 @@ from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Lots, Ticket
 from msgspec import Struct
 
-from copypro_account_watcher.book import Book, Root, RowKey, RowName, Shape
+from copypro_account_watcher.book import Book, Closed, Root, RowKey, RowName, Shape
 from copypro_account_watcher.clock import to_broker, to_utc
 from copypro_account_watcher.looks import Look
 
@@ -137,6 +137,11 @@ class Rows:
         found = [row for ticket in names for row in self._of.get(ticket, ()) if not row.cancelled]
         return sorted((row for row in found if _is_unspent(row, root)), key=key)
 
+    def of_closed(self, closed: Closed) -> list[ClosedOrder]:
+        """Unspent rows of a root that is over."""
+        found = [row for ticket in closed.tickets for row in self.of_ticket(ticket)]
+        return sorted((row for row in found if _is_unspent(row, closed)), key=key)
+
     def of_ticket(self, ticket: Ticket) -> list[ClosedOrder]:
         return [row for row in self._of.get(ticket, ()) if not row.cancelled]
 
@@ -156,9 +161,10 @@ class Rows:
         ]
 
     def tells_now(self, order: OpenOrder) -> bool:
-        """A frame closes something of a position that no list has shown before."""
-        is_frame = self._look.seen is Seen.LIVE
-        return is_frame and bool(self.of_ticket(order.ticket))
+        """A frame closes something of a position that no list has shown before, and history has not said
+        how much.
+        """
+        return bool(self.of_ticket(order.ticket)) and not self.with_list(order)
 
     def cancelled(self, ticket: Ticket) -> ClosedOrder | None:
         """The row that says a pending order ended without a fill."""
@@ -237,12 +243,27 @@ def is_under_watch(
     return moment is not None and moment >= book.since_utc.replace(microsecond=0)
 
 
+def is_late(book: Book, look: Look, row: ClosedOrder, unrowed: Lots) -> bool:
+    """It may be of what was told without it; not of what a position had closed before the first look."""
+    if not 0 < row.lots <= unrowed:
+        return False
+    return is_under_watch(book, look, row.closed_at_broker, None, row.closed_at_utc)
+
+
+def is_unseen(book: Book, look: Look, row: ClosedOrder, root: Root) -> bool:
+    """It closed under our watch and before its position was first seen."""
+    if not is_under_watch(book, look, row.closed_at_broker, None, row.closed_at_utc):
+        return False
+    at = closed_at_utc(row, look.clock_offset_minutes)
+    return at is not None and at <= root.first_seen_at_utc
+
+
 def earliest_utc(at_broker: datetime, offset_minutes: int | None) -> datetime | None:
     """With the offset unknown, what it would be on the easternmost server's clock."""
     return to_utc(at_broker, EASTERNMOST_MINUTES if offset_minutes is None else offset_minutes)
 
 
-def _is_unspent(row: ClosedOrder, root: Root) -> bool:
+def _is_unspent(row: ClosedOrder, root: Root | Closed) -> bool:
     is_by_time = row.deal == row.ticket  # the deal's number is not known: only the time tells
     until = root.rows_until
     # A clock that is put back in autumn goes through an hour twice, and numbers do not.

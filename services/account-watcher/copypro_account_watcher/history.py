@@ -24,7 +24,7 @@ from copypro.trading import ClosedOrder, History
 from copypro.values import AccountId, RootId, Ticket
 from msgspec.structs import replace
 
-from copypro_account_watcher.book import NEVER
+from copypro_account_watcher.book import CLOCKS_APART, NEVER
 from copypro_account_watcher.evidence import closed_at_utc, earliest_utc
 from copypro_account_watcher.state import book_key
 from copypro_account_watcher.turn import Turn
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger("account-watcher")
 FACTS_A_TURN = 200
-CLOCKS_APART = timedelta(minutes=1)
-"""So far a broker's clock may be from ours."""
 
 
 class Importing:

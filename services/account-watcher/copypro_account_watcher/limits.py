@@ -77,6 +77,6 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     protect_every_s: float = 1.0
     """With an armed equity protector and open positions: a look so soon after their price moved."""
     flow_wait_s: float = 5.0
-    """Money moved and nothing has told why: an equity protector waits so long for history, which is
-    asked each `missing_every_s`.
+    """Money moved beside a trade and nothing has told why: an equity protector waits so long for
+    history, which is asked each `missing_every_s`.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,10 @@ class Looking:
         self._looked_at = float("-inf")
         """The last look, on the monotonic clock."""
         self._accounted = Accounted(agent.owner.limits.flow_wait_s)
+        self._untold: tuple[Decimal, list[int]] = (Decimal(0), [])
+        """Money and deals that only history can tell of,"""
+        self._untold_since = 0.0
+        """and since when, on the monotonic clock."""
         self._rest: Rest | None = None
 
     def want_history(self) -> None:
@@ -114,13 +118,18 @@ class Looking:
             live = agent.market.live
             live.now, live.mono = turn.now, agent.owner.monotonic()
             live.learn_figures(figures)
+            self._see_clock(orders, closed, turn.now)
             live.clock_offset_minutes = self._session.offset.minutes
             self._remember_clock(turn)
             live.looked(orders, asked_at)
+            if seen is Seen.BASELINE:  # what moved before, while nobody watched, is in its balance
+                self._accounted = Accounted(agent.owner.limits.flow_wait_s)
             told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
             whole = asked_at is not None
-            settled = self._follow_balance(figures.balance, told, whole, has_history)
-            agent.protecting.looked(orders, figures, turn, whole=whole, settled=settled)
+            settled = self._follow_balance(figures.balance, told, whole, has_history, turn)
+            agent.protecting.looked(
+                orders, figures, turn, whole=whole, settled=settled, paid=self._accounted.paid
+            )
             ended = closed if has_history else None
             again = unresolved.settle(agent, orders, ended, asked_at, turn)
             if again is not None:
@@ -161,6 +170,9 @@ class Looking:
                 row_wait_s=agent.owner.limits.row_wait_s,
             ),
         )
+        for fact in result.late:
+            turn.fact(agent.id, fact.message, *fact.identity)
+            follow_stop_outs(agent, fact.message, turn)
         for fact in result.facts:
             message = fact.message
             if isinstance(message, Entry):
@@ -191,7 +203,23 @@ class Looking:
             claim(agent, orders, closed if has_history else None, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
-        return [fact.message for fact in result.facts]
+        return [fact.message for fact in (*result.late, *result.facts)]
+
+    def _see_clock(
+        self, orders: Sequence[OpenOrder], closed: Sequence[ClosedOrder], now: datetime
+    ) -> None:
+        """By the newest of what tells both its times."""
+        times = [(order.opened_at_utc, order.opened_at_broker) for order in orders]
+        times += [(row.closed_at_utc, row.closed_at_broker) for row in closed]
+        both = [(at_utc, at_broker) for at_utc, at_broker in times if at_utc is not None]
+        if not both:
+            return
+        offset = self._session.offset
+        at_utc, at_broker = max(both)
+        known = offset.minutes
+        offset.see_both(at_broker, at_utc, now)
+        if known is None and offset.minutes is not None:
+            self.want_history()  # what it holds can be dated only now
 
     def _remember_clock(self, turn: Turn) -> None:
         """The broker's clock as last known dates what is found after a restart."""
@@ -201,22 +229,51 @@ class Looking:
             self._agent.save_account(turn)
 
     def _follow_balance(
-        self, balance: Decimal, told: Sequence[OrderEvent], whole: bool, has_history: bool
+        self,
+        balance: Decimal,
+        told: Sequence[OrderEvent],
+        whole: bool,
+        has_history: bool,
+        turn: Turn,
     ) -> bool:
         """Money moved and nothing was seen that moved it: a trade that opened and closed between two
         looks, or a payment. History tells, perhaps not at once; False while a limit waits for it.
         """
         limits, now = self._agent.owner.limits, self._agent.market.live.mono
-        account = self._agent.known
-        self._accounted.resume(account.balance)
-        if self._accounted.looked(balance, told, is_frame=not whole, has_history=has_history):
+        account, accounted = self._agent.known, self._accounted
+        accounted.resume(account.balance)
+        if accounted.looked(
+            balance,
+            told,
+            is_frame=not whole,
+            has_history=has_history,
+            is_trading=bool(self.missing),
+        ):
             self.want_history()
-        settled = self._accounted.settle(now)
-        if not settled and self._agent.protecting.is_wanted:
+        settled = accounted.settle(now)
+        is_wanted = self._agent.protecting.is_wanted
+        if not settled and is_wanted:
             self._history_by(now + limits.missing_every_s)
-        if self._accounted.left == 0:
-            account.balance = balance  # recorded with what is recorded of the account anyway
+        self._ask_for_untold(now)
+        if account.balance != accounted.explained:
+            account.balance = accounted.explained
+            if is_wanted:  # else it is recorded with what is recorded of the account anyway
+                self._agent.save_account(turn)
         return settled
+
+    def _ask_for_untold(self, now: float) -> None:
+        """History may lag for however long: it is asked again after as long as it was waited for, while
+        what it is to tell is in what is read of it.
+        """
+        agent, former = self._agent, self._untold
+        self._untold = (self._accounted.untold, agent.book.rows_owed())
+        if not any(self._untold):
+            return
+        if self._untold != former:
+            self._untold_since = now
+        limits, waited_s = agent.owner.limits, now - self._untold_since
+        if waited_s < limits.history_margin_s:
+            self._history_by(now + max(limits.missing_every_s, waited_s))
 
     def _as_seen(self, message: Entry) -> Entry:
         """Live or missed, by what is known of its age.

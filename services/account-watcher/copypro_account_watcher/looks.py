@@ -51,6 +51,8 @@ class Fact(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
+    late: tuple[Fact, ...]
+    """Told before, with a made deal, and now with its figures: for those who count money alone."""
     facts: tuple[Fact, ...]
     """In the order in which to record them: closes, then changes, then opens."""
     book: Book

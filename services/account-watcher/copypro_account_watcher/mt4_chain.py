@@ -374,28 +374,27 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
             rows.use(row.ticket)
             return True
         if linked is not None and linked in book.by_ticket:
-            _pay(book, rows, row, book.by_ticket[linked])
+            _pay(rec, rows, row, book.by_ticket[linked])
             return True
     of_row = shape(row)
     for root in book.roots.values():
         if root.shape == of_row and (
             root.ticket in rec.missing or root.unrowed_lots >= row.lots > 0
         ):
-            _pay(book, rows, row, root)
+            _pay(rec, rows, row, root)
             return True
     for closed in book.closed.values():
         if closed.shape == of_row and closed.unrowed_lots >= row.lots > 0:
-            left = closed.unrowed_lots - row.lots
-            book.replace_closed(structs.replace(closed, unrowed_lots=left))
+            rec.row_of_closed_came(closed, row)
             rows.use(row.ticket)
             return True
     return False
 
 
-def _pay(book: Book, rows: Rows, row: ClosedOrder, root: Root) -> None:
+def _pay(rec: Recording, rows: Rows, row: ClosedOrder, root: Root) -> None:
     if root.unrowed_lots >= row.lots > Decimal(0):
-        root.unrowed_lots -= row.lots
-        book.name(root, row.ticket)
+        rec.row_came(root, row)
+        rec.book.name(root, row.ticket)
         rows.use(row.ticket)
 
 

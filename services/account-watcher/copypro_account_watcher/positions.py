@@ -7,7 +7,7 @@ from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Price
 
 from copypro_account_watcher.book import Root
-from copypro_account_watcher.evidence import explain, key
+from copypro_account_watcher.evidence import explain, is_late, is_unseen, key
 from copypro_account_watcher.recording import Recording
 
 
@@ -17,18 +17,25 @@ def volume(rec: Recording, rows: list[ClosedOrder], root: Root, order: OpenOrder
     elif order.lots < root.open_lots:
         _shrunk(rec, rows, root, order)
     elif root.unrowed_lots:
-        _counted(rec, rows, root)
+        counted(rec, rows, root)
 
 
-def _counted(rec: Recording, rows: list[ClosedOrder], root: Root) -> None:
+def counted(rec: Recording, rows: list[ClosedOrder], root: Root) -> None:
     """The rows of what was told without them come late: they prove nothing more, or a short list
     beside them would close what is still open.
     """
     for row in rows:
-        if 0 < row.lots <= root.unrowed_lots:
-            root.unrowed_lots -= row.lots
-            root.spend(key(row))
-            rec.touch(root)
+        if is_late(rec.book, rec.look, row, root.unrowed_lots):
+            rec.row_came(root, row)
+
+
+def closed_unseen(rec: Recording, rows: list[ClosedOrder], root: Root) -> None:
+    """Parts that were closed between its opening and the list that showed it first: nobody knew then
+    that there was more of it.
+    """
+    for row in rows:
+        if row.lots > 0 and is_unseen(rec.book, rec.look, row, root):
+            rec.untold_part(root, row)
 
 
 def gone(rec: Recording, rows: list[ClosedOrder], root: Root) -> bool:
@@ -37,6 +44,9 @@ def gone(rec: Recording, rows: list[ClosedOrder], root: Root) -> bool:
     if pieces is None:
         rec.missing[root.ticket] = None
         return False
+    others = [row for row in rows if all(row is not piece.row for piece in pieces)]
+    counted(rec, others, root)
+    closed_unseen(rec, [row for row in others if key(row) not in root.spent], root)
     rec.closed_in_pieces(root, pieces)
     return True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from copypro import topics
@@ -91,9 +92,11 @@ class Protecting:
         *,
         whole: bool,
         settled: bool,
+        paid: Decimal,
     ) -> None:
         """After what the look showed was recorded. `whole`: a snapshot, with all figures; a frame only
-        asks for one. `settled`: no money moved unexplained, or that waited long enough.
+        asks for one. `settled`: no money is in doubt, or that waited long enough. `paid`: what moved
+        while no trade did, and that nothing has told yet.
         """
         flows, self._flows = self._flows, []
         account = self._agent.account
@@ -109,6 +112,7 @@ class Protecting:
             clock_offset_minutes=account.clock_offset_minutes,
             flows=tuple(flow.amount for flow in flows),
             settled=settled,
+            paid=paid,
         )
         for registration in account.registrations.values():
             if registration.protector is not None:
@@ -120,7 +124,7 @@ class Protecting:
         self, registration: Registration, former: Protector, seen: Seen, turn: Turn
     ) -> None:
         now = looked(former, seen)
-        if seen.credit is None and is_reached(now, seen.equity):
+        if seen.credit is None and is_reached(now, seen):
             self._agent.watching.look_soon()  # a frame; for money in doubt history is asked again
         if now == former:
             return

@@ -7,7 +7,7 @@ number and content.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -26,11 +26,12 @@ from copypro.messages import (
     PositionReduced,
     Seen,
 )
-from copypro.trading import BalanceOperation, CloseReason, OpenOrder
+from copypro.trading import BalanceOperation, ClosedOrder, CloseReason, OpenOrder
 from copypro.values import CopyId, Lots, Platform, Price, RootId, Ticket, digest
+from msgspec.structs import replace
 
 from copypro_account_watcher import evidence
-from copypro_account_watcher.book import PAST_VOLUMES, Book, Root
+from copypro_account_watcher.book import PAST_VOLUMES, Book, Closed, Made, Root
 from copypro_account_watcher.clock import to_broker, to_utc
 from copypro_account_watcher.evidence import Piece
 from copypro_account_watcher.looks import Fact, Look
@@ -46,6 +47,8 @@ class Recording:
         self.changed: dict[RootId, None] = {}
         self.gone: dict[RootId, None] = {}
         self.missing: dict[Ticket, None] = {}
+        self.late: list[Fact] = []
+        """What was told before, with the figures that history gives it now."""
         self._closes: list[Fact] = []
         self._changes: list[Fact] = []
         self._opens: list[Fact] = []
@@ -204,6 +207,8 @@ class Recording:
             deal=deal,
             reason=reason,
         )
+        if piece is None:
+            root.made = [*root.made, Made(message, closed)]
         closed_so_far = _plain(root.ever_lots - lots_left)
         self._tell(self._closes, root, message, "reduced", root.root, closed_so_far)
 
@@ -228,6 +233,9 @@ class Recording:
             deal=deal,
             reason=told if reason is None or told is not CloseReason.UNKNOWN else reason,
         )
+        if piece is None:
+            root.unrowed_lots += root.open_lots
+            root.made = [*root.made, Made(message, root.open_lots)]
         self._tell(self._closes, root, message, "closed", root.root)
         self._remove(root, deal.time_broker)
 
@@ -240,6 +248,57 @@ class Recording:
             if Decimal(0) < later < root.open_lots:
                 self.reduced(root, later, piece=piece)
         self.closed(root, piece=pieces[-1], reason=reason)
+
+    def row_came(self, root: Root, row: ClosedOrder) -> None:
+        """Of lots that were recorded as closed without it."""
+        root.unrowed_lots -= row.lots
+        self.touch(root)
+        made = _with_row(root.made, row)
+        if made is None:  # in the middle of a chain
+            self.untold_part(root, row)
+            return
+        root.spend(evidence.key(row))
+        self.book.name(root, row.ticket)
+        root.made = list(self._told_whole(made, root.ticket, root.open_lots))
+
+    def untold_part(self, root: Root, row: ClosedOrder) -> None:
+        """What is open of it has been told without, and only of this part nobody has."""
+        self.touch(root)
+        deal, reason = self._closing_deal(root, row.lots, Piece(row, row.lots), None, None)
+        message = PositionReduced(
+            account=self.book.account,
+            root=root.root,
+            ticket=root.ticket,
+            open_lots=root.open_lots,
+            ever_lots=root.ever_lots,
+            seen_at_utc=self.look.at_utc,
+            deal=deal,
+            reason=reason,
+        )
+        self.late.append(Fact(("late", root.root, row.deal), message))
+
+    def row_of_closed_came(self, closed: Closed, row: ClosedOrder) -> Closed:
+        """The same of a root that is over."""
+        made, unrowed = _with_row(closed.made, row), closed.unrowed_lots - row.lots
+        if made is None:
+            after = replace(closed, unrowed_lots=unrowed)
+        else:
+            left = tuple(self._told_whole(made, closed.tickets[-1], Decimal(0)))
+            spent = (*closed.spent, evidence.key(row)) if left else ()
+            after = replace(closed, unrowed_lots=unrowed, made=left, spent=spent)
+        self.book.replace_closed(after)
+        return after
+
+    def _told_whole(self, made: Sequence[Made], ticket: Ticket, open_lots: Lots) -> Iterator[Made]:
+        """What still lacks rows; the others are told again, by the name that they have."""
+        for one in made:
+            told = one.told
+            if one.left > 0:
+                yield one
+                continue
+            if isinstance(told, PositionReduced):
+                told = replace(told, ticket=ticket, open_lots=open_lots)
+            self.late.append(Fact(("late", told.root, told.deal.ticket), told))
 
     def levels(self, root: Root, order: OpenOrder) -> None:
         """Of a position: its stops, where they changed."""
@@ -443,6 +502,45 @@ class Recording:
             phase = self._opens
         phase.append(Fact(identity, message))
         self.changed[root.root] = None
+
+
+def _with_row(made: Sequence[Made], row: ClosedOrder) -> list[Made] | None:
+    """With its figures in the deal that it is likeliest of; a row of several is told with the last of
+    them. None: it is of none.
+    """
+    if sum((one.left for one in made), Decimal(0)) < row.lots:
+        return None
+    found, left = list(made), row.lots
+    fits = [one for one in made if one.left >= left]
+    exact = [one for one in fits if one.left == left]
+    named = [one for one in fits if one.told.deal.ticket == row.deal]
+    for one in (named or exact or fits)[:1] or made:
+        taken = min(one.left, left)
+        left -= taken
+        found[found.index(one)] = _filled(one, row, taken, is_last=left == 0)
+        if left == 0:
+            break
+    return found
+
+
+def _filled(one: Made, row: ClosedOrder, lots: Lots, *, is_last: bool) -> Made:
+    deal = one.told.deal
+    value = one.value + row.close_price * lots
+    is_whole = one.left == lots
+    price = (
+        row.close_price if lots == deal.lots else _like(value / deal.lots, row.close_price, None)
+    )
+    deal = replace(deal, price=price if is_whole else deal.price)
+    if is_last:
+        deal = replace(
+            deal,
+            profit=deal.profit + row.profit,
+            swap=deal.swap + row.swap,
+            commission=deal.commission + row.commission,
+            fee=deal.fee + row.fee,
+        )
+    told = replace(one.told, deal=deal, reason=evidence.reason(row))
+    return Made(told, one.left - lots, value)
 
 
 def _count(root: Root) -> int:

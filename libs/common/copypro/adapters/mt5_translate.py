@@ -205,8 +205,8 @@ def closed_pieces(row: Order) -> list[ClosedOrder]:
 
 
 def _evidence(update: Update, hint: str) -> ClosedOrder | None:
-    """What this frame proves to be closed. On a partial close only its own deal says how much:
-    `closeLots` may count earlier pieces too.
+    """What this frame proves to be closed. Only its own deal says how much that was: `closeLots` may
+    count earlier pieces too, also where the bridge lists none of them.
     """
     row = update.order
     if row is None or row.order_type not in KINDS:
@@ -224,10 +224,14 @@ def _evidence(update: Update, hint: str) -> ClosedOrder | None:
         return _piece(row, update.deal, update.deal.traded_lots) if reduces else None
     if hint not in _WHOLE:
         return None
-    if deal is not None and deal.traded_lots and row.partial_close_deals:
-        piece = _piece(row, deal, deal.traded_lots)
+    traded = deal.traded_lots if deal is not None else ZERO
+    is_last_piece = 0 < traded < (row.close_lots or row.lots)
+    if deal is not None and traded and (row.partial_close_deals or (is_last_piece and deal.price)):
+        piece = _piece(row, deal, traded)
     else:
         piece = _whole(row, deal)
+    if is_last_piece:
+        piece = msgspec.structs.replace(piece, lots=tidy_lots(traded))
     reason = _WHOLE[hint]
     return msgspec.structs.replace(
         piece,

@@ -1,0 +1,305 @@
+"""A reduction whose deal history tells late: its figures come with it, once, and nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from copypro import collections as c
+from copypro import messages as m
+from copypro import topics
+from copypro.account_history import trade_of
+from copypro.adapters.memory_read_models import MemoryReadModels
+from copypro.messages import PositionClosed, PositionOpened, PositionReduced
+from copypro.trading import ClosedOrder, OpenOrder
+from copypro.values import AccountId, OrderKind
+from copypro_account_watcher.book import Book, Rest, Root
+from copypro_standalone.backtest.virtual_time import run
+from copypro_stats.batch import Parts, batch_of, merged
+from msgspec import json
+from msgspec.structs import replace
+
+from tests.unit.diff_builders import D, Watch, hedging, mt4, netting, order, row
+from tests.unit.watched import BEGAN, Watched, watched
+
+SELL = OrderKind.SELL
+
+
+def reopened(watch: Watch) -> Watch:
+    """As another owner restores it."""
+    former, rest = watch.book, json.encode(watch.book.rest())
+    roots = [json.encode(root) for root in former.roots.values()]
+    watch.book = Book(former.account, former.platform, former.mode)
+    watch.book.restore_rest(rest)
+    for root in roots:
+        watch.book.restore_root(json.decode(root, type=Root))
+    watch.book.follow(former.platform, former.mode)
+    return watch
+
+
+def late(look: Callable[..., object], *orders: OpenOrder, **more: Any) -> list[Any]:
+    """What a look tells of what was told before; it tells nothing else."""
+    watch: Watch = look.__self__  # type: ignore[attr-defined]
+    assert look(*orders, **more) == []
+    return list(watch.late)
+
+
+def money(event: Any) -> tuple[Decimal, ...]:
+    deal = event.deal
+    return deal.profit, deal.swap, deal.commission, deal.fee
+
+
+LATE = row(
+    1, "0.04", deal=9, profit=D(4), swap=D(-1), commission=D("-0.5"), fee=D("-0.1"), closed=1
+)
+
+
+@pytest.mark.parametrize("is_frame", [True, False])
+@pytest.mark.parametrize("is_netting", [True, False])
+def test_a_deal_that_history_tells_late_is_told_as_the_one_that_was_made_up(
+    is_frame: bool, is_netting: bool
+) -> None:
+    watch = netting() if is_netting else hedging()
+    watch.sees(order(1, "0.10"))
+    [made] = watch.sees(order(1, "0.06", market_price=D("1.15")), row_wait_s=0)
+    assert isinstance(made, PositionReduced)
+    assert watch.book.rows_owed() == [made.deal.ticket]
+    reopened(watch)
+    sees = watch.sees if is_frame else watch.snapshot
+    [event] = late(sees, order(1, "0.06"), closed=(LATE,))
+    assert isinstance(event, PositionReduced)
+    assert money(event) == (D(4), D(-1), D("-0.5"), D("-0.1"))
+    assert (event.deal.ticket, event.deal.lots) == (made.deal.ticket, D("0.04"))
+    assert event.deal.price == D("1.2000")
+    assert event.deal.time_broker == made.deal.time_broker
+    assert (event.open_lots, event.seen_at_utc) == (D("0.06"), made.seen_at_utc)
+    assert watch.book.rows_owed() == []
+    assert late(sees, order(1, "0.06"), closed=(LATE,)) == []
+    [end] = watch.snapshot(closed=(LATE, row(1, "0.06", deal=10, closed=61)))
+    assert isinstance(end, PositionClosed)
+
+
+def test_two_deals_that_were_seen_as_one_are_told_together_and_once() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.03"), row_wait_s=0)
+    one = row(1, "0.04", deal=8, profit=D(4), closed=1)
+    two = row(1, "0.03", deal=9, profit=D(-1), at_price="1.1000", closed=2)
+    assert late(watch.snapshot, order(1, "0.03"), closed=(one,)) == []
+    [event] = late(reopened(watch).snapshot, order(1, "0.03"), closed=(one, two))
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.lots, event.deal.profit) == (D("0.07"), D(3))
+    assert D("1.15") < event.deal.price < D("1.16")
+
+
+def test_each_of_two_made_deals_gets_its_own_row_in_any_order() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    [first] = watch.sees(order(1, "0.07"), row_wait_s=0)
+    [second] = watch.sees(order(1, "0.02"), row_wait_s=0)
+    rows = (
+        row(1, "0.05", deal=9, profit=D(5), closed=2),
+        row(1, "0.03", deal=8, profit=D(3), closed=1),
+    )
+    profits: dict[int, Any] = {}
+    for each in rows:
+        [told] = late(watch.snapshot, order(1, "0.02"), closed=(each,))
+        profits[told.deal.ticket] = told.deal.profit
+    assert profits == {first.deal.ticket: 3, second.deal.ticket: 5}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_position_that_ended_meanwhile_still_learns_of_its_parts(together: bool) -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    [made] = watch.sees(order(1, "0.06"), row_wait_s=0)
+    end = row(1, "0.06", deal=10, closed=61)
+    if together:
+        [closed] = watch.snapshot(closed=(LATE, end))
+        [event] = watch.late
+    else:
+        [closed] = watch.sees(closed=(end,))
+        [event] = late(reopened(watch).snapshot, closed=(LATE, end))
+    assert isinstance(closed, PositionClosed)
+    assert closed.deal.ticket == 10
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.ticket, event.deal.profit) == (made.deal.ticket, 4)  # type: ignore[union-attr]
+    assert late(watch.snapshot, closed=(LATE, end)) == []
+    assert watch.book.rows_owed() == []
+
+
+def test_what_a_position_had_closed_before_the_first_look_is_no_late_row() -> None:
+    watch = Watch()
+    watch.starts(order(1, "0.10"))
+    watch.sees(order(1, "0.06"), row_wait_s=0)
+    before = row(1, "0.04", deal=8, closed=-600, profit=D(99))
+    assert late(watch.snapshot, order(1, "0.06"), closed=(before,)) == []
+    [event] = late(watch.snapshot, order(1, "0.06"), closed=(before, LATE))
+    assert money(event)[0] == 4
+
+
+def test_a_reversal_that_was_told_without_its_row_gets_its_profit() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"))
+    flipped = order(2, "0.05", SELL, opened=60)
+    closed, _ = watch.sees(flipped, row_wait_s=0)
+    assert isinstance(closed, PositionClosed)
+    inout = row(1, "0.10", deal=9, profit=D(7), closed=60)
+    [event] = late(watch.snapshot, flipped, closed=(inout,))
+    assert isinstance(event, PositionClosed)
+    assert (event.root, event.deal.ticket) == (closed.root, closed.deal.ticket)
+    assert event.deal.profit == 7
+    assert late(watch.snapshot, flipped, closed=(inout,)) == []
+
+
+def test_a_rest_whose_former_ticket_history_tells_late() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"))
+    rest = order(2, "0.06", comment="from #1")
+    [made] = watch.sees(rest, row_wait_s=0)
+    part = row(1, "0.04", profit=D(4), comment="to #2")
+    [event] = late(watch.snapshot, rest, closed=(part,))
+    assert isinstance(made, PositionReduced)
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.ticket, event.deal.profit, event.ticket) == (made.deal.ticket, 4, 2)
+    assert late(watch.snapshot, rest, closed=(part,)) == []
+
+
+def test_a_chain_seen_as_one_step_gets_the_profit_of_all_its_parts() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"))
+    rest = order(3, "0.03")
+    watch.sees(rest, row_wait_s=0)
+    parts = (row(1, "0.04", profit=D(4)), row(2, "0.03", profit=D(3), closed=61))
+    [event] = late(watch.snapshot, rest, closed=parts)
+    assert (event.deal.lots, event.deal.profit) == (D("0.07"), 7)  # type: ignore[union-attr]
+    assert late(watch.snapshot, rest, closed=parts) == []
+
+
+def test_a_part_in_a_chain_s_middle_that_nobody_has_told_is_told_when_its_row_comes() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"))
+    rest = order(3, "0.03")
+    first, middle = row(1, "0.04", profit=D(4)), row(2, "0.03", profit=D(3), closed=61)
+    [told] = watch.snapshot(rest, closed=(first,), row_wait_s=0)
+    assert told.deal.lots == D("0.04")  # type: ignore[union-attr]
+    [event] = late(watch.snapshot, rest, closed=(first, middle))
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.ticket, event.deal.lots, event.deal.profit) == (2, D("0.03"), 3)
+    assert event.open_lots == D("0.03")
+    assert late(watch.snapshot, rest, closed=(first, middle)) == []
+
+
+@pytest.mark.parametrize("seen_by", ["list", "frame"])
+def test_a_part_that_closed_before_its_position_was_first_seen_is_told_once(seen_by: str) -> None:
+    watch = hedging().later(10)
+    part = row(1, "0.04", deal=9, profit=D(4), opened=3, closed=5)
+    rest = order(1, "0.06", opened=3)
+    if seen_by == "frame":
+        assert watch.sees(rest, closed=(part,)) == []
+        assert watch.snapshot(rest) == [], "history is about to tell how much it was"
+        opened, reduced = watch.snapshot(rest, closed=(part,))
+        assert isinstance(opened, PositionOpened)
+        assert opened.lots == D("0.10")
+        assert isinstance(reduced, PositionReduced)
+        event: Any = reduced
+    else:
+        [opened] = watch.snapshot(rest)
+        [event] = late(watch.snapshot, rest, closed=(part,))
+        assert event.open_lots == event.ever_lots == D("0.06")
+    assert (event.deal.ticket, event.deal.profit) == (9, 4)
+    assert late(watch.snapshot, rest, closed=(part,)) == []
+
+
+# --- removed and added again ----------------------------------------------------------------------
+
+
+def left(watch: Watch) -> Book:
+    book = Book(AccountId("a" * 32))
+    rest = json.encode(watch.book.after_removal(is_past_told=True).rest())
+    book.restore_rest(json.encode(json.decode(rest, type=Rest)))
+    return book
+
+
+def test_a_part_told_without_its_deal_is_not_told_again_after_a_removal() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.later(2).sees(order(1, "0.06"), row_wait_s=0)
+    book = left(watch)
+    assert book.was_told(LATE)
+    assert not book.was_told(row(1, "0.06", deal=10, closed=90))
+
+
+def test_on_mt4_every_former_ticket_was_told() -> None:
+    watch = mt4()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(2, "0.06", comment="from #1"), row_wait_s=0)
+    book = left(watch)
+    assert book.was_told(row(1, "0.04", comment="to #2"))
+    assert not book.was_told(row(2, "0.06", closed=61))
+
+
+# --- at work --------------------------------------------------------------------------------------
+
+
+async def documents(account: Watched) -> MemoryReadModels:
+    models = MemoryReadModels()
+    parts = Parts(models)
+    for record in account.log.all(topics.ORDER_EVENTS.name):
+        batch = await batch_of([record], parts)
+        await models.upsert(merged(batch.upserts))
+    return models
+
+
+@pytest.mark.parametrize("lag_s", [3, 100])
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_history_is_asked_until_it_tells_and_closed_orders_have_the_profit(
+    lag_s: int, is_lost: bool
+) -> None:
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.orders = (order(7, "0.10"),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            bridge.orders = (order(7, "0.06"),)
+            bridge.balance += 4
+            bridge.frame()
+            await account.until(lambda: account.told(PositionReduced))
+            histories = bridge.histories
+            await asyncio.sleep(lag_s)
+            if is_lost:
+                account.log.lose(topics.ACCOUNT_WATCHER, 0)
+            bridge.closed = (part(),)
+            await account.until(lambda: len(account.told(PositionReduced)) == 2)
+            assert bridge.histories - histories <= 20, "ever more seldom"
+            models = await documents(account)
+            [closed] = await models.find(c.CLOSED_ORDERS)
+            trade = trade_of(closed)
+            assert (trade.lots, trade.profit) == (D("0.04"), 4)
+            assert trade.open_price == D("1.1000")
+
+    run(work())
+
+
+def test_a_server_whose_quotes_tell_only_utc_shows_its_clock_by_its_orders() -> None:
+    """Else an equity protector with a daily reset never had a day."""
+
+    async def work() -> None:
+        opened = BEGAN - timedelta(hours=1)
+        at_broker = (opened + timedelta(hours=3)).replace(tzinfo=None)
+        stands = replace(order(7), opened_at_utc=opened, opened_at_broker=at_broker)
+        async with watched(orders=(stands,)) as account:
+            [connected] = account.told(m.AccountConnected)
+            assert connected.clock_offset_minutes == 180
+
+    run(work())
+
+
+def part() -> ClosedOrder:
+    found = row(7, "0.04", deal=78, profit=D(4))
+    at = BEGAN + timedelta(seconds=5)
+    return replace(found, closed_at_utc=at, closed_at_broker=at.replace(tzinfo=None))
