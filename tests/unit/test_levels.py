@@ -20,6 +20,7 @@ from copypro_account_watcher.levels import (
     pip_size,
     round_price,
     slippage_check,
+    wants_stop,
 )
 from copypro_account_watcher.state import Copy, Leg, Origin
 
@@ -316,9 +317,32 @@ def test_reverse_with_a_stop_of_its_own_or_none_by_choice_is_not_refused() -> No
     assert set_at(levels(none, EURUSD, OURS)) == ("None", "1.09500")
 
 
+def test_a_master_without_a_stop_is_copied_without_one() -> None:
+    assert set_at(levels(opens(tp="1.11002"), EURUSD, OURS)) == ("None", "1.11002")
+
+
 def test_in_reverse_copying_no_targets_still_copies_the_stop() -> None:
     order = opens(sl="1.09502", tp="1.11002", reverse_copy=True, copy_tp=False)
     assert set_at(levels(order, EURUSD, OURS)) == ("1.11000", "None")
+
+
+@pytest.mark.parametrize(
+    ("sl", "tp", "settings", "wanted"),
+    [
+        ("1.09000", None, {}, True),
+        (None, "1.11000", {}, False),
+        ("1.09000", None, {"copy_sl": False}, False),
+        (None, None, {"copy_sl": False, "fixed_sl_pips": 1}, True),
+        (None, "1.11000", {"reverse_copy": True}, True),
+        ("1.09000", None, {"reverse_copy": True}, False),
+        (None, "1.11000", {"reverse_copy": True, "copy_sl": False}, False),
+    ],
+)
+def test_a_copy_wants_a_stop_where_the_master_has_what_it_comes_from(
+    sl: str | None, tp: str | None, settings: dict[str, Any], wanted: bool
+) -> None:
+    copy, _ = held(Side.BUY, "1.10002", "1.10002", sl=sl, tp=tp, **settings)
+    assert wants_stop(copy) is wanted
 
 
 # --- later modifies ------------------------------------------------------------------------------------
@@ -459,6 +483,11 @@ def test_a_cap_that_a_person_set() -> None:
     assert isinstance(slippage_check(order, Side.BUY, quote("1.10010"), D(0)), dict)
     denial = refused(slippage_check(order, Side.BUY, quote("1.10011"), D(0)))
     assert denial.numbers["max_slippage"] == "0.00010"
+
+
+def test_a_cap_that_is_no_number_is_the_usual_one() -> None:
+    order = opens(price="1.10002", max_slippage=D("Infinity"))
+    assert refused(slippage_check(order, Side.BUY, quote("1.10111", "1.10113"), D(0)))
 
 
 def test_a_joined_trade_is_measured_from_the_market_it_was_joined_at() -> None:

@@ -101,6 +101,16 @@ def test_without_a_fixed_master_balance_the_live_one_counts() -> None:
     assert sized(order, slave("5000")).lots == D("0.20")
 
 
+def test_a_fixed_master_balance_is_for_its_own_rule_only() -> None:
+    order = opens(
+        "0.80",
+        risk_type=RiskType.BALANCE_MULTIPLIER,
+        fixed_master_balance=D(10_000),
+        master=context("20000"),
+    )
+    assert sized(order, slave("5000")).lots == D("0.20")
+
+
 def test_fixed_lots_depend_on_nothing_of_the_masters() -> None:
     for lots in ("0.01", "50", "0", "NaN"):
         order = opens(lots, risk_type=RiskType.FIXED_LOT, risk_value=D("0.10"))
@@ -153,6 +163,15 @@ def test_fixed_risk_without_rate_and_tick_value_is_refused_never_guessed() -> No
     denial = refused(risks(), eurjpy(rates={}), "162.100", D("162.500"))
     assert denial.code == "NO_CONVERSION_RATE"
     assert denial.numbers["pair"] == "JPY→USD"
+
+
+def test_fixed_risk_by_a_tick_of_no_size_is_by_the_contract() -> None:
+    symbol = spec("EURJPY", digits=3, profit_currency="JPY", tick="0", tick_value=D("1.00"))
+    result = sized(risks(), eurjpy(symbol=symbol), "162.100", D("162.500"))
+    assert result.lots == D("0.37")
+    assert "tick_value" not in result.numbers
+    unknown = refused(risks(), eurjpy(symbol=symbol, rates={}), "162.100", D("162.500"))
+    assert (unknown.code, unknown.numbers["rate"]) == ("NO_CONVERSION_RATE", "unknown")
 
 
 def test_fixed_risk_on_mt4_where_only_the_name_of_a_major_tells_the_profits_currency() -> None:
@@ -312,6 +331,19 @@ def test_below_the_minimum_is_skipped_with_the_numbers() -> None:
     assert "forceMinLot" in denial.remedy
 
 
+def test_what_the_cap_would_allow_is_not_lifted_unasked() -> None:
+    denial = refused(opens("0.008"), slave())
+    assert denial.code == "BELOW_MIN_LOT"
+    assert denial.numbers["risk_at_minimum"] == "1.25"
+
+
+def test_a_share_of_the_orders_lots_is_taken_before_the_step() -> None:
+    result = size(opens("0.50"), slave(), None, ENTRY, D("0.3"))
+    assert isinstance(result, Sized)
+    assert result.lots == D("0.15")
+    assert result.numbers["share_left"] == "0.3"
+
+
 SMALL_GOLD = spec("XAUUSD", digits=2, contract="100", profit_currency="USD")
 GOLD_QUOTE = quote("2400.00", "2400.20", "XAUUSD")
 
@@ -355,6 +387,11 @@ def test_a_volume_limit_counts_what_is_open_in_that_direction() -> None:
     denial = refused(opens("0.41"), slave(symbol=limited, open_lots="0.60"))
     assert denial.code == "VOLUME_LIMIT"
     assert (denial.numbers["open_lots"], denial.numbers["lots"]) == ("0.60", "0.41")
+
+
+def test_a_volume_limit_of_none_is_no_limit() -> None:
+    to = slave(symbol=spec(volume_limit=D(0)), open_lots="99")
+    assert sized(opens("0.40"), to).lots == D("0.40")
 
 
 # --- what is no volume at all ----------------------------------------------------------------------
@@ -495,6 +532,16 @@ def test_a_floor_for_the_margin_level() -> None:
     denial = margin_check(D(1), to, D("234"), options)
     assert denial is not None
     assert (denial.code, denial.numbers["min_margin_level"]) == ("MARGIN_LEVEL", "300")
+    assert denial.numbers["margin_level"] == "299.4011976"
+
+
+def test_what_needs_no_margin_has_no_margin_level() -> None:
+    options = CopierOptions(min_margin_level=D(300))
+    assert margin_check(D(1), slave("1000"), D(0), options) is None
+
+
+def test_a_margin_that_is_no_number_is_left_to_the_broker() -> None:
+    assert margin_check(D(1), slave("1"), D("NaN"), DEFAULT) is None
 
 
 MT4 = spec(margin_currency="EUR", margin_divider=D(100), calculation="Forex")
@@ -524,6 +571,10 @@ def test_on_mt4_a_cfds_margin_is_taken_of_its_price() -> None:
     denial = margin_check(D(2), to, None, DEFAULT)
     assert denial is not None
     assert denial.numbers["required"] == "1800.2"
+    dollars = slave("1000", symbol=symbol, at=to.quote, rates={("EUR", "USD"): "1.10"})
+    converted = margin_check(D(1), dollars, None, DEFAULT)
+    assert converted is not None
+    assert converted.numbers["required"] == "990.11"
 
 
 @pytest.mark.parametrize(
