@@ -27,7 +27,6 @@ from tests.unit.slave_builders import D, context, opens, places, quote, spec
 
 EURUSD = spec()
 INDEX = spec("US30", digits=1, contract="1")
-MASTER_AT = quote("1.10000", "1.10002")
 OURS = quote("1.10000", "1.10002")
 
 

@@ -65,7 +65,6 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     import_page_days: int = 90
     reconnect_first_s: float = 1.0
     reconnect_cap_s: float = 60.0
-    keep_alive_s: float = 100.0
     publish_every_s: float = 1.0
     alive_every_s: float = 30.0
     equity_every_s: float = 60.0

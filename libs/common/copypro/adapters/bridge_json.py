@@ -242,7 +242,6 @@ details = msgspec.json.Decoder(Details, strict=False)
 status = msgspec.json.Decoder(Status, strict=False)
 pages = msgspec.json.Decoder(Pages, strict=False)
 names = msgspec.json.Decoder(list[str])
-name_map = msgspec.json.Decoder(dict[str, msgspec.Raw])
 number = msgspec.json.Decoder(Decimal, strict=False)
 
 

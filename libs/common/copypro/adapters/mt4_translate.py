@@ -45,17 +45,8 @@ KINDS = by_name_or_number(
     }
 )
 _OPERATIONS = by_name_or_number({"Balance": (6, "Balance"), "Credit": (7, "Credit")})
-_ACTIONS = by_name_or_number(
-    {
-        name: (number, name)
-        for number, name in enumerate(
-            (
-                "PositionOpen", "PositionClose", "PositionModify", "PendingOpen", "PendingClose",
-                "PendingModify", "PendingFill", "Balance", "Credit",
-            )
-        )
-    }
-)  # fmt: skip
+_ENDS = by_name_or_number({"PositionClose": (1, "closed"), "PendingClose": (4, "cancelled")})
+"""Of a frame's actions, those whose order is over."""
 _CLOSE_BY = re.compile(r"close hedge by #(\d+)")
 _STOP_OUT = re.compile(r"so: ?-?\d")
 """It follows the order's own comment without a gap: the margin level, the equity and the margin."""
@@ -153,7 +144,6 @@ def frame(body: bytes) -> OrdersSeen:
         ),
         closed=closed,
         operation=paid,
-        hint=_hint(data.update),
     )
 
 
@@ -162,16 +152,12 @@ def proves(body: bytes) -> bool:
     return any(_proofs(decoded(_news, body)))
 
 
-def _hint(update: _Update | None) -> str:
-    return "" if update is None else _ACTIONS.get(update.action, str(update.action or ""))
-
-
 def _proofs(news: _News) -> tuple[ClosedOrder | None, BalanceOperation | None]:
-    row = None if news.update is None else news.update.order
-    if row is None:
+    update = news.update
+    if update is None or update.order is None:
         return None, None
-    closed = None
-    if row.type in KINDS and _hint(news.update) in ("PositionClose", "PendingClose"):
+    row, closed = update.order, None
+    if row.type in KINDS and update.action in _ENDS:
         closed = _closed(row, cancelled=KINDS[row.type].is_pending)
     return closed, _operation(row)
 

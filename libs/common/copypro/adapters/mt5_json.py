@@ -81,7 +81,6 @@ class Deal(Shape, rename="camel"):
     fee: Decimal = ZERO
     placed_type: Name = None
     comment: str | None = None
-    open_time_ms: int = 0
     open_time_as_date_time: datetime | None = None
     digits: int = 0
 

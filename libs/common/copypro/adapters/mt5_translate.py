@@ -77,7 +77,6 @@ def frame(body: bytes) -> OrdersSeen:
         ),
         closed=closed,
         operation=paid,
-        hint=_hint(data.update),
     )
 
 
@@ -86,15 +85,11 @@ def proves(body: bytes) -> bool:
     return any(_proofs(decoded(frame_news, body)))
 
 
-def _hint(update: Update | None) -> str:
-    return str(update.type or "") if update is not None else ""
-
-
 def _proofs(news: FrameNews) -> tuple[ClosedOrder | None, BalanceOperation | None]:
     update = news.update
     if update is None or update.order is None:
         return None, None
-    return _evidence(update, _hint(update)), operation(update.order)
+    return _evidence(update), operation(update.order)
 
 
 def history(body: bytes) -> tuple[History, bool]:
@@ -204,31 +199,31 @@ def closed_pieces(row: Order) -> list[ClosedOrder]:
     return [_whole(row, deal)]
 
 
-def _evidence(update: Update, hint: str) -> ClosedOrder | None:
+def _evidence(update: Update) -> ClosedOrder | None:
     """What this frame proves to be closed. On a partial close only its own deal says how much:
     `closeLots` may count earlier pieces too.
     """
-    row = update.order
+    row, change = update.order, str(update.type or "")
     if row is None or row.order_type not in KINDS:
         return None
-    if hint in _PENDING_GONE:
+    if change in _PENDING_GONE:
         if not KINDS[row.order_type].is_pending:
             return None  # the closing order of a position, not the position
         return _piece(row, None, row.lots, cancelled=True)
     deal = _closing_deal(update, row)
-    if hint == "PartialClose":
+    if change == "PartialClose":
         return None if deal is None else _piece(row, deal, deal.traded_lots)
-    if hint == "MarketOpen" and update.deal is not None:
+    if change == "MarketOpen" and update.deal is not None:
         # Netting calls a reduction an open; only its deal tells that something was closed.
         reduces = DIRECTIONS.get(update.deal.direction) == "Out"
         return _piece(row, update.deal, update.deal.traded_lots) if reduces else None
-    if hint not in _WHOLE:
+    if change not in _WHOLE:
         return None
     if deal is not None and deal.traded_lots and row.partial_close_deals:
         piece = _piece(row, deal, deal.traded_lots)
     else:
         piece = _whole(row, deal)
-    reason = _WHOLE[hint]
+    reason = _WHOLE[change]
     return msgspec.structs.replace(
         piece,
         reason=piece.reason if reason is CloseReason.UNKNOWN else reason,
