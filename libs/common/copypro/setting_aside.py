@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from copypro.letters import Place
+from copypro.dead_letters import Place
 from copypro.ports import EventLog, Outgoing, Partition, Record
 from copypro.topics import Role
 

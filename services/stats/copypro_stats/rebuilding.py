@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 import msgspec
 from copypro import topics
 from copypro.collections import INDEXED, TRADE_STATS
+from copypro.dead_letters import Place
 from copypro.errors import StoreRefused
-from copypro.letters import Place
 from copypro.ports import LogHistory, Projected, ReadModels
 from copypro.setting_aside import marked
 from copypro.topics import Topic
