@@ -27,7 +27,7 @@ async def sends(world: World) -> list[dict[str, Any]]:
 async def test_an_order_whose_expiry_is_refused_is_placed_without_one(
     world: World, server: str
 ) -> None:
-    """Trading rules §4: no expiry then, and we delete it ourselves, with the master's."""
+    """No expiry then, and we delete it ourselves, with the master's."""
     master, slave, _ = await linked(
         world, "Alpha-MT4", server, copyPendingOrders=True, copyExpiryTime=True
     )

@@ -52,7 +52,7 @@ async def test_an_open_and_its_close(world: World, pair: tuple[Account, Account,
 async def test_partial_closes_follow_the_cumulative_target_and_leave_nothing(
     world: World, pair: tuple[Account, Account, str]
 ) -> None:
-    """Trading rules §2.5: 0.07 lots at 75, 50, 25 and 0 percent."""
+    """0.07 lots at 75, 50, 25 and 0 percent."""
     master, slave, copier = pair
     await world.call("UpdateCopier", id=copier, riskType="FixedLot", riskValue="0.07", copySL=False)
     ticket = await master.open("EURUSD", "Sell", "1.00", stop_loss="1.2")

@@ -1,4 +1,4 @@
-"""A copy from its order to its end: accepted, stepped, answered. The rule book of the slave's side."""
+"""A copy from its order to its end: accepted, stepped, answered."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_an_open_that_the_master_closed_meanwhile_is_never_sent() -> None:
 def test_what_the_market_moves_between_two_tries_is_not_how_the_feeds_differ(
     bid: str, ask: str
 ) -> None:
-    """The offset is fixed at copy time (trading rules §3.3), and slippage counts from there (P-10)."""
+    """The offset is fixed at copy time, and slippage counts from there."""
     copy = wanted()
     first = next_step(copy, live())
     assert isinstance(first, Sends)
@@ -257,7 +257,7 @@ def test_a_delayed_copier_waits_so_long() -> None:
 def test_a_reduction_closes_down_to_the_cumulative_target(
     fraction: str, lots: str, piece: str
 ) -> None:
-    """Trading rules §2.5: floor of the original times the fraction that is left."""
+    """Floor of the original times the fraction that is left."""
     copy = standing(lots, copy_sl=False)
     order = m.ReduceCopy(copy=copy.copy, slave=copy.slave, fraction=D(fraction))
     accept(copy, order, ORIGIN, SEEN_AT)

@@ -1,4 +1,4 @@
-"""Stops, slippage and mirrored pending orders, by the rule book's §3."""
+"""Stops, slippage and mirrored pending orders."""
 
 from __future__ import annotations
 
