@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.journey.test_ends import alerted, alerts, doubled, has, outcomes
+from tests.journey.shown import alerted, alerts, has, outcomes
+from tests.journey.test_ends import doubled
 from tests.journey.world import Account, World
 
 pytestmark = pytest.mark.slow

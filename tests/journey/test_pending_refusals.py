@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.journey.test_ends import SEVERAL_LOOKS_S, alerted, alerts
+from tests.journey.shown import alerted, alerts
+from tests.journey.test_ends import SEVERAL_LOOKS_S
 from tests.journey.test_pendings import linked, logged, shows
 from tests.journey.world import FAST, Stack, World, a_world
 

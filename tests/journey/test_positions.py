@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.journey.shown import has
 from tests.journey.world import Account, World
 
 PAIRS = {
@@ -24,15 +25,6 @@ async def pair(request: pytest.FixtureRequest, world: World) -> tuple[Account, A
     master = await world.account(master_server, 1001)
     slave = await world.account(slave_server, 2001, mode=mode)
     return master, slave, await world.copier(master, slave)
-
-
-async def has(world: World, slave: Account, *lots: str) -> None:
-    wanted = sorted(Decimal(volume) for volume in lots)
-
-    async def there() -> bool:
-        return await slave.lots() == wanted
-
-    await world.eventually(there)
 
 
 async def test_an_open_and_its_close(world: World, pair: tuple[Account, Account, str]) -> None:

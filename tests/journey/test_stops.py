@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.journey.test_ends import alerted, alerts, has, outcomes
+from tests.journey.shown import alerted, alerts, has, outcomes
 from tests.journey.test_tickets import stop_is
 from tests.journey.world import FAST, Account, Stack, World, a_world
 

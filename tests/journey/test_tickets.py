@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.journey.test_ends import alerted, has, outcomes
+from tests.journey.shown import alerted, has, outcomes
 from tests.journey.world import Account, World
 
 pytestmark = pytest.mark.slow

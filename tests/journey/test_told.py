@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.journey.test_ends import alerted, alerts, has, outcomes, two
+from tests.journey.shown import alerted, alerts, has, outcomes
+from tests.journey.test_ends import two
 from tests.journey.world import FAST, Stack, World, a_world
 
 pytestmark = pytest.mark.slow

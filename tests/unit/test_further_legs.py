@@ -15,8 +15,20 @@ from copypro_account_watcher.step import Denies, Rests, Sends
 from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
-from tests.unit.slave_builders import SEEN_AT, D, opens, quote, spec
-from tests.unit.test_copy_life import ORIGIN, TIMES, attempt, live, modify, standing, wanted
+from tests.unit.slave_builders import (
+    ORIGIN,
+    SEEN_AT,
+    TIMES,
+    D,
+    attempt,
+    live,
+    modify,
+    opens,
+    quote,
+    spec,
+    standing,
+    wanted,
+)
 
 
 def grows(copy: Copy, *, after_s: float = 0.0, **more: Any) -> None:
