@@ -17,10 +17,12 @@ from copypro.adapters.bridge_json import (
     EPOCH,
     ROWS_KEPT,
     ZERO,
+    Money,
     Name,
     Shape,
     by_name_or_number,
     decoded,
+    figures_of,
     moment_or_none,
     padded,
     price_or_none,
@@ -30,7 +32,6 @@ from copypro.trading import (
     BalanceOperation,
     ClosedOrder,
     CloseReason,
-    Figures,
     History,
     OpenOrder,
     OrdersSeen,
@@ -101,14 +102,9 @@ class _News(Struct):
     update: _Update | None = None
 
 
-class _Data(_News, Shape, rename="camel", kw_only=True):
+class _Data(Money, rename="camel", kw_only=True):
     opened_orders: list[msgspec.Raw]
-    balance: Decimal
-    equity: Decimal
-    credit: Decimal = ZERO
-    margin: Decimal = ZERO
-    free_margin: Decimal = ZERO
-    profit: Decimal = ZERO
+    update: _Update | None = None
 
 
 class _Page(Struct):
@@ -131,17 +127,10 @@ def open_orders(body: bytes) -> tuple[OpenOrder, ...]:
 def frame(body: bytes) -> OrdersSeen:
     """Of the data of an OrderUpdate. Errors: Unreadable."""
     data = decoded(_data, body)
-    closed, paid = _proofs(data)
+    closed, paid = _proofs(data.update)
     return OrdersSeen(
         orders=_listed(data.opened_orders),
-        figures=Figures(
-            balance=data.balance,
-            equity=data.equity,
-            credit=data.credit,
-            margin=data.margin,
-            free_margin=data.free_margin,
-            profit=data.profit,
-        ),
+        figures=figures_of(data),
         closed=closed,
         operation=paid,
     )
@@ -149,11 +138,10 @@ def frame(body: bytes) -> OrdersSeen:
 
 def proves(body: bytes) -> bool:
     """Errors: Unreadable."""
-    return any(_proofs(decoded(_news, body)))
+    return any(_proofs(decoded(_news, body).update))
 
 
-def _proofs(news: _News) -> tuple[ClosedOrder | None, BalanceOperation | None]:
-    update = news.update
+def _proofs(update: _Update | None) -> tuple[ClosedOrder | None, BalanceOperation | None]:
     if update is None or update.order is None:
         return None, None
     row, closed = update.order, None
