@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,18 @@ _CLOSE_TYPES = {
     "TakeProfit": "OnTakeProfit",
     "StopOut": "OnStopOut",
     "CloseBy": "MarketCloseBy",
+}
+_FRAMES = {
+    "opened": ("MarketOpen",),
+    "filled": ("Filled", "MarketOpen"),
+    "added": ("MarketOpen",),
+    "reversed": ("MarketOpen",),
+    "modified": ("MarketModify",),
+    "placed": ("PendingOpen",),
+    "pending_modified": ("PendingModify",),
+    "deleted": ("PendingClose",),
+    "expired": ("Expired",),
+    "balance": ("Balance",),
 }
 
 
@@ -353,36 +365,8 @@ class Mt5Face(Face):
         return price, rate, symbol.contract_size, symbol.digits, self.knobs.bad_utf8_comment
 
     def frames(self, account: Account, change: Change) -> list[bytes]:
-        netting = account.mode != "Hedging"
         tail: dict[str, Any] = {"openedOrders": self._listed(account), "user": account.login}
         tail |= self.brokers.figures(account)
-        noise = self.knobs.noise
-        match change.what:
-            case "opened":
-                kinds = ["MarketOpen"]
-            case "filled":
-                kinds = ["Filled", "MarketOpen"]
-            case "added" | "reversed":
-                kinds = ["MarketOpen"]
-            case "partly":
-                kinds = ["MarketOpen" if netting else "PartialClose"]
-            case "closed":
-                reason = change.closed.reason if change.closed else ""
-                kinds = [_CLOSE_TYPES.get(reason, "MarketClose")]
-            case "modified":
-                kinds = ["MarketModify"]
-            case "placed":
-                kinds = ["PendingOpen"]
-            case "pending_modified":
-                kinds = ["PendingModify"]
-            case "deleted":
-                kinds = ["PendingClose"]
-            case "expired":
-                kinds = ["Expired"]
-            case "balance":
-                kinds = ["Balance"]
-            case _:
-                kinds = ["Unknown"]
         order = self._frame_order(account, change)
         deal = (
             self._deal_out(account, change.closed)
@@ -390,8 +374,8 @@ class Mt5Face(Face):
             else None
         )
         return [
-            *(self._on_its_way(account, change) if noise else []),
-            *(self._frame(kind, order, deal, tail, change) for kind in kinds),
+            *(self._on_its_way(account, change) if self.knobs.noise else []),
+            *(self._frame(kind, order, deal, tail, change) for kind in _kinds(account, change)),
         ]
 
     def _frame(
@@ -455,6 +439,16 @@ class Mt5Face(Face):
         elif change.what in ("deleted", "expired"):
             row["state"] = "Cancelled" if change.what == "deleted" else "Expired"
         return row
+
+
+def _kinds(account: Account, change: Change) -> Sequence[str]:
+    """What the frames of a change are called, in their order."""
+    if change.what == "partly":
+        return ("PartialClose",) if account.mode == "Hedging" else ("MarketOpen",)
+    if change.what == "closed":
+        reason = change.closed.reason if change.closed else ""
+        return (_CLOSE_TYPES.get(reason, "MarketClose"),)
+    return _FRAMES.get(change.what, ("Unknown",))
 
 
 def _raw_list(rows: Iterable[bytes]) -> msgspec.Raw:
