@@ -315,7 +315,7 @@ def refused(
             copy.tries = 1
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
         case Class.FIX if verdict.about_stops and not copy.bare_open and _has_stops(attempt):
-            # Brokers of the market-execution kind take stops only afterwards.
+            # Brokers of the market-execution kind take stops only afterwards (P-6).
             copy.tries, copy.bare_open = copy.tries + 1, True
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
     leg = copy.leg(attempt.leg)

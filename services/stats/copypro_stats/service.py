@@ -88,10 +88,10 @@ async def _project(
         records, newer = readable(await partition.read(), schema_version)
         await asyncio.sleep(GATHER_S if len(records) < BUSY else GATHER_BUSY_S)
         batch = await _written(records, parts, models)
-        outputs: list[Outgoing] = []
+        letters: list[Outgoing] = []
         for record, error in batch.unreadable:
             logger.error("a record cannot be decoded", where=str(error))
-            outputs.append(dead_letter(record, error, clock()))
+            letters.append(dead_letter(record, error, clock()))
         for envelope in batch.alerts:
             alert: AlertRaised = envelope.message
             logger.error(
@@ -101,10 +101,10 @@ async def _project(
                 text=alert.text,
                 correlation=envelope.correlation,
             )
-        outputs.extend(await _posts(batch, receivers, outbox))
+        letters.extend(await _posts(batch, receivers, outbox))
         for envelope in batch.for_copiers:
-            outputs.extend(await _copiers_told(envelope, models))
-        await partition.commit(outputs, records)
+            letters.extend(await _copiers_told(envelope, models))
+        await partition.commit(letters, records)
         outbox.committed()
         keeper.changed(batch.moved)
     return newer

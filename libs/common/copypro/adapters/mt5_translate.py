@@ -77,10 +77,14 @@ def proves(body: bytes) -> bool:
     return any(_proofs(decoded(frame_news, body).update))
 
 
+def _hint(update: Update) -> str:
+    return str(update.type or "")
+
+
 def _proofs(update: Update | None) -> tuple[ClosedOrder | None, BalanceOperation | None]:
     if update is None or update.order is None:
         return None, None
-    return _evidence(update), operation(update.order)
+    return _evidence(update, _hint(update)), operation(update.order)
 
 
 def history(body: bytes) -> tuple[History, bool]:
@@ -190,31 +194,31 @@ def closed_pieces(row: Order) -> list[ClosedOrder]:
     return [_whole(row, deal)]
 
 
-def _evidence(update: Update) -> ClosedOrder | None:
+def _evidence(update: Update, hint: str) -> ClosedOrder | None:
     """What this frame proves to be closed. On a partial close only its own deal says how much:
     `closeLots` may count earlier pieces too.
     """
-    row, change = update.order, str(update.type or "")
+    row = update.order
     if row is None or row.order_type not in KINDS:
         return None
-    if change in _PENDING_GONE:
+    if hint in _PENDING_GONE:
         if not KINDS[row.order_type].is_pending:
             return None  # the closing order of a position, not the position
         return _piece(row, None, row.lots, cancelled=True)
     deal = _closing_deal(update, row)
-    if change == "PartialClose":
+    if hint == "PartialClose":
         return None if deal is None else _piece(row, deal, deal.traded_lots)
-    if change == "MarketOpen" and update.deal is not None:
+    if hint == "MarketOpen" and update.deal is not None:
         # Netting calls a reduction an open; only its deal tells that something was closed.
         reduces = DIRECTIONS.get(update.deal.direction) == "Out"
         return _piece(row, update.deal, update.deal.traded_lots) if reduces else None
-    if change not in _WHOLE:
+    if hint not in _WHOLE:
         return None
     if deal is not None and deal.traded_lots and row.partial_close_deals:
         piece = _piece(row, deal, deal.traded_lots)
     else:
         piece = _whole(row, deal)
-    reason = _WHOLE[change]
+    reason = _WHOLE[hint]
     return msgspec.structs.replace(
         piece,
         reason=piece.reason if reason is CloseReason.UNKNOWN else reason,
