@@ -31,8 +31,9 @@ from copypro_stats.receivers import Receivers, Unseal
 from msgspec.structs import replace
 
 from docs.generating import examples
-from tests.contract.test_posting import clock, eventually, killed, left, unsealed, until
+from tests.contract.test_posting import clock, killed, left, unsealed
 from tests.journey.receiver import Receiver, a_receiver
+from tests.waiting import eventually, until
 
 ONE, TWO = CopierId("1" * 32), CopierId("2" * 32)
 SECRET = "s3cr3t"

@@ -18,7 +18,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from copypro.adapters.mails import SmtpMail
 from copypro.errors import MailUnavailable
-from copypro.ports import Letter
+from copypro.ports import Email
 
 from tests.contract.test_http_server import certificate
 
@@ -26,7 +26,7 @@ USER = "copypro@example.com"
 PASSWORD = "c4n4ry/p4ss:w0rd"
 ESCAPED = "c4n4ry%2Fp4ss%3Aw0rd"
 SENDER = "CopyPro <copypro@example.com>"
-LETTER = Letter(to="you@example.com", subject="Neues Paßwort", text="https://example.com/?k=1\n…\n")
+EMAIL = Email(to="you@example.com", subject="Neues Paßwort", text="https://example.com/?k=1\n…\n")
 
 
 class Mailbox:
@@ -43,7 +43,7 @@ class Mailbox:
         assert isinstance(content, bytes)
         message = email.message_from_bytes(content, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
-        assert (envelope.mail_from, envelope.rcpt_tos) == (USER, [LETTER.to])
+        assert (envelope.mail_from, envelope.rcpt_tos) == (USER, [EMAIL.to])
         if self.answer.startswith("250"):
             self.taken.append(message)
             self.encrypted.append(session.ssl is not None)
@@ -104,10 +104,10 @@ async def test_a_letter_arrives_as_it_was_written_over_starttls_with_the_passwor
 ) -> None:
     mailbox = Mailbox()
     async with serving(mailbox, tls) as port:
-        await SmtpMail(with_password(port), SENDER).send(LETTER)
+        await SmtpMail(with_password(port), SENDER).send(EMAIL)
     (taken,) = mailbox.taken
-    assert (taken["From"], taken["To"], taken["Subject"]) == (SENDER, LETTER.to, LETTER.subject)
-    assert taken.get_content().replace("\r\n", "\n") == LETTER.text
+    assert (taken["From"], taken["To"], taken["Subject"]) == (SENDER, EMAIL.to, EMAIL.subject)
+    assert taken.get_content().replace("\r\n", "\n") == EMAIL.text
     assert abs(parsedate_to_datetime(taken["Date"]) - datetime.now(UTC)) < timedelta(minutes=5)
     assert taken["Message-ID"].endswith("@example.com>")
     assert (mailbox.encrypted, mailbox.users) == ([True], [USER.encode()])
@@ -117,8 +117,8 @@ async def test_a_letter_arrives_as_it_was_written_over_starttls_with_the_passwor
 async def test_smtps_is_encrypted_from_the_start(tls: tuple[Path, Path]) -> None:
     mailbox = Mailbox()
     async with serving(mailbox, tls, from_the_start=True) as port:
-        await SmtpMail(with_password(port, "smtps"), SENDER).send(LETTER)
-    assert [message["To"] for message in mailbox.taken] == [LETTER.to]
+        await SmtpMail(with_password(port, "smtps"), SENDER).send(EMAIL)
+    assert [message["To"] for message in mailbox.taken] == [EMAIL.to]
     assert mailbox.users == [USER.encode()]
 
 
@@ -128,14 +128,14 @@ async def test_a_server_that_offers_tls_gets_it_without_a_password_too(
 ) -> None:
     mailbox = Mailbox()
     async with serving(mailbox, tls) as port:
-        await SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(LETTER)
+        await SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(EMAIL)
     assert (mailbox.encrypted, mailbox.users) == ([True], [None])
 
 
 async def test_with_password_and_without_a_password_a_letter_goes_in_the_clear() -> None:
     mailbox = Mailbox()
     async with serving(mailbox) as port:
-        await SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(LETTER)
+        await SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(EMAIL)
     assert (mailbox.encrypted, mailbox.users) == ([False], [None])
 
 
@@ -164,7 +164,7 @@ async def test_what_is_not_taken_is_said_without_a_secret_or_the_text(
     mailbox.answer = answer
     async with serving(mailbox, tls if with_tls else None) as port:
         with pytest.raises(MailUnavailable) as caught:
-            await SmtpMail(url(port), SENDER).send(LETTER)
+            await SmtpMail(url(port), SENDER).send(EMAIL)
     assert str(caught.value) == f"the mail server does not take a letter: {why}"
     assert caught.value.__cause__ is None
     assert mailbox.taken == []
@@ -174,10 +174,10 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(tls: tuple[Path,
     mailbox = Mailbox()
     async with serving(mailbox, tls) as port:
         with pytest.raises(MailUnavailable, match="SSLCertVerificationError"):
-            await SmtpMail(with_password(port), SENDER).send(LETTER)
+            await SmtpMail(with_password(port), SENDER).send(EMAIL)
     assert mailbox.taken == []
 
 
 async def test_nobody_there_is_an_error_too() -> None:
     with pytest.raises(MailUnavailable, match="ConnectionRefusedError"):
-        await SmtpMail("smtp://127.0.0.1:1", SENDER).send(LETTER)
+        await SmtpMail("smtp://127.0.0.1:1", SENDER).send(EMAIL)

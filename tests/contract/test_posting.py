@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -21,6 +21,7 @@ from copypro_stats.posting import PostLimits
 from copypro_stats.receivers import Receivers
 
 from tests.journey.receiver import Receiver, a_receiver
+from tests.waiting import eventually, until
 
 ACCOUNT = AccountId("a" * 32)
 ID = "1" * 32
@@ -49,20 +50,6 @@ async def raised(log: MemoryLog, *causes: str) -> None:
         alert = AlertRaised(account=ACCOUNT, code="CLOSE_FAILS", cause=cause, text="t")
         envelope = fact(alert, clock(), ACCOUNT, cause)
         await log.append([encode(topics.ORDER_EVENTS, ACCOUNT, envelope)])
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async def now() -> bool:
-        return condition()
-
-    await eventually(now)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = asyncio.get_running_loop().time() + 60
-    while not await condition():
-        assert asyncio.get_running_loop().time() < deadline, "not within a minute"
-        await asyncio.sleep(0.005)
 
 
 async def unsealed(_: RegistrationId, sealed: str) -> str:

@@ -17,8 +17,8 @@ from copypro_standalone.ring import Ring
 from cryptography.fernet import Fernet
 
 from tests.contract.test_http_server import certificate, scheme
-from tests.contract.test_posting import until
 from tests.image import ROOT
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("is_tls", [True, False])

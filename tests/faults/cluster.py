@@ -13,8 +13,9 @@ from copypro.settings import Settings
 from copypro.wiring import create_topics, open_history
 from cryptography.fernet import Fernet
 
+from infra.local.servers import free_port
 from tests.faults.program import Program
-from tests.faults.test_kill_9 import REAL_LIMITS, free_port
+from tests.faults.test_kill_9 import REAL_LIMITS
 
 PARTITIONS = 4
 SESSION_S = 6.0 if REAL_LIMITS else 2.0

@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import random
-import socket
 from collections import Counter
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
@@ -22,6 +21,7 @@ from copypro.values import AccountId, Platform, RootId, account_id, copy_id, leg
 from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import Refused, SimulatorControl
 
+from infra.local.servers import free_port
 from tests.faults.program import Program
 
 KILLS = 25
@@ -44,12 +44,6 @@ SYMBOLS = ("EURUSD", "GBPUSD", "AUDUSD")
 PRICES = (("1.10000", "1.10010"), ("1.10060", "1.10070"), ("1.09940", "1.09950"))
 """As usual, and where pending orders of either side are filled."""
 STOPS = {"Buy": ("1.05", "1.06", "1.07"), "Sell": ("1.13", "1.14", "1.15")}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def build(control: SimulatorControl) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import SimulatorControl
 
+from infra.local.servers import free_port
 from tests.faults.program import LIMITS, Program
-from tests.faults.test_kill_9 import free_port
 from tests.journey.receiver import a_receiver
+from tests.waiting import eventually, until
 
 pytestmark = pytest.mark.slow
 PASSWORD = "c4n4ry-p4ssw0rd"
@@ -67,17 +66,3 @@ async def proved(program: Program, key: str) -> None:
         return bool((await program.call("Accounts", key))[0]["connected"])
 
     await eventually(connected)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async def now() -> bool:
-        return condition()
-
-    await eventually(now)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = asyncio.get_running_loop().time() + 60
-    while not await condition():
-        assert asyncio.get_running_loop().time() < deadline, "not within 20 s"
-        await asyncio.sleep(0.02)

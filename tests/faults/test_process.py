@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from copypro_standalone.demo_rings import simulator_process
 
+from infra.local.servers import free_port
 from tests.faults.program import PATIENCE_S, Program
-from tests.faults.test_kill_9 import free_port
 
 pytestmark = pytest.mark.slow
 NOWHERE = ("http://127.0.0.1:1", "http://127.0.0.1:1")

@@ -14,10 +14,9 @@ import pytest
 from copypro.adapters.kafka_client import KafkaSettings
 from cryptography.fernet import Fernet
 
-from infra.local.servers import Kafka, Mongo
+from infra.local.servers import Kafka, Mongo, free_port
 from tests.conftest import own_server
 from tests.faults.program import PATIENCE_S, Program
-from tests.faults.test_kill_9 import free_port
 from tests.servers import topics_on
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -17,8 +17,9 @@ from copypro.adapters.sqlite_log import SqliteLogReader
 from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import SimulatorControl
 
+from infra.local.servers import free_port
 from tests.faults.program import LIMITS, PATIENCE_S, Program
-from tests.faults.test_kill_9 import MASTER, build, free_port, register
+from tests.faults.test_kill_9 import MASTER, build, register
 
 pytestmark = pytest.mark.slow
 COMMANDS = ("gateway", "account-watcher", "replicator", "stats")

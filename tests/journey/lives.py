@@ -16,7 +16,7 @@ PAIRINGS = {
     "MT5→MT4": ("Alpha-MT5", "Hedging", "Beta-MT4", "Hedging"),
     "hedging→netting": ("Alpha-MT5", "Hedging", "Beta-MT5", "Netting"),
 }
-"""The pairings that every row of the rule book's table is shown on, by server and mode."""
+"""The pairings that every change of a master is shown on, by server and mode."""
 FROM_NETTING = {
     "netting→MT4": ("Alpha-MT5", "Netting", "Beta-MT4", "Hedging"),
     "netting→hedging": ("Alpha-MT5", "Netting", "Beta-MT5", "Hedging"),

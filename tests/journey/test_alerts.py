@@ -96,10 +96,7 @@ async def test_a_master_that_is_stopped_out_is_an_alert_until_it_trades_again(wo
     await world.quote("EURUSD", "1.09200", "1.09210")
     await alerts(world, "STOP_OUT")
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     await world.control.deposit(master.server, master.login, "10000")
     await master.open("GBPUSD", "Buy", "0.01")
     await alerts(world)

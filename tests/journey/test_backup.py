@@ -25,7 +25,7 @@ from pymongo import AsyncMongoClient
 
 from infra.local.servers import Kafka
 from tests.conftest import own_server
-from tests.journey.test_cli import copypro
+from tests.journey.commands import copypro
 from tests.journey.test_databases import has
 from tests.journey.world import EMBEDDED, Stack, World, a_world
 from tests.servers import database_on

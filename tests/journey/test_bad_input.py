@@ -88,10 +88,7 @@ async def test_a_bridge_that_goes_down_in_flight_comes_back_to_the_same_books(wo
     assert len(await slave.positions()) == 1
     await world.control.bridge("MT5", down=False)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
 
 
 async def test_a_forgotten_session_is_taken_up_again(world: World) -> None:
@@ -234,10 +231,7 @@ async def test_a_market_that_is_closed_closes_when_it_opens_and_does_not_open_la
     await world.control.set_server("Beta-MT5", market_open=True)
     await world.control.clear_scripts()
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     assert {piece["order"]["symbol"] for piece in await slave.trades()} == {"EURUSD"}
 
 
@@ -280,10 +274,7 @@ async def test_removing_an_account_leaves_or_closes_its_copies_as_asked(world: W
     assert len(answer["leftOpen"]) == 1
     await world.call("RemoveAccountByApiId", apiId=closes.id, closeTrades=True)
 
-    async def flat() -> bool:
-        return await closes.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(closes.is_flat)
     assert len(await leaves.positions()) == 1
     assert [a["id"] for a in await world.call("Accounts")] == [master.id]
     await world.call("OpenOrders", expect=404, accountId=leaves.id)
@@ -407,10 +398,7 @@ async def test_a_full_disk_sends_nothing_says_so_and_resumes(
     assert len(await world.control.ledger("OrderSend", slave.login)) <= 1
     await master.close(ticket)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     again = await master.open("EURUSD", "Sell", "0.10")
 
     async def copied() -> bool:

@@ -1,4 +1,4 @@
-"""Whatever a bridge's build does differently (mt-rest-api §8), a trade is copied through its life.
+"""Whatever a bridge's build does differently, a trade is copied through its life.
 
 One world for all cases: each sets its knobs, trades on accounts of its own and puts them back.
 """

@@ -53,10 +53,7 @@ async def test_an_account_is_renamed_disabled_and_enabled_again(world: World) ->
     await master.open("AUDUSD", "Buy", "0.10")
     await master.close(first)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     await world.call("AccountSetEnabled", accountId=master.id, enabled=True)
 
     async def runs() -> bool:
@@ -82,10 +79,7 @@ async def test_a_slaves_symbol_that_is_off_opens_nothing_and_still_closes(world:
     assert await world.code(copier) == "SYMBOL_OFF"
     await master.close(ticket)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     names = await world.call("SymbolList", apiId=slave.id, type="MT5")
     assert {"EURUSD", "XAUUSD"} <= set(names)
 

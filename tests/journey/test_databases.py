@@ -13,7 +13,7 @@ from copypro_stats.rebuilding import Replay, differences
 
 from infra.local.servers import Mongo
 from tests.conftest import start_or_skip
-from tests.journey.test_cli import copypro, run_command
+from tests.journey.commands import copypro, run_command
 from tests.journey.world import CANARY, Account, World, a_world
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from copypro.messages import SettleOtherCopier
 from copypro.ports import Outgoing, Record
 from copypro.values import AccountId, Ticket, digest
 
-from tests.journey.test_cli import copypro
+from tests.journey.commands import copypro
 from tests.journey.world import OPERATOR, World
 
 pytestmark = pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.journey.shown import alerted, alerts, has, outcomes
 from tests.journey.world import Account, World
 
 pytestmark = pytest.mark.slow
@@ -19,33 +20,6 @@ async def two(world: World, slave_server: str, **options: Any) -> tuple[Account,
     master = await world.account("Alpha-MT4", 1001)
     slave = await world.account(slave_server, 2001)
     return master, slave, await world.copier(master, slave, **options)
-
-
-async def has(world: World, slave: Account, *lots: str) -> None:
-    wanted = sorted(Decimal(volume) for volume in lots)
-
-    async def there() -> bool:
-        return await slave.lots() == wanted
-
-    await world.eventually(there)
-
-
-async def outcomes(world: World, copier: str, wanted: str) -> None:
-    async def there() -> bool:
-        return any(row["outcome"] == wanted for row in await world.logs(copier))
-
-    await world.eventually(there)
-
-
-async def alerts(world: World) -> list[str]:
-    return [alert["code"] for alert in await world.call("Alerts")]
-
-
-async def alerted(world: World, code: str) -> None:
-    async def there() -> bool:
-        return code in await alerts(world)
-
-    await world.eventually(there)
 
 
 async def stays(world: World, slave: Account, *lots: str) -> None:

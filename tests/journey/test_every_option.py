@@ -172,7 +172,7 @@ async def test_where_a_stop_goes_at_a_broker_that_is_three_pips_above(world: Wor
         found = {mode: (await slave.positions())[0] for mode, slave in slaves.items()}
         await master.close(ticket)
         for slave in slaves.values():
-            await world.eventually(lambda slave=slave: flat(slave))
+            await world.eventually(slave.is_flat)
         return {mode: _level(position["stop_loss"]) for mode, position in found.items()}
 
     async def as_meant() -> bool:
@@ -180,10 +180,6 @@ async def test_where_a_stop_goes_at_a_broker_that_is_three_pips_above(world: Wor
         return await placed() == STOPS
 
     await world.eventually(as_meant, within_s=30.0)
-
-
-async def flat(slave: Account) -> bool:
-    return await slave.positions() == []
 
 
 CONTRADICTIONS: dict[str, dict[str, Any]] = {

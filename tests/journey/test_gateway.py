@@ -32,10 +32,7 @@ async def copied(world: World) -> tuple[Account, Account, str]:
     await world.eventually(stands)
     await master.close(over)
 
-    async def gone() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(gone)
+    await world.eventually(slave.is_flat)
     await master.open("GBPUSD", "Sell", "0.20")
     await world.eventually(stands)
     await master.open("EURUSD", "Buy", "0.01")

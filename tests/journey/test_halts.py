@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.journey.test_ends import alerted, alerts, doubled, has, outcomes
+from tests.journey.shown import alerted, alerts, has, outcomes
+from tests.journey.test_ends import doubled
 from tests.journey.world import Account, World
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,7 @@ async def refused(world: World, copier: str) -> dict[str, Any]:
 async def test_a_close_that_took_more_than_it_was_asked(
     world: World, server: str, taken: str, left: list[str]
 ) -> None:
-    """Trading rules I-11: a bridge that does not know the parameter closes everything."""
+    """A bridge that does not know the parameter closes everything."""
     master = await world.account("Alpha-MT5", 1001)
     slave = await world.account(server, 2001)
     other = await world.account("Alpha-MT4", 1002)

@@ -1,6 +1,4 @@
-"""Each row of the rule book's table (trading-domain §1.2) on every pairing: the master's account does
-it, the slave's book shows it, the trade log tells it.
-"""
+"""Each change of a master's account on every pairing: the slave's book shows it, the trade log tells it."""
 
 from __future__ import annotations
 
@@ -53,7 +51,7 @@ async def test_a_market_open_with_its_levels_their_change_and_its_close(
 
 @on_all_pairings
 async def test_partial_closes(kept: Kept, pairing: str) -> None:
-    """§2.5: 0.07 lots at 75, 50, 25 and 0 per cent."""
+    """0.07 lots at 75, 50, 25 and 0 per cent."""
     options = {"riskType": "FixedLot", "riskValue": "0.07", "copySL": False}
     async with kept.pair(PAIRINGS[pairing], **options) as pair:
         ticket = await pair.master.open("EURUSD", "Buy", "1.00")

@@ -11,8 +11,8 @@ import pytest
 from mt_simulator.client import SimulatorControl
 from prometheus_client.parser import text_string_to_metric_families
 
+from infra.local.servers import free_port
 from tests.faults.program import Program
-from tests.faults.test_kill_9 import free_port
 from tests.journey.world import CANARY, MASTERS_SIZE, SERVERS, World, a_world
 
 pytestmark = pytest.mark.slow
@@ -45,12 +45,9 @@ async def journey(world: World) -> None:
     async def stands() -> bool:
         return len(await slave.positions()) == 1
 
-    async def gone() -> bool:
-        return await slave.positions() == []
-
     await world.eventually(stands)
     await master.close(ticket)
-    await world.eventually(gone)
+    await world.eventually(slave.is_flat)
     await master.open("EURUSD", "Buy", "0.01")
     assert await world.code(copier) == "BELOW_MIN_LOT"
     await world.call("UpdateCopier", id=copier, **MASTERS_SIZE, filterSide="CopyBuyOnly")

@@ -34,10 +34,7 @@ async def test_a_reversed_copy_has_the_other_side_and_swapped_levels(world: Worl
     assert Decimal(copy["take_profit"]) == Decimal("1.08990")
     await master.close(ticket)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
 
 
 async def test_a_reversed_copy_without_a_target_would_have_no_stop_and_is_refused(
@@ -81,10 +78,7 @@ async def test_a_filter_leaves_a_trade_out_with_its_code_and_never_blocks_a_clos
     assert len(await slave.positions()) == 1
     await master.close(before)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
 
 
 async def test_levels_can_be_left_out(world: World) -> None:
@@ -140,10 +134,7 @@ async def test_a_paused_copier_opens_nothing_and_still_closes(world: World) -> N
     assert await world.code(copier) == "PAUSED"
     await master.close(ticket)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
 
 
 async def test_an_existing_trade_is_joined_at_the_masters_market_and_not_at_its_old_price(

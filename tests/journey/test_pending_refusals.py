@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.journey.test_ends import SEVERAL_LOOKS_S, alerted, alerts
+from tests.journey.shown import alerted, alerts
+from tests.journey.test_ends import SEVERAL_LOOKS_S
 from tests.journey.test_pendings import linked, logged, shows
 from tests.journey.world import FAST, Stack, World, a_world
 
@@ -27,7 +28,7 @@ async def sends(world: World) -> list[dict[str, Any]]:
 async def test_an_order_whose_expiry_is_refused_is_placed_without_one(
     world: World, server: str
 ) -> None:
-    """Trading rules §4: no expiry then, and we delete it ourselves, with the master's."""
+    """No expiry then, and we delete it ourselves, with the master's."""
     master, slave, _ = await linked(
         world, "Alpha-MT4", server, copyPendingOrders=True, copyExpiryTime=True
     )

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.journey.shown import has
 from tests.journey.world import Account, World
 
 PAIRS = {
@@ -26,15 +27,6 @@ async def pair(request: pytest.FixtureRequest, world: World) -> tuple[Account, A
     return master, slave, await world.copier(master, slave)
 
 
-async def has(world: World, slave: Account, *lots: str) -> None:
-    wanted = sorted(Decimal(volume) for volume in lots)
-
-    async def there() -> bool:
-        return await slave.lots() == wanted
-
-    await world.eventually(there)
-
-
 async def test_an_open_and_its_close(world: World, pair: tuple[Account, Account, str]) -> None:
     master, slave, copier = pair
     ticket = await master.open("EURUSD", "Buy", "0.50")
@@ -52,7 +44,7 @@ async def test_an_open_and_its_close(world: World, pair: tuple[Account, Account,
 async def test_partial_closes_follow_the_cumulative_target_and_leave_nothing(
     world: World, pair: tuple[Account, Account, str]
 ) -> None:
-    """Trading rules §2.5: 0.07 lots at 75, 50, 25 and 0 percent."""
+    """0.07 lots at 75, 50, 25 and 0 percent."""
     master, slave, copier = pair
     await world.call("UpdateCopier", id=copier, riskType="FixedLot", riskValue="0.07", copySL=False)
     ticket = await master.open("EURUSD", "Sell", "1.00", stop_loss="1.2")

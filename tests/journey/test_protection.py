@@ -51,13 +51,6 @@ async def triggered(world: World, account: Account) -> dict[str, Any]:
     return found[0]
 
 
-async def flat(world: World, account: Account) -> None:
-    async def nothing() -> bool:
-        return await account.positions() == []
-
-    await world.eventually(nothing)
-
-
 async def stands(world: World, account: Account, count: int) -> None:
     async def there() -> bool:
         return len(await account.positions()) == count
@@ -158,7 +151,7 @@ async def test_a_target_flattens_everything_whatever_happens_in_between(world: W
     await world.control.clear_scripts()
     await master.open("USDCHF", "Buy", "0.10")
     await world.start()
-    await flat(world, slave)
+    await world.eventually(slave.is_flat)
 
     async def reported() -> bool:
         return not (await protector(world, slave))["flattening"]
@@ -212,7 +205,7 @@ async def test_a_new_day_of_the_brokers_counts_anew_and_money_paid_in_or_out_is_
     await world.quote("EURUSD", "1.09800", "1.09810")  # 210 lost: 3 % of 5000 is 150
     assert (await triggered(world, slave))["level"] == 4850
     await paused(world, copier, "EquityProtection")
-    await flat(world, slave)
+    await world.eventually(slave.is_flat)
     await world.control.set_server("Beta-MT5", offset_minutes=14 * 60)  # at any hour another day
 
     async def reset() -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journey.test_cli import copypro
+from tests.journey.commands import copypro
 from tests.journey.test_import import post
 from tests.journey.world import World
 from tests.unit import statement_writer as write

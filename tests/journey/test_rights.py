@@ -115,10 +115,7 @@ async def test_two_users_with_the_right_password_share_an_account_but_not_a_pair
     await world.call("RemoveAccount", accountId=master_too.id)
     await master.close(ticket)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)  # what one user removed is still the other one's
+    await world.eventually(slave.is_flat)  # what one user removed is still the other one's
 
 
 async def test_start_right_after_add_account_waits_for_the_logins(world: World) -> None:
@@ -195,10 +192,7 @@ async def test_a_typo_leaves_the_password_that_works_in_use(world: World) -> Non
     assert seen["connectError"]["code"] == "INVALID_ACCOUNT"
     await master.close(ticket)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     assert await session_events(world) == before
     assert await world.call("Alerts") == []
     await world.register("Beta-MT5", 2001)

@@ -16,7 +16,7 @@ from copypro.ports import UserKey
 from copypro.topics import AUDIT
 from copypro_gateway.auth import hash_of
 
-from tests.journey.test_cli import copypro
+from tests.journey.commands import copypro
 from tests.journey.world import CANARY, OPERATOR, World
 
 pytestmark = pytest.mark.slow

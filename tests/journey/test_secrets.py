@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from copypro_gateway.scopes import RULES
 
+from tests.journey.commands import copypro
 from tests.journey.receiver import a_receiver
-from tests.journey.test_cli import copypro
 from tests.journey.world import EMBEDDED, OPERATOR, Account, Stack, World
 
 pytestmark = pytest.mark.slow

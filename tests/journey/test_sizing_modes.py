@@ -1,5 +1,5 @@
-"""Each sizing mode from REST to the slave's book and the trade log, with the very numbers of the rule
-book's examples (trading-domain §2.2, §2.3), on every pairing.
+"""Each sizing mode from REST to the slave's book and the trade log, by worked examples, on
+every pairing.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.journey.test_ends import alerted, alerts, has, outcomes
+from tests.journey.shown import alerted, alerts, has, outcomes
 from tests.journey.test_tickets import stop_is
 from tests.journey.world import FAST, Account, Stack, World, a_world
 
@@ -35,7 +35,7 @@ SERVERS = pytest.mark.parametrize(
 async def test_a_copy_without_the_masters_later_stop_is_closed_and_told(
     world: World, server: str, code: str
 ) -> None:
-    """Trading rules P-6: not set within the limit, so the leg goes."""
+    """Not set within the limit, so the leg goes."""
     master, slave, copier, ticket = await opened(world, server)
     await world.control.script(
         server[-3:], endpoint="OrderModify", login=2001, times=-1, error=code

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.journey.test_ends import alerted, has, outcomes
+from tests.journey.shown import alerted, has, outcomes
 from tests.journey.world import Account, World
 
 pytestmark = pytest.mark.slow
@@ -92,7 +92,7 @@ async def test_a_netting_add_is_followed_with_its_position(world: World) -> None
 
 
 async def test_what_vanished_without_proof_is_told_and_kept(world: World) -> None:
-    """Trading rules T-9: the list no longer has it and no history shows that it closed."""
+    """The list no longer has it and no history shows that it closed."""
     master = await world.account("Alpha-MT5", 1001)
     slave = await world.account("Beta-MT5", 2001)
     await world.copier(master, slave)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.journey.test_ends import alerted, alerts, has, outcomes, two
+from tests.journey.shown import alerted, alerts, has, outcomes
+from tests.journey.test_ends import two
 from tests.journey.world import FAST, Stack, World, a_world
 
 pytestmark = pytest.mark.slow
@@ -49,7 +50,7 @@ async def magic_of(world: World) -> int:
 async def test_an_order_without_our_tag_is_taken_for_ours_by_its_shape(
     world: World, server: str
 ) -> None:
-    """Trading rules §8.2: a broker may replace the comment; the magic number and the shape are left."""
+    """A broker may replace the comment; the magic number and the shape are left."""
     master, slave, copier = await two(world, server)
     await world.control.script(server[-3:], endpoint="OrderSend", login=2001, silent=True)
     ticket = await master.open("EURUSD", "Buy", "0.50")
@@ -165,7 +166,7 @@ async def test_a_close_that_does_not_get_done_is_told_and_then_is(quick: World, 
 
 @SLAVES
 async def test_what_was_filled_is_the_copys_volume(world: World, server: str) -> None:
-    """Trading rules S-11: filled less than asked; partial closes go by what was filled."""
+    """Filled less than asked; partial closes go by what was filled."""
     master, slave, copier = await two(world, server)
     await world.control.script(server[-3:], endpoint="OrderSend", login=2001, fill_lots="0.30")
     ticket = await master.open("EURUSD", "Buy", "0.50")

@@ -71,10 +71,7 @@ async def test_an_open_that_stands_is_adopted_once(world: World, name: str, serv
     assert await slave.lots() == [Decimal("0.10")]
     await master.close(ticket)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     assert len(await slave.trades()) == 1
 
 
@@ -110,10 +107,7 @@ async def test_a_close_is_pursued_until_it_is_done(world: World, cut: dict[str, 
     await world.control.script("MT5", endpoint="OrderClose", login=2001, times=2, **cut)
     await master.close(ticket)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     assert len(await slave.trades()) == 1
 
 
@@ -196,10 +190,7 @@ async def test_a_copy_reduced_before_any_look_showed_it_is_still_ours(world: Wor
     assert await slave.lots() == [Decimal("0.60")]
     await master.close(rest)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
 
 
 async def test_a_trade_of_a_moment_without_a_stream_is_told(world: World) -> None:
@@ -375,10 +366,7 @@ async def test_lost_frames_are_found_by_the_next_snapshot(world: World) -> None:
     await world.control.stream("Alpha-MT4", 1001, lose=1)
     await master.close(first)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
 
 
 async def test_a_trade_that_only_a_snapshot_shows_is_still_copied(world: World) -> None:
@@ -500,10 +488,7 @@ async def test_no_changing_call_leaves_without_a_committed_attempt(world: World)
     await world.eventually(slave.positions)
     await master.close(pending)
 
-    async def flat() -> bool:
-        return await slave.positions() == []
-
-    await world.eventually(flat)
+    await world.eventually(slave.is_flat)
     calls = [
         entry
         for entry in await world.control.ledger("", slave.login)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tests.journey.test_ends import has, outcomes
+from tests.journey.shown import has, outcomes
 from tests.journey.world import FAST, Stack, World, a_world
 
 pytestmark = pytest.mark.slow

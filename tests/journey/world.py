@@ -84,6 +84,10 @@ class Account:
     async def positions(self) -> list[dict[str, Any]]:
         return list((await self.book())["open"])
 
+    async def is_flat(self) -> bool:
+        """Nothing is open or pending on it."""
+        return await self.positions() == []
+
     async def lots(self) -> list[Decimal]:
         return sorted(Decimal(order["lots"]) for order in await self.positions())
 

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from copypro import messages as m
 from copypro.messages import Context, OpenCopy, PlacePendingCopy
 from copypro.options import CopierOptions
 from copypro.trading import Figures, Quote, SymbolSpec
-from copypro.values import AccountId, CopierId, CopyId, OrderKind, RootId, Side
+from copypro.values import (
+    AccountId,
+    AttemptId,
+    CopierId,
+    CopyId,
+    Lots,
+    MessageId,
+    Mode,
+    OrderKind,
+    Platform,
+    RegistrationId,
+    RootId,
+    Side,
+    Ticket,
+    UserId,
+)
+from copypro_account_watcher.accepting import accept
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.live import Live
 from copypro_account_watcher.sizing import Slave
+from copypro_account_watcher.state import Account, Attempt, Copy, LegStatus, Origin, Registration
 
 D = Decimal
 SEEN_AT = datetime(2026, 9, 14, 8, 0, 0, tzinfo=UTC)
+ORIGIN = Origin(MessageId("e" * 32), MessageId("d" * 32))
+LIMITS = WatcherLimits()
+TICKET = Ticket(77)
+TIMES: dict[str, datetime] = {"sent_at_utc": SEEN_AT, "answered_at_utc": SEEN_AT}
 
 
 def spec(
@@ -165,3 +189,68 @@ def places(
         same_server=same_server,
         mapping=mapping,
     )
+
+
+# --- a copy and its account ---------------------------------------------------------------------
+
+
+def wanted(**more: Any) -> Copy:
+    """An accepted order, nothing sent yet."""
+    copy, events = accept(None, opens(**more), ORIGIN, SEEN_AT)
+    assert copy is not None
+    assert events == []
+    return copy
+
+
+def standing(lots: str = "0.10", **more: Any) -> Copy:
+    """Its first leg is open at the broker."""
+    copy = wanted(**more)
+    leg = copy.legs[0]
+    leg.status, leg.ticket, leg.order = LegStatus.OPEN, TICKET, None
+    leg.original_lots = leg.lots = D(lots)
+    copy.symbol, copy.settled_levels = "EURUSD", (copy.stop_loss, copy.take_profit)
+    return copy
+
+
+def live(*, age_s: float = 0.0, mode: Mode = Mode.HEDGING, known: bool = True) -> Live:
+    """The slave's account: connected, everything known and fresh."""
+    made = Live(Platform.MT5, LIMITS)
+    made.now, made.mono = SEEN_AT + timedelta(seconds=age_s), 1000.0
+    made.connected, made.currency, made.mode = True, "USD", mode
+    mine = Registration(
+        registration=RegistrationId("s" * 32), user=UserId("u"), name="s", rights=m.Rights.TRADE
+    )
+    made.account = Account(
+        account=AccountId("a"), platform=Platform.MT5, server="s", login=1, generation=1,
+        registrations={mine.registration: mine},
+    )  # fmt: skip
+    if known:
+        made.learn_names(("EURUSD",))
+        made.learn_spec(spec())
+        made.learn_quote(quote("1.10000", "1.10002"))
+        made.learn_figures(figures("10000"))
+        for side in m.Side:
+            made.learn_margin("EURUSD", side, D("1000"))
+    return made
+
+
+def attempt(kind: str, request: Any, *, expected: Lots | None = None) -> Attempt:
+    return Attempt(
+        id=AttemptId("1" * 32),
+        kind=kind,
+        leg=0,
+        request=request,
+        started_at_utc=SEEN_AT,
+        tries=0,
+        longest_call_s=65.0,
+        expected_lots=expected,
+    )
+
+
+def modify(copy: Copy, stop_loss: str | None) -> m.ModifyCopy:
+    level = None if stop_loss is None else D(stop_loss)
+    return m.ModifyCopy(copy=copy.copy, slave=copy.slave, stop_loss=level, take_profit=None)
+
+
+def reduce(copy: Copy, fraction: str) -> m.ReduceCopy:
+    return m.ReduceCopy(copy=copy.copy, slave=copy.slave, fraction=D(fraction))

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.state import Copy, LegStatus
 
-from tests.unit.slave_builders import SEEN_AT, D
-from tests.unit.test_copy_life import LIMITS, attempt, standing
+from tests.unit.slave_builders import LIMITS, SEEN_AT, D, attempt, standing
 
 
 def codes(copy: Copy, age_s: float) -> dict[str, str]:

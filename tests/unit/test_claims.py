@@ -8,7 +8,7 @@ from copypro_account_watcher.claims import Claim, whose
 from copypro_account_watcher.state import Copy, LegStatus
 
 from tests.unit.diff_builders import Watch, hedging, order, row
-from tests.unit.test_copy_life import attempt, standing, wanted
+from tests.unit.slave_builders import attempt, standing, wanted
 
 OURS, OTHER = Ticket(77), Ticket(78)
 

@@ -1,4 +1,4 @@
-"""The broker's clock: learned from fresh ticks only, unlearned when they disagree (T-1 to T-6)."""
+"""The broker's clock: learned from fresh ticks only, unlearned when they disagree."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_summer_time_begins_over_a_weekend_and_the_first_tick_unlearns_the_old_o
 def test_through_a_year_of_changes_no_minute_of_the_brokers_is_taken_for_another(
     summer: dict[str, bool],
 ) -> None:
-    """Ticks each hour, none at weekends: what is known is right, or it is not known (T-2)."""
+    """Ticks each hour, none at weekends: what is known is right, or it is not known."""
     broker = Server(name="Broker", platform=Platform.MT5, offset_minutes=120, **summer)
     clock, known = ClockOffset(), []
     begins = datetime(2026, 2, 27, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_through_a_year_of_changes_no_minute_of_the_brokers_is_taken_for_another
 
 
 def test_an_expiry_means_the_same_moment_on_servers_that_change_in_other_weeks() -> None:
-    """T-5: in the third week of March New York has summer time and Europe has not."""
+    """In the third week of March New York has summer time and Europe has not."""
     master = Server(name="A", platform=Platform.MT4, offset_minutes=120, us_summer_time=True)
     slave = Server(name="B", platform=Platform.MT5, offset_minutes=120, eu_summer_time=True)
     now = datetime(2026, 3, 17, 8, tzinfo=UTC)

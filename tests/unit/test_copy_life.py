@@ -1,4 +1,4 @@
-"""A copy from its order to its end: accepted, stepped, answered. The rule book of the slave's side."""
+"""A copy from its order to its end: accepted, stepped, answered."""
 
 from __future__ import annotations
 
@@ -12,107 +12,50 @@ from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import (
-    AccountId,
-    AttemptId,
     CopyId,
-    Lots,
-    MessageId,
     Mode,
     OrderKind,
     Platform,
-    RegistrationId,
     Ticket,
-    UserId,
 )
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny, detach
 from copypro_account_watcher.alarms import alarms
-from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.live import Live, NeedFigures, NeedList, NeedNames, NeedQuote, NeedSpec
+from copypro_account_watcher.live import NeedFigures, NeedList, NeedNames, NeedQuote, NeedSpec
 from copypro_account_watcher.state import (
-    Account,
     Attempt,
     Copy,
     Leg,
     LegStatus,
-    Origin,
-    Registration,
     as_now,
 )
 from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 
-from tests.unit.slave_builders import SEEN_AT, D, figures, opens, places, quote, spec
-
-ORIGIN = Origin(MessageId("e" * 32), MessageId("d" * 32))
-LIMITS = WatcherLimits()
-TICKET = Ticket(77)
-
-
-def wanted(**more: Any) -> Copy:
-    """An accepted order, nothing sent yet."""
-    copy, events = accept(None, opens(**more), ORIGIN, SEEN_AT)
-    assert copy is not None
-    assert events == []
-    return copy
-
-
-def standing(lots: str = "0.10", **more: Any) -> Copy:
-    """Its first leg is open at the broker."""
-    copy = wanted(**more)
-    leg = copy.legs[0]
-    leg.status, leg.ticket, leg.order = LegStatus.OPEN, TICKET, None
-    leg.original_lots = leg.lots = D(lots)
-    copy.symbol, copy.settled_levels = "EURUSD", (copy.stop_loss, copy.take_profit)
-    return copy
-
-
-def live(*, age_s: float = 0.0, mode: Mode = Mode.HEDGING, known: bool = True) -> Live:
-    """The slave's account: connected, everything known and fresh."""
-    made = Live(Platform.MT5, LIMITS)
-    made.now, made.mono = SEEN_AT + timedelta(seconds=age_s), 1000.0
-    made.connected, made.currency, made.mode = True, "USD", mode
-    mine = Registration(
-        registration=RegistrationId("s" * 32), user=UserId("u"), name="s", rights=m.Rights.TRADE
-    )
-    made.account = Account(
-        account=AccountId("a"), platform=Platform.MT5, server="s", login=1, generation=1,
-        registrations={mine.registration: mine},
-    )  # fmt: skip
-    if known:
-        made.learn_names(("EURUSD",))
-        made.learn_spec(spec())
-        made.learn_quote(quote("1.10000", "1.10002"))
-        made.learn_figures(figures("10000"))
-        for side in m.Side:
-            made.learn_margin("EURUSD", side, D("1000"))
-    return made
-
-
-def attempt(kind: str, request: Any, *, expected: Lots | None = None) -> Attempt:
-    return Attempt(
-        id=AttemptId("1" * 32),
-        kind=kind,
-        leg=0,
-        request=request,
-        started_at_utc=SEEN_AT,
-        tries=0,
-        longest_call_s=65.0,
-        expected_lots=expected,
-    )
+from tests.unit.slave_builders import (
+    LIMITS,
+    ORIGIN,
+    SEEN_AT,
+    TICKET,
+    TIMES,
+    D,
+    attempt,
+    figures,
+    live,
+    modify,
+    opens,
+    places,
+    quote,
+    reduce,
+    spec,
+    standing,
+    wanted,
+)
 
 
 def close_order(reason: str = "MASTER_FLAT") -> m.CloseCopy:
     copy = wanted()
     return m.CloseCopy(copy=copy.copy, slave=copy.slave, reason=reason, forget=True)
-
-
-def modify(copy: Copy, stop_loss: str | None) -> m.ModifyCopy:
-    level = None if stop_loss is None else D(stop_loss)
-    return m.ModifyCopy(copy=copy.copy, slave=copy.slave, stop_loss=level, take_profit=None)
-
-
-TIMES: dict[str, datetime] = {"sent_at_utc": SEEN_AT, "answered_at_utc": SEEN_AT}
 
 
 # --- what is sent -------------------------------------------------------------------------------
@@ -227,7 +170,7 @@ def test_an_open_that_the_master_closed_meanwhile_is_never_sent() -> None:
 def test_what_the_market_moves_between_two_tries_is_not_how_the_feeds_differ(
     bid: str, ask: str
 ) -> None:
-    """The offset is fixed at copy time (trading rules §3.3), and slippage counts from there (P-10)."""
+    """The offset is fixed at copy time, and slippage counts from there."""
     copy = wanted()
     first = next_step(copy, live())
     assert isinstance(first, Sends)
@@ -257,7 +200,7 @@ def test_a_delayed_copier_waits_so_long() -> None:
 def test_a_reduction_closes_down_to_the_cumulative_target(
     fraction: str, lots: str, piece: str
 ) -> None:
-    """Trading rules §2.5: floor of the original times the fraction that is left."""
+    """Floor of the original times the fraction that is left."""
     copy = standing(lots, copy_sl=False)
     order = m.ReduceCopy(copy=copy.copy, slave=copy.slave, fraction=D(fraction))
     accept(copy, order, ORIGIN, SEEN_AT)
@@ -297,10 +240,6 @@ def test_what_the_master_closed_before_our_open_is_not_opened() -> None:
     assert isinstance(step, Sends)
     assert isinstance(step.request, CloseRequest)
     assert step.request.lots == D("0.25")
-
-
-def reduce(copy: Copy, fraction: str) -> m.ReduceCopy:
-    return m.ReduceCopy(copy=copy.copy, slave=copy.slave, fraction=D(fraction))
 
 
 def test_never_more_is_closed_than_the_broker_shows() -> None:

@@ -488,7 +488,7 @@ def test_new_symbols_are_those_whose_context_the_next_diff_may_tell() -> None:
 
 
 def test_stream_and_snapshot_name_the_same_facts_the_same() -> None:
-    """T-8: the identity does not depend on how a fact was seen."""
+    """The identity does not depend on how a fact was seen."""
     stream, snapshots = hedging(), hedging()
     stream.sees(order(1, "0.10", deal=4001))
     stream.sees(order(1, "0.2", deal=4002))

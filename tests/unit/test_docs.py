@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from copypro.settings import Settings
 from copypro_gateway.call_codes import CALL_CODES
 from copypro_gateway.errors import DENIED_STATUS
@@ -12,6 +13,12 @@ from copypro_standalone.cli import app
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "examples" / "README.md"]
+MODULES = [
+    module.relative_to(ROOT).as_posix()
+    for folder in ("libs", "services", "tests", "infra", "examples", "benchmarks")
+    for module in (ROOT / folder).rglob("*.py")
+]
 
 
 def test_env_example_names_every_setting_and_no_other() -> None:
@@ -51,3 +58,18 @@ def test_every_call_of_the_page_is_served() -> None:
     source = "".join(module.read_text() for module in gateway)
     for call in listed.split(", "):
         assert f'"{call}"' in source, call
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem[:30])
+def test_every_file_and_function_that_a_page_names_is_there(page: Path) -> None:
+    for name, function in re.findall(r"`([\w/.-]+\.py)(?::(\w+))?`", page.read_text()):
+        places = [module for module in MODULES if f"/{module}".endswith(f"/{name}")]
+        assert places, name
+        defined = [place for place in places if f"def {function}(" in (ROOT / place).read_text()]
+        assert defined or not function, f"{name}:{function}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem[:30])
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []

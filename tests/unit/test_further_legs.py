@@ -15,8 +15,20 @@ from copypro_account_watcher.step import Denies, Rests, Sends
 from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
-from tests.unit.slave_builders import SEEN_AT, D, opens, quote, spec
-from tests.unit.test_copy_life import ORIGIN, TIMES, attempt, live, modify, standing, wanted
+from tests.unit.slave_builders import (
+    ORIGIN,
+    SEEN_AT,
+    TIMES,
+    D,
+    attempt,
+    live,
+    modify,
+    opens,
+    quote,
+    spec,
+    standing,
+    wanted,
+)
 
 
 def grows(copy: Copy, *, after_s: float = 0.0, **more: Any) -> None:
@@ -39,7 +51,7 @@ def opened(copy: Copy) -> OpenRequest:
 
 
 def test_a_leg_whose_stop_must_wait_for_its_open_gets_it_then_as_the_first_one_did() -> None:
-    """A broker that takes stops only afterwards (P-6): it has refused none."""
+    """A broker that takes stops only afterwards: it has refused none."""
     copy = standing(sl="1.05")
     copy.legs[0].set_stop_loss, copy.bare_open = D("1.05"), True
     grows(copy, sl="1.05")
@@ -73,7 +85,7 @@ def test_a_leg_that_opens_with_the_stop_that_all_have_leads_to_nothing_more() ->
 
 
 def test_a_leg_that_waits_is_not_opened_without_the_first_one() -> None:
-    """Later adds do not start mid-trade (trading rules §2.4), whichever of the two came first."""
+    """Later adds do not start mid-trade, whichever of the two came first."""
     copy = wanted()
     grows(copy, after_s=30)
     first = next_step(copy, live(age_s=65))
@@ -87,7 +99,7 @@ def test_a_leg_that_waits_is_not_opened_without_the_first_one() -> None:
 
 
 def test_a_symbol_mapped_anew_meanwhile_does_not_move_a_copy_that_stands() -> None:
-    """Changing a mapping never re-labels open legs (trading rules M-3): a copy has one symbol."""
+    """Changing a mapping never re-labels open legs: a copy has one symbol."""
     copy = standing()
     market = live()
     market.learn_names(("EURUSD", "EURUSD.m"))

@@ -1,4 +1,4 @@
-"""Stops, slippage and mirrored pending orders, by the rule book's §3."""
+"""Stops, slippage and mirrored pending orders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from tests.unit.slave_builders import D, context, opens, places, quote, spec
 
 EURUSD = spec()
 INDEX = spec("US30", digits=1, contract="1")
-MASTER_AT = quote("1.10000", "1.10002")
 OURS = quote("1.10000", "1.10002")
 
 

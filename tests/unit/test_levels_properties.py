@@ -1,4 +1,4 @@
-"""Whatever the master's levels and the slave's market: what is sent is valid by §3.2 and never lost."""
+"""Whatever the master's levels and the slave's market: what is sent is valid at the slave and never lost."""
 
 from __future__ import annotations
 

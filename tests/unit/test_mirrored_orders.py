@@ -20,8 +20,20 @@ from copypro_account_watcher.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
-from tests.unit.slave_builders import SEEN_AT, D, opens, places, quote
-from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live, reduce
+from tests.unit.slave_builders import (
+    LIMITS,
+    ORIGIN,
+    SEEN_AT,
+    TICKET,
+    TIMES,
+    D,
+    attempt,
+    live,
+    opens,
+    places,
+    quote,
+    reduce,
+)
 
 
 def clocked(**more: Any) -> Live:

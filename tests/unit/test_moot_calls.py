@@ -12,7 +12,7 @@ from copypro_account_watcher.agent import AccountAgent
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.state import LegStatus
 
-from tests.unit.test_copy_life import SEEN_AT, TICKET, D, attempt, standing
+from tests.unit.slave_builders import SEEN_AT, TICKET, D, attempt, standing
 
 
 @pytest.mark.parametrize(("status", "is_sent"), [(LegStatus.PLACED, True), (LegStatus.OPEN, False)])

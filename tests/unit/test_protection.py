@@ -171,7 +171,7 @@ def test_a_start_that_was_given_counts_from_the_first_look() -> None:
 
 
 def test_a_new_day_counts_from_the_balance_known_before_midnight() -> None:
-    """Trading rules §7.2: the anchor is the last known value before the reset, also after downtime."""
+    """The anchor is the last known value before the reset, also after downtime."""
     protector = started(stop_loss_percent="5", daily_reset=True)
     evening = T0 + timedelta(hours=9, minutes=59)  # 23:59 on the broker's clock
     closed = after(protector, seen("9000", balance="9000", at_utc=evening))

@@ -20,8 +20,7 @@ from copypro_account_watcher.reconcile import (
 from copypro_account_watcher.state import Attempt
 
 from tests.unit.diff_builders import order, row
-from tests.unit.slave_builders import D
-from tests.unit.test_copy_life import LIMITS, attempt, wanted
+from tests.unit.slave_builders import LIMITS, D, attempt, wanted
 
 SINCE, WAIT_S = 1000.0, 30.0
 APART_S = LIMITS.absence_reads_apart_s

@@ -18,8 +18,7 @@ from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.state import Account, Registration, account_key, copy_key
 from copypro_standalone.backtest.virtual_time import run
 
-from tests.unit.slave_builders import D
-from tests.unit.test_copy_life import TICKET, standing
+from tests.unit.slave_builders import TICKET, D, standing
 from tests.unit.watched import (
     ACCOUNT,
     LOGIN,

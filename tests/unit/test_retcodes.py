@@ -1,4 +1,4 @@
-"""The table of result codes against trading-domain §4, row by row."""
+"""The table of result codes, row by row."""
 
 from __future__ import annotations
 

@@ -26,8 +26,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.unit.copying_builders import Desk, closed, deal, increased, opened, reduced, start
-from tests.unit.slave_builders import D, context, spec
-from tests.unit.test_copy_life import ORIGIN, SEEN_AT, TIMES, attempt, live
+from tests.unit.slave_builders import ORIGIN, SEEN_AT, TIMES, D, attempt, context, live, spec
 
 CENT = D("0.01")
 Call = OpenRequest | CloseRequest

@@ -16,7 +16,7 @@ from copypro_account_watcher import commands
 from copypro_account_watcher.state import Copy
 from copypro_account_watcher.turn import Turn
 
-from tests.unit.test_copy_life import SEEN_AT, TICKET, D, attempt, standing, wanted
+from tests.unit.slave_builders import SEEN_AT, TICKET, D, attempt, standing, wanted
 
 
 def order(

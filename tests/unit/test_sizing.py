@@ -1,4 +1,4 @@
-"""How many lots, by the worked examples of the rule book (§2.2–§2.4, §2.6) and by their traps."""
+"""How many lots, by worked examples and by their traps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refused(order: OpenCopy, to: Slave, sl: str | None = None, entry: Decimal = 
     return result
 
 
-# --- the modes, with the rule book's numbers -----------------------------------------------------
+# --- the modes ------------------------------------------------------------------------------------
 
 
 def test_multiplier_on_gold_of_ten_times_smaller_contracts() -> None:

@@ -1,4 +1,4 @@
-"""Which symbol is meant, and whether it is the same thing (§5); rates for the sizing (§2.2 S-2, S-3)."""
+"""Which symbol is meant, and whether it is the same thing; rates for the sizing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Partial closes, by the tables of the rule book (§2.5)."""
+"""Partial closes, by tables of worked examples."""
 
 from __future__ import annotations
 

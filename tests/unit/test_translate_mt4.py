@@ -1,4 +1,4 @@
-"""mt4rest's JSON in our words, from frames and rows as mt-rest-api.md shows them."""
+"""mt4rest's JSON in our words, from frames and rows as bridges send them."""
 
 from __future__ import annotations
 

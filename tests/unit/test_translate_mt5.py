@@ -1,4 +1,4 @@
-"""mt5rest's JSON in our words, from frames and rows as mt-rest-api.md shows them."""
+"""mt5rest's JSON in our words, from frames and rows as bridges send them."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_an_open_frame_has_the_list_and_the_figures() -> None:
     found = seen("MarketOpen", row(), [row()])
     assert found.orders == open_orders(body([row()]))
     assert (found.figures.balance, found.figures.free_margin) == (1000, 977)
-    assert (found.closed, found.operation, found.hint) == (None, None, "MarketOpen")
+    assert (found.closed, found.operation) == (None, None)
 
 
 @pytest.mark.parametrize(

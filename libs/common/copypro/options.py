@@ -26,7 +26,7 @@ class PendingMode(StrEnum):
 
 
 class StopMode(StrEnum):
-    """Which stop a slave gets (trading rules: price on one server, offset between servers)."""
+    """Which stop a slave gets (by default the price on one server, the offset between servers)."""
 
     AUTO = "Auto"
     PRICE = "Price"

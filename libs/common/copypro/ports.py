@@ -429,7 +429,7 @@ class Post(Protocol):
 # --- mail -------------------------------------------------------------------------------------
 
 
-class Letter(Struct, frozen=True, kw_only=True):
+class Email(Struct, frozen=True, kw_only=True):
     """Its text may hold a secret: it is for its reader alone."""
 
     to: str
@@ -438,7 +438,7 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 
 class Mail(Protocol):
-    async def send(self, letter: Letter) -> None:
+    async def send(self, email: Email) -> None:
         """Taken by whoever carries it on. Errors: MailUnavailable, which says nothing of the text."""
 
 

@@ -1,7 +1,7 @@
 """Equity protection: an account's own limits, and whether its equity has reached one. Pure.
 
 Equity is MetaTrader's: it includes credit. What percent and value count from therefore includes it
-too: the balance and the credit of one look, or what the user gave (mt-rest §9.3; 5 is 5 %).
+too: the balance and the credit of one look, or what the user gave (5 is 5 %).
 Deposits, withdrawals and credit move that start by their amount; an absolute level stays.
 """
 

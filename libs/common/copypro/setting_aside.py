@@ -14,7 +14,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from copypro.letters import Place, place_of
+from copypro.dead_letters import Place, place_of
 from copypro.ports import EventLog, Outgoing, Partition, Record
 from copypro.topics import Role
 

@@ -11,8 +11,8 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from copypro import topics
+from copypro.dead_letters import Place
 from copypro.errors import SettingsError
-from copypro.letters import Place
 
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]

@@ -202,15 +202,13 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 class OrdersSeen(Struct, frozen=True, kw_only=True):
-    """A frame of the order stream: the list after the change, and what the bridge says changed."""
+    """A frame of the order stream: the list after the change, and what it proves besides."""
 
     orders: tuple[OpenOrder, ...]
     figures: Figures
     closed: ClosedOrder | None = None
     """Positive evidence of a close: the frame says this piece was closed."""
     operation: BalanceOperation | None = None
-    hint: str = ""
-    """The bridge's own word for the change; for people and logs."""
 
 
 class StreamOpened(Struct, frozen=True):

@@ -167,7 +167,3 @@ _MAGIC_SPAN = 0x000FFFFF
 def magic_of(master: AccountId, slave: AccountId) -> int:
     """The pair's magic number: a positive 32-bit integer from a range of our own, the same on both platforms."""
     return _MAGIC_BASE + int(digest("magic", master, slave)[:8], 16) % _MAGIC_SPAN
-
-
-def is_our_magic(magic: int) -> bool:
-    return _MAGIC_BASE <= magic < _MAGIC_BASE + _MAGIC_SPAN

@@ -2,8 +2,8 @@
 
 MetaTrader's times carry no zone. A server's offset follows the daylight saving of New York, of
 Europe or of nobody, so it is measured: the time of a tick minus our UTC, rounded to a quarter of
-an hour (trading rules T-1, T-2). A tick is trusted only when it is fresh: its own time went on
-since the last one, and what is left after rounding is small. Pure: the caller brings the time.
+an hour. A tick is trusted only when it is fresh: its own time went on since the last one, and what
+is left after rounding is small. Pure: the caller brings the time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ClockOffset:
     """`minutes`: broker clock minus UTC; None while no fresh tick has shown it.
 
     `skew_s`: broker clock minus UTC minus the offset, of the newest fresh tick: the drift of both
-    clocks and the tick's way here together. Only a sign: it cannot tell whose clock is wrong (T-6).
+    clocks and the tick's way here together. Only a sign: it cannot tell whose clock is wrong.
     """
 
     def __init__(self, minutes: int | None = None, limits: ClockLimits | None = None) -> None:
@@ -116,7 +116,7 @@ class ClockOffset:
 
 
 class HostClock:
-    """Whether this machine's own clock is wrong: when the brokers of several servers say so (T-6).
+    """Whether this machine's own clock is wrong: when the brokers of several servers say so.
 
     One broker alone may have the wrong clock itself. A tick's time has whole seconds and is always a
     little old, so a broker may seem late by `late_s` more.
@@ -151,7 +151,7 @@ def to_utc(time_broker: datetime, offset_minutes: int | None) -> datetime | None
 
 
 def to_broker(time_utc: datetime, offset_minutes: int | None) -> datetime | None:
-    """The broker's zoneless time of a UTC moment; None while the offset is unknown (T-5)."""
+    """The broker's zoneless time of a UTC moment; None while the offset is unknown."""
     if offset_minutes is None:
         return None
     utc = time_utc.astimezone(UTC).replace(tzinfo=None)
@@ -165,6 +165,6 @@ def age_s(
     *,
     at_utc: datetime | None = None,
 ) -> float | None:
-    """Seconds since a broker's time; None: unknown, which is too old for an open (T-3)."""
+    """Seconds since a broker's time; None: unknown, which is too old for an open."""
     moment = at_utc or to_utc(at_broker, offset_minutes)
     return None if moment is None else (now_utc - moment).total_seconds()

@@ -1,4 +1,4 @@
-"""Which stops a slave gets: trading rules §3. Pure; every result is valid for the slave's symbol.
+"""Which stops a slave gets. Pure; every result is valid for the slave's symbol.
 
 A stop of the master is carried over as a price (one server), as a price shifted by the difference
 of the two feeds (between servers, fixed when copied), or as a distance from the entry. Reverse
@@ -50,13 +50,13 @@ def point_of(spec: SymbolSpec) -> Decimal:
 
 
 def pip_size(spec: SymbolSpec) -> Decimal:
-    """Ten points on symbols quoted with 3 or 5 digits, else one point (P-2)."""
+    """Ten points on symbols quoted with 3 or 5 digits, else one point."""
     point = point_of(spec)
     return point * 10 if spec.digits in (3, 5) else point
 
 
 def round_price(price: Price, spec: SymbolSpec, rounding: str = ROUND_HALF_EVEN) -> Price:
-    """To the tick size, then to the digits (P-1)."""
+    """To the tick size, then to the digits."""
     tick = _tick(spec)
     ticks = (price / tick).to_integral_value(rounding)
     return (ticks * tick).quantize(Decimal(1).scaleb(-spec.digits), rounding)
@@ -77,7 +77,7 @@ def levels(
 
     `quote` is the slave's now, `master_quote_age_s` how much older the order's own look is. `offset`:
     the one fixed at the first try, whose quotes were the closest in time; None at the first. Denials:
-    STOP_CROSSED, where the slave's price is beyond the master's stop already (P-4), and
+    STOP_CROSSED, where the slave's price is beyond the master's stop already, and
     REVERSE_NO_STOP, where reverse copying would leave the copy without one.
     """
     options = order.options
@@ -151,7 +151,7 @@ def modified_levels(copy: Copy, leg: Leg, spec: SymbolSpec, quote: Quote) -> Lev
 
 
 def slippage_check(order: OpenCopy, side: Side, quote: Quote, offset: Decimal) -> Numbers | Denial:
-    """How far the slave's price is from the master's, with the feeds' difference taken out (P-10).
+    """How far the slave's price is from the master's, with the feeds' difference taken out.
 
     A gain is capped as well: a price much better than the master's is a stale quote or a wrong
     symbol. Default cap: the larger of 3 spreads and 0.1 % of the price. A joined trade is measured
@@ -355,20 +355,20 @@ def _level(
 
 
 def _is_crossed(side: Side, stop_loss: Price, quote: Quote) -> bool:
-    """P-4, seen from a position of this side: it would close at or beyond its stop."""
+    """Seen from a position of this side: it would close at or beyond its stop."""
     return (quote.to_close(side) - stop_loss) * side.sign <= 0
 
 
 def _room(spec: SymbolSpec, quote: Quote) -> Decimal:
     """How near the market a level may be. A stop level of 0 says "variable" at many brokers: one
-    spread then (§3.2), and never less than a tick.
+    spread then, and never less than a tick.
     """
     room = spec.stops_level_points * spec.point or quote.ask - quote.bid
     return max(room, _tick(spec))
 
 
 def _kept_away(side: Side, wanted: Wanted, at: Quote, room: Decimal, spec: SymbolSpec) -> Wanted:
-    """Widened to the minimum distance (P-5), rounded away from the market; never dropped."""
+    """Widened to the minimum distance, rounded away from the market; never dropped."""
     stop_loss, take_profit = wanted
     closes_at, sign = at.to_close(side), side.sign
     down, up = (ROUND_FLOOR, ROUND_CEILING) if side is Side.BUY else (ROUND_CEILING, ROUND_FLOOR)
@@ -382,7 +382,7 @@ def _kept_away(side: Side, wanted: Wanted, at: Quote, room: Decimal, spec: Symbo
 def _steady(
     wanted: Price | None, kept: Price | None, now: Price | None, room: Decimal
 ) -> Price | None:
-    """A widened level moves with every tick: one that already stands about there is left (P-8)."""
+    """A widened level moves with every tick: one that already stands about there is left."""
     if kept == wanted or kept is None or now is None:
         return kept
     return now if abs(now - kept) <= room else kept

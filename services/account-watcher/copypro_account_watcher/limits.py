@@ -12,7 +12,7 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """Between an attempt's commit and its first byte; past that it counts as not sent."""
     absence_wait_mt4_s: float = 60.0
     absence_wait_mt5_s: float = 30.0
-    """How long after an unclear answer an order may still appear (trading rules §8.2)."""
+    """How long after an unclear answer an order may still appear."""
     absence_reads_apart_s: float = 5.0
     late_fill_s: float = 604_800.0
     """An open that was given up may still fill so long after it was sent: over a weekend, and more."""
@@ -65,7 +65,6 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     import_page_days: int = 90
     reconnect_first_s: float = 1.0
     reconnect_cap_s: float = 60.0
-    keep_alive_s: float = 100.0
     publish_every_s: float = 1.0
     alive_every_s: float = 30.0
     equity_every_s: float = 60.0

@@ -37,10 +37,6 @@ class Market:
         """In the order in which they asked: that is the order in which they go on."""
         self._subscribed: dict[str, None] = {}
 
-    @property
-    def subscribed(self) -> tuple[str, ...]:
-        return tuple(self._subscribed)
-
     def ask(self, copy: CopyId, needs: Iterable[Need]) -> None:
         """Each need is read once, however many wait for it; an answer, or its lack, wakes them."""
         terminal = self._agent.watching.terminal

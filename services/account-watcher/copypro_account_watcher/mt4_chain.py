@@ -1,8 +1,8 @@
 """MT4's chains of tickets: a partial close ends the ticket, and the rest goes on under a new one.
 
 Old and new belong together by `to #`/`from #` in the comments where they are left, else by what a
-new ticket keeps: symbol, side, open price, open time, magic (I-2). The closed lots alone tell a
-partial close from a full one (I-1). Either half may be seen first.
+new ticket keeps: symbol, side, open price, open time, magic. The closed lots alone tell a
+partial close from a full one. Either half may be seen first.
 """
 
 from __future__ import annotations

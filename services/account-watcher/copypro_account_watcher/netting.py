@@ -1,6 +1,6 @@
 """MT5 netting: one position a symbol, whatever ticket it has; what changed is net after − before.
 
-Adds, reductions and reversals look alike in the bridge's frames (I-5). A lifecycle lasts from
+Adds, reductions and reversals look alike in the bridge's frames. A lifecycle lasts from
 flat to flat or to the other side; its root is `symbol:number:opening ticket`, so that it is never
 met again, not even after the account was removed and added.
 """

@@ -172,7 +172,7 @@ def find_market(
 def _symbol(
     copy: Copy, order: OpenCopy | PlacePendingCopy, names: Sequence[str]
 ) -> symbols.Resolved | Denial:
-    """What stands keeps its symbol, whatever the master's is mapped to by now (M-3)."""
+    """What stands keeps its symbol, whatever the master's is mapped to by now."""
     found = symbols.resolve(order.symbol, order.mapping, names)
     is_it = isinstance(found, symbols.Resolved) and found.name == copy.symbol
     return symbols.Resolved(copy.symbol, AS_BEFORE) if copy.standing and not is_it else found

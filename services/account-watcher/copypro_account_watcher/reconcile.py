@@ -1,7 +1,7 @@
 """What became of an attempt that nobody answered clearly: only the broker's books can tell.
 
-Pure. Presence is believed at once; absence only after the waits and the two reads of trading
-rules §8.2, because a broker may execute long after the answer was lost.
+Pure. Presence is believed at once; absence only after a wait and two reads, because a broker may
+execute long after the answer was lost.
 """
 
 from __future__ import annotations

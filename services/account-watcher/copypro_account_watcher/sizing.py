@@ -1,4 +1,4 @@
-"""How many lots a slave opens: trading rules §2. Pure; every number that went in comes out as well.
+"""How many lots a slave opens. Pure; every number that went in comes out as well.
 
 raw lots by mode → × contract ratio → × refiner → floored to the step → minimum, maximum, limit.
 Volumes are floored, never rounded up: a copy must not risk more than its rule says.
@@ -127,7 +127,7 @@ Ratio = tuple[Decimal, Decimal]
 def _contract_ratio(
     order: OpenCopy | PlacePendingCopy, slave: Slave, numbers: Numbers
 ) -> Ratio | Denial:
-    """S-1: lots of two brokers are comparable only through what one lot contains."""
+    """Lots of two brokers are comparable only through what one lot contains."""
     if not order.options.contract_alignment:
         numbers["contract_ratio"] = "1"
         return Decimal(1), Decimal(1)
@@ -146,7 +146,7 @@ def _ratio(
 ) -> Ratio | Denial:
     """Slave's money by master's, both in the master's currency; 1 for a plain multiplier.
 
-    A balance of zero is one that is not synchronised yet: it is never divided by (S-6).
+    A balance of zero is one that is not synchronised yet: it is never divided by.
     """
     if rule is RiskType.LOT_MULTIPLIER:
         return Decimal(1), Decimal(1)
@@ -179,7 +179,7 @@ def _by_risk(
     side: Side,
     numbers: Numbers,
 ) -> Lots | Denial:
-    """percent of equity / loss of one lot at the stop (§2.3)."""
+    """Percent of equity / loss of one lot at the stop."""
     numbers["entry"], numbers["stop_loss"] = str(entry), str(stop_loss)
     if stop_loss is None or (entry - stop_loss) * side.sign <= 0:
         return Denial("NO_STOP", numbers)
@@ -226,7 +226,7 @@ def _loss_per_lot(slave: Slave, distance: Decimal, numbers: Numbers) -> Decimal 
 
 
 def _fit(raw: Lots, options: CopierOptions, slave: Slave, numbers: Numbers) -> Sized | Denial:
-    """Floored to the step, inside minimum and maximum and the symbol's limit (§2.4)."""
+    """Floored to the step, inside minimum and maximum and the symbol's limit."""
     spec = slave.spec
     numbers |= {"lot_min": str(spec.lot_min), "lot_max": str(spec.lot_max)}
     numbers["lot_step"] = str(spec.lot_step)
@@ -265,7 +265,7 @@ def _fit(raw: Lots, options: CopierOptions, slave: Slave, numbers: Numbers) -> S
 def margin_check(
     lots: Lots, slave: Slave, required: Decimal | None, options: CopierOptions
 ) -> Denial | None:
-    """§2.6: after the open, `margin_reserve` of the equity must still be free, and the margin level
+    """After the open, `margin_reserve` of the equity must still be free, and the margin level
     must not fall below its floor where one is set.
 
     `required`: the open's margin in the account's currency. None: the platform does not tell; then

@@ -1,4 +1,4 @@
-"""What to do next for a copy, from what is wanted and what stands: the rule book in one place.
+"""What to do next for a copy, from what is wanted and what stands: every rule of it in one place.
 
 Pure. Asked again after every input, it needs no memory of its own: a burst of changes ends in one
 step, a restart continues where the ledger stands, and closes come before everything else.

@@ -1,4 +1,4 @@
-"""Which of the slave's symbols is the master's, and whether it really is: trading rules §5.
+"""Which of the slave's symbols is the master's, and whether it really is.
 
 Pure. A name is never taken apart by a general pattern: an affix counts only when the slave's own
 forex majors prove it, and whatever the name says, contract, currency and live price must agree.
@@ -95,7 +95,7 @@ def learn_affix(slave_names: Sequence[str]) -> Affix | None:
 def resolve(
     master_symbol: str, mapping: SymbolMapping | None, slave_names: Sequence[str]
 ) -> Resolved | Denial:
-    """A person's mapping, the very same name, or the slave's proven affix around it (§5.1).
+    """A person's mapping, the very same name, or the slave's proven affix around it.
 
     Aliases and look-alikes, other letter cases among them, are only proposed, in the refusal's
     numbers: `proposal`, or `candidates` where several could be meant.
@@ -167,7 +167,7 @@ def check_pair(
     *,
     master_price: Price | None = None,
 ) -> Numbers | Denial:
-    """Pass, fail or unknown for each check of §5.2, by name; `currency` is the slave account's.
+    """Pass, fail or unknown for each check, by name; `currency` is the slave account's.
 
     Contract sizes must be known and the live price must agree, the other checks must not fail. A
     person's mapping confirms a difference of currency, class or tick value, a price that cannot be
@@ -261,7 +261,7 @@ def _price(
 
 
 def _tick_value(spec: SymbolSpec, currency: str, rates: Rates, numbers: dict[str, object]) -> str:
-    """S-4: what a tick should be worth by the contract, against what the broker says."""
+    """What a tick should be worth by the contract, against what the broker says."""
     if not spec.tick_value or not spec.profit_currency:
         return "unknown"
     rate = rate_of(rates, spec.profit_currency, currency)

@@ -1,4 +1,4 @@
-"""How much of a leg should be left when the master has closed part: trading rules §2.5.
+"""How much of a leg should be left when the master has closed part.
 
 Cumulative: the target follows from the leg's original volume and the master's fraction, never from
 the pieces closed so far, so that rounding cannot add up to dust that stays open for ever.
@@ -43,8 +43,8 @@ def target_lots(
     """What should be left: original × fraction, floored to the step.
 
     `original` is the volume that was filled, `fraction` the master's open lots by all that it ever
-    opened. A rest that would be below the minimum is kept at the minimum or closed as a whole
-    (S-8): AUTO keeps it if the leg has a stop, since a rest without one is not worth its risk.
+    opened. A rest that would be below the minimum is kept at the minimum or closed as a
+    whole: AUTO keeps it if the leg has a stop, since a rest without one is not worth its risk.
     """
     if fraction <= 0:
         return Decimal(0)
@@ -59,9 +59,9 @@ def target_lots(
 
 
 def to_close(current: Lots, target: Lots, spec: SymbolSpec) -> Lots:
-    """The piece to close now: never more than is open (S-10), on the step, not below the minimum.
+    """The piece to close now: never more than is open, on the step, not below the minimum.
 
-    A piece that the broker would refuse waits for the next partial or the full close (S-9): 0. A
+    A piece that the broker would refuse waits for the next partial or the full close: 0. A
     target of 0 closes all that is left, whatever its size: brokers accept the whole of a position.
     """
     if current <= target or current <= 0:

@@ -29,13 +29,13 @@ from copypro_gateway.calls import Calls
 from copypro_gateway.commands import Commands
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
+from copypro_gateway.dead_letters import DeadLetters
 from copypro_gateway.failed_calls import FailedCalls
 from copypro_gateway.failures import Failures
 from copypro_gateway.gate import Gate
 from copypro_gateway.guard import Guard
 from copypro_gateway.importing import Importing
 from copypro_gateway.keys import Keys
-from copypro_gateway.letters import Letters
 from copypro_gateway.logs import CopierLogs
 from copypro_gateway.managing import Managing
 from copypro_gateway.measuring import Measured
@@ -95,7 +95,7 @@ def create_app(
     Symbols(core).register(calls)
     logs.register(calls)
     Attention(core).register(calls)
-    Letters(log, history, clock).register(calls)
+    DeadLetters(log, history, clock).register(calls)
     Managing(core, users, accounts, copiers, logs).register(calls)
     FailedCalls(history, read_models).register(calls)
     About(core).register(calls, app)

@@ -29,7 +29,7 @@ Amount = Annotated[Decimal, Field(ge=0, le=MOST_MONEY), SHORT]
 
 
 class Options(Parameters):
-    """Everything of mt-rest's CopyPro that shapes a copy; what is left out has the original's default."""
+    """Everything that shapes a copy, by the original's names; what is left out has the original's default."""
 
     risk_type: RiskType = RiskType.LOT_MULTIPLIER
     risk_value: Number = Decimal(1)

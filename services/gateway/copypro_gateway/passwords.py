@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from copypro.errors import MailUnavailable, StoreUnavailable
-from copypro.ports import Clock, Letter, Mail, Reset, User, Users
+from copypro.ports import Clock, Email, Mail, Reset, User, Users
 from pydantic import Field
 
 from copypro_gateway.answers import OK, Ok
@@ -44,7 +44,7 @@ class Passwords:
     ) -> None:
         self._auth, self._users, self._mail = auth, users, mail
         self._reset_url, self._clock = reset_url, clock
-        self._letters = Buckets(LETTERS_PER_S, LETTERS_AT_ONCE)
+        self._asked = Buckets(LETTERS_PER_S, LETTERS_AT_ONCE)
         self._at_work: set[asyncio.Task[None]] = set()
 
     def register(self, calls: Calls) -> None:
@@ -64,7 +64,7 @@ class Passwords:
             raise bad("frontEndResetUrl", text)
         is_free = len(self._at_work) < MOST_AT_WORK
         now = asyncio.get_running_loop().time()
-        if is_free and self._letters.take(given.email.casefold(), now) == 0:
+        if is_free and self._asked.take(given.email.casefold(), now) == 0:
             task = asyncio.create_task(self._write(mail, given.email, url))
             self._at_work.add(task)
             task.add_done_callback(self._at_work.discard)
@@ -74,11 +74,11 @@ class Passwords:
         try:
             user = await self._users.by_email(email)
             if user is not None:
-                await mail.send(await self._letter(user, url))
+                await mail.send(await self._email(user, url))
         except (MailUnavailable, StoreUnavailable) as error:
             logger.warning("a letter could not be sent", reason=str(error))
 
-    async def _letter(self, user: User, url: str) -> Letter:
+    async def _email(self, user: User, url: str) -> Email:
         key, now = secrets.token_hex(KEY_BYTES), self._clock()
         reset = Reset(hash=hash_of(key), user=user.id, created_at=now, expires_at=now + VALID)
         await self._users.add_reset(reset)
@@ -89,7 +89,7 @@ class Passwords:
             f"It works once, within {int(VALID.total_seconds() // 60)} minutes. If it was not you,"
             " do nothing: your password stays as it is.\n"
         )
-        return Letter(to=user.email, subject="A new password for CopyPro", text=text)
+        return Email(to=user.email, subject="A new password for CopyPro", text=text)
 
     async def reset(self, given: PasswordReset) -> Ok:
         """The password is the new one, and keys of earlier sign-ins are over; keys with a name of their

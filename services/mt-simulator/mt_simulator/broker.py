@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from mt_simulator import rollover
 from mt_simulator.model import (
     D0,
@@ -324,7 +326,7 @@ class Brokers:
         symbol = self._symbol(account, order.symbol)
         self._is_open(account)
         self._check_frozen(account, symbol, order)
-        changed = Order(**{name: getattr(order, name) for name in order.__struct_fields__})
+        changed = replace(order)
         changed.stop_loss, changed.take_profit = stop_loss, take_profit
         if order.pending:
             changed.open_price = price or order.open_price
@@ -394,7 +396,7 @@ class Brokers:
             return closed
         # MT4: the closed part keeps the ticket, the rest goes on under a new one.
         del account.orders[order.ticket]
-        rest = Order(**{name: getattr(order, name) for name in order.__struct_fields__})
+        rest = replace(order)
         rest.ticket, rest.lots = _ticket(server), order.lots - lots
         rest.comment = f"from #{order.ticket}"
         account.orders[rest.ticket] = rest
@@ -665,7 +667,7 @@ class Brokers:
         by_ticket: int = 0,
     ) -> Closed:
         server = self.server_of(account)
-        snapshot = Order(**{name: getattr(order, name) for name in order.__struct_fields__})
+        snapshot = replace(order)
         closed = Closed(
             order=snapshot,
             lots=lots,

@@ -15,9 +15,10 @@ import msgspec
 from aiohttp import web
 
 from mt_simulator.broker import Brokers
-from mt_simulator.face import Face, Params
+from mt_simulator.face import Face
 from mt_simulator.knobs import FaceKnobs, Knob, Ledger, StreamKnobs
 from mt_simulator.model import D0, Account, Platform, Refusal, Server, Symbol
+from mt_simulator.wire import Params
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 

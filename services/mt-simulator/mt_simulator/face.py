@@ -12,17 +12,16 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-import msgspec
 from aiohttp import WSMsgType, web
 
 from mt_simulator.broker import Brokers
 from mt_simulator.knobs import TRADE_CALLS, Entry, FaceKnobs, Knob, Ledger, StreamKnobs
-from mt_simulator.model import D0, Account, Change, Order, Platform, Refusal, Symbol
+from mt_simulator.model import D0, Account, Change, Closed, Order, Platform, Refusal, Symbol
+from mt_simulator.wire import Params, encode, fault, half_an_answer, hang_up, login_of, scalar
 
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 HUGE_FRAME = 20_000_000
 _STREAMS = {
     "onorderupdate": frozenset({"orders"}),
@@ -45,53 +44,6 @@ class Stream:
     def __init__(self, session: Session, kinds: frozenset[str]) -> None:
         self.session, self.kinds = session, kinds
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-
-class Params:
-    """Query parameters, their names in any letter case."""
-
-    def __init__(self, query: Any) -> None:
-        self.values: dict[str, str] = {}
-        self.lists: dict[str, list[str]] = {}
-        for name, value in query.items():
-            key = name.lower()
-            self.values.setdefault(key, value)
-            self.lists.setdefault(key, []).append(value)
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self.values.get(name, default)
-        if value is None:
-            raise Refusal("NULL_ARGUMENT", f"{name} is required")
-        return value
-
-    def number(self, name: str, default: Decimal | None = None) -> Decimal:
-        value = self.values.get(name)
-        if value is None or value == "":
-            if default is None:
-                raise Refusal("NULL_ARGUMENT", f"{name} is required")
-            return default
-        try:
-            return Decimal(value)
-        except InvalidOperation:
-            raise Refusal("INVALID_PARAM", f"{name}: {value} is not a number") from None
-
-    def integer(self, name: str, default: int | None = None) -> int:
-        return int(self.number(name, None if default is None else Decimal(default)))
-
-    def moment(self, name: str) -> datetime | None:
-        value = self.values.get(name)
-        if not value:
-            return None
-        moment = datetime.fromisoformat(value)
-        return None if moment.year < 1980 else moment
-
-    def many(self, *names: str) -> list[str]:
-        return [
-            part
-            for name in names
-            for value in self.lists.get(name, [])
-            for part in value.split(",")
-        ]
 
 
 Call = Callable[[Session, Params], Any]
@@ -123,6 +75,15 @@ class Face:
     def frames(self, account: Account, change: Change) -> list[bytes]:
         raise NotImplementedError
 
+    def order_shape(self, account: Account, order: Order) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def closed_shape(self, account: Account, closed: Closed) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def quote_shape(self, symbol: Symbol) -> dict[str, Any]:
+        raise NotImplementedError
+
     # --- HTTP ---------------------------------------------------------------------------------
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -131,10 +92,10 @@ class Face:
         if endpoint in _STREAMS:
             return await self._stream(request, endpoint, params)
         met = self._met.get(params.values.get("id", ""))
-        login = met[0].login if met else _login(params)
+        login = met[0].login if met else login_of(params)
         entry = self.ledger.note(time.time(), self.platform.value, login, endpoint, params.values)
         if self.knobs.down:
-            return _hang_up(request, entry, "down")
+            return hang_up(request, entry, "down")
         if self._is_throttled():
             return web.json_response({"message": "Too many requests"}, status=429)
         script = self._script(endpoint, login)
@@ -156,8 +117,8 @@ class Face:
         entry.executed, entry.answer = True, "ok"
         if isinstance(value, (str, bool, int, Decimal)):
             accepted = request.headers.get("Accept", "")
-            return _scalar(value, self.knobs.scalars or ("quoted" if "json" in accepted else ""))
-        body = _encode(value)
+            return scalar(value, self.knobs.scalars or ("quoted" if "json" in accepted else ""))
+        body = encode(value)
         if self.knobs.bad_utf8_comment:
             body = body.replace(b"\\ufffd", b"\xff\xfe").replace("�".encode(), b"\xff\xfe")
         return web.Response(body=body, content_type="application/json")
@@ -167,10 +128,10 @@ class Face:
         try:
             value = self._call(call.lower(), Params(query))
         except Refusal as refusal:
-            return self.knobs.error_status, _fault(refusal)
+            return self.knobs.error_status, fault(refusal)
         except LookupError:
             return 404, b""
-        return 200, _encode(value)
+        return 200, encode(value)
 
     def _call(self, endpoint: str, params: Params) -> Any:
         if endpoint in ("connect", "connectex", "connectproxy"):
@@ -191,7 +152,7 @@ class Face:
 
     def _error(self, refusal: Refusal) -> web.Response:
         return web.Response(
-            body=_fault(refusal), content_type="application/json", status=self.knobs.error_status
+            body=fault(refusal), content_type="application/json", status=self.knobs.error_status
         )
 
     async def _scripted(
@@ -220,9 +181,9 @@ class Face:
             entry.answer = "silent"
             await asyncio.sleep(3600)
         if script.cut == "before":
-            return _hang_up(request, entry, "cut")
+            return hang_up(request, entry, "cut")
         if script.cut == "mid":
-            return await _half_an_answer(request, entry)
+            return await half_an_answer(request, entry)
         if script.error:
             entry.answer = script.error
             return self._error(Refusal(script.error, f"scripted {script.error}"))
@@ -406,6 +367,73 @@ class Face:
             "isInvestor": session.investor,
         }
 
+    def opened_orders(self, session: Session, _: Params) -> list[dict[str, Any]]:
+        if self.knobs.error_lists:
+            self.knobs.error_lists -= 1
+            raise Refusal("NO_CONNECTION", "not connected")
+        if session.unsynced:
+            return []
+        if self.knobs.empty_lists:
+            self.knobs.empty_lists -= 1
+            return []
+        return self.open_rows(session.account)
+
+    def open_rows(self, account: Account) -> list[dict[str, Any]]:
+        return [self.order_shape(account, order) for order in account.orders.values()]
+
+    def opened_order(self, session: Session, params: Params) -> dict[str, Any]:
+        order = session.account.orders.get(params.integer("ticket"))
+        if order is None:
+            raise Refusal("INVALID_TICKET", "unknown ticket")
+        return self.order_shape(session.account, order)
+
+    def closed_between(self, session: Session, params: Params) -> list[dict[str, Any]]:
+        since, until = params.moment("from"), params.moment("to")
+        if since is None or until is None:
+            raise Refusal("NULL_ARGUMENT", "from and to are required")
+        account = session.account
+        shown = account.history[: len(account.history) - self._history_lag()]
+        return [self.closed_shape(account, c) for c in shown if since <= c.closed_at < until]
+
+    def history_page(self, session: Session, params: Params) -> dict[str, Any]:
+        rows = self.closed_between(session, params)
+        size = max(1, params.integer("ordersperpage", 1000))
+        page = params.integer("pagenumber", 0)
+        return {
+            "pagesCount": max(1, -(-len(rows) // size)),
+            "pageNumber": page,
+            "orders": rows[page * size : (page + 1) * size],
+        }
+
+    def _history_lag(self) -> int:
+        """How many of the newest records this read does not show yet."""
+        if self.knobs.history_lag_reads:
+            self.knobs.history_lag_reads -= 1
+            return 1
+        return 0
+
+    def quote(self, session: Session, params: Params) -> dict[str, Any]:
+        symbol = self.symbol_of(session, params.text("symbol"))
+        if symbol.bid <= 0:
+            raise Refusal("TIMEOUT", "no quote")
+        return self.quote_shape(symbol)
+
+    def close_by(self, session: Session, params: Params) -> str:
+        one, two = params.integer("ticket1"), params.integer("ticket2")
+        self.brokers.close_by(session.account, one, two, self.clock())
+        return "OK"
+
+    def profit_of(self, account: Account, order: Order) -> Decimal:
+        """What it would bring now; 0 for an order that is none yet, or where nobody quotes."""
+        price = self.brokers.server_of(account).symbols[order.symbol].closes_at(order.buy)
+        if order.pending or price <= 0:
+            return D0
+        return self.brokers.profit(account, order, price, order.lots)
+
+    def comment_of(self, order: Order) -> str:
+        is_bad = self.knobs.bad_utf8_comment and order.comment
+        return "�" + order.comment if is_bad else order.comment
+
     def symbol_list(self, session: Session, _: Params) -> list[str]:
         return list(self.brokers.server_of(session.account).symbols)
 
@@ -440,6 +468,9 @@ class Face:
             "connectionstatus": self.connection_status,
             "accountsummary": self.summary,
             "accountdetails": self.details,
+            "openedorders": self.opened_orders,
+            "openedorder": self.opened_order,
+            "orderhistorypagination": self.history_page,
             "symbollist": self.symbol_list,
             "subscribe": self.subscribe,
             "subscribemany": self.subscribe,
@@ -448,18 +479,6 @@ class Face:
             "servertimezone": self.server_zone,
         }
         return calls
-
-    def listing(self) -> None:
-        """The knobs of OpenedOrders: an error object in place of a list, or an empty list."""
-        if self.knobs.error_lists:
-            self.knobs.error_lists -= 1
-            raise Refusal("NO_CONNECTION", "not connected")
-
-    def lists_empty(self) -> bool:
-        if self.knobs.empty_lists:
-            self.knobs.empty_lists -= 1
-            return True
-        return False
 
     # --- streams ------------------------------------------------------------------------------
 
@@ -474,7 +493,7 @@ class Face:
         await socket.prepare(request)
         stream = self.listen(endpoint, params.values.get("id", ""))
         if stream is None:
-            await socket.send_bytes(_encode({"type": "IdNotExist", "data": None}))
+            await socket.send_bytes(encode({"type": "IdNotExist", "data": None}))
             await socket.close()
             return socket
         sender = asyncio.create_task(_send_all(socket, stream))
@@ -559,65 +578,8 @@ class Face:
             for stream in streams:
                 if "quotes" in stream.kinds and symbol.name in stream.session.symbols:
                     if frame is None:
-                        frame = _encode({"type": "Quote", "data": self.quote_shape(symbol)})
+                        frame = encode({"type": "Quote", "data": self.quote_shape(symbol)})
                     stream.queue.put_nowait(frame)
-
-    def quote_shape(self, symbol: Symbol) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def history_lag(self) -> int:
-        """How many of the newest records this read does not show yet."""
-        if self.knobs.history_lag_reads:
-            self.knobs.history_lag_reads -= 1
-            return 1
-        return 0
-
-
-def stamp(moment: datetime, *, ms: bool = False) -> str:
-    return moment.isoformat(timespec="milliseconds" if ms else "seconds")
-
-
-def double(price: Decimal) -> float:
-    """As the bridges write the prices of orders: without the zeros at their end."""
-    return float(price)
-
-
-def encode(value: Any) -> bytes:
-    return _encode(value)
-
-
-def _fault(refusal: Refusal) -> bytes:
-    return _encode({"message": refusal.message, "code": refusal.code, "stackTrace": None})
-
-
-def _login(params: Params) -> int:
-    value = params.values.get("user", "0")
-    return int(value) if value.isdigit() else 0
-
-
-def _scalar(value: Any, style: str) -> web.Response:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if style == "quoted":
-        quoted = _encode(text if isinstance(value, str) else value)
-        return web.Response(body=quoted, content_type="application/json")
-    return web.Response(text=text)
-
-
-def _hang_up(request: web.Request, entry: Entry, how: str) -> web.Response:
-    entry.answer = how
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=503)
-
-
-async def _half_an_answer(request: web.Request, entry: Entry) -> web.StreamResponse:
-    entry.answer = "cut mid answer"
-    response = web.StreamResponse(headers={"Content-Length": "1000"})
-    await response.prepare(request)
-    await response.write(b'{"ticket": 1')
-    if request.transport is not None:
-        request.transport.abort()
-    return response
 
 
 async def _send_all(socket: web.WebSocketResponse, stream: Stream) -> None:

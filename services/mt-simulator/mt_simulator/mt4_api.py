@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from mt_simulator.face import Call, Face, Params, Session, double, encode, stamp
+from mt_simulator.face import Call, Face, Session
 from mt_simulator.model import D0, Account, Change, Closed, Order, Platform, Refusal, Symbol
+from mt_simulator.wire import Params, double, encode, stamp
 
 _NEVER = "1970-01-01T00:00:00"
 _KINDS = ("Buy", "Sell", "BuyLimit", "SellLimit", "BuyStop", "SellStop")
@@ -18,19 +19,16 @@ class Mt4Face(Face):
 
     def make_calls(self) -> dict[str, Call]:
         calls = self.common_calls() | {
-            "openedorders": self._opened_orders,
-            "openedorder": self._opened_order,
             "closedorders": self._closed_orders,
-            "orderhistory": self._order_history,
-            "orderhistorypagination": self._order_history_pages,
+            "orderhistory": self.closed_between,
             "historypositions": self._no_positions,
             "symbols": self.symbol_list,
             "symbolparams": self._symbol_params,
             "symbolparamsmany": self._symbol_params_many,
-            "quote": self._quote,
+            "quote": self.quote,
             "isinvestor": lambda session, _: session.investor,
             "orderdelete": self._delete,
-            "ordercloseby": self._close_by,
+            "ordercloseby": self.close_by,
         }
         for suffix in ("", "safe"):
             calls["ordersend" + suffix] = self._send
@@ -46,43 +44,9 @@ class Mt4Face(Face):
 
     # --- reading ------------------------------------------------------------------------------
 
-    def _opened_orders(self, session: Session, _: Params) -> list[dict[str, Any]]:
-        self.listing()
-        if session.unsynced or self.lists_empty():
-            return []
-        return self._opened(session.account)
-
-    def _opened(self, account: Account) -> list[dict[str, Any]]:
-        return [self._order(account, order) for order in account.orders.values()]
-
-    def _opened_order(self, session: Session, params: Params) -> dict[str, Any]:
-        order = session.account.orders.get(params.integer("ticket"))
-        if order is None:
-            raise Refusal("INVALID_TICKET", "unknown ticket")
-        return self._order(session.account, order)
-
     def _closed_orders(self, session: Session, _: Params) -> list[dict[str, Any]]:
         rows = session.account.history[-self.knobs.closed_orders_cap :]
-        return [self._closed(session.account, closed) for closed in rows]
-
-    def _order_history(self, session: Session, params: Params) -> list[dict[str, Any]]:
-        since, until = params.moment("from"), params.moment("to")
-        if since is None or until is None:
-            raise Refusal("NULL_ARGUMENT", "from and to are required")
-        history = session.account.history
-        lag = self.history_lag()
-        shown = history[: len(history) - lag] if lag else history
-        return [self._closed(session.account, c) for c in shown if since <= c.closed_at < until]
-
-    def _order_history_pages(self, session: Session, params: Params) -> dict[str, Any]:
-        rows = self._order_history(session, params)
-        size = max(1, params.integer("ordersperpage", 1000))
-        page = params.integer("pagenumber", 0)
-        return {
-            "pagesCount": max(1, -(-len(rows) // size)),
-            "pageNumber": page,
-            "orders": rows[page * size : (page + 1) * size],
-        }
+        return [self.closed_shape(session.account, closed) for closed in rows]
 
     def _no_positions(self, _: Session, __: Params) -> Any:
         raise Refusal("COMMON_ERROR", "Order history not available")
@@ -132,12 +96,6 @@ class Mt4Face(Face):
             "low": symbol.bid,
         }
 
-    def _quote(self, session: Session, params: Params) -> dict[str, Any]:
-        symbol = self.symbol_of(session, params.text("symbol"))
-        if symbol.bid <= 0:
-            raise Refusal("TIMEOUT", "no quote")
-        return self.quote_shape(symbol)
-
     # --- trading ------------------------------------------------------------------------------
 
     def _send(self, session: Session, params: Params) -> dict[str, Any]:
@@ -157,7 +115,7 @@ class Mt4Face(Face):
             comment=params.values.get("comment", ""),
             fill_lots=Decimal(fill) if fill else None,
         )
-        return self._order(session.account, order)
+        return self.order_shape(session.account, order)
 
     def _modify(self, session: Session, params: Params) -> dict[str, Any]:
         order = self.brokers.modify(
@@ -169,34 +127,23 @@ class Mt4Face(Face):
             price=params.number("price", D0),
             expires_at=params.moment("expiration"),
         )
-        return self._order(session.account, order)
+        return self.order_shape(session.account, order)
 
     def _close(self, session: Session, params: Params) -> dict[str, Any]:
         closed = self.brokers.close(
             session.account, params.integer("ticket"), params.number("lots", D0), self.clock()
         )
-        return self._closed(session.account, closed)
+        return self.closed_shape(session.account, closed)
 
     def _delete(self, session: Session, params: Params) -> str:
         self.brokers.delete(session.account, params.integer("ticket"), self.clock())
         return "OK"
 
-    def _close_by(self, session: Session, params: Params) -> str:
-        one, two = params.integer("ticket1"), params.integer("ticket2")
-        self.brokers.close_by(session.account, one, two, self.clock())
-        return "OK"
-
     # --- shapes -------------------------------------------------------------------------------
 
-    def _order(self, account: Account, order: Order) -> dict[str, Any]:
+    def order_shape(self, account: Account, order: Order) -> dict[str, Any]:
         symbol = self.brokers.server_of(account).symbols[order.symbol]
         price = symbol.closes_at(order.buy)
-        profit = D0
-        if not order.pending and price > 0:
-            profit = self.brokers.profit(account, order, price, order.lots)
-        comment = order.comment
-        if self.knobs.bad_utf8_comment and comment:
-            comment = "�" + comment
         return {
             "ticket": order.ticket,
             "openTime": stamp(order.opened_at),
@@ -212,8 +159,8 @@ class Mt4Face(Face):
             "magicNumber": order.magic,
             "swap": order.swap,
             "commission": order.commission,
-            "comment": comment,
-            "profit": profit,
+            "comment": self.comment_of(order),
+            "profit": self.profit_of(account, order),
             "rateOpen": 1,
             "rateClose": 1,
             "rateMargin": 1,
@@ -221,7 +168,7 @@ class Mt4Face(Face):
             "ex": {"order": order.ticket, "digits": symbol.digits, "state": 0},
         }
 
-    def _closed(self, account: Account, closed: Closed) -> dict[str, Any]:
+    def closed_shape(self, account: Account, closed: Closed) -> dict[str, Any]:
         order = closed.order
         row: dict[str, Any] = {
             "ticket": order.ticket,
@@ -256,8 +203,8 @@ class Mt4Face(Face):
     def frames(self, account: Account, change: Change) -> list[bytes]:
         if change.what == "partly" and change.rest is not None and change.closed is not None:
             return [
-                self._frame(account, "PositionClose", self._closed(account, change.closed)),
-                self._frame(account, "PositionOpen", self._order(account, change.rest)),
+                self._frame(account, "PositionClose", self.closed_shape(account, change.closed)),
+                self._frame(account, "PositionOpen", self.order_shape(account, change.rest)),
             ]
         action = {
             "opened": "PositionOpen",
@@ -272,15 +219,15 @@ class Mt4Face(Face):
             "credit": "Credit",
         }[change.what]
         if change.closed is not None:
-            order = self._closed(account, change.closed)
+            order = self.closed_shape(account, change.closed)
         else:
-            order = self._order(account, change.order)
+            order = self.order_shape(account, change.order)
         return [self._frame(account, action, order)]
 
     def _frame(self, account: Account, action: str, order: dict[str, Any]) -> bytes:
         data: dict[str, Any] = {
             "update": {"action": action, "order": order},
-            "openedOrders": self._opened(account),
+            "openedOrders": self.open_rows(account),
         }
         data |= self.brokers.figures(account)
         return encode({"type": "OrderUpdate", "data": data})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from mt_simulator.broker import Brokers
-from mt_simulator.face import Call, Face, Params, Session, double, encode, stamp
+from mt_simulator.face import Call, Face, Session
 from mt_simulator.knobs import Ledger
 from mt_simulator.model import D0, Account, Change, Closed, Order, Platform, Refusal, Symbol
+from mt_simulator.wire import Params, double, encode, stamp
 
 _NEVER = "0001-01-01T00:00:00"
 _KINDS = (
@@ -25,6 +26,18 @@ _CLOSE_TYPES = {
     "TakeProfit": "OnTakeProfit",
     "StopOut": "OnStopOut",
     "CloseBy": "MarketCloseBy",
+}
+_FRAMES = {
+    "opened": ("MarketOpen",),
+    "filled": ("Filled", "MarketOpen"),
+    "added": ("MarketOpen",),
+    "reversed": ("MarketOpen",),
+    "modified": ("MarketModify",),
+    "placed": ("PendingOpen",),
+    "pending_modified": ("PendingModify",),
+    "deleted": ("PendingClose",),
+    "expired": ("Expired",),
+    "balance": ("Balance",),
 }
 
 
@@ -39,22 +52,19 @@ class Mt5Face(Face):
     def make_calls(self) -> dict[str, Call]:
         calls = self.common_calls() | {
             "account": self._account,
-            "openedorders": self._opened_orders,
-            "openedorder": self._opened_order,
             "closedorders": self._closed_orders,
             "orderhistory": self._order_history,
-            "orderhistorypagination": self._order_history_pages,
             "symbols": self._symbols,
             "symbolparams": self._symbol_params,
             "symbolparamsmany": self._symbol_params_many,
-            "getquote": self._quote,
+            "getquote": self.quote,
             "getquotemany": self._quotes,
             "istradesession": lambda session, _: (
                 self.brokers.server_of(session.account).market_open
             ),
             "requiredmargin": self._required_margin,
             "ordercanceltask": self._close,
-            "orderclosebytask": self._close_by,
+            "orderclosebytask": self.close_by,
         }
         for suffix in ("", "safe", "task"):
             calls["ordersend" + suffix] = self._send
@@ -84,36 +94,14 @@ class Mt5Face(Face):
             "leverage": account.leverage,
         }
 
-    def _opened_orders(self, session: Session, _: Params) -> list[dict[str, Any]]:
-        self.listing()
-        if session.unsynced or self.lists_empty():
-            return []
-        return self._opened(session.account)
-
-    def _opened(self, account: Account) -> list[dict[str, Any]]:
-        return [self._order(account, order) for order in account.orders.values()]
-
-    def _opened_order(self, session: Session, params: Params) -> dict[str, Any]:
-        order = session.account.orders.get(params.integer("ticket"))
-        if order is None:
-            raise Refusal("INVALID_TICKET", "unknown ticket")
-        return self._order(session.account, order)
-
     def _closed_orders(self, session: Session, _: Params) -> list[dict[str, Any]]:
         rows = [c for c in session.account.history if c.reason not in ("Cancelled", "Expired")]
-        return [self._closed(session.account, c) for c in rows[-self.knobs.closed_orders_cap :]]
-
-    def _rows(self, session: Session, params: Params) -> list[dict[str, Any]]:
-        since, until = params.moment("from"), params.moment("to")
-        if since is None or until is None:
-            raise Refusal("NULL_ARGUMENT", "from and to are required")
-        history = session.account.history
-        lag = self.history_lag()
-        shown = history[: len(history) - lag] if lag else history
-        return [self._closed(session.account, c) for c in shown if since <= c.closed_at < until]
+        return [
+            self.closed_shape(session.account, c) for c in rows[-self.knobs.closed_orders_cap :]
+        ]
 
     def _order_history(self, session: Session, params: Params) -> dict[str, Any]:
-        rows = self._rows(session, params)
+        rows = self.closed_between(session, params)
         most = self.knobs.history_rows or len(rows)
         more = len(rows) > most
         return {
@@ -122,16 +110,6 @@ class Mt5Face(Face):
             "internalDeals": [],
             "internalOrders": [],
             "action": 14 if more else 1,
-        }
-
-    def _order_history_pages(self, session: Session, params: Params) -> dict[str, Any]:
-        rows = self._rows(session, params)
-        size = max(1, params.integer("ordersperpage", 1000))
-        page = params.integer("pagenumber", 0)
-        return {
-            "pagesCount": max(1, -(-len(rows) // size)),
-            "pageNumber": page,
-            "orders": rows[page * size : (page + 1) * size],
         }
 
     def _symbols(self, session: Session, _: Params) -> dict[str, Any]:
@@ -198,12 +176,6 @@ class Mt5Face(Face):
             "volume": 0,
         }
 
-    def _quote(self, session: Session, params: Params) -> dict[str, Any]:
-        symbol = self.symbol_of(session, params.text("symbol"))
-        if symbol.bid <= 0:
-            raise Refusal("TIMEOUT", "no quote")
-        return self.quote_shape(symbol)
-
     def _quotes(self, session: Session, params: Params) -> list[dict[str, Any]]:
         return [
             self.quote_shape(self.symbol_of(session, n)) for n in params.many("symbols", "symbol")
@@ -236,7 +208,7 @@ class Mt5Face(Face):
             fill_lots=Decimal(fill) if fill else None,
         )
         self.fill_rest(session.account, order, params)
-        reply = self._order(session.account, order)
+        reply = self.order_shape(session.account, order)
         reply["state"] = "Placed" if order.pending else "Filled"
         # On netting the order is the position: what this one filled is said apart.
         reply["lots"] = (
@@ -257,36 +229,25 @@ class Mt5Face(Face):
             stop_limit=params.number("stoplimit", D0),
             expires_at=params.moment("expiration"),
         )
-        return self._order(session.account, order)
+        return self.order_shape(session.account, order)
 
     def _close(self, session: Session, params: Params) -> dict[str, Any]:
         closed = self.brokers.close(
             session.account, params.integer("ticket"), params.number("lots", D0), self.clock()
         )
-        reply = self._closed(session.account, closed)
+        reply = self.closed_shape(session.account, closed)
         reply["state"] = "Cancelled" if closed.order.pending else "Started"
         return reply
 
-    def _close_by(self, session: Session, params: Params) -> str:
-        one, two = params.integer("ticket1"), params.integer("ticket2")
-        self.brokers.close_by(session.account, one, two, self.clock())
-        return "OK"
-
     # --- shapes -------------------------------------------------------------------------------
 
-    def _order(self, account: Account, order: Order) -> dict[str, Any]:
+    def order_shape(self, account: Account, order: Order) -> dict[str, Any]:
         symbol = self.brokers.server_of(account).symbols[order.symbol]
         price = symbol.closes_at(order.buy)
-        profit = D0
-        if not order.pending and price > 0:
-            profit = self.brokers.profit(account, order, price, order.lots)
-        comment = order.comment
-        if self.knobs.bad_utf8_comment and comment:
-            comment = "�" + comment
         return {
             "ticket": order.ticket,
             "symbol": order.symbol,
-            "comment": comment,
+            "comment": self.comment_of(order),
             "orderType": order.kind,
             "dealType": "DealBuy" if order.buy else "DealSell",
             "state": "Placed" if order.pending else "Filled",
@@ -302,7 +263,7 @@ class Mt5Face(Face):
             "openTimestampUTC": order.opened_ms,
             "closeTime": _NEVER,
             "closeTimestampUTC": -62135596800000,
-            "profit": profit,
+            "profit": self.profit_of(account, order),
             "swap": order.swap,
             "commission": order.commission,
             "fee": 0,
@@ -325,7 +286,7 @@ class Mt5Face(Face):
             "partialFillDeals": [],
         }
 
-    def _closed(self, account: Account, closed: Closed) -> dict[str, Any]:
+    def closed_shape(self, account: Account, closed: Closed) -> dict[str, Any]:
         order = closed.order
         if closed.reason in ("Balance", "Credit"):
             return {
@@ -340,7 +301,7 @@ class Mt5Face(Face):
                 "openTime": stamp(closed.closed_at, ms=True),
                 "closeTime": stamp(closed.closed_at, ms=True),
             }
-        row = self._order(account, order)
+        row = self.order_shape(account, order)
         cancelled = closed.reason in ("Cancelled", "Expired")
         row |= {
             "state": closed.reason if cancelled else "Filled",
@@ -388,7 +349,7 @@ class Mt5Face(Face):
             state = (*msgspec.structs.astuple(order), *self._terms(account, order))
             former = known.get(ticket)
             if former is None or former[0] != state:
-                former = (state, encode(self._order(account, order)))
+                former = (state, encode(self.order_shape(account, order)))
             rows[ticket] = former
         self._written[place] = rows
         return _raw_list(row for _, row in rows.values())
@@ -404,36 +365,8 @@ class Mt5Face(Face):
         return price, rate, symbol.contract_size, symbol.digits, self.knobs.bad_utf8_comment
 
     def frames(self, account: Account, change: Change) -> list[bytes]:
-        netting = account.mode != "Hedging"
         tail: dict[str, Any] = {"openedOrders": self._listed(account), "user": account.login}
         tail |= self.brokers.figures(account)
-        noise = self.knobs.noise
-        match change.what:
-            case "opened":
-                kinds = ["MarketOpen"]
-            case "filled":
-                kinds = ["Filled", "MarketOpen"]
-            case "added" | "reversed":
-                kinds = ["MarketOpen"]
-            case "partly":
-                kinds = ["MarketOpen" if netting else "PartialClose"]
-            case "closed":
-                reason = change.closed.reason if change.closed else ""
-                kinds = [_CLOSE_TYPES.get(reason, "MarketClose")]
-            case "modified":
-                kinds = ["MarketModify"]
-            case "placed":
-                kinds = ["PendingOpen"]
-            case "pending_modified":
-                kinds = ["PendingModify"]
-            case "deleted":
-                kinds = ["PendingClose"]
-            case "expired":
-                kinds = ["Expired"]
-            case "balance":
-                kinds = ["Balance"]
-            case _:
-                kinds = ["Unknown"]
         order = self._frame_order(account, change)
         deal = (
             self._deal_out(account, change.closed)
@@ -441,8 +374,8 @@ class Mt5Face(Face):
             else None
         )
         return [
-            *(self._on_its_way(account, change) if noise else []),
-            *(self._frame(kind, order, deal, tail, change) for kind in kinds),
+            *(self._on_its_way(account, change) if self.knobs.noise else []),
+            *(self._frame(kind, order, deal, tail, change) for kind in _kinds(account, change)),
         ]
 
     def _frame(
@@ -473,9 +406,9 @@ class Mt5Face(Face):
         standing = {ticket: row for ticket, (_, row) in written.items()}
         if change.what == "opened":
             del standing[order.ticket]
-            coming = self._order(account, order)
+            coming = self.order_shape(account, order)
         elif closed is not None and closed.reason == "Client" and not order.pending:
-            coming = self._order(account, closed.order)
+            coming = self.order_shape(account, closed.order)
             standing[closed.order.ticket] = encode(coming)
             coming |= {"orderType": "Sell" if order.buy else "Buy", "lots": closed.lots}
             coming |= {"ticket": closed.deal, "openPrice": double(closed.price)}
@@ -494,18 +427,28 @@ class Mt5Face(Face):
     def _frame_order(self, account: Account, change: Change) -> dict[str, Any]:
         closed = change.closed
         if closed is None:
-            return self._order(account, change.order)
-        row = self._closed(account, closed)
+            return self.order_shape(account, change.order)
+        row = self.closed_shape(account, closed)
         if change.what == "partly":
             row["lots"], row["closeLots"] = closed.position_left, closed.lots
             row["partialCloseDeals"] = [self._deal_out(account, closed)]
         elif change.what == "closed":
             row["lots"] = D0 if self.knobs.full_close_lots_zero else closed.lots
         elif change.what == "reversed":
-            row = self._order(account, change.order)
+            row = self.order_shape(account, change.order)
         elif change.what in ("deleted", "expired"):
             row["state"] = "Cancelled" if change.what == "deleted" else "Expired"
         return row
+
+
+def _kinds(account: Account, change: Change) -> Sequence[str]:
+    """What the frames of a change are called, in their order."""
+    if change.what == "partly":
+        return ("PartialClose",) if account.mode == "Hedging" else ("MarketOpen",)
+    if change.what == "closed":
+        reason = change.closed.reason if change.closed else ""
+        return (_CLOSE_TYPES.get(reason, "MarketClose"),)
+    return _FRAMES.get(change.what, ("Unknown",))
 
 
 def _raw_list(rows: Iterable[bytes]) -> msgspec.Raw:

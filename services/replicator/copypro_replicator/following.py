@@ -54,7 +54,7 @@ def settle(turn: Turn, root: RootRecord) -> None:
     root.undecided = None
     turn.memory.put_root(root)
     turn.because_of(undecided.cause, undecided.correlation)
-    decide_opened(turn, root)
+    _decide_for_all(turn, root)
 
 
 def _settle_for_later_look(turn: Turn, root: RootRecord, envelope: Envelope) -> None:
@@ -68,7 +68,7 @@ def _settle_for_later_look(turn: Turn, root: RootRecord, envelope: Envelope) -> 
         turn.because_of(envelope.id, envelope.correlation)
 
 
-def decide_opened(turn: Turn, root: RootRecord) -> None:
+def _decide_for_all(turn: Turn, root: RootRecord) -> None:
     copiers = turn.memory.copiers_of(root.account)
     trade = trades.opened(root) if copiers else None
     for copier in copiers.values():
@@ -98,7 +98,7 @@ def _opened(turn: Turn, envelope: Envelope, event: m.PositionOpened, offset: int
         )
     turn.memory.put_root(root)
     if root.undecided is None:
-        decide_opened(turn, root)
+        _decide_for_all(turn, root)
 
 
 def _increased(turn: Turn, envelope: Envelope, event: m.PositionIncreased) -> None:

@@ -37,27 +37,27 @@ async def run(
     partition not ready, until a newer process owns it.
     """
     readiness = readiness or Readiness(topics.REPLICATOR.name)
-    turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+    held: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
     async with asyncio.TaskGroup() as tasks:
         async for partition in log.partitions(topics.REPLICATOR):
-            turn = turns[partition.number]
-            work = _own(partition, turn, clock, journal, retry_full_s, readiness, schema_version)
+            hold = held[partition.number]
+            work = _own(partition, hold, clock, journal, retry_full_s, readiness, schema_version)
             tasks.create_task(work)
 
 
 async def _own(
     partition: Partition,
-    turn: asyncio.Lock,
+    hold: asyncio.Lock,
     clock: Clock,
     journal: Journal | None,
     retry_full_s: float,
     readiness: Readiness,
     schema_version: int,
 ) -> None:
-    """`turn`: the next owner of the partition begins when this one is done with it, so that a full
+    """`hold`: the next owner of the partition begins when this one is done with it, so that a full
     disk is tried again at its own pace.
     """
-    async with turn:
+    async with hold:
         work = replicate(partition, clock, readiness, journal, schema_version)
         await while_owned(work, partition, readiness, retry_full_s)
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from copypro import collections as c
 from copypro import topics
+from copypro.dead_letters import open_letters_of
 from copypro.envelope import decode
-from copypro.letters import open_letters_of
 from copypro.messages import AccountRegistered, HistoryImported
 from copypro.ports import Document, LogHistory
 from copypro.settings import Settings

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 import msgspec
 from copypro import topics
 from copypro.collections import INDEXED, TRADE_STATS
+from copypro.dead_letters import Place, place_of
 from copypro.errors import StoreRefused
-from copypro.letters import Place, place_of
 from copypro.ports import LogHistory, Projected, ReadModels
 from copypro.readiness import places_of
 from copypro.setting_aside import marked

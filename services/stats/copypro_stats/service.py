@@ -96,10 +96,10 @@ async def _project(
         batch = await patience.until_answered(
             partial(_written, records, parts, models), "nothing is projected"
         )
-        letters: list[Outgoing] = []
+        outputs: list[Outgoing] = []
         for record, error in batch.unreadable:
             logger.error("a record cannot be decoded", where=str(error))
-            letters.append(dead_letter(record, error, clock()))
+            outputs.append(dead_letter(record, error, clock()))
         for envelope in batch.alerts:
             alert: AlertRaised = envelope.message
             logger.error(
@@ -113,13 +113,13 @@ async def _project(
             wanted = await patience.until_answered(
                 partial(receivers.wanted, batch.posts), "nothing is posted"
             )
-            letters.extend(out for posted in wanted for out in outbox.remember(posted))
+            outputs.extend(out for posted in wanted for out in outbox.remember(posted))
         for envelope in batch.for_copiers:
             told = await patience.until_answered(
                 partial(_copiers_told, envelope, models), "no copier is paused or stopped"
             )
-            letters.extend(told)
-        await partition.commit(letters, records)
+            outputs.extend(told)
+        await partition.commit(outputs, records)
         outbox.committed()
         keeper.changed(batch.moved)
     return newer

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from copypro.trading import Figures
+from copypro.trading import CloseRequest, Figures, OpenRequest
 from copypro.values import LARGEST, Lots, Price
 
 ZERO = Decimal(0)
@@ -190,16 +190,21 @@ class Tick(Shape, rename="camel"):
     time: datetime | None = None
 
 
-class Summary(Shape, rename="camel"):
-    """AccountSummary. What one platform lacks has a default; `synced` missing counts as true."""
+class Money(Shape, rename="camel"):
+    """The account's, as AccountSummary and each OrderUpdate say it."""
 
     balance: Decimal
     equity: Decimal
-    currency: str | None = ""
     credit: Decimal = ZERO
     profit: Decimal = ZERO
     margin: Decimal = ZERO
     free_margin: Decimal = ZERO
+
+
+class Summary(Money, rename="camel"):
+    """AccountSummary. What one platform lacks has a default; `synced` missing counts as true."""
+
+    currency: str | None = ""
     leverage: Decimal = ZERO
     method: Name = ""
     type: Name = ""
@@ -242,7 +247,6 @@ details = msgspec.json.Decoder(Details, strict=False)
 status = msgspec.json.Decoder(Status, strict=False)
 pages = msgspec.json.Decoder(Pages, strict=False)
 names = msgspec.json.Decoder(list[str])
-name_map = msgspec.json.Decoder(dict[str, msgspec.Raw])
 number = msgspec.json.Decoder(Decimal, strict=False)
 
 
@@ -259,15 +263,32 @@ def fault_in(body: bytes) -> tuple[str, str] | None:
     return str(found.code), found.message or ""
 
 
-def figures_of(summary: Summary) -> Figures:
+def figures_of(money: Money) -> Figures:
     return Figures(
-        balance=summary.balance,
-        equity=summary.equity,
-        credit=summary.credit,
-        margin=summary.margin,
-        free_margin=summary.free_margin,
-        profit=summary.profit,
+        balance=money.balance,
+        equity=money.equity,
+        credit=money.credit,
+        margin=money.margin,
+        free_margin=money.free_margin,
+        profit=money.profit,
     )
+
+
+def check_symbol(symbol: str | None, request: OpenRequest) -> None:
+    """Errors: Unreadable for the answer to another call."""
+    if symbol and symbol.casefold() != request.symbol.casefold():
+        raise Unreadable("an order of another symbol")
+
+
+def close_params(request: CloseRequest) -> Params:
+    """`lots` is the bridges' only word for a part: any other is ignored and all is closed."""
+    params: dict[str, object] = {"ticket": request.ticket}
+    if request.lots is not None:
+        params["lots"] = plain(request.lots)
+    if request.price is not None:
+        params["price"] = plain(request.price)
+    params["slippage"] = request.slippage_points
+    return params
 
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")

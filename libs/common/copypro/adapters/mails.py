@@ -1,4 +1,4 @@
-"""Letters by SMTP, or into a file where there is nobody to send them to (the demo)."""
+"""E-mails by SMTP, or into a file where there is nobody to send them to (the demo)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from copypro.errors import MailUnavailable
-from copypro.ports import Letter
+from copypro.ports import Email
 
 CALL_S = 20.0
 FILE = "mail.jsonl"
@@ -29,13 +29,13 @@ class SmtpMail:
         self._to: SplitResult = urlsplit(address)
         self._sender = sender
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, email: Email) -> None:
         message = EmailMessage()
-        message["From"], message["To"], message["Subject"] = self._sender, letter.to, letter.subject
-        # RFC 5322 asks for the date; without both, filters take a letter for spam.
+        message["From"], message["To"], message["Subject"] = self._sender, email.to, email.subject
+        # RFC 5322 asks for the date; without both, filters take a message for spam.
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = make_msgid(domain=parseaddr(self._sender)[1].rpartition("@")[2])
-        message.set_content(letter.text)
+        message.set_content(email.text)
         try:
             await asyncio.to_thread(self._deliver, message)
         except (OSError, smtplib.SMTPException) as error:
@@ -61,13 +61,13 @@ class SmtpMail:
 
 
 class FileMail:
-    """A line of JSON a letter, for this machine's user alone."""
+    """A line of JSON an e-mail, for this machine's user alone."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
 
-    async def send(self, letter: Letter) -> None:
-        line = json.dumps({"to": letter.to, "subject": letter.subject, "text": letter.text})
+    async def send(self, email: Email) -> None:
+        line = json.dumps({"to": email.to, "subject": email.subject, "text": email.text})
         try:
             await asyncio.to_thread(self._append, line)
         except OSError as error:

@@ -17,14 +17,15 @@ from copypro.adapters.bridge_json import (
     Summary,
     Unreadable,
     by_name_or_number,
+    check_symbol,
     clock,
+    close_params,
     decoded,
     level,
     plain,
     scalar,
     tidy_lots,
 )
-from copypro.adapters.mt5_terminal import check_symbol, close_params
 from copypro.ports import Credentials
 from copypro.trading import (
     AccountInfo,

@@ -17,10 +17,12 @@ from copypro.adapters.bridge_json import (
     EPOCH,
     ROWS_KEPT,
     ZERO,
+    Money,
     Name,
     Shape,
     by_name_or_number,
     decoded,
+    figures_of,
     moment_or_none,
     padded,
     price_or_none,
@@ -30,7 +32,6 @@ from copypro.trading import (
     BalanceOperation,
     ClosedOrder,
     CloseReason,
-    Figures,
     History,
     OpenOrder,
     OrdersSeen,
@@ -45,17 +46,8 @@ KINDS = by_name_or_number(
     }
 )
 _OPERATIONS = by_name_or_number({"Balance": (6, "Balance"), "Credit": (7, "Credit")})
-_ACTIONS = by_name_or_number(
-    {
-        name: (number, name)
-        for number, name in enumerate(
-            (
-                "PositionOpen", "PositionClose", "PositionModify", "PendingOpen", "PendingClose",
-                "PendingModify", "PendingFill", "Balance", "Credit",
-            )
-        )
-    }
-)  # fmt: skip
+_ENDS = by_name_or_number({"PositionClose": (1, "closed"), "PendingClose": (4, "cancelled")})
+"""Of a frame's actions, those whose order is over."""
 _CLOSE_BY = re.compile(r"close hedge by #(\d+)")
 _STOP_OUT = re.compile(r"so: ?-?\d")
 """It follows the order's own comment without a gap: the margin level, the equity and the margin."""
@@ -110,14 +102,9 @@ class _News(Struct):
     update: _Update | None = None
 
 
-class _Data(_News, Shape, rename="camel", kw_only=True):
+class _Data(Money, rename="camel", kw_only=True):
     opened_orders: list[msgspec.Raw]
-    balance: Decimal
-    equity: Decimal
-    credit: Decimal = ZERO
-    margin: Decimal = ZERO
-    free_margin: Decimal = ZERO
-    profit: Decimal = ZERO
+    update: _Update | None = None
 
 
 class _Page(Struct):
@@ -140,38 +127,25 @@ def open_orders(body: bytes) -> tuple[OpenOrder, ...]:
 def frame(body: bytes) -> OrdersSeen:
     """Of the data of an OrderUpdate. Errors: Unreadable."""
     data = decoded(_data, body)
-    closed, paid = _proofs(data)
+    closed, paid = _proofs(data.update)
     return OrdersSeen(
         orders=_listed(data.opened_orders),
-        figures=Figures(
-            balance=data.balance,
-            equity=data.equity,
-            credit=data.credit,
-            margin=data.margin,
-            free_margin=data.free_margin,
-            profit=data.profit,
-        ),
+        figures=figures_of(data),
         closed=closed,
         operation=paid,
-        hint=_hint(data.update),
     )
 
 
 def proves(body: bytes) -> bool:
     """Errors: Unreadable."""
-    return any(_proofs(decoded(_news, body)))
+    return any(_proofs(decoded(_news, body).update))
 
 
-def _hint(update: _Update | None) -> str:
-    return "" if update is None else _ACTIONS.get(update.action, str(update.action or ""))
-
-
-def _proofs(news: _News) -> tuple[ClosedOrder | None, BalanceOperation | None]:
-    row = None if news.update is None else news.update.order
-    if row is None:
+def _proofs(update: _Update | None) -> tuple[ClosedOrder | None, BalanceOperation | None]:
+    if update is None or update.order is None:
         return None, None
-    closed = None
-    if row.type in KINDS and _hint(news.update) in ("PositionClose", "PendingClose"):
+    row, closed = update.order, None
+    if row.type in KINDS and update.action in _ENDS:
         closed = _closed(row, cancelled=KINDS[row.type].is_pending)
     return closed, _operation(row)
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from copypro.adapters.bridge_json import (
     ZERO,
+    Money,
     Name,
     Shape,
     by_name_or_number,
@@ -81,7 +82,6 @@ class Deal(Shape, rename="camel"):
     fee: Decimal = ZERO
     placed_type: Name = None
     comment: str | None = None
-    open_time_ms: int = 0
     open_time_as_date_time: datetime | None = None
     digits: int = 0
 
@@ -178,14 +178,9 @@ class FrameNews(Struct):
     update: Update | None = None
 
 
-class FrameData(FrameNews, Shape, rename="camel", kw_only=True):
+class FrameData(Money, rename="camel", kw_only=True):
     opened_orders: list[msgspec.Raw]
-    balance: Decimal
-    equity: Decimal
-    credit: Decimal = ZERO
-    margin: Decimal = ZERO
-    free_margin: Decimal = ZERO
-    profit: Decimal = ZERO
+    update: Update | None = None
 
 
 class Page(Struct, rename="camel"):

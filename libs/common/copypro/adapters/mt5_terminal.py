@@ -17,7 +17,9 @@ from copypro.adapters.bridge_json import (
     Summary,
     Unreadable,
     by_name_or_number,
+    check_symbol,
     clock,
+    close_params,
     decoded,
     level,
     plain,
@@ -239,23 +241,6 @@ class Mt5Dialect:
         if row.state_name in STILL_THERE:
             raise Unreadable(f"an order in state {row.state_name}")
         return Done(ticket=request.ticket, lots=tidy_lots(row.lots), price=row.open_price)
-
-
-def check_symbol(symbol: str | None, request: OpenRequest) -> None:
-    """Errors: Unreadable for the answer to another call."""
-    if symbol and symbol.casefold() != request.symbol.casefold():
-        raise Unreadable("an order of another symbol")
-
-
-def close_params(request: CloseRequest) -> Params:
-    """`lots` is the bridges' only word for a part: any other is ignored and all is closed."""
-    params: dict[str, object] = {"ticket": request.ticket}
-    if request.lots is not None:
-        params["lots"] = plain(request.lots)
-    if request.price is not None:
-        params["price"] = plain(request.price)
-    params["slippage"] = request.slippage_points
-    return params
 
 
 def _with_ticket(body: bytes) -> Order:

@@ -13,6 +13,7 @@ from copypro.adapters.bridge_json import (
     ROWS_KEPT,
     ZERO,
     decoded,
+    figures_of,
     moment_or_none,
     price_or_none,
     tidy_lots,
@@ -26,7 +27,6 @@ from copypro.adapters.mt5_json import (
     OPERATIONS,
     PLACED,
     Deal,
-    FrameNews,
     Order,
     Update,
     frame_data,
@@ -39,7 +39,6 @@ from copypro.trading import (
     BalanceOperation,
     ClosedOrder,
     CloseReason,
-    Figures,
     History,
     OpenOrder,
     OrdersSeen,
@@ -64,34 +63,25 @@ def open_orders(body: bytes) -> tuple[OpenOrder, ...]:
 def frame(body: bytes) -> OrdersSeen:
     """Of the data of an OrderUpdate. Errors: Unreadable."""
     data = decoded(frame_data, body)
-    closed, paid = _proofs(data)
+    closed, paid = _proofs(data.update)
     return OrdersSeen(
         orders=_listed(data.opened_orders),
-        figures=Figures(
-            balance=data.balance,
-            equity=data.equity,
-            credit=data.credit,
-            margin=data.margin,
-            free_margin=data.free_margin,
-            profit=data.profit,
-        ),
+        figures=figures_of(data),
         closed=closed,
         operation=paid,
-        hint=_hint(data.update),
     )
 
 
 def proves(body: bytes) -> bool:
     """Errors: Unreadable."""
-    return any(_proofs(decoded(frame_news, body)))
+    return any(_proofs(decoded(frame_news, body).update))
 
 
-def _hint(update: Update | None) -> str:
-    return str(update.type or "") if update is not None else ""
+def _hint(update: Update) -> str:
+    return str(update.type or "")
 
 
-def _proofs(news: FrameNews) -> tuple[ClosedOrder | None, BalanceOperation | None]:
-    update = news.update
+def _proofs(update: Update | None) -> tuple[ClosedOrder | None, BalanceOperation | None]:
     if update is None or update.order is None:
         return None, None
     return _evidence(update, _hint(update)), operation(update.order)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from copypro.errors import SettingsError, StoreRefused, StoreUnavailable
 
 _REMEDY = "set COPYPRO_DATA to a folder that this program may write and nobody else uses"
 _PRIMARY = 0xFF
 """Extended result codes keep the primary one in their lowest byte."""
+Answer = TypeVar("Answer")
 
 
 def make_folder(folder: Path) -> None:
@@ -100,6 +104,31 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:  # a full disk ends it by itself
             connection.execute("ROLLBACK")
         raise
+
+
+class FileThread:
+    """The one thread that works on a file: the loop never waits for its disk, and what was asked for
+    first is done first.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self._pool = ThreadPoolExecutor(1, name)
+
+    async def run(self, function: Callable[..., Answer], *args: Any) -> Answer:
+        """Errors: the function's, SQLite's as ours."""
+
+        def work() -> Answer:
+            with saying(self.path):
+                return function(*args)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def close(self, connection: sqlite3.Connection | None) -> None:
+        """The last thing that is done in it."""
+        if connection is not None:
+            await self.run(connection.close)
+        self._pool.shutdown()
 
 
 @contextmanager

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
 
 from copypro.adapters import sqlite_documents as documents
-from copypro.adapters.sqlite_file import saying
+from copypro.adapters.sqlite_file import FileThread, saying
 from copypro.adapters.sqlite_rebuild import SqliteRebuild
 from copypro.collections import require_declared
 from copypro.ports import Document, Scalar, Upsert
 
 FILE = "read-models.db"
-Answer = TypeVar("Answer")
 
 
 class SqliteReadModels:
@@ -28,8 +24,8 @@ class SqliteReadModels:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = ThreadPoolExecutor(1, "read-models-writer")
-        self._reader = ThreadPoolExecutor(1, "read-models-reader")
+        self._writer = FileThread(path, "read-models-writer")
+        self._reader = FileThread(path, "read-models-reader")
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
         self._pointing: sqlite3.Connection | None = None
@@ -41,7 +37,7 @@ class SqliteReadModels:
     async def open(cls, folder: Path) -> SqliteReadModels:
         """Errors: StoreRefused, StoreUnavailable."""
         models = cls(folder / FILE)
-        await models._in(models._writer, models._connect)
+        await models._writer.run(models._connect)
         return models
 
     @classmethod
@@ -51,7 +47,7 @@ class SqliteReadModels:
 
     async def upsert(self, changes: Sequence[Upsert]) -> None:
         if changes:
-            await self._in(self._writer, self._upsert, changes)
+            await self._writer.run(self._upsert, changes)
 
     async def get(self, collection: str, id: str) -> Document | None:
         with saying(self._path):
@@ -81,7 +77,7 @@ class SqliteReadModels:
             return f"SELECT document FROM {table} WHERE id IN ({chosen})"
 
         values = (json.dumps(list(ids)),)
-        rows = await self._in(self._reader, self._select, collection, query, values)
+        rows = await self._reader.run(self._select, collection, query, values)
         return {str(row["id"]): row for row in rows}
 
     def revision(self) -> int | None:
@@ -94,7 +90,7 @@ class SqliteReadModels:
                 live = documents.live_generation(connection)
                 return documents.source_fields(connection, live, collection, id, source)
 
-        return await self._in(self._reader, select)
+        return await self._reader.run(select)
 
     async def find(
         self,
@@ -124,30 +120,19 @@ class SqliteReadModels:
         def query(table: str) -> str:
             return f"SELECT document FROM {table} {filtered}ORDER BY {order} LIMIT ?"
 
-        return await self._in(self._reader, self._select, collection, query, values)
+        return await self._reader.run(self._select, collection, query, values)
 
     async def rebuild(self) -> SqliteRebuild:
         """Works beside the running program too: it switches when nobody else is writing."""
         return await SqliteRebuild.begin(self._path)
 
     async def close(self) -> None:
-        for pool, connection in ((self._writer, self._writing), (self._reader, self._reading)):
-            if connection is not None:
-                await self._in(pool, connection.close)
-            pool.shutdown()
+        await self._writer.close(self._writing)
+        await self._reader.close(self._reading)
         if self._pointing is not None:
             self._pointing.close()
 
     # --- in the threads -----------------------------------------------------------------------
-
-    async def _in(
-        self, pool: ThreadPoolExecutor, function: Callable[..., Answer], *args: Any
-    ) -> Answer:
-        def run() -> Answer:
-            with saying(self._path):
-                return function(*args)
-
-        return await asyncio.get_running_loop().run_in_executor(pool, run)
 
     def _connect(self) -> None:
         connection = documents.connect_to_write(self._path)

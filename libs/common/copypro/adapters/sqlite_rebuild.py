@@ -6,68 +6,48 @@ writer), so the running program need not stop: its next write waits, and goes to
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from copypro.adapters import sqlite_documents as documents
-from copypro.adapters.sqlite_file import saying, transaction
+from copypro.adapters.sqlite_file import FileThread, transaction
 from copypro.errors import StoreRefused
 from copypro.ports import Document, Upsert
-
-Answer = TypeVar("Answer")
 
 
 class SqliteRebuild:
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._pool = ThreadPoolExecutor(1, "read-models-rebuild")
+        self._thread = FileThread(path, "read-models-rebuild")
         self._generation = 0
 
     @classmethod
     async def begin(cls, path: Path) -> SqliteRebuild:
         rebuild = cls(path)
-        await rebuild._in(rebuild._begin)
+        await rebuild._thread.run(rebuild._begin)
         return rebuild
 
     async def upsert(self, changes: Sequence[Upsert]) -> None:
-        await self._in(lambda: self._upsert(changes))
+        await self._thread.run(self._upsert, changes)
 
     async def source_fields(self, collection: str, id: str, source: str) -> Document | None:
-        return await self._in(
-            lambda: documents.source_fields(
-                self._connection, self._generation, collection, id, source
-            )
-        )
+        place = (self._connection, self._generation, collection, id, source)
+        return await self._thread.run(documents.source_fields, *place)
 
     async def hold(self) -> Mapping[str, int]:
-        return await self._in(self._hold)
+        return await self._thread.run(self._hold)
 
     async def switch(self) -> None:
-        await self._in(self._switch)
-        await self._close()
+        await self._thread.run(self._switch)
+        await self._thread.close(self._connection)
 
     async def discard(self) -> None:
-        await self._in(self._discard)
-        await self._close()
+        await self._thread.run(self._discard)
+        await self._thread.close(self._connection)
 
     # --- in the thread ------------------------------------------------------------------------
 
-    async def _in(self, function: Callable[[], Answer]) -> Answer:
-        def run() -> Answer:
-            with saying(self._path):
-                return function()
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
-
-    async def _close(self) -> None:
-        await self._in(self._connection.close)
-        self._pool.shutdown()
-
     def _begin(self) -> None:
-        self._connection = documents.connect_to_write(self._path)
+        self._connection = documents.connect_to_write(self._thread.path)
         # Durable at the switch at the latest, whose commit is: nobody needs a half-built one.
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._in_transaction(self._make)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
-from copypro.adapters.sqlite_file import open_file, saying
+from copypro.adapters.sqlite_file import FileThread, open_file
 
 FILE = "repeats.db"
 APPLICATION_ID = 0x43505250
@@ -17,19 +13,17 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS repeats (key TEXT PRIMARY KEY, text TEXT NOT NULL, until REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS repeats_until ON repeats (until);
 """
-Answer = TypeVar("Answer")
 
 
 class SqliteRepeats:
     def __init__(self, path: Path) -> None:
-        self._pool = ThreadPoolExecutor(1, "repeats")
-        self._path = path
+        self._thread = FileThread(path, "repeats")
 
     @classmethod
     async def open(cls, folder: Path) -> SqliteRepeats:
         """Errors: StoreRefused, StoreUnavailable."""
         repeats = cls(folder / FILE)
-        await repeats._in(repeats._connect)
+        await repeats._thread.run(repeats._connect)
         return repeats
 
     async def claim(self, key: str, text: str, now: datetime, until: datetime) -> str | None:
@@ -42,27 +36,19 @@ class SqliteRepeats:
             row = execute("SELECT text FROM repeats WHERE key = ?", (key,)).fetchone()
             return str(row[0])
 
-        return await self._in(insert)
+        return await self._thread.run(insert)
 
     async def keep(self, key: str, text: str, until: datetime) -> None:
         values = (key, text, until.timestamp())
         statement = "REPLACE INTO repeats VALUES (?, ?, ?)"
-        await self._in(lambda: self._connection.execute(statement, values))
+        await self._thread.run(lambda: self._connection.execute(statement, values))
 
     async def forget(self, key: str) -> None:
         statement = "DELETE FROM repeats WHERE key = ?"
-        await self._in(lambda: self._connection.execute(statement, (key,)))
+        await self._thread.run(lambda: self._connection.execute(statement, (key,)))
 
     async def close(self) -> None:
-        await self._in(self._connection.close)
-        self._pool.shutdown()
+        await self._thread.close(self._connection)
 
     def _connect(self) -> None:
-        self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
-
-    async def _in(self, function: Callable[[], Answer]) -> Answer:
-        def run() -> Answer:
-            with saying(self._path):
-                return function()
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        self._connection = open_file(self._thread.path, APPLICATION_ID, _TABLES)

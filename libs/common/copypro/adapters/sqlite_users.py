@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
-from copypro.adapters.sqlite_file import check_file, open_file, saying, transaction
+from copypro.adapters.sqlite_file import FileThread, check_file, open_file, transaction
 from copypro.errors import AlreadyThere, NoInvite
 from copypro.ports import Invite, KeyScope, Reset, User, UserKey
 from copypro.values import UserId
@@ -38,19 +35,17 @@ _FROM_SCHEMA_1 = (
     "ALTER TABLE keys ADD COLUMN expires_at TEXT",
 )
 _KEY = "SELECT hash, user, name, created_at, scope, expires_at FROM keys"
-Answer = TypeVar("Answer")
 
 
 class SqliteUsers:
     def __init__(self, path: Path) -> None:
-        self._pool = ThreadPoolExecutor(1, "users")
-        self._path = path
+        self._thread = FileThread(path, "users")
 
     @classmethod
     async def open(cls, folder: Path) -> SqliteUsers:
         """Errors: StoreRefused, StoreUnavailable."""
         users = cls(folder / FILE)
-        await users._in(users._connect)
+        await users._thread.run(users._connect)
         return users
 
     async def add(self, user: User, invite: str | None = None) -> None:
@@ -60,7 +55,7 @@ class SqliteUsers:
                     self._use(invite, user.created_at)
                 self._insert(user)
 
-        await self._in(insert)
+        await self._thread.run(insert)
 
     def _insert(self, user: User) -> None:
         values = (
@@ -87,7 +82,7 @@ class SqliteUsers:
                 values = (invite.hash, created, expires)
                 self._connection.execute("INSERT INTO invites VALUES (?, ?, ?)", values)
 
-        await self._in(insert)
+        await self._thread.run(insert)
 
     async def by_email(self, email: str) -> User | None:
         def select() -> User | None:
@@ -95,7 +90,7 @@ class SqliteUsers:
             row = self._connection.execute(query, (email.casefold(),)).fetchone()
             return None if row is None else _user(row)
 
-        return await self._in(select)
+        return await self._thread.run(select)
 
     async def find(self, search: str, first: int, most: int) -> list[User]:
         query = (
@@ -103,7 +98,7 @@ class SqliteUsers:
             " ORDER BY email LIMIT ? OFFSET ?"
         )
         values = (search.casefold(), most, first)
-        rows = await self._in(lambda: self._connection.execute(query, values).fetchall())
+        rows = await self._thread.run(lambda: self._connection.execute(query, values).fetchall())
         return [_user(row) for row in rows]
 
     async def add_reset(self, reset: Reset) -> None:
@@ -114,7 +109,7 @@ class SqliteUsers:
             reset.expires_at.isoformat(),
         )
         statement = "REPLACE INTO resets VALUES (?, ?, ?, ?)"
-        await self._in(lambda: self._connection.execute(statement, values))
+        await self._thread.run(lambda: self._connection.execute(statement, values))
 
     async def set_password(
         self, reset: str, password_hash: str, now: datetime, ended: Collection[str]
@@ -132,7 +127,7 @@ class SqliteUsers:
                     execute("DELETE FROM keys WHERE user = ? AND name = ?", (row[0], name))
                 return UserId(row[0])
 
-        return await self._in(use)
+        return await self._thread.run(use)
 
     async def add_key(self, key: UserKey) -> None:
         expires = None if key.expires_at is None else key.expires_at.isoformat()
@@ -141,40 +136,32 @@ class SqliteUsers:
             "REPLACE INTO keys (hash, user, name, created_at, scope, expires_at)"
             " VALUES (?, ?, ?, ?, ?, ?)"
         )
-        await self._in(lambda: self._connection.execute(statement, values))
+        await self._thread.run(lambda: self._connection.execute(statement, values))
 
     async def key(self, hash: str) -> UserKey | None:
         def select() -> UserKey | None:
             row = self._connection.execute(f"{_KEY} WHERE hash = ?", (hash,)).fetchone()
             return None if row is None else _key(row)
 
-        return await self._in(select)
+        return await self._thread.run(select)
 
     async def keys(self, user: UserId) -> list[UserKey]:
         query = f"{_KEY} WHERE user = ? ORDER BY created_at, hash"
-        rows = await self._in(lambda: self._connection.execute(query, (user,)).fetchall())
+        rows = await self._thread.run(lambda: self._connection.execute(query, (user,)).fetchall())
         return [_key(row) for row in rows]
 
     async def remove_key(self, hash: str) -> None:
         statement = "DELETE FROM keys WHERE hash = ?"
-        await self._in(lambda: self._connection.execute(statement, (hash,)))
+        await self._thread.run(lambda: self._connection.execute(statement, (hash,)))
 
     async def close(self) -> None:
-        await self._in(self._connection.close)
-        self._pool.shutdown()
+        await self._thread.close(self._connection)
 
     def _connect(self) -> None:
-        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
-            check_file(connection, self._path, APPLICATION_ID, SCHEMA)
+        with closing(sqlite3.connect(self._thread.path, isolation_level=None)) as connection:
+            check_file(connection, self._thread.path, APPLICATION_ID, SCHEMA)
             _upgrade(connection)
-        self._connection = open_file(self._path, APPLICATION_ID, _TABLES, SCHEMA)
-
-    async def _in(self, function: Callable[[], Answer]) -> Answer:
-        def run() -> Answer:
-            with saying(self._path):
-                return function()
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        self._connection = open_file(self._thread.path, APPLICATION_ID, _TABLES, SCHEMA)
 
 
 def _key(row: tuple[str, str, str, str, int, str | None]) -> UserKey:

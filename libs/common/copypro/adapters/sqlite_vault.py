@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from copypro.adapters.sealing import Keyring, KeySource, seal, unseal
-from copypro.adapters.sqlite_file import open_file, saying, transaction
+from copypro.adapters.sqlite_file import FileThread, open_file, transaction
 from copypro.ports import Rewrapped
 from copypro.values import RegistrationId
 
@@ -21,13 +18,12 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS keys (registration TEXT PRIMARY KEY, wrapped BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS canary (wrapped BLOB NOT NULL);
 """
-Answer = TypeVar("Answer")
 
 
 class SqliteVault:
     def __init__(self, path: Path, keys: Keyring) -> None:
-        self._path, self._keys = path, keys
-        self._pool = ThreadPoolExecutor(1, "vault")
+        self._keys = keys
+        self._thread = FileThread(path, "vault")
         self._opened: dict[RegistrationId, bytes] = {}
 
     @classmethod
@@ -36,17 +32,21 @@ class SqliteVault:
     ) -> SqliteVault:
         """Errors: SecretsError when the keys are malformed or do not open what is already there."""
         vault = cls(folder / FILE, Keyring(keys, renew))
-        await vault._in(vault._connect)
+        await vault._thread.run(vault._connect)
         return vault
 
     async def seal(self, registration: RegistrationId, secret: str) -> str:
-        return seal(await self._in(lambda: self._made(registration)), registration, secret)
+        return seal(await self._thread.run(lambda: self._made(registration)), registration, secret)
 
     async def seal_known(self, registration: RegistrationId, secret: str) -> str:
-        return seal(await self._in(lambda: self._data_key(registration)), registration, secret)
+        return seal(
+            await self._thread.run(lambda: self._data_key(registration)), registration, secret
+        )
 
     async def unseal(self, registration: RegistrationId, sealed: str) -> str:
-        return unseal(await self._in(lambda: self._data_key(registration)), registration, sealed)
+        return unseal(
+            await self._thread.run(lambda: self._data_key(registration)), registration, sealed
+        )
 
     async def destroy(self, registration: RegistrationId) -> None:
         def delete() -> None:
@@ -54,7 +54,7 @@ class SqliteVault:
             self._connection.execute("DELETE FROM keys WHERE registration = ?", (registration,))
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-        await self._in(delete)
+        await self._thread.run(delete)
 
     async def rewrap(self, *, dry_run: bool = False) -> Rewrapped:
         def rewrap() -> Rewrapped:
@@ -70,17 +70,18 @@ class SqliteVault:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return Rewrapped(keys=len(rows), rewrapped=len(new))
 
-        return await self._in(rewrap)
+        return await self._thread.run(rewrap)
 
     async def close(self) -> None:
-        await self._in(self._connection.close)
-        self._pool.shutdown()
+        await self._thread.close(self._connection)
 
     def _connect(self) -> None:
         with suppress(OSError):  # what is wrong with it is said by who opens it
-            self._path.touch(0o600)  # before that: SQLite's files beside it are made as it is
-        self._connection = open_file(self._path, APPLICATION_ID, _TABLES)
-        os.chmod(self._path, 0o600)
+            self._thread.path.touch(
+                0o600
+            )  # before that: SQLite's files beside it are made as it is
+        self._connection = open_file(self._thread.path, APPLICATION_ID, _TABLES)
+        os.chmod(self._thread.path, 0o600)
         self._connection.execute("PRAGMA secure_delete = ON")
         canary = self._canary()
         if canary is None:
@@ -109,10 +110,3 @@ class SqliteVault:
             row = self._connection.execute(query, (registration,)).fetchone()
             self._opened[registration] = self._keys.unwrap(row[0] if row is not None else None)
         return self._opened[registration]
-
-    async def _in(self, function: Callable[[], Answer]) -> Answer:
-        def run() -> Answer:
-            with saying(self._path):
-                return function()
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)

@@ -38,14 +38,6 @@ class Bars:
             self.bars.append(Bar(day, ZERO, ZERO, ZERO, ZERO))
         return self.bars[-1]
 
-    def results_since(self, day: date) -> Decimal:
-        total = ZERO
-        for bar in reversed(self.bars):
-            if bar.day < day:
-                break
-            total += bar.results
-        return total
-
 
 def by_day(days: Sequence[date]) -> Iterator[tuple[date, int, int]]:
     """Each day with its span in a sorted sequence."""

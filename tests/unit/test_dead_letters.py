@@ -7,9 +7,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 from copypro import topics
+from copypro.dead_letters import open_letters, replay
 from copypro.envelope import LARGEST_KEPT, dead_letter, decode
 from copypro.errors import BadRecord
-from copypro.letters import open_letters, replay
 from copypro.messages import DeadLetter
 from copypro.ports import Outgoing, Record
 from hypothesis import given

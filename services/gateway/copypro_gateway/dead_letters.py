@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import structlog
+from copypro.dead_letters import OpenLetter, open_letters_of, replay
 from copypro.errors import BadRecord
-from copypro.letters import OpenLetter, open_letters_of, replay
 from copypro.ports import Clock, EventLog, LogHistory
 from pydantic import Field
 
@@ -26,7 +26,7 @@ class ReplayDeadLetter(Parameters):
     offset: int = Field(ge=0, lt=2**63)
 
 
-class Letters:
+class DeadLetters:
     def __init__(self, log: EventLog, history: LogHistory, clock: Clock) -> None:
         self._log, self._history, self._clock = log, history, clock
         self._one_at_a_time = asyncio.Lock()
