@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+import pytest
 from copypro import codes
 from copypro import messages as m
 from copypro.errors import Refused
@@ -311,3 +313,74 @@ def test_an_order_that_is_refused_for_now_keeps_the_difference_of_the_feeds() ->
         closed = Refused("MARKET_CLOSED", "")
         outcomes.refused(copy, copy.attempt, closed, Platform.MT5, market.now, LIMITS, TIMES)
     assert prices == [D("1.10000"), D("1.10000")]
+
+
+def rest_removed(copy: Copy) -> None:
+    """What the master's order had not filled yet."""
+    order = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_deleted")
+    accept(copy, order, ORIGIN, SEEN_AT)
+
+
+def ours_fills(copy: Copy, lots: str, of: str) -> None:
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots = LegStatus.OPEN, D(lots), D(lots)
+    leg.due_lots = D(of) - D(lots)
+
+
+def closes(copy: Copy) -> Decimal | None:
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    return step.request.lots
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_ours_that_filled_whole_is_reduced_to_what_the_masters_filled_in_the_end(
+    ours_first: bool,
+) -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    if ours_first:
+        ours_fills(copy, "0.20", of="0.20")
+    filled(copy, "0.05")
+    filled(copy, "0.05", leg=1)
+    if ours_first:
+        assert next_step(copy, clocked()) == Rests(), "the rest may still fill"
+    rest_removed(copy)
+    if not ours_first:
+        ours_fills(copy, "0.20", of="0.20")
+    assert closes(copy) == D("0.10")
+    copy.legs[0].lots = D("0.10")
+    assert next_step(copy, clocked()) == Rests()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert closes(copy) == D("0.05"), "half of its share"
+    assert filled(copy, "0.05", leg=2) == [], "what the master adds later is another leg"
+
+
+def test_ours_that_filled_in_part_is_held_up_to_its_share_of_the_whole() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    ours_fills(copy, "0.10", of="0.20")
+    filled(copy, "0.10")
+    rest_removed(copy)
+    assert next_step(copy, clocked()) == Rests()
+    ours_fills(copy, "0.16", of="0.20")
+    assert closes(copy) == D("0.06")
+
+
+def test_what_went_to_the_market_in_the_place_of_ours_is_the_masters_share_already() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    filled(copy, "0.10")
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.20"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert answered(copy, OpenRequest).lots == D("0.10")
+    rest_removed(copy)
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_a_rest_that_was_removed_before_ours_could_be_placed_leaves_the_fill_alone() -> None:
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    filled(copy, "0.10")
+    rest_removed(copy)
+    assert answered(copy, OpenRequest).lots == D("0.10")
+    assert next_step(copy, clocked()) == Rests()

@@ -641,7 +641,7 @@ class PendingModified(Message, frozen=True, kw_only=True):
 
 
 class PendingRemoved(Message, frozen=True, kw_only=True):
-    """Deleted, expired or rejected: it never became a position."""
+    """Deleted, expired or rejected: it never became a position, or what had not filled of it will not."""
 
     account: AccountId
     root: RootId
@@ -928,7 +928,9 @@ class ModifyPendingCopy(Message, frozen=True, kw_only=True):
 
 
 class RemovePendingCopy(Message, frozen=True, kw_only=True):
-    """The master's pending order is gone: delete the mirrored one if it still waits."""
+    """The master's pending order is gone: delete the mirrored one if it still waits. If it filled in
+    part, only its rest is: the copy is held to the same share.
+    """
 
     copy: CopyId
     slave: AccountId

@@ -7,6 +7,7 @@ what stands to what is wanted, so a burst of modifies is one modify, and a close
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, assert_never
 
 from copypro.codes import CODES
@@ -86,9 +87,7 @@ def accept(
                 copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
                 _fresh_start(copy)
         case RemovePendingCopy():
-            if not copy.pending_gone:
-                copy.pending_gone = order.reason
-                _fresh_start(copy)
+            _accept_removal(copy, order)
         case _:
             assert_never(order)
     return copy, []
@@ -205,11 +204,24 @@ def _is_further_fill(copy: Copy, order: OpenCopy) -> bool:
     pending, attempt = copy.pending, copy.attempt
     if pending is None or copy.pending_filled_lots + order.lots > pending.lots:
         return False
+    if copy.pending_share < 1:  # its rest is gone: this is another order's
+        return False
     if attempt is not None and attempt.kind == "place":
         return True
     mirrored = copy.leg(PENDING_LEG)
     is_filled = mirrored.status is LegStatus.OPEN and mirrored.placed_by is not None
     return is_filled or mirrored.status is LegStatus.PLACED
+
+
+def _accept_removal(copy: Copy, order: RemovePendingCopy) -> None:
+    """Of the master's order, or of what was left of it when it had filled in part."""
+    if copy.pending is None or copy.pending_gone:
+        return
+    if copy.pending_filled_at_utc is None:
+        copy.pending_gone = order.reason
+    else:
+        copy.pending_share = min(Decimal(1), copy.pending_filled_lots / copy.pending.lots)
+    _fresh_start(copy)
 
 
 def _accept_pending(copy: Copy, order: PlacePendingCopy, origin: Origin) -> Copy:

@@ -58,7 +58,7 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
                     _closed(agent, copy, leg, event, turn)
                 else:
                     _left_ended(agent, copy, leg, turn)
-        case PendingRemoved():
+        case PendingRemoved() if event.root not in agent.book.roots:
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.PLACED:
                     pending_removed(agent, copy, leg, event.ticket, event.reason, turn)

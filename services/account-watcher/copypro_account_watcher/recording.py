@@ -146,6 +146,7 @@ class Recording:
         self._remember_volume(root)
         root.increases += 1
         root.ever_lots += added
+        root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
         root.deal = order.deal or root.deal
         message = PositionIncreased(
@@ -313,6 +314,15 @@ class Recording:
         self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
 
     def pending_removed(self, root: Root, reason: str, at_broker: datetime | None) -> None:
+        self._tell_removed(root, reason)
+        self._remove(root, at_broker)
+
+    def rest_removed(self, root: Root, reason: str) -> None:
+        """Of an order that filled in part: the position stands."""
+        root.rest_lots = Decimal(0)
+        self._tell_removed(root, reason or "deleted")
+
+    def _tell_removed(self, root: Root, reason: str) -> None:
         message = PendingRemoved(
             account=self.book.account,
             root=root.root,
@@ -321,7 +331,6 @@ class Recording:
             reason=reason,
         )
         self._tell(self._closes, root, message, "removed", root.root)
-        self._remove(root, at_broker)
 
     # --- money --------------------------------------------------------------------------------
 
@@ -377,6 +386,8 @@ class Recording:
         )
         self._tell(self._opens, root, message, "filled", root.root)
         root.kind = order.kind
+        if self._is_mt5:
+            root.rest_lots = max(Decimal(0), root.open_lots - order.lots)
         root.open_lots = root.ever_lots = order.lots
         root.open_price, root.opened_at_broker = order.open_price, order.opened_at_broker
         root.stop_loss, root.take_profit = order.stop_loss, order.take_profit
