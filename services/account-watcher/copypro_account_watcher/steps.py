@@ -164,6 +164,8 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
 
 def _reduce(copy: Copy, live: Live) -> Step | None:
     """Every leg down to its original × what is left of it, rounded down: cumulative, so no dust."""
+    due: list[tuple[Leg, Lots]] = []
+    is_told_soon = False
     for leg in copy.legs:
         left = copy.left_of(leg)
         if left == 1 or leg.status is not LegStatus.OPEN or leg.moved:
@@ -177,9 +179,14 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
         held = _held(copy, leg, live)
         piece = to_close(held, target, spec)
         if piece > 0:
-            return _close(copy, leg, held - piece, live)
-        if to_close(leg.lots, target, spec) > 0:  # the list and the ledger agree in a moment
-            return Waits(live.now + timedelta(seconds=live.limits.later_close_first_s))
+            due.append((leg, held - piece))
+        elif to_close(leg.lots, target, spec) > 0:  # the list and the ledger agree in a moment
+            is_told_soon = True
+    if due:
+        leg, target = due[copy.tries % len(due)]  # one that is refused keeps no other one whole
+        return _close(copy, leg, target, live)
+    if is_told_soon:
+        return Waits(live.now + timedelta(seconds=live.limits.later_close_first_s))
     copy.reduction_late_since_utc = None
     return None
 
