@@ -299,6 +299,21 @@ def test_what_the_master_closed_before_our_open_is_not_opened() -> None:
     assert step.request.lots == D("0.25")
 
 
+def test_what_its_owner_took_off_and_nothing_told_yet_is_not_closed_once_more() -> None:
+    """The list shows it before its deal does: the rest follows from what the list showed."""
+    copy, market = standing(strict_close=True), live()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    market.positions = {TICKET: position("0.08")}
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    copy.attempt.held_lots = step.held_lots
+    answer = Done(ticket=TICKET, lots=D("0.03"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, market) == Rests()
+    assert copy.legs[0].lots == D("0.05")
+
+
 def reduce(copy: Copy, fraction: str) -> m.ReduceCopy:
     return m.ReduceCopy(copy=copy.copy, slave=copy.slave, fraction=D(fraction))
 

@@ -207,3 +207,41 @@ def test_what_another_leg_adds_is_no_further_fill_of_one_that_was_filled_in_part
         await account.until(lambda: position.lots == D("0.06"))
 
     on_netting(story, told_first=told_first)
+
+
+async def stands_strictly(account: Watched, *lots: str) -> None:
+    """Legs whose copier has strictClose: what its owner changes is followed still."""
+    for number, each in enumerate(lots):
+        await account.order(leg(number, each, strict_close=True))
+        await account.until(lambda: len(opened(account)) == number + 1)  # noqa: B023
+        await account.looked()
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_a_leg_that_its_owner_took_off_is_over_and_the_others_are_followed(
+    told_first: bool,
+) -> None:
+    """A close of no lots is one of all that stands, also of what its owner has there."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands_strictly(account, "0.10", "0.10")
+        position.lots -= D("0.12")
+        position.shows(position._row(D("0.12")))
+        await account.until(lambda: account.told(m.PositionReduced))
+        await account.looked()
+        (detached,) = account.told(m.CopyDetached, topics.EXECUTIONS)
+        assert (detached.leg, detached.reason) == (1, "CLOSED_BY_UNKNOWN")
+        await reduces(account, "0.5")
+        await account.until(lambda: len(account.told(m.PositionReduced)) > 1)
+        await account.looked()
+        assert position.lots == D("0.05")
+        position.lots += D("0.30")
+        position.shows()
+        await account.looked()
+        await closes(account)
+        await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
+        await account.looked()
+        assert position.lots == D("0.30")
+        assert [request.lots for request in position.requests[2:]] == [D("0.03"), D("0.05")]
+
+    on_netting(story, told_first=told_first)

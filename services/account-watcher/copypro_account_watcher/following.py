@@ -252,17 +252,30 @@ def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, 
         return
     if len(together) == 1:
         leg.lots = min(leg.lots, event.open_lots)  # what is told may be older than our last answer
-    elif sum(other.lots for other in together) > event.open_lots and leg is _taken(copy, together):
-        others = sum((other.lots for other in together if other is not leg), Decimal(0))
-        leg.lots = max(Decimal(0), event.open_lots - others)
-        if leg.lots == 0 and _is_at(leg, "close", copy.attempt):
-            deal = event.deal  # its answer says so, or whatever takes the place of an answer
-            leg.closed = Done(
-                ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit
-            )
-            leg.status = LegStatus.ENDED
+    elif leg is _taken(copy, together) and (
+        _is_at(leg, "close", copy.attempt)
+        or event.ticket not in agent.market.live.just_changed  # it may be of before our last open
+    ):
+        _take_off(agent, copy, leg, together, event, turn)
     leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _take_off(
+    agent: AccountAgent,
+    copy: Copy,
+    first: Leg,
+    together: list[Leg],
+    event: PositionReduced,
+    turn: Turn,
+) -> None:
+    """From this leg, then from the newest ones, until they hold what their position has."""
+    gone = sum((leg.lots for leg in together), Decimal(0)) - event.open_lots
+    for leg in (first, *(other for other in reversed(together) if other is not first)):
+        taken = min(leg.lots, max(Decimal(0), gone))
+        leg.lots, gone = leg.lots - taken, gone - taken
+        if taken > 0 and leg.lots == 0:
+            _closed(agent, copy, leg, event, turn)
 
 
 def _taken(copy: Copy, together: list[Leg]) -> Leg:
@@ -344,7 +357,13 @@ def leave_alone(agent: AccountAgent, copy: Copy, reason: str, turn: Turn) -> Non
     agent.touch(copy, turn)
 
 
-def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, turn: Turn) -> None:
+def _closed(
+    agent: AccountAgent,
+    copy: Copy,
+    leg: Leg,
+    event: PositionReduced | PositionClosed,
+    turn: Turn,
+) -> None:
     deal = event.deal
     leg.closed = Done(ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit)
     attempt = copy.attempt
