@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from copypro import codes
 from copypro import messages as m
+from copypro.codes import Denial
 from copypro.errors import Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
 from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
@@ -22,7 +23,7 @@ from copypro_account_watcher.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
-from tests.unit.slave_builders import SEEN_AT, D, opens, places, quote
+from tests.unit.slave_builders import SEEN_AT, D, context, opens, places, quote, spec
 from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live, reduce
 
 
@@ -384,3 +385,47 @@ def test_a_rest_that_was_removed_before_ours_could_be_placed_leaves_the_fill_alo
     rest_removed(copy)
     assert answered(copy, OpenRequest).lots == D("0.10")
     assert next_step(copy, clocked()) == Rests()
+
+
+def waited(copy: Copy, *, bid: str, age_s: float) -> Denial | None:
+    """Why the order is not mirrored, so long after it was seen and with the slave's market there."""
+    later = clocked(age_s=age_s)
+    later.learn_quote(quote(bid))
+    step = next_step(copy, later)
+    if not isinstance(step, Denies):
+        return None
+    deny(copy, copy.legs[step.leg], step.denial.code, dict(step.denial.numbers))
+    return step.denial
+
+
+def test_an_order_that_waited_while_the_market_moved_is_copied_when_it_fills() -> None:
+    """Two prices of two moments tell nothing of whether they are of one thing: its fill brings new ones."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    denial = waited(copy, bid="1.12000", age_s=600)
+    assert denial is not None
+    assert (denial.code, denial.numbers["master_quote_age_s"]) == ("PENDING_STALE", "600.0")
+    assert filled(copy, "0.10") == []
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert (step.kind, step.request.kind) == ("open", "Buy")  # type: ignore[union-attr]
+
+
+def test_an_order_of_another_thing_is_not_copied_when_it_fills() -> None:
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    denial = waited(copy, bid="1.12000", age_s=1)
+    assert denial is not None
+    assert (denial.code, denial.numbers["failed"]) == ("SYMBOL_MISMATCH", "check_price")
+    (denied,) = filled(copy, "0.10")
+    assert isinstance(denied, m.CopyDenied)
+    assert denied.code == "SYMBOL_MISMATCH"
+
+
+def test_a_contract_of_another_size_is_refused_however_long_its_order_waited() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", master=context(symbol=spec(contract="0")))
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    denial = waited(copy, bid="1.12000", age_s=600)
+    assert denial is not None
+    assert denial.code == "SYMBOL_MISMATCH"

@@ -162,6 +162,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the slave's platform has no such pending order",
         "nothing: it is copied on fill",
     ),
+    "PENDING_STALE": (
+        "it waited, and the market has moved too far from the master's price of then to compare",
+        "nothing: it is copied on fill",
+    ),
     "PENDING_PRICE": ("the trigger is on the wrong side of the slave's price", "use MarketOnFill"),
     "DISK_FULL": ("the disk is full: nothing is opened", "make room; copying resumes by itself"),
     "CLOCK_OFF": ("this machine's clock is wrong", "run NTP"),

@@ -32,6 +32,8 @@ from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin
 
 PENDING_LEG = 0
 """A mirrored pending order is the copy's first leg before it is a position."""
+COPIED_ON_FILL = ("PENDING_KIND", "PENDING_STALE")
+"""Why an order was not mirrored although its fill can be copied."""
 
 
 def accept(
@@ -157,7 +159,7 @@ def _accept_open(
             known.status = status  # a lost one may still show
             return copy, [denied]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
-        if copy.denied is not None and copy.denied[0] == "PENDING_KIND":
+        if copy.denied is not None and copy.denied[0] in COPIED_ON_FILL:
             known.status, copy.denied = LegStatus.WAITING, None  # it could not be mirrored
         if known.status in (LegStatus.WAITING, LegStatus.PLACED):
             known.order, known.origin = order, origin
@@ -195,7 +197,7 @@ def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | N
     if not is_over or mirrored.original_lots > 0:
         return None
     if copy.denied is not None:
-        return None if copy.denied[0] == "PENDING_KIND" else copy.denied
+        return None if copy.denied[0] in COPIED_ON_FILL else copy.denied
     return ("DETACHED", {"reason": copy.detached}) if copy.detached else None
 
 
