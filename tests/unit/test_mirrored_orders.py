@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from copypro import codes
+from copypro import codes, topics
 from copypro import messages as m
 from copypro.codes import Denial
-from copypro.errors import Refused
+from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
 from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
@@ -21,10 +22,12 @@ from copypro_account_watcher.live import Live, NeedList
 from copypro_account_watcher.state import Copy, LegStatus
 from copypro_account_watcher.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
+from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
 from tests.unit.slave_builders import SEEN_AT, D, context, opens, places, quote, spec
 from tests.unit.test_copy_life import LIMITS, ORIGIN, TICKET, TIMES, attempt, live, reduce
+from tests.unit.watched import ACCOUNT, REGISTRATION, now, watched
 
 
 def clocked(**more: Any) -> Live:
@@ -429,3 +432,32 @@ def test_a_contract_of_another_size_is_refused_however_long_its_order_waited() -
     denial = waited(copy, bid="1.12000", age_s=600)
     assert denial is not None
     assert denial.code == "SYMBOL_MISMATCH"
+
+
+@pytest.mark.parametrize("answer", [None, Refused("MARKET_CLOSED", "")])
+def test_an_order_whose_master_filled_before_ours_was_placed_waits_no_more(
+    answer: Refused | None,
+) -> None:
+    """Its row says so, and what is copied has a row of its own."""
+
+    async def story() -> None:
+        async with watched() as account:
+            placing = asyncio.Event()
+
+            async def does(request: Any) -> Done:
+                if request.kind is OrderKind.BUY:
+                    return Done(ticket=TICKET, lots=request.lots, price=D("1.10002"))
+                placing.set()
+                raise answer or NotSent("NO_CONNECTION", "not written")
+
+            account.bridge.does = does
+            about = {"slave": ACCOUNT, "registration": REGISTRATION, "seen_at_utc": now()}
+            await account.order(replace(places(OrderKind.BUY_LIMIT, "1.099"), **about))
+            await placing.wait()
+            fill = replace(opens(), **about, fresh_from_utc=now(), from_pending=True)
+            await account.order(fill)
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            (denied,) = account.told(m.CopyDenied, topics.EXECUTIONS)
+            assert (denied.leg, denied.code, denied.pending) == (0, "PENDING_FILLED", True)
+
+    run(story())

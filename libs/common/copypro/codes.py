@@ -162,6 +162,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the slave's platform has no such pending order",
         "nothing: it is copied on fill",
     ),
+    "PENDING_FILLED": (
+        "the master's order filled before the slave's could be placed",
+        "nothing: it is copied at the market",
+    ),
     "PENDING_STALE": (
         "it waited, and the market has moved too far from the master's price of then to compare",
         "nothing: it is copied on fill",

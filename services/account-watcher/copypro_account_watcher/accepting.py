@@ -141,6 +141,20 @@ def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied
     )
 
 
+def unplaced(copy: Copy) -> CopyDenied | None:
+    """The master's order has filled, and ours could not be placed before: the market takes its place."""
+    if copy.pending is None or copy.pending_filled_at_utc is None or copy.attempt is not None:
+        return None
+    leg = copy.leg(PENDING_LEG)
+    if leg.status is not LegStatus.WAITING or leg.ticket is not None:
+        return None
+    copy.pending = None
+    code = "PENDING_FILLED"
+    return CopyDenied(
+        **about(copy, leg.number), code=code, numbers={}, remedy=CODES[code][1], pending=True
+    )
+
+
 def _accept_open(
     copy: Copy | None, order: OpenCopy, origin: Origin, now: datetime
 ) -> tuple[Copy, list[ExecutionEvent]]:
@@ -160,7 +174,8 @@ def _accept_open(
             return copy, [denied]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
         if copy.denied is not None and copy.denied[0] in COPIED_ON_FILL:
-            known.status, copy.denied = LegStatus.WAITING, None  # it could not be mirrored
+            # It could not be mirrored, and that was told.
+            known.status, copy.denied, copy.pending = LegStatus.WAITING, None, None
         if known.status in (LegStatus.WAITING, LegStatus.PLACED):
             known.order, known.origin = order, origin
         copy.pending_filled_at_utc, copy.pending_filled_lots = now, order.lots
