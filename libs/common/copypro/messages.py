@@ -1181,13 +1181,15 @@ class CopyRejected(Outcome, frozen=True, kw_only=True):
     message: str
     final: bool
     kind: OrderKind | None = None
-    """Of an open that is given up: what it was to be. Nothing of the leg stands."""
+    """Of an open: what it was to be. Given up, nothing of the leg stands."""
 
 
 class CopyNotSent(Outcome, frozen=True, kw_only=True):
     """Certainly no byte left: a new attempt may follow while the order is fresh."""
 
     reason: str
+    kind: OrderKind | None = None
+    """Of an open: what it was to be."""
 
 
 class CopyUnresolved(Outcome, frozen=True, kw_only=True):

@@ -27,9 +27,8 @@ from copypro.messages import (
 )
 from copypro.retcodes import CallKind, Class, Verdict, classify
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
-from copypro.values import Platform, Ticket
+from copypro.values import OrderKind, Platform, Ticket
 from msgspec import Struct
-from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.limits import WatcherLimits
@@ -241,7 +240,7 @@ def not_sent(
     if attempt.expected_lots:
         copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
-    events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason)]
+    events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason, kind=_kind(attempt))]
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
         events.append(gone)
     return Consequence(events=events)
@@ -289,7 +288,9 @@ def refused(
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
 
     def rejected(final: bool) -> CopyRejected:
-        return CopyRejected(**common, code=error.code, message=error.message, final=final)
+        return CopyRejected(
+            **common, code=error.code, message=error.message, final=final, kind=_kind(attempt)
+        )
 
     refresh = verdict.class_ is Class.FIX
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
@@ -318,9 +319,7 @@ def refused(
             # Brokers of the market-execution kind take stops only afterwards (P-6).
             copy.tries, copy.bare_open = copy.tries + 1, True
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
-    leg = copy.leg(attempt.leg)
-    assert isinstance(attempt.request, OpenRequest)
-    final = replace(rejected(final=True), kind=attempt.request.kind)
+    leg, final = copy.leg(attempt.leg), rejected(final=True)
     denied = deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
     stop_account = verdict.class_ is Class.STOP_ACCOUNT
     is_of_fill = attempt.kind == "place" and not denied.pending
@@ -331,6 +330,10 @@ def refused(
         pause_opens=error.code if stop_account else "",
         counts_as="stop",
     )
+
+
+def _kind(attempt: Attempt) -> OrderKind | None:
+    return attempt.request.kind if isinstance(attempt.request, OpenRequest) else None
 
 
 def _not_taken(copy: Copy, attempt: Attempt) -> None:
