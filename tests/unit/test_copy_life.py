@@ -642,6 +642,33 @@ def test_a_stop_that_is_never_corrected_is_given_up_after_so_many_corrections() 
     assert next_step(copy, live(age_s=3600)) == Rests()
 
 
+@pytest.mark.parametrize(
+    ("codes", "finals"),
+    [
+        (("REQUOTE", "REQUOTE", "REQUOTE"), (False, False, True)),
+        (("INVALID_VOLUME", "INVALID_VOLUME"), (False, True)),
+        (("MARKET_CLOSED", "MARKET_CLOSED", "REQUOTE", "REQUOTE"), (False,) * 4),
+        (("MARKET_CLOSED", "INVALID_VOLUME", "INVALID_VOLUME"), (False, False, True)),
+        (("REQUOTE", "INVALID_VOLUME", "REQUOTE"), (False,) * 3),
+    ],
+)
+def test_what_had_to_wait_has_its_tries_still(codes: tuple[str, ...], finals: Any) -> None:
+    """Three at once, and one correction: those that a broker which was busy cost are none of them."""
+    copy, market, told = wanted(), live(), []
+    for code in codes:
+        step = next_step(copy, market)
+        assert isinstance(step, Sends)
+        copy.attempt = attempt("open", step.request)
+        copy.attempt.started_at_utc = market.now
+        (rejected,) = outcomes.refused(
+            copy, copy.attempt, Refused(code, ""), Platform.MT5, market.now, LIMITS, TIMES
+        ).events
+        assert isinstance(rejected, m.CopyRejected)
+        told.append(rejected.final)
+        market.now = copy.not_before_utc or market.now
+    assert tuple(told) == finals
+
+
 def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:
     request = OpenRequest(
         symbol="EURUSD", kind=OrderKind.BUY, lots=D("0.10"), comment="T", magic=1, price=D("1.1")

@@ -312,12 +312,12 @@ def refused(
         case Class.FIX if verdict.about_expiry and not copy.no_expiry:
             copy.no_expiry = True
             return Consequence(events=[rejected(final=False)])
-        case Class.FIX if copy.tries == 0:
-            copy.tries = 1
+        case Class.FIX if copy.corrections == 0:
+            copy.corrections = 1
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
         case Class.FIX if verdict.about_stops and not copy.bare_open and _has_stops(attempt):
             # Brokers of the market-execution kind take stops only afterwards (P-6).
-            copy.tries, copy.bare_open = copy.tries + 1, True
+            copy.bare_open = True
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
     leg, final = copy.leg(attempt.leg), rejected(final=True)
     denied = deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
@@ -411,7 +411,9 @@ def _settle_levels(copy: Copy, leg: Leg) -> None:
 
 
 def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits) -> bool:
-    first = copy.first_try_at_utc or attempt.started_at_utc
+    first = copy.first_try_at_utc
+    if first is None:
+        first, copy.tries = attempt.started_at_utc, 0
     copy.first_try_at_utc = first
     copy.tries += 1
     copy.not_before_utc = None
@@ -422,11 +424,12 @@ def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLim
 def _later(
     copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits, at_least_s: float
 ) -> None:
-    copy.first_try_at_utc = copy.first_try_at_utc or attempt.started_at_utc
     if attempt.kind in ("open", "place"):
+        copy.first_try_at_utc = None  # what is then tried at once is a series of its own
         steps = limits.later_open_s
         wait_s = steps[min(copy.tries, len(steps) - 1)]
     else:
+        copy.first_try_at_utc = copy.first_try_at_utc or attempt.started_at_utc
         wait_s = min(
             limits.later_close_first_s * 2 ** min(copy.tries, 16), limits.later_close_cap_s
         )
