@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from copypro.errors import Refused
 from copypro.options import SymbolMapping
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
@@ -144,3 +145,26 @@ def test_a_leg_that_cannot_be_reduced_keeps_no_other_one_from_it() -> None:
         market.now = copy.not_before_utc
         market.learn_quote(quote("1.10000", "1.10002"))
     assert tickets == [TICKET, 78, TICKET]
+
+
+@pytest.mark.parametrize("code", ["ORDER_LOCKED", "FROZEN", "REQUOTE", "INVALID_STOPS"])
+def test_a_leg_whose_levels_are_refused_keeps_no_other_one_from_them(code: str) -> None:
+    """Else the other one has no stop, and is closed for that."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    market, tickets = live(), set()
+    for _ in range(3):
+        step = next_step(copy, market)
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, ModifyRequest)
+        tickets.add(step.request.ticket)
+        copy.attempt = attempt("modify", step.request)
+        copy.attempt.leg = step.leg
+        error = Refused(code, "")
+        outcomes.refused(copy, copy.attempt, error, Platform.MT5, market.now, LIMITS, TIMES)
+        market.now = max(market.now, copy.not_before_utc or market.now)
+        market.learn_quote(quote("1.10000", "1.10002"))
+    assert tickets == {TICKET, 78}

@@ -12,12 +12,12 @@ from decimal import Decimal
 from copypro.codes import Denial, denied
 from copypro.messages import OpenCopy
 from copypro.protection import CODE as EQUITY_PROTECTION
-from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest
+from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, Quote
 from copypro.values import Lots, Mode
 from msgspec.structs import replace
 
 from copypro_account_watcher import pendings
-from copypro_account_watcher.levels import modified_levels, wants_stop
+from copypro_account_watcher.levels import Levels, modified_levels, wants_stop
 from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Opening, plan_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -323,6 +323,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
     wanted = (copy.stop_loss, copy.take_profit)
     if copy.settled_levels == wanted or not live.connected:
         return None
+    due: list[tuple[Leg, Levels, Quote]] = []
     for leg in copy.legs:
         if leg.status is not LegStatus.OPEN:
             continue
@@ -343,9 +344,14 @@ def _modify(copy: Copy, live: Live) -> Step | None:
         levels = modified_levels(copy, leg, spec, quote)
         if (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit):
             continue
+        due.append((leg, levels, quote))
+    if due:
         is_theirs = copy.levels_late_since_utc is not None
         if is_theirs and (pause := backing_off(copy, live)) is not None:
             return pause
+        # One that is refused keeps no other one from its stop.
+        leg, levels, quote = due[copy.tries % len(due)]
+        assert leg.ticket is not None
         request = ModifyRequest(
             ticket=leg.ticket, stop_loss=levels.stop_loss, take_profit=levels.take_profit
         )
