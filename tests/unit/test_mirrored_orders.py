@@ -176,10 +176,10 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
 
     refused, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
     assert refused is not None
-    assert deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"}).pending
+    assert deny(refused, refused.legs[0], "BROKER_REFUSED", {"code": "NO_MONEY"}).pending
     (denied,) = filled(refused, "0.10")
     assert isinstance(denied, m.CopyDenied)
-    assert (denied.code, denied.numbers) == ("PENDING_PRICE", {"price": "1.099"})
+    assert (denied.code, denied.numbers) == ("BROKER_REFUSED", {"code": "NO_MONEY"})
     assert not denied.pending, "it is the fill that is not copied"
     assert next_step(refused, clocked()) == Rests()
 
@@ -420,9 +420,28 @@ def test_an_order_of_another_thing_is_not_copied_when_it_fills() -> None:
     denial = waited(copy, bid="1.12000", age_s=1)
     assert denial is not None
     assert (denial.code, denial.numbers["failed"]) == ("SYMBOL_MISMATCH", "check_price")
-    (denied,) = filled(copy, "0.10")
-    assert isinstance(denied, m.CopyDenied)
-    assert denied.code == "SYMBOL_MISMATCH"
+    assert filled(copy, "0.10") == []
+    again = waited(copy, bid="1.12000", age_s=1)
+    assert again is not None
+    assert (again.code, again.numbers["failed"]) == ("SYMBOL_MISMATCH", "check_price")
+    (told,) = filled(copy, "0.10")
+    assert isinstance(told, m.CopyDenied), "once"
+
+
+@pytest.mark.parametrize(
+    "code", ["OPENS_PAUSED", "CLOCK_OFF", "NOT_ENOUGH_MARGIN", "SYMBOL_OFF", "PENDING_PRICE"]
+)
+def test_a_fill_is_decided_on_by_what_holds_then_where_nothing_was_ever_sent(code: str) -> None:
+    """A pause of a minute, hours ago, is no reason."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    paused = clocked()
+    paused.opens_off = codes.denied(code)
+    step = next_step(copy, paused)
+    assert isinstance(step, Denies)
+    assert deny(copy, copy.legs[0], step.denial.code, {}).pending
+    assert filled(copy, "0.10") == []
+    assert answered(copy, OpenRequest).kind is OrderKind.BUY
 
 
 def test_a_contract_of_another_size_is_refused_however_long_its_order_waited() -> None:

@@ -32,8 +32,8 @@ from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin
 
 PENDING_LEG = 0
 """A mirrored pending order is the copy's first leg before it is a position."""
-COPIED_ON_FILL = ("PENDING_KIND", "PENDING_STALE")
-"""Why an order was not mirrored although its fill can be copied."""
+SENT = ("BROKER_REFUSED", "NOT_RESENT")
+"""Why an order is not mirrored that was sent; nothing was where there is another reason."""
 
 
 def accept(
@@ -173,8 +173,7 @@ def _accept_open(
             known.status = status  # a lost one may still show
             return copy, [denied]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
-        if copy.denied is not None and copy.denied[0] in COPIED_ON_FILL:
-            # It could not be mirrored, and that was told.
+        if copy.denied is not None:  # as it was never sent: its fill is decided on anew
             known.status, copy.denied, copy.pending = LegStatus.WAITING, None, None
         if known.status in (LegStatus.WAITING, LegStatus.PLACED):
             known.order, known.origin = order, origin
@@ -206,13 +205,14 @@ def _accept_open(
 
 def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | None:
     """Why a mirrored order is gone, or given up, that never was a position: the master's fill is not
-    copied for it. What could not be mirrored at all is copied when it fills.
+    copied for it. Of one that was never sent, the fill is a trade like any other.
     """
     is_over = mirrored.status in (LegStatus.ENDED, LegStatus.LOST)
     if not is_over or mirrored.original_lots > 0:
         return None
     if copy.denied is not None:
-        return None if copy.denied[0] in COPIED_ON_FILL else copy.denied
+        is_of_placing = copy.pending is not None and copy.denied[0] not in SENT
+        return None if is_of_placing else copy.denied
     return ("DETACHED", {"reason": copy.detached}) if copy.detached else None
 
 
