@@ -16,7 +16,7 @@ from copypro.messages import ModifyPendingCopy, PlacePendingCopy
 from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
 from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept, deny
+from copypro_account_watcher.accepting import accept, deny, unplaced
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.live import Live, NeedList
 from copypro_account_watcher.state import Copy, LegStatus
@@ -480,3 +480,23 @@ def test_an_order_whose_master_filled_before_ours_was_placed_waits_no_more(
             assert (denied.leg, denied.code, denied.pending) == (0, "PENDING_FILLED", True)
 
     run(story())
+
+
+def test_what_goes_to_the_market_since_ours_was_never_placed_has_the_offset_of_then() -> None:
+    """That of its first try may be none, where the order came late: stops would be off by the feeds."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    late = clocked(age_s=10)
+    late.learn_quote(quote("1.10100", "1.10102"))
+    step = next_step(copy, late)
+    assert isinstance(step, Sends)
+    assert step.numbers["offset"] == "0"
+    copy.attempt = attempt("place", step.request)
+    error = Refused("MARKET_CLOSED", "")
+    outcomes.refused(copy, copy.attempt, error, Platform.MT5, late.now, LIMITS, TIMES)
+    fill = replace(opens(), seen_at_utc=late.now, fresh_from_utc=late.now, from_pending=True)
+    accept(copy, fill, ORIGIN, late.now)
+    assert unplaced(copy) is not None
+    step = next_step(copy, late)
+    assert isinstance(step, Sends)
+    assert step.numbers["offset"] == "0.00100"

@@ -148,7 +148,7 @@ def unplaced(copy: Copy) -> CopyDenied | None:
     leg = copy.leg(PENDING_LEG)
     if leg.status is not LegStatus.WAITING or leg.ticket is not None:
         return None
-    copy.pending = None
+    copy.pending, leg.offset = None, None
     code = "PENDING_FILLED"
     return CopyDenied(
         **about(copy, leg.number), code=code, numbers={}, remedy=CODES[code][1], pending=True
