@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 from copypro import messages as m
 from copypro import topics
+from copypro.errors import OutcomeUnknown
 from copypro.trading import CloseRequest, DeleteRequest, Done, OpenOrder, OpenRequest, TradeRequest
 from copypro.values import OrderKind, Ticket
 from copypro_standalone.backtest.virtual_time import run
@@ -23,6 +25,7 @@ class Broker:
         self.account = account
         self.requests: list[TradeRequest] = []
         self.tag = ""
+        self.is_silent = False
         account.bridge.does = self.does
 
     async def does(self, request: TradeRequest) -> Done:
@@ -30,6 +33,9 @@ class Broker:
         match request:
             case OpenRequest():
                 self.tag = request.comment
+                if self.is_silent:
+                    self.shows(filled="0.04", pending="0.06")
+                    raise OutcomeUnknown("TIMEOUT", "no answer")
                 self.shows(pending="0.10")
             case CloseRequest(lots=None):
                 rest = [order for order in self.account.bridge.orders if order.kind.is_pending]
@@ -57,12 +63,15 @@ class Broker:
         )
 
 
-def mirrored(story: Callable[[Watched, Broker], Awaitable[None]]) -> None:
-    """Of an order for 0.10, of which 0.04 have filled."""
+def mirrored(
+    story: Callable[[Watched, Broker], Awaitable[None]], *, is_silent: bool = False
+) -> None:
+    """Of an order for 0.10, of which 0.04 have filled; `is_silent`: and whose placing is not answered."""
 
     async def told() -> None:
         async with watched() as account:
             broker = Broker(account)
+            broker.is_silent = is_silent
             await account.order(replace(ORDER, seen_at_utc=now()))
             await account.until(lambda: account.told(m.CopyPendingPlaced, topics.EXECUTIONS))
             await account.looked()
@@ -73,7 +82,8 @@ def mirrored(story: Callable[[Watched, Broker], Awaitable[None]]) -> None:
     run(told())
 
 
-def test_a_further_fill_of_a_mirrored_order_belongs_to_its_leg() -> None:
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_further_fill_of_a_mirrored_order_belongs_to_its_leg(is_silent: bool) -> None:
     async def story(account: Watched, broker: Broker) -> None:
         broker.shows(filled="0.10")
         await account.until(lambda: account.told(m.PositionIncreased))
@@ -84,7 +94,7 @@ def test_a_further_fill_of_a_mirrored_order_belongs_to_its_leg() -> None:
         assert isinstance(request, CloseRequest)
         assert request.lots == D("0.05")
 
-    mirrored(story)
+    mirrored(story, is_silent=is_silent)
 
 
 def test_the_rest_of_an_order_whose_filled_part_is_closed_is_deleted() -> None:

@@ -7,10 +7,12 @@ rules §8.2, because a broker may execute long after the answer was lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest
 from copypro.values import Mode, Ticket, tag_in
 from msgspec import Struct
+from msgspec.structs import replace
 
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.state import Attempt, Leg
@@ -79,7 +81,8 @@ def settle_open(
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
         # A pending order that filled in part is listed twice under one ticket: it and its position.
         others = dict.fromkeys(order.ticket for order in more if order.ticket != first.ticket)
-        return found_open(first, evidence, *others)
+        parts = (order.lots for order in tagged if order.ticket == first.ticket)
+        return found_open(replace(first, lots=sum(parts, Decimal(0))), evidence, *others)
     if gone:
         piece = gone[0]
         answer = Done(ticket=piece.ticket, lots=piece.lots, price=piece.open_price)
