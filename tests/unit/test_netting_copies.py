@@ -245,3 +245,67 @@ def test_a_leg_that_its_owner_took_off_is_over_and_the_others_are_followed(
         assert [request.lots for request in position.requests[2:]] == [D("0.03"), D("0.05")]
 
     on_netting(story, told_first=told_first)
+
+
+async def adds(account: Watched, number: int, lots: str) -> None:
+    """Answered, and shown by no look yet."""
+    await account.order(leg(number, lots))
+    await account.until(lambda: len(opened(account)) == number + 1)
+
+
+def test_a_reduction_that_an_add_hid_from_the_list_halts_no_copier() -> None:
+    """Its deal is never told: it is another leg's that is, later, and that is no close of too much."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20", "0.10")
+        await adds(account, 2, "0.10")
+        await reduces(account, "0.9")
+        await account.until(lambda: position.lots == D("0.36"))
+        await account.looked()
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.20"))
+        await account.looked()
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)
+
+
+def test_a_reduction_needs_no_list_that_shows_the_last_leg() -> None:
+    """One of before it shows less than there is: what is left of the others follows from our ledger."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10", "0.20")
+        await adds(account, 2, "0.07")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.18"))
+        assert [each.lots for each in position.requests[3:]] == [D("0.05"), D("0.10"), D("0.04")]
+        await account.looked()
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("fraction", ["1", "0.75"])
+def test_a_leg_that_nobody_answered_stands_also_where_no_list_showed_it_being_added(
+    fraction: str,
+) -> None:
+    """Seen with the others for the first time, or hidden by a reduction of as much."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await adds(account, 0, "0.20")
+        if fraction != "1":
+            await account.looked()
+            await reduces(account, fraction)
+            await account.until(lambda: position.lots == D("0.15"))
+        position.answers = False
+        await account.order(replace(leg(1, "0.05"), fraction=D(fraction)))
+        await account.until(lambda: account.told(m.CopyReconciled, topics.EXECUTIONS))
+        (found,) = account.told(m.CopyReconciled, topics.EXECUTIONS)
+        assert (found.found.lots, found.found.price) == (D("0.05"), D("1.10002"))
+        position.answers = True
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=False)

@@ -120,7 +120,7 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
         leg.status = LegStatus.LEFT if copy.detached else LegStatus.OPEN
     if leg.ticket is None:
         leg.ticket = answer.ticket
-    leg.original_lots, leg.grown = answer.lots, None
+    leg.original_lots = answer.lots
     leg.due_lots = max(Decimal(0), request.lots - answer.lots)
     leg.lots = leg.lots or answer.lots
     _set(leg, request)

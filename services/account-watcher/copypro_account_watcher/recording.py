@@ -165,7 +165,7 @@ class Recording:
                 ticket=_made_deal("in", root, root.ever_lots),
                 sequence=_count(root),
                 lots=added,
-                price=_like(price, order.open_price, order.digits),
+                price=like(price, order.open_price, order.digits),
                 time_broker=to_broker(look.at_utc, look.clock_offset_minutes),
                 time_utc=look.at_utc,
             ),
@@ -471,7 +471,7 @@ def _made_deal(direction: str, root: Root, lots: Lots) -> int:
     return -int(digest("deal", direction, root.root, _plain(lots))[:12], 16)
 
 
-def _like(price: Price, average: Price, digits: int | None) -> Price:
+def like(price: Price, average: Price, digits: int | None) -> Price:
     """Rounded as the broker writes prices, with one digit more where that is only guessed."""
     exponent = average.as_tuple().exponent
     guessed = 1 - exponent if isinstance(exponent, int) else MOST_PLACES

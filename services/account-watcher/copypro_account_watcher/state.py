@@ -203,8 +203,6 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """The attempt that placed the mirrored pending order."""
     closed: Done | None = None
     """How it ended, where the broker's books said so before an answer did."""
-    grown: Done | None = None
-    """By how much a netting position grew while this leg's open was unanswered: its tag is nowhere."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
     lost: Attempt | None = None

@@ -193,10 +193,12 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
 
 def _held(copy: Copy, leg: Leg, live: Live) -> Lots:
     """What a leg may still close: the ledger's lots, or fewer if the latest list shows fewer. An
-    earlier part may be closed already and not told yet, since its deal is waited for.
+    earlier part may be closed already and not told yet, since its deal is waited for. On netting a
+    list of before our last open shows fewer as well.
     """
     position = live.positions.get(leg.ticket) if leg.ticket is not None else None
-    if position is None:
+    is_outdated = live.mode is Mode.NETTING and leg.ticket in live.just_changed
+    if position is None or is_outdated:
         return leg.lots
     others = (
         other.lots
