@@ -32,6 +32,8 @@ class Position:
         self.since = now().replace(tzinfo=None) + EASTERN
         self.requests: list[OpenRequest | CloseRequest] = []
         self.answers = True
+        self.numbers_adds = False
+        """An add is answered with the number of its order, which the position does not have."""
         self.fills_at_most = D(1)
         account.bridge.does = self.does
 
@@ -55,7 +57,8 @@ class Position:
             self.stands(closed)
         if not self.answers:
             raise OutcomeUnknown("TIMEOUT", "no answer")
-        return Done(ticket=POSITION, lots=lots, price=D("1.10002"))
+        ticket = Ticket(POSITION + len(self.requests) - 1) if self.numbers_adds else POSITION
+        return Done(ticket=ticket, lots=lots, price=D("1.10002"))
 
     def shows(self, closed: ClosedOrder | None = None) -> None:
         self.stands(closed)
@@ -307,5 +310,25 @@ def test_a_leg_that_nobody_answered_stands_also_where_no_list_showed_it_being_ad
         position.answers = True
         await closes(account)
         await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("numbers_adds", [False, True])
+def test_legs_that_were_answered_before_any_look_showed_their_position_end_with_it(
+    numbers_adds: bool,
+) -> None:
+    """All of them: one that was left behind would be closed again and again, and bar its symbol."""
+
+    async def story(account: Watched, position: Position) -> None:
+        position.numbers_adds = numbers_adds
+        await adds(account, 0, "0.20")
+        await adds(account, 1, "0.10")
+        await account.looked()
+        whole, position.lots = position.lots, D(0)
+        position.shows(position._row(whole))
+        await account.until(lambda: account.told(m.PositionClosed))
+        ended = account.told(m.CopyDetached, topics.EXECUTIONS)
+        assert [each.leg for each in ended] == [0, 1]
 
     on_netting(story, told_first=False)

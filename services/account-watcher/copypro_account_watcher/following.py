@@ -123,6 +123,9 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     if leg is None:
         return
     leg.slave_root = event.root
+    for other in copy.legs:  # on netting those that were added before any look showed the first
+        if other.status is LegStatus.OPEN:
+            tie(agent.book, copy, other)
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN and len(copy.live_legs) == 1:
