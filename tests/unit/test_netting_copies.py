@@ -332,3 +332,26 @@ def test_legs_that_were_answered_before_any_look_showed_their_position_end_with_
         assert [each.leg for each in ended] == [0, 1]
 
     on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize(("fraction", "left"), [("0.5", "0.15"), ("0.75", "0.22")])
+def test_a_reduction_that_nobody_answered_and_no_look_told_of_is_of_its_leg(
+    fraction: str, left: str
+) -> None:
+    """The position was first seen after it: the other legs are reduced, and what waits is opened."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await adds(account, 0, "0.20")
+        await adds(account, 1, "0.10")
+        position.answers = False
+        await reduces(account, fraction)
+        await account.until(lambda: account.told(m.CopyUnresolved, topics.EXECUTIONS))
+        position.answers = True
+        await account.until(lambda: account.told(m.CopyReconciled, topics.EXECUTIONS))
+        await account.looked()
+        assert position.lots == D(left)
+        await account.order(replace(leg(2, "0.10"), fraction=D(fraction)))
+        await account.until(lambda: settled(account) == 3)
+        assert account.told(m.CopyDenied, topics.EXECUTIONS) == []
+
+    on_netting(story, told_first=False)

@@ -7,7 +7,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from copypro.messages import CopyNeedsPerson, CopyReconciled
-from copypro.trading import ClosedOrder, Done, ModifyRequest, OpenOrder, OpenRequest
+from copypro.trading import (
+    ClosedOrder,
+    CloseRequest,
+    Done,
+    ModifyRequest,
+    OpenOrder,
+    OpenRequest,
+)
 from copypro.values import Mode, Ticket
 from msgspec.structs import replace
 
@@ -114,6 +121,26 @@ def _grown(
     return Done(ticket=order.ticket, lots=lots, price=price if price > 0 else order.open_price)
 
 
+def _shrunk(agent: AccountAgent, copy: Copy, leg: Leg, request: CloseRequest) -> None:
+    """What the position has less than the copy's legs, where no look told of a reduction: it was first
+    seen after it, or an add hid it.
+    """
+    live = agent.market.live
+    listed = live.positions.get(request.ticket)
+    if leg.status is not LegStatus.OPEN or listed is None or request.ticket in live.just_changed:
+        return
+    legs = [
+        each for each in copy.legs if each.status is LegStatus.OPEN and each.ticket == leg.ticket
+    ]
+    gone = sum((each.lots for each in legs), Decimal(0)) - listed.lots
+    taken = min(leg.lots, max(Decimal(0), gone))
+    leg.lots -= taken
+    if taken > 0 and leg.lots == 0:
+        price = request.price or listed.open_price
+        leg.closed = Done(ticket=request.ticket, lots=taken, price=price)
+        leg.status = LegStatus.ENDED
+
+
 def _unclaimed(agent: AccountAgent, orders: Sequence[OpenOrder]) -> set[Ticket]:
     legs = {leg.ticket for copy in agent.copies.values() for leg in copy.legs}
     known = agent.book.tickets()
@@ -196,6 +223,8 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     common = about(copy, leg.number) | {"attempt": attempt.id}
     copy.attempt = None
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
+    if isinstance(attempt.request, CloseRequest):
+        _shrunk(agent, copy, leg, attempt.request)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
         result = outcomes.done(copy, attempt, leg.closed, agent.known.platform, {})
