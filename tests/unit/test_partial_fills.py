@@ -25,7 +25,7 @@ class Broker:
         self.account = account
         self.requests: list[TradeRequest] = []
         self.tag = ""
-        self.is_silent = False
+        self.is_silent = self.fills_amid_close = False
         account.bridge.does = self.does
 
     async def does(self, request: TradeRequest) -> Done:
@@ -37,6 +37,10 @@ class Broker:
                     self.shows(filled="0.04", pending="0.06")
                     raise OutcomeUnknown("TIMEOUT", "no answer")
                 self.shows(pending="0.10")
+            case CloseRequest() if self.fills_amid_close:
+                self.fills_amid_close = False
+                self.shows(filled="0.10")
+                await self.account.until(lambda: self.account.told(m.PositionIncreased))
             case CloseRequest(lots=None):
                 rest = [order for order in self.account.bridge.orders if order.kind.is_pending]
                 self.account.bridge.orders = tuple(rest)
@@ -95,6 +99,19 @@ def test_a_further_fill_of_a_mirrored_order_belongs_to_its_leg(is_silent: bool) 
         assert request.lots == D("0.05")
 
     mirrored(story, is_silent=is_silent)
+
+
+def test_what_fills_while_a_part_is_closed_is_not_lost() -> None:
+    """It is told before the close is answered."""
+
+    async def story(account: Watched, broker: Broker) -> None:
+        broker.fills_amid_close = True
+        await account.order(m.ReduceCopy(copy=ORDER.copy, slave=ACCOUNT, fraction=D("0.5")))
+        await account.until(lambda: len(broker.requests) > 2)
+        lots = [request.lots for request in broker.requests[1:3]]  # type: ignore[union-attr]
+        assert lots == [D("0.02"), D("0.03")]
+
+    mirrored(story)
 
 
 def test_the_rest_of_an_order_whose_filled_part_is_closed_is_deleted() -> None:

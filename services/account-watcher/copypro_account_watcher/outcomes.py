@@ -179,7 +179,6 @@ def _closed(
 ) -> Consequence:
     leg = copy.leg(attempt.leg)
     ticket = leg.ticket if leg.ticket is not None else answer.ticket
-    held = leg.lots if attempt.held_lots is None else min(leg.lots, attempt.held_lots)
     if attempt.expected_lots is None or attempt.expected_lots == 0:
         closed = CopyClosed(
             **common,
@@ -189,6 +188,7 @@ def _closed(
             profit=answer.profit,
             reason=closing_reason(copy, leg),
         )
+        held = leg.lots if attempt.held_lots is None else min(leg.lots, attempt.held_lots)
         if answer.lots and answer.lots < held:
             leg.lots = held - answer.lots
             leg.moved = platform is Platform.MT4
@@ -205,9 +205,9 @@ def _closed(
             reason=closing_reason(copy, leg),
         )
         return Consequence(events=[closed])
-    if held > attempt.expected_lots:
+    if leg.lots > attempt.expected_lots:
         # No look has shown the rest yet; on MT4 it has another ticket by now.
-        leg.lots = held - answer.lots if answer.lots else attempt.expected_lots
+        leg.lots = leg.lots - answer.lots if answer.lots else attempt.expected_lots
         leg.moved = platform is Platform.MT4
     reduced = CopyReduced(
         **common,

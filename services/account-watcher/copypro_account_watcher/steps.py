@@ -126,8 +126,10 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
     if (pause := backing_off(copy, live)) is not None:
         return pause
     assert leg.ticket is not None
-    position = live.positions.get(leg.ticket)
-    lots: Lots | None = _held(copy, leg, live) - target if target else leg.lots
+    position, held = live.positions.get(leg.ticket), _held(copy, leg, live)
+    if held > 0:
+        leg.lots = held  # what is told of it later is counted already
+    lots: Lots | None = held - target if target else leg.lots
     if target == 0 and live.mode is Mode.HEDGING:
         lots = None
     elif position is not None and lots is not None:
@@ -158,7 +160,7 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
         numbers=numbers,
         quote=quote,
         expected_lots=target,
-        held_lots=_held(copy, leg, live),
+        held_lots=held,
     )
 
 
