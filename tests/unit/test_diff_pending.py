@@ -123,6 +123,20 @@ def test_the_rest_of_a_partly_filled_order_that_is_cancelled_is_told(made: Any) 
     assert isinstance(closed, PositionClosed)
 
 
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_a_position_that_closed_is_told_although_the_rest_of_its_order_still_waits(
+    made: Any,
+) -> None:
+    """It is listed under the same ticket. Else no copy would be closed with it."""
+    watch: Watch = made()
+    watch.sees(order(5, "1.0", LIMIT))
+    watch.sees(order(5, "0.4"), order(5, "0.6", LIMIT))
+    rest = order(5, "0.6", LIMIT)
+    [closed] = watch.snapshot(rest, closed=(row(5, "0.4", deal=9, closed=60),))
+    assert isinstance(closed, PositionClosed)
+    assert watch.later(5).snapshot(rest, closed=(row(5, "0.4", deal=9, closed=60),)) == []
+
+
 def test_an_order_that_filled_in_part_and_whose_rest_was_cancelled_unseen_is_told_so() -> None:
     watch = hedging()
     watch.sees(order(5, "1.0", LIMIT))

@@ -157,12 +157,14 @@ def _filled(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
 def _vanished(
     rec: Recording, rows: Rows, listed: Listed, new: Listed, net: AbstractSet[Ticket]
 ) -> None:
-    """`net`: what stands on netting. A pending order among them has filled, and is not gone."""
+    """`net`: what stands on netting. A pending order among them has filled, and is not gone. Nor does the
+    rest of an order stand for the position that it became in part.
+    """
     book = rec.book
     vanished = [
         root
         for root in book.roots.values()
-        if root.ticket not in listed and not book.is_netting_position(root)
+        if not _stands(root, listed.get(root.ticket)) and not book.is_netting_position(root)
     ]
     pending = [root for root in vanished if root.is_pending and root.ticket not in net]
     vanished = [root for root in vanished if not root.is_pending]
@@ -176,6 +178,10 @@ def _vanished(
         return
     for root in vanished:
         positions.gone(rec, rows.of_root(root), root)
+
+
+def _stands(root: Root, order: OpenOrder | None) -> bool:
+    return order is not None and (root.is_pending or not order.kind.is_pending)
 
 
 def _pending_gone(rec: Recording, rows: Rows, root: Root) -> None:
