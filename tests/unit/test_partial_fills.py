@@ -25,7 +25,7 @@ class Broker:
         self.account = account
         self.requests: list[TradeRequest] = []
         self.tag = ""
-        self.is_silent = self.fills_amid_close = False
+        self.is_silent = self.fills_amid_close = self.leaves_rest = False
         account.bridge.does = self.does
 
     async def does(self, request: TradeRequest) -> Done:
@@ -44,6 +44,9 @@ class Broker:
             case CloseRequest(lots=None):
                 rest = [order for order in self.account.bridge.orders if order.kind.is_pending]
                 self.account.bridge.orders = tuple(rest)
+            case DeleteRequest() if self.leaves_rest:
+                self.leaves_rest = False
+                self.shows(pending="0.06")
             case DeleteRequest():
                 self.account.bridge.orders = ()
         lots = request.lots if isinstance(request, CloseRequest) else D("0.10")
@@ -127,3 +130,27 @@ def test_the_rest_of_an_order_whose_filled_part_is_closed_is_deleted() -> None:
         assert [type(request) for request in broker.requests[1:]] == [CloseRequest, DeleteRequest]
 
     mirrored(story)
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_an_order_that_its_deletion_left_a_rest_of_is_deleted_once_more(is_seen: bool) -> None:
+    """It filled in part just then, and MT5's bridge deletes by closing what the ticket has become."""
+
+    async def told() -> None:
+        async with watched() as account:
+            broker = Broker(account)
+            await account.order(replace(ORDER, seen_at_utc=now()))
+            await account.until(lambda: account.told(m.CopyPendingPlaced, topics.EXECUTIONS))
+            if is_seen:
+                await account.looked()
+            broker.leaves_rest = True
+            of, gone = ORDER.copy, "MASTER_deleted"
+            await account.order(m.RemovePendingCopy(copy=of, slave=ACCOUNT, reason=gone))
+            await account.order(
+                m.CloseCopy(copy=of, slave=ACCOUNT, reason=gone, forget=not is_seen)
+            )
+            await account.until(lambda: len(broker.requests) > 1)
+            assert account.bridge.orders != ()
+            await account.until(lambda: account.bridge.orders == ())
+
+    run(told())
