@@ -127,7 +127,9 @@ def _shrunk(agent: AccountAgent, copy: Copy, leg: Leg, request: CloseRequest) ->
     """
     live = agent.market.live
     listed = live.positions.get(request.ticket)
-    if leg.status is not LegStatus.OPEN or listed is None or request.ticket in live.just_changed:
+    if leg.status is not LegStatus.OPEN or listed is None or listed.kind.is_pending:
+        return
+    if request.ticket in live.just_changed:
         return
     legs = [
         each for each in copy.legs if each.status is LegStatus.OPEN and each.ticket == leg.ticket
