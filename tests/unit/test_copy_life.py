@@ -242,6 +242,21 @@ def test_what_the_master_closed_before_our_open_is_not_opened() -> None:
     assert step.request.lots == D("0.25")
 
 
+def test_what_its_owner_took_off_and_nothing_told_yet_is_not_closed_once_more() -> None:
+    """The list shows it before its deal does: the rest follows from what the list showed."""
+    copy, market = standing(strict_close=True), live()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    market.positions = {TICKET: position("0.08")}
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    copy.attempt.held_lots = step.held_lots
+    answer = Done(ticket=TICKET, lots=D("0.03"), price=D("1.1"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, market) == Rests()
+    assert copy.legs[0].lots == D("0.05")
+
+
 def test_never_more_is_closed_than_the_broker_shows() -> None:
     copy = standing("0.50")
     accept(copy, close_order(), ORIGIN, SEEN_AT)
@@ -564,6 +579,33 @@ def test_a_stop_that_is_never_corrected_is_given_up_after_so_many_corrections() 
         finals.append(rejected.final)
     assert finals == [False] * (LIMITS.stops_tries + 1) + [True]
     assert next_step(copy, live(age_s=3600)) == Rests()
+
+
+@pytest.mark.parametrize(
+    ("codes", "finals"),
+    [
+        (("REQUOTE", "REQUOTE", "REQUOTE"), (False, False, True)),
+        (("INVALID_VOLUME", "INVALID_VOLUME"), (False, True)),
+        (("MARKET_CLOSED", "MARKET_CLOSED", "REQUOTE", "REQUOTE"), (False,) * 4),
+        (("MARKET_CLOSED", "INVALID_VOLUME", "INVALID_VOLUME"), (False, False, True)),
+        (("REQUOTE", "INVALID_VOLUME", "REQUOTE"), (False,) * 3),
+    ],
+)
+def test_what_had_to_wait_has_its_tries_still(codes: tuple[str, ...], finals: Any) -> None:
+    """Three at once, and one correction: those that a broker which was busy cost are none of them."""
+    copy, market, told = wanted(), live(), []
+    for code in codes:
+        step = next_step(copy, market)
+        assert isinstance(step, Sends)
+        copy.attempt = attempt("open", step.request)
+        copy.attempt.started_at_utc = market.now
+        (rejected,) = outcomes.refused(
+            copy, copy.attempt, Refused(code, ""), Platform.MT5, market.now, LIMITS, TIMES
+        ).events
+        assert isinstance(rejected, m.CopyRejected)
+        told.append(rejected.final)
+        market.now = copy.not_before_utc or market.now
+    assert tuple(told) == finals
 
 
 def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:

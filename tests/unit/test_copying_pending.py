@@ -159,9 +159,10 @@ def test_the_same_placing_again_changes_nothing() -> None:
     assert names(given.when(filled())) == ["CopyPlanned", "OpenCopy"]
 
 
-def test_a_late_removal_of_an_order_that_filled_closes_nothing() -> None:
-    given = desk(start(pending_mode=MIRROR), placed(), filled())
-    assert given.when(pending_removed(), pending_modified("1.0")) == []
+def test_the_rest_of_an_order_that_filled_in_part_is_removed_and_nothing_is_closed() -> None:
+    given = desk(start(pending_mode=MIRROR), placed(), filled(lots=D("0.40")))
+    outputs = given.when(pending_removed(), pending_modified("1.0"))
+    assert names(outputs) == ["RemovePendingCopy"]
     assert only(given.when(closed()), m.CloseCopy).slave == SLAVE
 
 

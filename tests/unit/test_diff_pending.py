@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from copypro.messages import (
     PendingFilled,
@@ -101,6 +103,54 @@ def test_the_rest_of_a_partly_filled_order_is_listed_under_the_positions_ticket(
     assert names(events) == ["PendingFilled", "PositionOpened"]
     assert names(watch.sees(order(5, "0.6", LIMIT), order(5, "0.4"))) == []
     assert names(watch.sees(order(5, "1.0"))) == ["PositionIncreased"]
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_the_rest_of_a_partly_filled_order_that_is_cancelled_is_told(made: Any) -> None:
+    """The master holds less than its order was for, and will hold no more of it."""
+    watch: Watch = made()
+    watch.sees(order(5, "1.0", LIMIT))
+    watch.sees(order(5, "0.4"), order(5, "0.6", LIMIT))
+    assert watch.later(5).snapshot(order(5, "0.4"), order(5, "0.6", LIMIT)) == []
+    assert watch.sees(order(5, "0.4")) == [], "a frame may be late"
+    assert watch.later(5).sees(order(5, "0.4")) == []
+    [event] = watch.snapshot(order(5, "0.4"), closed=(row(5, "0.6", LIMIT, cancelled=True),))
+    assert isinstance(event, PendingRemoved)
+    assert (event.root, event.reason) == ("5", "deleted")
+    assert watch.result.changed == ("5",)
+    assert watch.later(5).snapshot(order(5, "0.4")) == []
+    [closed] = watch.sees(closed=(row(5, "0.4", deal=9, closed=90),))
+    assert isinstance(closed, PositionClosed)
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_a_position_that_closed_is_told_although_the_rest_of_its_order_still_waits(
+    made: Any,
+) -> None:
+    """It is listed under the same ticket. Else no copy would be closed with it."""
+    watch: Watch = made()
+    watch.sees(order(5, "1.0", LIMIT))
+    watch.sees(order(5, "0.4"), order(5, "0.6", LIMIT))
+    rest = order(5, "0.6", LIMIT)
+    [closed] = watch.snapshot(rest, closed=(row(5, "0.4", deal=9, closed=60),))
+    assert isinstance(closed, PositionClosed)
+    assert watch.later(5).snapshot(rest, closed=(row(5, "0.4", deal=9, closed=60),)) == []
+
+
+def test_an_order_that_filled_in_part_and_whose_rest_was_cancelled_unseen_is_told_so() -> None:
+    watch = hedging()
+    watch.sees(order(5, "1.0", LIMIT))
+    assert names(watch.snapshot(order(5, "0.4"))) == ["PendingFilled", "PositionOpened"]
+    assert names(watch.later(5).snapshot(order(5, "0.4"))) == ["PendingRemoved"]
+
+
+def test_an_order_that_filled_in_parts_until_it_was_whole_has_no_rest() -> None:
+    watch = hedging()
+    watch.sees(order(5, "1.0", LIMIT))
+    watch.sees(order(5, "0.4"), order(5, "0.6", LIMIT))
+    assert names(watch.sees(order(5, "1.0"))) == ["PositionIncreased"]
+    assert watch.later(5).snapshot(order(5, "1.0")) == []
+    assert watch.later(5).snapshot(order(5, "1.0")) == []
 
 
 def test_a_stop_limit_whose_stop_was_reached_is_a_limit_from_then_on() -> None:

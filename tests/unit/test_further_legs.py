@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from copypro.errors import Refused
 from copypro.options import SymbolMapping
-from copypro.trading import Done, ModifyRequest, OpenRequest
+from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import Platform, Side, Ticket
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny
@@ -16,8 +18,10 @@ from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
 from tests.unit.slave_builders import (
+    LIMITS,
     ORIGIN,
     SEEN_AT,
+    TICKET,
     TIMES,
     D,
     attempt,
@@ -25,6 +29,7 @@ from tests.unit.slave_builders import (
     modify,
     opens,
     quote,
+    reduce,
     spec,
     standing,
     wanted,
@@ -123,3 +128,47 @@ def test_a_copier_that_is_reversed_meanwhile_does_not_turn_the_stops_of_a_copy_t
     grows(copy, sl="1.05", tp="1.20", reverse_copy=True)
     request = opened(copy)
     assert (request.kind, request.stop_loss, request.take_profit) == ("Buy", D("1.05"), D("1.20"))
+
+
+def test_a_leg_that_cannot_be_reduced_keeps_no_other_one_from_it() -> None:
+    copy = standing()
+    grows(copy)
+    opened(copy)
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    market, tickets = live(), []
+    for _ in range(3):
+        step = next_step(copy, market)
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, CloseRequest)
+        tickets.append(step.request.ticket)
+        copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+        copy.attempt.leg = step.leg
+        error = Refused("ORDER_LOCKED", "")
+        outcomes.refused(copy, copy.attempt, error, Platform.MT5, market.now, LIMITS, TIMES)
+        assert copy.not_before_utc is not None
+        market.now = copy.not_before_utc
+        market.learn_quote(quote("1.10000", "1.10002"))
+    assert tickets == [TICKET, 78, TICKET]
+
+
+@pytest.mark.parametrize("code", ["ORDER_LOCKED", "FROZEN", "REQUOTE", "INVALID_STOPS"])
+def test_a_leg_whose_levels_are_refused_keeps_no_other_one_from_them(code: str) -> None:
+    """Else the other one has no stop, and is closed for that."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    market, tickets = live(), set()
+    for _ in range(3):
+        step = next_step(copy, market)
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, ModifyRequest)
+        tickets.add(step.request.ticket)
+        copy.attempt = attempt("modify", step.request)
+        copy.attempt.leg = step.leg
+        error = Refused(code, "")
+        outcomes.refused(copy, copy.attempt, error, Platform.MT5, market.now, LIMITS, TIMES)
+        market.now = max(market.now, copy.not_before_utc or market.now)
+        market.learn_quote(quote("1.10000", "1.10002"))
+    assert tickets == {TICKET, 78}

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-from copypro import codes
+import pytest
+from copypro import codes, topics
 from copypro import messages as m
-from copypro.errors import Refused
+from copypro.codes import Denial
+from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
 from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
 from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept, deny
+from copypro_account_watcher.accepting import accept, deny, unplaced
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.live import Live, NeedList
 from copypro_account_watcher.state import Copy, LegStatus
 from copypro_account_watcher.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.steps import next_step
+from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
 from tests.unit.slave_builders import (
@@ -28,12 +33,15 @@ from tests.unit.slave_builders import (
     TIMES,
     D,
     attempt,
+    context,
     live,
     opens,
     places,
     quote,
     reduce,
+    spec,
 )
+from tests.unit.watched import ACCOUNT, REGISTRATION, now, watched
 
 
 def clocked(**more: Any) -> Live:
@@ -182,10 +190,10 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
 
     refused, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
     assert refused is not None
-    assert deny(refused, refused.legs[0], "PENDING_PRICE", {"price": "1.099"}).pending
+    assert deny(refused, refused.legs[0], "BROKER_REFUSED", {"code": "NO_MONEY"}).pending
     (denied,) = filled(refused, "0.10")
     assert isinstance(denied, m.CopyDenied)
-    assert (denied.code, denied.numbers) == ("PENDING_PRICE", {"price": "1.099"})
+    assert (denied.code, denied.numbers) == ("BROKER_REFUSED", {"code": "NO_MONEY"})
     assert not denied.pending, "it is the fill that is not copied"
     assert next_step(refused, clocked()) == Rests()
 
@@ -323,3 +331,186 @@ def test_an_order_that_is_refused_for_now_keeps_the_difference_of_the_feeds() ->
         closed = Refused("MARKET_CLOSED", "")
         outcomes.refused(copy, copy.attempt, closed, Platform.MT5, market.now, LIMITS, TIMES)
     assert prices == [D("1.10000"), D("1.10000")]
+
+
+def rest_removed(copy: Copy) -> None:
+    """What the master's order had not filled yet."""
+    order = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_deleted")
+    accept(copy, order, ORIGIN, SEEN_AT)
+
+
+def ours_fills(copy: Copy, lots: str, of: str) -> None:
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots = LegStatus.OPEN, D(lots), D(lots)
+    leg.due_lots = D(of) - D(lots)
+
+
+def closes(copy: Copy) -> Decimal | None:
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    return step.request.lots
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_ours_that_filled_whole_is_reduced_to_what_the_masters_filled_in_the_end(
+    ours_first: bool,
+) -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    if ours_first:
+        ours_fills(copy, "0.20", of="0.20")
+    filled(copy, "0.05")
+    filled(copy, "0.05", leg=1)
+    if ours_first:
+        assert next_step(copy, clocked()) == Rests(), "the rest may still fill"
+    rest_removed(copy)
+    if not ours_first:
+        ours_fills(copy, "0.20", of="0.20")
+    assert closes(copy) == D("0.10")
+    copy.legs[0].lots = D("0.10")
+    assert next_step(copy, clocked()) == Rests()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert closes(copy) == D("0.05"), "half of its share"
+    assert filled(copy, "0.05", leg=2) == [], "what the master adds later is another leg"
+
+
+def test_ours_that_filled_in_part_is_held_up_to_its_share_of_the_whole() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    ours_fills(copy, "0.10", of="0.20")
+    filled(copy, "0.10")
+    rest_removed(copy)
+    assert next_step(copy, clocked()) == Rests()
+    ours_fills(copy, "0.16", of="0.20")
+    assert closes(copy) == D("0.06")
+
+
+def test_what_went_to_the_market_in_the_place_of_ours_is_the_masters_share_already() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    filled(copy, "0.10")
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.20"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert answered(copy, OpenRequest).lots == D("0.10")
+    rest_removed(copy)
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_a_rest_that_was_removed_before_ours_could_be_placed_leaves_the_fill_alone() -> None:
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    filled(copy, "0.10")
+    rest_removed(copy)
+    assert answered(copy, OpenRequest).lots == D("0.10")
+    assert next_step(copy, clocked()) == Rests()
+
+
+def waited(copy: Copy, *, bid: str, age_s: float) -> Denial | None:
+    """Why the order is not mirrored, so long after it was seen and with the slave's market there."""
+    later = clocked(age_s=age_s)
+    later.learn_quote(quote(bid))
+    step = next_step(copy, later)
+    if not isinstance(step, Denies):
+        return None
+    deny(copy, copy.legs[step.leg], step.denial.code, dict(step.denial.numbers))
+    return step.denial
+
+
+def test_an_order_that_waited_while_the_market_moved_is_copied_when_it_fills() -> None:
+    """Two prices of two moments tell nothing of whether they are of one thing: its fill brings new ones."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    denial = waited(copy, bid="1.12000", age_s=600)
+    assert denial is not None
+    assert (denial.code, denial.numbers["master_quote_age_s"]) == ("PENDING_STALE", "600.0")
+    assert filled(copy, "0.10") == []
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert (step.kind, step.request.kind) == ("open", "Buy")  # type: ignore[union-attr]
+
+
+def test_an_order_of_another_thing_is_not_copied_when_it_fills() -> None:
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    denial = waited(copy, bid="1.12000", age_s=1)
+    assert denial is not None
+    assert (denial.code, denial.numbers["failed"]) == ("SYMBOL_MISMATCH", "check_price")
+    assert filled(copy, "0.10") == []
+    again = waited(copy, bid="1.12000", age_s=1)
+    assert again is not None
+    assert (again.code, again.numbers["failed"]) == ("SYMBOL_MISMATCH", "check_price")
+    (told,) = filled(copy, "0.10")
+    assert isinstance(told, m.CopyDenied), "once"
+
+
+@pytest.mark.parametrize(
+    "code", ["OPENS_PAUSED", "CLOCK_OFF", "NOT_ENOUGH_MARGIN", "SYMBOL_OFF", "PENDING_PRICE"]
+)
+def test_a_fill_is_decided_on_by_what_holds_then_where_nothing_was_ever_sent(code: str) -> None:
+    """A pause of a minute, hours ago, is no reason."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    paused = clocked()
+    paused.opens_off = codes.denied(code)
+    step = next_step(copy, paused)
+    assert isinstance(step, Denies)
+    assert deny(copy, copy.legs[0], step.denial.code, {}).pending
+    assert filled(copy, "0.10") == []
+    assert answered(copy, OpenRequest).kind is OrderKind.BUY
+
+
+def test_a_contract_of_another_size_is_refused_however_long_its_order_waited() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", master=context(symbol=spec(contract="0")))
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    denial = waited(copy, bid="1.12000", age_s=600)
+    assert denial is not None
+    assert denial.code == "SYMBOL_MISMATCH"
+
+
+@pytest.mark.parametrize("answer", [None, Refused("MARKET_CLOSED", "")])
+def test_an_order_whose_master_filled_before_ours_was_placed_waits_no_more(
+    answer: Refused | None,
+) -> None:
+    """Its row says so, and what is copied has a row of its own."""
+
+    async def story() -> None:
+        async with watched() as account:
+            placing = asyncio.Event()
+
+            async def does(request: Any) -> Done:
+                if request.kind is OrderKind.BUY:
+                    return Done(ticket=TICKET, lots=request.lots, price=D("1.10002"))
+                placing.set()
+                raise answer or NotSent("NO_CONNECTION", "not written")
+
+            account.bridge.does = does
+            about = {"slave": ACCOUNT, "registration": REGISTRATION, "seen_at_utc": now()}
+            await account.order(replace(places(OrderKind.BUY_LIMIT, "1.099"), **about))
+            await placing.wait()
+            fill = replace(opens(), **about, fresh_from_utc=now(), from_pending=True)
+            await account.order(fill)
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            (denied,) = account.told(m.CopyDenied, topics.EXECUTIONS)
+            assert (denied.leg, denied.code, denied.pending) == (0, "PENDING_FILLED", True)
+
+    run(story())
+
+
+def test_what_goes_to_the_market_since_ours_was_never_placed_has_the_offset_of_then() -> None:
+    """That of its first try may be none, where the order came late: stops would be off by the feeds."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    late = clocked(age_s=10)
+    late.learn_quote(quote("1.10100", "1.10102"))
+    step = next_step(copy, late)
+    assert isinstance(step, Sends)
+    assert step.numbers["offset"] == "0"
+    copy.attempt = attempt("place", step.request)
+    error = Refused("MARKET_CLOSED", "")
+    outcomes.refused(copy, copy.attempt, error, Platform.MT5, late.now, LIMITS, TIMES)
+    fill = replace(opens(), seen_at_utc=late.now, fresh_from_utc=late.now, from_pending=True)
+    accept(copy, fill, ORIGIN, late.now)
+    assert unplaced(copy) is not None
+    step = next_step(copy, late)
+    assert isinstance(step, Sends)
+    assert step.numbers["offset"] == "0.00100"

@@ -32,6 +32,8 @@ class Position:
         self.since = now().replace(tzinfo=None) + EASTERN
         self.requests: list[OpenRequest | CloseRequest] = []
         self.answers = True
+        self.numbers_adds = False
+        """An add is answered with the number of its order, which the position does not have."""
         self.fills_at_most = D(1)
         account.bridge.does = self.does
 
@@ -55,7 +57,8 @@ class Position:
             self.stands(closed)
         if not self.answers:
             raise OutcomeUnknown("TIMEOUT", "no answer")
-        return Done(ticket=POSITION, lots=lots, price=D("1.10002"))
+        ticket = Ticket(POSITION + len(self.requests) - 1) if self.numbers_adds else POSITION
+        return Done(ticket=ticket, lots=lots, price=D("1.10002"))
 
     def shows(self, closed: ClosedOrder | None = None) -> None:
         self.stands(closed)
@@ -207,3 +210,148 @@ def test_what_another_leg_adds_is_no_further_fill_of_one_that_was_filled_in_part
         await account.until(lambda: position.lots == D("0.06"))
 
     on_netting(story, told_first=told_first)
+
+
+async def stands_strictly(account: Watched, *lots: str) -> None:
+    """Legs whose copier has strictClose: what its owner changes is followed still."""
+    for number, each in enumerate(lots):
+        await account.order(leg(number, each, strict_close=True))
+        await account.until(lambda: len(opened(account)) == number + 1)  # noqa: B023
+        await account.looked()
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_a_leg_that_its_owner_took_off_is_over_and_the_others_are_followed(
+    told_first: bool,
+) -> None:
+    """A close of no lots is one of all that stands, also of what its owner has there."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands_strictly(account, "0.10", "0.10")
+        position.lots -= D("0.12")
+        position.shows(position._row(D("0.12")))
+        await account.until(lambda: account.told(m.PositionReduced))
+        await account.looked()
+        (detached,) = account.told(m.CopyDetached, topics.EXECUTIONS)
+        assert (detached.leg, detached.reason) == (1, "CLOSED_BY_UNKNOWN")
+        await reduces(account, "0.5")
+        await account.until(lambda: len(account.told(m.PositionReduced)) > 1)
+        await account.looked()
+        assert position.lots == D("0.05")
+        position.lots += D("0.30")
+        position.shows()
+        await account.looked()
+        await closes(account)
+        await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
+        await account.looked()
+        assert position.lots == D("0.30")
+        assert [request.lots for request in position.requests[2:]] == [D("0.03"), D("0.05")]
+
+    on_netting(story, told_first=told_first)
+
+
+async def adds(account: Watched, number: int, lots: str) -> None:
+    """Answered, and shown by no look yet."""
+    await account.order(leg(number, lots))
+    await account.until(lambda: len(opened(account)) == number + 1)
+
+
+def test_a_reduction_that_an_add_hid_from_the_list_halts_no_copier() -> None:
+    """Its deal is never told: it is another leg's that is, later, and that is no close of too much."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20", "0.10")
+        await adds(account, 2, "0.10")
+        await reduces(account, "0.9")
+        await account.until(lambda: position.lots == D("0.36"))
+        await account.looked()
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.20"))
+        await account.looked()
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)
+
+
+def test_a_reduction_needs_no_list_that_shows_the_last_leg() -> None:
+    """One of before it shows less than there is: what is left of the others follows from our ledger."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10", "0.20")
+        await adds(account, 2, "0.07")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.18"))
+        assert [each.lots for each in position.requests[3:]] == [D("0.05"), D("0.10"), D("0.04")]
+        await account.looked()
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("fraction", ["1", "0.75"])
+def test_a_leg_that_nobody_answered_stands_also_where_no_list_showed_it_being_added(
+    fraction: str,
+) -> None:
+    """Seen with the others for the first time, or hidden by a reduction of as much."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await adds(account, 0, "0.20")
+        if fraction != "1":
+            await account.looked()
+            await reduces(account, fraction)
+            await account.until(lambda: position.lots == D("0.15"))
+        position.answers = False
+        await account.order(replace(leg(1, "0.05"), fraction=D(fraction)))
+        await account.until(lambda: account.told(m.CopyReconciled, topics.EXECUTIONS))
+        (found,) = account.told(m.CopyReconciled, topics.EXECUTIONS)
+        assert (found.found.lots, found.found.price) == (D("0.05"), D("1.10002"))
+        position.answers = True
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("numbers_adds", [False, True])
+def test_legs_that_were_answered_before_any_look_showed_their_position_end_with_it(
+    numbers_adds: bool,
+) -> None:
+    """All of them: one that was left behind would be closed again and again, and bar its symbol."""
+
+    async def story(account: Watched, position: Position) -> None:
+        position.numbers_adds = numbers_adds
+        await adds(account, 0, "0.20")
+        await adds(account, 1, "0.10")
+        await account.looked()
+        whole, position.lots = position.lots, D(0)
+        position.shows(position._row(whole))
+        await account.until(lambda: account.told(m.PositionClosed))
+        ended = account.told(m.CopyDetached, topics.EXECUTIONS)
+        assert [each.leg for each in ended] == [0, 1]
+
+    on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize(("fraction", "left"), [("0.5", "0.15"), ("0.75", "0.22")])
+def test_a_reduction_that_nobody_answered_and_no_look_told_of_is_of_its_leg(
+    fraction: str, left: str
+) -> None:
+    """The position was first seen after it: the other legs are reduced, and what waits is opened."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await adds(account, 0, "0.20")
+        await adds(account, 1, "0.10")
+        position.answers = False
+        await reduces(account, fraction)
+        await account.until(lambda: account.told(m.CopyUnresolved, topics.EXECUTIONS))
+        position.answers = True
+        await account.until(lambda: account.told(m.CopyReconciled, topics.EXECUTIONS))
+        await account.looked()
+        assert position.lots == D(left)
+        await account.order(replace(leg(2, "0.10"), fraction=D(fraction)))
+        await account.until(lambda: settled(account) == 3)
+        assert account.told(m.CopyDenied, topics.EXECUTIONS) == []
+
+    on_netting(story, told_first=False)

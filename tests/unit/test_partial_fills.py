@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 from copypro import messages as m
 from copypro import topics
+from copypro.errors import OutcomeUnknown
 from copypro.trading import CloseRequest, DeleteRequest, Done, OpenOrder, OpenRequest, TradeRequest
 from copypro.values import OrderKind, Ticket
 from copypro_standalone.backtest.virtual_time import run
@@ -23,6 +25,7 @@ class Broker:
         self.account = account
         self.requests: list[TradeRequest] = []
         self.tag = ""
+        self.is_silent = self.fills_amid_close = self.leaves_rest = False
         account.bridge.does = self.does
 
     async def does(self, request: TradeRequest) -> Done:
@@ -30,10 +33,20 @@ class Broker:
         match request:
             case OpenRequest():
                 self.tag = request.comment
+                if self.is_silent:
+                    self.shows(filled="0.04", pending="0.06")
+                    raise OutcomeUnknown("TIMEOUT", "no answer")
                 self.shows(pending="0.10")
+            case CloseRequest() if self.fills_amid_close:
+                self.fills_amid_close = False
+                self.shows(filled="0.10")
+                await self.account.until(lambda: self.account.told(m.PositionIncreased))
             case CloseRequest(lots=None):
                 rest = [order for order in self.account.bridge.orders if order.kind.is_pending]
                 self.account.bridge.orders = tuple(rest)
+            case DeleteRequest() if self.leaves_rest:
+                self.leaves_rest = False
+                self.shows(pending="0.06")
             case DeleteRequest():
                 self.account.bridge.orders = ()
         lots = request.lots if isinstance(request, CloseRequest) else D("0.10")
@@ -57,12 +70,15 @@ class Broker:
         )
 
 
-def mirrored(story: Callable[[Watched, Broker], Awaitable[None]]) -> None:
-    """Of an order for 0.10, of which 0.04 have filled."""
+def mirrored(
+    story: Callable[[Watched, Broker], Awaitable[None]], *, is_silent: bool = False
+) -> None:
+    """Of an order for 0.10, of which 0.04 have filled; `is_silent`: and whose placing is not answered."""
 
     async def told() -> None:
         async with watched() as account:
             broker = Broker(account)
+            broker.is_silent = is_silent
             await account.order(replace(ORDER, seen_at_utc=now()))
             await account.until(lambda: account.told(m.CopyPendingPlaced, topics.EXECUTIONS))
             await account.looked()
@@ -73,7 +89,8 @@ def mirrored(story: Callable[[Watched, Broker], Awaitable[None]]) -> None:
     run(told())
 
 
-def test_a_further_fill_of_a_mirrored_order_belongs_to_its_leg() -> None:
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_further_fill_of_a_mirrored_order_belongs_to_its_leg(is_silent: bool) -> None:
     async def story(account: Watched, broker: Broker) -> None:
         broker.shows(filled="0.10")
         await account.until(lambda: account.told(m.PositionIncreased))
@@ -83,6 +100,19 @@ def test_a_further_fill_of_a_mirrored_order_belongs_to_its_leg() -> None:
         request = broker.requests[1]
         assert isinstance(request, CloseRequest)
         assert request.lots == D("0.05")
+
+    mirrored(story, is_silent=is_silent)
+
+
+def test_what_fills_while_a_part_is_closed_is_not_lost() -> None:
+    """It is told before the close is answered."""
+
+    async def story(account: Watched, broker: Broker) -> None:
+        broker.fills_amid_close = True
+        await account.order(m.ReduceCopy(copy=ORDER.copy, slave=ACCOUNT, fraction=D("0.5")))
+        await account.until(lambda: len(broker.requests) > 2)
+        lots = [request.lots for request in broker.requests[1:3]]  # type: ignore[union-attr]
+        assert lots == [D("0.02"), D("0.03")]
 
     mirrored(story)
 
@@ -100,3 +130,27 @@ def test_the_rest_of_an_order_whose_filled_part_is_closed_is_deleted() -> None:
         assert [type(request) for request in broker.requests[1:]] == [CloseRequest, DeleteRequest]
 
     mirrored(story)
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_an_order_that_its_deletion_left_a_rest_of_is_deleted_once_more(is_seen: bool) -> None:
+    """It filled in part just then, and MT5's bridge deletes by closing what the ticket has become."""
+
+    async def told() -> None:
+        async with watched() as account:
+            broker = Broker(account)
+            await account.order(replace(ORDER, seen_at_utc=now()))
+            await account.until(lambda: account.told(m.CopyPendingPlaced, topics.EXECUTIONS))
+            if is_seen:
+                await account.looked()
+            broker.leaves_rest = True
+            of, gone = ORDER.copy, "MASTER_deleted"
+            await account.order(m.RemovePendingCopy(copy=of, slave=ACCOUNT, reason=gone))
+            await account.order(
+                m.CloseCopy(copy=of, slave=ACCOUNT, reason=gone, forget=not is_seen)
+            )
+            await account.until(lambda: len(broker.requests) > 1)
+            assert account.bridge.orders != ()
+            await account.until(lambda: account.bridge.orders == ())
+
+    run(told())

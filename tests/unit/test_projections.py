@@ -323,6 +323,24 @@ async def test_a_call_that_was_refused_says_what_it_was_to_do(
     assert trade_log(row)["updateType"] == update
 
 
+@pytest.mark.parametrize(
+    ("kind", "update"), [(LIMIT, "PendingOpen"), (OrderKind("Buy"), "MarketOpen")]
+)
+async def test_an_open_that_is_tried_again_says_so_in_a_row_of_its_own(
+    kind: OrderKind, update: str
+) -> None:
+    refused, unsent = AttemptId("a" * 32), AttemptId("b" * 32)
+    events = [
+        m.CopyRejected(**ORDER, attempt=refused, code="E", message="", final=False, kind=kind),
+        m.CopyNotSent(**ORDER, attempt=unsent, reason="TOO_LATE", kind=kind),
+    ]
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, one) for one in events])
+    for attempt, outcome in ((refused, "refused, tried again"), (unsent, "not sent")):
+        log = trade_log(await models.get(c.TRADE_LOGS, attempt) or {})
+        assert (log["updateType"], log["outcome"]) == (update, outcome)
+        assert log["masterOrder"] is None
+
+
 async def test_a_pending_order_s_new_price_is_no_change_of_a_position() -> None:
     modified = m.CopyModified(
         **ORDER, attempt=AttemptId("a" * 32), ticket=Ticket(5), stop_loss=None, take_profit=None,

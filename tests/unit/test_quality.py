@@ -79,6 +79,12 @@ def test_a_copy_s_costs_are_its_own_ticket_s_and_its_own_quote_s() -> None:
     }  # fmt: skip
 
 
+def test_a_mirrored_order_that_filled_before_the_masters_did_took_no_time() -> None:
+    """It was there already: how long before is no time that a copy took."""
+    early = {**ROW, "filled_at": "2026-03-02T08:59:00.000000Z", "sent_at": None}
+    assert made(early, CLOSED).legs_us.keys() == {"seenToPlanned", "filledToRecorded"}
+
+
 def test_a_position_closed_in_pieces_counts_when_it_is_flat() -> None:
     half = {**CLOSED, "lots": "0.25", "flat": False, "entry_cost": None}
     assert isinstance(made(ROW, half).profit, Absent)

@@ -62,6 +62,21 @@ def test_an_order_that_filled_in_part_is_listed_twice_and_is_no_second_one() -> 
     found = settled(Doubt(SINCE), 0, position, rest)
     assert isinstance(found, Found)
     assert (found.answer.ticket, found.duplicates) == (8, ())
+    placing = unclear()
+    placing.kind = "place"
+    for orders in ((position, rest), (rest, position)):
+        found = settle_open(
+            placing,
+            Doubt(SINCE),
+            LEG,
+            orders=orders,
+            ended=(),
+            unclaimed=(),
+            now=SINCE,
+            limits=LIMITS,
+        )
+        assert isinstance(found, Found)
+        assert found.answer.lots == D("0.10"), "what it was placed for"
 
 
 def test_history_proves_it_too() -> None:

@@ -162,7 +162,18 @@ CODES: dict[str, tuple[str, str]] = {
         "the slave's platform has no such pending order",
         "nothing: it is copied on fill",
     ),
-    "PENDING_PRICE": ("the trigger is on the wrong side of the slave's price", "use MarketOnFill"),
+    "PENDING_FILLED": (
+        "the master's order filled before the slave's could be placed",
+        "nothing: it is copied at the market",
+    ),
+    "PENDING_STALE": (
+        "it waited, and the market has moved too far from the master's price of then to compare",
+        "nothing: it is copied on fill",
+    ),
+    "PENDING_PRICE": (
+        "the trigger is on the wrong side of the slave's price",
+        "nothing: it is copied on fill",
+    ),
     "DISK_FULL": ("the disk is full: nothing is opened", "make room; copying resumes by itself"),
     "CLOCK_OFF": ("this machine's clock is wrong", "run NTP"),
     "BROKER_REFUSED": ("the broker refused", "see the broker's code"),

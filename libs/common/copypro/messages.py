@@ -645,7 +645,7 @@ class PendingModified(Message, frozen=True, kw_only=True):
 
 
 class PendingRemoved(Message, frozen=True, kw_only=True):
-    """Deleted, expired or rejected: it never became a position."""
+    """Deleted, expired or rejected: it never became a position, or what had not filled of it will not."""
 
     account: AccountId
     root: RootId
@@ -932,7 +932,9 @@ class ModifyPendingCopy(Message, frozen=True, kw_only=True):
 
 
 class RemovePendingCopy(Message, frozen=True, kw_only=True):
-    """The master's pending order is gone: delete the mirrored one if it still waits."""
+    """The master's pending order is gone: delete the mirrored one if it still waits. If it filled in
+    part, only its rest is: the copy is held to the same share.
+    """
 
     copy: CopyId
     slave: AccountId
@@ -1183,13 +1185,15 @@ class CopyRejected(Outcome, frozen=True, kw_only=True):
     message: str
     final: bool
     kind: OrderKind | None = None
-    """Of an open that is given up: what it was to be. Nothing of the leg stands."""
+    """Of an open: what it was to be. Given up, nothing of the leg stands."""
 
 
 class CopyNotSent(Outcome, frozen=True, kw_only=True):
     """Certainly no byte left: a new attempt may follow while the order is fresh."""
 
     reason: str
+    kind: OrderKind | None = None
+    """Of an open: what it was to be."""
 
 
 class CopyUnresolved(Outcome, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ what stands to what is wanted, so a burst of modifies is one modify, and a close
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, assert_never
 
 from copypro.codes import CODES
@@ -31,6 +32,8 @@ from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin
 
 PENDING_LEG = 0
 """A mirrored pending order is the copy's first leg before it is a position."""
+SENT = ("BROKER_REFUSED", "NOT_RESENT")
+"""Why an order is not mirrored that was sent; nothing was where there is another reason."""
 
 
 def accept(
@@ -86,9 +89,7 @@ def accept(
                 copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
                 _fresh_start(copy)
         case RemovePendingCopy():
-            if not copy.pending_gone:
-                copy.pending_gone = order.reason
-                _fresh_start(copy)
+            _accept_removal(copy, order)
         case _:
             assert_never(order)
     return copy, []
@@ -140,6 +141,20 @@ def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied
     )
 
 
+def unplaced(copy: Copy) -> CopyDenied | None:
+    """The master's order has filled, and ours could not be placed before: the market takes its place."""
+    if copy.pending is None or copy.pending_filled_at_utc is None or copy.attempt is not None:
+        return None
+    leg = copy.leg(PENDING_LEG)
+    if leg.status is not LegStatus.WAITING or leg.ticket is not None:
+        return None
+    copy.pending, leg.offset = None, None
+    code = "PENDING_FILLED"
+    return CopyDenied(
+        **about(copy, leg.number), code=code, numbers={}, remedy=CODES[code][1], pending=True
+    )
+
+
 def _accept_open(
     copy: Copy | None, order: OpenCopy, origin: Origin, now: datetime
 ) -> tuple[Copy, list[ExecutionEvent]]:
@@ -158,8 +173,8 @@ def _accept_open(
             known.status = status  # a lost one may still show
             return copy, [denied]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
-        if copy.denied is not None and copy.denied[0] == "PENDING_KIND":
-            known.status, copy.denied = LegStatus.WAITING, None  # it could not be mirrored
+        if copy.denied is not None:  # as it was never sent: its fill is decided on anew
+            known.status, copy.denied, copy.pending = LegStatus.WAITING, None, None
         if known.status in (LegStatus.WAITING, LegStatus.PLACED):
             known.order, known.origin = order, origin
         copy.pending_filled_at_utc, copy.pending_filled_lots = now, order.lots
@@ -190,13 +205,14 @@ def _accept_open(
 
 def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | None:
     """Why a mirrored order is gone, or given up, that never was a position: the master's fill is not
-    copied for it. What could not be mirrored at all is copied when it fills.
+    copied for it. Of one that was never sent, the fill is a trade like any other.
     """
     is_over = mirrored.status in (LegStatus.ENDED, LegStatus.LOST)
     if not is_over or mirrored.original_lots > 0:
         return None
     if copy.denied is not None:
-        return None if copy.denied[0] == "PENDING_KIND" else copy.denied
+        is_of_placing = copy.pending is not None and copy.denied[0] not in SENT
+        return None if is_of_placing else copy.denied
     return ("DETACHED", {"reason": copy.detached}) if copy.detached else None
 
 
@@ -205,11 +221,24 @@ def _is_further_fill(copy: Copy, order: OpenCopy) -> bool:
     pending, attempt = copy.pending, copy.attempt
     if pending is None or copy.pending_filled_lots + order.lots > pending.lots:
         return False
+    if copy.pending_share < 1:  # its rest is gone: this is another order's
+        return False
     if attempt is not None and attempt.kind == "place":
         return True
     mirrored = copy.leg(PENDING_LEG)
     is_filled = mirrored.status is LegStatus.OPEN and mirrored.placed_by is not None
     return is_filled or mirrored.status is LegStatus.PLACED
+
+
+def _accept_removal(copy: Copy, order: RemovePendingCopy) -> None:
+    """Of the master's order, or of what was left of it when it had filled in part."""
+    if copy.pending is None or copy.pending_gone:
+        return
+    if copy.pending_filled_at_utc is None:
+        copy.pending_gone = order.reason
+    else:
+        copy.pending_share = min(Decimal(1), copy.pending_filled_lots / copy.pending.lots)
+    _fresh_start(copy)
 
 
 def _accept_pending(copy: Copy, order: PlacePendingCopy, origin: Origin) -> Copy:

@@ -41,7 +41,7 @@ from copypro.values import (
 )
 
 from copypro_account_watcher import commands, outcomes
-from copypro_account_watcher.accepting import about, accept, deny
+from copypro_account_watcher.accepting import about, accept, deny, unplaced
 from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_open
 from copypro_account_watcher.apart import as_received, compare_clocks
@@ -234,6 +234,9 @@ class AccountAgent:
 
     def _advance(self, copy: Copy, turn: Turn) -> None:
         until: datetime | None = None
+        if (event := unplaced(copy)) is not None:
+            turn.execution(event, copy.leg(event.leg).origin or copy.origin, f"{event.leg}/pending")
+            turn.remember(copy_key(self.id, copy.copy), copy)
         while True:
             step = next_step(copy, self.market.live)
             match step:

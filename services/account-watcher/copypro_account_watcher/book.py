@@ -86,6 +86,8 @@ class Root(Struct, kw_only=True, omit_defaults=True):
     """Recorded as closed without a row: rows that come later are already counted,"""
     made: list[Made] = []
     """and these were told meanwhile."""
+    rest_lots: Lots = Decimal(0)
+    """MT5: of the pending order that it was, what has not filled and may still fill."""
     past: list[tuple[Lots, Price]] = []
     """Its last volumes and prices: a late frame that shows one of them is no increase."""
 

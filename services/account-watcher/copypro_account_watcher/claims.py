@@ -29,7 +29,7 @@ def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[
     root = book.of_order(order)
     for other in copy.legs:
         if other.ticket == order.ticket or (root is not None and other.slave_root == root.root):
-            return Claim.REST if _is_rest(order, copy, other) else Claim.KNOWN
+            return Claim.REST if _is_rest(order, copy, other, book) else Claim.KNOWN
     if order.ticket in book.closed_tickets:
         return Claim.KNOWN  # a list from before it ended
     if copy.attempt is not None:
@@ -42,7 +42,10 @@ def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[
     return Claim.EXTRA
 
 
-def _is_rest(order: OpenOrder, copy: Copy, leg: Leg) -> bool:
-    """MT5 lists it under the position's ticket."""
-    was_position = leg.status is LegStatus.ENDED and leg.original_lots > 0
-    return order.kind.is_pending and was_position and copy.attempt is None
+def _is_rest(order: OpenOrder, copy: Copy, leg: Leg, book: Book) -> bool:
+    """MT5 lists it under the position's ticket. An order that never was a position, as far as was seen,
+    stands after its deletion as well while no look told that it is gone.
+    """
+    is_over = leg.status is LegStatus.ENDED and copy.attempt is None
+    stands = leg.original_lots > 0 or order.ticket not in book.closed_tickets
+    return order.kind.is_pending and is_over and stands

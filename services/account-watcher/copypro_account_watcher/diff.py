@@ -55,6 +55,8 @@ def diff(book: Book, look: Look) -> Result:
     if look.whole:
         _vanished(rec, rows, listed, new, {order.ticket for order in net.values()})
     _newcomers(rec, rows, new)
+    if book.platform is Platform.MT5:
+        _rests(rec, rows)
     if rows:
         if book.platform is Platform.MT4:
             mt4_chain.unknown_tickets(rec, rows)
@@ -162,12 +164,14 @@ def _filled(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
 def _vanished(
     rec: Recording, rows: Rows, listed: Listed, new: Listed, net: AbstractSet[Ticket]
 ) -> None:
-    """`net`: what stands on netting. A pending order among them has filled, and is not gone."""
+    """`net`: what stands on netting. A pending order among them has filled, and is not gone. Nor does the
+    rest of an order stand for the position that it became in part.
+    """
     book = rec.book
     vanished = [
         root
         for root in book.roots.values()
-        if root.ticket not in listed and not book.is_netting_position(root)
+        if not _stands(root, listed.get(root.ticket)) and not book.is_netting_position(root)
     ]
     pending = [root for root in vanished if root.is_pending and root.ticket not in net]
     vanished = [root for root in vanished if not root.is_pending]
@@ -181,6 +185,10 @@ def _vanished(
         return
     for root in vanished:
         positions.gone(rec, rows.of_root(root), root)
+
+
+def _stands(root: Root, order: OpenOrder | None) -> bool:
+    return order is not None and (root.is_pending or not order.kind.is_pending)
 
 
 def _pending_gone(rec: Recording, rows: Rows, root: Root) -> None:
@@ -198,6 +206,27 @@ def _pending_gone(rec: Recording, rows: Rows, root: Root) -> None:
         rec.pending_removed(root, "merged", None)
     else:
         rec.missing[root.ticket] = None
+
+
+def _rests(rec: Recording, rows: Rows) -> None:
+    """What had not filled yet of an order whose position stands is gone without a fill once the list
+    shows the position alone, and as large as it was.
+    """
+    pending = {order.ticket: order.lots for order in rec.look.orders if order.kind.is_pending}
+    alone = {order.ticket: order.lots for order in rec.look.orders if order.ticket not in pending}
+    for root in rec.book.roots.values():
+        if root.is_pending:
+            continue
+        if root.ticket in pending:
+            if root.rest_lots != pending[root.ticket]:
+                root.rest_lots = pending[root.ticket]
+                rec.touch(root)
+        elif root.rest_lots and alone.get(root.ticket) == root.open_lots:
+            if rec.waited("rest", root.root) and rec.look.seen is not Seen.LIVE:
+                cancelled = rows.cancelled(root.ticket)
+                rec.rest_removed(root, "" if cancelled is None else cancelled.comment)
+            else:
+                rec.missing[root.ticket] = None
 
 
 def _newcomers(rec: Recording, rows: Rows, new: Listed) -> None:

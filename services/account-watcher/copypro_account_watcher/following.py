@@ -6,7 +6,7 @@ is reported by its answer; what nobody here asked for detaches the leg.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from copypro.messages import (
     PositionReduced,
 )
 from copypro.trading import CloseReason, Done, OpenOrder, OpenRequest
-from copypro.values import TAG_LENGTH, AttemptId, Lots, RootId, Ticket
+from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.alerts import raise_alert
@@ -47,18 +47,16 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.OPEN and leg.due_lots > 0:
                     _filled_further(agent, copy, leg, event, turn)
-            _grown(agent, event, turn)
         case PositionReduced():
-            for copy, leg in _legs(agent, event.root):
-                if leg.status is LegStatus.OPEN:
-                    _reduced(agent, copy, leg, event, turn)
+            for copy, legs in _open_legs(agent, event.root):
+                _reduced(agent, copy, legs, event, turn)
         case PositionClosed():
             for copy, leg in _legs(agent, event.root):
                 if leg.is_live:
                     _closed(agent, copy, leg, event, turn)
                 else:
                     _left_ended(agent, copy, leg, turn)
-        case PendingRemoved():
+        case PendingRemoved() if event.root not in agent.book.roots:
             for copy, leg in _legs(agent, event.root):
                 if leg.status is LegStatus.PLACED:
                     pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
@@ -79,6 +77,15 @@ def _legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, Leg]]:
     return [
         (copy, leg) for copy in agent.copies.values() for leg in copy.legs if leg.slave_root == root
     ]
+
+
+def _open_legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, list[Leg]]]:
+    """By copy; on netting a copy has several of one position."""
+    of_copy: dict[CopyId, list[Leg]] = {}
+    for copy, leg in _legs(agent, root):
+        if leg.status is LegStatus.OPEN:
+            of_copy.setdefault(copy.copy, []).append(leg)
+    return [(agent.copies[copy], legs) for copy, legs in of_copy.items()]
 
 
 def tie(book: Book, copy: Copy, leg: Leg) -> None:
@@ -116,6 +123,9 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     if leg is None:
         return
     leg.slave_root = event.root
+    for other in copy.legs:  # on netting those that were added before any look showed the first
+        if other.status is LegStatus.OPEN:
+            tie(agent.book, copy, other)
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN and len(copy.live_legs) == 1:
@@ -218,51 +228,50 @@ def _filled_further(
     agent.touch(copy, turn)
 
 
-def _grown(agent: AccountAgent, event: PositionIncreased, turn: Turn) -> None:
-    """A netting position of ours that has more than our legs, while an open of this copy is unanswered:
-    should no answer come, that is the open.
-    """
-    together = [(copy, leg) for copy, leg in _legs(agent, event.root) if leg.is_live]
-    if not agent.book.is_netting or not together:
-        return
-    copy, _ = together[0]
-    attempt = copy.attempt
-    if attempt is None or not isinstance(attempt.request, OpenRequest):
-        return
-    lots = min(event.lots, event.open_lots - _held(together), attempt.request.lots)
-    opening = copy.leg(attempt.leg)
-    if lots > 0 and opening.ticket is None:
-        opening.grown = Done(ticket=event.ticket, lots=lots, price=event.deal.price)
-        agent.touch(copy, turn)
-
-
 def _held(together: list[tuple[Copy, Leg]]) -> Lots:
     return sum((leg.lots for _, leg in together if leg.is_live), Decimal(0))
 
 
-def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
+def _reduced(
+    agent: AccountAgent, copy: Copy, together: list[Leg], event: PositionReduced, turn: Turn
+) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
-    together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
-    is_ours = _is_asked(agent, copy, leg, event, turn)
+    is_ours = _is_asked(agent, copy, together, event, turn)
     is_too_much = _is_below_target(agent, copy, together, event)
     if is_too_much and is_ours:
         _halt(agent, copy, event, "a close that was given up was executed after all", turn)
     elif is_too_much and not copy.options.strict_close:
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
+    taken = _taken(copy, together)
     if len(together) == 1:
-        leg.lots = min(leg.lots, event.open_lots)  # what is told may be older than our last answer
-    elif sum(other.lots for other in together) > event.open_lots and leg is _taken(copy, together):
-        others = sum((other.lots for other in together if other is not leg), Decimal(0))
-        leg.lots = max(Decimal(0), event.open_lots - others)
-        if leg.lots == 0 and _is_at(leg, "close", copy.attempt):
-            deal = event.deal  # its answer says so, or whatever takes the place of an answer
-            leg.closed = Done(
-                ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit
-            )
-            leg.status = LegStatus.ENDED
-    leg.ticket, leg.moved = event.ticket, False
+        # What is told may be older than our last answer.
+        taken.lots = min(taken.lots, event.open_lots)
+    elif (
+        _is_at(taken, "close", copy.attempt)
+        or event.ticket not in agent.market.live.just_changed  # it may be of before our last open
+    ):
+        _take_off(agent, copy, taken, together, event, turn)
+    for leg in together:
+        leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _take_off(
+    agent: AccountAgent,
+    copy: Copy,
+    first: Leg,
+    together: list[Leg],
+    event: PositionReduced,
+    turn: Turn,
+) -> None:
+    """From this leg, then from the newest ones, until they hold what their position has."""
+    gone = sum((leg.lots for leg in together), Decimal(0)) - event.open_lots
+    for leg in (first, *(other for other in reversed(together) if other is not first)):
+        taken = min(leg.lots, max(Decimal(0), gone))
+        leg.lots, gone = leg.lots - taken, gone - taken
+        if taken > 0 and leg.lots == 0:
+            _closed(agent, copy, leg, event, turn)
 
 
 def _taken(copy: Copy, together: list[Leg]) -> Leg:
@@ -276,33 +285,43 @@ def _taken(copy: Copy, together: list[Leg]) -> Leg:
 def _is_asked(
     agent: AccountAgent,
     copy: Copy,
-    leg: Leg,
+    legs: Sequence[Leg],
     event: PositionReduced | PositionClosed,
     turn: Turn,
 ) -> bool:
-    """A deal that one of our partial closes asked for, also one that was given up; or that took more
-    than any of them: that the rest is what it should be is asserted once for each (trading rules
-    I-11). A deal that was made from what a list shows may be several.
+    """A deal that one of our partial closes of these legs asked for, also one that was given up; or that
+    took more than any of them: that the rest is what it should be is asserted once for each (trading
+    rules I-11). A deal that was made from what a list shows may be several.
     """
     by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
-    asked, lots = leg.asked_pieces, event.deal.lots
+    lots, asked = event.deal.lots, [piece for leg in legs for piece in leg.asked_pieces]
     if not asked or event.reason in by_broker:
         return False
     is_made = event.deal.ticket < 0
     if lots in asked:
-        leg.asked_pieces = without(asked, lots)
+        _told(legs, lots)
         return True
     if is_made and lots <= sum(asked):
-        leg.asked_pieces = []
+        _all_told(legs)
         return lots == sum(asked)
     if lots <= max(asked):
-        leg.asked_pieces = without(asked, next(piece for piece in asked if piece > lots))
+        _told(legs, next(piece for piece in asked if piece > lots))
         return False
-    if leg.asked_lots == 0:
+    if any(leg.asked_lots == 0 for leg in legs):
         return False  # a close of all that there was came after them
-    leg.asked_pieces = []
+    _all_told(legs)
     _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
     return True
+
+
+def _told(legs: Sequence[Leg], piece: Lots) -> None:
+    leg = next(leg for leg in legs if piece in leg.asked_pieces)
+    leg.asked_pieces = without(leg.asked_pieces, piece)
+
+
+def _all_told(legs: Sequence[Leg]) -> None:
+    for leg in legs:
+        leg.asked_pieces = []
 
 
 def _halt(
@@ -344,13 +363,19 @@ def leave_alone(agent: AccountAgent, copy: Copy, reason: str, turn: Turn) -> Non
     agent.touch(copy, turn)
 
 
-def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, turn: Turn) -> None:
+def _closed(
+    agent: AccountAgent,
+    copy: Copy,
+    leg: Leg,
+    event: PositionReduced | PositionClosed,
+    turn: Turn,
+) -> None:
     deal = event.deal
     leg.closed = Done(ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit)
     attempt = copy.attempt
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
-    is_ours = _is_asked(agent, copy, leg, event, turn)
+    is_ours = _is_asked(agent, copy, [leg], event, turn)
     if _is_at(leg, "close", attempt):
         return  # our own call did it, or will say that it is gone
     if is_ours and not copy.closing:

@@ -27,9 +27,8 @@ from copypro.messages import (
 )
 from copypro.retcodes import CallKind, Class, Verdict, classify
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
-from copypro.values import Platform, Ticket
+from copypro.values import OrderKind, Platform, Ticket
 from msgspec import Struct
-from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.limits import WatcherLimits
@@ -121,7 +120,7 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
         leg.status = LegStatus.LEFT if copy.detached else LegStatus.OPEN
     if leg.ticket is None:
         leg.ticket = answer.ticket
-    leg.original_lots, leg.grown = answer.lots, None
+    leg.original_lots = answer.lots
     leg.due_lots = max(Decimal(0), request.lots - answer.lots)
     leg.lots = leg.lots or answer.lots
     _set(leg, request)
@@ -241,7 +240,7 @@ def not_sent(
     if attempt.expected_lots:
         copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
-    events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason)]
+    events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason, kind=_kind(attempt))]
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
         events.append(gone)
     return Consequence(events=events)
@@ -289,7 +288,9 @@ def refused(
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
 
     def rejected(final: bool) -> CopyRejected:
-        return CopyRejected(**common, code=error.code, message=error.message, final=final)
+        return CopyRejected(
+            **common, code=error.code, message=error.message, final=final, kind=_kind(attempt)
+        )
 
     refresh = verdict.class_ is Class.FIX
     if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
@@ -311,16 +312,14 @@ def refused(
         case Class.FIX if verdict.about_expiry and not copy.no_expiry:
             copy.no_expiry = True
             return Consequence(events=[rejected(final=False)])
-        case Class.FIX if copy.tries == 0:
-            copy.tries = 1
+        case Class.FIX if copy.corrections == 0:
+            copy.corrections = 1
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
         case Class.FIX if verdict.about_stops and not copy.bare_open and _has_stops(attempt):
             # Brokers of the market-execution kind take stops only afterwards (P-6).
-            copy.tries, copy.bare_open = copy.tries + 1, True
+            copy.bare_open = True
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
-    leg = copy.leg(attempt.leg)
-    assert isinstance(attempt.request, OpenRequest)
-    final = replace(rejected(final=True), kind=attempt.request.kind)
+    leg, final = copy.leg(attempt.leg), rejected(final=True)
     denied = deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
     stop_account = verdict.class_ is Class.STOP_ACCOUNT
     is_of_fill = attempt.kind == "place" and not denied.pending
@@ -331,6 +330,10 @@ def refused(
         pause_opens=error.code if stop_account else "",
         counts_as="stop",
     )
+
+
+def _kind(attempt: Attempt) -> OrderKind | None:
+    return attempt.request.kind if isinstance(attempt.request, OpenRequest) else None
 
 
 def _not_taken(copy: Copy, attempt: Attempt) -> None:
@@ -408,7 +411,9 @@ def _settle_levels(copy: Copy, leg: Leg) -> None:
 
 
 def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits) -> bool:
-    first = copy.first_try_at_utc or attempt.started_at_utc
+    first = copy.first_try_at_utc
+    if first is None:
+        first, copy.tries = attempt.started_at_utc, 0
     copy.first_try_at_utc = first
     copy.tries += 1
     copy.not_before_utc = None
@@ -419,11 +424,12 @@ def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLim
 def _later(
     copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits, at_least_s: float
 ) -> None:
-    copy.first_try_at_utc = copy.first_try_at_utc or attempt.started_at_utc
     if attempt.kind in ("open", "place"):
+        copy.first_try_at_utc = None  # what is then tried at once is a series of its own
         steps = limits.later_open_s
         wait_s = steps[min(copy.tries, len(steps) - 1)]
     else:
+        copy.first_try_at_utc = copy.first_try_at_utc or attempt.started_at_utc
         wait_s = min(
             limits.later_close_first_s * 2 ** min(copy.tries, 16), limits.later_close_cap_s
         )

@@ -67,12 +67,12 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
     if live.is_opening_another(copy.copy):
         return Queues(far)
+    age_s = max(0.0, (live.now - pending.seen_at_utc).total_seconds())
     found = find_market(copy, pending, live)
     if isinstance(found, Denial):
-        return Denies(leg.number, found)
+        return Denies(leg.number, _of_two_moments(found, age_s) or found)
     if not isinstance(found, Market):
         return ask_or_wait(found, live, far)
-    age_s = max(0.0, (live.now - pending.seen_at_utc).total_seconds())
     placed = stops.pending_levels(
         pending,
         found.spec,
@@ -115,6 +115,17 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
         **margin,
     }
     return Sends(kind="place", leg=leg.number, request=request, numbers=numbers, quote=found.quote)
+
+
+def _of_two_moments(found: Denial, master_quote_age_s: float) -> Denial | None:
+    """The prices alone disagree, and they are of two moments: that shows how the market moved, not that
+    the symbols differ. Nor does it show that they are the same; the master's fill brings its price.
+    """
+    is_price = found.numbers.get("failed") == "check_price" and "price_off" in found.numbers
+    if not is_price or master_quote_age_s <= stops.SAME_MOMENT_S:
+        return None
+    age = f"{master_quote_age_s:.1f}"
+    return denied("PENDING_STALE", **found.numbers, master_quote_age_s=age)
 
 
 def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step | None:

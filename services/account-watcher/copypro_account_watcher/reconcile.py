@@ -7,10 +7,12 @@ execute long after the answer was lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest
 from copypro.values import Mode, Ticket, tag_in
 from msgspec import Struct
+from msgspec.structs import replace
 
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.state import Attempt, Leg
@@ -62,9 +64,11 @@ def settle_open(
     unclaimed: Iterable[Ticket],
     now: float,
     limits: WatcherLimits,
+    grown: Done | None = None,
 ) -> Finding:
     """`ended`: history since a minute before the attempt, None if this look had none.
-    `unclaimed`: open tickets that are neither a known root nor a known leg.
+    `unclaimed`: open tickets that are neither a known root nor a known leg. `grown`: what a netting
+    position has that no other leg of the copy accounts for; the tag of what is added is nowhere.
     """
     request = attempt.request
     assert isinstance(request, OpenRequest)
@@ -79,7 +83,8 @@ def settle_open(
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
         # A pending order that filled in part is listed twice under one ticket: it and its position.
         others = dict.fromkeys(order.ticket for order in more if order.ticket != first.ticket)
-        return found_open(first, evidence, *others)
+        parts = (order.lots for order in tagged if order.ticket == first.ticket)
+        return found_open(replace(first, lots=sum(parts, Decimal(0))), evidence, *others)
     if gone:
         piece = gone[0]
         answer = Done(ticket=piece.ticket, lots=piece.lots, price=piece.open_price)
@@ -94,9 +99,9 @@ def settle_open(
     if len(alike) > 1:
         tickets = ", ".join(str(order.ticket) for order in alike)
         return Ambiguous(f"several open orders have its magic and shape: {tickets}")
-    if leg.grown is not None:
-        evidence = f"position {leg.grown.ticket} grew by {leg.grown.lots} lots meanwhile"
-        return Found(leg.grown, True, evidence)
+    if grown is not None:
+        evidence = f"position {grown.ticket} has {grown.lots} lots more than the copy's other legs"
+        return Found(grown, True, evidence)
     if alike:
         evidence = f"open order {alike[0].ticket} has its magic and shape, and no tag"
         return Found(_as_done(alike[0]), True, evidence)

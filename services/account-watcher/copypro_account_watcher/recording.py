@@ -149,6 +149,7 @@ class Recording:
         self._remember_volume(root)
         root.increases += 1
         root.ever_lots += added
+        root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
         root.deal = order.deal or root.deal
         message = PositionIncreased(
@@ -167,7 +168,7 @@ class Recording:
                 ticket=_made_deal("in", root, root.ever_lots),
                 sequence=_count(root),
                 lots=added,
-                price=_like(price, order.open_price, order.digits),
+                price=like(price, order.open_price, order.digits),
                 time_broker=to_broker(look.at_utc, look.clock_offset_minutes),
                 time_utc=look.at_utc,
             ),
@@ -372,6 +373,15 @@ class Recording:
         self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
 
     def pending_removed(self, root: Root, reason: str, at_broker: datetime | None) -> None:
+        self._tell_removed(root, reason)
+        self._remove(root, at_broker)
+
+    def rest_removed(self, root: Root, reason: str) -> None:
+        """Of an order that filled in part: the position stands."""
+        root.rest_lots = Decimal(0)
+        self._tell_removed(root, reason or "deleted")
+
+    def _tell_removed(self, root: Root, reason: str) -> None:
         message = PendingRemoved(
             account=self.book.account,
             root=root.root,
@@ -380,7 +390,6 @@ class Recording:
             reason=reason,
         )
         self._tell(self._closes, root, message, "removed", root.root)
-        self._remove(root, at_broker)
 
     # --- money --------------------------------------------------------------------------------
 
@@ -436,6 +445,8 @@ class Recording:
         )
         self._tell(self._opens, root, message, "filled", root.root)
         root.kind = order.kind
+        if self._is_mt5:
+            root.rest_lots = max(Decimal(0), root.open_lots - order.lots)
         root.open_lots = root.ever_lots = order.lots
         root.open_price, root.opened_at_broker = order.open_price, order.opened_at_broker
         root.stop_loss, root.take_profit = order.stop_loss, order.take_profit
@@ -527,9 +538,7 @@ def _filled(one: Made, row: ClosedOrder, lots: Lots, *, is_last: bool) -> Made:
     deal = one.told.deal
     value = one.value + row.close_price * lots
     is_whole = one.left == lots
-    price = (
-        row.close_price if lots == deal.lots else _like(value / deal.lots, row.close_price, None)
-    )
+    price = row.close_price if lots == deal.lots else like(value / deal.lots, row.close_price, None)
     deal = replace(deal, price=price if is_whole else deal.price)
     if is_last:
         deal = replace(
@@ -558,7 +567,7 @@ def _made_deal(direction: str, root: Root, lots: Lots) -> int:
     return -int(digest("deal", direction, root.root, _plain(lots))[:12], 16)
 
 
-def _like(price: Price, average: Price, digits: int | None) -> Price:
+def like(price: Price, average: Price, digits: int | None) -> Price:
     """Rounded as the broker writes prices, with one digit more where that is only guessed."""
     exponent = average.as_tuple().exponent
     guessed = 1 - exponent if isinstance(exponent, int) else MOST_PLACES

@@ -203,8 +203,6 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """The attempt that placed the mirrored pending order."""
     closed: Done | None = None
     """How it ended, where the broker's books said so before an answer did."""
-    grown: Done | None = None
-    """By how much a netting position grew while this leg's open was unanswered: its tag is nowhere."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
     lost: Attempt | None = None
@@ -275,6 +273,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     pending: PlacePendingCopy | None = None
     pending_filled_lots: Lots = Decimal(0)
     """So much of the master's order has filled, in its own lots."""
+    pending_share: Decimal = Decimal(1)
+    """And so much of the whole, once its rest was removed: ours may have filled whole."""
     pending_kind: OrderKind | None = None
     no_expiry: bool = False
     """The broker refused the mirrored order's expiry: the master's own removes the copy."""
@@ -293,9 +293,13 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     def left_of(self, leg: Leg) -> Decimal:
         """The fraction of the leg's original volume that should be left: only what the master took
-        off since it was added.
+        off since it was added. Of a mirrored order it is a share of all that ours was for.
         """
-        return self.fraction / leg.base
+        left = self.fraction / leg.base
+        is_mirrored = self.pending is not None and leg.placed_by is not None
+        if is_mirrored and self.pending_share < 1 and leg.original_lots > 0:
+            left *= self.pending_share * (leg.original_lots + leg.due_lots) / leg.original_lots
+        return left
 
     @property
     def live_legs(self) -> list[Leg]:

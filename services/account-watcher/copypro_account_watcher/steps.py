@@ -12,12 +12,12 @@ from decimal import Decimal
 from copypro.codes import Denial, denied
 from copypro.messages import OpenCopy
 from copypro.protection import CODE as EQUITY_PROTECTION
-from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest
+from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, Quote
 from copypro.values import Lots, Mode
 from msgspec.structs import replace
 
 from copypro_account_watcher import pendings
-from copypro_account_watcher.levels import modified_levels, wants_stop
+from copypro_account_watcher.levels import Levels, modified_levels, wants_stop
 from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.opening import Opening, plan_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -126,8 +126,10 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
     if (pause := backing_off(copy, live)) is not None:
         return pause
     assert leg.ticket is not None
-    position = live.positions.get(leg.ticket)
-    lots: Lots | None = _held(copy, leg, live) - target if target else leg.lots
+    position, held = live.positions.get(leg.ticket), _held(copy, leg, live)
+    if held > 0:
+        leg.lots = held  # what is told of it later is counted already
+    lots: Lots | None = held - target if target else leg.lots
     if target == 0 and live.mode is Mode.HEDGING:
         lots = None
     elif position is not None and lots is not None:
@@ -158,12 +160,14 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
         numbers=numbers,
         quote=quote,
         expected_lots=target,
-        held_lots=_held(copy, leg, live),
+        held_lots=held,
     )
 
 
 def _reduce(copy: Copy, live: Live) -> Step | None:
     """Every leg down to its original × what is left of it, rounded down: cumulative, so no dust."""
+    due: list[tuple[Leg, Lots]] = []
+    is_told_soon = False
     for leg in copy.legs:
         left = copy.left_of(leg)
         if left == 1 or leg.status is not LegStatus.OPEN or leg.moved:
@@ -177,19 +181,26 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
         held = _held(copy, leg, live)
         piece = to_close(held, target, spec)
         if piece > 0:
-            return _close(copy, leg, held - piece, live)
-        if to_close(leg.lots, target, spec) > 0:  # the list and the ledger agree in a moment
-            return Waits(live.now + timedelta(seconds=live.limits.later_close_first_s))
+            due.append((leg, held - piece))
+        elif to_close(leg.lots, target, spec) > 0:  # the list and the ledger agree in a moment
+            is_told_soon = True
+    if due:
+        leg, target = due[copy.tries % len(due)]  # one that is refused keeps no other one whole
+        return _close(copy, leg, target, live)
+    if is_told_soon:
+        return Waits(live.now + timedelta(seconds=live.limits.later_close_first_s))
     copy.reduction_late_since_utc = None
     return None
 
 
 def _held(copy: Copy, leg: Leg, live: Live) -> Lots:
     """What a leg may still close: the ledger's lots, or fewer if the latest list shows fewer. An
-    earlier part may be closed already and not told yet, since its deal is waited for.
+    earlier part may be closed already and not told yet, since its deal is waited for. On netting a
+    list of before our last open shows fewer as well.
     """
     position = live.positions.get(leg.ticket) if leg.ticket is not None else None
-    if position is None:
+    is_outdated = live.mode is Mode.NETTING and leg.ticket in live.just_changed
+    if position is None or is_outdated:
         return leg.lots
     others = (
         other.lots
@@ -316,6 +327,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
     wanted = (copy.stop_loss, copy.take_profit)
     if copy.settled_levels == wanted or not live.connected:
         return None
+    due: list[tuple[Leg, Levels, Quote]] = []
     for leg in copy.legs:
         if leg.status is not LegStatus.OPEN:
             continue
@@ -336,9 +348,14 @@ def _modify(copy: Copy, live: Live) -> Step | None:
         levels = modified_levels(copy, leg, spec, quote)
         if (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit):
             continue
+        due.append((leg, levels, quote))
+    if due:
         is_theirs = copy.levels_late_since_utc is not None
         if is_theirs and (pause := backing_off(copy, live)) is not None:
             return pause
+        # One that is refused keeps no other one from its stop.
+        leg, levels, quote = due[copy.tries % len(due)]
+        assert leg.ticket is not None
         request = ModifyRequest(
             ticket=leg.ticket, stop_loss=levels.stop_loss, take_profit=levels.take_profit
         )

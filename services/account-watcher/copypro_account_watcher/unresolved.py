@@ -7,8 +7,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from copypro.messages import CopyNeedsPerson, CopyReconciled
-from copypro.trading import ClosedOrder, ModifyRequest, OpenOrder, OpenRequest
-from copypro.values import Ticket
+from copypro.trading import (
+    ClosedOrder,
+    CloseRequest,
+    Done,
+    ModifyRequest,
+    OpenOrder,
+    OpenRequest,
+)
+from copypro.values import Mode, Ticket
 from msgspec.structs import replace
 
 from copypro_account_watcher import outcomes
@@ -22,6 +29,7 @@ from copypro_account_watcher.reconcile import (
     settle_change,
     settle_open,
 )
+from copypro_account_watcher.recording import like
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
@@ -81,6 +89,7 @@ def _settle_one(
         unclaimed=_unclaimed(agent, orders),
         now=now,
         limits=agent.owner.limits,
+        grown=_grown(agent, copy, attempt.request, orders),
     )
     match finding:
         case Found():
@@ -93,6 +102,45 @@ def _settle_one(
             agent.touch(copy, turn)
             return look_at
     return None
+
+
+def _grown(
+    agent: AccountAgent, copy: Copy, request: OpenRequest, orders: Sequence[OpenOrder]
+) -> Done | None:
+    """Netting: before the attempt its legs accounted for all of the position, or it had been denied."""
+    legs = [leg for leg in copy.legs if leg.status is LegStatus.OPEN]
+    order = next((o for o in orders if o.symbol == copy.symbol and not o.kind.is_pending), None)
+    if agent.market.live.mode is not Mode.NETTING or not legs or order is None:
+        return None
+    more = order.lots - sum((leg.lots for leg in legs), Decimal(0))
+    if more <= 0 or order.kind.side is not copy.side:
+        return None
+    paid = order.open_price * order.lots - sum(leg.open_price * leg.lots for leg in legs)
+    price = like(paid / more, order.open_price, order.digits)
+    lots = min(more, request.lots)
+    return Done(ticket=order.ticket, lots=lots, price=price if price > 0 else order.open_price)
+
+
+def _shrunk(agent: AccountAgent, copy: Copy, leg: Leg, request: CloseRequest) -> None:
+    """What the position has less than the copy's legs, where no look told of a reduction: it was first
+    seen after it, or an add hid it.
+    """
+    live = agent.market.live
+    listed = live.positions.get(request.ticket)
+    if leg.status is not LegStatus.OPEN or listed is None or listed.kind.is_pending:
+        return
+    if request.ticket in live.just_changed:
+        return
+    legs = [
+        each for each in copy.legs if each.status is LegStatus.OPEN and each.ticket == leg.ticket
+    ]
+    gone = sum((each.lots for each in legs), Decimal(0)) - listed.lots
+    taken = min(leg.lots, max(Decimal(0), gone))
+    leg.lots -= taken
+    if taken > 0 and leg.lots == 0:
+        price = request.price or listed.open_price
+        leg.closed = Done(ticket=request.ticket, lots=taken, price=price)
+        leg.status = LegStatus.ENDED
 
 
 def _unclaimed(agent: AccountAgent, orders: Sequence[OpenOrder]) -> set[Ticket]:
@@ -177,6 +225,8 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     common = about(copy, leg.number) | {"attempt": attempt.id}
     copy.attempt = None
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
+    if isinstance(attempt.request, CloseRequest):
+        _shrunk(agent, copy, leg, attempt.request)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
         result = outcomes.done(copy, attempt, leg.closed, agent.known.platform, {})

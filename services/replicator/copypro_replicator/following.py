@@ -226,12 +226,17 @@ def _pending_modified(turn: Turn, event: m.PendingModified) -> None:
 
 def _pending_removed(turn: Turn, event: m.PendingRemoved) -> None:
     root = turn.memory.root(event.account, event.root)
-    if root is None or root.opened is not None:
+    if root is None:
+        return
+    reason = f"MASTER_{event.reason or 'removed'}"
+    if root.opened is not None:  # it filled in part: the slave's own may have filled whole
+        for slave, known in root.followed if root.placed is not None else ():
+            turn.ask(m.RemovePendingCopy(copy=known.copy, slave=slave, reason=reason))
         return
     _never_joined(turn, root)
     turn.memory.remove_root(root)
     for slave, known in root.followed:
-        remove_pending(turn, slave, known, f"MASTER_{event.reason or 'removed'}")
+        remove_pending(turn, slave, known, reason)
 
 
 def remove_pending(turn: Turn, slave: AccountId, known: Decision, reason: str) -> None:

@@ -24,6 +24,7 @@ from copypro.trading import (
     OpenOrder,
     OpenRequest,
 )
+from copypro.values import OrderKind
 from msgspec import Struct
 
 Fields = dict[str, Any]
@@ -635,7 +636,7 @@ def _row_of(event: Any) -> str:
         return f"{event.copy}.{event.leg}.{'pending' if event.pending else 'open'}"
     if isinstance(event, m.CopyOpened):
         return f"{event.copy}.{event.leg}.open"
-    if isinstance(event, m.CopyRejected) and event.kind is not None:
+    if _is_given_up(event):
         return f"{event.copy}.{event.leg}.{'pending' if event.kind.is_pending else 'open'}"
     if isinstance(event, m.CopyDetached):
         return f"{event.copy}.{event.leg}.detached"
@@ -723,9 +724,10 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
         case m.CopyRejected():
             outcome = "rejected" if event.final else "refused, tried again"
             rejected: Fields = {"outcome": outcome, "code": event.code, "text": event.message}
-            return rejected | {"success": False}, "Warning"
+            return rejected | _update_of_open(event) | {"success": False}, "Warning"
         case m.CopyNotSent():
-            return {"outcome": "not sent", "text": event.reason, "success": False}, "Warning"
+            not_sent: Fields = {"outcome": "not sent", "text": event.reason, "success": False}
+            return not_sent | _update_of_open(event), "Warning"
         case m.CopyUnresolved():
             return {"outcome": "unresolved", "text": event.reason, "success": False}, "Error"
         case m.CopyReconciled():
@@ -746,11 +748,25 @@ def _outcome(event: Any, at: datetime) -> tuple[Fields | None, str]:
     return None, ""
 
 
+def _is_given_up(event: Any) -> bool:
+    """An open, for good."""
+    return isinstance(event, m.CopyRejected) and event.final and event.kind is not None
+
+
+def _update_of_open(event: m.CopyRejected | m.CopyNotSent) -> Fields:
+    """Of any other call its start said what it was to do, in the same row."""
+    return {} if event.kind is None else {"update": _opens(event.kind)}
+
+
+def _opens(kind: OrderKind) -> str:
+    return "PendingOpen" if kind.is_pending else "MarketOpen"
+
+
 def _update_of(event: m.AttemptStarted) -> str:
     request = event.request
     match request:
         case OpenRequest():
-            return "PendingOpen" if request.kind.is_pending else "MarketOpen"
+            return _opens(request.kind)
         case ModifyRequest():
             return _modify_of(request.price)
         case CloseRequest():
@@ -769,8 +785,7 @@ def _times(event: m.Outcome, record: Record) -> Fields:
     times: Fields = {}
     if event.sent_at_utc is not None:
         times["sent_at"] = iso(event.sent_at_utc)
-    is_given_up = isinstance(event, m.CopyRejected) and event.kind is not None
-    if event.answered_at_utc is not None and not is_given_up:
+    if event.answered_at_utc is not None and not _is_given_up(event):
         times["filled_at"] = iso(event.answered_at_utc)
     if record.recorded_at:
         times["recorded_at"] = f"{datetime.utcfromtimestamp(record.recorded_at).isoformat()}Z"  # noqa: DTZ004

@@ -124,11 +124,13 @@ def _outcome(row: Doc) -> Outcome:
 
 
 def _legs(row: Doc) -> dict[str, int]:
+    """A mirrored order may fill before the master's does: that took no time."""
     found: dict[str, int] = {}
     for name, (start, end) in LEGS.items():
         if row.get(start) and row.get(end):
             span = _moment(row[end]) - _moment(row[start])
-            found[name] = span // timedelta(microseconds=1)
+            if span >= timedelta():
+                found[name] = span // timedelta(microseconds=1)
     return found
 
 
