@@ -207,3 +207,44 @@ def test_what_another_leg_adds_is_no_further_fill_of_one_that_was_filled_in_part
         await account.until(lambda: position.lots == D("0.06"))
 
     on_netting(story, told_first=told_first)
+
+
+@pytest.mark.parametrize("lots", [("0.20", "0.10"), ("0.10", "0.20")])
+def test_a_deal_of_one_leg_that_is_told_while_the_next_is_reduced_is_not_too_much(
+    lots: tuple[str, str],
+) -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, *lots)
+
+        async def does(request: TradeRequest) -> Done:
+            before = account.bridge.closed
+            if before:
+                account.bridge.frame(before[-1])
+                await account.until(lambda: account.told(m.PositionReduced))
+            return await position.does(request)
+
+        account.bridge.does = does
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.15"))
+        await account.looked()
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+        reduced = account.told(m.CopyReduced, topics.EXECUTIONS)
+        assert {event.leg: event.open_lots for event in reduced} == {
+            number: D(each) / 2 for number, each in enumerate(lots)
+        }
+
+    on_netting(story, told_first=False)
+
+
+def test_what_a_list_shows_of_several_legs_reductions_together_is_not_too_much() -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20", "0.10")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.15"))
+        account.bridge.closed = ()
+        await account.until(lambda: account.told(m.PositionReduced))
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)

@@ -49,9 +49,14 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
                     _filled_further(agent, copy, leg, event, turn)
             _grown(agent, event, turn)
         case PositionReduced():
-            for copy, leg in _legs(agent, event.root):
-                if leg.status is LegStatus.OPEN:
-                    _reduced(agent, copy, leg, event, turn)
+            standing = [
+                (copy, leg)
+                for copy, leg in _legs(agent, event.root)
+                if leg.status is LegStatus.OPEN
+            ]
+            is_ours = _is_asked(agent, standing, event, turn)
+            for copy, leg in standing:
+                _reduced(agent, copy, leg, event, is_ours, turn)
         case PositionClosed():
             for copy, leg in _legs(agent, event.root):
                 if leg.is_live:
@@ -240,10 +245,16 @@ def _held(together: list[tuple[Copy, Leg]]) -> Lots:
     return sum((leg.lots for _, leg in together if leg.is_live), Decimal(0))
 
 
-def _reduced(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn) -> None:
+def _reduced(
+    agent: AccountAgent,
+    copy: Copy,
+    leg: Leg,
+    event: PositionReduced,
+    is_ours: bool,
+    turn: Turn,
+) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     together = [other for _, other in _legs(agent, event.root) if other.status is LegStatus.OPEN]
-    is_ours = _is_asked(agent, copy, leg, event, turn)
     is_too_much = _is_below_target(agent, copy, together, event)
     if is_too_much and is_ours:
         _halt(agent, copy, event, "a close that was given up was executed after all", turn)
@@ -275,33 +286,38 @@ def _taken(copy: Copy, together: list[Leg]) -> Leg:
 
 def _is_asked(
     agent: AccountAgent,
-    copy: Copy,
-    leg: Leg,
+    together: list[tuple[Copy, Leg]],
     event: PositionReduced | PositionClosed,
     turn: Turn,
 ) -> bool:
     """A deal that one of our partial closes asked for, also one that was given up; or that took more
     than any of them: that the rest is what it should be is asserted once for each (trading rules
-    I-11). A deal that was made from what a list shows may be several.
+    I-11). `together`: the legs of one position, of which the deal may be any one's. One that was made
+    from what a list shows may be several.
     """
     by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
-    asked, lots = leg.asked_pieces, event.deal.lots
+    asked = [piece for _, leg in together for piece in leg.asked_pieces]
+    lots = event.deal.lots
     if not asked or event.reason in by_broker:
         return False
+    for _, leg in together:
+        if lots in leg.asked_pieces:
+            leg.asked_pieces = without(leg.asked_pieces, lots)
+            return True
     is_made = event.deal.ticket < 0
-    if lots in asked:
-        leg.asked_pieces = without(asked, lots)
-        return True
     if is_made and lots <= sum(asked):
-        leg.asked_pieces = []
+        for _, leg in together:
+            leg.asked_pieces = []
         return lots == sum(asked)
+    copy, leg = next(pair for pair in together if max(asked) in pair[1].asked_pieces)
     if lots <= max(asked):
-        leg.asked_pieces = without(asked, next(piece for piece in asked if piece > lots))
+        larger = next(piece for piece in leg.asked_pieces if piece > lots)
+        leg.asked_pieces = without(leg.asked_pieces, larger)
         return False
-    if leg.asked_lots == 0:
+    if any(other.asked_lots == 0 for _, other in together):
         return False  # a close of all that there was came after them
-    leg.asked_pieces = []
-    _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
+    asked_for, leg.asked_pieces = leg.asked_pieces[-1], []
+    _halt(agent, copy, event, f"a close of {asked_for} lots closed {lots}", turn)
     return True
 
 
@@ -350,7 +366,7 @@ def _closed(agent: AccountAgent, copy: Copy, leg: Leg, event: PositionClosed, tu
     attempt = copy.attempt
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
-    is_ours = _is_asked(agent, copy, leg, event, turn)
+    is_ours = _is_asked(agent, [(copy, leg)], event, turn)
     if _is_at(leg, "close", attempt):
         return  # our own call did it, or will say that it is gone
     if is_ours and not copy.closing:
