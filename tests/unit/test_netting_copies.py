@@ -248,3 +248,23 @@ def test_what_a_list_shows_of_several_legs_reductions_together_is_not_too_much()
         assert account.told(m.AlertRaised) == []
 
     on_netting(story, told_first=False)
+
+
+def test_a_leg_that_is_closed_before_a_list_shows_the_next_one_takes_no_more_than_its_own() -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+
+        async def does(request: TradeRequest) -> Done:
+            done = await position.does(request)
+            if isinstance(request, OpenRequest):
+                await closes(account)
+            return done
+
+        account.bridge.does = does
+        await account.order(leg(1, "0.05"))
+        await account.until(lambda: len(account.told(m.CopyClosed, topics.EXECUTIONS)) == 2)
+        closed = account.told(m.CopyClosed, topics.EXECUTIONS)
+        assert {event.leg: event.closed_lots for event in closed} == {0: D("0.10"), 1: D("0.05")}
+        assert account.told(m.CopyRejected, topics.EXECUTIONS) == []
+
+    on_netting(story, told_first=False)
