@@ -187,7 +187,6 @@ def _pending_gone(rec: Recording, rows: Rows, root: Root) -> None:
         rec.pending_removed(root, cancelled.comment or ("expired" if is_expired else "deleted"), at)
     elif rec.book.is_netting and netting.filled_into(rec, root):
         # The position it became part of has grown by it: told as that root's increase.
-        del rec.book.deltas[root.symbol]
         rec.pending_removed(root, "merged", None)
     else:
         rec.missing[root.ticket] = None

@@ -16,7 +16,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Lots, RootId
 
 from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import Book, Root
+from copypro_account_watcher.book import PAST_VOLUMES, Book, Root
 from copypro_account_watcher.evidence import Piece, Rows, explain
 from copypro_account_watcher.recording import Recording
 
@@ -31,7 +31,8 @@ def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
         _symbol(rec, rows, root, listed.get(symbol))
         change, now = signed_lots(book, symbol) - before, book.by_symbol.get(symbol)
         if change and (now is None or now is root):  # a new lifecycle has its own opening's ticket
-            book.deltas[symbol] = (change, shown_at)
+            former = book.deltas.get(symbol, [])
+            book.deltas[symbol] = [*former, (change, shown_at)][-PAST_VOLUMES:]
 
 
 def _renamed(rec: Recording, listed: Mapping[str, OpenOrder]) -> None:
@@ -62,17 +63,25 @@ def signed_lots(book: Book, symbol: str) -> Lots:
 
 def filled_into(rec: Recording, pending: Root) -> bool:
     """The pending order is gone and its symbol changed by just its volume: it became part of the
-    position. One frame may be late, and a change from before its last listing may be another's.
+    position, and that change is nobody else's. One frame may be late, and a change from before its
+    last listing may be another's.
     """
-    change = rec.book.deltas.get(pending.symbol)
-    if change is None or change[0] != pending.open_lots * pending.side.sign:
+    changes = rec.book.deltas.get(pending.symbol, [])
+    lots, listed_at = pending.open_lots * pending.side.sign, rec.book.listed_at.get(pending.root)
+    later = [
+        change
+        for change in changes
+        if change[0] == lots and listed_at is not None and change[1] > listed_at
+    ]
+    found = later or [change for change in changes[-1:] if change[0] == lots]
+    if not found:
         return False
-    listed_at = rec.book.listed_at.get(pending.root)
-    is_later = listed_at is not None and change[1] > listed_at
     stood = rec.stood("merged", pending.root)
-    return rec.waited("merged", pending.root) or (
-        is_later and (stood or rec.look.seen is not Seen.LIVE)
-    )
+    is_certain = bool(later) and (stood or rec.look.seen is not Seen.LIVE)
+    if rec.waited("merged", pending.root) or is_certain:
+        changes.remove(found[0])
+        return True
+    return False
 
 
 def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:
