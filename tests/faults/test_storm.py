@@ -169,7 +169,7 @@ class Storm:
         if pairs:
             one, two = self.random.choice(pairs)
             self.note(f"close {one} by {two}")
-            await self.world.control.close_by(self.master.server, 1001, one, two)
+            await self.world.control.close_by(self.master.server, self.master.login, one, two)
 
     def _levels(self, side: str) -> tuple[str, str]:
         far = Decimal(self.random.choice((20, 100, 300))) / 10_000
@@ -574,7 +574,7 @@ class Storm:
                 for piece in book["history"]
                 if piece["reason"] == "Reversed"
             ]
-            mine = [e for e in executions if getattr(e, "slave", "") == _id(slave)]
+            mine = [e for e in executions if e.slave == _id(slave) and e.master == _id(self.master)]
             opened_by = {e.copy: e for e in mine if isinstance(e, CopyOpened)}
             for family in families:
                 copies = self.copies_of(family, slave)

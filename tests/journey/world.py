@@ -245,11 +245,12 @@ async def a_world(
     limits: WatcherLimits = FAST,
     stack: Stack = EMBEDDED,
     services: Collection[str] = ALL,
+    kind: type[World] = World,
 ) -> AsyncIterator[World]:
     """Four brokers with five currency pairs and gold, a ring on them, one user signed up."""
     simulator = await start()
     async with SimulatorControl(simulator.mt5_url) as control:
-        world = World(simulator, control, data, stack, services)
+        world = kind(simulator, control, data, stack, services)
         for server, platform in SERVERS.items():
             await control.add_server(name=server, platform=platform)
             for name in FOREX:

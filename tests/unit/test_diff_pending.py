@@ -205,6 +205,30 @@ def test_on_netting_the_pending_may_vanish_before_the_position_has_grown() -> No
     assert names(events) == ["PendingRemoved", "PositionIncreased"]
 
 
+def test_on_netting_a_fill_is_known_though_the_position_changed_again_before_the_next_look() -> (
+    None
+):
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT), order(6, "0.20", LIMIT))
+    assert names(watch.sees(order(1, "0.30"), order(6, "0.20", LIMIT))) == ["PositionIncreased"]
+    closed = row(1, "0.15", deal=9)
+    events = watch.sees(order(1, "0.15"), order(6, "0.20", LIMIT), closed=(closed,))
+    assert names(events) == ["PositionReduced", "PendingRemoved"]
+    assert events[1].reason == "merged"  # type: ignore[union-attr]
+    assert watch.sees(order(1, "0.15")) == []
+    assert watch.later(5).sees(order(1, "0.15")) == []
+    assert watch.result.missing == (6,), "the fill of one is not the other's"
+
+
+def test_on_netting_two_orders_that_filled_between_two_looks_are_one_change() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT), order(6, "0.30", LIMIT))
+    assert names(watch.sees(order(1, "0.60"))) == ["PositionIncreased"]
+    assert watch.result.missing == (5, 6)
+    assert names(watch.sees(order(1, "0.60"))) == ["PendingRemoved", "PendingRemoved"]
+    assert set(watch.book.roots) == {"EURUSD:1:1"}
+
+
 def test_on_netting_one_late_frame_without_the_order_does_not_remove_it() -> None:
     watch = netting()
     watch.sees(order(1, "0.10", OrderKind.SELL))

@@ -355,3 +355,64 @@ def test_a_reduction_that_nobody_answered_and_no_look_told_of_is_of_its_leg(
         assert account.told(m.CopyDenied, topics.EXECUTIONS) == []
 
     on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("lots", [("0.20", "0.10"), ("0.10", "0.20")])
+def test_a_deal_of_one_leg_that_is_told_while_the_next_is_reduced_is_not_too_much(
+    lots: tuple[str, str],
+) -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, *lots)
+
+        async def does(request: TradeRequest) -> Done:
+            before = account.bridge.closed
+            if before:
+                account.bridge.frame(before[-1])
+                await account.until(lambda: account.told(m.PositionReduced))
+            return await position.does(request)
+
+        account.bridge.does = does
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.15"))
+        await account.looked()
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+        reduced = account.told(m.CopyReduced, topics.EXECUTIONS)
+        assert {event.leg: event.open_lots for event in reduced} == {
+            number: D(each) / 2 for number, each in enumerate(lots)
+        }
+
+    on_netting(story, told_first=False)
+
+
+def test_what_a_list_shows_of_several_legs_reductions_together_is_not_too_much() -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20", "0.10")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.15"))
+        account.bridge.closed = ()
+        await account.until(lambda: account.told(m.PositionReduced))
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)
+
+
+def test_a_leg_that_is_closed_before_a_list_shows_the_next_one_takes_no_more_than_its_own() -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+
+        async def does(request: TradeRequest) -> Done:
+            done = await position.does(request)
+            if isinstance(request, OpenRequest):
+                await closes(account)
+            return done
+
+        account.bridge.does = does
+        await account.order(leg(1, "0.05"))
+        await account.until(lambda: len(account.told(m.CopyClosed, topics.EXECUTIONS)) == 2)
+        closed = account.told(m.CopyClosed, topics.EXECUTIONS)
+        assert {event.leg: event.closed_lots for event in closed} == {0: D("0.10"), 1: D("0.05")}
+        assert account.told(m.CopyRejected, topics.EXECUTIONS) == []
+
+    on_netting(story, told_first=False)

@@ -205,8 +205,8 @@ class Book:
         """Closes that a frame told and no list has shown yet."""
         self.doubts: dict[tuple[str, str], datetime] = {}
         """What the last look showed without proof, and since when."""
-        self.deltas: dict[str, tuple[Lots, datetime]] = {}
-        """Netting: the last signed change of a symbol's volume."""
+        self.deltas: dict[str, list[tuple[Lots, datetime]]] = {}
+        """Netting: the last signed changes of a symbol's volume."""
         self.listed_at: dict[RootId, datetime] = {}
         """When a pending order was last in a list."""
 

@@ -179,8 +179,14 @@ def _vanished(
         filled = [root for root in pending if mt4_chain.filled(rec, rows, root, new)]
         pending = [root for root in pending if root not in filled]
         mt4_chain.settle(rec, rows, [*vanished, *filled], new)
-    for root in pending:
-        _pending_gone(rec, rows, root)
+    in_doubt = [root for root in pending if not _pending_gone(rec, rows, root)]
+    merged = netting.filled_into(rec, in_doubt) if book.is_netting else []
+    for root in in_doubt:
+        if root in merged:
+            # The position it became part of has grown by it: told as that root's increase.
+            rec.pending_removed(root, "merged", None)
+        else:
+            rec.missing[root.ticket] = None
     if book.platform is Platform.MT4:
         return
     for root in vanished:
@@ -191,7 +197,8 @@ def _stands(root: Root, order: OpenOrder | None) -> bool:
     return order is not None and (root.is_pending or not order.kind.is_pending)
 
 
-def _pending_gone(rec: Recording, rows: Rows, root: Root) -> None:
+def _pending_gone(rec: Recording, rows: Rows, root: Root) -> bool:
+    """False: no row tells what became of it."""
     cancelled = rows.cancelled(root.ticket)
     pieces = [row for row in rows.of_ticket(root.ticket) if not row.kind.is_pending]
     if pieces:  # filled and closed since; what was left of it may have been cancelled as well
@@ -200,12 +207,9 @@ def _pending_gone(rec: Recording, rows: Rows, root: Root) -> None:
         expires, at = root.expires_at_broker, cancelled.closed_at_broker
         is_expired = expires is not None and at >= expires
         rec.pending_removed(root, cancelled.comment or ("expired" if is_expired else "deleted"), at)
-    elif rec.book.is_netting and netting.filled_into(rec, root):
-        # The position it became part of has grown by it: told as that root's increase.
-        del rec.book.deltas[root.symbol]
-        rec.pending_removed(root, "merged", None)
     else:
-        rec.missing[root.ticket] = None
+        return False
+    return True
 
 
 def _rests(rec: Recording, rows: Rows) -> None:

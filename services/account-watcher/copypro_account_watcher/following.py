@@ -290,8 +290,8 @@ def _is_asked(
     turn: Turn,
 ) -> bool:
     """A deal that one of our partial closes of these legs asked for, also one that was given up; or that
-    took more than any of them: that the rest is what it should be is asserted once for each (trading
-    rules I-11). A deal that was made from what a list shows may be several.
+    took more than any of them: that the rest is what it should be is asserted once for each. A deal
+    that was made from what a list shows may be several.
     """
     by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
     lots, asked = event.deal.lots, [piece for leg in legs for piece in leg.asked_pieces]

@@ -7,7 +7,7 @@ met again, not even after the account was removed and added.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Lots, RootId
 
 from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import Book, Root
+from copypro_account_watcher.book import PAST_VOLUMES, Book, Root
 from copypro_account_watcher.evidence import Piece, Rows, explain
 from copypro_account_watcher.recording import Recording
 
@@ -31,7 +31,8 @@ def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
         _symbol(rec, rows, root, listed.get(symbol))
         change, now = signed_lots(book, symbol) - before, book.by_symbol.get(symbol)
         if change and (now is None or now is root):  # a new lifecycle has its own opening's ticket
-            book.deltas[symbol] = (change, shown_at)
+            former = book.deltas.get(symbol, [])
+            book.deltas[symbol] = [*former, (change, shown_at)][-PAST_VOLUMES:]
 
 
 def _renamed(rec: Recording, listed: Mapping[str, OpenOrder]) -> None:
@@ -60,19 +61,38 @@ def signed_lots(book: Book, symbol: str) -> Lots:
     return Decimal(0) if root is None else root.open_lots * root.side.sign
 
 
-def filled_into(rec: Recording, pending: Root) -> bool:
-    """The pending order is gone and its symbol changed by just its volume: it became part of the
-    position. One frame may be late, and a change from before its last listing may be another's.
+def filled_into(rec: Recording, gone: Sequence[Root]) -> list[Root]:
+    """Of pending orders that are gone those by whose volume their symbol changed: each by itself, else
+    all together.
     """
-    change = rec.book.deltas.get(pending.symbol)
-    if change is None or change[0] != pending.open_lots * pending.side.sign:
+    found = [root for root in gone if _changed_by(rec, [root])]
+    for symbol in dict.fromkeys(root.symbol for root in gone):
+        rest = [root for root in gone if root.symbol == symbol and root not in found]
+        if len(rest) > 1 and _changed_by(rec, rest):
+            found += rest
+    return found
+
+
+def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
+    """They became part of the position, and that change is nobody else's. One frame may be late, and a
+    change from before their last listing may be another's.
+    """
+    book, symbol = rec.book, pending[0].symbol
+    changes = book.deltas.get(symbol, [])
+    lots = sum((root.open_lots * root.side.sign for root in pending), Decimal(0))
+    listed = [book.listed_at[root.root] for root in pending if root.root in book.listed_at]
+    is_listed = len(listed) == len(pending)
+    later = [c for c in changes if c[0] == lots and is_listed and c[1] > max(listed)]
+    matching = later or [c for c in changes[-1:] if c[0] == lots]
+    if not matching:
         return False
-    listed_at = rec.book.listed_at.get(pending.root)
-    is_later = listed_at is not None and change[1] > listed_at
-    stood = rec.stood("merged", pending.root)
-    return rec.waited("merged", pending.root) or (
-        is_later and (stood or rec.look.seen is not Seen.LIVE)
-    )
+    name = "+".join(root.root for root in pending)
+    stood = rec.stood("merged", name)
+    is_certain = bool(later) and (stood or rec.look.seen is not Seen.LIVE)
+    if rec.waited("merged", name) or is_certain:
+        changes.remove(matching[0])
+        return True
+    return False
 
 
 def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:

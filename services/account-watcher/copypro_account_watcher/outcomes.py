@@ -316,7 +316,7 @@ def refused(
             copy.corrections = 1
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
         case Class.FIX if verdict.about_stops and not copy.bare_open and _has_stops(attempt):
-            # Brokers of the market-execution kind take stops only afterwards (P-6).
+            # Brokers of the market-execution kind take stops only afterwards.
             copy.bare_open = True
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
     leg, final = copy.leg(attempt.leg), rejected(final=True)

@@ -135,7 +135,8 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
     elif position is not None and lots is not None:
         # Never more than the ledger says is ours, never more than there is (no flip on netting).
         lots = min(lots, position.lots)
-        if live.mode is Mode.NETTING and target == 0 and lots == position.lots:
+        is_all = lots == position.lots and not _shares(copy, leg)
+        if live.mode is Mode.NETTING and target == 0 and is_all:
             lots = None
     quote = live.quote(copy.symbol)
     request = CloseRequest(
@@ -202,12 +203,17 @@ def _held(copy: Copy, leg: Leg, live: Live) -> Lots:
     is_outdated = live.mode is Mode.NETTING and leg.ticket in live.just_changed
     if position is None or is_outdated:
         return leg.lots
-    others = (
-        other.lots
+    others = (other.lots for other in _shares(copy, leg))
+    return min(leg.lots, position.lots - sum(others, Decimal(0)))
+
+
+def _shares(copy: Copy, leg: Leg) -> list[Leg]:
+    """The other legs of its position: the latest list may not show them yet."""
+    return [
+        other
         for other in copy.legs
         if other is not leg and other.status is LegStatus.OPEN and other.ticket == leg.ticket
-    )
-    return min(leg.lots, position.lots - sum(others, Decimal(0)))
+    ]
 
 
 def _naked(copy: Copy, live: Live) -> Step | None:
