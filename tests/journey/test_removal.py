@@ -12,7 +12,7 @@ from copypro.envelope import Envelope, encode, utc_now
 from copypro.messages import SetEquityProtectorCallback, UpdateAccount
 from copypro.values import AccountId, MessageId, RegistrationId
 
-from tests.journey.test_cli import run_command
+from tests.journey.commands import run_command
 from tests.journey.world import CANARY, EMBEDDED, OPERATOR, Account, Stack, World
 
 pytestmark = pytest.mark.slow
