@@ -4,9 +4,9 @@ The floor is what nobody can do without: parse one frame, make durable in SQLite
 durable for a trade, and bare aiohttp GETs, which with ten slaves leave together. It commits three
 times, one after another: event, plans, attempts, each with the very records (keys, values, headers,
 state) that the ring wrote for one trade of this run. Between the floor and the ring stands the floor
-with our rules: the same, and before it what the ring decoded, planned and encoded for that trade, in
-a straight line with nothing around it (no tasks, queues, memory or reader). No ring with these rules
-can be faster. All are taken by turns in one process and in one rhythm: trades of a person or a
+with our rules: the same, and before it what the ring compared, decoded, planned and encoded for that
+trade, in a straight line with nothing around it (no tasks, queues, locks or readers). No ring with
+these rules can be faster. All are taken by turns in one process and in one rhythm: trades of a person or a
 robot, not a burst.
 """
 
@@ -17,7 +17,7 @@ import copy
 import sqlite3
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,61 +28,108 @@ from copypro import topics
 from copypro.adapters.bridge_json import decoded, envelope
 from copypro.adapters.mt5_terminal import Mt5Dialect
 from copypro.envelope import Consequences, decode
+from copypro.messages import PositionOpened
 from copypro.ports import Outgoing, Record
 from copypro.values import MessageId
-from copypro_account_watcher import opening, steps
+from copypro_account_watcher import diff, looking, opening, steps
+from copypro_replicator.replicating import Replicating
 
 from benchmarks.world import Commits, Wire, World, spread, world
 
 REST_S = 0.03
-_READ_BEFORE_THE_WIRE = (topics.ORDER_EVENTS.name, topics.SLAVE_ORDERS.name)
 
 
-class Plans:
-    """`asked[tag]`: with what `plan_open` was asked meanwhile, as it was then."""
+class Asked:
+    """With what our rules were asked for one trade: the diff of the master's look, the replicator's step
+    and the plan of each slave's open, as it was then.
+    """
 
     def __init__(self) -> None:
-        self.asked: dict[str, tuple[Any, ...]] = {}
+        self.diff: list[tuple[Any, ...]] = []
+        self.step: list[tuple[Any, ...]] = []
+        self.plans: list[tuple[Any, ...]] = []
+        self._patched: list[tuple[Any, str, Any]] = [
+            (looking, "diff", self._kept(diff.diff, self.diff, _sees_an_open)),
+            (Replicating, "step", self._kept(Replicating.step, self.step, _plans)),
+            (steps, "plan_open", self._kept(opening.plan_open, self.plans, _is_opening)),
+        ]
+        self._former = [getattr(owner, name) for owner, name, _ in self._patched]
 
-    def __enter__(self) -> Plans:
-        def kept(*given: Any) -> Any:
-            asked = copy.deepcopy(given)
-            made = opening.plan_open(*given)
-            if isinstance(made, opening.Opening):
-                self.asked[made.request.comment] = asked
-            return made
-
-        setattr(steps, "plan_open", kept)  # noqa: B010 - as the wire is watched
+    def __enter__(self) -> Asked:
+        for owner, name, kept in self._patched:
+            setattr(owner, name, kept)
         return self
 
     def __exit__(self, *_: object) -> None:
-        setattr(steps, "plan_open", opening.plan_open)  # noqa: B010
+        for (owner, name, _kept), former in zip(self._patched, self._former, strict=True):
+            setattr(owner, name, former)
+
+    @staticmethod
+    def _kept(
+        rule: Callable[..., Any], asked: list[tuple[Any, ...]], is_of_trade: Callable[[Any], bool]
+    ) -> Callable[..., Any]:
+        def kept(*given: Any) -> Any:
+            before = copy.deepcopy(given)
+            made = rule(*given)
+            if is_of_trade(made):
+                asked.append(before)
+            return made
+
+        return kept
+
+
+def _sees_an_open(result: Any) -> bool:
+    return any(isinstance(f.message, PositionOpened) and not f.message.copy for f in result.facts)
+
+
+def _plans(outputs: Any) -> bool:
+    return any(out.headers.get("type") == "OpenCopy" for out in outputs)
+
+
+def _is_opening(planned: Any) -> bool:
+    return isinstance(planned, opening.Opening)
 
 
 class Rules:
-    """What one trade of the ring's was decoded, planned and encoded from, to do it again."""
+    """One trade by our rules, from the look to the attempts, again and again."""
 
-    def __init__(self, commits: Sequence[Sequence[Outgoing]], plans: Plans) -> None:
-        written = [out for outputs in commits for out in outputs]
-        told = [out for out in written if "type" in out.headers]
-        self._plans = list(plans.asked.values())
-        self._read = [_record(out) for out in told if out.topic in _READ_BEFORE_THE_WIRE]
-        self._told = [(topics.BY_NAME[o.topic], o.key, decode(_record(o)).message) for o in told]
+    def __init__(self, commits: Sequence[Sequence[Outgoing]], asked: Asked) -> None:
+        event, plans, attempts = commits
+        written = [*event, *attempts]
+        self._asked = asked
+        self._orders = [_record(out) for out in plans if out.topic == topics.SLAVE_ORDERS.name]
+        self._told = [
+            (topics.BY_NAME[out.topic], out.key, decode(_record(out)).message)
+            for out in written
+            if "type" in out.headers
+        ]
         self._states = [
-            msgspec.json.decode(out.value) for out in written if out.value and out not in told
+            msgspec.json.decode(out.value)
+            for out in written
+            if out.value and "type" not in out.headers
         ]
         self._encode = msgspec.json.Encoder().encode
 
-    def follow(self) -> None:
-        for record in self._read:
-            decode(record)
-        for asked in self._plans:
-            opening.plan_open(*asked)
-        cause = Consequences(MessageId("f"), MessageId("f"), datetime.now(UTC).isoformat())
-        for topic, key, message in self._told:
-            cause.encode(topic, key, "", message)
-        for state in self._states:
-            self._encode(state)
+    def ready(self) -> Callable[[], None]:
+        """Rules change what they are asked with: each time has its own."""
+        looks, reads, plans = copy.deepcopy((self._asked.diff, self._asked.step, self._asked.plans))
+
+        def follow() -> None:
+            for asked in looks:
+                diff.diff(*asked)
+            for asked in reads:
+                Replicating.step(*asked)
+            for record in self._orders:
+                decode(record)
+            for asked in plans:
+                opening.plan_open(*asked)
+            cause = Consequences(MessageId("f"), MessageId("f"), datetime.now(UTC).isoformat())
+            for topic, key, message in self._told:
+                cause.encode(topic, key, "", message)
+            for state in self._states:
+                self._encode(state)
+
+        return follow
 
 
 class Floor:
@@ -107,9 +154,10 @@ class Floor:
 
     async def once(self, name: str, slaves: int, *, by_rules: bool) -> float:
         """When it began: its requests leave with the comments {name}x{slave}."""
+        follow = self._rules.ready() if by_rules else None
         begun = time.time()
-        if by_rules:
-            self._rules.follow()
+        if follow is not None:
+            follow()
         self._dialect.frame(bytes(decoded(envelope, self._frame).data))
         for records in self._commits:
             rows = [(r.topic, r.key, r.value, self._encode(r.headers)) for r in records]
@@ -169,10 +217,11 @@ async def measure(slaves: int, trades: int) -> Measured:
     ruled: list[float] = []
     async with world(slaves) as made, aiohttp.ClientSession() as http:
         with Wire() as wire, tempfile.TemporaryDirectory() as folder:
-            with Commits() as commits, Plans() as plans:
+            with Commits() as commits, Asked() as asked:
                 await one_trade(made)
             written = commits.of_trade()
-            floor = Floor(Path(folder), made.bridge, http, written, Rules(written, plans))
+            assert (len(asked.diff), len(asked.step), len(asked.plans)) == (1, 1, slaves)
+            floor = Floor(Path(folder), made.bridge, http, written, Rules(written, asked))
             for number in range(trades):
                 await one_trade(made)
                 for kind, found in (("F", bare), ("R", ruled)):
