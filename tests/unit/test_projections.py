@@ -22,8 +22,8 @@ from copypro.trade_logs import trade_log
 from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, OpenRequest
 from copypro.values import AttemptId, CopyId, OrderKind, Side, Ticket, UserId
 from copypro_stats.batch import Parts, batch_of, merged
-from copypro_stats.projections import trade_log_told_by
 from copypro_stats.rebuilding import Replay
+from copypro_stats.trade_logs import trade_log_told_by
 from msgspec.structs import replace
 
 from tests.unit.copying_builders import (

@@ -14,8 +14,10 @@ from copypro.ports import Projected, Record, Upsert
 from copypro.readiness import broke_at
 from msgspec import Struct
 
+from copypro_stats.history import history_of
+from copypro_stats.patch import Fields, Patch
 from copypro_stats.pausing import concerns_copiers
-from copypro_stats.projections import Fields, Patch, history_of, patches
+from copypro_stats.projections import patches
 from copypro_stats.receivers import Posted, posts_of
 
 BUILT_ON = frozenset((ROOTS, COPIERS))
