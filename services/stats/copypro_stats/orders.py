@@ -68,7 +68,13 @@ def opened(event: m.PositionOpened) -> list[Patch]:
         # What stands when its account is added again shows the average of what it grew by.
         f"{ADDED}1": None,
     }
-    return [Patch(*_root(event), fields | _cost(event)), *_paid_to_open(event)]
+    fields |= _cost(event)
+    if event.seen is m.Seen.BASELINE:
+        # Its account may have been removed while it stood: what was known of it then is over.
+        root = Patch(*_root(event), fields, builds_on=_root(event), anew=True)
+    else:
+        root = Patch(*_root(event), fields)
+    return [root, *_paid_to_open(event)]
 
 
 def increased(event: m.PositionIncreased) -> Patch:

@@ -25,6 +25,8 @@ class Patch(Struct, frozen=True):
     fields: Fields | None
     builds_on: tuple[str, str] | None = None
     """(collection, id) whose fields of the same source are laid under these."""
+    anew: bool = False
+    """What it is laid over has ended: of that, the names alone are left, without values."""
 
 
 def callback_of(whose: str, callback: Callback | None) -> Patch:
