@@ -12,7 +12,8 @@ from copypro import messages as m
 from copypro.envelope import decode, fact, utc_now
 from copypro.ports import Record, Upsert
 from copypro_gateway.symbols import MOST_MAPPINGS
-from copypro_stats.projections import Patch, patches
+from copypro_stats.patch import Patch
+from copypro_stats.projections import patches
 
 from tests.contract.stores import Place, SqlitePlace
 from tests.gateway import OPERATOR, AnsweringLog, Calling, User, a_gateway, a_user

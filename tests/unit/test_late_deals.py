@@ -19,7 +19,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import AccountId, OrderKind
 from copypro_account_watcher.book import Book, Rest, Root
 from copypro_standalone.backtest.virtual_time import run
-from copypro_stats.batch import Parts, batch_of, merged
+from copypro_stats.batch import Parts, batch_of
 from msgspec import json
 from msgspec.structs import replace
 
@@ -250,8 +250,7 @@ async def documents(account: Watched) -> MemoryReadModels:
     models = MemoryReadModels()
     parts = Parts(models)
     for record in account.log.all(topics.ORDER_EVENTS.name):
-        batch = await batch_of([record], parts)
-        await models.upsert(merged(batch.upserts))
+        await parts.write(await batch_of([record], parts))
     return models
 
 

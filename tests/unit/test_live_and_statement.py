@@ -24,7 +24,7 @@ from copypro.statistics import Report, Statistics
 from copypro.topics import ORDER_EVENTS
 from copypro.values import AccountId, MessageId, RegistrationId, UserId
 from copypro_account_watcher.history import imported_operations, imported_positions
-from copypro_stats.batch import Parts, merged
+from copypro_stats.batch import Batch, Parts
 from copypro_stats.projections import patches
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -203,7 +203,7 @@ async def live_report(body: bytes, balance: Decimal) -> Report:
     ]
     with tempfile.TemporaryDirectory() as folder:
         models = await SqliteReadModels.open(Path(folder))
-        parts, upserts = Parts(models), []
+        parts, batch = Parts(models), Batch()
         for offset, (_, message) in enumerate(facts):
             envelope = Envelope(
                 id=MessageId(str(offset)), cause=None, correlation=MessageId("c"), time=NOW,
@@ -211,12 +211,12 @@ async def live_report(body: bytes, balance: Decimal) -> Report:
             )  # fmt: skip
             record = Record(ORDER_EVENTS.name, 0, offset, ACCOUNT, b"", {})
             for patch in patches(record, envelope):
-                upserts.append(await parts.upsert(patch, "order-events/0", offset))
+                await parts.lay(patch, "order-events/0", offset, batch)
         figures = {"figures": {"balance": str(balance)}}
-        upserts.append(
+        batch.upserts.append(
             Upsert(collection=c.ACCOUNTS, id=ACCOUNT, source="x", version=1, fields=figures)
         )
-        await models.upsert(merged(upserts))
+        await parts.write(batch)
         report = await report_of(models, ACCOUNT)
         await models.close()
         return report

@@ -14,16 +14,18 @@ from copypro import topics
 from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.copy_history import copies_of
 from copypro.envelope import encode, fact
+from copypro.errors import StoreUnavailable
 from copypro.options import PendingMode
-from copypro.ports import Outgoing, Record
+from copypro.ports import Outgoing, Record, Upsert
 from copypro.quality import Outcome
 from copypro.topics import Topic
 from copypro.trade_logs import trade_log
 from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, OpenRequest
 from copypro.values import AttemptId, CopyId, OrderKind, Side, Ticket, UserId
-from copypro_stats.batch import Parts, batch_of, merged
-from copypro_stats.projections import trade_log_told_by
+from copypro_gateway.shapes import closed_order
+from copypro_stats.batch import Parts, batch_of
 from copypro_stats.rebuilding import Replay
+from copypro_stats.trade_logs import trade_log_told_by
 from msgspec.structs import replace
 
 from tests.unit.copying_builders import (
@@ -36,10 +38,13 @@ from tests.unit.copying_builders import (
     T0,
     Desk,
     closed,
+    deal,
     increased,
+    modified,
     opened,
     pause,
     placed,
+    reduced,
     resume,
     start,
     stop,
@@ -113,7 +118,7 @@ async def shown(*batches: Sequence[Outgoing]) -> MemoryReadModels:
     models, log = MemoryReadModels(), Log()
     parts = Parts(models)
     for batch in batches:
-        await models.upsert(merged((await batch_of(log.append(*batch), parts)).upserts))
+        await parts.write(await batch_of(log.append(*batch), parts))
     return models
 
 
@@ -361,3 +366,68 @@ async def test_a_position_that_ended_leaves_nothing_behind_but_its_closings() ->
     assert await models.find(c.ROOTS) == []
     split = await shown(*[[event_of(MASTER, topics.ORDER_EVENTS, one)] for one in (opened(), last)])
     assert await split.find(c.ROOTS) == []
+
+
+# --- however it was read ----------------------------------------------------------------------------
+
+
+GROWN = increased(open_lots=D("1.00"))
+PART = replace(reduced("0.50"), deal=deal("0.50", "1.10"))
+
+
+def on_master(log: Log, *events: Any) -> list[Record]:
+    return log.append(*[event_of(MASTER, topics.ORDER_EVENTS, event) for event in events])
+
+
+class Away(MemoryReadModels):
+    """A database that is away at some writes."""
+
+    is_away = False
+
+    async def upsert(self, changes: Sequence[Upsert]) -> None:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        await super().upsert(changes)
+
+
+async def test_a_batch_that_is_made_again_knows_nothing_of_what_comes_behind_in_it() -> None:
+    """The database was away: the part was closed before the position grew."""
+    log, models = Log(), Away()
+    parts = Parts(models)
+    await parts.write(await batch_of(on_master(log, opened(open_price=D("1.08"))), parts))
+    records = on_master(log, PART, GROWN)
+    models.is_away = True
+    with pytest.raises(StoreUnavailable):
+        await parts.write(await batch_of(records, parts))
+    models.is_away = False
+    await parts.write(await batch_of(records, parts))
+    (row,) = await models.find(c.CLOSED_ORDERS)
+    assert closed_order(row)["openPrice"] == 1.08
+
+
+async def test_figures_that_come_once_a_position_is_over_leave_its_part_the_stops_it_had() -> None:
+    before = [opened(stop_loss=D("1.07")), PART, modified("1.09", None)]
+    after = [closed(), replace(PART, deal=replace(PART.deal, profit=D(7)))]
+    for batches in ([before, after], [before, after[:1], after[1:]]):
+        log, models = Log(), MemoryReadModels()
+        parts = Parts(models)
+        for events in batches:
+            await parts.write(await batch_of(on_master(log, *events), parts))
+        part, _ = await models.find(
+            c.CLOSED_ORDERS, {"account": MASTER}, order_by="closed_at", descending=False
+        )
+        assert (part["flat"], part["stop_loss"], part["profit"]) == (False, "1.07", "7")
+
+
+async def test_what_a_position_grew_by_before_its_account_was_added_again_is_never_counted() -> (
+    None
+):
+    """Whichever process reads its end."""
+    again = opened(open_price=D("1.09"), seen=m.Seen.BASELINE)
+    grown = [increased(leg, open_lots=D(leg + 1), deal=deal("0.5", "1.20")) for leg in (1, 2)]
+    log, models = Log(), MemoryReadModels()
+    for event in (opened(), *grown, again, GROWN, closed()):
+        parts = Parts(models)
+        await parts.write(await batch_of(on_master(log, event), parts))
+    (row,) = await models.find(c.CLOSED_ORDERS)
+    assert closed_order(row)["openPrice"] == 1.09

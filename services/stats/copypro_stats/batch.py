@@ -14,8 +14,10 @@ from copypro.ports import Projected, Record, Upsert
 from copypro.readiness import broke_at
 from msgspec import Struct
 
+from copypro_stats.history import history_of
+from copypro_stats.patch import Fields, Patch
 from copypro_stats.pausing import concerns_copiers
-from copypro_stats.projections import Fields, Patch, history_of, patches
+from copypro_stats.projections import patches
 from copypro_stats.receivers import Posted, posts_of
 
 BUILT_ON = frozenset((ROOTS, COPIERS))
@@ -26,25 +28,32 @@ CACHED = 20_000
 """Documents of them that are kept at hand."""
 
 
+Place = tuple[str, str, str]
+"""A collection, an id and a source."""
+ENDED = b"{}"
 _encode = msgspec.json.Encoder().encode
 _fields = msgspec.json.Decoder(Fields)
 
 
 class Batch(Struct, frozen=True):
-    upserts: list[Upsert]
-    unreadable: list[tuple[Record, BadRecord]]
-    alerts: list[Envelope]
-    moved: set[str]
+    upserts: list[Upsert] = []
+    built_on: dict[Place, bytes] = {}
+    """What later documents begin with, as it is once this is written: its fields as JSON, since a
+    dictionary for each open position took more than all else about it.
+    """
+    unreadable: list[tuple[Record, BadRecord]] = []
+    alerts: list[Envelope] = []
+    moved: set[str] = set()
     """Accounts whose closed history changed."""
-    posts: list[Posted]
+    posts: list[Posted] = []
     """What somebody may want to be told, in the order of the records."""
-    for_copiers: list[Envelope]
+    for_copiers: list[Envelope] = []
     """What became of their accounts that concerns copiers."""
 
 
 async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
     """Errors: BadRecord for a record of a newer version; other unreadable ones are in the batch."""
-    batch = Batch([], [], [], set(), [], [])
+    batch = Batch()
     for record in records:
         if record.value is None:
             continue
@@ -68,7 +77,7 @@ async def batch_of(records: Sequence[Record], parts: Parts) -> Batch:
 async def _project(record: Record, envelope: Envelope, parts: Parts, batch: Batch) -> None:
     source = source_of(record.topic, record.partition)
     for patch in patches(record, envelope):
-        batch.upserts.append(await parts.upsert(patch, source, record.offset))
+        await parts.lay(patch, source, record.offset, batch)
     account = history_of(envelope.message)
     if account is not None:
         batch.moved.add(account)
@@ -102,38 +111,43 @@ def merged(upserts: Sequence[Upsert]) -> list[Upsert]:
 
 class Parts:
     """Patches as upserts. A patch that builds on another document (a close, on what opened) is given
-    that document's fields: from memory where this process wrote them, else from where they are stored.
+    that document's fields as they then are: by this batch, else as this process wrote them, else as
+    they are stored.
     """
 
     def __init__(self, documents: Projected) -> None:
         self._documents = documents
-        self._at_hand: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
-        """As JSON: a dictionary for each open position took more than all else about it."""
+        self._written: OrderedDict[Place, bytes] = OrderedDict()
 
-    async def upsert(self, patch: Patch, source: str, offset: int) -> Upsert:
+    async def lay(self, patch: Patch, source: str, offset: int, batch: Batch) -> None:
         fields = patch.fields
         if fields is not None and patch.builds_on is not None:
-            fields = {**await self._under(*patch.builds_on, source), **fields}
+            under = await self._under((*patch.builds_on, source), batch)
+            fields = {**(dict.fromkeys(under) if patch.anew else under), **fields}
         if patch.collection in BUILT_ON:
-            self._keep((patch.collection, patch.id, source), fields)
-        return Upsert(
-            collection=patch.collection,
-            id=patch.id,
-            source=source,
-            version=offset,
-            fields=fields,
+            batch.built_on[patch.collection, patch.id, source] = _encode(fields or {})
+        batch.upserts.append(
+            Upsert(
+                collection=patch.collection,
+                id=patch.id,
+                source=source,
+                version=offset,
+                fields=fields,
+            )
         )
 
-    async def _under(self, collection: str, id: str, source: str) -> Fields:
-        known = self._at_hand.get((collection, id, source))
+    async def _under(self, place: Place, batch: Batch) -> Fields:
+        known = batch.built_on.get(place) or self._written.get(place)
         if known is not None:
             return _fields.decode(known)
-        return await self._documents.source_fields(collection, id, source) or {}
+        return await self._documents.source_fields(*place) or {}
 
-    def _keep(self, place: tuple[str, str, str], fields: Fields | None) -> None:
-        if fields is None:
-            self._at_hand.pop(place, None)
-            return
-        self._at_hand[place] = _encode(fields)
-        if len(self._at_hand) > CACHED:
-            self._at_hand.popitem(last=False)
+    async def write(self, batch: Batch) -> None:
+        """Errors: as Projected's; what it builds on is then as before, so that it can be made again."""
+        await self._documents.upsert(merged(batch.upserts))
+        for place, fields in batch.built_on.items():
+            self._written.pop(place, None)
+            if fields != ENDED:
+                self._written[place] = fields
+        while len(self._written) > CACHED:
+            self._written.popitem(last=False)

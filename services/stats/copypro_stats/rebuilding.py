@@ -14,7 +14,7 @@ from copypro.readiness import places_of
 from copypro.setting_aside import marked
 from copypro.topics import Topic
 
-from copypro_stats.batch import Parts, batch_of, merged, source_of
+from copypro_stats.batch import Parts, batch_of, source_of
 from copypro_stats.keeper import SOURCE as KEPT
 
 LAST_PASS = 500
@@ -63,7 +63,7 @@ class Replay:
     def __init__(
         self, history: LogHistory, documents: Projected, set_aside: Collection[Place] = ()
     ) -> None:
-        self._history, self._documents, self._set_aside = history, documents, set_aside
+        self._history, self._set_aside = history, set_aside
         self._parts = Parts(documents)
         self._reached: dict[tuple[str, int], int] = {}
         self.records = 0
@@ -85,7 +85,7 @@ class Replay:
     async def _project(self, topic: Topic, spans: Mapping[int, tuple[int, int]]) -> None:
         async for records in self._history.records(topic, spans):
             batch = await batch_of(marked(records, self._set_aside), self._parts)
-            await self._documents.upsert(merged(batch.upserts))
+            await self._parts.write(batch)
             self.records += len(records)
         for partition, (_, end) in spans.items():
             self._reached[topic.name, partition] = end

@@ -19,7 +19,7 @@ from copypro.trade_sides import sides_of
 from copypro.values import RegistrationId
 from msgspec import Struct
 
-from copypro_stats.projections import trade_log_told_by
+from copypro_stats.trade_logs import trade_log_told_by
 
 logger = structlog.get_logger("stats")
 OPERATOR = ""

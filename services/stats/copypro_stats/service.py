@@ -21,7 +21,7 @@ from copypro.messages import AlertRaised
 from copypro.ports import Clock, EventLog, Outgoing, Partition, ReadModels, Record
 from copypro.readiness import Readiness, wait_for_upgrade, while_owned
 
-from copypro_stats.batch import Batch, Parts, batch_of, merged
+from copypro_stats.batch import Batch, Parts, batch_of
 from copypro_stats.keeper import Keeper
 from copypro_stats.pausing import commands
 from copypro_stats.posting import Outbox, PostLimits, posting
@@ -94,7 +94,7 @@ async def _project(
         records, newer = readable(await partition.read(), schema_version)
         await asyncio.sleep(GATHER_S if len(records) < BUSY else GATHER_BUSY_S)
         batch = await patience.until_answered(
-            partial(_written, records, parts, models), "nothing is projected"
+            partial(_written, records, parts), "nothing is projected"
         )
         outputs: list[Outgoing] = []
         for record, error in batch.unreadable:
@@ -132,10 +132,10 @@ async def _copiers_told(event: Envelope, models: ReadModels) -> list[Outgoing]:
     return commands(event, [*of_master, *of_slave])
 
 
-async def _written(records: Sequence[Record], parts: Parts, models: ReadModels) -> Batch:
+async def _written(records: Sequence[Record], parts: Parts) -> Batch:
     """What was written of it already changes nothing when it is tried again."""
     batch = await batch_of(records, parts)
-    await models.upsert(merged(batch.upserts))
+    await parts.write(batch)
     return batch
 
 
