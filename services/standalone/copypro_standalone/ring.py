@@ -21,7 +21,13 @@ import copypro_replicator.service as replicator
 import copypro_stats.service as stats
 import structlog
 from copypro.envelope import utc_now
-from copypro.errors import LogUnavailable, ServiceEnded, SettingsError, StoreUnavailable
+from copypro.errors import (
+    LogCorrupt,
+    LogUnavailable,
+    ServiceEnded,
+    SettingsError,
+    StoreUnavailable,
+)
 from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
@@ -48,7 +54,8 @@ from copypro_standalone.needs import ALL, check, needs_of
 logger = structlog.get_logger("copypro")
 HTTP = "http"
 SWITCH_S = 0.0005
-STOP_WITHIN_S = 8.0
+RECORD_WITHIN_S = 1.0
+STOP_WITHIN_S = WatcherLimits().drain_s + RECORD_WITHIN_S
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
 CLOSE_WITHIN_S = 1.0
 CUT_OFF_S = 0.2
@@ -151,10 +158,15 @@ class Ring:
         await self._close()
 
     async def failed(self) -> None:
-        """Never returns. Errors: ServiceEnded, when a service ended by itself."""
+        """Never returns. Errors: ServiceEnded, when a service ended by itself; LogCorrupt, when that was
+        because the log is damaged.
+        """
         done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             error = None if task.cancelled() else task.exception()
+            damage = _damage_in(error)
+            if damage is not None:
+                raise damage
             logger.critical("a service ended", ended=task.get_name(), exc_info=error)
             raise ServiceEnded(f"the {task.get_name()} ended: {type(error).__name__}")
 
@@ -339,6 +351,13 @@ class Ring:
             logger.warning("cut off: it did not end in time", part=name)
             task.cancel()
             await asyncio.wait([task], timeout=CUT_OFF_S)
+
+
+def _damage_in(error: BaseException | None) -> LogCorrupt | None:
+    """What a service ended with, which may be in the group of its tasks."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_damage_in, error.exceptions)), None)
+    return error if isinstance(error, LogCorrupt) else None
 
 
 def _listening_socket(host: str, port: int, setting: str) -> socket.socket:

@@ -139,15 +139,21 @@ def saying(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError:
         raise
     except sqlite3.Error as error:
-        raise _said(path, error) from error
+        raise said(path, error) from error
 
 
-def _said(path: Path, error: sqlite3.Error) -> StoreRefused | StoreUnavailable | sqlite3.Error:
+def is_damage(error: BaseException | None) -> bool:
+    """The file itself is spoilt, or is none of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def said(path: Path, error: sqlite3.Error) -> StoreRefused | StoreUnavailable | sqlite3.Error:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return error
     match code & _PRIMARY:
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+        case _ if is_damage(error):
             return StoreRefused(
                 f"{path} is damaged or not a database ({error}): restore it from a backup"
             )
