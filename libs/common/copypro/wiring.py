@@ -227,7 +227,7 @@ def _say_if_new(store: Store, folder: Path) -> None:
 _FILES = {
     Store.MODELS: (
         MODELS_FILE,
-        "REST shows nothing of what was before until `copypro rebuild stats` has run",
+        "nothing: what REST shows is made anew from the log, and until then it shows nothing of before",
     ),
     Store.USERS: (
         USERS_FILE,

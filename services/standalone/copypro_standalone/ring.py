@@ -47,6 +47,7 @@ from copypro.wiring import (
     webhooks,
 )
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_stats import rebuilding
 from copypro_stats.receivers import Receivers
 
 from copypro_standalone.needs import ALL, check, needs_of
@@ -258,10 +259,7 @@ class Ring:
                     webhooks(self._settings),
                     self._settings.alert_url,
                 )
-                work = stats.run(
-                    log, stores.models, self._clock, receivers, readiness=self._readiness[name]
-                )
-                self._start(name, work)
+                self._start(name, self._project(log, stores, receivers))
             case "replicator":
                 readiness = self._readiness[name]
                 self._start(name, replicator.run(log, self._clock, journal, readiness=readiness))
@@ -281,6 +279,14 @@ class Ring:
                 self._start(name, work)
             case "gateway":
                 self._edge.app = self._gateway(log, stores)
+
+    async def _project(self, log: ObservedLog, stores: Stores, receivers: Receivers) -> None:
+        settings, readiness = self._settings, self._readiness["stats"]
+        if not settings.kafka:
+            history = open_history(settings)
+            aside = settings.places_set_aside
+            await rebuilding.follow_the_log(history, stores.models, readiness, aside)
+        await stats.run(log, stores.models, self._clock, receivers, readiness=readiness)
 
     def _gateway(self, log: ObservedLog, stores: Stores) -> App:
         from copypro_gateway.api import create_app

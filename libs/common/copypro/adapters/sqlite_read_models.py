@@ -122,15 +122,26 @@ class SqliteReadModels:
 
         return await self._reader.run(self._select, collection, query, values)
 
+    async def reached(self) -> Mapping[str, int]:
+        def select() -> Mapping[str, int]:
+            with self._snapshot() as connection:
+                return documents.reached(connection, documents.live_generation(connection))
+
+        return await self._reader.run(select)
+
     async def rebuild(self) -> SqliteRebuild:
         """Works beside the running program too: it switches when nobody else is writing."""
-        return await SqliteRebuild.begin(self._path)
+        return await SqliteRebuild.begin(self._path, self._switched)
 
     async def close(self) -> None:
         await self._writer.close(self._writing)
         await self._reader.close(self._reading)
         if self._pointing is not None:
             self._pointing.close()
+
+    def _switched(self) -> None:
+        """Whatever was read before is of the former ones."""
+        self._commits += 1
 
     # --- in the threads -----------------------------------------------------------------------
 
