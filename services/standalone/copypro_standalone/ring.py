@@ -38,6 +38,7 @@ from copypro.settings import Settings
 from copypro.topics import ROLES
 from copypro.unhurried import Unhurried
 from copypro.wiring import (
+    ROOM_AGAIN_BYTES,
     Bridges,
     Stores,
     http_server,
@@ -199,8 +200,10 @@ class Ring:
         free_bytes = None if self._stores is None else self._stores.short_of_room()
         if free_bytes is None:
             return []
-        left = f"{free_bytes >> 20} MB left"
-        return [f"the disk is nearly full ({left}): nothing is opened until there is room"]
+        left, enough = (f"{size >> 20} MB" for size in (free_bytes, ROOM_AGAIN_BYTES))
+        return [
+            f"the disk is nearly full ({left} left): nothing is opened until there are {enough}"
+        ]
 
     def partitions(self) -> dict[str, int]:
         return self._ownership.counts()

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from copypro.adapters import sqlite_documents as documents
-from copypro.adapters.sqlite_file import FileThread, saying
+from copypro.adapters.sqlite_file import FROM_THE_LOG, FileThread, saying
 from copypro.adapters.sqlite_rebuild import SqliteRebuild
 from copypro.collections import require_declared
 from copypro.ports import Document, Scalar, Upsert
 
-FILE = "read-models.db"
+FILE = FROM_THE_LOG
 
 
 class SqliteReadModels:
