@@ -375,6 +375,7 @@ def _listening_socket(host: str, port: int, setting: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=128, reuse_port=False)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # which says the address once more
         raise SettingsError(
-            f"cannot listen on {host}:{port} ({error.strerror}): set COPYPRO_HOST and {setting}"
+            f"cannot listen on {host}:{port} ({why}): set COPYPRO_HOST and {setting}"
         ) from None
