@@ -74,13 +74,15 @@ class Calling:
 
 class AnsweringLog(MemoryLog):
     """What is behind the gateway, as far as it waits for it: each command is answered as soon as it is
-    appended. `codes`: those of the denied ones, by kind; `unanswered`: kinds whose answer never shows.
+    appended. `codes`: those of the denied ones, by kind; `events`: how the others ended, by kind;
+    `unanswered`: kinds whose answer never shows.
     """
 
     def __init__(self, models: ReadModels) -> None:
         super().__init__()
         self._models = models
         self.codes: dict[str, str] = {}
+        self.events: dict[str, str] = {}
         self.unanswered: set[str] = set()
 
     async def append(self, messages: Sequence[Outgoing]) -> None:
@@ -91,7 +93,8 @@ class AnsweringLog(MemoryLog):
             if message.topic.endswith("-commands") and kind not in self.unanswered:
                 code = self.codes.get(kind)
                 denial = {"code": code, "message": "it was not done"} if code else {}
-                fields: Doc = {"done": True, **denial}
+                event = {"event": self.events[kind]} if kind in self.events else {}
+                fields: Doc = {"done": True, **event, **denial}
                 answers.append(
                     Upsert(
                         collection=c.COMMANDS, id=id_, source="answers/0", version=0, fields=fields

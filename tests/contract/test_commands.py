@@ -161,6 +161,21 @@ async def test_unpausing_all_leaves_what_may_not_run_and_what_is_paused_otherwis
     assert answer.json() == {"result": "OK", "resumed": 0, "stayed": 5}, answer.text
 
 
+async def test_a_resume_that_crosses_what_pauses_the_copier_anyway_is_told_as_none(
+    calling: Calling, user: User, log: AnsweringLog, place: Place
+) -> None:
+    """The master is removed between the gateway's look and the command: the copier stays paused."""
+    mine = await stored(place, c.COPIERS, user.ids["copier"])
+    paused = mine | {"paused": True, "pause_reason": "ByOperator"}
+    await put(place, c.COPIERS, {"copier-0": paused})
+    log.events["ResumeCopier"] = "CopierPaused"
+    answer = await calling.call("/Manager/UnPauseAll", key=OPERATOR)
+    assert answer.json() == {"result": "OK", "resumed": 0, "stayed": 1}, answer.text
+    one = {"copierId": "copier-0", "paused": False}
+    answer = await calling.call("/CopierPause", one, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (409, "PAUSED_OTHERWISE"), answer.text
+
+
 # --- Start ----------------------------------------------------------------------------------------
 
 

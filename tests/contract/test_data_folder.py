@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
+import shutil
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from copypro import collections as c
@@ -190,7 +194,7 @@ async def test_damage_that_only_shows_later_is_named_too(used: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(path.stat().st_size - 4096))
-    with pytest.raises(StoreRefused, match=r"read-models\.db"):
+    with pytest.raises(StoreRefused, match=r"read-models\.db.*: it is made from the log$"):
         await models.find(c.ACCOUNTS)
     await models.close()
 
@@ -223,6 +227,24 @@ async def test_commands_that_only_look_say_it_as_well(
     garbage(used / name)
     with pytest.raises(CopyProError, match=name):
         await look(settings_of(used))
+
+
+async def test_room_that_comes_and_goes_around_the_limit_is_too_little_until_there_is_more(
+    used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each megabyte that somebody writes and deletes beside it is an alert raised and cleared."""
+    stores = await Stores.open(settings_of(used))
+    found: list[int | None] = []
+    seconds = itertools.count(time.monotonic(), 10.0)
+    with monkeypatch.context() as made:
+        made.setattr(time, "monotonic", lambda: next(seconds))
+        for free_mb in (101, 99, 101, 149, 150, 149, 101, 99):
+            usage = SimpleNamespace(free=free_mb << 20)
+            made.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
+            free_bytes = stores.short_of_room()
+            found.append(None if free_bytes is None else free_bytes >> 20)
+    await stores.close()
+    assert found == [None, 99, 101, 149, None, None, None, 99]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.errors import LogBusy, LogClosed, LogCorrupt, LogFull, PartitionLost
 from copypro.ports import EventLog, Outgoing, Partition, Record
 
+from tests.damage import spoil
 from tests.servers import fence
 
 ROLE = topics.REPLICATOR
@@ -157,6 +158,63 @@ async def test_a_foreign_file_is_refused_and_left_alone(tmp_path: Path, content:
     with pytest.raises(LogCorrupt):
         await SqliteLog.open(tmp_path)
     assert (tmp_path / "log.db").read_bytes() == content
+
+
+DAMAGED = r"log\.db is damaged or not a database \(.*\): restore it from a backup$"
+
+
+async def a_used_log(tmp_path: Path) -> SqliteLog:
+    """Opened again, with nothing beside the file that would hide what becomes of it."""
+    log = await SqliteLog.open(tmp_path)
+    partition = await take(log)
+    await log.append([out(EVENTS, "a", b"1")])
+    await partition.commit([out(STATE, "k", b"s"), out(OUT, "s")], await read_all(partition, 1))
+    await log.append([out(EVENTS, "a", b"2")])
+    await log.close()
+    return await SqliteLog.open(tmp_path)
+
+
+@pytest.mark.parametrize("table", [STATE, "consumed", EVENTS])
+async def test_damage_that_an_owner_meets_ends_the_log_for_all_by_name(
+    tmp_path: Path, table: str
+) -> None:
+    log = await a_used_log(tmp_path)
+    owners, others = aiter(log.partitions(ROLE)), aiter(log.partitions(topics.STATS))
+    partition = await anext(owners)
+    await anext(others)
+    spoil(tmp_path / "log.db", table)
+
+    async def own() -> None:
+        await restored(partition)
+        await read_all(partition, 1)
+
+    with pytest.raises(PartitionLost, match=DAMAGED):
+        await own()
+    for each in (owners, others):
+        with pytest.raises(LogCorrupt, match=DAMAGED):
+            await asyncio.wait_for(anext(each), 60)
+    with pytest.raises(LogCorrupt, match=DAMAGED):
+        await log.append([out(COMMANDS, "a")])
+    await log.close()
+
+
+async def test_damage_that_a_write_meets_is_no_full_disk(tmp_path: Path) -> None:
+    log = await a_used_log(tmp_path)
+    owners = aiter(log.partitions(ROLE))
+    await anext(owners)
+    spoil(tmp_path / "log.db", OUT)
+    with pytest.raises(LogCorrupt, match=DAMAGED):
+        await log.append([out(OUT, "a")])
+    with pytest.raises(LogCorrupt, match=DAMAGED):
+        await asyncio.wait_for(anext(owners), 60)
+    await log.close()
+
+
+async def test_damage_that_shows_at_the_start_is_named(tmp_path: Path) -> None:
+    await (await a_used_log(tmp_path)).close()
+    spoil(tmp_path / "log.db", "ends")
+    with pytest.raises(LogCorrupt, match=DAMAGED):
+        await SqliteLog.open(tmp_path)
 
 
 async def test_a_full_disk_writes_nothing_and_the_log_works_again_with_room(tmp_path: Path) -> None:

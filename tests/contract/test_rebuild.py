@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,10 +20,12 @@ from copypro.envelope import encode, fact
 from copypro.errors import StoreRefused
 from copypro.messages import AccountDisconnected, AlertCleared, AlertRaised
 from copypro.ports import LogHistory, Outgoing, ReadModels, Record
+from copypro.readiness import Readiness
 from copypro.topics import Topic
 from copypro.values import AccountId
 from copypro_stats import service
-from copypro_stats.rebuilding import Replay, canonical, differences, rebuild
+from copypro_stats.rebuilding import Replay, canonical, differences, follow_the_log, rebuild
+from structlog.testing import capture_logs
 
 from tests.contract.stores import LIMITS, MongoPlace, Place, put
 
@@ -218,6 +221,61 @@ async def test_live_ones_that_have_seen_more_than_the_log_are_not_replaced(
         await rebuild(history, models)
     await models.upsert([put("1", "order-events/0", 4, {"time": "1"})])
     assert await models.find(c.TRADE_LOGS) == [{"copier": "x", "time": "1", "id": "1"}]
+
+
+async def test_beside_a_log_brought_back_from_an_older_state_they_are_replaced_when_told_so(
+    place: Place, log: SqliteLog, history: LogHistory
+) -> None:
+    models = await place.models()
+    await log.append(events(0, 3))
+    await models.upsert([put("1", "order-events/0", 7, {"copier": "x"})])
+    await models.upsert([put("2", "order-events/5", 7, {"copier": "x"})])
+    assert await models.reached() == {"order-events/0": 7, "order-events/5": 7}
+    with pytest.raises(StoreRefused, match="`copypro rebuild stats --older-log`"):
+        await rebuild(history, models)
+    assert await rebuild(history, models, older_log=True) == 3
+    assert await models.find(c.TRADE_LOGS) == []
+    assert await models.reached() == {"order-events/0": 2}
+    assert await rebuild(history, models) == 3, "they have seen no more than the log now"
+
+
+@pytest.mark.parametrize("seen", ["nothing", "more"])
+async def test_read_models_that_are_not_the_logs_are_made_anew_at_the_start(
+    place: Place, log: SqliteLog, history: LogHistory, fresh: ReadModels, seen: str
+) -> None:
+    """A file that was lost; a log brought back from an older state, beside what saw a newer one."""
+    models = await place.models()
+    readiness = Readiness("stats")
+    with capture_logs() as first:
+        await follow_the_log(history, models, readiness)
+        await log.append(events(0, 30))
+        if seen == "more":
+            ahead = put("1", "order-events/0", 30, {"copier": "x"})
+            await models.upsert([ahead])
+    assert first == []
+    revision = models.revision()
+    with capture_logs() as lines:
+        await follow_the_log(history, models, readiness)
+        await follow_the_log(history, models, readiness)
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
+    assert ("up to 30, but the log ends at 30: it was" in lines[0]["because"]) == (seen == "more")
+    assert revision is None or models.revision() != revision
+    assert readiness.reasons() == []
+    await Replay(history, fresh).catch_up()
+    assert await differences(models, fresh) == []
+
+
+async def test_how_far_a_file_of_an_older_version_is_follows_from_what_is_in_it(
+    tmp_path: Path,
+) -> None:
+    models = await SqliteReadModels.open(tmp_path)
+    await models.upsert([put("1", "a/0", 3, {"copier": "x"}), put("2", "a/0", 2, {"copier": "x"})])
+    await models.close()
+    with closing(sqlite3.connect(tmp_path / "read-models.db")) as connection:
+        connection.execute("DROP TABLE progress")
+    models = await SqliteReadModels.open(tmp_path)
+    assert await models.reached() == {"a/0": 3}
+    await models.close()
 
 
 class Shortened:

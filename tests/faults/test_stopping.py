@@ -13,11 +13,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from copypro import topics
 from copypro.adapters.sqlite_log import SqliteLogReader
+from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.demo_rings import simulator_process
 from mt_simulator.client import SimulatorControl
 
 from infra.local.servers import free_port
+from tests.damage import spoil
 from tests.faults.program import LIMITS, PATIENCE_S, Program
 from tests.faults.test_kill_9 import MASTER, build, register
 
@@ -79,6 +82,19 @@ async def test_a_call_that_is_not_answered_does_not_hold_up_the_end(tmp_path: Pa
         assert said[-1] == "stopped"
 
 
+async def test_what_calls_in_flight_are_given_is_over_before_they_are_cut_off(
+    tmp_path: Path,
+) -> None:
+    real = WatcherLimits().drain_s
+    async with sending(tmp_path, 50, longest_call_s=60, trade_call_s=55, drain_s=real) as program:
+        begun = time.monotonic()
+        assert await program.terminate() == 0
+        assert real <= time.monotonic() - begun < 10
+        said = [json.loads(line)["event"] for line in program.log.read_text().splitlines()]
+        assert "cut off: it did not end in time" not in said
+        assert said[-1] == "stopped"
+
+
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     limits = {"longest_call_s": 60, "trade_call_s": 55, "drain_s": 10}
     async with sending(tmp_path, 50, **limits) as program:
@@ -109,3 +125,34 @@ async def test_a_service_alone_on_sqlite_is_refused_by_one_line_that_names_both_
     assert "KAFKA_BOOTSTRAP_SERVERS" in said
     assert "MongoDB" in said
     assert not (tmp_path / "data").exists(), "nothing was touched"
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+async def test_a_damaged_log_ends_it_by_a_line_that_names_the_file_and_what_helps(
+    tmp_path: Path, is_running: bool
+) -> None:
+    address = "http://127.0.0.1:1"
+    program = Program(
+        tmp_path / "data", address, address, free_port(),
+        COPYPRO_LOG_JSON="1", COPYPRO_SIGN_UP="open",
+    )  # fmt: skip
+    await program.start()
+    given = {"email": "a@example.com", "passwordHash": "0" * 64}
+    key = (await program.call("SignUp", **given))["userKey"]
+    assert await program.terminate() == 0
+    path = tmp_path / "data" / "log.db"
+    if is_running:
+        await program.start()
+        spoil(path, topics.ACCOUNT_COMMANDS.name)
+        account = {"type": "MT5", "user": 1, "password": "p", "server": "S"}
+        assert (await program.ask("AddAccount", key, **account))[0] == 503
+    else:
+        spoil(path, topics.ACCOUNT_WATCHER.state.name)
+        await program.start(wait=False)
+    assert program.process is not None
+    assert await asyncio.wait_for(program.process.wait(), PATIENCE_S) == 2
+    said = program.log.read_text()
+    last = said.splitlines()[-1]
+    assert last.startswith(f"copypro: {path} is damaged or not a database ("), said
+    assert last.endswith("): restore it from a backup")
+    assert "Traceback" not in said

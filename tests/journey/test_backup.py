@@ -19,7 +19,10 @@ import pytest
 from copypro import topics
 from copypro.adapters import kafka_topics
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
+from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.envelope import utc_now
+from copypro.wiring import open_history, open_models
+from copypro_stats.rebuilding import Replay, differences
 from cryptography.fernet import Fernet
 from pymongo import AsyncMongoClient
 
@@ -190,6 +193,49 @@ async def test_an_older_state_copies_nothing_twice_and_asks_a_person_what_it_doe
         assert settled[0] == 0, settled
         await master.open("USDJPY", "Buy", "0.10")
         await world.eventually(lambda: has(slave, 2))
+
+
+async def test_an_older_log_beside_newer_read_models_shows_what_the_log_says(
+    tmp_path: Path,
+) -> None:
+    """Only log.db is put back. What is shown would stay as it was in the lost future, and what comes now
+    would not show until the log was as far again.
+    """
+    backup = OfFiles(tmp_path / "older")
+    async with a_world(tmp_path / "data", stack=backup.stack) as world:
+        master = await world.account("Alpha-MT4", 1001)
+        slave = await world.account("Beta-MT5", 2001)
+        copier = await world.copier(master, slave)
+        first = await master.open("EURUSD", "Buy", "0.10")
+        await world.eventually(lambda: has(slave, 1))
+        await backup.make(world)
+        for _ in range(3):
+            await master.close(first)
+            await world.eventually(lambda: has(slave, 0))
+            first = await master.open("EURUSD", "Buy", "0.10")
+            await world.eventually(lambda: has(slave, 1))
+        await world.call("CopierPause", copierId=copier, paused=True)
+        await world.stop()
+
+        for lost in world.data.glob("log.db-*"):
+            lost.unlink()
+        shutil.copy(tmp_path / "older" / "log.db", world.data / "log.db")
+        await world.start()
+
+        async def is_running() -> bool:
+            return not (await world.call("GetCopier", copierId=copier))["paused"]
+
+        await world.eventually(is_running)
+        await world.call("CopierPause", copierId=copier, paused=True)
+        await world.eventually(lambda: world.is_connected(slave))
+        settings = world.settings()
+        await world.stop()
+        (tmp_path / "fresh").mkdir()
+        fresh = await SqliteReadModels.open(tmp_path / "fresh")
+        await Replay(open_history(settings), fresh).catch_up()
+        async with open_models(settings) as models:
+            assert await differences(models, fresh) == []
+        await fresh.close()
 
 
 async def test_what_an_older_state_plans_again_is_not_opened_beside_what_it_opened_before(

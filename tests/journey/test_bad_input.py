@@ -330,7 +330,7 @@ async def test_with_little_room_left_nothing_is_opened_and_closes_go_on(
             async with world.http.get("/health/ready") as response:
                 reasons = (await response.json())["reasons"]
                 named = [
-                    "the disk is nearly full (20 MB left): nothing is opened until there is room"
+                    "the disk is nearly full (20 MB left): nothing is opened until there are 150 MB"
                 ]
                 return response.status == 503 and reasons == named
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from copypro import messages as m
 from copypro.messages import OpenCopies, StopReason
 from copypro.options import CopierOptions, SymbolMapping
 from copypro.protection import PAUSE_REASON
 from copypro.values import CopierId, RegistrationId, RootId, UserId
+from copypro_replicator.state import BarredRecord
 from msgspec.structs import replace
 
 from tests.unit.copying_builders import (
@@ -245,6 +247,19 @@ def test_a_removed_master_leaves_no_record_of_what_nobody_copied() -> None:
     given = desk(opened(), start())
     given.when(account_removed())
     assert list(given.state) == [f"copier/{COPIER}", f"barred/{MASTER}"]
+
+
+def test_of_registrations_that_were_removed_only_the_latest_are_remembered() -> None:
+    """None comes back, and an account may be added and removed every day for years."""
+    given = desk(refused(registration="w" * 32))
+    for number in range(100):
+        given.when(account_removed(f"{number:032d}", last=False))
+    kept = msgspec.json.decode(given.state[f"barred/{MASTER}"], type=BarredRecord)
+    assert list(kept.why) == ["w" * 32, *(f"{number:032d}" for number in range(68, 100))]
+    given.restart()
+    late = replace(start(), master_registration=RegistrationId(f"{99:032d}"))
+    started = only(given.when(late), m.CopierStarted)
+    assert started.state.pause_reason == "MasterAccountRemoved"
 
 
 def test_only_the_last_registrations_removal_ends_anything() -> None:

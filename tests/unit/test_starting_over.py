@@ -12,9 +12,9 @@ from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.sqlite_log import SqliteLog
 from copypro.adapters.sqlite_read_models import SqliteReadModels
-from copypro.errors import StoreUnavailable
+from copypro.errors import StoreRefused, StoreUnavailable
 from copypro.ports import EventLog
-from copypro.readiness import Readiness
+from copypro.readiness import Readiness, while_owned
 from copypro_account_watcher import service as watcher
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_replicator import service as replicator
@@ -221,3 +221,20 @@ async def test_it_waits_twice_as_long_each_time() -> None:
     assert len(waited) == 4
     for times, seconds in enumerate(waited):
         assert seconds >= SOON_S * 2**times * 0.9
+
+
+async def test_what_a_person_must_set_right_is_said_by_its_own_words_alone() -> None:
+    """Such as a file that is damaged: a traceback with each try would hide what to do."""
+
+    async def refused() -> None:
+        raise StoreRefused("read-models.db is damaged: move it away")
+
+    log, readiness = MemoryLog(), Counted("stats")
+    partition = await anext(aiter(log.partitions(topics.STATS)))
+    with capture_logs() as lines:
+        await while_owned(refused(), partition, readiness, SOON_S)
+    await log.close()
+    (said,) = (line for line in lines if line["event"] == "the partition broke")
+    assert said["reason"] == "read-models.db is damaged: move it away"
+    assert "exc_info" not in said
+    assert readiness.told == ["failed 1 times, last with StoreRefused: see the log"]

@@ -201,6 +201,14 @@ class Upsert(Struct, frozen=True, kw_only=True):
     fields: Document | None
 
 
+def newest(changes: Sequence[Upsert]) -> dict[str, int]:
+    """By source, the newest version among them."""
+    found: dict[str, int] = {}
+    for change in changes:
+        found[change.source] = max(change.version, found.get(change.source, change.version))
+    return found
+
+
 class Projected(Protocol):
     """What a projection needs: to write documents, and to read what it wrote.
 
@@ -248,6 +256,9 @@ class ReadModels(Projected, Protocol):
         the first one no longer given; else, and among equals, by id. Fields used here must be declared
         in `copypro.collections`; others: ValueError. `limit` None: all.
         """
+
+    async def reached(self) -> Mapping[str, int]:
+        """The newest version of each source in them."""
 
     async def rebuild(self) -> Rebuild:
         """Begins read models anew, empty, beside these. One that was begun before can no longer switch."""

@@ -9,7 +9,7 @@ from typing import Never
 
 import structlog
 
-from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost
+from copypro.errors import BadRecord, LogClosed, LogFull, PartitionLost, StoreRefused
 from copypro.ports import Partition, Record
 
 logger = structlog.get_logger("copypro")
@@ -89,7 +89,8 @@ async def while_owned(
 ) -> None:
     """Until the partition is not ours any more, or should be taken anew: after any failure of the
     log what `work` had in memory is gone, and the next owner restores it. A full disk, of which the
-    log itself speaks, is tried again at its own pace, what nobody expected ever later.
+    log itself speaks, is tried again at its own pace, what nobody expected ever later, and as late what
+    a person must set right, which its message names.
     """
     logger = structlog.get_logger(readiness.role)
     try:
@@ -100,6 +101,9 @@ async def while_owned(
         logger.warning("partition lost", partition=partition.number, reason=str(error))
         if isinstance(error, LogFull):
             await asyncio.sleep(retry_full_s)
+    except StoreRefused as error:
+        logger.error("the partition broke", partition=partition.number, reason=str(error))
+        await readiness.start_over(partition, error)
     except Exception as error:
         logger.exception("the partition broke", partition=partition.number)
         await readiness.start_over(partition, error)

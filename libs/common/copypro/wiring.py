@@ -77,6 +77,8 @@ logger = structlog.get_logger("copypro")
 Probe = Callable[[], Awaitable[object]]
 LEAST_FREE_BYTES = 100 << 20
 """Where the log is kept; with less nothing is opened, so that closes can still be recorded."""
+ROOM_AGAIN_BYTES = 150 << 20
+"""Once there was too little, as much as this is enough: what comes and goes raises no alert each time."""
 LOOK_AT_DISK_S = 1.0
 PROBE_S = 3.0
 """A server that has not answered by then does not answer."""
@@ -108,7 +110,7 @@ class Stores:
         ] = []
         self._probes: dict[str, Probe] = {}
         self._log_folder: Path | None = None
-        self._free_bytes, self._looked_at = LEAST_FREE_BYTES, float("-inf")
+        self._free_bytes, self._is_short, self._looked_at = 0, False, float("-inf")
 
     @classmethod
     async def open(cls, settings: Settings, needs: Collection[Store] = tuple(Store)) -> Stores:
@@ -129,12 +131,16 @@ class Stores:
             await opened.close()
 
     def short_of_room(self) -> int | None:
-        """Bytes left on the disk of a log of our own, if they are too few; looked at once a second."""
+        """Bytes left on the disk of a log of our own, if they are too few, or were and are not yet enough
+        again; looked at once a second.
+        """
         now = time.monotonic()
         if self._log_folder is not None and now - self._looked_at >= LOOK_AT_DISK_S:
             self._looked_at = now
             self._free_bytes = _free_bytes(self._log_folder)
-        return self._free_bytes if self._free_bytes < LEAST_FREE_BYTES else None
+            enough = ROOM_AGAIN_BYTES if self._is_short else LEAST_FREE_BYTES
+            self._is_short = self._free_bytes < enough
+        return self._free_bytes if self._is_short else None
 
     async def unreachable(self) -> list[str]:
         """The servers that do not answer now, with what they said."""
@@ -221,7 +227,7 @@ def _say_if_new(store: Store, folder: Path) -> None:
 _FILES = {
     Store.MODELS: (
         MODELS_FILE,
-        "REST shows nothing of what was before until `copypro rebuild stats` has run",
+        "nothing: what REST shows is made anew from the log, and until then it shows nothing of before",
     ),
     Store.USERS: (
         USERS_FILE,

@@ -69,7 +69,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     alive_every_s: float = 30.0
     equity_every_s: float = 60.0
     symbols_a_piece: int = 500
-    drain_s: float = 10.0
+    drain_s: float = 7.0
+    """At a planned stop calls in flight get so long to be answered; a process ends within ten seconds."""
     retry_log_s: float = 1.0
     """Pause before the partition is taken again after the log failed (a full disk)."""
     clock_off_s: float = 1.0

@@ -57,7 +57,7 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "TOO_MANY_COPIERS": (409, "the user has as many copiers as may be", "remove one"),
     "EQUITY_PROTECTION": (409, "the slave's equity protector has acted and keeps its copiers paused", "arm it anew by UpdateEquityProtector, then resume"),
     "ALREADY_PAUSED": (409, "the copier was paused already, for a reason of its own", "nothing: it is paused"),
-    "PAUSED_OTHERWISE": (409, "the copier is not paused for the reason that is over", "resume it yourself"),
+    "PAUSED_OTHERWISE": (409, "the copier is paused for another reason than the one that is over", "see which, then resume it yourself"),
     # callbacks
     "UNKNOWN_CALLBACK": (404, "no callback is set", "set one by SetTradeLogCallback or UpdateEquityProtectorCallback"),
     "CALLBACK_FAILED": (502, "the receiver did not take the post", "see the message; see that it answers 2xx within 10 s"),

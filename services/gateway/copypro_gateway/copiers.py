@@ -248,9 +248,14 @@ class Copiers:
         return OK
 
     async def resume(self, copier: Doc) -> None:
-        """Errors: as `resuming`, and as a command's."""
+        """Errors: as `resuming`, and as a command's; 409 where the master was removed, disabled or refused
+        meanwhile, so that it stays paused.
+        """
         wish = await self.resuming(copier)
-        await self._core.command((topics.COPIER_COMMANDS, wish.master, wish))
+        done = await self._core.command((topics.COPIER_COMMANDS, wish.master, wish))
+        if not is_resumed(done):
+            text = "copierId: it stays paused: its master was removed, disabled or refused just now"
+            raise ApiError(409, "PAUSED_OTHERWISE", text)
 
     async def resuming(self, copier: Doc, only_from: str = "") -> m.ResumeCopier:
         """`only_from`: as ResumeCopier's. Errors: as a start, where the master may not be read or is
@@ -279,6 +284,11 @@ class Copiers:
         )
         await self._core.command((topics.COPIER_COMMANDS, master, update))
         return OK
+
+
+def is_resumed(answer: Doc) -> bool:
+    """The answer to a resume: one that came after what pauses the copier anyway ends in a pause."""
+    return answer.get("code") is None and answer.get("event") != m.CopierPaused.__name__
 
 
 def _require_enabled(master: Doc) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import structlog
-from copypro.errors import LogFull, LogUnavailable, SecretsError, StoreUnavailable
+from copypro.errors import LogCorrupt, LogFull, LogUnavailable, SecretsError, StoreUnavailable
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -53,6 +53,7 @@ class Failures:
             HTTPException: self._http_error,
             LogFull: self._full,
             LogUnavailable: self._no_log,
+            LogCorrupt: self._no_log,
             StoreUnavailable: self._no_store,
             SecretsError: self._no_secrets,
             Exception: self._unexpected,

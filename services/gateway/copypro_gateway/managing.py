@@ -21,7 +21,7 @@ from copypro_gateway.accounts import Accounts
 from copypro_gateway.answers import OK, Ok, Resumed, UserShown
 from copypro_gateway.calls import Calls
 from copypro_gateway.copier_answers import ManagedCopier, RemovedCopier
-from copypro_gateway.copiers import Copiers
+from copypro_gateway.copiers import Copiers, is_resumed
 from copypro_gateway.core import Core
 from copypro_gateway.errors import ApiError, unknown
 from copypro_gateway.logs import CopierLogs, Logs
@@ -175,7 +175,7 @@ class Managing:
                 continue
             wishes.append((topics.COPIER_COMMANDS, wish.master, wish))
         answers = await self._core.commands(wishes) if wishes else []
-        resumed = sum(answer.get("code") is None for answer in answers)
+        resumed = sum(is_resumed(answer) for answer in answers)
         return {"result": "OK", "resumed": resumed, "stayed": len(paused) - resumed}
 
 

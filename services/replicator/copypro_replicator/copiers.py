@@ -14,13 +14,12 @@ from msgspec.structs import replace
 
 from copypro_replicator import copying, trades
 from copypro_replicator.following import remove_pending
-from copypro_replicator.state import CopierRecord, Decision, LiveCopier, RootRecord
+from copypro_replicator.state import REMOVED, CopierRecord, Decision, LiveCopier, RootRecord
 from copypro_replicator.turn import Turn
 
 WRONG_PASSWORD = "WrongMasterPassword"
 DISABLED = "MasterAccountDisable"
 """The original's words for them."""
-REMOVED = "MasterAccountRemoved"
 BY_USER = "ByUser"
 
 

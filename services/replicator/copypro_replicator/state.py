@@ -27,6 +27,11 @@ from copypro.values import (
 )
 from msgspec import Struct
 
+REMOVED = "MasterAccountRemoved"
+"""Why nothing is copied in the name of a registration that is gone."""
+MOST_REMOVED = 32
+"""Of an account, the latest. Such a registration never comes back: what still names it is under way."""
+
 
 class CopierRecord(Struct, kw_only=True, omit_defaults=True):
     state: Copier
@@ -180,7 +185,7 @@ class Memory:
             return
         record = self._barred.setdefault(account, BarredRecord(account=account))
         others = {other: kept for other, kept in record.why.items() if other != registration}
-        record.why = {**others, registration: why} if why else others
+        record.why = _bounded({**others, registration: why} if why else others)
         self._touched[_barred_key(account)] = record if record.why else None
 
     # --- roots --------------------------------------------------------------------------------
@@ -289,6 +294,13 @@ def _figures_of(root: RootRecord | None) -> Figures | None:
     if root is None or root.opened is None or root.opened.context is None:
         return None
     return root.opened.context.figures
+
+
+def _bounded(why: dict[RegistrationId, str]) -> dict[RegistrationId, str]:
+    """Without the removals that came longest ago."""
+    removed = [registration for registration, kept in why.items() if kept == REMOVED]
+    over = set(removed[:-MOST_REMOVED])
+    return {registration: kept for registration, kept in why.items() if registration not in over}
 
 
 def _copier_key(copier: CopierId) -> str:

@@ -371,11 +371,19 @@ def import_statement(
 
 
 @rebuilds.command("stats")
-def rebuild_stats(data: Data = Path(".copypro")) -> None:
+def rebuild_stats(
+    data: Data = Path(".copypro"),
+    older_log: Annotated[
+        bool, typer.Option("--older-log", help="the log was brought back from an older backup")
+    ] = False,
+) -> None:
     """Make the read models (accounts, orders, logs, statistics) anew from the log, then switch.
 
     Works while the program runs: the new ones are built beside the live ones, and readers see the
     former or the new ones, whole. Users and passwords are not touched.
+
+    Read models that have seen more than the log holds are not replaced, since that may be another
+    installation's log; with --older-log they are.
     """
     from copypro.errors import CopyProError
     from copypro.settings import load
@@ -383,7 +391,7 @@ def rebuild_stats(data: Data = Path(".copypro")) -> None:
     from copypro_standalone import operating
 
     try:
-        records = asyncio.run(operating.rebuild_stats(load(data)))
+        records = asyncio.run(operating.rebuild_stats(load(data), older_log=older_log))
     except CopyProError as error:
         _fail(error)
     typer.echo(f"rebuilt from {records} records")

@@ -65,11 +65,13 @@ async def _user(users: Users, email: str) -> UserId:
     return user.id
 
 
-async def rebuild_stats(settings: Settings) -> int:
+async def rebuild_stats(settings: Settings, *, older_log: bool) -> int:
     """How many records they were made from. Errors: LogCorrupt, StoreError, BadRecord (newer)."""
     history = open_history(settings)
     async with open_models(settings) as models:
-        return await rebuilding.rebuild(history, models, settings.places_set_aside)
+        return await rebuilding.rebuild(
+            history, models, settings.places_set_aside, older_log=older_log
+        )
 
 
 async def settle(

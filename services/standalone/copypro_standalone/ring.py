@@ -21,7 +21,13 @@ import copypro_replicator.service as replicator
 import copypro_stats.service as stats
 import structlog
 from copypro.envelope import utc_now
-from copypro.errors import LogUnavailable, ServiceEnded, SettingsError, StoreUnavailable
+from copypro.errors import (
+    LogCorrupt,
+    LogUnavailable,
+    ServiceEnded,
+    SettingsError,
+    StoreUnavailable,
+)
 from copypro.health import App, Edge
 from copypro.journal import OperatorsJournal
 from copypro.observing import ObservedLog, Ownership
@@ -32,6 +38,7 @@ from copypro.settings import Settings
 from copypro.topics import ROLES
 from copypro.unhurried import Unhurried
 from copypro.wiring import (
+    ROOM_AGAIN_BYTES,
     Bridges,
     Stores,
     http_server,
@@ -41,6 +48,7 @@ from copypro.wiring import (
     webhooks,
 )
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_stats import rebuilding
 from copypro_stats.receivers import Receivers
 
 from copypro_standalone.needs import ALL, check, needs_of
@@ -48,7 +56,8 @@ from copypro_standalone.needs import ALL, check, needs_of
 logger = structlog.get_logger("copypro")
 HTTP = "http"
 SWITCH_S = 0.0005
-STOP_WITHIN_S = 8.0
+RECORD_WITHIN_S = 1.0
+STOP_WITHIN_S = WatcherLimits().drain_s + RECORD_WITHIN_S
 """For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
 CLOSE_WITHIN_S = 1.0
 CUT_OFF_S = 0.2
@@ -151,10 +160,15 @@ class Ring:
         await self._close()
 
     async def failed(self) -> None:
-        """Never returns. Errors: ServiceEnded, when a service ended by itself."""
+        """Never returns. Errors: ServiceEnded, when a service ended by itself; LogCorrupt, when that was
+        because the log is damaged.
+        """
         done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             error = None if task.cancelled() else task.exception()
+            damage = _damage_in(error)
+            if damage is not None:
+                raise damage
             logger.critical("a service ended", ended=task.get_name(), exc_info=error)
             raise ServiceEnded(f"the {task.get_name()} ended: {type(error).__name__}")
 
@@ -186,8 +200,10 @@ class Ring:
         free_bytes = None if self._stores is None else self._stores.short_of_room()
         if free_bytes is None:
             return []
-        left = f"{free_bytes >> 20} MB left"
-        return [f"the disk is nearly full ({left}): nothing is opened until there is room"]
+        left, enough = (f"{size >> 20} MB" for size in (free_bytes, ROOM_AGAIN_BYTES))
+        return [
+            f"the disk is nearly full ({left} left): nothing is opened until there are {enough}"
+        ]
 
     def partitions(self) -> dict[str, int]:
         return self._ownership.counts()
@@ -246,10 +262,7 @@ class Ring:
                     webhooks(self._settings),
                     self._settings.alert_url,
                 )
-                work = stats.run(
-                    log, stores.models, self._clock, receivers, readiness=self._readiness[name]
-                )
-                self._start(name, work)
+                self._start(name, self._project(log, stores, receivers))
             case "replicator":
                 readiness = self._readiness[name]
                 self._start(name, replicator.run(log, self._clock, journal, readiness=readiness))
@@ -269,6 +282,14 @@ class Ring:
                 self._start(name, work)
             case "gateway":
                 self._edge.app = self._gateway(log, stores)
+
+    async def _project(self, log: ObservedLog, stores: Stores, receivers: Receivers) -> None:
+        settings, readiness = self._settings, self._readiness["stats"]
+        if not settings.kafka:
+            history = open_history(settings)
+            aside = settings.places_set_aside
+            await rebuilding.follow_the_log(history, stores.models, readiness, aside)
+        await stats.run(log, stores.models, self._clock, receivers, readiness=readiness)
 
     def _gateway(self, log: ObservedLog, stores: Stores) -> App:
         from copypro_gateway.api import create_app
@@ -341,12 +362,20 @@ class Ring:
             await asyncio.wait([task], timeout=CUT_OFF_S)
 
 
+def _damage_in(error: BaseException | None) -> LogCorrupt | None:
+    """What a service ended with, which may be in the group of its tasks."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_damage_in, error.exceptions)), None)
+    return error if isinstance(error, LogCorrupt) else None
+
+
 def _listening_socket(host: str, port: int, setting: str) -> socket.socket:
     """Errors: SettingsError when the port is taken or the address is not this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=128, reuse_port=False)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # which says the address once more
         raise SettingsError(
-            f"cannot listen on {host}:{port} ({error.strerror}): set COPYPRO_HOST and {setting}"
+            f"cannot listen on {host}:{port} ({why}): set COPYPRO_HOST and {setting}"
         ) from None

@@ -5,27 +5,81 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import msgspec
+import structlog
 from copypro import topics
 from copypro.collections import INDEXED, TRADE_STATS
 from copypro.dead_letters import Place, place_of
-from copypro.errors import StoreRefused
+from copypro.errors import CopyProError, LogCorrupt, StoreRefused
 from copypro.ports import LogHistory, Projected, ReadModels
-from copypro.readiness import places_of
+from copypro.readiness import Readiness, places_of
 from copypro.setting_aside import marked
 from copypro.topics import Topic
 
 from copypro_stats.batch import Parts, batch_of, source_of
 from copypro_stats.keeper import SOURCE as KEPT
 
+logger = structlog.get_logger("stats")
 LAST_PASS = 500
 """Records that came meanwhile: so few are caught up with in a moment, while the writers wait."""
 
 
+async def follow_the_log(
+    history: LogHistory,
+    models: ReadModels,
+    readiness: Readiness,
+    set_aside: Collection[Place] = (),
+) -> None:
+    """Before anything is projected: read models that are not this log's are made anew from it. What they
+    hide, or lack, would never show otherwise. Where that fails, the log says so, and they stay as they are.
+
+    For a log in one file beside them, of which nothing is ever lost but by going back to an older one.
+    """
+    try:
+        why = await _strayed(history, models)
+        if not why:
+            return
+        logger.warning("what REST shows is made anew from the log", because=why)
+        readiness.not_ready(0, "what REST shows is being made anew from the log")
+        records = await rebuild(history, models, set_aside, older_log=True)
+    except LogCorrupt:
+        raise
+    except Exception as error:
+        logger.error(
+            "what REST shows may not be what the log says: once this is mended, run"
+            " `copypro rebuild stats --older-log`",
+            reason=f"{type(error).__name__}: {error}",
+            exc_info=not isinstance(error, CopyProError),
+        )
+    else:
+        logger.info("what REST shows was made anew from the log", records=records)
+    finally:
+        readiness.ready(0)
+
+
+async def _strayed(history: LogHistory, models: ReadModels) -> str:
+    """Why these read models are not this log's; empty: nothing says so."""
+    ends = {
+        source_of(topic.name, partition): end
+        for topic in topics.STATS.inputs
+        for partition, (_, end) in (await history.spans(topic)).items()
+    }
+    reached = _projected(await models.reached())
+    if any(ends.values()) and not reached:
+        return "there is nothing of it in the read models"
+    beyond = _beyond(reached, ends)
+    return f"{beyond}: it was brought back from an older state" if beyond else ""
+
+
 async def rebuild(
-    history: LogHistory, models: ReadModels, set_aside: Collection[Place] = ()
+    history: LogHistory,
+    models: ReadModels,
+    set_aside: Collection[Place] = (),
+    *,
+    older_log: bool = False,
 ) -> int:
     """How many records they were made from. Readers see the former documents or these, whole.
-    `set_aside`: records that an operator named, to be left out where this breaks on them.
+    `set_aside`: records that an operator named, to be left out where this breaks on them; `older_log`:
+    the log was brought back from an older backup, so that the live ones may have seen more of it.
 
     Errors: StoreRefused (records are missing at the log's beginning, the live ones have seen more than
     this log holds, another rebuild was begun), BadRecord (newer), StoreUnavailable: the live ones go on.
@@ -33,7 +87,7 @@ async def rebuild(
     aside: set[Place] = set()
     while True:
         try:
-            return await _rebuilt(history, models, aside)
+            return await _rebuilt(history, models, aside, older_log=older_log)
         except Exception as error:
             broke = {place_of(name) for name in places_of(error)} & set(set_aside) - aside
             if not broke:
@@ -41,7 +95,9 @@ async def rebuild(
             aside |= broke
 
 
-async def _rebuilt(history: LogHistory, models: ReadModels, set_aside: Collection[Place]) -> int:
+async def _rebuilt(
+    history: LogHistory, models: ReadModels, set_aside: Collection[Place], *, older_log: bool
+) -> int:
     new = await models.rebuild()
     try:
         replay = Replay(history, new, set_aside)
@@ -49,7 +105,8 @@ async def _rebuilt(history: LogHistory, models: ReadModels, set_aside: Collectio
             pass
         held = await new.hold()
         await replay.catch_up()
-        replay.require(held)
+        if not older_log:
+            replay.require(held)
         await new.switch()
     except BaseException:
         await new.discard()
@@ -93,12 +150,26 @@ class Replay:
     def require(self, versions: Mapping[str, int]) -> None:
         """Errors: StoreRefused where a source is known further than this has come."""
         reached = {source_of(*place): end for place, end in self._reached.items()}
-        for source, version in versions.items():
-            if source != KEPT and version >= reached.get(source, 0):
-                raise StoreRefused(
-                    f"the live read models have seen {source} up to {version}, but the log ends at"
-                    f" {reached.get(source, 0)}: is this another installation's log?"
-                )
+        beyond = _beyond(_projected(versions), reached)
+        if beyond:
+            raise StoreRefused(
+                f"{beyond}: is this another installation's log? If it was brought back from an older"
+                " backup: `copypro rebuild stats --older-log`"
+            )
+
+
+def _projected(versions: Mapping[str, int]) -> dict[str, int]:
+    """Without what is no topic's."""
+    return {source: version for source, version in versions.items() if source != KEPT}
+
+
+def _beyond(versions: Mapping[str, int], ends: Mapping[str, int]) -> str:
+    """The first source of which more was seen than the log holds; empty: there is none."""
+    for source, version in sorted(versions.items()):
+        end = ends.get(source, 0)
+        if version >= end:
+            return f"the live read models have seen {source} up to {version}, but the log ends at {end}"
+    return ""
 
 
 def _require_whole(topic: Topic, partition: int, known: int, first: int) -> None:

@@ -73,6 +73,14 @@ class MemoryReadModels:
         found.sort(key=lambda document: _place(document, order_by), reverse=reverse)
         return found if limit is None else found[:limit]
 
+    async def reached(self) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        for collection in self._parts.values():
+            for parts in collection.values():
+                for source, (version, _) in parts.items():
+                    found[source] = max(version, found.get(source, version))
+        return found
+
     async def rebuild(self) -> Rebuild:
         raise StoreRefused("read models in memory are made once")
 

@@ -23,6 +23,8 @@ PROGRESS = "progress"
 Updates = Mapping[str, list[UpdateOne]]
 _FIRST = {"generation": 1, "last": 1, "building": None, "held": None}
 _DUPLICATE = 11000
+_UNSEEN = -1
+"""The version of a source of which the live one has nothing."""
 
 
 class Elsewhere(Exception):
@@ -79,6 +81,12 @@ class Generations:
             if not (await self._about.update_one(pointer, counted, session=session)).matched_count:
                 raise Elsewhere
 
+    async def reached(self) -> dict[str, int]:
+        """The newest version of each source in the live one."""
+        with self.database.asking():
+            found = await self._progress.find().to_list()
+        return {row["_id"]: int(row["version"]) for row in found if row["version"] != _UNSEEN}
+
     # --- another one takes its place ------------------------------------------------------------
 
     async def begin(self) -> int:
@@ -118,8 +126,10 @@ class Generations:
                 reached[source] = int(found["version"])
         return reached
 
-    async def switch(self, building: int) -> None:
-        """Errors: StoreRefused where it was held for too long, or another rebuild was begun."""
+    async def switch(self, building: int, versions: Mapping[str, int]) -> None:
+        """`versions`: how far each source has come in what was built, also where the former live one was
+        further. Errors: StoreRefused where it was held for too long, or another rebuild was begun.
+        """
         freed = {"generation": building, "held": None}
 
         async def move(session: Session) -> None:
@@ -127,7 +137,10 @@ class Generations:
             moved = {"$set": {**freed, "building": None}}
             if not (await self._about.update_one(pointer, moved, session=session)).matched_count:
                 raise _superseded()
-            await self._progress.update_many({"held": building}, {"$set": freed}, session=session)
+            known = [row["_id"] for row in await self._progress.find(session=session).to_list()]
+            for source in {*known, *versions}:
+                come = {"$set": {**freed, "version": versions.get(source, _UNSEEN)}}
+                await self._progress.update_one({"_id": source}, come, upsert=True, session=session)
 
         await self.database.transaction(move)
 

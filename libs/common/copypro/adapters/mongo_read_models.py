@@ -18,7 +18,7 @@ from copypro.adapters.mongo_generations import POINTER, Elsewhere, Generations, 
 from copypro.adapters.mongo_rebuild import MongoRebuild
 from copypro.collections import require_declared
 from copypro.errors import StoreRefused, StoreUnavailable
-from copypro.ports import Document, Scalar, Upsert
+from copypro.ports import Document, Scalar, Upsert, newest
 
 LOOK_AGAIN_S = 0.02
 """While a rebuild holds the writers, or an index is being made under a reader."""
@@ -47,9 +47,7 @@ class MongoReadModels:
         if not changes:
             return None
         made = updates(changes)
-        versions: dict[str, int] = {}
-        for change in changes:
-            versions[change.source] = max(change.version, versions.get(change.source, 0))
+        versions = newest(changes)
         while True:
             generation = self._generation
 
@@ -111,6 +109,9 @@ class MongoReadModels:
             pipeline.append({"$limit": limit})
         rows = await self._read(collection, pipeline)
         return [document for row in rows if (document := union(row)) is not None]
+
+    async def reached(self) -> Mapping[str, int]:
+        return await self._generations.reached()
 
     async def rebuild(self) -> MongoRebuild:
         return await MongoRebuild.begin(self._generations)

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from copypro.adapters.mongo_database import Session
 from copypro.adapters.mongo_documents import key_of, updates
 from copypro.adapters.mongo_generations import Generations, name_of
-from copypro.ports import Document, Upsert
+from copypro.ports import Document, Upsert, newest
 
 
 class MongoRebuild:
     def __init__(self, generations: Generations, generation: int) -> None:
         self._generations, self._generation = generations, generation
         self._database = generations.database
+        self._versions: dict[str, int] = {}
 
     @classmethod
     async def begin(cls, generations: Generations) -> MongoRebuild:
@@ -30,6 +31,8 @@ class MongoRebuild:
             await self._generations.write(session, self._generation, made)
 
         await self._database.transaction(write)
+        for source, version in newest(changes).items():
+            self._versions[source] = max(version, self._versions.get(source, version))
 
     async def source_fields(self, collection: str, id: str, source: str) -> Document | None:
         with self._database.asking():
@@ -43,7 +46,7 @@ class MongoRebuild:
 
     async def switch(self) -> None:
         """Returns once the former ones are dropped: readers that began with them may take `read_s`."""
-        await self._generations.switch(self._generation)
+        await self._generations.switch(self._generation, self._versions)
         await asyncio.sleep(self._database.limits.read_s)
         await self._generations.drop_before(self._generation)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from copypro.adapters.sqlite_file import open_file
 from copypro.collections import INDEXED
-from copypro.ports import Document, Upsert
+from copypro.ports import Document, Upsert, newest
 
 APPLICATION_ID = 0x4350524D
 SCHEMA = 2
@@ -23,6 +23,9 @@ BUSY_S = 60.0
 _POINTER = """
 CREATE TABLE IF NOT EXISTS generation (live INTEGER NOT NULL, last INTEGER NOT NULL);
 INSERT INTO generation SELECT 1, 1 WHERE NOT EXISTS (SELECT * FROM generation);
+CREATE TABLE IF NOT EXISTS progress (
+    generation INTEGER NOT NULL, source TEXT NOT NULL, version INTEGER NOT NULL,
+    PRIMARY KEY (generation, source)) WITHOUT ROWID;
 """
 _PARTS = """
 CREATE TABLE IF NOT EXISTS {table} (
@@ -61,12 +64,22 @@ def make_tables(connection: sqlite3.Connection, generation: int) -> None:
         )
         for field in fields:
             connection.execute(f"CREATE INDEX IF NOT EXISTS {table}_{field} ON {table} (f_{field})")
+    if not reached(connection, generation):  # written before how far it is was kept, or new
+        found = f"SELECT ?, source, max(version) FROM {parts_table(generation)} GROUP BY source"
+        connection.execute(f"INSERT INTO progress {found}", (generation,))
 
 
 def drop_tables(connection: sqlite3.Connection, generation: int) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {parts_table(generation)}")
     for collection in INDEXED:
         connection.execute(f"DROP TABLE IF EXISTS {documents_table(collection, generation)}")
+    connection.execute("DELETE FROM progress WHERE generation = ?", (generation,))
+
+
+def reached(connection: sqlite3.Connection, generation: int) -> dict[str, int]:
+    """The newest version of each source."""
+    query = "SELECT source, version FROM progress WHERE generation = ?"
+    return dict(connection.execute(query, (generation,)).fetchall())
 
 
 def source_fields(
@@ -85,6 +98,11 @@ def source_fields(
 def write(connection: sqlite3.Connection, generation: int, changes: Sequence[Upsert]) -> None:
     table = parts_table(generation)
     touched: dict[tuple[str, str], None] = {}
+    connection.executemany(
+        "INSERT INTO progress VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET version = max(version, excluded.version)",
+        [(generation, source, version) for source, version in newest(changes).items()],
+    )
     for change in changes:
         place = (change.collection, change.id, change.source)
         former = connection.execute(

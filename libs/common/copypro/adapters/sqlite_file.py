@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from copypro.errors import SettingsError, StoreRefused, StoreUnavailable
 
 _REMEDY = "set COPYPRO_DATA to a folder that this program may write and nobody else uses"
+FROM_THE_LOG = "read-models.db"
+"""All that is in it follows from the log: of this file there is no backup."""
 _PRIMARY = 0xFF
 """Extended result codes keep the primary one in their lowest byte."""
 Answer = TypeVar("Answer")
@@ -139,18 +141,27 @@ def saying(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError:
         raise
     except sqlite3.Error as error:
-        raise _said(path, error) from error
+        raise said(path, error) from error
 
 
-def _said(path: Path, error: sqlite3.Error) -> StoreRefused | StoreUnavailable | sqlite3.Error:
+def is_damage(error: BaseException | None) -> bool:
+    """The file itself is spoilt, or is none of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def said(path: Path, error: sqlite3.Error) -> StoreRefused | StoreUnavailable | sqlite3.Error:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return error
     match code & _PRIMARY:
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StoreRefused(
-                f"{path} is damaged or not a database ({error}): restore it from a backup"
-            )
+        case _ if is_damage(error):
+            remedy = "restore it from a backup"
+            if path.name == FROM_THE_LOG:
+                remedy = (
+                    "move it away, with its -wal and -shm, and start again: it is made from the log"
+                )
+            return StoreRefused(f"{path} is damaged or not a database ({error}): {remedy}")
         case sqlite3.SQLITE_FULL:
             return StoreUnavailable(f"{path} cannot grow ({error}): make room on the disk")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:

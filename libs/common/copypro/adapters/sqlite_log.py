@@ -30,7 +30,7 @@ import structlog
 
 from copypro import topics
 from copypro.adapters.data_folder import take_lock
-from copypro.adapters.sqlite_file import check_file, open_file, saying
+from copypro.adapters.sqlite_file import check_file, is_damage, open_file, said, saying
 from copypro.errors import (
     LogClosed,
     LogCorrupt,
@@ -106,7 +106,12 @@ class SqliteLog:
     """An EventLog. Made by `open`; every other method belongs to the event loop it was made in."""
 
     def __init__(
-        self, connection: sqlite3.Connection, folder: Path, lock: IO[str], room_every_s: float
+        self,
+        connection: sqlite3.Connection,
+        ends: dict[str, int],
+        folder: Path,
+        lock: IO[str],
+        room_every_s: float,
     ) -> None:
         self._connection, self._folder, self._lock = connection, folder, lock
         self._room_every_s = room_every_s
@@ -114,11 +119,10 @@ class SqliteLog:
         self._roomy.set()
         self._full_because = ""
         self._waiting_for_room: asyncio.Task[None] | None = None
+        self._damage = ""
         self._loop = asyncio.get_running_loop()
-        self._durable_ends: dict[str, int] = dict(
-            connection.execute("SELECT topic, offset FROM ends")
-        )
-        self._ends = dict(self._durable_ends)
+        self._durable_ends = ends
+        self._ends = dict(ends)
         self._tails: dict[str, deque[Record]] = {}
         self._partitions: set[_SqlitePartition] = set()
         self._waiting: list[_Job] = []
@@ -137,10 +141,12 @@ class SqliteLog:
         lock = take_lock(folder)
         try:
             connection = _open_file(folder / FILE)
+            with _saying(folder / FILE):
+                ends = dict(connection.execute("SELECT topic, offset FROM ends"))
         except BaseException:
             lock.close()
             raise
-        return cls(connection, folder, lock, room_every_s)
+        return cls(connection, ends, folder, lock, room_every_s)
 
     @property
     def is_begun(self) -> bool:
@@ -152,12 +158,14 @@ class SqliteLog:
 
     async def partitions(self, role: Role) -> AsyncIterator[Partition]:
         """Gives the one partition, and gives it anew each time its former owner failed, once the disk
-        has room.
+        has room. Errors: LogCorrupt, once the file turned out to be damaged.
         """
         while True:
             await self._roomy.wait()
             if self._closed:
                 return
+            if self._damage:
+                raise LogCorrupt(self._damage)
             partition = _SqlitePartition(self, role)
             self._partitions.add(partition)
             try:
@@ -207,6 +215,9 @@ class SqliteLog:
         if self._closed:
             done.set_exception(LogClosed("the log is closed"))
             return done
+        if self._damage:
+            done.set_exception(LogCorrupt(self._damage))
+            return done
         now, ends = time.time(), self._ends
         records: list[Record] = []
         ended: dict[str, int] = {}
@@ -249,18 +260,35 @@ class SqliteLog:
     def records_on_disk(self, topic: str, offset: int, most: int) -> list[Record]:
         """The durable ones; of a compacted topic those that no later one replaced."""
         query = f'SELECT {_COLUMNS} FROM "{topic}" WHERE offset >= ? ORDER BY offset LIMIT ?'
-        with _reading(self._folder) as connection:
+        with self._reading() as connection:
             return [_record(topic, row) for row in connection.execute(query, (offset, most))]
 
     def state(self, topic: str) -> list[Record]:
-        with _reading(self._folder) as connection:
+        with self._reading() as connection:
             rows = connection.execute(f'SELECT {_COLUMNS} FROM "{topic}" ORDER BY offset')
             return [_record(topic, row) for row in rows]
 
     def consumed(self, role: str) -> dict[str, int]:
-        with _reading(self._folder) as connection:
+        with self._reading() as connection:
             rows = connection.execute("SELECT topic, offset FROM consumed WHERE role = ?", (role,))
             return dict(rows.fetchall())
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """For an owner. Errors: PartitionLost, where the file is damaged, which ends all of them."""
+        try:
+            with _reading(self._folder) as connection:
+                yield connection
+        except LogCorrupt as error:
+            self._break(error)
+            raise PartitionLost(str(error)) from None
+
+    def _break(self, damage: LogCorrupt) -> None:
+        """Nothing more is read or written: what is there can only be restored."""
+        self._damage = str(damage)
+        self._roomy.set()
+        for partition in list(self._partitions):
+            partition.lose(self._damage)
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -301,7 +329,7 @@ class SqliteLog:
     def _undo(self, transaction: _Transaction, error: sqlite3.Error) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        transaction.error = _failure(error)
+        transaction.error = _failure(self._folder / FILE, error)
 
     def _insert(self, jobs: list[_Job]) -> None:
         added: dict[str, list[_Row]] = {}
@@ -353,6 +381,8 @@ class SqliteLog:
             self._tails.clear()
             if isinstance(error, LogFull):
                 self._wait_for_room(error)
+            if isinstance(error, LogCorrupt):
+                self._break(error)
             for partition in list(self._partitions):
                 partition.lose(f"a commit of this process failed: {error}")
         if self._waiting:
@@ -528,12 +558,24 @@ def _retrieved(done: asyncio.Future[None]) -> None:
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """A connection of its own for reading: it sees what is committed and blocks nobody."""
     path = folder / FILE
-    with saying(path):
+    with _saying(path):
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
         try:
             yield connection
         finally:
             connection.close()
+
+
+@contextmanager
+def _saying(path: Path) -> Iterator[None]:
+    """As `saying`, but a damaged file is LogCorrupt."""
+    try:
+        with saying(path):
+            yield
+    except StoreRefused as error:
+        if is_damage(error.__cause__):
+            raise LogCorrupt(str(error)) from None
+        raise
 
 
 def _record(topic: str, row: _Row) -> Record:
@@ -552,7 +594,9 @@ def _open_file(path: Path) -> sqlite3.Connection:
         raise LogCorrupt(str(error)) from None
 
 
-def _failure(error: sqlite3.Error) -> LogError:
+def _failure(path: Path, error: sqlite3.Error) -> LogError:
+    if is_damage(error):
+        return LogCorrupt(str(said(path, error)))
     code = getattr(error, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or "disk" in str(error):
         return LogFull(f"the log cannot be written: {error}")

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from copypro.adapters import sqlite_documents as documents
-from copypro.adapters.sqlite_file import FileThread, saying
+from copypro.adapters.sqlite_file import FROM_THE_LOG, FileThread, saying
 from copypro.adapters.sqlite_rebuild import SqliteRebuild
 from copypro.collections import require_declared
 from copypro.ports import Document, Scalar, Upsert
 
-FILE = "read-models.db"
+FILE = FROM_THE_LOG
 
 
 class SqliteReadModels:
@@ -122,15 +122,26 @@ class SqliteReadModels:
 
         return await self._reader.run(self._select, collection, query, values)
 
+    async def reached(self) -> Mapping[str, int]:
+        def select() -> Mapping[str, int]:
+            with self._snapshot() as connection:
+                return documents.reached(connection, documents.live_generation(connection))
+
+        return await self._reader.run(select)
+
     async def rebuild(self) -> SqliteRebuild:
         """Works beside the running program too: it switches when nobody else is writing."""
-        return await SqliteRebuild.begin(self._path)
+        return await SqliteRebuild.begin(self._path, self._switched)
 
     async def close(self) -> None:
         await self._writer.close(self._writing)
         await self._reader.close(self._reading)
         if self._pointing is not None:
             self._pointing.close()
+
+    def _switched(self) -> None:
+        """Whatever was read before is of the former ones."""
+        self._commits += 1
 
     # --- in the threads -----------------------------------------------------------------------
 

@@ -16,13 +16,15 @@ from copypro.ports import Document, Upsert
 
 
 class SqliteRebuild:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, switched: Callable[[], None]) -> None:
         self._thread = FileThread(path, "read-models-rebuild")
+        self._switched = switched
         self._generation = 0
 
     @classmethod
-    async def begin(cls, path: Path) -> SqliteRebuild:
-        rebuild = cls(path)
+    async def begin(cls, path: Path, switched: Callable[[], None]) -> SqliteRebuild:
+        """`switched`: called once these are the live ones."""
+        rebuild = cls(path, switched)
         await rebuild._thread.run(rebuild._begin)
         return rebuild
 
@@ -38,6 +40,7 @@ class SqliteRebuild:
 
     async def switch(self) -> None:
         await self._thread.run(self._switch)
+        self._switched()
         await self._thread.close(self._connection)
 
     async def discard(self) -> None:
@@ -79,9 +82,7 @@ class SqliteRebuild:
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("BEGIN IMMEDIATE")
         self._require_newest()
-        live = documents.parts_table(documents.live_generation(self._connection))
-        query = f"SELECT source, max(version) FROM {live} GROUP BY source"
-        return dict(self._connection.execute(query).fetchall())
+        return documents.reached(self._connection, documents.live_generation(self._connection))
 
     def _require_newest(self) -> None:
         (last,) = self._connection.execute("SELECT last FROM generation").fetchone()
