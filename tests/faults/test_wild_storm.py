@@ -186,6 +186,8 @@ class WildStorm(calmer.Storm):
         if "builds" in self.kinds:
             if dice.random() < 0.5:
                 await control.set_account("Beta-MT5", 2003, retickets=True)
+                if "netting" in self.kinds:
+                    await control.set_account(master_server, 1001, retickets=True)
             slave = dice.choice(self.slaves)
             await control.set_account(slave.server, slave.login, market_execution_stops=False)
         self.copiers = {}
