@@ -156,6 +156,42 @@ def test_a_reversal_that_was_told_without_its_row_gets_its_profit() -> None:
     assert late(watch.snapshot, flipped, closed=(inout,)) == []
 
 
+def test_a_reversal_of_more_than_any_list_had_shown_gets_its_profit() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"))
+    flipped = order(2, "0.05", SELL, opened=60)
+    closed, _ = watch.later(60).sees(flipped, row_wait_s=0)
+    inout = row(1, "0.30", deal=9, profit=D(7), closed=60)
+    [event] = late(watch.later(5).snapshot, flipped, closed=(inout,))
+    assert isinstance(closed, PositionClosed)
+    assert isinstance(event, PositionClosed)
+    assert (event.root, event.deal.ticket) == (closed.root, closed.deal.ticket)
+    assert (event.deal.lots, event.deal.profit) == (D("0.30"), 7)
+    assert watch.book.rows_owed() == []
+    assert late(watch.snapshot, flipped, closed=(inout,)) == []
+
+
+def test_reversals_that_kept_the_ticket_get_each_their_own_profit() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"))
+    ends = []
+    for number, kind in enumerate((SELL, OrderKind.BUY, SELL), start=1):
+        opened = 60.0 * number
+        closed, _ = watch.later(60).sees(order(1, "0.10", kind, opened=opened), row_wait_s=0)
+        ends.append(closed)
+    rows = tuple(
+        row(1, "0.10", kind, deal=9 + n, profit=D(7 + n), opened=60.0 * n, closed=60.0 * (n + 1))
+        for n, kind in enumerate((OrderKind.BUY, SELL, OrderKind.BUY))
+    )
+    told = []
+    for until in (1, 2, 3):
+        told += late(watch.snapshot, order(1, "0.10", SELL, opened=180), closed=rows[:until])
+    assert [(event.root, event.deal.profit) for event in told] == [
+        (end.root, 7 + n) for n, end in enumerate(ends)
+    ]
+    assert watch.book.rows_owed() == []
+
+
 def test_a_rest_whose_former_ticket_history_tells_late() -> None:
     watch = mt4()
     watch.sees(order(1, "0.10"))

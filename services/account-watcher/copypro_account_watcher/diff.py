@@ -19,6 +19,7 @@ from datetime import datetime
 from copypro.messages import Seen
 from copypro.trading import OpenOrder
 from copypro.values import Mode, Platform, RootId, Ticket, tag_in
+from msgspec.structs import replace
 
 from copypro_account_watcher import missed, mt4_chain, netting, positions
 from copypro_account_watcher.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
@@ -262,7 +263,10 @@ def _late(rec: Recording, rows: Rows) -> None:
     """Rows of what was told without them, of roots that are over by now."""
     for closed in [closed for closed in rec.book.closed.values() if closed.made]:
         for row in rows.of_closed(closed):
-            if closed.made and is_late(rec.book, rec.look, row, closed.unrowed_lots):
+            unrowed = closed.unrowed_lots
+            is_more = 0 < unrowed < row.lots and rows.is_numbered(row)  # a growth was missed
+            lots = unrowed if is_more else row.lots
+            if closed.made and is_late(rec.book, rec.look, replace(row, lots=lots), unrowed):
                 closed = rec.row_of_closed_came(closed, row)
 
 

@@ -138,8 +138,13 @@ class Rows:
         return sorted((row for row in found if _is_unspent(row, root)), key=key)
 
     def of_closed(self, closed: Closed) -> list[ClosedOrder]:
-        """Unspent rows of a root that is over."""
+        """Unspent rows of a root that is over. On netting the next one may have its ticket."""
         found = [row for ticket in closed.tickets for row in self.of_ticket(ticket)]
+        if self._book.is_netting and closed.shape is not None:
+            _, side, _, since, _ = closed.shape
+            found = [
+                row for row in found if row.kind.side is side and row.closed_at_broker >= since
+            ]
         return sorted((row for row in found if _is_unspent(row, closed)), key=key)
 
     def of_ticket(self, ticket: Ticket) -> list[ClosedOrder]:
@@ -187,14 +192,14 @@ class Rows:
         is_of_another = row.ticket in self._book.closed_tickets
         return not is_of_another and row.opened_at_broker <= root.opened_at_broker
 
+    def is_numbered(self, row: ClosedOrder) -> bool:
+        """By history, with its deal's own number."""
+        return self.is_of_history(row) and row.deal != row.ticket
+
     def _is_hidden(self, row: ClosedOrder, root: Root, *, gone: bool) -> bool:
-        """By the deal's own number, since frames may tell of it by another time."""
+        """By its number, since frames may tell of it by another time."""
         look, numbers = self._look, {deal for _, deal in root.spent}
-        if (
-            not self.is_of_history(row)
-            or row.deal == row.ticket
-            or not numbers.isdisjoint(root.tickets)
-        ):
+        if not self.is_numbered(row) or not numbers.isdisjoint(root.tickets):
             return False
         if not is_under_watch(self._book, look, row.closed_at_broker, None, row.closed_at_utc):
             return False

@@ -291,7 +291,9 @@ class Recording:
 
     def row_of_closed_came(self, closed: Closed, row: ClosedOrder) -> Closed:
         """The same of a root that is over."""
-        made, unrowed = _with_row(closed.made, row), closed.unrowed_lots - row.lots
+        hidden = max(Decimal(0), row.lots - closed.unrowed_lots)
+        made = _with_row(_grown(closed.made, hidden), row)
+        unrowed = closed.unrowed_lots + hidden - row.lots
         if made is None:
             after = replace(closed, unrowed_lots=unrowed)
         else:
