@@ -312,6 +312,19 @@ def test_on_netting_a_position_that_closed_under_its_orders_number_is_told_once(
     assert names(events) == ["PositionClosed", "PendingRemoved"]
 
 
+def test_on_netting_a_fill_is_known_beside_a_trade_of_the_same_side() -> None:
+    """Whatever became of the order, it is gone: its mirrored one must not stay."""
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT), order(6, "0.25", LIMIT))
+    assert names(watch.later(60).snapshot(order(1, "0.40"))) == ["PositionIncreased"]
+    assert watch.result.missing == (5, 6)
+    [removed] = watch.later(2).snapshot(order(1, "0.40"))
+    assert isinstance(removed, PendingRemoved)
+    assert (removed.root, removed.reason) == ("5", "merged")
+    assert watch.later(2).snapshot(order(1, "0.40")) == []
+    assert watch.result.missing == (6,), "what is left of the growth is less than it"
+
+
 def test_on_netting_one_late_frame_without_the_order_does_not_remove_it() -> None:
     watch = netting()
     watch.sees(order(1, "0.10", OrderKind.SELL))

@@ -12,10 +12,10 @@ from decimal import Decimal
 
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, OpenOrder
-from copypro.values import Lots, RootId
+from copypro.values import RootId
 
 from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import Change, Root
+from copypro_account_watcher.book import Root
 from copypro_account_watcher.evidence import Piece, Rows, explain
 from copypro_account_watcher.recording import Recording
 
@@ -74,8 +74,12 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     listed = [book.listed_at[root.root] for root in pending if root.root in book.listed_at]
     is_listed = len(listed) == len(pending)
     later = [c for c in changes if is_listed and c[1] > max(listed)]
-    proved = next(([c] for c in later if c[0] == lots), None) or _adding_up(later, lots)
+    alike = [c for c in later if c[0] * lots > 0]
+    total = sum((c[0] for c in alike), Decimal(0))
+    proved = next(([c] for c in later if c[0] == lots), None) or (alike if total == lots else [])
     matching = proved or [c for c in changes[-1:] if c[0] == lots]
+    if not matching and abs(total) > abs(lots):
+        matching = alike  # with something else beside it, which no list showed apart
     if not matching:
         return False
     name = "+".join(root.root for root in pending)
@@ -84,14 +88,11 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     if rec.waited("merged", name) or is_certain:
         for change in matching:
             changes.remove(change)
+        left = sum((c[0] for c in matching), -lots)
+        if left:
+            changes.append((left, matching[-1][1]))
         return True
     return False
-
-
-def _adding_up(changes: list[Change], lots: Lots) -> list[Change]:
-    """All of them to this side, if that is so much: a list may have shown a part of it only."""
-    alike = [change for change in changes if change[0] * lots > 0]
-    return alike if lots and sum(change[0] for change in alike) == lots else []
 
 
 def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:
