@@ -186,6 +186,8 @@ class WildStorm(calmer.Storm):
         if "builds" in self.kinds:
             if dice.random() < 0.5:
                 await control.set_account("Beta-MT5", 2003, retickets=True)
+                if "netting" in self.kinds:
+                    await control.set_account(master_server, 1001, retickets=True)
             slave = dice.choice(self.slaves)
             await control.set_account(slave.server, slave.login, market_execution_stops=False)
         self.copiers = {}
@@ -641,12 +643,15 @@ class WildStorm(calmer.Storm):
             rows = [row for row in rows if row["type"] in ("Buy", "Sell")]
             theirs = Counter[str]()
             ours = Counter[str]()
+            untold = Counter[str]()
+            """Perhaps: MT4 says 0 lots of what was closed by another, and then no list may have had it."""
             profits = [Decimal(0), Decimal(0)]
             for piece in pieces:
                 profits[0] += Decimal(piece["profit"])
                 lots = piece["lots"]
                 if piece["by_ticket"] and Decimal(lots) == 0:
-                    lots = piece["order"]["lots"]  # MT4's row of what was closed by another says 0
+                    lots = piece["order"]["lots"]
+                    untold[piece["order"]["symbol"]] += int(Decimal(lots) * 100)
                 theirs[piece["order"]["symbol"]] += int(Decimal(lots) * 100)
             for row in rows:
                 profits[1] += Decimal(str(row["profit"]))
@@ -655,7 +660,10 @@ class WildStorm(calmer.Storm):
                 wrong.append(
                     f"{account.login}: profit {profits[0]} at the broker, {profits[1]} told"
                 )
-            if +theirs != +ours:
+            if any(
+                not theirs[symbol] - untold[symbol] <= ours[symbol] <= theirs[symbol]
+                for symbol in theirs | ours
+            ):
                 wrong.append(f"{account.login}: closed {theirs} at the broker, {ours} told")
             open_rows = await self.world.call("OpenOrders", accountId=account.id)
             shown = sorted(row["ticket"] for row in open_rows)
@@ -670,6 +678,8 @@ class WildStorm(calmer.Storm):
             wrong += await other.broken()
         if "growth" in self.kinds or "netting" in self.kinds:
             wrong = [w for w in wrong if "grew to" not in w]
+            # A further leg on netting has no tag: unanswered, it is known by what the position has.
+            wrong = [w for w in wrong if w != "2003: INFERRED was raised"]
         if "fills" in self.kinds:
             wrong = [w for w in wrong if "grew to" not in w]
         if "hands" in self.kinds:  # its owner closed all while a part of it was being closed

@@ -47,6 +47,12 @@ class Desk:
         return [(order.kind, order.lots) for order in self.account.orders.values()]
 
 
+def test_a_broker_that_fills_in_part_fills_no_more_than_it_was_asked() -> None:
+    desk = Desk()
+    assert desk.open("Buy", "0.02", fill_lots="0.04").lots == D("0.02")
+    assert desk.open("Buy", "0.20", fill_lots="0.04").lots == D("0.04")
+
+
 # --- pending orders on netting --------------------------------------------------------------------
 
 

@@ -409,3 +409,21 @@ def test_what_a_long_outage_left_costs_in_proportion_to_how_much_it_is() -> None
         return count
 
     assert calls(400) < 3 * calls(200)
+
+
+def test_a_chain_that_frames_tell_from_its_middle_waits_for_its_beginning() -> None:
+    """A piece in the middle is marked by what came after it alone."""
+    watch = mt4()
+    middle = row(2, "0.01", price="1.1", opened=-60, closed=1, comment="to #3")
+    end = row(3, "0.08", price="1.1", opened=-60, closed=2, comment="from #2")
+    assert watch.sees(closed=(end,)) == []
+    assert watch.sees(order(3, "0.08", comment="from #2"), closed=(middle,)) == []
+    assert watch.snapshot() == []
+    first = row(1, "0.01", price="1.1", opened=-60, closed=0.5, comment="to #2")
+    events = watch.snapshot(closed=(first, middle, end))
+    assert names(events) == [
+        "PositionOpened",
+        "PositionReduced",
+        "PositionReduced",
+        "PositionClosed",
+    ]

@@ -229,6 +229,102 @@ def test_on_netting_two_orders_that_filled_between_two_looks_are_one_change() ->
     assert set(watch.book.roots) == {"EURUSD:1:1"}
 
 
+@pytest.mark.parametrize("is_net_growth", [True, False])
+def test_on_netting_a_fill_is_known_though_a_reduction_hid_it(is_net_growth: bool) -> None:
+    watch = netting()
+    lots, closed, left = ("0.10", "0.15", "0.15") if is_net_growth else ("0.30", "0.40", "0.10")
+    watch.sees(order(1, lots), order(5, "0.20", LIMIT))
+    cut = row(1, closed, deal=9, closed=30)
+    watch.later(60).snapshot(order(1, left), row_wait_s=0)
+    assert watch.result.missing == (5,)
+    [removed] = watch.later(2).snapshot(order(1, left), closed=(cut,))
+    assert isinstance(removed, PendingRemoved)
+    assert removed.reason == "merged"
+    assert [event.deal.lots for event in watch.late] != []  # type: ignore[union-attr]
+    assert watch.result.missing == ()
+
+
+def test_on_netting_two_fills_that_cancel_each_other_out_are_known_by_the_deal() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.30"), order(5, "0.20", LIMIT), order(6, "0.20", OrderKind.SELL_LIMIT))
+    assert watch.later(60).snapshot(order(1, "0.30")) == []
+    assert watch.result.missing == (5, 6)
+    cut = row(1, "0.20", deal=9, closed=30)
+    events = watch.snapshot(order(1, "0.30"), closed=(cut,))
+    assert names(events) == ["PendingRemoved", "PendingRemoved"]
+    assert names(watch.late) == ["PositionReduced"]
+    assert watch.result.missing == ()
+
+
+def test_on_netting_a_fill_that_reduced_is_known_beside_another_reduction() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.30"), order(6, "0.10", OrderKind.SELL_LIMIT))
+    cuts = (row(1, "0.10", deal=9, closed=30), row(1, "0.05", deal=10, closed=40))
+    watch.later(60).snapshot(order(1, "0.15"))
+    events = watch.snapshot(order(1, "0.15"), closed=cuts)
+    assert names(events) == ["PositionReduced", "PositionReduced", "PendingRemoved"]
+
+
+def test_on_netting_a_fill_is_known_though_all_was_closed_before_the_next_look() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
+    events = watch.later(60).snapshot(closed=(row(1, "0.30", deal=9, closed=30),))
+    assert names(events) == ["PositionClosed", "PendingRemoved"]
+
+
+def test_on_netting_an_order_may_fill_against_one_that_filled_before_it() -> None:
+    watch = netting()
+    watch.sees(order(5, "0.20", LIMIT), order(6, "0.05", OrderKind.SELL_LIMIT))
+    assert names(watch.later(60).snapshot(order(5, "0.15", opened=20))) == [
+        "PendingFilled",
+        "PositionOpened",
+    ]
+    cut = row(5, "0.05", deal=9, opened=20, closed=30)
+    events = watch.snapshot(order(5, "0.15", opened=20), closed=(cut,))
+    assert "PendingRemoved" in names(events)
+    assert 6 not in watch.result.missing
+
+
+@pytest.mark.parametrize("kind", [LIMIT, OrderKind.SELL_LIMIT])
+def test_on_netting_a_position_may_have_the_number_of_the_order_that_filled_into_it(
+    kind: OrderKind,
+) -> None:
+    watch = netting()
+    stands = order(1, "0.30", identifier=1)
+    watch.sees(stands, order(5, "0.20", kind))
+    is_more = kind is LIMIT
+    after = order(5, "0.50" if is_more else "0.10", identifier=1)
+    closed = () if is_more else (row(5, "0.20", deal=9, closed=30),)
+    events = watch.later(60).snapshot(after, closed=closed)
+    changed = "PositionIncreased" if is_more else "PositionReduced"
+    assert sorted(names(events)) == ["PendingRemoved", changed]
+    assert watch.later(60).snapshot(after, closed=closed) == []
+    assert set(watch.book.roots) == {"EURUSD:1:1"}
+    end = row(5, "0.50" if is_more else "0.10", deal=10, closed=150)
+    events = watch.later(60).snapshot(closed=(*closed, end))
+    assert names(events) == ["PositionClosed"]
+
+
+def test_on_netting_a_position_that_closed_under_its_orders_number_is_told_once() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10", identifier=1), order(5, "0.20", LIMIT))
+    events = watch.later(60).snapshot(closed=(row(5, "0.30", deal=9, closed=30),))
+    assert names(events) == ["PositionClosed", "PendingRemoved"]
+
+
+def test_on_netting_a_fill_is_known_beside_a_trade_of_the_same_side() -> None:
+    """Whatever became of the order, it is gone: its mirrored one must not stay."""
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT), order(6, "0.25", LIMIT))
+    assert names(watch.later(60).snapshot(order(1, "0.40"))) == ["PositionIncreased"]
+    assert watch.result.missing == (5, 6)
+    [removed] = watch.later(2).snapshot(order(1, "0.40"))
+    assert isinstance(removed, PendingRemoved)
+    assert (removed.root, removed.reason) == ("5", "merged")
+    assert watch.later(2).snapshot(order(1, "0.40")) == []
+    assert watch.result.missing == (6,), "what is left of the growth is less than it"
+
+
 def test_on_netting_one_late_frame_without_the_order_does_not_remove_it() -> None:
     watch = netting()
     watch.sees(order(1, "0.10", OrderKind.SELL))

@@ -15,7 +15,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import ClosedOrder, OpenOrder
-from copypro.values import Mode, OrderKind, Platform, RootId
+from copypro.values import Mode, OrderKind, Platform
 from copypro_account_watcher.clock import to_utc
 from hypothesis import given
 from hypothesis import strategies as st
@@ -247,12 +247,13 @@ def check_money(maker: Broker, watch: Watch) -> None:
     for event in (*watch.all, *watch.all_late):
         if isinstance(event, PositionReduced | PositionClosed):
             told[event.root, event.deal.ticket] = event.deal.profit
-    since = {e.root: e.seen_at_utc for e in watch.all if isinstance(e, PositionOpened)}
+    opened = [event for event in watch.all if isinstance(event, PositionOpened)]
+    since = {first_ticket(event.root): event.seen_at_utc for event in opened}
     booked, seen = 0, 0
     for piece in maker.rows:
         booked += int(piece.profit)
         at = to_utc(piece.closed_at_broker, OFFSET)
-        if piece.profit and at is not None and at > since[RootId(str(maker.roots[piece.ticket]))]:
+        if piece.profit and at is not None and at > since[maker.roots[piece.ticket]]:
             seen += int(piece.profit)
     money = int(sum(told.values()))
     assert money & seen == seen  # each profit has a binary digit of its own
@@ -314,6 +315,20 @@ def test_the_money_of_mt5_hedging(
 @given(STORIES)
 def test_the_money_of_mt4(story: list[tuple[tuple[str, int, str, str, int], str]]) -> None:
     maker, watch = Broker(Platform.MT4, Mode.HEDGING, tags=True), Watch(Platform.MT4)
+    deliver(maker, watch, story)
+    check_money(maker, watch)
+
+
+UNSEEN = st.sampled_from(["lost", "snapshot", "history"])
+
+
+@examples(450)
+@given(st.lists(st.tuples(ACTIONS, UNSEEN), max_size=25))
+def test_the_money_of_mt5_netting(
+    story: list[tuple[tuple[str, int, str, str, int], str]],
+) -> None:
+    """Without frames: what grew and shrank between two lists only history tells apart."""
+    maker, watch = Broker(Platform.MT5, Mode.NETTING, tags=True), Watch(mode=Mode.NETTING)
     deliver(maker, watch, story)
     check_money(maker, watch)
 

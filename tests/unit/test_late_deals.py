@@ -14,7 +14,7 @@ from copypro import messages as m
 from copypro import topics
 from copypro.account_history import trade_of
 from copypro.adapters.memory_read_models import MemoryReadModels
-from copypro.messages import PositionClosed, PositionOpened, PositionReduced
+from copypro.messages import PositionClosed, PositionIncreased, PositionOpened, PositionReduced
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import AccountId, OrderKind
 from copypro_account_watcher.book import Book, Rest, Root
@@ -156,6 +156,42 @@ def test_a_reversal_that_was_told_without_its_row_gets_its_profit() -> None:
     assert late(watch.snapshot, flipped, closed=(inout,)) == []
 
 
+def test_a_reversal_of_more_than_any_list_had_shown_gets_its_profit() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"))
+    flipped = order(2, "0.05", SELL, opened=60)
+    closed, _ = watch.later(60).sees(flipped, row_wait_s=0)
+    inout = row(1, "0.30", deal=9, profit=D(7), closed=60)
+    [event] = late(watch.later(5).snapshot, flipped, closed=(inout,))
+    assert isinstance(closed, PositionClosed)
+    assert isinstance(event, PositionClosed)
+    assert (event.root, event.deal.ticket) == (closed.root, closed.deal.ticket)
+    assert (event.deal.lots, event.deal.profit) == (D("0.30"), 7)
+    assert watch.book.rows_owed() == []
+    assert late(watch.snapshot, flipped, closed=(inout,)) == []
+
+
+def test_reversals_that_kept_the_ticket_get_each_their_own_profit() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"))
+    ends = []
+    for number, kind in enumerate((SELL, OrderKind.BUY, SELL), start=1):
+        opened = 60.0 * number
+        closed, _ = watch.later(60).sees(order(1, "0.10", kind, opened=opened), row_wait_s=0)
+        ends.append(closed)
+    rows = tuple(
+        row(1, "0.10", kind, deal=9 + n, profit=D(7 + n), opened=60.0 * n, closed=60.0 * (n + 1))
+        for n, kind in enumerate((OrderKind.BUY, SELL, OrderKind.BUY))
+    )
+    told = []
+    for until in (1, 2, 3):
+        told += late(watch.snapshot, order(1, "0.10", SELL, opened=180), closed=rows[:until])
+    assert [(event.root, event.deal.profit) for event in told] == [
+        (end.root, 7 + n) for n, end in enumerate(ends)
+    ]
+    assert watch.book.rows_owed() == []
+
+
 def test_a_rest_whose_former_ticket_history_tells_late() -> None:
     watch = mt4()
     watch.sees(order(1, "0.10"))
@@ -213,6 +249,141 @@ def test_a_part_that_closed_before_its_position_was_first_seen_is_told_once(seen
         assert event.open_lots == event.ever_lots == D("0.06")
     assert (event.deal.ticket, event.deal.profit) == (9, 4)
     assert late(watch.snapshot, rest, closed=(part,)) == []
+
+
+# --- what no look showed --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ticket", [1, 2])
+def test_on_netting_a_part_that_closed_before_its_position_was_first_seen_is_told_once(
+    ticket: int,
+) -> None:
+    """The position may have the number of the order that reduced it."""
+    watch = netting().later(10)
+    part = row(ticket, "0.04", deal=9, profit=D(4), opened=3, closed=5)
+    rest = order(2, "0.06", opened=3, identifier=1)
+    [opened] = watch.snapshot(rest)
+    assert isinstance(opened, PositionOpened)
+    [event] = late(watch.snapshot, rest, closed=(part,))
+    assert isinstance(event, PositionReduced)
+    assert (event.root, event.deal.ticket, event.deal.profit) == (opened.root, 9, 4)
+    assert event.open_lots == event.ever_lots == D("0.06")
+    assert late(reopened(watch).snapshot, rest, closed=(part,)) == []
+
+
+def test_on_netting_what_a_former_lifecycle_closed_is_no_part_of_the_next() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"))
+    flipped, back = order(1, "0.05", SELL, opened=60), order(1, "0.05", opened=90)
+    watch.later(60).sees(flipped, row_wait_s=0)
+    watch.later(30).sees(back, row_wait_s=0)
+    first = row(1, "0.10", deal=9, profit=D(7), closed=60)
+    [event] = late(watch.later(30).snapshot, back, closed=(first,))
+    assert isinstance(event, PositionClosed)
+    assert (event.root, event.deal.profit) == ("EURUSD:1:1", 7)
+
+
+CUT = row(1, "0.05", deal=9, profit=D(4), closed=30)
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("lots", ["0.15", "0.10"])
+def test_a_part_whose_reduction_a_growth_hid_is_told_once(
+    made: Callable[[], Watch], at_once: bool, lots: str
+) -> None:
+    watch = made()
+    watch.sees(order(1, "0.10"))
+    grown = order(1, lots, price="1.1200")
+    watch.later(60)
+    if at_once:
+        told = watch.snapshot(grown, closed=(CUT,))
+        [event] = watch.late
+    else:
+        told = watch.snapshot(grown)
+        [event] = late(reopened(watch).snapshot, grown, closed=(CUT,))
+    assert len(told) == (lots == "0.15")
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.ticket, event.deal.lots, event.deal.profit) == (9, D("0.05"), 4)
+    assert late(reopened(watch).snapshot, grown, closed=(CUT,)) == []
+    [end] = watch.snapshot(closed=(CUT, row(1, lots, deal=10, closed=90)))
+    assert isinstance(end, PositionClosed)
+    assert watch.late == []
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_a_deal_that_a_growth_hid_in_part_gets_its_profit(made: Callable[[], Watch]) -> None:
+    watch = made()
+    watch.sees(order(1, "0.10"))
+    [reduced] = watch.later(60).snapshot(order(1, "0.08"), row_wait_s=0)
+    assert isinstance(reduced, PositionReduced)
+    [event] = late(watch.later(5).snapshot, order(1, "0.08"), closed=(CUT,))
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.ticket, event.deal.lots) == (reduced.deal.ticket, D("0.05"))
+    assert event.deal.profit == 4
+    assert watch.book.rows_owed() == []
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_a_deal_that_history_has_before_its_list_shows_it_is_no_hidden_one(
+    made: Callable[[], Watch],
+) -> None:
+    watch = made()
+    watch.sees(order(1, "0.10"))
+    assert late(watch.later(30).snapshot, order(1, "0.10"), closed=(CUT,)) == []
+    [event] = watch.snapshot(order(1, "0.05"), closed=(CUT,))
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.ticket, event.deal.profit) == (9, 4)
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_a_position_that_grew_unseen_and_closed_in_parts_has_all_its_profit(
+    made: Callable[[], Watch],
+) -> None:
+    watch = made()
+    watch.sees(order(1, "0.10"))
+    parts = (
+        row(1, "0.15", deal=9, profit=D(4), closed=30),
+        row(1, "0.15", deal=10, profit=D(5), closed=40),
+    )
+    [end] = watch.later(60).snapshot(closed=parts)
+    [event] = watch.late
+    assert isinstance(end, PositionClosed)
+    assert isinstance(event, PositionReduced)
+    assert (end.deal.profit, event.deal.profit) == (5, 4)
+    assert late(watch.snapshot, closed=parts) == []
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_what_closed_before_a_position_was_seen_is_not_taken_for_what_closed_since(
+    made: Callable[[], Watch],
+) -> None:
+    watch = made().later(10)
+    watch.snapshot(order(1, "0.06", opened=3))
+    [reduced] = watch.later(5).snapshot(order(1, "0.02", opened=3), row_wait_s=0)
+    rows = (
+        row(1, "0.04", deal=9, profit=D(4), opened=3, closed=5),
+        row(1, "0.04", deal=10, profit=D(7), opened=3, closed=12),
+    )
+    told = late(watch.later(5).snapshot, order(1, "0.02", opened=3), closed=rows)
+    assert isinstance(reduced, PositionReduced)
+    assert {event.deal.ticket: event.deal.profit for event in told} == {
+        reduced.deal.ticket: 7,
+        9: 4,
+    }
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_what_is_added_after_a_reduction_that_was_made_good_has_its_own_price(
+    made: Callable[[], Watch],
+) -> None:
+    """By that price the slave's is judged."""
+    watch = made()
+    watch.sees(order(1, "0.10", price="1.1000"))
+    watch.later(60).snapshot(order(1, "0.10", price="1.1200", digits=4))
+    [event] = watch.sees(order(1, "0.20", price="1.1250", digits=4))
+    assert isinstance(event, PositionIncreased)
+    assert event.deal.price == D("1.1300")
 
 
 # --- removed and added again ----------------------------------------------------------------------

@@ -29,10 +29,13 @@ from msgspec import Struct
 
 RowKey = tuple[datetime, int]
 """(closed at, deal): the order in which the pieces of one position were closed."""
+Change = tuple[Lots, datetime]
+"""Netting: of a position's volume, signed, and when a list first had it."""
 RowName = tuple[Ticket, int, datetime | None]
 Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""
 PAST_VOLUMES = 4
+PAST_CHANGES = 8
 SPENT_ROWS = 64
 
 
@@ -205,7 +208,7 @@ class Book:
         """Closes that a frame told and no list has shown yet."""
         self.doubts: dict[tuple[str, str], datetime] = {}
         """What the last look showed without proof, and since when."""
-        self.deltas: dict[str, list[tuple[Lots, datetime]]] = {}
+        self.deltas: dict[str, list[Change]] = {}
         """Netting: the last signed changes of a symbol's volume."""
         self.listed_at: dict[RootId, datetime] = {}
         """When a pending order was last in a list."""

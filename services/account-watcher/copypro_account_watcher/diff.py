@@ -19,6 +19,7 @@ from datetime import datetime
 from copypro.messages import Seen
 from copypro.trading import OpenOrder
 from copypro.values import Mode, Platform, RootId, Ticket, tag_in
+from msgspec.structs import replace
 
 from copypro_account_watcher import missed, mt4_chain, netting, positions
 from copypro_account_watcher.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
@@ -143,13 +144,10 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
         else:
             _filled(rec, rows, root, order)
     elif not order.kind.is_pending:
-        if order.lots != root.open_lots or root.unrowed_lots:
-            ended = rows.of_root(root)
-            if book.platform is Platform.MT4:
-                ended = [row for row in ended if row.ticket != root.ticket]
-            positions.volume(rec, ended, root, order)
-        elif book.platform is Platform.MT5:
-            positions.closed_unseen(rec, rows.of_root(root), root)
+        ended = rows.of_root(root)
+        if book.platform is Platform.MT4:
+            ended = [row for row in ended if row.ticket != root.ticket]
+        positions.volume(rec, rows, ended, root, order)
         rec.levels(root, order)
 
 
@@ -173,7 +171,11 @@ def _vanished(
         for root in book.roots.values()
         if not _stands(root, listed.get(root.ticket)) and not book.is_netting_position(root)
     ]
-    pending = [root for root in vanished if root.is_pending and root.ticket not in net]
+    pending = [root for root in vanished if root.is_pending]
+    for root in [root for root in pending if netting.has_its_number(rec, root)]:
+        pending.remove(root)
+        rec.pending_removed(root, "merged", None)
+    pending = [root for root in pending if root.ticket not in net]
     vanished = [root for root in vanished if not root.is_pending]
     if book.platform is Platform.MT4:
         filled = [root for root in pending if mt4_chain.filled(rec, rows, root, new)]
@@ -190,7 +192,7 @@ def _vanished(
     if book.platform is Platform.MT4:
         return
     for root in vanished:
-        positions.gone(rec, rows.of_root(root), root)
+        positions.gone(rec, rows, root)
 
 
 def _stands(root: Root, order: OpenOrder | None) -> bool:
@@ -200,7 +202,8 @@ def _stands(root: Root, order: OpenOrder | None) -> bool:
 def _pending_gone(rec: Recording, rows: Rows, root: Root) -> bool:
     """False: no row tells what became of it."""
     cancelled = rows.cancelled(root.ticket)
-    pieces = [row for row in rows.of_ticket(root.ticket) if not row.kind.is_pending]
+    ended = rows.of_ticket(root.ticket)
+    pieces = [row for row in ended if not row.kind.is_pending and row.kind.side is root.side]
     if pieces:  # filled and closed since; what was left of it may have been cancelled as well
         missed.tell(rec, rows, root.root, pieces, None, root)
     elif cancelled is not None:
@@ -260,7 +263,10 @@ def _late(rec: Recording, rows: Rows) -> None:
     """Rows of what was told without them, of roots that are over by now."""
     for closed in [closed for closed in rec.book.closed.values() if closed.made]:
         for row in rows.of_closed(closed):
-            if closed.made and is_late(rec.book, rec.look, row, closed.unrowed_lots):
+            unrowed = closed.unrowed_lots
+            is_more = 0 < unrowed < row.lots and rows.is_numbered(row)  # a growth was missed
+            lots = unrowed if is_more else row.lots
+            if closed.made and is_late(rec.book, rec.look, replace(row, lots=lots), unrowed):
                 closed = rec.row_of_closed_came(closed, row)
 
 

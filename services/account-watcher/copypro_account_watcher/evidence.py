@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason, OpenOrder
-from copypro.values import Lots, Ticket
+from copypro.values import Lots, Platform, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.book import Book, Closed, Root, RowKey, RowName, Shape
@@ -138,8 +138,13 @@ class Rows:
         return sorted((row for row in found if _is_unspent(row, root)), key=key)
 
     def of_closed(self, closed: Closed) -> list[ClosedOrder]:
-        """Unspent rows of a root that is over."""
+        """Unspent rows of a root that is over. On netting the next one may have its ticket."""
         found = [row for ticket in closed.tickets for row in self.of_ticket(ticket)]
+        if self._book.is_netting and closed.shape is not None:
+            _, side, _, since, _ = closed.shape
+            found = [
+                row for row in found if row.kind.side is side and row.closed_at_broker >= since
+            ]
         return sorted((row for row in found if _is_unspent(row, closed)), key=key)
 
     def of_ticket(self, ticket: Ticket) -> list[ClosedOrder]:
@@ -165,6 +170,41 @@ class Rows:
         how much.
         """
         return bool(self.of_ticket(order.ticket)) and not self.with_list(order)
+
+    def is_untold(self, row: ClosedOrder, root: Root, *, gone: bool = False) -> bool:
+        """MT5: nobody has told this part, and no list will show less for it: it closed before its position
+        was first seen, or as much was added at once. `gone`: nothing is open any more.
+        """
+        if row.lots <= 0 or self._book.platform is not Platform.MT5:
+            return False
+        if self._book.is_netting and not self.is_within(row, root):
+            return False
+        if is_unseen(self._book, self._look, row, root):
+            return True
+        return self._is_hidden(row, root, gone=gone)
+
+    def is_within(self, row: ClosedOrder, root: Root) -> bool:
+        """Of this lifecycle, and of no other one that closes in its time."""
+        if not self.is_of_history(row) or row.closed_at_broker < root.opened_at_broker:
+            return False
+        if row.ticket in root.tickets or row.ticket == root.identifier:
+            return True
+        is_of_another = row.ticket in self._book.closed_tickets
+        return not is_of_another and row.opened_at_broker <= root.opened_at_broker
+
+    def is_numbered(self, row: ClosedOrder) -> bool:
+        """By history, with its deal's own number."""
+        return self.is_of_history(row) and row.deal != row.ticket
+
+    def _is_hidden(self, row: ClosedOrder, root: Root, *, gone: bool) -> bool:
+        """By its number, since frames may tell of it by another time."""
+        look, numbers = self._look, {deal for _, deal in root.spent}
+        if not self.is_numbered(row) or not numbers.isdisjoint(root.tickets):
+            return False
+        if not is_under_watch(self._book, look, row.closed_at_broker, None, row.closed_at_utc):
+            return False
+        at = closed_at_utc(row, look.clock_offset_minutes)
+        return at is not None and (gone or at + timedelta(seconds=look.row_wait_s) <= look.at_utc)
 
     def cancelled(self, ticket: Ticket) -> ClosedOrder | None:
         """The row that says a pending order ended without a fill."""

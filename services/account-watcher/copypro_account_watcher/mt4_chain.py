@@ -356,6 +356,8 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
         if to_ticket(chain[-1].comment) is not None:
             continue  # it goes on under a ticket that no look has shown yet
         origin = from_ticket(row.comment)
+        if origin is None and len(chain) > 1:
+            origin = ticket  # the comment that its close left tells of no former one
         if origin is not None and not _has_history(rec) and not rec.waited("origin", ticket):
             rec.missing[origin] = None
             continue

@@ -8,15 +8,14 @@ met again, not even after the account was removed and added.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, OpenOrder
-from copypro.values import Lots, RootId
+from copypro.values import RootId
 
 from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import PAST_VOLUMES, Book, Root
+from copypro_account_watcher.book import Root
 from copypro_account_watcher.evidence import Piece, Rows, explain
 from copypro_account_watcher.recording import Recording
 
@@ -26,13 +25,7 @@ def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
     book = rec.book
     _renamed(rec, listed)
     for symbol in dict.fromkeys((*book.by_symbol, *listed)):
-        before, root = signed_lots(book, symbol), book.by_symbol.get(symbol)
-        shown_at = _first_shown(rec, root)
-        _symbol(rec, rows, root, listed.get(symbol))
-        change, now = signed_lots(book, symbol) - before, book.by_symbol.get(symbol)
-        if change and (now is None or now is root):  # a new lifecycle has its own opening's ticket
-            former = book.deltas.get(symbol, [])
-            book.deltas[symbol] = [*former, (change, shown_at)][-PAST_VOLUMES:]
+        _symbol(rec, rows, book.by_symbol.get(symbol), listed.get(symbol))
 
 
 def _renamed(rec: Recording, listed: Mapping[str, OpenOrder]) -> None:
@@ -49,18 +42,6 @@ def _renamed(rec: Recording, listed: Mapping[str, OpenOrder]) -> None:
             rec.touch(root)
 
 
-def _first_shown(rec: Recording, root: Root | None) -> datetime:
-    """When a list first had the change that this look may settle."""
-    doubts = rec.book.doubts
-    known = [("shrunk", root.root), ("grown", root.root)] if root is not None else []
-    return min((doubts[doubt] for doubt in known if doubt in doubts), default=rec.look.at_utc)
-
-
-def signed_lots(book: Book, symbol: str) -> Lots:
-    root = book.by_symbol.get(symbol)
-    return Decimal(0) if root is None else root.open_lots * root.side.sign
-
-
 def filled_into(rec: Recording, gone: Sequence[Root]) -> list[Root]:
     """Of pending orders that are gone those by whose volume their symbol changed: each by itself, else
     all together.
@@ -73,6 +54,16 @@ def filled_into(rec: Recording, gone: Sequence[Root]) -> list[Root]:
     return found
 
 
+def has_its_number(rec: Recording, pending: Root) -> bool:
+    """The position it became part of is shown under its number. (What became of an order of ours is
+    followed by its number.)
+    """
+    book = rec.book
+    return (
+        book.is_netting and not pending.copy and book.by_ticket.get(pending.ticket) is not pending
+    )
+
+
 def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     """They became part of the position, and that change is nobody else's. One frame may be late, and a
     change from before their last listing may be another's.
@@ -82,15 +73,24 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     lots = sum((root.open_lots * root.side.sign for root in pending), Decimal(0))
     listed = [book.listed_at[root.root] for root in pending if root.root in book.listed_at]
     is_listed = len(listed) == len(pending)
-    later = [c for c in changes if c[0] == lots and is_listed and c[1] > max(listed)]
-    matching = later or [c for c in changes[-1:] if c[0] == lots]
+    later = [c for c in changes if is_listed and c[1] > max(listed)]
+    alike = [c for c in later if c[0] * lots > 0]
+    total = sum((c[0] for c in alike), Decimal(0))
+    proved = next(([c] for c in later if c[0] == lots), None) or (alike if total == lots else [])
+    matching = proved or [c for c in changes[-1:] if c[0] == lots]
+    if not matching and abs(total) > abs(lots):
+        matching = alike  # with something else beside it, which no list showed apart
     if not matching:
         return False
     name = "+".join(root.root for root in pending)
     stood = rec.stood("merged", name)
-    is_certain = bool(later) and (stood or rec.look.seen is not Seen.LIVE)
+    is_certain = bool(proved) and (stood or rec.look.seen is not Seen.LIVE)
     if rec.waited("merged", name) or is_certain:
-        changes.remove(matching[0])
+        for change in matching:
+            changes.remove(change)
+        left = sum((c[0] for c in matching), -lots)
+        if left:
+            changes.append((left, matching[-1][1]))
         return True
     return False
 
@@ -111,6 +111,15 @@ def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | No
         _flipped(rec, rows, root, order)
     else:
         _same_side(rec, rows, root, order)
+
+
+def _ended(
+    rec: Recording, rows: Rows, root: Root, pieces: Sequence[Piece], after: OpenOrder | None
+) -> None:
+    its_own = [row for row in rows.symbol_rows(root) if rows.is_within(row, root)]
+    others = positions.besides(_before(its_own, after), pieces)
+    positions.told_late(rec, rows, others, root, gone=True)
+    rec.closed_in_pieces(root, pieces)
 
 
 def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
@@ -137,7 +146,7 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
     if order.ticket != root.ticket and not _is_the_same(root, order):
         pieces = _closing_pieces(rows, root, order)
         if pieces is not None:
-            rec.closed_in_pieces(root, pieces)
+            _ended(rec, rows, root, pieces, order)
             _opened(rec, rows, order)
             return
         if not rec.waited("re-ticketed", f"{root.root}/{order.ticket}"):
@@ -152,7 +161,7 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
     if order.ticket not in root.tickets:
         rec.book.retickets(root, order.ticket)
         rec.touch(root)
-    positions.volume(rec, rows.symbol_rows(root), root, order)
+    positions.volume(rec, rows, rows.symbol_rows(root), root, order)
     rec.levels(root, order)
 
 
@@ -160,7 +169,7 @@ def _flipped(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
     """The old lifecycle closes, then the excess opens as a new one."""
     pieces = _closing_pieces(rows, root, order)
     if pieces is not None:
-        rec.closed_in_pieces(root, pieces)
+        _ended(rec, rows, root, pieces, order)
     elif rec.waited("flipped", f"{root.root}/{order.ticket}"):
         positions.reversed_by(rec, root, order)
     else:
@@ -172,7 +181,7 @@ def _flipped(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
 def _gone(rec: Recording, rows: Rows, root: Root) -> None:
     pieces = _closing_pieces(rows, root, None)
     if pieces is not None:
-        rec.closed_in_pieces(root, pieces)
+        _ended(rec, rows, root, pieces, None)
     else:
         rec.missing[root.ticket] = None
 

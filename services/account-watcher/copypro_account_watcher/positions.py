@@ -2,56 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Price
 
 from copypro_account_watcher.book import Root
-from copypro_account_watcher.evidence import explain, is_late, is_unseen, key
+from copypro_account_watcher.evidence import Piece, Rows, explain, is_late, is_unseen
 from copypro_account_watcher.recording import Recording
 
 
-def volume(rec: Recording, rows: list[ClosedOrder], root: Root, order: OpenOrder) -> None:
+def volume(
+    rec: Recording, rows: Rows, ended: list[ClosedOrder], root: Root, order: OpenOrder
+) -> None:
+    """`ended`: the rows that may be of this root."""
     if order.lots > root.open_lots:
-        _grown(rec, root, order)
+        _grown(rec, rows, ended, root, order)
     elif order.lots < root.open_lots:
-        _shrunk(rec, rows, root, order)
-    elif root.unrowed_lots:
-        counted(rec, rows, root)
+        _shrunk(rec, rows, ended, root, order)
+    else:
+        told_late(rec, rows, ended, root)
+        if order.open_price != root.open_price and rec.look.seen is not Seen.LIVE:
+            root.open_price = order.open_price  # as much was added as was closed
+            rec.touch(root)
 
 
-def counted(rec: Recording, rows: list[ClosedOrder], root: Root) -> None:
-    """The rows of what was told without them come late: they prove nothing more, or a short list
-    beside them would close what is still open.
+def told_late(
+    rec: Recording, rows: Rows, ended: list[ClosedOrder], root: Root, *, gone: bool = False
+) -> None:
+    """Rows of what was told without them, and of what no look showed: they prove nothing more, or a
+    short list beside them would close what is still open.
     """
-    for row in rows:
-        if is_late(rec.book, rec.look, row, root.unrowed_lots):
+    unseen = [row for row in ended if is_unseen(rec.book, rec.look, row, root)]
+    for row in (*(row for row in ended if row not in unseen), *unseen):
+        is_untold = rows.is_untold(row, root, gone=gone)
+        is_hidden = is_untold and row not in unseen and root.unrowed_lots > 0
+        if is_hidden or is_late(rec.book, rec.look, row, root.unrowed_lots):
             rec.row_came(root, row)
-
-
-def closed_unseen(rec: Recording, rows: list[ClosedOrder], root: Root) -> None:
-    """Parts that were closed between its opening and the list that showed it first: nobody knew then
-    that there was more of it.
-    """
-    for row in rows:
-        if row.lots > 0 and is_unseen(rec.book, rec.look, row, root):
+        elif is_untold:
             rec.untold_part(root, row)
 
 
-def gone(rec: Recording, rows: list[ClosedOrder], root: Root) -> bool:
+def besides(rows: Sequence[ClosedOrder], pieces: Sequence[Piece]) -> list[ClosedOrder]:
+    return [row for row in rows if all(row is not piece.row for piece in pieces)]
+
+
+def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     """Not in a whole list: closed if rows prove it for all its lots; else it is only missing."""
-    pieces = explain(rows, root.open_lots, gone=True, so_far=root.ever_lots)
+    ended = rows.of_root(root)
+    pieces = explain(ended, root.open_lots, gone=True, so_far=root.ever_lots)
     if pieces is None:
         rec.missing[root.ticket] = None
         return False
-    others = [row for row in rows if all(row is not piece.row for piece in pieces)]
-    counted(rec, others, root)
-    closed_unseen(rec, [row for row in others if key(row) not in root.spent], root)
+    told_late(rec, rows, besides(ended, pieces), root, gone=True)
     rec.closed_in_pieces(root, pieces)
     return True
 
 
-def _grown(rec: Recording, root: Root, order: OpenOrder) -> None:
+def _grown(
+    rec: Recording, rows: Rows, ended: list[ClosedOrder], root: Root, order: OpenOrder
+) -> None:
     """A frame that shows a former volume is late, unless it stays that way: one that was seen, or one
     that was missed, since what is added has a deal of its own.
     """
@@ -61,15 +72,19 @@ def _grown(rec: Recording, root: Root, order: OpenOrder) -> None:
     if is_late and not rec.waited("grown", root.root):
         rec.missing[root.ticket] = None
         return
+    told_late(rec, rows, ended, root)
     rec.increased(root, order.lots, order)
 
 
-def _shrunk(rec: Recording, rows: list[ClosedOrder], root: Root, order: OpenOrder) -> None:
+def _shrunk(
+    rec: Recording, rows: Rows, ended: list[ClosedOrder], root: Root, order: OpenOrder
+) -> None:
     """The list is proof by itself; its deal is waited for, and made up if it does not come."""
     closed, so_far = root.open_lots - order.lots, root.ever_lots - order.lots
     live = rec.look.seen is Seen.LIVE
-    pieces = explain(rows, closed, gone=False, so_far=so_far, live=live)
+    pieces = explain(ended, closed, gone=False, so_far=so_far, live=live)
     if pieces is not None:
+        told_late(rec, rows, besides(ended, pieces), root)
         for piece in pieces:
             rec.reduced(root, root.open_lots - piece.lots, piece=piece)
     elif rec.waited("shrunk", root.root):

@@ -31,7 +31,7 @@ from copypro.values import CopyId, Lots, Platform, Price, RootId, Ticket, digest
 from msgspec.structs import replace
 
 from copypro_account_watcher import evidence
-from copypro_account_watcher.book import PAST_VOLUMES, Book, Closed, Made, Root
+from copypro_account_watcher.book import PAST_CHANGES, PAST_VOLUMES, Book, Closed, Made, Root
 from copypro_account_watcher.clock import to_broker, to_utc
 from copypro_account_watcher.evidence import Piece
 from copypro_account_watcher.looks import Fact, Look
@@ -151,6 +151,7 @@ class Recording:
         root.ever_lots += added
         root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
+        self._moved(root, added)
         root.deal = order.deal or root.deal
         message = PositionIncreased(
             account=self.book.account,
@@ -193,6 +194,7 @@ class Recording:
         closed = root.open_lots - lots_left
         proved = piece.lots if piece is not None else Decimal(0)
         root.unrowed_lots += max(Decimal(0), closed - proved)
+        self._took(root, closed, proved)
         self._remember_volume(root)
         root.open_lots = lots_left
         if ticket is not None:
@@ -223,6 +225,8 @@ class Recording:
         seen: Seen | None = None,
     ) -> None:
         deal, told = self._closing_deal(root, root.open_lots, piece, price, None)
+        if CloseReason.REVERSED not in (reason, told):  # else by what opened the other side
+            self._took(root, root.open_lots, deal.lots)
         message = PositionClosed(
             account=self.book.account,
             root=root.root,
@@ -251,7 +255,12 @@ class Recording:
         self.closed(root, piece=pieces[-1], reason=reason)
 
     def row_came(self, root: Root, row: ClosedOrder) -> None:
-        """Of lots that were recorded as closed without it."""
+        """Of lots that were recorded as closed without it. What it has more was hidden by a growth."""
+        hidden = max(Decimal(0), row.lots - root.unrowed_lots)
+        if hidden:
+            self._took(root, Decimal(0), hidden)
+            root.unrowed_lots += hidden
+            root.made = _grown(root.made, hidden)
         root.unrowed_lots -= row.lots
         self.touch(root)
         made = _with_row(root.made, row)
@@ -265,6 +274,8 @@ class Recording:
     def untold_part(self, root: Root, row: ClosedOrder) -> None:
         """What is open of it has been told without, and only of this part nobody has."""
         self.touch(root)
+        is_unseen = evidence.is_unseen(self.book, self.look, row, root)
+        self._took(root, row.lots if is_unseen else Decimal(0), row.lots)
         deal, reason = self._closing_deal(root, row.lots, Piece(row, row.lots), None, None)
         message = PositionReduced(
             account=self.book.account,
@@ -280,7 +291,9 @@ class Recording:
 
     def row_of_closed_came(self, closed: Closed, row: ClosedOrder) -> Closed:
         """The same of a root that is over."""
-        made, unrowed = _with_row(closed.made, row), closed.unrowed_lots - row.lots
+        hidden = max(Decimal(0), row.lots - closed.unrowed_lots)
+        made = _with_row(_grown(closed.made, hidden), row)
+        unrowed = closed.unrowed_lots + hidden - row.lots
         if made is None:
             after = replace(closed, unrowed_lots=unrowed)
         else:
@@ -315,6 +328,23 @@ class Recording:
             seen_at_utc=self.look.at_utc,
         )
         self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
+
+    def _took(self, root: Root, known: Lots, proved: Lots) -> None:
+        """A deal of more lots than a list showed less tells of a growth that no list showed."""
+        self._moved(root, max(Decimal(0), proved - known))
+        self._moved(root, -max(known, proved))
+
+    def _moved(self, root: Root, lots: Lots) -> None:
+        """Netting: by how much, for the pending orders that became part of it."""
+        if not lots or not self.book.is_netting:
+            return
+        doubts = self.book.doubts
+        known = [
+            doubt for doubt in (("shrunk", root.root), ("grown", root.root)) if doubt in doubts
+        ]
+        at = min((doubts[doubt] for doubt in known), default=self.look.at_utc)
+        former = self.book.deltas.get(root.symbol, [])
+        self.book.deltas[root.symbol] = [*former, (lots * root.side.sign, at)][-PAST_CHANGES:]
 
     # --- pending orders -----------------------------------------------------------------------
 
@@ -532,6 +562,15 @@ def _with_row(made: Sequence[Made], row: ClosedOrder) -> list[Made] | None:
         if left == 0:
             break
     return found
+
+
+def _grown(made: Sequence[Made], lots: Lots) -> list[Made]:
+    """The last of them closed so much more than a list showed."""
+    if not made:
+        return []
+    *before, last = made
+    deal = replace(last.told.deal, lots=last.told.deal.lots + lots)
+    return [*before, Made(replace(last.told, deal=deal), last.left + lots, last.value)]
 
 
 def _filled(one: Made, row: ClosedOrder, lots: Lots, *, is_last: bool) -> Made:

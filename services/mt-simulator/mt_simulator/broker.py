@@ -196,7 +196,7 @@ class Brokers:
             ticket=0,
             symbol=symbol_name,
             kind=kind,
-            lots=lots if fill_lots is None else fill_lots,
+            lots=lots if fill_lots is None else min(lots, fill_lots),
             open_price=price,
             opened_at=server.clock(now),
             stop_loss=stop_loss,

@@ -214,7 +214,7 @@ class Mt5Face(Face):
         reply["lots"] = (
             order.lots
             if session.account.mode != "Netting"
-            else Decimal(fill or params.text("volume"))
+            else min(Decimal(fill or "Infinity"), params.number("volume"))
         )
         return reply
 
