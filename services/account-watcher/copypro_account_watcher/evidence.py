@@ -131,6 +131,8 @@ class Rows:
 
     def of_root(self, root: Root) -> list[ClosedOrder]:
         """Unspent rows of a hedging position, by any of its tickets."""
+        if not self._of:
+            return []
         names = [*root.tickets]
         if root.identifier is not None and root.identifier not in names:
             names.append(Ticket(root.identifier))
