@@ -30,6 +30,7 @@ from copypro.messages import (
     CopyDenied,
     CopyDetached,
     CopyOpened,
+    CopyPendingPlaced,
     CopyPlanned,
     CopyRejected,
     CopySkipped,
@@ -598,7 +599,7 @@ class WildStorm(calmer.Storm):
 
     def _told(self, slave: Account) -> set[CopyId]:
         """Of copiers that are gone as well: nobody lists their rows any more."""
-        ends = (CopyOpened, CopyDenied, CopySkipped)
+        ends = (CopyOpened, CopyDenied, CopyPendingPlaced, CopySkipped)
         return {
             event.copy
             for topic in ("copier-events", "executions")
