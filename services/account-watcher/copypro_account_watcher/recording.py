@@ -199,21 +199,25 @@ class Recording:
         root.open_lots = lots_left
         if ticket is not None:
             self.book.retickets(root, ticket)
-        deal, reason = self._closing_deal(root, closed, piece, price, made_ticket)
-        message = PositionReduced(
-            account=self.book.account,
-            root=root.root,
-            ticket=root.ticket,
-            open_lots=lots_left,
-            ever_lots=root.ever_lots,
-            seen_at_utc=self.look.at_utc,
-            deal=deal,
-            reason=reason,
+        message = self._reduction(
+            root, *self._closing_deal(root, closed, piece, price, made_ticket)
         )
         if piece is None:
             root.made = [*root.made, Made(message, closed)]
         closed_so_far = _plain(root.ever_lots - lots_left)
         self._tell(self._closes, root, message, "reduced", root.root, closed_so_far)
+
+    def _reduction(self, root: Root, deal: Deal, reason: CloseReason) -> PositionReduced:
+        return PositionReduced(
+            account=self.book.account,
+            root=root.root,
+            ticket=root.ticket,
+            open_lots=root.open_lots,
+            ever_lots=root.ever_lots,
+            seen_at_utc=self.look.at_utc,
+            deal=deal,
+            reason=reason,
+        )
 
     def closed(
         self,
@@ -276,17 +280,8 @@ class Recording:
         self.touch(root)
         is_unseen = evidence.is_unseen(self.book, self.look, row, root)
         self._took(root, row.lots if is_unseen else Decimal(0), row.lots)
-        deal, reason = self._closing_deal(root, row.lots, Piece(row, row.lots), None, None)
-        message = PositionReduced(
-            account=self.book.account,
-            root=root.root,
-            ticket=root.ticket,
-            open_lots=root.open_lots,
-            ever_lots=root.ever_lots,
-            seen_at_utc=self.look.at_utc,
-            deal=deal,
-            reason=reason,
-        )
+        piece = Piece(row, row.lots)
+        message = self._reduction(root, *self._closing_deal(root, row.lots, piece, None, None))
         self.late.append(Fact(("late", root.root, row.deal), message))
 
     def row_of_closed_came(self, closed: Closed, row: ClosedOrder) -> Closed:
