@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.settings import Settings
+from copypro.wiring import open_history, open_models
+from copypro_stats.rebuilding import Replay, differences
 
 from tests.journey.world import Account, World
 
@@ -32,3 +39,13 @@ async def alerted(world: World, code: str) -> None:
         return code in await alerts(world)
 
     await world.eventually(there)
+
+
+async def require_as_rebuilt(settings: Settings) -> None:
+    """What a stopped world shows is what its log makes anew."""
+    with TemporaryDirectory() as folder:
+        fresh = await SqliteReadModels.open(Path(folder))
+        await Replay(open_history(settings), fresh).catch_up()
+        async with open_models(settings) as models:
+            assert await differences(models, fresh) == []
+        await fresh.close()

@@ -19,16 +19,14 @@ import pytest
 from copypro import topics
 from copypro.adapters import kafka_topics
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
-from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.envelope import utc_now
-from copypro.wiring import open_history, open_models
-from copypro_stats.rebuilding import Replay, differences
 from cryptography.fernet import Fernet
 from pymongo import AsyncMongoClient
 
 from infra.local.servers import Kafka
 from tests.conftest import own_server
 from tests.journey.commands import copypro
+from tests.journey.shown import require_as_rebuilt
 from tests.journey.test_databases import has
 from tests.journey.world import EMBEDDED, Stack, World, a_world
 from tests.servers import database_on
@@ -230,12 +228,7 @@ async def test_an_older_log_beside_newer_read_models_shows_what_the_log_says(
         await world.eventually(lambda: world.is_connected(slave))
         settings = world.settings()
         await world.stop()
-        (tmp_path / "fresh").mkdir()
-        fresh = await SqliteReadModels.open(tmp_path / "fresh")
-        await Replay(open_history(settings), fresh).catch_up()
-        async with open_models(settings) as models:
-            assert await differences(models, fresh) == []
-        await fresh.close()
+        await require_as_rebuilt(settings)
 
 
 async def test_what_an_older_state_plans_again_is_not_opened_beside_what_it_opened_before(

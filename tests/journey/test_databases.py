@@ -7,13 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from copypro.adapters.sqlite_read_models import SqliteReadModels
-from copypro.wiring import open_history, open_models
-from copypro_stats.rebuilding import Replay, differences
 
 from infra.local.servers import Mongo
 from tests.conftest import start_or_skip
 from tests.journey.commands import copypro, run_command
+from tests.journey.shown import require_as_rebuilt
 from tests.journey.world import CANARY, Account, World, a_world
 
 pytestmark = pytest.mark.slow
@@ -34,7 +32,7 @@ async def has(account: Account, positions: int) -> bool:
 
 
 async def test_what_is_shown_equals_a_rebuild_and_a_rebuild_may_run_at_any_time(
-    world: World, tmp_path: Path
+    world: World,
 ) -> None:
     master = await world.account("Alpha-MT4", 1001)
     slave = await world.account("Beta-MT5", 2001)
@@ -54,12 +52,7 @@ async def test_what_is_shown_equals_a_rebuild_and_a_rebuild_may_run_at_any_time(
     assert {row["success"] for row in await world.logs(copier)} == {True}
     settings = world.settings()
     await world.stop()
-    (tmp_path / "fresh").mkdir()
-    fresh = await SqliteReadModels.open(tmp_path / "fresh")
-    await Replay(open_history(settings), fresh).catch_up()
-    async with open_models(settings) as models:
-        assert await differences(models, fresh) == []
-    await fresh.close()
+    await require_as_rebuilt(settings)
 
 
 async def test_an_operators_commands_read_and_write_the_same_database(world: World) -> None:
