@@ -164,6 +164,19 @@ async def test_readers_see_a_batch_whole_or_not_at_all(place: Place) -> None:
     assert all(len(set(times)) <= 1 for times in seen)
 
 
+async def test_owners_open_what_is_new_while_others_write_their_first(place: Place) -> None:
+    names = "abcdefgh"
+
+    async def own(source: str) -> None:
+        models = await place.models()
+        await models.upsert([put("1", source, 1, {source: 1})])
+
+    await place.models()
+    await asyncio.gather(*(own(f"{name}/0") for name in names))
+    (found,) = await (await place.reader()).find(c.TRADE_LOGS)
+    assert found == {"id": "1"} | {f"{name}/0": 1 for name in names}
+
+
 async def test_owners_of_different_sources_write_the_same_documents_at_once(place: Place) -> None:
     async def own(source: str) -> None:
         models = await place.models()

@@ -39,6 +39,7 @@ FAST = WatcherLimits(
     later_open_s=(0.1, 0.2),
     later_close_first_s=0.1,
     later_close_cap_s=0.5,
+    history_margin_s=90_000.0,  # the simulator's deposit of a day ago is always in it
     snapshot_every_s=0.3,
     missing_every_s=0.2,
     reconnect_first_s=0.1,

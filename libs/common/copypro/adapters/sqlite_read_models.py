@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from copypro.adapters import sqlite_documents as documents
-from copypro.adapters.sqlite_file import FROM_THE_LOG, FileThread, saying
+from copypro.adapters.sqlite_file import FROM_THE_LOG, FileThread, saying, transaction
 from copypro.adapters.sqlite_rebuild import SqliteRebuild
 from copypro.collections import require_declared
 from copypro.ports import Document, Scalar, Upsert
@@ -147,7 +147,8 @@ class SqliteReadModels:
 
     def _connect(self) -> None:
         connection = documents.connect_to_write(self._path)
-        documents.make_tables(connection, documents.live_generation(connection))
+        with transaction(connection):  # others may open the same file, or write to it
+            documents.make_tables(connection, documents.live_generation(connection))
         self._writing = connection
 
     def _select(
