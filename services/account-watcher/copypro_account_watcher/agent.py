@@ -153,6 +153,10 @@ class AccountAgent:
         """From now on, if it is a new one."""
         return self._doubts.setdefault(attempt.id, Doubt(self.owner.monotonic()))
 
+    @property
+    def in_doubt(self) -> bool:
+        return bool(self._doubts)
+
     def certain(self, attempt: Attempt) -> None:
         self._doubts.pop(attempt.id, None)
 

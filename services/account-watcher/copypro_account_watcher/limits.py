@@ -52,6 +52,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """A list of pending orders alone beside used margin is taken for whole once it was so this long."""
     stream_wait_s: float = 5.0
     """A new session's stream may take so long to open before a snapshot is taken without it."""
+    own_fills_wait_s: float = 0.1
+    """A frame that shows nothing but what our own calls opened waits so long for those that follow."""
     live_age_s: float = 15.0
     """A position in a frame that opened longer ago than this was missed, not seen live."""
     row_wait_s: float = 0.3

@@ -23,7 +23,7 @@ from copypro.messages import (
     PositionOpened,
     Seen,
 )
-from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder
+from copypro.trading import OpenOrder, OrdersSeen
 from copypro.values import CopyId, Side, Ticket, tag_in
 
 from copypro_account_watcher import unresolved
@@ -41,6 +41,7 @@ from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.following import follow, follow_tickets, settle_fills
 from copypro_account_watcher.publishing import Publishing
+from copypro_account_watcher.shown import Shown, by_frame, shows_only_ours
 from copypro_account_watcher.state import Account, book_key, root_key
 from copypro_account_watcher.turn import Turn
 
@@ -69,6 +70,13 @@ class Looking:
         self._untold_since = 0.0
         """and since when, on the monotonic clock."""
         self._rest: Rest | None = None
+        self._put_off: Shown | None = None
+        """The newest frame, which shows nothing but what our calls opened: looked at in a moment."""
+
+    def stop(self) -> None:
+        """The session is over, and its frames are."""
+        self.publishing.stop()
+        self._put_off = None
 
     def want_history(self) -> None:
         """What only history tells is to be read now."""
@@ -93,77 +101,87 @@ class Looking:
         limit, now = owner.limits.missing_for_s, owner.monotonic()
         return any(now - since < limit for since in self.missing.values())
 
-    async def look(
-        self,
-        orders: tuple[OpenOrder, ...],
-        figures: Figures,
-        *,
-        seen: Seen,
-        closed: tuple[ClosedOrder, ...] = (),
-        operations: tuple[BalanceOperation, ...] = (),
-        has_history: bool = False,
-        asked_at: float | None = None,
-    ) -> None:
-        """One look at the account: diff, record, follow our legs, settle what can be settled."""
-        agent = self._agent
-        async with self._one_at_a_time:
-            for symbol in new_symbols(agent.book, orders):
-                await self._learn_spec(symbol)
-            for order in orders:
-                if order.kind.is_pending and self._is_news(order):
-                    await self._learn_quote(order.symbol)
-            if not self._session.is_current:
-                return
-            turn = Turn(agent.owner.clock())
-            live = agent.market.live
-            live.now, live.mono = turn.now, agent.owner.monotonic()
-            live.learn_figures(figures)
-            self._see_clock(orders, closed, turn.now)
-            live.clock_offset_minutes = self._session.offset.minutes
-            self._remember_clock(turn)
-            live.looked(orders, asked_at)
-            if seen is Seen.BASELINE:  # what moved before, while nobody watched, is in its balance
-                self._accounted = Accounted(agent.owner.limits.flow_wait_s)
-            told = self._apply(orders, figures, closed, operations, seen, has_history, turn)
-            whole = asked_at is not None
-            settled = self._follow_balance(figures.balance, told, whole, has_history, turn)
-            agent.protecting.looked(
-                orders, figures, turn, whole=whole, settled=settled, paid=self._accounted.paid
-            )
-            ended = closed if has_history else None
-            again = unresolved.settle(agent, orders, ended, asked_at, turn)
-            if again is not None:
-                self._history_by(again)
-            settle_fills(agent, turn)
-            finish_removal(agent, turn)
-            agent.pump(turn)
-            self.publishing.seen(orders, figures)
-            self._looked_at = live.mono
-            await agent.owner.commit(turn)
+    async def frame(self, frame: OrdersSeen) -> None:
+        """Looked at now, or with those that follow in a moment where all it shows are fills of ours."""
+        agent, shown = self._agent, by_frame(frame)
+        if not shows_only_ours(agent, frame):
+            await self.look(shown)
+            return
+        live = agent.market.live
+        live.mono = agent.owner.monotonic()
+        live.learn_figures(shown.figures)
+        live.looked(shown.orders, None)
+        if self._put_off is None:
+            agent.owner.spawn(self._look_later(), f"look-{agent.id[:8]}")
+        self._put_off = shown
 
-    def _apply(
-        self,
-        orders: tuple[OpenOrder, ...],
-        figures: Figures,
-        closed: tuple[ClosedOrder, ...],
-        operations: tuple[BalanceOperation, ...],
-        seen: Seen,
-        has_history: bool,
-        turn: Turn,
-    ) -> list[OrderEvent]:
+    async def _look_later(self) -> None:
+        await asyncio.sleep(self._agent.owner.limits.own_fills_wait_s)
+        shown, self._put_off = self._put_off, None
+        if shown is not None:
+            await self.look(shown)
+
+    async def look(self, shown: Shown) -> None:
+        """A look at the account, after one at what was put off before it."""
+        earlier, self._put_off = self._put_off, None
+        async with self._one_at_a_time:
+            for each in (shown,) if earlier is None else (earlier, shown):
+                await self._look(each)
+
+    async def _look(self, shown: Shown) -> None:
+        """One: diff, record, follow our legs, settle what can be settled."""
+        agent = self._agent
+        for symbol in new_symbols(agent.book, shown.orders):
+            await self._learn_spec(symbol)
+        for order in shown.orders:
+            if order.kind.is_pending and self._is_news(order):
+                await self._learn_quote(order.symbol)
+        if not self._session.is_current:
+            return
+        turn = Turn(agent.owner.clock())
+        live = agent.market.live
+        live.now, live.mono = turn.now, agent.owner.monotonic()
+        live.learn_figures(shown.figures)
+        self._see_clock(shown, turn.now)
+        live.clock_offset_minutes = self._session.offset.minutes
+        self._remember_clock(turn)
+        live.looked(shown.orders, shown.asked_at)
+        if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
+            self._accounted = Accounted(agent.owner.limits.flow_wait_s)
+        told = self._apply(shown, turn)
+        settled = self._follow_balance(shown, told, turn)
+        agent.protecting.looked(
+            shown.orders,
+            shown.figures,
+            turn,
+            whole=shown.is_whole,
+            settled=settled,
+            paid=self._accounted.paid,
+        )
+        again = unresolved.settle(agent, shown.orders, shown.history, shown.asked_at, turn)
+        if again is not None:
+            self._history_by(again)
+        settle_fills(agent, turn)
+        finish_removal(agent, turn)
+        agent.pump(turn)
+        self.publishing.seen(shown.orders, shown.figures)
+        self._looked_at = live.mono
+        await agent.owner.commit(turn)
+
+    def _apply(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
         """What happened."""
         agent = self._agent
         account = agent.known
         result = diff(
             agent.book,
             Look(
-                orders=orders,
-                closed=closed,
-                operations=operations,
-                seen=seen,
+                orders=shown.orders,
+                closed=shown.closed,
+                operations=shown.operations,
+                seen=shown.seen,
                 at_utc=turn.now,
-                contexts=self._contexts(orders, figures),
-                copies=self._copies(orders),
+                contexts=self._contexts(shown),
+                copies=self._copies(shown.orders),
                 withheld=self._withheld(),
                 clock_offset_minutes=self._session.offset.minutes,
                 missed_since_utc=account.alive_at_utc,
@@ -199,18 +217,16 @@ class Looking:
         if alive_at is None or (result.facts and turn.now - alive_at > every):
             account.alive_at_utc = turn.now
             agent.save_account(turn)
-        if seen is not Seen.LIVE:
-            claim(agent, orders, closed if has_history else None, turn)
+        if shown.seen is not Seen.LIVE:
+            claim(agent, shown.orders, shown.history, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
         return [fact.message for fact in (*result.late, *result.facts)]
 
-    def _see_clock(
-        self, orders: Sequence[OpenOrder], closed: Sequence[ClosedOrder], now: datetime
-    ) -> None:
+    def _see_clock(self, shown: Shown, now: datetime) -> None:
         """By the newest of what tells both its times."""
-        times = [(order.opened_at_utc, order.opened_at_broker) for order in orders]
-        times += [(row.closed_at_utc, row.closed_at_broker) for row in closed]
+        times = [(order.opened_at_utc, order.opened_at_broker) for order in shown.orders]
+        times += [(row.closed_at_utc, row.closed_at_broker) for row in shown.closed]
         both = [(at_utc, at_broker) for at_utc, at_broker in times if at_utc is not None]
         if not both:
             return
@@ -228,14 +244,7 @@ class Looking:
             account.clock_offset_minutes = minutes
             self._agent.save_account(turn)
 
-    def _follow_balance(
-        self,
-        balance: Decimal,
-        told: Sequence[OrderEvent],
-        whole: bool,
-        has_history: bool,
-        turn: Turn,
-    ) -> bool:
+    def _follow_balance(self, shown: Shown, told: Sequence[OrderEvent], turn: Turn) -> bool:
         """Money moved and nothing was seen that moved it: a trade that opened and closed between two
         looks, or a payment. History tells, perhaps not at once; False while a limit waits for it.
         """
@@ -243,10 +252,10 @@ class Looking:
         account, accounted = self._agent.known, self._accounted
         accounted.resume(account.balance)
         if accounted.looked(
-            balance,
+            shown.figures.balance,
             told,
-            is_frame=not whole,
-            has_history=has_history,
+            is_frame=not shown.is_whole,
+            has_history=shown.has_history,
             is_trading=bool(self.missing),
         ):
             self.want_history()
@@ -297,16 +306,16 @@ class Looking:
             seen = Seen.MISSED if is_old else seen
         return message if seen is message.seen else msgspec.structs.replace(message, seen=seen)
 
-    def _contexts(self, orders: Sequence[OpenOrder], figures: Figures) -> dict[str, Context]:
+    def _contexts(self, shown: Shown) -> dict[str, Context]:
         live = self._agent.market.live
         return {
             order.symbol: Context(
-                figures=figures,
+                figures=shown.figures,
                 currency=live.currency,
                 spec=live.any_spec(order.symbol),
                 quote=live.quote(order.symbol),
             )
-            for order in orders
+            for order in shown.orders
             if self._is_news(order)
         }
 

@@ -40,6 +40,7 @@ from copypro_account_watcher.history import Importing
 from copypro_account_watcher.live import Live
 from copypro_account_watcher.looking import Looking
 from copypro_account_watcher.proving import terminal_of, unseal
+from copypro_account_watcher.shown import Shown
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
 
@@ -103,7 +104,7 @@ class Watching:
         return self.terminal is not None and await self._snapshot(self.terminal)
 
     async def disconnect(self) -> None:
-        self._looking.publishing.stop()
+        self._looking.stop()
         terminal, self.terminal, self.connected = self.terminal, None, False
         if terminal is not None:
             await terminal.disconnect()
@@ -233,13 +234,7 @@ class Watching:
                     case OrdersSeen():
                         self._frames += 1
                         if self._caught_up:
-                            await self._looking.look(
-                                update.orders,
-                                update.figures,
-                                closed=() if update.closed is None else (update.closed,),
-                                operations=() if update.operation is None else (update.operation,),
-                                seen=Seen.LIVE,
-                            )
+                            await self._looking.frame(update)
                         else:
                             self.look_soon()
                     case StreamLost():
@@ -348,7 +343,10 @@ class Watching:
             return False
         snapshot, asked_at, streams = taken
         seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
-        await self._looking.look(snapshot.orders, snapshot.figures, seen=seen, asked_at=asked_at)
+        shown = Shown(
+            orders=snapshot.orders, figures=snapshot.figures, seen=seen, asked_at=asked_at
+        )
+        await self._looking.look(shown)
         self._caught_up = streams == self._streams and self._stream_open.is_set()
         return True
 
@@ -398,15 +396,16 @@ class Watching:
             return False
         snapshot, asked_at, _ = taken
         self._looking.history_at = None
-        await self._looking.look(
-            snapshot.orders,
-            snapshot.figures,
+        shown = Shown(
+            orders=snapshot.orders,
+            figures=snapshot.figures,
+            seen=Seen.MISSED,
             closed=history.closed,
             operations=history.operations,
-            seen=Seen.MISSED,
             has_history=True,
             asked_at=asked_at,
         )
+        await self._looking.look(shown)
         return True
 
     async def publish_symbols(self, names: Sequence[str]) -> None:

@@ -1,0 +1,71 @@
+"""What is looked at: a list of an account's open orders, from a frame, a snapshot or beside history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from copypro.messages import Seen
+from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder, OrdersSeen
+from copypro.values import TAG_LENGTH
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from copypro_account_watcher.agent import AccountAgent
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    orders: tuple[OpenOrder, ...]
+    figures: Figures
+    seen: Seen
+    """As what an entry counts that this shows first."""
+    closed: tuple[ClosedOrder, ...] = ()
+    operations: tuple[BalanceOperation, ...] = ()
+    has_history: bool = False
+    asked_at: float | None = None
+    """On the monotonic clock; None: a frame, which may be of any time."""
+
+    @property
+    def is_whole(self) -> bool:
+        """A list that was asked for."""
+        return self.asked_at is not None
+
+    @property
+    def history(self) -> tuple[ClosedOrder, ...] | None:
+        """What closed by the account's history; None: that was not read."""
+        return self.closed if self.has_history else None
+
+
+def by_frame(frame: OrdersSeen) -> Shown:
+    return Shown(
+        orders=frame.orders,
+        figures=frame.figures,
+        seen=Seen.LIVE,
+        closed=() if frame.closed is None else (frame.closed,),
+        operations=() if frame.operation is None else (frame.operation,),
+    )
+
+
+def shows_only_ours(agent: AccountAgent, frame: OrdersSeen) -> bool:
+    """Nothing changed but that calls of ours opened something: their answers tell all that anybody
+    waits for, unless an answer is in doubt or an equity protector is to judge each list.
+    """
+    if frame.closed is not None or frame.operation is not None:
+        return False
+    if agent.in_doubt or agent.protecting.is_wanted:
+        return False
+    known, shown = agent.market.live.positions, 0
+    for order in frame.orders:
+        former = known.get(order.ticket)
+        if former is None:
+            if order.kind.is_pending or order.comment[:TAG_LENGTH] not in agent.by_tag:
+                return False
+        elif _standing(order) == _standing(former):
+            shown += 1
+        else:
+            return False
+    return shown == len(known)
+
+
+def _standing(order: OpenOrder) -> tuple[object, ...]:
+    """What only a change at the broker moves, unlike prices and profit."""
+    return order.kind, order.lots, order.stop_loss, order.take_profit

@@ -1,0 +1,199 @@
+"""Frames that show nothing but what our own calls opened: looked at together, a moment later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from copypro import messages as m
+from copypro import topics
+from copypro.errors import OutcomeUnknown
+from copypro.trading import (
+    ClosedOrder,
+    CloseReason,
+    Done,
+    OpenOrder,
+    OpenRequest,
+    TradeRequest,
+)
+from copypro.values import CopyId, OrderKind, RootId, Ticket
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_standalone.backtest.virtual_time import run
+from msgspec.structs import replace
+
+from tests.unit.slave_builders import D, opens
+from tests.unit.watched import ACCOUNT, EASTERN, REGISTRATION, Watched, now, watched
+
+LONG_S = 1000.0
+CALL_S = 0.01
+PUT_OFF = WatcherLimits(own_fills_wait_s=LONG_S, snapshot_every_s=10 * LONG_S)
+"""Whatever is told within the test's time was looked at by itself."""
+
+
+class Broker:
+    """Fills at once and says so by a frame; its answer comes a moment later."""
+
+    def __init__(self, account: Watched) -> None:
+        self.account = account
+        self.is_silent = False
+        account.bridge.does = self.does
+
+    async def does(self, request: TradeRequest) -> Done:
+        assert isinstance(request, OpenRequest)
+        bridge = self.account.bridge
+        bridge.margin += D("100")
+        order = self.shows(request.lots, request.comment)
+        await asyncio.sleep(CALL_S)
+        if self.is_silent:
+            raise OutcomeUnknown("TIMEOUT", "no answer")
+        return Done(ticket=order.ticket, lots=request.lots, price=D("1.10002"))
+
+    def shows(self, lots: str | object, comment: str = "") -> OpenOrder:
+        bridge = self.account.bridge
+        order = OpenOrder(
+            ticket=Ticket(100 + len(bridge.orders)),
+            symbol="EURUSD",
+            kind=OrderKind.BUY,
+            lots=D(str(lots)),
+            open_price=D("1.10002"),
+            opened_at_broker=now().replace(tzinfo=None) + EASTERN,
+            comment=comment,
+        )
+        bridge.orders = (*bridge.orders, order)
+        bridge.frame()
+        return order
+
+
+async def is_copied(account: Watched, copies: int = 1) -> None:
+    """So many orders are given at once, and filled."""
+    for number in range(copies):
+        await order(account, number)
+    await account.until(lambda: len(account.told(m.CopyOpened, topics.EXECUTIONS)) == copies)
+
+
+async def order(account: Watched, number: int) -> None:
+    ours = replace(
+        opens(risk_value=D(1)),
+        copy=CopyId(f"{number:032x}"),
+        root=RootId(str(number)),
+        slave=ACCOUNT,
+        registration=REGISTRATION,
+        seen_at_utc=now(),
+        fresh_from_utc=now(),
+    )
+    await account.order(ours)
+
+
+def story(
+    of: Callable[[Watched, Broker], Awaitable[None]], limits: WatcherLimits = PUT_OFF
+) -> None:
+    async def told() -> None:
+        async with watched(limits) as account:
+            await of(account, Broker(account))
+
+    run(told())
+
+
+def test_the_fills_of_a_burst_are_told_by_few_looks() -> None:
+    async def burst(account: Watched, _: Broker) -> None:
+        await is_copied(account, 20)
+        await account.until(lambda: len(account.told(m.PositionOpened)) == 20)
+        opened = account.told(m.PositionOpened)
+        assert len({event.ticket for event in opened}) == 20
+        assert {event.seen for event in opened} == {m.Seen.LIVE}
+        assert len({event.seen_at_utc for event in opened}) <= 5
+
+    story(burst, replace(PUT_OFF, own_fills_wait_s=5 * CALL_S))
+
+
+def test_what_another_hand_opens_is_told_at_once_and_what_waits_with_it() -> None:
+    async def by_hand(account: Watched, broker: Broker) -> None:
+        await is_copied(account)
+        assert account.told(m.PositionOpened) == []
+        broker.shows("0.50")
+        await account.until(lambda: account.told(m.PositionOpened))
+        assert [event.lots for event in account.told(m.PositionOpened)] == [D("0.10"), D("0.50")]
+
+    story(by_hand)
+
+
+def test_what_closes_is_told_at_once() -> None:
+    async def closes(account: Watched, broker: Broker) -> None:
+        await is_copied(account)
+        (order,) = account.bridge.orders
+        account.bridge.orders = ()
+        row = ClosedOrder(
+            ticket=order.ticket,
+            deal=900,
+            symbol="EURUSD",
+            kind=OrderKind.BUY,
+            lots=order.lots,
+            open_price=order.open_price,
+            close_price=D("1.1"),
+            opened_at_broker=order.opened_at_broker,
+            closed_at_broker=order.opened_at_broker + timedelta(seconds=1),
+            profit=D("-1"),
+            reason=CloseReason.CLIENT,
+            comment=order.comment,
+        )
+        account.bridge.frame(row)
+        await account.until(lambda: account.told(m.PositionClosed))
+        assert account.told(m.PositionOpened)
+        await account.until(lambda: account.told(m.CopyDetached, topics.EXECUTIONS))
+
+    story(closes)
+
+
+def test_a_stop_that_another_hand_sets_is_told_at_once() -> None:
+    async def sets(account: Watched, _: Broker) -> None:
+        await is_copied(account)
+        (order,) = account.bridge.orders
+        account.bridge.orders = (replace(order, stop_loss=D("1.05")),)
+        account.bridge.frame()
+        await account.until(lambda: account.told(m.PositionOpened))
+
+    story(sets)
+
+
+def test_the_next_open_is_checked_by_the_figures_of_the_frame_that_waits() -> None:
+    async def next_one(account: Watched, _: Broker) -> None:
+        account.bridge.equity = D("100.50")
+        await is_copied(account)
+        assert account.told(m.PositionOpened) == []
+        await order(account, 1)
+        await account.until(lambda: account.told(m.CopyDenied, topics.EXECUTIONS))
+        (denied,) = account.told(m.CopyDenied, topics.EXECUTIONS)
+        assert denied.code == "NOT_ENOUGH_MARGIN"
+        assert denied.numbers["free_margin"] == "0.50"
+
+    story(next_one)
+
+
+def test_a_fill_that_nobody_answered_is_looked_at_at_once() -> None:
+    async def silent(account: Watched, broker: Broker) -> None:
+        broker.is_silent = True
+        await is_copied(account)
+        await account.until(lambda: account.told(m.PositionOpened))
+
+    story(silent)
+
+
+def test_an_equity_protector_judges_every_frame() -> None:
+    async def protected(account: Watched, _: Broker) -> None:
+        await account.protect(stop_loss_absolute=D("1"))
+        await is_copied(account)
+        await account.until(lambda: account.told(m.PositionOpened))
+
+    story(protected)
+
+
+def test_a_list_that_is_newer_outdates_the_frame_that_waits() -> None:
+    async def outdated(account: Watched, _: Broker) -> None:
+        await is_copied(account)
+        await account.until(lambda: account.told(m.PositionOpened))
+        snapshots = account.bridge.snapshots
+        await account.until(lambda: account.bridge.snapshots > snapshots + 10)
+        assert len(account.told(m.PositionOpened)) == 1
+
+    story(outdated, replace(PUT_OFF, own_fills_wait_s=5.0, snapshot_every_s=1.0))
