@@ -197,3 +197,15 @@ def test_a_list_that_is_newer_outdates_the_frame_that_waits() -> None:
         assert len(account.told(m.PositionOpened)) == 1
 
     story(outdated, replace(PUT_OFF, own_fills_wait_s=5.0, snapshot_every_s=1.0))
+
+
+def test_nothing_is_shown_as_alive_by_a_frame_of_a_session_that_ended() -> None:
+    async def ended(account: Watched, _: Broker) -> None:
+        await is_copied(account)
+        account.bridge.ends_session(reconnects_s=100.0)
+        await account.until(lambda: account.told(m.AccountDisconnected))
+        known = account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS)
+        await asyncio.sleep(60.0)  # of the virtual clock: longer than anything waits
+        assert account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS) == known
+
+    story(ended, replace(PUT_OFF, own_fills_wait_s=1.0))

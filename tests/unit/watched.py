@@ -16,7 +16,13 @@ from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.envelope import decode, encode, fact
-from copypro.errors import CredentialsRefused, OutcomeUnknown, Unavailable
+from copypro.errors import (
+    CredentialsRefused,
+    OutcomeUnknown,
+    SessionLost,
+    TerminalError,
+    Unavailable,
+)
 from copypro.ports import Credentials, Terminal
 from copypro.protection import ProtectorSettings
 from copypro.trading import (
@@ -76,7 +82,7 @@ class Bridge:
         self.connects_s: dict[str, float] = {}
         """How long a login takes, by its password."""
         self.is_down = False
-        self._frames: asyncio.Queue[Update] = asyncio.Queue()
+        self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
         self._shown_from = float("-inf")
 
     @property
@@ -108,6 +114,11 @@ class Bridge:
 
     def frame(self, closed: ClosedOrder | None = None) -> None:
         self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures, closed=closed))
+
+    def ends_session(self, reconnects_s: float) -> None:
+        """And takes so long for the next one."""
+        self.connects_s[TRADES] = reconnects_s
+        self._frames.put_nowait(SessionLost("INVALID_TOKEN", "ended"))
 
     # --- Terminal, as far as it is asked ------------------------------------------------------
 
@@ -155,7 +166,10 @@ class _Session:
     async def updates(self) -> AsyncIterator[Update]:
         yield StreamOpened()
         while True:
-            yield await self._bridge._frames.get()
+            update = await self._bridge._frames.get()
+            if isinstance(update, TerminalError):
+                raise update
+            yield update
 
     async def symbols(self) -> list[str]:
         return ["EURUSD", "0"]

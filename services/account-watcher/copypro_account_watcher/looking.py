@@ -72,11 +72,15 @@ class Looking:
         self._rest: Rest | None = None
         self._put_off: Shown | None = None
         """The newest frame, which shows nothing but what our calls opened: looked at in a moment."""
+        self._later: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """The session is over, and its frames are."""
         self.publishing.stop()
         self._put_off = None
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
 
     def want_history(self) -> None:
         """What only history tells is to be read now."""
@@ -111,15 +115,17 @@ class Looking:
         live.mono = agent.owner.monotonic()
         live.learn_figures(shown.figures)
         live.looked(shown.orders, None)
-        if self._put_off is None:
-            agent.owner.spawn(self._look_later(), f"look-{agent.id[:8]}")
         self._put_off = shown
+        if self._later is None:
+            self._later = agent.owner.spawn(self._look_later(), f"look-{agent.id[:8]}")
 
     async def _look_later(self) -> None:
-        await asyncio.sleep(self._agent.owner.limits.own_fills_wait_s)
-        shown, self._put_off = self._put_off, None
-        if shown is not None:
-            await self.look(shown)
+        while self._put_off is not None:
+            await asyncio.sleep(self._agent.owner.limits.own_fills_wait_s)
+            if self._put_off is not None:  # no other look was at it meanwhile
+                shown, self._put_off = self._put_off, None
+                await self.look(shown)
+        self._later = None
 
     async def look(self, shown: Shown) -> None:
         """A look at the account, after one at what was put off before it."""
