@@ -168,12 +168,12 @@ class Stats:
         else:
             await self._parts.write(await batch_of(batch, self._parts))
         if fate.startswith("died"):
-            self._parts = Parts(self.models)
+            self._parts = Parts(self.models, await self.models.reached())
             return
         for topic, count in taken.items():
             del self._left[topic][:count]
         if fate == "another owner":
-            self._parts = Parts(self.models)
+            self._parts = Parts(self.models, await self.models.reached())
 
 
 FATES = (

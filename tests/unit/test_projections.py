@@ -405,6 +405,26 @@ async def test_a_batch_that_is_made_again_knows_nothing_of_what_comes_behind_in_
     assert closed_order(row)["openPrice"] == 1.08
 
 
+async def test_what_a_process_wrote_and_did_not_commit_changes_nothing_when_it_is_read_again() -> (
+    None
+):
+    """Neither what came later in that batch, nor what comes behind it in the next owner's."""
+    stop = modified("1.09", None)
+    once_more = replace(PART, deal=replace(PART.deal, profit=D(7)))
+    log, models = Log(), MemoryReadModels()
+    known = on_master(log, opened(stop_loss=D("1.07")), PART, stop)
+    parts = Parts(models)
+    for records in (known[:1], known[1:]):
+        await parts.write(await batch_of(records, parts))
+    parts = Parts(models, await models.reached())
+    behind = on_master(log, closed(), once_more)
+    await parts.write(await batch_of([*known[1:], *behind], parts))
+    part, _ = await models.find(
+        c.CLOSED_ORDERS, {"account": MASTER}, order_by="closed_at", descending=False
+    )
+    assert (part["flat"], part["stop_loss"], part["profit"]) == (False, "1.07", "7")
+
+
 async def test_figures_that_come_once_a_position_is_over_leave_its_part_the_stops_it_had() -> None:
     before = [opened(stop_loss=D("1.07")), PART, modified("1.09", None)]
     after = [closed(), replace(PART, deal=replace(PART.deal, profit=D(7)))]

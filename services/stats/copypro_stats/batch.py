@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from copypro.collections import COPIERS, ROOTS
@@ -37,6 +37,8 @@ _fields = msgspec.json.Decoder(Fields)
 
 class Batch(Struct, frozen=True):
     upserts: list[Upsert] = []
+    again: list[Upsert] = []
+    """Of records that the documents know already: whatever is newer there stays."""
     built_on: dict[Place, bytes] = {}
     """What later documents begin with, as it is once this is written: its fields as JSON, since a
     dictionary for each open position took more than all else about it.
@@ -113,10 +115,13 @@ class Parts:
     """Patches as upserts. A patch that builds on another document (a close, on what opened) is given
     that document's fields as they then are: by this batch, else as this process wrote them, else as
     they are stored.
+
+    `reached`: the newest version of each source in the documents, as they were found. Up to there they
+    know what came later, too: nothing newer is built on what is read again.
     """
 
-    def __init__(self, documents: Projected) -> None:
-        self._documents = documents
+    def __init__(self, documents: Projected, reached: Mapping[str, int] | None = None) -> None:
+        self._documents, self._reached = documents, reached or {}
         self._written: OrderedDict[Place, bytes] = OrderedDict()
 
     async def lay(self, patch: Patch, source: str, offset: int, batch: Batch) -> None:
@@ -124,9 +129,10 @@ class Parts:
         if fields is not None and patch.builds_on is not None:
             under = await self._under((*patch.builds_on, source), batch)
             fields = {**(dict.fromkeys(under) if patch.anew else under), **fields}
-        if patch.collection in BUILT_ON:
+        is_known = offset <= self._reached.get(source, -1)
+        if patch.collection in BUILT_ON and not is_known:
             batch.built_on[patch.collection, patch.id, source] = _encode(fields or {})
-        batch.upserts.append(
+        (batch.again if is_known else batch.upserts).append(
             Upsert(
                 collection=patch.collection,
                 id=patch.id,
@@ -144,7 +150,7 @@ class Parts:
 
     async def write(self, batch: Batch) -> None:
         """Errors: as Projected's; what it builds on is then as before, so that it can be made again."""
-        await self._documents.upsert(merged(batch.upserts))
+        await self._documents.upsert([*batch.again, *merged(batch.upserts)])
         for place, fields in batch.built_on.items():
             self._written.pop(place, None)
             if fields != ENDED:

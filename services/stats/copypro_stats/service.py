@@ -87,8 +87,8 @@ async def _project(
     readiness: Readiness,
 ) -> BadRecord:
     """Until a record of a newer version; that one is not taken in, nor any behind it."""
-    parts = Parts(models)
     patience = _Patience(readiness, partition.number)
+    parts = Parts(models, await patience.until_answered(models.reached, "nothing is projected"))
     newer: BadRecord | None = None
     while newer is None:
         records, newer = readable(await partition.read(), schema_version)
