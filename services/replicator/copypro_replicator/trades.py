@@ -21,11 +21,12 @@ Order = TypeVar("Order", m.OpenCopy, m.PlacePendingCopy)
 
 # Where a pair's own fields will be.
 _COPY, _COPIER, _SLAVE, _OPTIONS = CopyId(""), CopierId(""), AccountId(""), CopierOptions()
+_WHOLE = encoded(WHOLE)
 
 
 class Trade(Struct, Generic[Order], frozen=True, gc=False):
     """A trade as each copier is asked and told of it, still without what is a pair's own; the master's
-    magic stands where the copy's will be, and its context is encoded already.
+    magic stands where the copy's will be, and its context, lots and price are encoded already.
     """
 
     order: Order
@@ -104,9 +105,9 @@ def _leg(
         leg=0 if further is None else further.leg,
         symbol=event.symbol,
         side=event.side,
-        lots=lots,
-        fraction=WHOLE,
-        master_price=master_price,
+        lots=encoded(lots),
+        fraction=_WHOLE,
+        master_price=encoded(master_price),
         stop_loss=root.stop_loss,
         take_profit=root.take_profit,
         context=encoded(context),
