@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from copypro import messages as m
 from copypro.envelope import encoded
 from copypro.messages import Seen
-from copypro.options import CopierOptions, MagicMode
+from copypro.options import CopierOptions
 from copypro.values import AccountId, CopierId, CopyId, Lots, Price
 from msgspec import Struct
 from msgspec.structs import replace
@@ -189,5 +189,4 @@ def _magic(copier: LiveCopier, masters: int) -> int:
     """The pair's own, by which an order without its tag is still found; the master's where the
     copier carries it over and MT4 can hold it.
     """
-    is_carried = copier.state.options.copy_magic_number is MagicMode.YES
-    return masters if is_carried and 0 < masters < 2**31 else copier.magic
+    return masters if copier.carries_magic and 0 < masters < 2**31 else copier.magic
