@@ -49,16 +49,20 @@ class Mode(StrEnum):
 
 
 class Side(StrEnum):
+    is_buy: bool
+    sign: int
+
+    def __init__(self, value: str) -> None:
+        # Attributes: a copy's prices, levels and volume ask them again and again.
+        self.is_buy = value == "Buy"
+        self.sign = 1 if self.is_buy else -1
+
     BUY = "Buy"
     SELL = "Sell"
 
     @property
     def opposite(self) -> Side:
-        return Side.SELL if self is Side.BUY else Side.BUY
-
-    @property
-    def sign(self) -> int:
-        return 1 if self is Side.BUY else -1
+        return Side.SELL if self.is_buy else Side.BUY
 
 
 class OrderKind(StrEnum):
