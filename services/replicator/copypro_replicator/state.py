@@ -25,6 +25,7 @@ from copypro.values import (
     RegistrationId,
     RootId,
     magic_of,
+    pair_of,
 )
 from msgspec import Struct
 
@@ -128,8 +129,8 @@ class LiveCopier:
     """A copier in memory, with what all its copies share made once."""
 
     __slots__ = (
-        "carries_magic", "has_filters", "id", "magic", "mappings", "options_json", "record", "slave",
-        "state",
+        "carries_magic", "has_filters", "id", "magic", "mappings", "options_json", "pair", "record",
+        "slave", "state",
     )  # fmt: skip
 
     def __init__(self, record: CopierRecord) -> None:
@@ -137,6 +138,7 @@ class LiveCopier:
         self.state = state = record.state
         self.id, self.slave = state.copier, state.slave
         self.magic = magic_of(state.master, state.slave)
+        self.pair = pair_of(state.master, state.slave)
         self.has_filters = state.options.has_filters
         self.carries_magic = state.options.copy_magic_number is MagicMode.YES
         self.options_json = encoded(state.options)
