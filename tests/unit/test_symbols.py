@@ -19,6 +19,7 @@ from copypro_account_watcher.symbols import (
     conversion_symbols,
     conversions,
     learn_affix,
+    names_of,
     rate_of,
     resolve,
 )
@@ -54,6 +55,21 @@ def test_a_persons_mapping_comes_before_the_same_name() -> None:
 def test_a_mapping_to_nothing_is_not_replaced_by_a_guess() -> None:
     denial = unresolved(resolve("EURUSD", mapping("EURUSDx"), broker()))
     assert (denial.code, denial.numbers["mapped"]) == ("UNMAPPED_SYMBOL", "EURUSDx")
+
+
+def test_two_accounts_with_the_same_list_share_what_was_found_in_it() -> None:
+    names = broker("BTCUSD", suffix=".m")
+    one, other = names_of(list(names)), names_of(list(names))
+    assert (one is other, one == names, names_of(one) is one) == (True, True, True)
+    found = resolve("EURUSD", None, one)
+    assert found == Resolved("EURUSD.m", "affix")
+    assert resolve("EURUSD", None, other) is found is resolve("EURUSD", None, names)
+
+
+def test_a_list_that_changed_is_another_one() -> None:
+    assert resolve("EURUSD", mapping("BTCUSD"), broker("BTCUSD")) == Resolved("BTCUSD", "mapping")
+    denial = unresolved(resolve("EURUSD", mapping("BTCUSD"), broker("ETHUSD")))
+    assert denial.code == "UNMAPPED_SYMBOL"
 
 
 def test_the_same_name_comes_before_an_affix() -> None:

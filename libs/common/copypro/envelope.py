@@ -86,22 +86,26 @@ class Consequences:
     `time` as ISO text, which the causes of one turn share.
     """
 
-    __slots__ = ("_cause", "_correlation", "_time")
+    __slots__ = ("_headers", "_name")
 
     def __init__(self, cause: MessageId, correlation: MessageId, time: str) -> None:
-        self._cause, self._correlation, self._time = cause, correlation, time
+        self._name = blake2b(f"{cause}|".encode(), digest_size=16)
+        self._headers = {
+            "id": "",
+            "type": "",
+            "correlation": correlation,
+            "time": time,
+            "version": _VERSION,
+            "cause": cause,
+        }
 
     def encode(self, topic: Topic, key: str, discriminator: str, message: Message) -> Outgoing:
         kind = type(message).__name__
-        name = f"{self._cause}|{kind}|{discriminator}".encode()
-        headers = {
-            "id": blake2b(name, digest_size=16).hexdigest(),
-            "type": kind,
-            "correlation": self._correlation,
-            "time": self._time,
-            "version": _VERSION,
-            "cause": self._cause,
-        }
+        name = self._name.copy()
+        name.update(f"{kind}|{discriminator}".encode())
+        headers = self._headers.copy()
+        headers["id"] = name.hexdigest()
+        headers["type"] = kind
         return Outgoing(topic.name, key, _encoder.encode(message), headers)
 
 

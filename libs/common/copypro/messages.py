@@ -47,8 +47,11 @@ Numbers = dict[str, str]
 """What a decision was made from: by name, as text."""
 
 
-class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
-    """The root of all messages; the tag is the class's name, in a field `type`."""
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True, gc=False):
+    """The root of all messages; the tag is the class's name, in a field `type`.
+
+    Not tracked by the garbage collector: what is made whole and never changed forms no cycles.
+    """
 
 
 # --- account-commands -------------------------------------------------------------------------

@@ -67,10 +67,10 @@ class Quote(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def to_open(self, side: Side) -> Price:
         """Buys open at the ask, sells at the bid."""
-        return self.ask if side is Side.BUY else self.bid
+        return self.ask if side.is_buy else self.bid
 
     def to_close(self, side: Side) -> Price:
-        return self.to_open(side.opposite)
+        return self.bid if side.is_buy else self.ask
 
 
 class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):

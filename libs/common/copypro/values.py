@@ -49,16 +49,20 @@ class Mode(StrEnum):
 
 
 class Side(StrEnum):
+    is_buy: bool
+    sign: int
+
+    def __init__(self, value: str) -> None:
+        # Attributes: a copy's prices, levels and volume ask them again and again.
+        self.is_buy = value == "Buy"
+        self.sign = 1 if self.is_buy else -1
+
     BUY = "Buy"
     SELL = "Sell"
 
     @property
     def opposite(self) -> Side:
-        return Side.SELL if self is Side.BUY else Side.BUY
-
-    @property
-    def sign(self) -> int:
-        return 1 if self is Side.BUY else -1
+        return Side.SELL if self.is_buy else Side.BUY
 
 
 class OrderKind(StrEnum):
@@ -121,8 +125,19 @@ def imported_account_id(user: UserId, platform: Platform, owner: str) -> Account
 
 def copy_id(master: AccountId, slave: AccountId, root: RootId) -> CopyId:
     """The pair and the root, never the copier: no pair copies a root twice, whatever copiers come and go."""
-    text = f"copy|{master}|{slave}|{root}"  # digest("copy", …), in the ring's innermost loop
-    return CopyId(blake2b(text.encode(), digest_size=16).hexdigest())
+    return copy_of(pair_of(master, slave), root)
+
+
+def pair_of(master: AccountId, slave: AccountId) -> blake2b:
+    """What the ids of all copies of a pair begin with, hashed."""
+    return blake2b(f"copy|{master}|{slave}|".encode(), digest_size=16)
+
+
+def copy_of(pair: blake2b, root: RootId) -> CopyId:
+    """digest("copy", master, slave, root), in the ring's innermost loop."""
+    copy = pair.copy()
+    copy.update(root.encode())
+    return CopyId(copy.hexdigest())
 
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -161,8 +161,8 @@ def _accept_open(
     if copy is None:
         copy = _new_copy(order, origin)
     # The copier may be reversed by now: what is open has its side, and what is added follows it.
-    way = replace(order.options, reverse_copy=copy.options.reverse_copy)
-    order = replace(order, options=way)
+    if (reverse := copy.options.reverse_copy) is not order.options.reverse_copy:
+        order = replace(order, options=replace(order.options, reverse_copy=reverse))
     copy.origin = origin
     copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)

@@ -371,7 +371,7 @@ def _kept_away(side: Side, wanted: Wanted, at: Quote, room: Decimal, spec: Symbo
     """Widened to the minimum distance, rounded away from the market; never dropped."""
     stop_loss, take_profit = wanted
     closes_at, sign = at.to_close(side), side.sign
-    down, up = (ROUND_FLOOR, ROUND_CEILING) if side is Side.BUY else (ROUND_CEILING, ROUND_FLOOR)
+    down, up = (ROUND_FLOOR, ROUND_CEILING) if side.is_buy else (ROUND_CEILING, ROUND_FLOOR)
     if stop_loss is not None and (closes_at - stop_loss) * sign < room:
         stop_loss = max(round_price(closes_at - sign * room, spec, down), _tick(spec))
     if take_profit is not None and (take_profit - closes_at) * sign < room:

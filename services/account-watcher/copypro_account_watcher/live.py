@@ -25,6 +25,7 @@ from msgspec import Struct
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.permission import refused_to
 from copypro_account_watcher.state import Account
+from copypro_account_watcher.symbols import Names, names_of
 
 
 class NeedNames(Struct, frozen=True):
@@ -71,7 +72,7 @@ class Live:
         """In whose names there may be opens, and which copiers are halted."""
         self.opening: CopyId | None = None
         """The copy whose open is under way: one at a time, so that each is sized by its own figures."""
-        self._names: tuple[Sequence[str], float] | None = None
+        self._names: tuple[Names, float] | None = None
         self.positions: Mapping[Ticket, OpenOrder] = {}
         self.clock_offset_minutes: int | None = None
         self.held: Mapping[str, CopyId] = {}
@@ -105,7 +106,7 @@ class Live:
         return found[0]
 
     @property
-    def names(self) -> Sequence[str] | None:
+    def names(self) -> Names | None:
         """The account's symbols, however old: what is on the list is there."""
         return None if self._names is None else self._names[0]
 
@@ -193,7 +194,7 @@ class Live:
         self._figures = (figures, self.mono)
 
     def learn_names(self, names: Sequence[str]) -> None:
-        self._names = (names, self.mono)
+        self._names = (names_of(names), self.mono)
 
     def learn_spec(self, spec: SymbolSpec) -> None:
         self._specs[spec.name] = (spec, self.mono)

@@ -6,9 +6,9 @@ forex majors prove it, and whatever the name says, contract, currency and live p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from copypro.codes import Denial, denied
 from copypro.messages import Context, Numbers, OpenCopy, PlacePendingCopy
@@ -71,8 +71,31 @@ class Resolved(Struct, frozen=True):
 # --- by name -----------------------------------------------------------------------------------
 
 
+class Names(tuple[str, ...]):
+    """An account's symbols, made by `names_of`. They may be thousands, and what follows from them is
+    looked up for every copy: they are hashed once.
+    """
+
+    @cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+def names_of(names: Iterable[str]) -> Names:
+    """Equal lists, as of two accounts at one broker, are one object: nobody compares them by each name."""
+    return names if isinstance(names, Names) else _only(Names(names))
+
+
 @lru_cache(maxsize=256)
-def _proven(names: tuple[str, ...]) -> tuple[Affix, ...]:
+def _only(names: Names) -> Names:
+    return names
+
+
+@lru_cache(maxsize=256)
+def _proven(names: Names) -> tuple[Affix, ...]:
     groups: dict[Affix, set[str]] = {}
     for name in names:
         for major in MAJORS:
@@ -88,7 +111,7 @@ def learn_affix(slave_names: Sequence[str]) -> Affix | None:
 
     Computed once per list of names.
     """
-    proven = _proven(tuple(slave_names))
+    proven = _proven(names_of(slave_names))
     return proven[0] if len(proven) == 1 else None
 
 
@@ -100,11 +123,12 @@ def resolve(
     Aliases and look-alikes, other letter cases among them, are only proposed, in the refusal's
     numbers: `proposal`, or `candidates` where several could be meant.
     """
+    names = names_of(slave_names)
     if mapping is not None:
-        if mapping.slave_symbol in slave_names:
+        if _is_listed(mapping.slave_symbol, names):
             return Resolved(mapping.slave_symbol, "mapping")
         return denied("UNMAPPED_SYMBOL", symbol=master_symbol, mapped=mapping.slave_symbol)
-    found = _by_name(master_symbol, tuple(slave_names))
+    found = _by_name(master_symbol, names)
     if found is not None:
         return found
     affix, core = learn_affix(slave_names), _core(master_symbol)
@@ -116,7 +140,12 @@ def resolve(
 
 
 @lru_cache(maxsize=1024)
-def _by_name(master_symbol: str, names: tuple[str, ...]) -> Resolved | None:
+def _is_listed(name: str, names: Names) -> bool:
+    return name in names
+
+
+@lru_cache(maxsize=1024)
+def _by_name(master_symbol: str, names: Names) -> Resolved | None:
     if master_symbol in names:
         return Resolved(master_symbol, "exact")
     affix = learn_affix(names)
@@ -329,11 +358,11 @@ def conversion_symbols(pair: tuple[str, str], slave_names: Sequence[str]) -> lis
     """The slave's symbols whose mid prices multiply to the rate of `pair`, each with whether it is
     inverted: direct, inverse, or by way of USD or EUR; empty if the broker quotes none of them.
     """
-    return list(_rate_path(_whole(pair[0])[0], _whole(pair[1])[0], tuple(slave_names)))
+    return list(_rate_path(_whole(pair[0])[0], _whole(pair[1])[0], names_of(slave_names)))
 
 
 @lru_cache(maxsize=1024)
-def _rate_path(source: str, target: str, names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+def _rate_path(source: str, target: str, names: Names) -> tuple[tuple[str, bool], ...]:
     for path in _paths(source, target):
         found = [_quoted(one, other, names) for one, other in path]
         if all(step is not None for step in found):
@@ -348,7 +377,7 @@ def _paths(source: str, target: str) -> Iterator[tuple[tuple[str, str], ...]]:
             yield ((source, hub), (hub, target))
 
 
-def _quoted(source: str, target: str, names: tuple[str, ...]) -> tuple[str, bool] | None:
+def _quoted(source: str, target: str, names: Names) -> tuple[str, bool] | None:
     """Any proven spelling will do: for a rate it does not matter which contract it is of."""
     for affix in (Affix("", ""), *_proven(names)):
         for pair, inverse in ((source + target, False), (target + source, True)):

@@ -17,7 +17,7 @@ from copypro import messages as m
 from copypro.codes import Denial, denied
 from copypro.messages import Market, Seen
 from copypro.options import PendingMode
-from copypro.values import AccountId, CopyId, Price, copy_id
+from copypro.values import AccountId, CopyId, Price, copy_of
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -95,7 +95,7 @@ def plan_open(
     counts from then, and its slippage from this price. `mirrored`: the slave may have filled the whole order by itself, so the leg
     is the whole, and reductions count from it.
     """
-    copy = copy_id(root.account, copier.slave, root.root)
+    copy = copy_of(copier.pair, root.root)
     order = trade.order_for(copier, copy)
     base = trade.fraction
     joined_at_utc = copier.record.joined_at_utc
@@ -256,7 +256,7 @@ def decide_placed(
     if denial is not None:
         return skip(root, copier, denial, pending=True)
     assert trade is not None
-    copy = copy_id(root.account, copier.slave, root.root)
+    copy = copy_of(copier.pair, root.root)
     decision = Decision(copier=copier.id, copy=copy, pending=True)
     return Planned(decision, trade.event_for(copier, copy), trade.order_for(copier, copy))
 
@@ -266,7 +266,7 @@ def decide_placed(
 
 def skip(root: RootRecord, copier: LiveCopier, denial: Denial, *, pending: bool = False) -> Planned:
     """The first leg is not copied, and so none is."""
-    copy = copy_id(root.account, copier.slave, root.root)
+    copy = copy_of(copier.pair, root.root)
     decision = Decision(
         copier=copier.id,
         copy=copy,

@@ -12,6 +12,9 @@ from copypro.values import Side, tag_in
 
 from copypro_replicator.state import LiveCopier, RootRecord
 
+_LIVE = Seen.LIVE
+"""Asked for each copier of each trade, and a name of an enum is slow to find."""
+
 
 def is_a_copy(event: m.PositionOpened | m.PendingPlaced) -> Denial | None:
     """By our own records, or by the tag of another installation: what is a copy is never copied."""
@@ -27,7 +30,7 @@ def is_existing(root: RootRecord, copier: LiveCopier) -> bool:
         return True
     event = root.opened or root.placed
     assert event is not None
-    if event.seen is Seen.LIVE:
+    if event.seen is _LIVE:
         return False
     at = event.opened_at_utc if isinstance(event, m.PositionOpened) else event.placed_at_utc
     return at is None or at <= copier.record.started_at_utc

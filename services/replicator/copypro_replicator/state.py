@@ -12,6 +12,7 @@ import msgspec
 from copypro import topics
 from copypro.envelope import STATE_HEADERS, encoded
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
+from copypro.options import MagicMode
 from copypro.ports import Outgoing, Record
 from copypro.trading import Figures, SymbolSpec
 from copypro.values import (
@@ -24,6 +25,7 @@ from copypro.values import (
     RegistrationId,
     RootId,
     magic_of,
+    pair_of,
 )
 from msgspec import Struct
 
@@ -127,7 +129,8 @@ class LiveCopier:
     """A copier in memory, with what all its copies share made once."""
 
     __slots__ = (
-        "has_filters", "id", "magic", "mappings", "options_json", "record", "slave", "state",
+        "carries_magic", "has_filters", "id", "magic", "mappings", "options_json", "pair", "record",
+        "slave", "state",
     )  # fmt: skip
 
     def __init__(self, record: CopierRecord) -> None:
@@ -135,7 +138,9 @@ class LiveCopier:
         self.state = state = record.state
         self.id, self.slave = state.copier, state.slave
         self.magic = magic_of(state.master, state.slave)
+        self.pair = pair_of(state.master, state.slave)
         self.has_filters = state.options.has_filters
+        self.carries_magic = state.options.copy_magic_number is MagicMode.YES
         self.options_json = encoded(state.options)
         self.mappings = {known.master_symbol: known for known in state.mappings}
 

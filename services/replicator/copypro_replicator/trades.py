@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from copypro import messages as m
 from copypro.envelope import encoded
 from copypro.messages import Seen
-from copypro.options import CopierOptions, MagicMode
+from copypro.options import CopierOptions
 from copypro.values import AccountId, CopierId, CopyId, Lots, Price
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,11 +21,12 @@ Order = TypeVar("Order", m.OpenCopy, m.PlacePendingCopy)
 
 # Where a pair's own fields will be.
 _COPY, _COPIER, _SLAVE, _OPTIONS = CopyId(""), CopierId(""), AccountId(""), CopierOptions()
+_WHOLE = encoded(WHOLE)
 
 
 class Trade(Struct, Generic[Order], frozen=True, gc=False):
     """A trade as each copier is asked and told of it, still without what is a pair's own; the master's
-    magic stands where the copy's will be, and its context is encoded already.
+    magic stands where the copy's will be, and its context, lots and price are encoded already.
     """
 
     order: Order
@@ -104,9 +105,9 @@ def _leg(
         leg=0 if further is None else further.leg,
         symbol=event.symbol,
         side=event.side,
-        lots=lots,
-        fraction=WHOLE,
-        master_price=master_price,
+        lots=encoded(lots),
+        fraction=_WHOLE,
+        master_price=encoded(master_price),
         stop_loss=root.stop_loss,
         take_profit=root.take_profit,
         context=encoded(context),
@@ -188,5 +189,4 @@ def _magic(copier: LiveCopier, masters: int) -> int:
     """The pair's own, by which an order without its tag is still found; the master's where the
     copier carries it over and MT4 can hold it.
     """
-    is_carried = copier.state.options.copy_magic_number is MagicMode.YES
-    return masters if is_carried and 0 < masters < 2**31 else copier.magic
+    return masters if copier.carries_magic and 0 < masters < 2**31 else copier.magic
