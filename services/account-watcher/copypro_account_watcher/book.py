@@ -129,7 +129,7 @@ class Closed(Struct, frozen=True, omit_defaults=True):
     """What its end closed."""
     made: tuple[Made, ...] = ()
     rows_until: RowKey | None = None
-    """Only while there is something `made`, like"""
+    """MT5: what is not among its rows that are told is a part that nobody has seen yet."""
     spent: tuple[RowKey, ...] = ()
 
 
@@ -360,6 +360,7 @@ class Book:
         unrowed = root.unrowed_lots
         shape = root.shape if unrowed else None
         made = tuple(root.made)
+        is_asked = bool(made) or self.platform is Platform.MT5
         closed = Closed(
             root.root,
             tuple(names),
@@ -368,8 +369,8 @@ class Book:
             unrowed,
             lots=root.open_lots,
             made=made,
-            rows_until=root.rows_until if made else None,
-            spent=tuple(root.spent) if made else (),
+            rows_until=root.rows_until if is_asked else None,
+            spent=tuple(root.spent) if is_asked else (),
         )
         self._bury(closed)
         while len(self.closed) > self.limits.closed_roots:

@@ -7,7 +7,7 @@ rows for all its lots are both at hand, whichever came first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
@@ -185,6 +185,30 @@ class Rows:
             return True
         return self._is_hidden(row, root, gone=gone)
 
+    def untold_of_closed(self) -> Iterator[tuple[Closed, ClosedOrder]]:
+        """MT5, by history: parts of positions that are over, which no look showed. A row that is not a
+        number by itself, or that a closing told without rows may still need, is none.
+        """
+        book = self._book
+        if not self._history or book.platform is not Platform.MT5:
+            return
+        lives: dict[Ticket, list[Closed]] = {}
+        for closed in book.closed.values():
+            for ticket in closed.tickets:
+                lives.setdefault(ticket, []).append(closed)
+        forgotten = book.forgotten_until_broker if book.is_netting else None
+        for ticket in sorted(self._of.keys() & lives.keys() - book.by_ticket.keys()):
+            for row in self.of_ticket(ticket):
+                if (
+                    row.lots > 0
+                    and self.is_numbered(row)
+                    and all(_has_told_all(closed, row) for closed in lives[ticket])
+                    and is_under_watch(
+                        book, self._look, row.closed_at_broker, forgotten, row.closed_at_utc
+                    )
+                ):
+                    yield lives[ticket][-1], row
+
     def is_within(self, row: ClosedOrder, root: Root) -> bool:
         """Of this lifecycle, and of no other one that closes in its time."""
         if not self.is_of_history(row) or row.closed_at_broker < root.opened_at_broker:
@@ -314,6 +338,14 @@ def _is_unspent(row: ClosedOrder, root: Root | Closed) -> bool:
     if is_by_time:
         return key(row) not in root.spent
     return all(deal != row.deal for _, deal in root.spent)
+
+
+def _has_told_all(closed: Closed, row: ClosedOrder) -> bool:
+    """All that is known of it, by the numbers of its deals, and this row is not among it."""
+    numbers = {deal for _, deal in closed.spent}
+    is_owed = bool(closed.made) or closed.unrowed_lots > 0
+    is_numbered = bool(numbers) and numbers.isdisjoint(closed.tickets)
+    return not is_owed and is_numbered and _is_unspent(row, closed)
 
 
 def _timed(row: ClosedOrder, look: Look) -> ClosedOrder:

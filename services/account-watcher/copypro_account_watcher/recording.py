@@ -35,6 +35,7 @@ from copypro_account_watcher.book import PAST_CHANGES, PAST_VOLUMES, Book, Close
 from copypro_account_watcher.clock import to_broker, to_utc
 from copypro_account_watcher.evidence import Piece
 from copypro_account_watcher.looks import Fact, Look
+from copypro_account_watcher.past import imported_root
 
 MOST_PLACES = 10
 """Of an average price, which a bridge may write with all the digits of a division."""
@@ -293,10 +294,18 @@ class Recording:
             after = replace(closed, unrowed_lots=unrowed)
         else:
             left = tuple(self._told_whole(made, closed.tickets[-1], Decimal(0)))
-            spent = (*closed.spent, evidence.key(row)) if left else ()
+            spent = (*closed.spent, evidence.key(row)) if left or self._is_mt5 else ()
             after = replace(closed, unrowed_lots=unrowed, made=left, spent=spent)
         self.book.replace_closed(after)
         return after
+
+    def untold_part_of_closed(self, closed: Closed, row: ClosedOrder) -> None:
+        """Told as a root by itself: what opened this one may be forgotten by whoever counts money."""
+        self.book.replace_closed(replace(closed, spent=(*closed.spent, evidence.key(row))))
+        part = replace(row, entry_cost=Decimal(0))  # told with its opening
+        root = RootId(f"late:{row.ticket}:{row.deal}")
+        for identity, message in imported_root(self.book.account, root, [part], self.look.at_utc):
+            self.late.append(Fact(tuple(map(str, identity)), message))
 
     def _told_whole(self, made: Sequence[Made], ticket: Ticket, open_lots: Lots) -> Iterator[Made]:
         """What still lacks rows; the others are told again, by the name that they have."""
