@@ -34,11 +34,12 @@ from copypro.messages import (
     CopyPlanned,
     CopyRejected,
     CopySkipped,
+    PendingPlaced,
     PositionOpened,
     Seen,
 )
 from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, OpenRequest
-from copypro.values import CopyId
+from copypro.values import CopyId, RootId
 from copypro_account_watcher.limits import WatcherLimits
 from mt_simulator.client import Refused
 
@@ -681,6 +682,15 @@ class WildStorm(calmer.Storm):
             wrong = [w for w in wrong if "grew to" not in w]
             # A further leg on netting has no tag: unanswered, it is known by what the position has.
             wrong = [w for w in wrong if w != "2003: INFERRED was raised"]
+        if "netting" in self.kinds:
+            # An order that was mirrored, and became part of the symbol's position when it filled.
+            placed = {
+                event.root
+                for event in self.messages("order-events")
+                if isinstance(event, PendingPlaced) and event.account == _id(self.master)
+            }
+            never = "was never opened by the master"
+            wrong = [w for w in wrong if never not in w or RootId(w.split()[1]) not in placed]
         if "fills" in self.kinds:
             wrong = [w for w in wrong if "grew to" not in w]
         if "hands" in self.kinds:  # its owner closed all while a part of it was being closed
