@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from copypro.messages import (
     BalanceChanged,
     PositionClosed,
@@ -252,6 +253,28 @@ def test_a_late_frame_with_a_former_volume_is_no_increase() -> None:
     assert watch.sees(order(1, "0.10")) == []
     assert watch.result.missing == (1,)
     assert watch.snapshot(order(1, "0.06")) == []
+
+
+@pytest.mark.parametrize("deal", [None, 7])
+def test_an_old_list_with_a_former_volume_is_no_increase(deal: int | None) -> None:
+    """A bridge that starts anew may answer the list that it had."""
+    watch = hedging()
+    watch.sees(order(1, "0.10", deal=deal))
+    watch.sees(order(1, "0.06", deal=deal), closed=(row(1, "0.04", deal=8),))
+    assert watch.snapshot(order(1, "0.10", deal=deal)) == []
+    assert watch.result.missing == (1,)
+    assert watch.snapshot(order(1, "0.06", deal=deal)) == []
+    [grown] = watch.snapshot(order(1, "0.10", deal=9))
+    assert isinstance(grown, PositionIncreased)
+
+
+def test_a_list_that_goes_on_showing_a_former_volume_is_right() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.06"), closed=(row(1, "0.04", deal=8),))
+    assert watch.snapshot(order(1, "0.10")) == []
+    [grown] = watch.later(1.5).snapshot(order(1, "0.10"))
+    assert isinstance(grown, PositionIncreased)
 
 
 def test_a_late_frame_from_before_a_growth_is_no_reduction() -> None:
