@@ -410,6 +410,30 @@ def test_what_a_position_that_is_over_had_closed_before_the_first_look_is_the_im
     assert late(watch.snapshot, closed=(former, end)) == []
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_part_that_led_to_the_first_ticket_that_was_seen_is_told_once(is_over: bool) -> None:
+    """MT4: history was asked for it, and did not have it in time."""
+    watch = mt4().later(10)
+    rest = order(3, "0.05", opened=3, comment="from #2")
+    assert watch.snapshot(rest) == []
+    [opened] = watch.later(1.5).snapshot(rest)
+    assert isinstance(opened, PositionOpened)
+    rows = (
+        row(1, "0.03", profit=D(4), opened=3, closed=5, comment="to #2"),
+        row(2, "0.02", profit=D(5), opened=3, closed=6, comment="to #3"),
+    )
+    orders = (rest,)
+    if is_over:
+        end = row(3, "0.05", profit=D(9), opened=3, closed=11)
+        [closed] = watch.sees(closed=(end,))
+        assert isinstance(closed, PositionClosed)
+        rows, orders = (*rows, end), ()
+    told: list[Any] = []
+    for _ in range(3):
+        told += late(reopened(watch).snapshot, *orders, closed=rows)
+    assert sorted(money(event)[0] for event in told if money(event)[0]) == [4, 5]
+
+
 def test_a_deal_without_a_number_of_its_own_is_nobodys_unseen_part() -> None:
     watch = hedging()
     watch.sees(order(1, "0.05"))

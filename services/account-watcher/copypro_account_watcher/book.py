@@ -239,7 +239,7 @@ class Book:
         self.told, self.told_until_broker = dict(rest.told), rest.told_until_broker
         self.closed, self.closed_tickets = {}, {}
         for closed in rest.closed:
-            self._bury(closed)
+            self.bury(closed)
 
     def rest(self) -> Rest:
         """The record beside the roots; a copy that later looks do not change."""
@@ -372,14 +372,11 @@ class Book:
             rows_until=root.rows_until if is_asked else None,
             spent=tuple(root.spent) if is_asked else (),
         )
-        self._bury(closed)
+        self.bury(closed)
         while len(self.closed) > self.limits.closed_roots:
             self._forget(min(self.closed.values(), key=_closed_at))
 
-    def replace_closed(self, closed: Closed) -> None:
-        self.closed[closed.root] = closed
-
-    def _bury(self, closed: Closed) -> None:
+    def bury(self, closed: Closed) -> None:
         self.closed[closed.root] = closed
         for ticket in closed.tickets:
             self.closed_tickets[ticket] = closed.root

@@ -296,12 +296,18 @@ class Recording:
             left = tuple(self._told_whole(made, closed.tickets[-1], Decimal(0)))
             spent = (*closed.spent, evidence.key(row)) if left or self._is_mt5 else ()
             after = replace(closed, unrowed_lots=unrowed, made=left, spent=spent)
-        self.book.replace_closed(after)
+        self.book.bury(after)
         return after
 
     def untold_part_of_closed(self, closed: Closed, row: ClosedOrder) -> None:
         """Told as a root by itself: what opened this one may be forgotten by whoever counts money."""
-        self.book.replace_closed(replace(closed, spent=(*closed.spent, evidence.key(row))))
+        self.book.bury(
+            replace(
+                closed,
+                tickets=tuple(dict.fromkeys((Ticket(row.ticket), *closed.tickets))),
+                spent=(*closed.spent, evidence.key(row)),
+            )
+        )
         part = replace(row, entry_cost=Decimal(0))  # told with its opening
         root = RootId(f"late:{row.ticket}:{row.deal}")
         for identity, message in imported_root(self.book.account, root, [part], self.look.at_utc):
