@@ -439,6 +439,22 @@ def test_the_server_may_give_a_position_another_ticket_and_keep_its_identifier()
     assert event.root == "1"
 
 
+@pytest.mark.parametrize("is_frame", [True, False])
+def test_what_got_another_ticket_that_no_list_showed_before_it_closed_is_closed(
+    is_frame: bool,
+) -> None:
+    """Else it was missing for ever, its copies stood, and its end was told as a trade of its own."""
+    watch = hedging()
+    watch.sees(order(1))
+    sees = watch.sees if is_frame else watch.snapshot
+    end = row(2, deal=9, identifier=1)
+    [event] = sees(closed=(end,))
+    assert isinstance(event, PositionClosed)
+    assert event.root == "1"
+    assert watch.result.missing == ()
+    assert watch.snapshot(closed=(end,)) == []
+
+
 def test_closes_come_before_changes_and_changes_before_opens() -> None:
     watch = hedging()
     watch.sees(order(1), order(2))

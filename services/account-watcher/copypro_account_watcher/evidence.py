@@ -95,18 +95,27 @@ class Rows:
         self._claimed = {order.ticket for order in look.orders}
         self._of: dict[Ticket, list[ClosedOrder]] = {}
         self._history: dict[RowName, ClosedOrder] = {}
+        told = [self._of_position(row) for row in look.closed]
         if look.seen is Seen.LIVE:
-            for row in look.closed:
+            for row in told:
                 book.waiting_rows.setdefault(name(row), _timed(row, look))
             rows: Iterable[ClosedOrder] = book.waiting_rows.values()
         else:
-            self._history = {name(row): row for row in look.closed}
+            self._history = {name(row): row for row in told}
             rows = (book.waiting_rows | self._history).values()
         for row in rows:
             if not book.was_told(row):
                 self._of.setdefault(row.ticket, []).append(row)
         for group in self._of.values():
             group.sort(key=key)
+
+    def _of_position(self, row: ClosedOrder) -> ClosedOrder:
+        """Hedging: the server may have given it a ticket that no list has shown; the first one stays."""
+        book, first = self._book, row.identifier
+        is_known = row.ticket in book.by_ticket or row.ticket in book.closed_tickets
+        if first is None or is_known or book.is_netting:
+            return row
+        return msgspec.structs.replace(row, ticket=Ticket(first))
 
     def __bool__(self) -> bool:
         return bool(self._of)
