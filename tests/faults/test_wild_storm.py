@@ -600,7 +600,13 @@ class WildStorm(calmer.Storm):
                 and event.account == _id(self.master)
                 and event.seen is not Seen.IMPORTED
             ]
-        return await super().families()
+        families = await super().families()
+        for family in families:  # a bridge may not say what ticket it had before
+            for ticket in sorted(family):
+                while (self.master.login, ticket) in self.went_on:
+                    ticket = self.went_on[self.master.login, ticket]
+                    family.add(ticket)
+        return families
 
     def is_excused(self, family: set[int], slave: Account) -> bool:
         """It was opened when the slave had no copier, or about to have none."""
