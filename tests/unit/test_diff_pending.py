@@ -335,6 +335,21 @@ def test_on_netting_one_late_frame_without_the_order_does_not_remove_it() -> Non
     assert watch.result.missing == ()
 
 
+def test_on_netting_what_a_deal_closed_before_an_order_was_placed_is_not_its_fill() -> None:
+    """Old lists, of before it was placed, do not have it: it stands, and would fill with nobody's leave."""
+    watch = netting()
+    watch.sees(order(1, "0.10", OrderKind.SELL))
+    closed = row(1, "0.10", OrderKind.SELL, deal=9, closed=5)
+    watch.later(5).sees(closed=(closed,))
+    pending = order(5, "0.10", LIMIT, opened=6)
+    watch.later(1).sees(pending)
+    assert watch.later(1).snapshot() == []
+    assert watch.later(2).snapshot(closed=(closed,)) == []
+    assert watch.result.missing == (5,)
+    assert watch.snapshot(pending) == []
+    assert watch.result.missing == ()
+
+
 def test_on_netting_a_growth_of_another_volume_is_no_fill() -> None:
     watch = netting()
     watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))

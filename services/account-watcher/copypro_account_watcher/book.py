@@ -29,8 +29,8 @@ from msgspec import Struct
 
 RowKey = tuple[datetime, int]
 """(closed at, deal): the order in which the pieces of one position were closed."""
-Change = tuple[Lots, datetime]
-"""Netting: of a position's volume, signed, and when a list first had it."""
+Change = tuple[Lots, datetime, datetime | None]
+"""Netting: of a position's volume, signed, when a list first had it, and its deal's time where one tells."""
 RowName = tuple[Ticket, int, datetime | None]
 Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""

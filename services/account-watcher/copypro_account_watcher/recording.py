@@ -195,7 +195,7 @@ class Recording:
         closed = root.open_lots - lots_left
         proved = piece.lots if piece is not None else Decimal(0)
         root.unrowed_lots += max(Decimal(0), closed - proved)
-        self._took(root, closed, proved)
+        self._took(root, closed, proved, None if piece is None else piece.row.closed_at_broker)
         self._remember_volume(root)
         root.open_lots = lots_left
         if ticket is not None:
@@ -231,7 +231,8 @@ class Recording:
     ) -> None:
         deal, told = self._closing_deal(root, root.open_lots, piece, price, None)
         if CloseReason.REVERSED not in (reason, told):  # else by what opened the other side
-            self._took(root, root.open_lots, deal.lots)
+            at = None if piece is None else deal.time_broker
+            self._took(root, root.open_lots, deal.lots, at)
         message = PositionClosed(
             account=self.book.account,
             root=root.root,
@@ -263,7 +264,7 @@ class Recording:
         """Of lots that were recorded as closed without it. What it has more was hidden by a growth."""
         hidden = max(Decimal(0), row.lots - root.unrowed_lots)
         if hidden:
-            self._took(root, Decimal(0), hidden)
+            self._took(root, Decimal(0), hidden, row.closed_at_broker)
             root.unrowed_lots += hidden
             root.made = _grown(root.made, hidden)
         root.unrowed_lots -= row.lots
@@ -280,7 +281,8 @@ class Recording:
         """What is open of it has been told without, and only of this part nobody has."""
         self.touch(root)
         is_unseen = evidence.is_unseen(self.book, self.look, row, root)
-        self._took(root, row.lots if is_unseen else Decimal(0), row.lots)
+        known = row.lots if is_unseen else Decimal(0)
+        self._took(root, known, row.lots, row.closed_at_broker)
         piece = Piece(row, row.lots)
         message = self._reduction(root, *self._closing_deal(root, row.lots, piece, None, None))
         self.late.append(Fact(("late", root.root, row.deal), message))
@@ -339,12 +341,12 @@ class Recording:
         )
         self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
 
-    def _took(self, root: Root, known: Lots, proved: Lots) -> None:
+    def _took(self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None) -> None:
         """A deal of more lots than a list showed less tells of a growth that no list showed."""
         self._moved(root, max(Decimal(0), proved - known))
-        self._moved(root, -max(known, proved))
+        self._moved(root, -max(known, proved), at_broker)
 
-    def _moved(self, root: Root, lots: Lots) -> None:
+    def _moved(self, root: Root, lots: Lots, at_broker: datetime | None = None) -> None:
         """Netting: by how much, for the pending orders that became part of it."""
         if not lots or not self.book.is_netting:
             return
@@ -354,7 +356,9 @@ class Recording:
         ]
         at = min((doubts[doubt] for doubt in known), default=self.look.at_utc)
         former = self.book.deltas.get(root.symbol, [])
-        self.book.deltas[root.symbol] = [*former, (lots * root.side.sign, at)][-PAST_CHANGES:]
+        self.book.deltas[root.symbol] = [*former, (lots * root.side.sign, at, at_broker)][
+            -PAST_CHANGES:
+        ]
 
     # --- pending orders -----------------------------------------------------------------------
 
