@@ -79,7 +79,10 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     alike = [c for c in later if c[0] * lots > 0]
     total = sum((c[0] for c in alike), Decimal(0))
     proved = next(([c] for c in later if c[0] == lots), None) or (alike if total == lots else [])
-    matching = proved or [c for c in changes[-1:] if c[0] == lots]
+    position = book.by_symbol.get(symbol)
+    since = None if position is None else position.first_seen_at_utc
+    of_it = [c for c in changes[-1:] if since is None or c[1] > since]  # not what opened it
+    matching = proved or [c for c in of_it if c[0] == lots]
     if not matching and abs(total) > abs(lots):
         matching = alike  # with something else beside it, which no list showed apart
     if not matching:

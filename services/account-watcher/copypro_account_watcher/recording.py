@@ -102,6 +102,7 @@ class Recording:
             self._fill(root, order)
         else:
             root = self._new_root(order, root_id)
+            self._moved(root, order.lots)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
             order.opened_at_broker, look.clock_offset_minutes
