@@ -521,9 +521,8 @@ class WildStorm(calmer.Storm):
         """A bridge that starts anew answers what it had, also after a reconnect."""
         dice, control = self.random, self.world.control
         platform = dice.choice(("MT4", "MT5"))
-        lists = dice.randint(1, 3)
-        self.note(f"{platform} {lists} old lists")
-        await control.bridge(platform, stale_lists=lists)
+        self.note(f"{platform} an old list")
+        await control.bridge(platform, stale_lists=1)
         if dice.random() < 0.7:
             await control.forget_sessions(platform)
 
