@@ -236,6 +236,26 @@ async def test_a_list_that_a_frame_overtook_shows_no_growth(world: World) -> Non
     assert len(await sends(world, slave)) == 1
 
 
+async def test_the_list_that_a_bridge_had_before_it_started_anew_shows_no_growth(
+    world: World,
+) -> None:
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account("Beta-MT4", 2001)
+    copier = await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "1.00")
+    await outcome(world, copier, "opened")
+    before = await asked(world, "OpenedOrders", 1001)
+    await asked(world, "OpenedOrders", 1001, before + 1)  # the list that it will have
+    await world.control.bridge("MT5", stale_lists=1)
+    await master.close(ticket, "0.40")
+    await outcome(world, copier, "reduced")
+    await world.control.forget_sessions("MT5")
+    before = await asked(world, "OpenedOrders", 1001)
+    await asked(world, "OpenedOrders", 1001, before + 3)
+    assert await slave.lots() == [Decimal("0.60")]
+    assert len(await sends(world, slave)) == 1
+
+
 async def asked(world: World, endpoint: str, login: int, times: int = 0) -> int:
     """How often, once it was so many times."""
 
