@@ -321,6 +321,7 @@ class Storm:
                 down=False,
                 empty_lists=0,
                 error_lists=0,
+                stale_lists=0,
                 history_lag_reads=0,
                 unsynced_calls=0,
                 throttle_per_s=0,

@@ -8,10 +8,12 @@ from tempfile import TemporaryDirectory
 
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.settings import Settings
+from copypro.topics import WATCHER_STATE
+from copypro.values import Platform, account_id
 from copypro.wiring import open_history, open_models
 from copypro_stats.rebuilding import Replay, differences
 
-from tests.journey.world import Account, World
+from tests.journey.world import SERVERS, Account, World
 
 
 async def has(world: World, slave: Account, *lots: str) -> None:
@@ -26,6 +28,19 @@ async def has(world: World, slave: Account, *lots: str) -> None:
 async def outcomes(world: World, copier: str, wanted: str) -> None:
     async def there() -> bool:
         return any(row["outcome"] == wanted for row in await world.logs(copier))
+
+    await world.eventually(there)
+
+
+async def dated(world: World, server: str, login: int) -> None:
+    """Until the account's broker's clock is known, by the quotes of a symbol that it has looked at."""
+    account = account_id(Platform(SERVERS[server]), server, login)
+
+    async def there() -> bool:
+        await world.control.tick_again()
+        records = await world.records(WATCHER_STATE)
+        states = [r.value or b"" for r in records if r.key == f"account/{account}"]
+        return any(b"clock_offset_minutes" in state for state in states)
 
     await world.eventually(there)
 

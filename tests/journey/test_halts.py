@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from copypro.envelope import decode
+from copypro.topics import EXECUTIONS, ORDER_EVENTS
 
 from tests.journey.shown import alerted, alerts, has, outcomes
 from tests.journey.test_ends import doubled
@@ -136,10 +138,17 @@ async def test_an_ordinary_partial_close_halts_nothing(world: World) -> None:
     copier = await world.copier(master, slave, strictClose=True)
     ticket = await master.open("EURUSD", "Buy", "1.00")
     await outcomes(world, copier, "opened")
+
+    async def told() -> bool:
+        """Both pieces, as answered and as seen."""
+        answered = await world.records(EXECUTIONS, "CopyReduced")
+        seen = [decode(r).message for r in await world.records(ORDER_EVENTS, "PositionReduced")]
+        return len(answered) == 2 and len([e for e in seen if e.deal.lots == Decimal("0.10")]) == 2
+
     await world.control.script("MT5", endpoint="OrderClose", login=2001, close_lots="0.10")
     await master.close(ticket, "0.20")
     await has(world, slave, "0.80")
-    await asyncio.sleep(0.6)
+    await world.eventually(told)
     (position,) = await slave.positions()
     await slave.close(position["ticket"], "0.50")
     await asyncio.sleep(0.6)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.journey.shown import alerted, alerts
+from tests.journey.shown import alerted, alerts, dated
 from tests.journey.test_ends import SEVERAL_LOOKS_S
 from tests.journey.test_pendings import linked, logged, shows
 from tests.journey.world import FAST, Stack, World, a_world
@@ -32,11 +32,10 @@ async def test_an_order_whose_expiry_is_refused_is_placed_without_one(
     master, slave, _ = await linked(
         world, "Alpha-MT4", server, copyPendingOrders=True, copyExpiryTime=True
     )
-    await master.open("GBPUSD", "Buy", "0.10")  # its quotes tell the slave's clock
+    await master.open("GBPUSD", "Buy", "0.10")  # its quotes tell both clocks
     await world.eventually(slave.positions)
-    for _ in range(8):
-        await asyncio.sleep(0.15)
-        await world.control.tick_again()
+    await dated(world, "Alpha-MT4", 1001)
+    await dated(world, server, 2001)
     await world.control.script(server[-3:], endpoint="OrderSend", login=2001, error=CODES[server])
     expires = (
         datetime.now(UTC).replace(tzinfo=None, microsecond=0) + timedelta(hours=6)

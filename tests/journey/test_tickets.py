@@ -41,6 +41,22 @@ async def test_a_copy_that_the_server_opened_anew_is_followed_to_its_end(
     assert "detached" not in {row["outcome"] for row in await world.logs(copier)}
 
 
+async def test_a_trade_that_the_server_opened_anew_and_closed_unseen_takes_its_copy_with_it(
+    world: World,
+) -> None:
+    """No list ever showed the ticket that it closed under."""
+    master = await world.account("Alpha-MT5", 1001)
+    slave = await world.account("Beta-MT4", 2001)
+    copier = await world.copier(master, slave)
+    ticket = await master.open("EURUSD", "Buy", "0.50")
+    await outcomes(world, copier, "opened")
+    await world.control.bridge("MT5", down=True)
+    await master.close(await world.control.reopen("Alpha-MT5", 1001, ticket))
+    await world.control.bridge("MT5", down=False)
+    await has(world, slave)
+    assert {row["outcome"] for row in await world.logs(copier)} <= {"opened", "closed"}
+
+
 async def test_a_stop_refused_for_a_ticket_that_is_gone_is_set_under_the_new_one(
     world: World,
 ) -> None:

@@ -45,7 +45,7 @@ async def test_what_the_master_closes_while_our_open_waits_is_not_opened(world: 
     """A delayed copier: half is closed before its time comes."""
     master = await world.account("Alpha-MT4", 1001)
     slave = await world.account("Beta-MT5", 2001)
-    await world.copier(master, slave, tradeDelayMs=700)
+    await world.copier(master, slave, tradeDelayMs=3000)
     ticket = await master.open("EURUSD", "Buy", "1.00")
     ticket = await master.close(ticket, "0.50")
     await world.eventually(slave.positions)

@@ -32,6 +32,7 @@ MASTERS_SIZE = {"riskType": "LotMultiplier", "riskValue": "1"}
 """What UpdateCopier asks for always."""
 WITHIN_S = 60.0
 FAST = WatcherLimits(
+    commit_to_wire_ms=2_000.0,  # what a busy machine stalls is no late send
     longest_call_s=1.0,
     absence_wait_mt4_s=0.3,
     absence_wait_mt5_s=0.3,

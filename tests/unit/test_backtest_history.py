@@ -155,6 +155,9 @@ def test_a_live_account_began_with_what_its_first_look_tells() -> None:
         ever_lots=Decimal("0.2"), seen_at_utc=late, deal=before.deal,
     )  # fmt: skip
     assert live_start([seen(past, 20.6, Seen.IMPORTED), part, *events]) == 91
+    deal = msgspec.structs.replace(before.deal, time_utc=AT + 5 * MINUTE)
+    unseen = msgspec.structs.replace(before, deal=deal)
+    assert live_start([*events, seen(unseen, 400.0, Seen.IMPORTED)]) == 100, "a part told late"
 
 
 @pytest.mark.parametrize("told_when", ["opening", "closing", "both"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from copypro.messages import (
     BalanceChanged,
     PositionClosed,
@@ -254,6 +255,28 @@ def test_a_late_frame_with_a_former_volume_is_no_increase() -> None:
     assert watch.snapshot(order(1, "0.06")) == []
 
 
+@pytest.mark.parametrize("deal", [None, 7])
+def test_an_old_list_with_a_former_volume_is_no_increase(deal: int | None) -> None:
+    """A bridge that starts anew may answer the list that it had."""
+    watch = hedging()
+    watch.sees(order(1, "0.10", deal=deal))
+    watch.sees(order(1, "0.06", deal=deal), closed=(row(1, "0.04", deal=8),))
+    assert watch.snapshot(order(1, "0.10", deal=deal)) == []
+    assert watch.result.missing == (1,)
+    assert watch.snapshot(order(1, "0.06", deal=deal)) == []
+    [grown] = watch.snapshot(order(1, "0.10", deal=9))
+    assert isinstance(grown, PositionIncreased)
+
+
+def test_a_list_that_goes_on_showing_a_former_volume_is_right() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.06"), closed=(row(1, "0.04", deal=8),))
+    assert watch.snapshot(order(1, "0.10")) == []
+    [grown] = watch.later(1.5).snapshot(order(1, "0.10"))
+    assert isinstance(grown, PositionIncreased)
+
+
 def test_a_late_frame_from_before_a_growth_is_no_reduction() -> None:
     watch = hedging()
     watch.sees(order(1, "0.10"))
@@ -414,6 +437,22 @@ def test_the_server_may_give_a_position_another_ticket_and_keep_its_identifier()
     [event] = watch.sees(closed=(row(2, deal=9),))
     assert isinstance(event, PositionClosed)
     assert event.root == "1"
+
+
+@pytest.mark.parametrize("is_frame", [True, False])
+def test_what_got_another_ticket_that_no_list_showed_before_it_closed_is_closed(
+    is_frame: bool,
+) -> None:
+    """Else it was missing for ever, its copies stood, and its end was told as a trade of its own."""
+    watch = hedging()
+    watch.sees(order(1))
+    sees = watch.sees if is_frame else watch.snapshot
+    end = row(2, deal=9, identifier=1)
+    [event] = sees(closed=(end,))
+    assert isinstance(event, PositionClosed)
+    assert event.root == "1"
+    assert watch.result.missing == ()
+    assert watch.snapshot(closed=(end,)) == []
 
 
 def test_closes_come_before_changes_and_changes_before_opens() -> None:

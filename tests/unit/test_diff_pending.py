@@ -335,6 +335,44 @@ def test_on_netting_one_late_frame_without_the_order_does_not_remove_it() -> Non
     assert watch.result.missing == ()
 
 
+def test_on_netting_what_a_deal_closed_before_an_order_was_placed_is_not_its_fill() -> None:
+    """Old lists, of before it was placed, do not have it: it stands, and would fill with nobody's leave."""
+    watch = netting()
+    watch.sees(order(1, "0.10", OrderKind.SELL))
+    closed = row(1, "0.10", OrderKind.SELL, deal=9, closed=5)
+    watch.later(5).sees(closed=(closed,))
+    pending = order(5, "0.10", LIMIT, opened=6)
+    watch.later(1).sees(pending)
+    assert watch.later(1).snapshot() == []
+    assert watch.later(2).snapshot(closed=(closed,)) == []
+    assert watch.result.missing == (5,)
+    assert watch.snapshot(pending) == []
+    assert watch.result.missing == ()
+
+
+def test_on_netting_a_fill_is_known_though_its_position_was_first_seen_with_it() -> None:
+    """Else the order was missing for ever, and what its mirrored ones became stood."""
+    watch = netting()
+    watch.sees(order(5, "0.40", LIMIT))
+    stands = order(1, "1.40", opened=30)
+    assert names(watch.later(60).snapshot(stands)) == ["PositionOpened"]
+    assert watch.result.missing == (5,)
+    [removed] = watch.later(2).snapshot(stands)
+    assert isinstance(removed, PendingRemoved)
+    assert removed.reason == "merged"
+    assert watch.result.missing == ()
+
+
+def test_on_netting_an_old_list_without_an_order_does_not_make_it_part_of_its_position() -> None:
+    watch = netting()
+    stands = order(1, "0.40")
+    watch.sees(stands)
+    watch.later(1).sees(stands, order(5, "0.40", LIMIT, opened=1))
+    for _ in range(3):
+        assert watch.later(2).snapshot(stands) == []
+    assert watch.result.missing == (5,)
+
+
 def test_on_netting_a_growth_of_another_volume_is_no_fill() -> None:
     watch = netting()
     watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))

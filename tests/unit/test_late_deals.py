@@ -355,6 +355,94 @@ def test_a_position_that_grew_unseen_and_closed_in_parts_has_all_its_profit(
 
 
 @pytest.mark.parametrize("made", [hedging, netting])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_a_position_that_is_over_had_closed_unseen_is_told_once(
+    made: Callable[[], Watch], restarted: bool
+) -> None:
+    """Its frames were lost, and others showed what was left of it and its end before history told."""
+    watch = made().later(10)
+    rest = order(1, "0.05", opened=3)
+    end = row(1, "0.05", deal=11, profit=D(9), opened=3, closed=9)
+    watch.sees(rest)
+    [closed] = watch.sees(closed=(end,))
+    assert isinstance(closed, PositionClosed)
+    if restarted:
+        reopened(watch)
+    parts = (
+        row(1, "0.03", deal=9, profit=D(4), opened=3, closed=5, entry_cost=D(-1)),
+        row(1, "0.02", deal=10, profit=D(5), opened=3, closed=6),
+    )
+    told = late(watch.later(5).snapshot, closed=(*parts, end))
+    assert [money(event)[0] for event in told] == [0, 4, 0, 5]
+    assert [event.deal.lots for event in told] == [D("0.03"), D("0.03"), D("0.02"), D("0.02")]
+    assert {event.seen for event in told} == {m.Seen.IMPORTED}, "nobody copies it"
+    assert {event.deal.entry_cost for event in told} == {0}, "told with its opening"
+    assert late(reopened(watch).snapshot, closed=(*parts, end)) == []
+    again = order(2, "0.05", SELL, opened=60)
+    [opened] = watch.later(60).sees(again)
+    assert isinstance(opened, PositionOpened)
+    assert late(watch.snapshot, again, closed=(*parts, end)) == []
+
+
+def test_an_end_that_an_older_deal_proved_is_told_when_its_own_comes() -> None:
+    """Netting: a growth hid what was closed, and history lagged behind the list that lacks it."""
+    watch = netting()
+    watch.sees(order(1, "0.40"))
+    watch.later(10).sees(order(1, "0.60"))
+    most = row(1, "0.45", deal=10, profit=D(4), closed=15)
+    [reduced] = watch.later(5).sees(order(1, "0.15"), closed=(most,))
+    assert isinstance(reduced, PositionReduced)
+    hidden = row(1, "0.20", deal=9, profit=D(2), closed=5)
+    [closed] = watch.later(5).snapshot(closed=(hidden, most))
+    assert isinstance(closed, PositionClosed)
+    end = row(1, "0.15", deal=11, profit=D(1), closed=19)
+    told = late(watch.snapshot, closed=(hidden, most, end))
+    assert [money(event)[0] for event in told] == [0, 1]
+    assert late(watch.snapshot, closed=(hidden, most, end)) == []
+
+
+def test_what_a_position_that_is_over_had_closed_before_the_first_look_is_the_imports() -> None:
+    watch = Watch()
+    watch.starts(order(1, "0.05", opened=-60))
+    end = row(1, "0.05", deal=11, opened=-60, closed=9)
+    watch.later(10).sees(closed=(end,))
+    former = row(1, "0.05", deal=9, opened=-60, closed=-30)
+    assert late(watch.snapshot, closed=(former, end)) == []
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_part_that_led_to_the_first_ticket_that_was_seen_is_told_once(is_over: bool) -> None:
+    """MT4: history was asked for it, and did not have it in time."""
+    watch = mt4().later(10)
+    rest = order(3, "0.05", opened=3, comment="from #2")
+    assert watch.snapshot(rest) == []
+    [opened] = watch.later(1.5).snapshot(rest)
+    assert isinstance(opened, PositionOpened)
+    rows = (
+        row(1, "0.03", profit=D(4), opened=3, closed=5, comment="to #2"),
+        row(2, "0.02", profit=D(5), opened=3, closed=6, comment="to #3"),
+    )
+    orders = (rest,)
+    if is_over:
+        end = row(3, "0.05", profit=D(9), opened=3, closed=11)
+        [closed] = watch.sees(closed=(end,))
+        assert isinstance(closed, PositionClosed)
+        rows, orders = (*rows, end), ()
+    told: list[Any] = []
+    for _ in range(3):
+        told += late(reopened(watch).snapshot, *orders, closed=rows)
+    assert sorted(money(event)[0] for event in told if money(event)[0]) == [4, 5]
+
+
+def test_a_deal_without_a_number_of_its_own_is_nobodys_unseen_part() -> None:
+    watch = hedging()
+    watch.sees(order(1, "0.05"))
+    end = row(1, "0.05", closed=9)
+    watch.later(10).sees(closed=(end,))
+    assert late(watch.snapshot, closed=(replace(end, deal=11),)) == []
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
 def test_what_closed_before_a_position_was_seen_is_not_taken_for_what_closed_since(
     made: Callable[[], Watch],
 ) -> None:

@@ -334,6 +334,39 @@ def test_legs_that_were_answered_before_any_look_showed_their_position_end_with_
     on_netting(story, told_first=False)
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_stop_that_ends_several_legs_is_told_with_each_legs_part(is_late: bool) -> None:
+    """One deal closed them all; each leg's whole of it would be told as many times its lots and profit.
+    `is_late`: while the close of one is not answered yet.
+    """
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20", "0.10")
+
+        async def stopped(request: TradeRequest) -> Done:
+            assert isinstance(request, CloseRequest)
+            if position.lots and is_late:
+                await ends()
+            raise Refused("INVALID_TICKET", "unknown ticket")
+
+        async def ends() -> None:
+            whole, position.lots = position.lots, D(0)
+            position.shows(replace(position._row(whole), profit=D("-56.01")))
+            await account.until(lambda: account.told(m.PositionClosed))
+
+        account.bridge.does = stopped
+        await closes(account)
+        if not is_late:
+            await account.until(lambda: account.told(m.CopyRejected, topics.EXECUTIONS))
+            await ends()
+        await account.until(lambda: len(account.told(m.CopyClosed, topics.EXECUTIONS)) == 2)
+        told = account.told(m.CopyClosed, topics.EXECUTIONS)
+        parts = {each.leg: (each.closed_lots, each.profit) for each in told}
+        assert parts == {0: (D("0.20"), D("-37.34")), 1: (D("0.10"), D("-18.67"))}
+
+    on_netting(story, told_first=False)
+
+
 @pytest.mark.parametrize(("fraction", "left"), [("0.5", "0.15"), ("0.75", "0.22")])
 def test_a_reduction_that_nobody_answered_and_no_look_told_of_is_of_its_leg(
     fraction: str, left: str

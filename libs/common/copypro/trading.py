@@ -176,6 +176,8 @@ class ClosedOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancelled: bool = False
     by_ticket: int | None = None
     """Of a close-by: the other ticket."""
+    identifier: int | None = None
+    """MT5: the ticket that its position had first, where that is another one."""
 
 
 class BalanceOperation(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from copypro.messages import (
     PositionClosed,
     PositionOpened,
     PositionReduced,
+    Seen,
 )
 from copypro.trading import CloseReason
 
@@ -69,5 +70,5 @@ def follow_stop_outs(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None
         case PositionClosed() | PositionReduced() if event.reason is CloseReason.STOP_OUT:
             text = f"the broker closes positions for lack of margin, first ticket {event.ticket}"
             raise_alert(agent, turn, "STOP_OUT", "stop-out", text, ticket=event.ticket)
-        case PositionOpened():
+        case PositionOpened() if event.seen is not Seen.IMPORTED:
             clear_alert(agent, turn, "stop-out")

@@ -29,8 +29,8 @@ from msgspec import Struct
 
 RowKey = tuple[datetime, int]
 """(closed at, deal): the order in which the pieces of one position were closed."""
-Change = tuple[Lots, datetime]
-"""Netting: of a position's volume, signed, and when a list first had it."""
+Change = tuple[Lots, datetime, datetime | None]
+"""Netting: of a position's volume, signed, when a list first had it, and its deal's time where one tells."""
 RowName = tuple[Ticket, int, datetime | None]
 Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""
@@ -129,7 +129,7 @@ class Closed(Struct, frozen=True, omit_defaults=True):
     """What its end closed."""
     made: tuple[Made, ...] = ()
     rows_until: RowKey | None = None
-    """Only while there is something `made`, like"""
+    """MT5: what is not among its rows that are told is a part that nobody has seen yet."""
     spent: tuple[RowKey, ...] = ()
 
 
@@ -239,7 +239,7 @@ class Book:
         self.told, self.told_until_broker = dict(rest.told), rest.told_until_broker
         self.closed, self.closed_tickets = {}, {}
         for closed in rest.closed:
-            self._bury(closed)
+            self.bury(closed)
 
     def rest(self) -> Rest:
         """The record beside the roots; a copy that later looks do not change."""
@@ -360,6 +360,7 @@ class Book:
         unrowed = root.unrowed_lots
         shape = root.shape if unrowed else None
         made = tuple(root.made)
+        is_asked = bool(made) or self.platform is Platform.MT5
         closed = Closed(
             root.root,
             tuple(names),
@@ -368,17 +369,14 @@ class Book:
             unrowed,
             lots=root.open_lots,
             made=made,
-            rows_until=root.rows_until if made else None,
-            spent=tuple(root.spent) if made else (),
+            rows_until=root.rows_until if is_asked else None,
+            spent=tuple(root.spent) if is_asked else (),
         )
-        self._bury(closed)
+        self.bury(closed)
         while len(self.closed) > self.limits.closed_roots:
             self._forget(min(self.closed.values(), key=_closed_at))
 
-    def replace_closed(self, closed: Closed) -> None:
-        self.closed[closed.root] = closed
-
-    def _bury(self, closed: Closed) -> None:
+    def bury(self, closed: Closed) -> None:
         self.closed[closed.root] = closed
         for ticket in closed.tickets:
             self.closed_tickets[ticket] = closed.root

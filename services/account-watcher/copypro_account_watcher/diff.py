@@ -268,6 +268,8 @@ def _late(rec: Recording, rows: Rows) -> None:
             lots = unrowed if is_more else row.lots
             if closed.made and is_late(rec.book, rec.look, replace(row, lots=lots), unrowed):
                 closed = rec.row_of_closed_came(closed, row)
+    for closed, row in list(rows.untold_of_closed()):
+        rec.untold_part_of_closed(rec.book.closed[closed.root], row)
 
 
 def _operations(rec: Recording) -> None:

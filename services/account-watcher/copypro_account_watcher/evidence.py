@@ -7,7 +7,7 @@ rows for all its lots are both at hand, whichever came first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
@@ -95,18 +95,27 @@ class Rows:
         self._claimed = {order.ticket for order in look.orders}
         self._of: dict[Ticket, list[ClosedOrder]] = {}
         self._history: dict[RowName, ClosedOrder] = {}
+        told = [self._of_position(row) for row in look.closed]
         if look.seen is Seen.LIVE:
-            for row in look.closed:
+            for row in told:
                 book.waiting_rows.setdefault(name(row), _timed(row, look))
             rows: Iterable[ClosedOrder] = book.waiting_rows.values()
         else:
-            self._history = {name(row): row for row in look.closed}
+            self._history = {name(row): row for row in told}
             rows = (book.waiting_rows | self._history).values()
         for row in rows:
             if not book.was_told(row):
                 self._of.setdefault(row.ticket, []).append(row)
         for group in self._of.values():
             group.sort(key=key)
+
+    def _of_position(self, row: ClosedOrder) -> ClosedOrder:
+        """Hedging: the server may have given it a ticket that no list has shown; the first one stays."""
+        book, first = self._book, row.identifier
+        is_known = row.ticket in book.by_ticket or row.ticket in book.closed_tickets
+        if first is None or is_known or book.is_netting:
+            return row
+        return msgspec.structs.replace(row, ticket=Ticket(first))
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -184,6 +193,30 @@ class Rows:
         if is_unseen(self._book, self._look, row, root):
             return True
         return self._is_hidden(row, root, gone=gone)
+
+    def untold_of_closed(self) -> Iterator[tuple[Closed, ClosedOrder]]:
+        """MT5, by history: parts of positions that are over, which no look showed. A row that is not a
+        number by itself, or that a closing told without rows may still need, is none.
+        """
+        book = self._book
+        if not self._history or book.platform is not Platform.MT5:
+            return
+        lives: dict[Ticket, list[Closed]] = {}
+        for closed in book.closed.values():
+            for ticket in closed.tickets:
+                lives.setdefault(ticket, []).append(closed)
+        forgotten = book.forgotten_until_broker if book.is_netting else None
+        for ticket in sorted(self._of.keys() & lives.keys() - book.by_ticket.keys()):
+            for row in self.of_ticket(ticket):
+                if (
+                    row.lots > 0
+                    and self.is_numbered(row)
+                    and all(_has_told_all(closed, row) for closed in lives[ticket])
+                    and is_under_watch(
+                        book, self._look, row.closed_at_broker, forgotten, row.closed_at_utc
+                    )
+                ):
+                    yield lives[ticket][-1], row
 
     def is_within(self, row: ClosedOrder, root: Root) -> bool:
         """Of this lifecycle, and of no other one that closes in its time."""
@@ -314,6 +347,14 @@ def _is_unspent(row: ClosedOrder, root: Root | Closed) -> bool:
     if is_by_time:
         return key(row) not in root.spent
     return all(deal != row.deal for _, deal in root.spent)
+
+
+def _has_told_all(closed: Closed, row: ClosedOrder) -> bool:
+    """All that is known of it, by the numbers of its deals, and this row is not among it."""
+    numbers = {deal for _, deal in closed.spent}
+    is_owed = bool(closed.made) or closed.unrowed_lots > 0
+    is_numbered = bool(numbers) and numbers.isdisjoint(closed.tickets)
+    return not is_owed and is_numbered and _is_unspent(row, closed)
 
 
 def _timed(row: ClosedOrder, look: Look) -> ClosedOrder:

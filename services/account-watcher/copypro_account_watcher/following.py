@@ -26,6 +26,7 @@ from copypro.messages import (
 )
 from copypro.trading import CloseReason, Done, OpenOrder, OpenRequest
 from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
+from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.alerts import raise_alert
@@ -37,6 +38,8 @@ from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
     from copypro_account_watcher.agent import AccountAgent
+
+CENT = Decimal("0.01")
 
 
 def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
@@ -51,9 +54,11 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
             for copy, legs in _open_legs(agent, event.root):
                 _reduced(agent, copy, legs, event, turn)
         case PositionClosed():
-            for copy, leg in _legs(agent, event.root):
+            of_root = _legs(agent, event.root)
+            parts = iter(_parts(event, [leg.lots for _, leg in of_root if leg.is_live]))
+            for copy, leg in of_root:
                 if leg.is_live:
-                    _closed(agent, copy, leg, event, turn)
+                    _closed(agent, copy, leg, event, next(parts), turn)
                 else:
                     _left_ended(agent, copy, leg, turn)
         case PendingRemoved() if event.root not in agent.book.roots:
@@ -267,11 +272,30 @@ def _take_off(
 ) -> None:
     """From this leg, then from the newest ones, until they hold what their position has."""
     gone = sum((leg.lots for leg in together), Decimal(0)) - event.open_lots
-    for leg in (first, *(other for other in reversed(together) if other is not first)):
-        taken = min(leg.lots, max(Decimal(0), gone))
-        leg.lots, gone = leg.lots - taken, gone - taken
-        if taken > 0 and leg.lots == 0:
-            _closed(agent, copy, leg, event, turn)
+    legs = (first, *(other for other in reversed(together) if other is not first))
+    pieces = []
+    for leg in legs:
+        pieces.append(min(leg.lots, max(Decimal(0), gone)))
+        leg.lots, gone = leg.lots - pieces[-1], gone - pieces[-1]
+    for leg, part in zip(legs, _parts(event, pieces), strict=True):
+        if part.lots > 0 and leg.lots == 0:
+            _closed(agent, copy, leg, event, part, turn)
+
+
+def _parts(event: PositionReduced | PositionClosed, lots: Sequence[Lots]) -> list[Done]:
+    """What each leg has of one deal; of several its lots, and as much of the profit as they are of all."""
+    deal = event.deal
+    whole = Done(ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit)
+    if len(lots) == 1:
+        return [whole]
+    parts, so_far, told = [], Decimal(0), Decimal(0)
+    for each in lots:
+        so_far += each
+        share = so_far / (max(sum(lots), deal.lots) or 1)
+        until = (deal.profit * share).quantize(CENT)
+        parts.append(replace(whole, lots=each, profit=until - told))
+        told = until
+    return parts
 
 
 def _taken(copy: Copy, together: list[Leg]) -> Leg:
@@ -368,10 +392,10 @@ def _closed(
     copy: Copy,
     leg: Leg,
     event: PositionReduced | PositionClosed,
+    part: Done,
     turn: Turn,
 ) -> None:
-    deal = event.deal
-    leg.closed = Done(ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit)
+    leg.closed = part
     attempt = copy.attempt
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
@@ -394,9 +418,9 @@ def _closed(
             **about(copy, leg.number),
             attempt=AttemptId(""),
             ticket=event.ticket,
-            closed_lots=deal.lots,
-            price=deal.price,
-            profit=deal.profit,
+            closed_lots=part.lots,
+            price=part.price,
+            profit=part.profit,
             reason=why or "CLOSED_TOO_MUCH",
         )
         turn.execution(closed, copy.origin, f"{leg.number}/gone")

@@ -7,6 +7,7 @@ partial close from a full one. Either half may be seen first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -373,10 +374,18 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
     book = rec.book
     for linked in (from_ticket(row.comment), to_ticket(row.comment)):
         if linked is not None and linked in book.closed_tickets:
+            closed = book.closed[book.closed_tickets[linked]]
+            if _is_before(row, closed.tickets):
+                rec.untold_part_of_closed(closed, row)
             rows.use(row.ticket)
             return True
         if linked is not None and linked in book.by_ticket:
-            _pay(rec, rows, row, book.by_ticket[linked])
+            root = book.by_ticket[linked]
+            if _is_before(row, root.tickets) and not root.unrowed_lots:
+                rec.untold_part(root, row)
+                rows.use(row.ticket)
+            else:
+                _pay(rec, rows, row, root)
             return True
     of_row = shape(row)
     for root in book.roots.values():
@@ -391,6 +400,12 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
             rows.use(row.ticket)
             return True
     return False
+
+
+def _is_before(row: ClosedOrder, tickets: Sequence[Ticket]) -> bool:
+    """It led to the first ticket that is known of a chain: nobody has counted it."""
+    first = min(tickets)
+    return row.lots > 0 and row.ticket < first == to_ticket(row.comment)
 
 
 def _pay(rec: Recording, rows: Rows, row: ClosedOrder, root: Root) -> None:

@@ -66,10 +66,12 @@ def has_its_number(rec: Recording, pending: Root) -> bool:
 
 def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     """They became part of the position, and that change is nobody else's. One frame may be late, and a
-    change from before their last listing may be another's.
+    change from before their last listing may be another's; one from before they were placed is.
     """
     book, symbol = rec.book, pending[0].symbol
-    changes = book.deltas.get(symbol, [])
+    placed_at = min(root.opened_at_broker for root in pending)
+    known = book.deltas.get(symbol, [])
+    changes = [c for c in known if c[2] is None or c[2] >= placed_at]
     lots = sum((root.open_lots * root.side.sign for root in pending), Decimal(0))
     listed = [book.listed_at[root.root] for root in pending if root.root in book.listed_at]
     is_listed = len(listed) == len(pending)
@@ -77,7 +79,10 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     alike = [c for c in later if c[0] * lots > 0]
     total = sum((c[0] for c in alike), Decimal(0))
     proved = next(([c] for c in later if c[0] == lots), None) or (alike if total == lots else [])
-    matching = proved or [c for c in changes[-1:] if c[0] == lots]
+    position = book.by_symbol.get(symbol)
+    since = None if position is None else position.first_seen_at_utc
+    of_it = [c for c in changes[-1:] if since is None or c[1] > since]  # not what opened it
+    matching = proved or [c for c in of_it if c[0] == lots]
     if not matching and abs(total) > abs(lots):
         matching = alike  # with something else beside it, which no list showed apart
     if not matching:
@@ -87,10 +92,10 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     is_certain = bool(proved) and (stood or rec.look.seen is not Seen.LIVE)
     if rec.waited("merged", name) or is_certain:
         for change in matching:
-            changes.remove(change)
+            known.remove(change)
         left = sum((c[0] for c in matching), -lots)
         if left:
-            changes.append((left, matching[-1][1]))
+            known.append((left, matching[-1][1], matching[-1][2]))
         return True
     return False
 

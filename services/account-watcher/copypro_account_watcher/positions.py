@@ -63,13 +63,13 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
 def _grown(
     rec: Recording, rows: Rows, ended: list[ClosedOrder], root: Root, order: OpenOrder
 ) -> None:
-    """A frame that shows a former volume is late, unless it stays that way: one that was seen, or one
-    that was missed, since what is added has a deal of its own.
+    """What shows a former volume is late, unless it stays that way: one that was seen, or one that was
+    missed, since what is added has a deal of its own. In a list that deal is proof.
     """
     is_as_before = order.deal is not None and order.deal == root.deal
     is_former = (order.lots, order.open_price) in root.past or is_as_before
-    is_late = rec.look.seen is Seen.LIVE and is_former
-    if is_late and not rec.waited("grown", root.root):
+    is_proved = rec.look.seen is not Seen.LIVE and order.deal is not None and not is_as_before
+    if is_former and not is_proved and not rec.waited("grown", root.root):
         rec.missing[root.ticket] = None
         return
     told_late(rec, rows, ended, root)

@@ -35,6 +35,7 @@ from copypro_account_watcher.book import PAST_CHANGES, PAST_VOLUMES, Book, Close
 from copypro_account_watcher.clock import to_broker, to_utc
 from copypro_account_watcher.evidence import Piece
 from copypro_account_watcher.looks import Fact, Look
+from copypro_account_watcher.past import imported_root
 
 MOST_PLACES = 10
 """Of an average price, which a bridge may write with all the digits of a division."""
@@ -101,6 +102,7 @@ class Recording:
             self._fill(root, order)
         else:
             root = self._new_root(order, root_id)
+            self._moved(root, order.lots)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
             order.opened_at_broker, look.clock_offset_minutes
@@ -194,7 +196,7 @@ class Recording:
         closed = root.open_lots - lots_left
         proved = piece.lots if piece is not None else Decimal(0)
         root.unrowed_lots += max(Decimal(0), closed - proved)
-        self._took(root, closed, proved)
+        self._took(root, closed, proved, None if piece is None else piece.row.closed_at_broker)
         self._remember_volume(root)
         root.open_lots = lots_left
         if ticket is not None:
@@ -230,7 +232,8 @@ class Recording:
     ) -> None:
         deal, told = self._closing_deal(root, root.open_lots, piece, price, None)
         if CloseReason.REVERSED not in (reason, told):  # else by what opened the other side
-            self._took(root, root.open_lots, deal.lots)
+            at = None if piece is None else deal.time_broker
+            self._took(root, root.open_lots, deal.lots, at)
         message = PositionClosed(
             account=self.book.account,
             root=root.root,
@@ -262,7 +265,7 @@ class Recording:
         """Of lots that were recorded as closed without it. What it has more was hidden by a growth."""
         hidden = max(Decimal(0), row.lots - root.unrowed_lots)
         if hidden:
-            self._took(root, Decimal(0), hidden)
+            self._took(root, Decimal(0), hidden, row.closed_at_broker)
             root.unrowed_lots += hidden
             root.made = _grown(root.made, hidden)
         root.unrowed_lots -= row.lots
@@ -279,7 +282,8 @@ class Recording:
         """What is open of it has been told without, and only of this part nobody has."""
         self.touch(root)
         is_unseen = evidence.is_unseen(self.book, self.look, row, root)
-        self._took(root, row.lots if is_unseen else Decimal(0), row.lots)
+        known = row.lots if is_unseen else Decimal(0)
+        self._took(root, known, row.lots, row.closed_at_broker)
         piece = Piece(row, row.lots)
         message = self._reduction(root, *self._closing_deal(root, row.lots, piece, None, None))
         self.late.append(Fact(("late", root.root, row.deal), message))
@@ -293,10 +297,24 @@ class Recording:
             after = replace(closed, unrowed_lots=unrowed)
         else:
             left = tuple(self._told_whole(made, closed.tickets[-1], Decimal(0)))
-            spent = (*closed.spent, evidence.key(row)) if left else ()
+            spent = (*closed.spent, evidence.key(row)) if left or self._is_mt5 else ()
             after = replace(closed, unrowed_lots=unrowed, made=left, spent=spent)
-        self.book.replace_closed(after)
+        self.book.bury(after)
         return after
+
+    def untold_part_of_closed(self, closed: Closed, row: ClosedOrder) -> None:
+        """Told as a root by itself: what opened this one may be forgotten by whoever counts money."""
+        self.book.bury(
+            replace(
+                closed,
+                tickets=tuple(dict.fromkeys((Ticket(row.ticket), *closed.tickets))),
+                spent=(*closed.spent, evidence.key(row)),
+            )
+        )
+        part = replace(row, entry_cost=Decimal(0))  # told with its opening
+        root = RootId(f"late:{row.ticket}:{row.deal}")
+        for identity, message in imported_root(self.book.account, root, [part], self.look.at_utc):
+            self.late.append(Fact(tuple(map(str, identity)), message))
 
     def _told_whole(self, made: Sequence[Made], ticket: Ticket, open_lots: Lots) -> Iterator[Made]:
         """What still lacks rows; the others are told again, by the name that they have."""
@@ -324,12 +342,12 @@ class Recording:
         )
         self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
 
-    def _took(self, root: Root, known: Lots, proved: Lots) -> None:
+    def _took(self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None) -> None:
         """A deal of more lots than a list showed less tells of a growth that no list showed."""
         self._moved(root, max(Decimal(0), proved - known))
-        self._moved(root, -max(known, proved))
+        self._moved(root, -max(known, proved), at_broker)
 
-    def _moved(self, root: Root, lots: Lots) -> None:
+    def _moved(self, root: Root, lots: Lots, at_broker: datetime | None = None) -> None:
         """Netting: by how much, for the pending orders that became part of it."""
         if not lots or not self.book.is_netting:
             return
@@ -339,7 +357,9 @@ class Recording:
         ]
         at = min((doubts[doubt] for doubt in known), default=self.look.at_utc)
         former = self.book.deltas.get(root.symbol, [])
-        self.book.deltas[root.symbol] = [*former, (lots * root.side.sign, at)][-PAST_CHANGES:]
+        self.book.deltas[root.symbol] = [*former, (lots * root.side.sign, at, at_broker)][
+            -PAST_CHANGES:
+        ]
 
     # --- pending orders -----------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ class Face:
         self._held: dict[tuple[str, int], list[bytes]] = {}
         self._recent: deque[float] = deque()
         self._later: set[asyncio.Task[None]] = set()
+        self._last_lists: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        """What the last OpenedOrders of an account answered."""
         self.calls: dict[str, Call] = self.make_calls()
         brokers.listeners.append(self._changed)
 
@@ -376,7 +378,12 @@ class Face:
         if self.knobs.empty_lists:
             self.knobs.empty_lists -= 1
             return []
-        return self.open_rows(session.account)
+        place = (session.account.server, session.account.login)
+        if self.knobs.stale_lists and place in self._last_lists:
+            self.knobs.stale_lists -= 1
+        else:
+            self._last_lists[place] = self.open_rows(session.account)
+        return self._last_lists[place]
 
     def open_rows(self, account: Account) -> list[dict[str, Any]]:
         return [self.order_shape(account, order) for order in account.orders.values()]

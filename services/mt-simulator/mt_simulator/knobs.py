@@ -97,6 +97,8 @@ class FaceKnobs(Struct, kw_only=True, omit_defaults=True):
     """So many OpenedOrders answer an empty list."""
     error_lists: int = 0
     """So many OpenedOrders answer an error object."""
+    stale_lists: int = 0
+    """So many OpenedOrders answer what the account's last one did, whatever happened since."""
 
 
 class Entry(Struct, kw_only=True, omit_defaults=True):

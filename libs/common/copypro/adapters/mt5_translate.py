@@ -298,6 +298,7 @@ def _piece(
         comment=row.comment or row.close_comment or "",
         reason=_reason(row, own),
         cancelled=cancelled,
+        identifier=own.position_ticket if own.position_ticket not in (0, row.ticket) else None,
     )
 
 

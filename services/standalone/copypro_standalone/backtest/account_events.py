@@ -10,6 +10,7 @@ from typing import Any
 
 from copypro import messages as m
 from copypro.values import Mode, Platform, RootId, Ticket
+from copypro_account_watcher.book import CLOCKS_APART
 from copypro_account_watcher.evidence import from_ticket, to_ticket
 from msgspec import Struct
 
@@ -103,9 +104,13 @@ def _entry_costs(events: Iterable[Any]) -> dict[RootId, Decimal]:
 
 
 def _is_by(event: Any, until: datetime, past: Container[RootId]) -> bool:
-    """What was imported happened before the account was followed; `past`: its roots."""
+    """What was imported happened before the account was followed, unless its deal says another time: a
+    part that nobody saw is told so as well. `past`: its roots.
+    """
     is_past = event.root in past if isinstance(event, m.PositionReduced) else _is_imported(event)
-    return is_past or event.seen_at_utc <= until
+    deal_at = None if isinstance(event, m.BalanceChanged) else event.deal.time_utc
+    is_later = deal_at is not None and deal_at > until + CLOCKS_APART
+    return event.seen_at_utc <= until or (is_past and not is_later)
 
 
 def _is_imported(event: m.PositionOpened | m.PositionClosed | m.BalanceChanged) -> bool:
