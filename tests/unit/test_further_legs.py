@@ -12,6 +12,7 @@ from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import Platform, Side, Ticket
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny
+from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.state import Copy, LegStatus
 from copypro_account_watcher.step import Denies, Rests, Sends
 from copypro_account_watcher.steps import next_step
@@ -172,3 +173,70 @@ def test_a_leg_whose_levels_are_refused_keeps_no_other_one_from_them(code: str) 
         market.now = max(market.now, copy.not_before_utc or market.now)
         market.learn_quote(quote("1.10000", "1.10002"))
     assert tickets == {TICKET, 78}
+
+
+def test_a_leg_whose_levels_are_refused_for_good_costs_no_other_one_its_own() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    assert refused_for_good(copy).ticket == TICKET
+    assert refused_for_good(copy).ticket == 78
+    assert next_step(copy, live()) == Rests()
+    accept(copy, modify(copy, "1.07"), ORIGIN, SEEN_AT)
+    assert refused_for_good(copy).ticket == TICKET, "the master's next ones are tried again"
+
+
+def test_a_leg_that_waits_for_its_first_stop_is_not_closed_because_another_one_is_refused() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss, copy.bare_open = D("1.05"), True
+    grows(copy, sl="1.06")
+    opened(copy)
+    assert refused_for_good(copy).ticket == TICKET
+    step = next_step(copy, live())
+    assert copy.closing == ""
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert (step.request.ticket, step.request.stop_loss) == (78, D("1.06"))
+
+
+def test_that_levels_were_refused_is_told_also_where_another_leg_has_taken_them() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    refused_for_good(copy)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("modify", step.request)
+    copy.attempt.leg = step.leg
+    answer = Done(ticket=Ticket(78), lots=D(0), price=D(0))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, live()) == Rests()
+    assert "stop" in alarms(copy, SEEN_AT + timedelta(minutes=5), LIMITS)[0]
+
+
+def test_one_position_of_several_legs_is_refused_its_levels_once() -> None:
+    """Netting: what its broker says of it is said of all of them."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    copy.legs[1].ticket = TICKET
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    refused_for_good(copy)
+    assert next_step(copy, live()) == Rests()
+
+
+def refused_for_good(copy: Copy) -> ModifyRequest:
+    """The next step sets levels, and the broker does not take them."""
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    copy.attempt = attempt("modify", step.request)
+    copy.attempt.leg = step.leg
+    error = Refused("TRADE_DISABLED", "")
+    outcomes.refused(copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+    return step.request

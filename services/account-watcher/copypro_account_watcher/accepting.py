@@ -298,3 +298,5 @@ def _fresh_start(copy: Copy) -> None:
     copy.tries, copy.corrections = 0, 0
     copy.first_try_at_utc, copy.not_before_utc = None, None
     copy.settled_levels = None
+    for leg in copy.legs:
+        leg.levels_refused = False

@@ -205,6 +205,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
+    levels_refused: bool = False
+    """The broker refused it the master's latest levels for good: the next ones are tried again."""
     lost: Attempt | None = None
     """Of a lost leg: the attempt that was given up."""
 
@@ -304,6 +306,10 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     @property
     def live_legs(self) -> list[Leg]:
         return [leg for leg in self.legs if leg.is_live]
+
+    @property
+    def levels_refused(self) -> bool:
+        return any(leg.levels_refused for leg in self.legs if leg.status is LegStatus.OPEN)
 
     @property
     def standing(self) -> bool:
