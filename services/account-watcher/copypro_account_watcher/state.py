@@ -295,13 +295,18 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     def left_of(self, leg: Leg) -> Decimal:
         """The fraction of the leg's original volume that should be left: only what the master took
-        off since it was added. Of a mirrored order it is a share of all that ours was for.
+        off since it was added. A mirrored order may have filled further than the master's: what it has
+        more is for what the master's may still fill, until its rest is removed.
         """
-        left = self.fraction / leg.base
-        is_mirrored = self.pending is not None and leg.placed_by is not None
-        if is_mirrored and self.pending_share < 1 and leg.original_lots > 0:
-            left *= self.pending_share * (leg.original_lots + leg.due_lots) / leg.original_lots
-        return left
+        left, pending = self.fraction / leg.base, self.pending
+        has_filled = leg.original_lots > 0 and self.pending_filled_lots > 0
+        if pending is None or leg.placed_by is None or not has_filled:
+            return left
+        ours = leg.original_lots / (leg.original_lots + leg.due_lots)
+        masters = self.pending_filled_lots / pending.lots
+        common = min(Decimal(1), masters / ours)
+        is_rest_gone = self.pending_share < 1
+        return common * left if is_rest_gone else 1 - common * (1 - left)
 
     @property
     def live_legs(self) -> list[Leg]:
