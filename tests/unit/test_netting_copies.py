@@ -274,6 +274,32 @@ def test_a_reduction_that_an_add_hid_from_the_list_halts_no_copier() -> None:
     on_netting(story, told_first=False)
 
 
+@pytest.mark.parametrize("added", ["0.10", "0.04"])
+def test_what_its_owner_takes_off_after_an_add_hid_a_reduction_is_not_taken_for_ours(
+    added: str,
+) -> None:
+    """It halted the copier for a close of too much. The second add leaves the list as it was."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20", "0.10")
+        await adds(account, 2, added)
+        await reduces(account, "0.9")
+        whole = D("0.30") + D(added)
+        await account.until(lambda: len(position.requests) > 4)
+        await account.until(lambda: len(account.told(m.CopyReduced, topics.EXECUTIONS)) > 1)
+        await account.looked()
+        await account.looked()
+        assert position.lots < whole
+        position.lots -= D("0.05")
+        position.shows(position._row(D("0.05")))
+        await account.until(lambda: account.told(m.CopyDetached, topics.EXECUTIONS))
+        gone = account.told(m.CopyDetached, topics.EXECUTIONS)
+        assert {event.reason for event in gone} == {"VOLUME_CHANGED"}
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)
+
+
 def test_a_reduction_needs_no_list_that_shows_the_last_leg() -> None:
     """One of before it shows less than there is: what is left of the others follows from our ledger."""
 

@@ -165,15 +165,29 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
 
 def settle_fills(agent: AccountAgent, turn: Turn) -> None:
     """A mirrored order that the list shows as a position has filled, also where that was told before
-    its placing was answered.
+    its placing was answered. And what our closes took is settled.
     """
     listed = agent.market.live.positions
     for copy in agent.copies.values():
         for leg in copy.legs if copy.attempt is None else ():
+            if leg.asked_pieces and _are_all_told(agent, leg):
+                leg.asked_pieces = []
+                agent.touch(copy, turn)
             order = listed.get(leg.ticket) if leg.ticket is not None else None
             if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
                 _filled(copy, leg, order, turn)
                 agent.touch(copy, turn)
+
+
+def _are_all_told(agent: AccountAgent, leg: Leg) -> bool:
+    """Netting: a close that an add hid from every list has no deal that will be told. What the lists
+    have told is what our ledger says, and they are of after our last call: nothing is left to be told,
+    but of a close that was given up.
+    """
+    root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
+    if root is None or leg.closes_late or leg.ticket in agent.market.live.just_changed:
+        return False
+    return root.open_lots == _held(_legs(agent, root.root))
 
 
 def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:

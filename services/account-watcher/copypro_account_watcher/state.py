@@ -187,6 +187,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """What our partial closes of it were to take, each until its deal is seen or it was refused: one
     that was given up may still be executed.
     """
+    closes_late: bool = False
+    """One of them was given up."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""

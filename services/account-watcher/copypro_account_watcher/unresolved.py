@@ -226,6 +226,7 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     copy.attempt = None
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
     if isinstance(attempt.request, CloseRequest):
+        leg.closes_late = bool(leg.asked_pieces)
         _shrunk(agent, copy, leg, attempt.request)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
