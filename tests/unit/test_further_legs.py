@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -228,6 +229,38 @@ def test_one_position_of_several_legs_is_refused_its_levels_once() -> None:
     accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
     refused_for_good(copy)
     assert next_step(copy, live()) == Rests()
+
+
+def test_a_leg_that_was_filled_in_part_is_reduced_by_what_was_filled_and_costs_no_other_one() -> (
+    None
+):
+    copy = wanted()
+    first = next_step(copy, live())
+    assert isinstance(first, Sends)
+    copy.attempt = attempt("open", first.request)
+    outcomes.done(
+        copy, copy.attempt, Done(ticket=TICKET, lots=D("0.06"), price=D("1.1")), Platform.MT5, TIMES
+    )
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert reduced(copy) == [(TICKET, D("0.03"))]
+    accept(copy, replace(opens(), leg=1, fraction=D("0.5")), ORIGIN, SEEN_AT)
+    assert opened(copy).lots == D("0.10"), "nothing is added for what is missing"
+    accept(copy, reduce(copy, "0.25"), ORIGIN, SEEN_AT)
+    assert reduced(copy) == [(TICKET, D("0.02")), (78, D("0.05"))]
+    assert [leg.lots for leg in copy.legs] == [D("0.01"), D("0.05")]
+
+
+def reduced(copy: Copy) -> list[tuple[Ticket, Decimal | None]]:
+    """What the next steps close, and the broker does."""
+    closed = []
+    while isinstance(step := next_step(copy, live()), Sends):
+        assert isinstance(step.request, CloseRequest)
+        closed.append((step.request.ticket, step.request.lots))
+        copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+        copy.attempt.leg = step.leg
+        answer = Done(ticket=step.request.ticket, lots=step.request.lots or D(0), price=D("1.1"))
+        outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    return closed
 
 
 def refused_for_good(copy: Copy) -> ModifyRequest:
