@@ -442,3 +442,29 @@ def test_a_leg_that_is_closed_before_a_list_shows_the_next_one_takes_no_more_tha
         assert account.told(m.CopyRejected, topics.EXECUTIONS) == []
 
     on_netting(story, told_first=False)
+
+
+def test_a_frame_of_before_the_last_add_that_tells_a_reduction_is_not_one_of_too_much() -> None:
+    """Answers and frames come by two ways: the reduction's frame is handled after the add's answer."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20")
+        await reduces(account, "0.75")
+        await account.until(lambda: position.lots == D("0.15"))
+        (closed,), account.bridge.closed = account.bridge.closed, ()
+
+        async def does(request: TradeRequest) -> Done:
+            account.bridge.frame(closed)
+            return await position.does(request)
+
+        account.bridge.does = does
+        await account.order(replace(leg(1, "0.10"), fraction=D("0.75")))
+        await account.until(lambda: account.told(m.PositionReduced))
+        assert len(opened(account)) == 2
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+        assert account.told(m.CopyDetached, topics.EXECUTIONS) == []
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=False)

@@ -251,7 +251,9 @@ def _reduced(
 ) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     is_ours = _is_asked(agent, copy, together, event, turn)
-    is_too_much = _is_below_target(agent, copy, together, event)
+    # Of several legs it may be of before the last one was opened.
+    is_outdated = len(together) > 1 and event.ticket in agent.market.live.just_changed
+    is_too_much = not is_outdated and _is_below_target(agent, copy, together, event)
     if is_too_much and is_ours:
         _halt(agent, copy, event, "a close that was given up was executed after all", turn)
     elif is_too_much and not copy.options.strict_close:
@@ -261,10 +263,7 @@ def _reduced(
     if len(together) == 1:
         # What is told may be older than our last answer.
         taken.lots = min(taken.lots, event.open_lots)
-    elif (
-        _is_at(taken, "close", copy.attempt)
-        or event.ticket not in agent.market.live.just_changed  # it may be of before our last open
-    ):
+    elif _is_at(taken, "close", copy.attempt) or not is_outdated:
         _take_off(agent, copy, taken, together, event, turn)
     for leg in together:
         leg.ticket, leg.moved = event.ticket, False
