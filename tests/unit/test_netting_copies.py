@@ -468,3 +468,18 @@ def test_a_frame_of_before_the_last_add_that_tells_a_reduction_is_not_one_of_too
         await account.until(lambda: position.lots == 0)
 
     on_netting(story, told_first=False)
+
+
+def test_the_deals_of_a_leg_that_is_over_by_then_are_not_taken_for_another_ones() -> None:
+    """One look tells of all: of what the first leg closed in part, and of its end."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.02", "0.08")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.05"))
+        await reduces(account, "0.25")
+        await account.until(lambda: position.lots == D("0.02"))
+        await account.until(lambda: len(account.told(m.PositionReduced)) == 4)
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)

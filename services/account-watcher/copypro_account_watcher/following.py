@@ -250,7 +250,9 @@ def _reduced(
     agent: AccountAgent, copy: Copy, together: list[Leg], event: PositionReduced, turn: Turn
 ) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
-    is_ours = _is_asked(agent, copy, together, event, turn)
+    is_ours = _is_asked(
+        agent, copy, [leg for leg in copy.legs if leg.slave_root == event.root], event, turn
+    )
     # Of several legs it may be of before the last one was opened.
     is_outdated = len(together) > 1 and event.ticket in agent.market.live.just_changed
     is_too_much = not is_outdated and _is_below_target(agent, copy, together, event)
@@ -302,9 +304,9 @@ def _is_asked(
     event: PositionReduced | PositionClosed,
     turn: Turn,
 ) -> bool:
-    """A deal that one of our partial closes of these legs asked for, also one that was given up; or that
-    took more than any of them: that the rest is what it should be is asserted once for each. A deal
-    that was made from what a list shows may be several.
+    """A deal that one of our closes of so many lots of these legs asked for, also one that was given up;
+    or that took more than any of them: that the rest is what it should be is asserted once for each. A
+    deal that was made from what a list shows may be several.
     """
     by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
     lots, asked = event.deal.lots, [piece for leg in legs for piece in leg.asked_pieces]
@@ -320,7 +322,7 @@ def _is_asked(
     if lots <= max(asked):
         _told(legs, next(piece for piece in asked if piece > lots))
         return False
-    if any(leg.asked_lots == 0 for leg in legs):
+    if any(leg.asked_lots == 0 for leg in legs if leg.status is LegStatus.OPEN):
         return False  # a close of all that there was came after them
     _all_told(legs)
     _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
@@ -386,9 +388,9 @@ def _closed(
     deal = event.deal
     leg.closed = Done(ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit)
     attempt = copy.attempt
+    is_ours = _is_asked(agent, copy, [leg], event, turn)
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
-    is_ours = _is_asked(agent, copy, [leg], event, turn)
     if _is_at(leg, "close", attempt):
         return  # our own call did it, or will say that it is gone
     if is_ours and not copy.closing:

@@ -184,7 +184,7 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     asked_lots: Lots | None = None
     """What our last close of it was to leave."""
     asked_pieces: list[Lots] = []
-    """What our partial closes of it were to take, each until its deal is seen or it was refused: one
+    """What our closes of so many lots were to take, each until its deal is seen or it was refused: one
     that was given up may still be executed.
     """
     closes_late: bool = False
