@@ -483,3 +483,32 @@ def test_the_deals_of_a_leg_that_is_over_by_then_are_not_taken_for_another_ones(
         assert account.told(m.AlertRaised) == []
 
     on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("lots", ["0.05", "0.04"])
+def test_an_add_that_is_executed_after_it_was_given_up_is_the_copys(lots: str) -> None:
+    """The position keeps the first leg's tag: that it grew by just so much is what tells."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+
+        async def lost(request: TradeRequest) -> Done:
+            raise OutcomeUnknown("TIMEOUT", "no answer")
+
+        account.bridge.does = lost
+        await account.order(leg(1, "0.05"))
+        await account.until(lambda: account.told(m.CopyDenied, topics.EXECUTIONS))
+        account.bridge.does = position.does
+        position.lots += D(lots)
+        position.shows()
+        await account.looked()
+        await account.looked()
+        is_it = lots == "0.05"
+        late = [alert for alert in account.told(m.AlertRaised) if alert.code == "LATE_FILL"]
+        assert len(late) == is_it
+        await closes(account)
+        await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
+        await account.looked()
+        assert position.lots == (0 if is_it else D(lots)), "what is not ours is left alone"
+
+    on_netting(story, told_first=False)
