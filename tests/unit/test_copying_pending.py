@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from copypro import messages as m
 from copypro.messages import OpenCopies
 from copypro.options import PendingMode, SideFilter
@@ -18,6 +21,7 @@ from tests.unit.copying_builders import (
     closed_unseen,
     desk,
     filled,
+    increased,
     missed,
     names,
     only,
@@ -164,6 +168,24 @@ def test_the_rest_of_an_order_that_filled_in_part_is_removed_and_nothing_is_clos
     outputs = given.when(pending_removed(), pending_modified("1.0"))
     assert names(outputs) == ["RemovePendingCopy"]
     assert only(given.when(closed()), m.CloseCopy).slave == SLAVE
+
+
+@pytest.mark.parametrize("command", [pause(), stop()])
+def test_a_further_fill_that_is_not_copied_leaves_a_mirrored_order_only_what_is(
+    command: Any,
+) -> None:
+    """Ours may have filled whole, and would be reduced as if the master's rest were still to come."""
+    given = desk(start(pending_mode=MIRROR), placed(), filled(lots=D("0.40")), command)
+    outputs = given.when(increased(1, "0.60", "1.00"))
+    assert names(outputs)[1:] == ["RemovePendingCopy"]
+    assert names(given.when(reduced("0.50"))) == ["ReduceCopy"]
+
+
+def test_a_further_fill_takes_nothing_back_where_nobody_knows_the_first_one() -> None:
+    """It was missed, and what the slave's own has filled meanwhile is followed all the same."""
+    given = desk(start(pending_mode=MIRROR), placed())
+    given.when(filled(lots=D("0.40"), context=None))
+    assert names(given.when(increased(1, "0.60", "1.00", context=None))) == ["MISSED"]
 
 
 def test_a_position_of_another_root_is_not_its_fill() -> None:

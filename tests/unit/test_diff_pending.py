@@ -390,6 +390,66 @@ def test_on_netting_a_growth_while_the_order_was_still_listed_is_not_its_fill() 
     assert watch.result.missing == ()
 
 
+def test_on_netting_a_fill_into_what_was_opened_since_the_last_look_is_known() -> None:
+    """Flat, at the market again and filled, in one interval that nobody saw."""
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
+    after = order(2, "0.50", opened=30)
+    events = watch.later(60).snapshot(after, closed=(row(1, "0.10", deal=9, closed=20),))
+    assert names(events) == ["PositionClosed", "PositionOpened"]
+    assert watch.result.missing == (5,)
+    [removed] = watch.later(2).snapshot(after)
+    assert isinstance(removed, PendingRemoved)
+    assert (removed.root, removed.reason) == ("5", "merged")
+    assert watch.result.missing == ()
+
+
+def test_on_netting_two_orders_may_fill_into_one_position_between_two_looks() -> None:
+    """It has the number of one of them, and the lots of both."""
+    watch = netting()
+    watch.sees(order(5, "0.20", LIMIT), order(6, "0.05", LIMIT))
+    events = watch.later(60).snapshot(order(5, "0.25", opened=30))
+    assert names(events) == ["PendingRemoved", "PendingFilled", "PositionOpened"]
+    assert (events[0].root, events[0].reason) == ("6", "merged")  # type: ignore[union-attr]
+    assert watch.result.missing == ()
+
+
+def test_on_netting_a_late_frame_that_has_the_order_again_does_not_hide_its_fill() -> None:
+    watch = netting()
+    before = (order(1, "0.10"), order(5, "0.20", LIMIT))
+    watch.sees(*before)
+    after = order(1, "0.35")
+    assert names(watch.sees(after)) == ["PositionIncreased"]
+    for _ in range(2):
+        assert watch.sees(*before) == []
+    assert watch.snapshot(after) == []
+    assert watch.result.missing == (5,)
+    assert names(watch.later(2).snapshot(after)) == ["PendingRemoved"]
+
+
+def test_on_netting_a_fill_is_dated_by_its_own_growth_and_by_no_doubt_before_it() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.30"))
+    watch.sees(order(1, "0.20"))
+    assert watch.result.missing == (1,), "the deal of a reduction is waited for"
+    watch.sees(order(1, "0.20"), order(5, "0.20", LIMIT))
+    after = order(1, "0.55")
+    assert names(watch.sees(after)) == ["PositionIncreased"]
+    assert names(watch.later(2).snapshot(after)) == ["PendingRemoved"]
+
+
+def test_on_netting_a_fill_beside_another_trade_is_known_after_a_restart() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
+    again = netting()
+    for root in watch.book.roots.values():
+        again.book.restore_root(root)
+    after = order(1, "0.45")
+    assert names(again.later(60).snapshot(after)) == ["PositionIncreased"]
+    assert again.result.missing == (5,)
+    assert names(again.later(2).snapshot(after)) == ["PendingRemoved"]
+
+
 def test_on_mt4_a_fill_and_a_partial_close_between_two_looks_keep_the_root() -> None:
     watch = mt4()
     watch.sees(order(5, "0.10", LIMIT, price="1.05"))

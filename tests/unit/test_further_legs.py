@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import Platform, Side, Ticket
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import accept, deny
+from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.state import Copy, LegStatus
 from copypro_account_watcher.step import Denies, Rests, Sends
 from copypro_account_watcher.steps import next_step
@@ -172,3 +174,102 @@ def test_a_leg_whose_levels_are_refused_keeps_no_other_one_from_them(code: str) 
         market.now = max(market.now, copy.not_before_utc or market.now)
         market.learn_quote(quote("1.10000", "1.10002"))
     assert tickets == {TICKET, 78}
+
+
+def test_a_leg_whose_levels_are_refused_for_good_costs_no_other_one_its_own() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    assert refused_for_good(copy).ticket == TICKET
+    assert refused_for_good(copy).ticket == 78
+    assert next_step(copy, live()) == Rests()
+    accept(copy, modify(copy, "1.07"), ORIGIN, SEEN_AT)
+    assert refused_for_good(copy).ticket == TICKET, "the master's next ones are tried again"
+
+
+def test_a_leg_that_waits_for_its_first_stop_is_not_closed_because_another_one_is_refused() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss, copy.bare_open = D("1.05"), True
+    grows(copy, sl="1.06")
+    opened(copy)
+    assert refused_for_good(copy).ticket == TICKET
+    step = next_step(copy, live())
+    assert copy.closing == ""
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert (step.request.ticket, step.request.stop_loss) == (78, D("1.06"))
+
+
+def test_that_levels_were_refused_is_told_also_where_another_leg_has_taken_them() -> None:
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    refused_for_good(copy)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("modify", step.request)
+    copy.attempt.leg = step.leg
+    answer = Done(ticket=Ticket(78), lots=D(0), price=D(0))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, live()) == Rests()
+    assert "stop" in alarms(copy, SEEN_AT + timedelta(minutes=5), LIMITS)[0]
+
+
+def test_one_position_of_several_legs_is_refused_its_levels_once() -> None:
+    """Netting: what its broker says of it is said of all of them."""
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    grows(copy, sl="1.05")
+    opened(copy)
+    copy.legs[1].ticket = TICKET
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    refused_for_good(copy)
+    assert next_step(copy, live()) == Rests()
+
+
+def test_a_leg_that_was_filled_in_part_is_reduced_by_what_was_filled_and_costs_no_other_one() -> (
+    None
+):
+    copy = wanted()
+    first = next_step(copy, live())
+    assert isinstance(first, Sends)
+    copy.attempt = attempt("open", first.request)
+    outcomes.done(
+        copy, copy.attempt, Done(ticket=TICKET, lots=D("0.06"), price=D("1.1")), Platform.MT5, TIMES
+    )
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert reduced(copy) == [(TICKET, D("0.03"))]
+    accept(copy, replace(opens(), leg=1, fraction=D("0.5")), ORIGIN, SEEN_AT)
+    assert opened(copy).lots == D("0.10"), "nothing is added for what is missing"
+    accept(copy, reduce(copy, "0.25"), ORIGIN, SEEN_AT)
+    assert reduced(copy) == [(TICKET, D("0.02")), (78, D("0.05"))]
+    assert [leg.lots for leg in copy.legs] == [D("0.01"), D("0.05")]
+
+
+def reduced(copy: Copy) -> list[tuple[Ticket, Decimal | None]]:
+    """What the next steps close, and the broker does."""
+    closed = []
+    while isinstance(step := next_step(copy, live()), Sends):
+        assert isinstance(step.request, CloseRequest)
+        closed.append((step.request.ticket, step.request.lots))
+        copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+        copy.attempt.leg = step.leg
+        answer = Done(ticket=step.request.ticket, lots=step.request.lots or D(0), price=D("1.1"))
+        outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    return closed
+
+
+def refused_for_good(copy: Copy) -> ModifyRequest:
+    """The next step sets levels, and the broker does not take them."""
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    copy.attempt = attempt("modify", step.request)
+    copy.attempt.leg = step.leg
+    error = Refused("TRADE_DISABLED", "")
+    outcomes.refused(copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+    return step.request

@@ -43,6 +43,8 @@ from tests.unit.slave_builders import (
 )
 from tests.unit.watched import ACCOUNT, REGISTRATION, now, watched
 
+WHOLE = D(1)
+
 
 def clocked(**more: Any) -> Live:
     made = live(**more)
@@ -148,9 +150,11 @@ def test_a_move_that_was_executed_and_not_answered_is_done_when_the_broker_sees_
     assert next_step(copy, clocked()) == Rests()
 
 
-def filled(copy: Copy, lots: str, leg: int = 0) -> list[m.ExecutionEvent]:
-    """So much of the master's order, first or further."""
-    order = replace(opens(lots), leg=leg, from_pending=leg == 0)
+def filled(
+    copy: Copy, lots: str, leg: int = 0, *, fraction: Decimal = WHOLE
+) -> list[m.ExecutionEvent]:
+    """So much of the master's order, first or further; `fraction`: what is left of the first part."""
+    order = replace(opens(lots), leg=leg, from_pending=leg == 0, fraction=fraction)
     return accept(copy, order, ORIGIN, SEEN_AT)[1]
 
 
@@ -382,6 +386,113 @@ def test_ours_that_filled_in_part_is_held_up_to_its_share_of_the_whole() -> None
     assert next_step(copy, clocked()) == Rests()
     ours_fills(copy, "0.16", of="0.20")
     assert closes(copy) == D("0.06")
+
+
+class Parts:
+    """A master's order of 0.20 lots that fills in parts, and is closed in parts meanwhile."""
+
+    def __init__(self, copy: Copy) -> None:
+        self.copy, self.open = copy, D(0)
+        self.fraction, self.legs = WHOLE, 0
+
+    def fills(self, lots: str) -> None:
+        filled(self.copy, lots, self.legs, fraction=self.fraction)
+        self.open, self.legs = self.open + D(lots), self.legs + 1
+
+    def closes(self, lots: str) -> None:
+        left = self.open - D(lots)
+        self.fraction, self.open = self.fraction * left / self.open, left
+        accept(self.copy, reduce(self.copy, str(self.fraction)), ORIGIN, SEEN_AT)
+
+
+def holds(copy: Copy) -> Decimal:
+    """What ours has once its broker has done what it is asked to."""
+    leg = copy.legs[0]
+    while not isinstance(step := next_step(copy, clocked()), Rests):
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, CloseRequest)
+        assert step.request.lots is not None
+        copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+        answer = Done(ticket=TICKET, lots=step.request.lots, price=D("1.1"))
+        outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    return leg.lots
+
+
+def ours_has_filled(copy: Copy, lots: str) -> None:
+    """So much of it by now, of 0.20."""
+    leg = copy.legs[0]
+    closed = leg.original_lots - leg.lots if leg.status is LegStatus.OPEN else D(0)
+    ours_fills(copy, lots, of="0.20")
+    leg.lots -= closed
+
+
+def test_what_fills_further_after_a_part_was_closed_is_not_missing() -> None:
+    """Ours had filled whole: it gives up what the master gives up, and no share of what is to come."""
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    master = Parts(copy)
+    ours_has_filled(copy, "0.20")
+    master.fills("0.10")
+    master.closes("0.05")
+    assert holds(copy) == D("0.15")
+    master.fills("0.10")
+    assert holds(copy) == master.open == D("0.15")
+    master.closes("0.10")
+    assert holds(copy) == master.open == D("0.05")
+
+
+def test_ours_that_fills_in_the_same_parts_has_what_the_master_has() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    master = Parts(copy)
+    master.fills("0.04")
+    ours_has_filled(copy, "0.04")
+    master.closes("0.02")
+    assert holds(copy) == D("0.02")
+    master.fills("0.08")
+    ours_has_filled(copy, "0.12")
+    assert holds(copy) == D("0.10")
+    master.closes("0.05")
+    assert holds(copy) == D("0.05")
+    master.fills("0.08")
+    ours_has_filled(copy, "0.20")
+    assert holds(copy) == master.open == D("0.13")
+
+
+@pytest.mark.parametrize("ours", ["0.12", "0.20"])
+def test_a_rest_that_is_removed_after_a_part_was_closed_leaves_what_the_master_has(
+    ours: str,
+) -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    master = Parts(copy)
+    ours_has_filled(copy, ours)
+    master.fills("0.04")
+    master.closes("0.02")
+    master.fills("0.08")
+    rest_removed(copy)
+    assert holds(copy) == master.open == D("0.10")
+    ours_has_filled(copy, "0.20")
+    assert holds(copy) == D("0.10")
+
+
+def test_ours_that_is_behind_is_reduced_like_the_masters_also_where_its_rest_is_gone() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    master = Parts(copy)
+    ours_has_filled(copy, "0.04")
+    master.fills("0.08")
+    rest_removed(copy)
+    master.closes("0.04")
+    assert holds(copy) == D("0.02")
+
+
+def test_what_goes_to_the_market_in_the_place_of_ours_is_what_the_master_has_by_then() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    master = Parts(copy)
+    master.fills("0.10")
+    master.closes("0.05")
+    master.fills("0.10")
+    copy.attempt = attempt("delete", DeleteRequest(ticket=TICKET))
+    answer = Done(ticket=TICKET, lots=D("0.20"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert answered(copy, OpenRequest).lots == master.open == D("0.15")
 
 
 def test_what_went_to_the_market_in_the_place_of_ours_is_the_masters_share_already() -> None:

@@ -274,6 +274,32 @@ def test_a_reduction_that_an_add_hid_from_the_list_halts_no_copier() -> None:
     on_netting(story, told_first=False)
 
 
+@pytest.mark.parametrize("added", ["0.10", "0.04"])
+def test_what_its_owner_takes_off_after_an_add_hid_a_reduction_is_not_taken_for_ours(
+    added: str,
+) -> None:
+    """It halted the copier for a close of too much. The second add leaves the list as it was."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20", "0.10")
+        await adds(account, 2, added)
+        await reduces(account, "0.9")
+        whole = D("0.30") + D(added)
+        await account.until(lambda: len(position.requests) > 4)
+        await account.until(lambda: len(account.told(m.CopyReduced, topics.EXECUTIONS)) > 1)
+        await account.looked()
+        await account.looked()
+        assert position.lots < whole
+        position.lots -= D("0.05")
+        position.shows(position._row(D("0.05")))
+        await account.until(lambda: account.told(m.CopyDetached, topics.EXECUTIONS))
+        gone = account.told(m.CopyDetached, topics.EXECUTIONS)
+        assert {event.reason for event in gone} == {"VOLUME_CHANGED"}
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)
+
+
 def test_a_reduction_needs_no_list_that_shows_the_last_leg() -> None:
     """One of before it shows less than there is: what is left of the others follows from our ledger."""
 
@@ -447,5 +473,75 @@ def test_a_leg_that_is_closed_before_a_list_shows_the_next_one_takes_no_more_tha
         closed = account.told(m.CopyClosed, topics.EXECUTIONS)
         assert {event.leg: event.closed_lots for event in closed} == {0: D("0.10"), 1: D("0.05")}
         assert account.told(m.CopyRejected, topics.EXECUTIONS) == []
+
+    on_netting(story, told_first=False)
+
+
+def test_a_frame_of_before_the_last_add_that_tells_a_reduction_is_not_one_of_too_much() -> None:
+    """Answers and frames come by two ways: the reduction's frame is handled after the add's answer."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.20")
+        await reduces(account, "0.75")
+        await account.until(lambda: position.lots == D("0.15"))
+        (closed,), account.bridge.closed = account.bridge.closed, ()
+
+        async def does(request: TradeRequest) -> Done:
+            account.bridge.frame(closed)
+            return await position.does(request)
+
+        account.bridge.does = does
+        await account.order(replace(leg(1, "0.10"), fraction=D("0.75")))
+        await account.until(lambda: account.told(m.PositionReduced))
+        assert len(opened(account)) == 2
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+        assert account.told(m.CopyDetached, topics.EXECUTIONS) == []
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=False)
+
+
+def test_the_deals_of_a_leg_that_is_over_by_then_are_not_taken_for_another_ones() -> None:
+    """One look tells of all: of what the first leg closed in part, and of its end."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.02", "0.08")
+        await reduces(account, "0.5")
+        await account.until(lambda: position.lots == D("0.05"))
+        await reduces(account, "0.25")
+        await account.until(lambda: position.lots == D("0.02"))
+        await account.until(lambda: len(account.told(m.PositionReduced)) == 4)
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("lots", ["0.05", "0.04"])
+def test_an_add_that_is_executed_after_it_was_given_up_is_the_copys(lots: str) -> None:
+    """The position keeps the first leg's tag: that it grew by just so much is what tells."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+
+        async def lost(request: TradeRequest) -> Done:
+            raise OutcomeUnknown("TIMEOUT", "no answer")
+
+        account.bridge.does = lost
+        await account.order(leg(1, "0.05"))
+        await account.until(lambda: account.told(m.CopyDenied, topics.EXECUTIONS))
+        account.bridge.does = position.does
+        position.lots += D(lots)
+        position.shows()
+        await account.looked()
+        await account.looked()
+        is_it = lots == "0.05"
+        late = [alert for alert in account.told(m.AlertRaised) if alert.code == "LATE_FILL"]
+        assert len(late) == is_it
+        await closes(account)
+        await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
+        await account.looked()
+        assert position.lots == (0 if is_it else D(lots)), "what is not ours is left alone"
 
     on_netting(story, told_first=False)

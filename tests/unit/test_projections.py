@@ -203,6 +203,20 @@ async def test_what_the_broker_refused_for_good_is_refused_and_waits_no_more(
     assert [copy.outcome for copy in copies] == [Outcome.REFUSED] * (row == "open")
 
 
+@pytest.mark.parametrize(("filled", "told"), [("0.3", ["filled 0.3 of 0.5 lots"]), ("0.5", [])])
+async def test_that_the_broker_filled_only_a_part_is_said(filled: str, told: list[str]) -> None:
+    about = {name: getattr(EXECUTED, name) for name in ("copy", "copier", "master", "slave")}
+    about |= {"root": ROOT, "leg": 0, "attempt": EXECUTED.attempt}
+    request = OpenRequest(
+        symbol="EURUSD", kind=OrderKind.BUY, lots=D("0.5"), comment="T", magic=1, price=D("1.08")
+    )
+    attempt = m.AttemptStarted(**about, request=request, tag="T", longest_call_s=65, tries=0)
+    done = replace(EXECUTED, lots=D(filled))
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, event) for event in (attempt, done)])
+    (row,) = await models.find(c.TRADE_LOGS, {"copier": COPIER})
+    assert [message["message"] for message in trade_log(row)["messages"]] == told
+
+
 async def test_a_mirrored_order_that_filled_by_itself_has_its_time_before_any_decision() -> None:
     filled = replace(EXECUTED, sent_at_utc=None)
     models = await shown([event_of(SLAVE, topics.EXECUTIONS, filled)])

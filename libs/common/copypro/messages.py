@@ -936,7 +936,7 @@ class ModifyPendingCopy(Message, frozen=True, kw_only=True):
 
 class RemovePendingCopy(Message, frozen=True, kw_only=True):
     """The master's pending order is gone: delete the mirrored one if it still waits. If it filled in
-    part, only its rest is: the copy is held to the same share.
+    part, only its rest is, or what fills further is not copied: the copy is held to the same share.
     """
 
     copy: CopyId

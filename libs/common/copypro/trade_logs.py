@@ -143,9 +143,18 @@ def _master_order(row: Doc) -> MasterOrder:
 def _messages(row: Doc) -> list[TradeLogMessage]:
     numbers = {**(row.get("numbers_sent") or {}), **(row.get("numbers") or {})}
     texts = [f"{name} = {value}" for name, value in numbers.items()]
+    texts += _filled_in_part(row)
     texts += [row[name] for name in ("remedy", "evidence", "text") if row.get(name)]
     level: Literal["Information", "Warning"] = "Information" if row.get("success") else "Warning"
     return [{"timeUTC": row.get("time"), "level": level, "message": text} for text in texts]
+
+
+def _filled_in_part(row: Doc) -> list[str]:
+    """The copy is what was filled: nothing is added to it later, and its parts are closed of that."""
+    asked, filled = (row.get("request") or {}).get("lots"), row.get("slave_lots")
+    if row.get("outcome") != "opened" or asked is None or filled is None:
+        return []
+    return [f"filled {filled} of {asked} lots"] if Decimal(filled) < Decimal(asked) else []
 
 
 def trade_reason(row: Doc) -> TradeReason:

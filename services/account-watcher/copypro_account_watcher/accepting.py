@@ -178,6 +178,7 @@ def _accept_open(
         if known.status in (LegStatus.WAITING, LegStatus.PLACED):
             known.order, known.origin = order, origin
         copy.pending_filled_at_utc, copy.pending_filled_lots = now, order.lots
+        known.base = order.fraction
         _fresh_start(copy)
         return copy, []
     if known is not None:
@@ -195,10 +196,15 @@ def _accept_open(
     if copy.detached:
         return copy, [deny(copy, leg, "DETACHED", {"reason": copy.detached})]
     if _is_further_fill(copy, order):
-        mirrored = copy.leg(PENDING_LEG)
+        mirrored, filled = copy.leg(PENDING_LEG), copy.pending_filled_lots
         copy.pending_filled_lots += order.lots
+        # Of each part only what was closed after it had filled is gone: together as if all had at once.
+        parts = filled / mirrored.base + order.lots / order.fraction
+        mirrored.base = copy.pending_filled_lots / parts
         if mirrored.order is not None:  # what goes to the market in its place is all of it
-            mirrored.order = replace(mirrored.order, lots=copy.pending_filled_lots)
+            mirrored.order = replace(
+                mirrored.order, lots=copy.pending_filled_lots, fraction=mirrored.base
+            )
         return copy, [deny(copy, leg, "ALREADY_COPIED", {"by_leg": str(PENDING_LEG)})]
     return copy, []
 
@@ -298,3 +304,5 @@ def _fresh_start(copy: Copy) -> None:
     copy.tries, copy.corrections = 0, 0
     copy.first_try_at_utc, copy.not_before_utc = None, None
     copy.settled_levels = None
+    for leg in copy.legs:
+        leg.levels_refused = False

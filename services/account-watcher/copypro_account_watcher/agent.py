@@ -288,7 +288,7 @@ class AccountAgent:
         copy.attempt = attempt
         if isinstance(step.request, CloseRequest):
             leg.asked_lots = step.expected_lots
-            if step.expected_lots and step.request.lots is not None:
+            if step.request.lots is not None:
                 leg.asked_pieces = [*leg.asked_pieces, step.request.lots][-MOST_PIECES:]
         if opens:
             self.market.live.opening = copy.copy

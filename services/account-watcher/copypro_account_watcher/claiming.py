@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from copypro.trading import ClosedOrder, OpenOrder
+from copypro.trading import ClosedOrder, OpenOrder, OpenRequest
 from copypro.values import Ticket
 
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.claims import Claim, whose
 from copypro_account_watcher.following import pending_removed, tie
-from copypro_account_watcher.reconcile import found_open
+from copypro_account_watcher.reconcile import Found, found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
@@ -44,13 +44,16 @@ def claim(
                 leg.ticket = order.ticket
                 tie(agent.book, copy, leg)
             case Claim.LATE:
-                _late(agent, copy, leg, order, turn)
+                evidence = f"open order {order.ticket} carries the tag {leg.tag}, late"
+                _late(agent, copy, leg, found_open(order, evidence), turn)
             case Claim.EXTRA:
                 agent.know(copy)
                 unresolved.close_duplicate(agent, copy, leg, order.ticket, turn)
             case Claim.REST:
                 _rest(agent, copy, leg, order, turn)
         agent.touch(copy, turn)
+    for copy in list(agent.copies.values()):
+        _late_add(agent, copy, orders, turn)
     if ended is not None:
         _end_what_went_unseen(agent, listed, ended, turn)
 
@@ -63,20 +66,36 @@ def _rest(agent: AccountAgent, copy: Copy, leg: Leg, order: OpenOrder, turn: Tur
     copy.closing_since_utc, copy.detached, copy.not_before_utc = turn.now, "", None
 
 
-def _late(agent: AccountAgent, copy: Copy, leg: Leg, order: OpenOrder, turn: Turn) -> None:
+def _late_add(agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder], turn: Turn) -> None:
+    """Netting: the tag of what is added is nowhere. That the position grew by exactly what was given up
+    tells that it was executed after all.
+    """
+    lost = [leg for leg in copy.legs if leg.lost is not None and leg.lost.kind == "open"]
+    is_free = bool(lost) and copy.attempt is None
+    more = unresolved.grown(agent, copy, orders) if is_free else None
+    if more is None or more.ticket in agent.market.live.just_changed:
+        return
+    for leg in lost:
+        request = leg.lost.request if leg.lost is not None else None
+        if isinstance(request, OpenRequest) and request.lots == more.lots:
+            evidence = f"position {more.ticket} grew by the {more.lots} lots that were given up"
+            _late(agent, copy, leg, Found(more, True, evidence), turn)
+            return
+
+
+def _late(agent: AccountAgent, copy: Copy, leg: Leg, late: Found, turn: Turn) -> None:
     """Managed from here on as it would have been; closed if the master is flat or nobody follows."""
-    is_followed = not copy.closing and not copy.detached
-    text = f"ticket {order.ticket} filled after its open was given up: it is " + (
+    is_followed, ticket = not copy.closing and not copy.detached, late.answer.ticket
+    text = f"ticket {ticket} filled after its open was given up: it is " + (
         "followed" if is_followed else "closed"
     )
-    raise_alert(agent, turn, "LATE_FILL", f"late/{copy.copy}", text, ticket=order.ticket)
+    raise_alert(agent, turn, "LATE_FILL", f"late/{copy.copy}", text, ticket=ticket)
     copy.attempt, leg.lost, leg.status = leg.lost, None, LegStatus.WAITING
     copy.denied, copy.settled_levels = None, None
     if not is_followed:
         copy.closing, copy.closing_since_utc = copy.closing or "LATE_FILL", turn.now
         copy.detached, copy.not_before_utc = "", None
-    evidence = f"open order {order.ticket} carries the tag {leg.tag}, late"
-    unresolved.found(agent, copy, found_open(order, evidence), turn)
+    unresolved.found(agent, copy, late, turn)
 
 
 def _end_what_went_unseen(

@@ -136,7 +136,7 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
         return  # a late frame's former ticket
     elif root.is_pending:
         if order.kind.is_pending:
-            book.listed_at[root.root] = rec.look.at_utc
+            _stands_still(rec, root)
             rec.pending_levels(root, order)
             if root.open_lots != order.lots:
                 root.open_lots = root.ever_lots = order.lots
@@ -149,6 +149,14 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
             ended = [row for row in ended if row.ticket != root.ticket]
         positions.volume(rec, rows, ended, root, order)
         rec.levels(root, order)
+
+
+def _stands_still(rec: Recording, root: Root) -> None:
+    """A pending order, unless a list was without it: a frame that has it again is late, or that list was."""
+    if rec.look.seen is Seen.LIVE and rec.stood("unlisted", root.root):
+        rec.waited("unlisted", root.root)
+    else:
+        rec.book.listed_at[root.root] = rec.look.at_utc
 
 
 def _filled(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
@@ -188,6 +196,7 @@ def _vanished(
             # The position it became part of has grown by it: told as that root's increase.
             rec.pending_removed(root, "merged", None)
         else:
+            rec.waited("unlisted", root.root)
             rec.missing[root.ticket] = None
     if book.platform is Platform.MT4:
         return

@@ -170,15 +170,29 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
 
 def settle_fills(agent: AccountAgent, turn: Turn) -> None:
     """A mirrored order that the list shows as a position has filled, also where that was told before
-    its placing was answered.
+    its placing was answered. And what our closes took is settled.
     """
     listed = agent.market.live.positions
     for copy in agent.copies.values():
         for leg in copy.legs if copy.attempt is None else ():
+            if leg.asked_pieces and _are_all_told(agent, leg):
+                leg.asked_pieces = []
+                agent.touch(copy, turn)
             order = listed.get(leg.ticket) if leg.ticket is not None else None
             if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
                 _filled(copy, leg, order, turn)
                 agent.touch(copy, turn)
+
+
+def _are_all_told(agent: AccountAgent, leg: Leg) -> bool:
+    """Netting: a close that an add hid from every list has no deal that will be told. What the lists
+    have told is what our ledger says, and they are of after our last call: nothing is left to be told,
+    but of a close that was given up.
+    """
+    root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
+    if root is None or leg.closes_late or leg.ticket in agent.market.live.just_changed:
+        return False
+    return root.open_lots == _held(_legs(agent, root.root))
 
 
 def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
@@ -241,8 +255,12 @@ def _reduced(
     agent: AccountAgent, copy: Copy, together: list[Leg], event: PositionReduced, turn: Turn
 ) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
-    is_ours = _is_asked(agent, copy, together, event, turn)
-    is_too_much = _is_below_target(agent, copy, together, event)
+    is_ours = _is_asked(
+        agent, copy, [leg for leg in copy.legs if leg.slave_root == event.root], event, turn
+    )
+    # Of several legs it may be of before the last one was opened.
+    is_outdated = len(together) > 1 and event.ticket in agent.market.live.just_changed
+    is_too_much = not is_outdated and _is_below_target(agent, copy, together, event)
     if is_too_much and is_ours:
         _halt(agent, copy, event, "a close that was given up was executed after all", turn)
     elif is_too_much and not copy.options.strict_close:
@@ -252,10 +270,7 @@ def _reduced(
     if len(together) == 1:
         # What is told may be older than our last answer.
         taken.lots = min(taken.lots, event.open_lots)
-    elif (
-        _is_at(taken, "close", copy.attempt)
-        or event.ticket not in agent.market.live.just_changed  # it may be of before our last open
-    ):
+    elif _is_at(taken, "close", copy.attempt) or not is_outdated:
         _take_off(agent, copy, taken, together, event, turn)
     for leg in together:
         leg.ticket, leg.moved = event.ticket, False
@@ -313,9 +328,9 @@ def _is_asked(
     event: PositionReduced | PositionClosed,
     turn: Turn,
 ) -> bool:
-    """A deal that one of our partial closes of these legs asked for, also one that was given up; or that
-    took more than any of them: that the rest is what it should be is asserted once for each. A deal
-    that was made from what a list shows may be several.
+    """A deal that one of our closes of so many lots of these legs asked for, also one that was given up;
+    or that took more than any of them: that the rest is what it should be is asserted once for each. A
+    deal that was made from what a list shows may be several.
     """
     by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
     lots, asked = event.deal.lots, [piece for leg in legs for piece in leg.asked_pieces]
@@ -331,7 +346,7 @@ def _is_asked(
     if lots <= max(asked):
         _told(legs, next(piece for piece in asked if piece > lots))
         return False
-    if any(leg.asked_lots == 0 for leg in legs):
+    if any(leg.asked_lots == 0 for leg in legs if leg.status is LegStatus.OPEN):
         return False  # a close of all that there was came after them
     _all_told(legs)
     _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
@@ -397,9 +412,9 @@ def _closed(
 ) -> None:
     leg.closed = part
     attempt = copy.attempt
+    is_ours = _is_asked(agent, copy, [leg], event, turn)
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     agent.touch(copy, turn)
-    is_ours = _is_asked(agent, copy, [leg], event, turn)
     if _is_at(leg, "close", attempt):
         return  # our own call did it, or will say that it is gone
     if is_ours and not copy.closing:

@@ -74,8 +74,7 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     changes = [c for c in known if c[2] is None or c[2] >= placed_at]
     lots = sum((root.open_lots * root.side.sign for root in pending), Decimal(0))
     listed = [book.listed_at[root.root] for root in pending if root.root in book.listed_at]
-    is_listed = len(listed) == len(pending)
-    later = [c for c in changes if is_listed and c[1] > max(listed)]
+    later = [c for c in changes if not listed or c[1] > max(listed)]
     alike = [c for c in later if c[0] * lots > 0]
     total = sum((c[0] for c in alike), Decimal(0))
     proved = next(([c] for c in later if c[0] == lots), None) or (alike if total == lots else [])

@@ -85,7 +85,7 @@ def done(
             return Consequence(events=[stands(copy, attempt, answer, common)])
         case ModifyRequest():
             _set(leg, request)
-            copy.levels_late_since_utc = None
+            _levels_set(copy)
             modified = CopyModified(
                 **common,
                 ticket=request.ticket,
@@ -382,7 +382,7 @@ def _modify_refused(
     leg = copy.leg(attempt.leg)
     if class_ is Class.OK:  # nothing to change: that is what was wanted
         _set(leg, request)
-        copy.levels_late_since_utc = None
+        _levels_set(copy)
         _step_done(copy)
         return Consequence(events=[rejected(False)], look=True)
     copy.levels_late_since_utc = copy.levels_late_since_utc or now
@@ -392,7 +392,7 @@ def _modify_refused(
     is_final = class_ in (Class.STOP, Class.STOP_ACCOUNT)
     if is_final or copy.corrections > limits.stops_tries:
         _settle_levels(copy, leg)
-        copy.tries, copy.not_before_utc = 0, None
+        _step_done(copy)
         return Consequence(events=[rejected(True)], refresh_symbol=True)
     if class_ is Class.NOW and _may_try_now(copy, attempt, now, limits):
         return Consequence(events=[rejected(False)], refresh_symbol=True)
@@ -401,13 +401,23 @@ def _modify_refused(
 
 
 def _settle_levels(copy: Copy, leg: Leg) -> None:
-    """The broker wants none of them: the master's next ones are tried again."""
+    """The broker wants none of them for this leg, nor for the others of its position on netting: the
+    master's next ones are tried again.
+    """
     pending = copy.pending
     if leg.status is LegStatus.PLACED and pending is not None:
         copy.settled_levels = (pending.stop_loss, pending.take_profit)
         leg.master_price = pending.price
-    else:
-        copy.settled_levels = (copy.stop_loss, copy.take_profit)
+        return
+    for other in copy.legs:
+        if other.ticket == leg.ticket:
+            other.levels_refused = True
+
+
+def _levels_set(copy: Copy) -> None:
+    """Of a leg; another one's may be refused, which stays to be told."""
+    if not copy.levels_refused:
+        copy.levels_late_since_utc = None
 
 
 def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits) -> bool:

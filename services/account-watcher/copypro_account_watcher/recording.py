@@ -99,10 +99,12 @@ class Recording:
         copy = copy or look.copies.get(order.ticket)
         if pending is not None:
             root, copy = pending, pending.copy or copy
+            own = root.open_lots
             self._fill(root, order)
+            self._moved(root, max(Decimal(0), order.lots - own), "grown")
         else:
             root = self._new_root(order, root_id)
-            self._moved(root, order.lots)
+            self._moved(root, order.lots, "grown")
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
             order.opened_at_broker, look.clock_offset_minutes
@@ -153,7 +155,7 @@ class Recording:
         root.ever_lots += added
         root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
-        self._moved(root, added)
+        self._moved(root, added, "grown")
         root.deal = order.deal or root.deal
         message = PositionIncreased(
             account=self.book.account,
@@ -344,18 +346,14 @@ class Recording:
 
     def _took(self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None) -> None:
         """A deal of more lots than a list showed less tells of a growth that no list showed."""
-        self._moved(root, max(Decimal(0), proved - known))
-        self._moved(root, -max(known, proved), at_broker)
+        self._moved(root, max(Decimal(0), proved - known), "shrunk")
+        self._moved(root, -max(known, proved), "shrunk", at_broker)
 
-    def _moved(self, root: Root, lots: Lots, at_broker: datetime | None = None) -> None:
-        """Netting: by how much, for the pending orders that became part of it."""
+    def _moved(self, root: Root, lots: Lots, doubt: str, at_broker: datetime | None = None) -> None:
+        """Netting: by how much, for the pending orders that became part of it; since it was in doubt."""
         if not lots or not self.book.is_netting:
             return
-        doubts = self.book.doubts
-        known = [
-            doubt for doubt in (("shrunk", root.root), ("grown", root.root)) if doubt in doubts
-        ]
-        at = min((doubts[doubt] for doubt in known), default=self.look.at_utc)
+        at = self.book.doubts.get((doubt, root.root), self.look.at_utc)
         former = self.book.deltas.get(root.symbol, [])
         self.book.deltas[root.symbol] = [*former, (lots * root.side.sign, at, at_broker)][
             -PAST_CHANGES:

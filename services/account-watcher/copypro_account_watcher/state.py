@@ -184,9 +184,11 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     asked_lots: Lots | None = None
     """What our last close of it was to leave."""
     asked_pieces: list[Lots] = []
-    """What our partial closes of it were to take, each until its deal is seen or it was refused: one
+    """What our closes of so many lots were to take, each until its deal is seen or it was refused: one
     that was given up may still be executed.
     """
+    closes_late: bool = False
+    """One of them was given up."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""
@@ -205,6 +207,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
+    levels_refused: bool = False
+    """The broker refused it the master's latest levels for good: the next ones are tried again."""
     lost: Attempt | None = None
     """Of a lost leg: the attempt that was given up."""
 
@@ -293,17 +297,26 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
 
     def left_of(self, leg: Leg) -> Decimal:
         """The fraction of the leg's original volume that should be left: only what the master took
-        off since it was added. Of a mirrored order it is a share of all that ours was for.
+        off since it was added. A mirrored order may have filled further than the master's: what it has
+        more is for what the master's may still fill, until its rest is removed.
         """
-        left = self.fraction / leg.base
-        is_mirrored = self.pending is not None and leg.placed_by is not None
-        if is_mirrored and self.pending_share < 1 and leg.original_lots > 0:
-            left *= self.pending_share * (leg.original_lots + leg.due_lots) / leg.original_lots
-        return left
+        left, pending = self.fraction / leg.base, self.pending
+        has_filled = leg.original_lots > 0 and self.pending_filled_lots > 0
+        if pending is None or leg.placed_by is None or not has_filled:
+            return left
+        ours = leg.original_lots / (leg.original_lots + leg.due_lots)
+        masters = self.pending_filled_lots / pending.lots
+        common = min(Decimal(1), masters / ours)
+        is_rest_gone = self.pending_share < 1
+        return common * left if is_rest_gone else 1 - common * (1 - left)
 
     @property
     def live_legs(self) -> list[Leg]:
         return [leg for leg in self.legs if leg.is_live]
+
+    @property
+    def levels_refused(self) -> bool:
+        return any(leg.levels_refused for leg in self.legs if leg.status is LegStatus.OPEN)
 
     @property
     def standing(self) -> bool:

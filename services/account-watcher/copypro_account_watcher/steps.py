@@ -226,8 +226,7 @@ def _naked(copy: Copy, live: Live) -> Step | None:
             leg.naked_since_utc = None
             continue
         leg.naked_since_utc = leg.naked_since_utc or live.now
-        is_refused = copy.settled_levels is not None
-        if is_refused or live.now >= leg.naked_since_utc + _may_be_naked(live):
+        if leg.levels_refused or live.now >= leg.naked_since_utc + _may_be_naked(live):
             copy.closing, copy.closing_since_utc = "STOP_NOT_SET", live.now
             copy.not_before_utc = None
             return _close_everything(copy, live)
@@ -335,7 +334,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
         return None
     due: list[tuple[Leg, Levels, Quote]] = []
     for leg in copy.legs:
-        if leg.status is not LegStatus.OPEN:
+        if leg.status is not LegStatus.OPEN or leg.levels_refused:
             continue
         if leg.moved or leg.ticket is None:
             return None  # the next look shows the rest's ticket
@@ -369,7 +368,9 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             kind="modify", leg=leg.number, request=request, numbers=levels.numbers, quote=quote
         )
     if any(leg.status is LegStatus.OPEN for leg in copy.legs):
-        copy.settled_levels, copy.levels_late_since_utc = wanted, None
+        copy.settled_levels = wanted
+        if not copy.levels_refused:
+            copy.levels_late_since_utc = None
     return None
 
 

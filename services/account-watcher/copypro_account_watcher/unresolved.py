@@ -79,7 +79,8 @@ def _settle_one(
         if wait_until is None:
             planned_anew(agent, copy, "a later look shows what stands", turn)
         return wait_until
-    leg = copy.leg(attempt.leg)
+    leg, request = copy.leg(attempt.leg), attempt.request
+    more = grown(agent, copy, orders)
     finding = settle_open(
         attempt,
         doubt,
@@ -89,7 +90,7 @@ def _settle_one(
         unclaimed=_unclaimed(agent, orders),
         now=now,
         limits=agent.owner.limits,
-        grown=_grown(agent, copy, attempt.request, orders),
+        grown=None if more is None else replace(more, lots=min(more.lots, request.lots)),
     )
     match finding:
         case Found():
@@ -104,10 +105,10 @@ def _settle_one(
     return None
 
 
-def _grown(
-    agent: AccountAgent, copy: Copy, request: OpenRequest, orders: Sequence[OpenOrder]
-) -> Done | None:
-    """Netting: before the attempt its legs accounted for all of the position, or it had been denied."""
+def grown(agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder]) -> Done | None:
+    """Netting: what the position has more than the copy's legs. Before an add is sent they account for
+    all of it, or it is denied.
+    """
     legs = [leg for leg in copy.legs if leg.status is LegStatus.OPEN]
     order = next((o for o in orders if o.symbol == copy.symbol and not o.kind.is_pending), None)
     if agent.market.live.mode is not Mode.NETTING or not legs or order is None:
@@ -117,8 +118,7 @@ def _grown(
         return None
     paid = order.open_price * order.lots - sum(leg.open_price * leg.lots for leg in legs)
     price = like(paid / more, order.open_price, order.digits)
-    lots = min(more, request.lots)
-    return Done(ticket=order.ticket, lots=lots, price=price if price > 0 else order.open_price)
+    return Done(ticket=order.ticket, lots=more, price=price if price > 0 else order.open_price)
 
 
 def _shrunk(agent: AccountAgent, copy: Copy, leg: Leg, request: CloseRequest) -> None:
@@ -226,6 +226,7 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     copy.attempt = None
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
     if isinstance(attempt.request, CloseRequest):
+        leg.closes_late = bool(leg.asked_pieces)
         _shrunk(agent, copy, leg, attempt.request)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt

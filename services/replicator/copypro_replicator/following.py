@@ -111,13 +111,21 @@ def _increased(turn: Turn, envelope: Envelope, event: m.PositionIncreased) -> No
     turn.memory.put_root(root)
     copiers = turn.memory.copiers_of(event.account)
     trade = trades.increased(root, event) if copiers else None
+    uncopied: set[AccountId] = set()
     for copier in copiers.values():
-        turn.outcome(root, copying.decide_increased(root, event, copier, trade))
+        planned = copying.decide_increased(root, event, copier, trade)
+        turn.outcome(root, planned)
+        if planned is not None and planned.order is None:
+            uncopied.add(copier.slave)
     for slave, known in root.followed:
         copier_now = copiers.get(slave)
         if copier_now is None or copier_now.id != known.copier:
             skipped = copying.stopped_leg(root, slave, known, event)
             turn.tell(root.account, f"{known.copy}/{known.copier}", skipped)
+            uncopied.add(slave)
+        if slave in uncopied and root.placed is not None and root.opened.context is not None:
+            # A mirrored order may have filled whole: it is held to the part that is copied.
+            turn.ask(m.RemovePendingCopy(copy=known.copy, slave=slave, reason="NOT_COPIED"))
 
 
 def _modified(turn: Turn, envelope: Envelope, event: m.PositionModified) -> None:
