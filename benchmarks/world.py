@@ -186,8 +186,7 @@ class World:
 async def world(slaves: int, stack: Mapping[str, Any] | None = None) -> AsyncIterator[World]:
     """`stack`: the settings of its servers; none: SQLite."""
     with tempfile.TemporaryDirectory() as name:
-        async with simulator_process(0, 0) as (_, mt5), SimulatorControl(mt5) as control:
-            await build(control, slaves)
+        async with brokers(slaves) as (mt5, control):
             settings = settings_of(mt5, Path(name), stack)
             async with running(settings) as ring:
                 headers = await _link(ring.url, slaves)
@@ -201,6 +200,14 @@ async def world(slaves: int, stack: Mapping[str, Any] | None = None) -> AsyncIte
                     await made.close_all()
                 yield made
                 ticking.cancel()
+
+
+@asynccontextmanager
+async def brokers(slaves: int) -> AsyncIterator[tuple[str, SimulatorControl]]:
+    """The simulated bridge's address and control, with the master's account and its slaves'."""
+    async with simulator_process(0, 0) as (_, mt5), SimulatorControl(mt5) as control:
+        await build(control, slaves)
+        yield mt5, control
 
 
 def settings_of(mt5: str, data: Path, stack: Mapping[str, Any] | None = None) -> Settings:
