@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from copypro.values import RootId, Ticket
-from copypro_account_watcher.claims import Claim, whose
+from copypro_account_watcher.claims import Claim, unclaimed, whose
 from copypro_account_watcher.state import Copy, LegStatus
 
-from tests.unit.diff_builders import Watch, hedging, order, row
+from tests.unit.diff_builders import Watch, hedging, mt4, order, row
 from tests.unit.slave_builders import attempt, standing, wanted
 
 OURS, OTHER = Ticket(77), Ticket(78)
@@ -71,3 +71,23 @@ def test_the_tickets_of_one_root_are_one_position() -> None:
     copy.legs[0].slave_root = RootId("77")
     assert claimed(copy, OTHER, watch=watch) == [Claim.KNOWN]
     assert claimed(copy, OURS, watch=watch) == [Claim.KNOWN]
+
+
+@pytest.mark.parametrize("comment", ["from #77", "rewritten"])
+def test_the_rest_of_a_position_is_nobodys_open_before_anything_told_of_its_reduction(
+    comment: str,
+) -> None:
+    """Another copy's open that nobody answered has its magic and side: taken for that, it was closed."""
+    watch = mt4()
+    watch.sees(order(OURS, "0.50", magic=7))
+    rest = order(OTHER, "0.25", magic=7, comment=comment)
+    assert watch.snapshot(rest) == [], "its deal is waited for"
+    assert unclaimed([rest], watch.book, {OURS}) == set()
+
+
+def test_what_stands_beside_all_that_is_known_is_unclaimed() -> None:
+    watch = mt4()
+    known, new = order(OURS, "0.50", magic=7), order(OTHER, "0.25", magic=7)
+    watch.sees(known)
+    assert unclaimed([known, new], watch.book, {OURS}) == {OTHER}
+    assert unclaimed([known, new], watch.book, {OURS, OTHER}) == set()

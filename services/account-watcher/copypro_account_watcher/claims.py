@@ -1,4 +1,4 @@
-"""Whose a listed position with one of our tags is. Pure.
+"""Whose a listed position is. Pure.
 
 The copy's record is the authority: under its own ticket a leg is what its status says. The tag only
 answers for tickets that no leg knows.
@@ -6,13 +6,14 @@ answers for tickets that no leg knows.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence, Set
 from enum import Enum
 
 from copypro.trading import OpenOrder
 from copypro.values import Ticket
 
 from copypro_account_watcher.book import Book
+from copypro_account_watcher.evidence import from_ticket, shape
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 
 
@@ -40,6 +41,22 @@ def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[
     if stands and leg.ticket not in listed:
         return Claim.MOVED
     return Claim.EXTRA
+
+
+def unclaimed(orders: Sequence[OpenOrder], book: Book, legs: Set[Ticket]) -> set[Ticket]:
+    """Those that are no known root's and no leg's, nor the rest of one: a list shows the ticket that
+    MT4 gave it before anything tells that the former one was closed in part.
+    """
+    known = book.tickets() | legs
+    listed = {order.ticket for order in orders}
+    gone = {root.shape for root in book.roots.values() if root.ticket not in listed}
+    return {
+        order.ticket
+        for order in orders
+        if order.ticket not in known
+        and from_ticket(order.comment) not in known
+        and shape(order) not in gone
+    }
 
 
 def _is_rest(order: OpenOrder, copy: Copy, leg: Leg, book: Book) -> bool:

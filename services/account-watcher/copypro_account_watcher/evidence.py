@@ -43,8 +43,8 @@ def name(row: ClosedOrder) -> RowName:
     return (row.ticket, row.deal, row.closed_at_broker if row.deal == row.ticket else None)
 
 
-def shape(row: ClosedOrder) -> Shape:
-    return (row.symbol, row.kind.side, row.open_price, row.opened_at_broker, row.magic)
+def shape(of: ClosedOrder | OpenOrder) -> Shape:
+    return (of.symbol, of.kind.side, of.open_price, of.opened_at_broker, of.magic)
 
 
 def from_ticket(comment: str) -> Ticket | None:

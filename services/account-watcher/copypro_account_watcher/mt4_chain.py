@@ -17,7 +17,7 @@ from copypro.values import Lots, RootId, Ticket
 from msgspec import structs
 
 from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import Book, Root, Shape
+from copypro_account_watcher.book import Book, Root
 from copypro_account_watcher.evidence import (
     Piece,
     Rows,
@@ -147,7 +147,7 @@ def _continuation(book: Book, root: Root, row: ClosedOrder | None, new: New) -> 
         order
         for order in new.values()
         if order.ticket > root.ticket
-        and shape_of(order) == root.shape
+        and shape(order) == root.shape
         and not _is_anothers(book, root, order)
         and (order.lots < root.open_lots or (is_told and order.lots == root.open_lots))
     ]
@@ -304,7 +304,7 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
         return not rec.waited("rest first", order.ticket)
     if look.seen is Seen.BASELINE:
         return False
-    of_order = shape_of(order)
+    of_order = shape(order)
     if any(_may_have_filled(rec, root, order) for root in book.roots.values()):
         return not rec.waited("filled", order.ticket)
     for closed in book.closed.values():
@@ -413,7 +413,3 @@ def _pay(rec: Recording, rows: Rows, row: ClosedOrder, root: Root) -> None:
         rec.row_came(root, row)
         rec.book.name(root, row.ticket)
         rows.use(row.ticket)
-
-
-def shape_of(order: OpenOrder) -> Shape:
-    return (order.symbol, order.kind.side, order.open_price, order.opened_at_broker, order.magic)

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.claims import unclaimed
 from copypro_account_watcher.reconcile import (
     Absent,
     Ambiguous,
@@ -87,7 +88,7 @@ def _settle_one(
         leg,
         orders=orders,
         ended=ended,
-        unclaimed=_unclaimed(agent, orders),
+        unclaimed=unclaimed(orders, agent.book, _legs(agent)),
         now=now,
         limits=agent.owner.limits,
         grown=None if more is None else replace(more, lots=min(more.lots, request.lots)),
@@ -143,12 +144,9 @@ def _shrunk(agent: AccountAgent, copy: Copy, leg: Leg, request: CloseRequest) ->
         leg.status = LegStatus.ENDED
 
 
-def _unclaimed(agent: AccountAgent, orders: Sequence[OpenOrder]) -> set[Ticket]:
-    legs = {leg.ticket for copy in agent.copies.values() for leg in copy.legs}
-    known = agent.book.tickets()
-    return {
-        order.ticket for order in orders if order.ticket not in known and order.ticket not in legs
-    }
+def _legs(agent: AccountAgent) -> set[Ticket]:
+    tickets = (leg.ticket for copy in agent.copies.values() for leg in copy.legs)
+    return {ticket for ticket in tickets if ticket is not None}
 
 
 def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
