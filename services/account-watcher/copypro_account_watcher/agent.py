@@ -49,7 +49,7 @@ from copypro_account_watcher.diff import Book, Root
 from copypro_account_watcher.following import tie
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.overdue import Overdue
-from copypro_account_watcher.permission import Permission, is_unresolved
+from copypro_account_watcher.permission import Permission
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.reconcile import Doubt
@@ -419,7 +419,7 @@ class AccountAgent:
         self.touch(copy, turn)
         if copy.attempt is None:
             self.certain(attempt)
-        elif is_unresolved(copy):
+        elif copy.is_unresolved:
             self.doubt(copy.attempt)
             self.watching.unresolved()
 
@@ -461,7 +461,7 @@ class AccountAgent:
     @property
     def unresolved(self) -> int:
         """Attempts that nobody has settled. Counted at every turn, over all copies."""
-        return sum(1 for copy in self.copies.values() if is_unresolved(copy))
+        return sum(1 for copy in self.copies.values() if copy.is_unresolved)
 
     # --- memory and timers --------------------------------------------------------------------
 

@@ -46,11 +46,9 @@ def alarms(
 
 def _may_be_late(copy: Copy) -> bool:
     """Something has a time since when it should be otherwise; most copies have nothing."""
-    attempt = copy.attempt
-    is_unresolved = attempt is not None and attempt.unresolved_at_utc is not None
     is_closing = copy.closing_since_utc is not None
     late = (copy.levels_late_since_utc, copy.reduction_late_since_utc)
-    return is_unresolved or is_closing or any(since is not None for since in late)
+    return copy.is_unresolved or is_closing or any(since is not None for since in late)
 
 
 Possible = tuple[datetime | None, float, Alarm]

@@ -23,7 +23,6 @@ from copypro.values import (
 from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.permission import refused_to
 from copypro_account_watcher.state import Account
 from copypro_account_watcher.symbols import Names, names_of
 
@@ -157,7 +156,7 @@ class Live:
         if registration is None:
             return None
         known = None if account is None else account.staying(registration)
-        return denied("ACCOUNT_REMOVED") if known is None else refused_to(known)
+        return denied("ACCOUNT_REMOVED") if known is None else known.refuses_opens
 
     def is_opening_another(self, copy: CopyId) -> bool:
         return self.opening is not None and self.opening != copy

@@ -41,7 +41,7 @@ from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.following import follow, follow_tickets, settle_fills
 from copypro_account_watcher.publishing import Publishing
-from copypro_account_watcher.shown import Shown, by_frame, shows_only_ours
+from copypro_account_watcher.shown import Shown, by_frame, shows_only
 from copypro_account_watcher.state import Account, book_key, root_key
 from copypro_account_watcher.turn import Turn
 
@@ -106,12 +106,15 @@ class Looking:
         return any(now - since < limit for since in self.missing.values())
 
     async def frame(self, frame: OrdersSeen) -> None:
-        """Looked at now, or with those that follow in a moment where all it shows are fills of ours."""
+        """Looked at now, or with those that follow in a moment where all it shows are fills of our own
+        calls: their answers tell all that anybody waits for, unless one is in doubt or an equity
+        protector is to judge each list.
+        """
         agent, shown = self._agent, by_frame(frame)
-        if not shows_only_ours(agent, frame):
+        live, is_at_once = agent.market.live, agent.in_doubt or agent.protecting.is_wanted
+        if is_at_once or not shows_only(agent.by_tag, frame, live.positions):
             await self.look(shown)
             return
-        live = agent.market.live
         live.mono = agent.owner.monotonic()
         live.learn_figures(shown.figures)
         live.looked(shown.orders, None)

@@ -6,11 +6,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from copypro.codes import Denial, denied
-from copypro.messages import Rights
 from copypro.values import CopierId, Ticket
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
-from copypro_account_watcher.state import Copy, Registration
 from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
@@ -122,23 +120,3 @@ class Permission:
         if watching.connected and account.info is not None and account.info.investor:
             return denied("READ_ONLY")
         return None
-
-
-def refused_to(registration: Registration) -> Denial | None:
-    """Why nothing is opened in its name, or None. Pure."""
-    if not registration.enabled:
-        return denied("ACCOUNT_DISABLED")
-    protector = registration.protector
-    if protector is not None and protector.stops_opens:
-        return denied("EQUITY_PROTECTION", **protector.numbers)
-    match registration.rights:
-        case Rights.TRADE:
-            return None
-        case Rights.READ:
-            return denied("READ_ONLY")
-        case Rights.NONE:
-            return denied("ACCOUNT_REFUSED", broker=registration.refused)
-
-
-def is_unresolved(copy: Copy) -> bool:
-    return copy.attempt is not None and copy.attempt.unresolved_at_utc is not None

@@ -1,16 +1,16 @@
-"""What is looked at: a list of an account's open orders, from a frame, a snapshot or beside history."""
+"""What is looked at: a list of an account's open orders, from a frame, a snapshot or beside history.
+
+Pure.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Container, Mapping
 
 from copypro.messages import Seen
 from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder, OrdersSeen
-from copypro.values import TAG_LENGTH
+from copypro.values import TAG_LENGTH, Ticket
 from msgspec import Struct
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -45,19 +45,15 @@ def by_frame(frame: OrdersSeen) -> Shown:
     )
 
 
-def shows_only_ours(agent: AccountAgent, frame: OrdersSeen) -> bool:
-    """Nothing changed but that calls of ours opened something: their answers tell all that anybody
-    waits for, unless an answer is in doubt or an equity protector is to judge each list.
-    """
+def shows_only(ours: Container[str], frame: OrdersSeen, known: Mapping[Ticket, OpenOrder]) -> bool:
+    """Nothing changed since the list before but that positions with these tags opened."""
     if frame.closed is not None or frame.operation is not None:
         return False
-    if agent.in_doubt or agent.protecting.is_wanted:
-        return False
-    known, shown = agent.market.live.positions, 0
+    shown = 0
     for order in frame.orders:
         former = known.get(order.ticket)
         if former is None:
-            if order.kind.is_pending or order.comment[:TAG_LENGTH] not in agent.by_tag:
+            if order.kind.is_pending or order.comment[:TAG_LENGTH] not in ours:
                 return False
         elif _standing(order) == _standing(former):
             shown += 1

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from copypro.codes import Denial, denied
 from copypro.messages import OpenCopy, PlacePendingCopy, Rights, SymbolChoice
 from copypro.options import CopierOptions
 from copypro.protection import Protector
@@ -56,6 +57,21 @@ class Registration(Struct, kw_only=True, omit_defaults=True):
     refused: str = ""
     """The broker's code for the last one that was tried: it is not tried again."""
     protector: Protector | None = None
+
+    @property
+    def refuses_opens(self) -> Denial | None:
+        """Why nothing is opened in its name."""
+        if not self.enabled:
+            return denied("ACCOUNT_DISABLED")
+        if self.protector is not None and self.protector.stops_opens:
+            return denied("EQUITY_PROTECTION", **self.protector.numbers)
+        match self.rights:
+            case Rights.TRADE:
+                return None
+            case Rights.READ:
+                return denied("READ_ONLY")
+            case Rights.NONE:
+                return denied("ACCOUNT_REFUSED", broker=self.refused)
 
 
 class Removal(Struct, frozen=True):
@@ -309,6 +325,11 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
         common = min(Decimal(1), masters / ours)
         is_rest_gone = self.pending_share < 1
         return common * left if is_rest_gone else 1 - common * (1 - left)
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Nobody could tell yet what became of its call."""
+        return self.attempt is not None and self.attempt.unresolved_at_utc is not None
 
     @property
     def live_legs(self) -> list[Leg]:
