@@ -155,6 +155,8 @@ class WildStorm(calmer.Storm):
         """When the master's tickets were opened."""
         self.absent: list[tuple[int, float, float]] = []
         """Slaves without their copier, from and until."""
+        self.before = 0
+        """The master's ticket of before there were copiers."""
         self.owners: set[tuple[int, int]] = set()
         """Slaves and tickets that are their owner's."""
         self.went_on: dict[tuple[int, int], int] = {}
@@ -186,9 +188,9 @@ class WildStorm(calmer.Storm):
             self.kinds.discard("netting")
             self.master = await world.account(master_server, 1001)
         if self.kinds & ENDS:  # what happens while the ring is away is dated by the broker's clock
-            ticket = await self.master.open("EURUSD", "Buy", "0.01")
+            self.before = await self.master.open("EURUSD", "Buy", "0.01")
             await dated(world, master_server, self.master.login)
-            await self.master.close(ticket)
+            await self.master.close(self.before)
         self.slaves = [
             await world.account("Beta-MT4", 2001),
             await world.account("Beta-MT5", 2002),
@@ -603,6 +605,7 @@ class WildStorm(calmer.Storm):
                 if isinstance(event, PositionOpened)
                 and event.account == _id(self.master)
                 and event.seen is not Seen.IMPORTED
+                and event.ticket != self.before
             ]
         families = await super().families()
         for family in families:  # a bridge may not say what ticket it had before
