@@ -459,6 +459,9 @@ class WildStorm(calmer.Storm):
             status, answer = await self._ask(name, **body)
             if status == 200 or {"accountId", "copierId"} & set(answer):
                 return answer
+            if "EQUITY_PROTECTION" in str(answer):  # until somebody does what the answer says
+                slave = body["slaveAccountId"]
+                await self._ask("UpdateEquityProtector", accountId=slave, enabled=False)
             await asyncio.sleep(0.2)
 
     async def _do_growth(self) -> None:
