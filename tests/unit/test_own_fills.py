@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.errors import OutcomeUnknown
@@ -49,12 +51,14 @@ class Broker:
             raise OutcomeUnknown("TIMEOUT", "no answer")
         return Done(ticket=order.ticket, lots=request.lots, price=D("1.10002"))
 
-    def shows(self, lots: str | object, comment: str = "") -> OpenOrder:
+    def shows(
+        self, lots: str | object, comment: str = "", kind: OrderKind = OrderKind.BUY
+    ) -> OpenOrder:
         bridge = self.account.bridge
         order = OpenOrder(
             ticket=Ticket(100 + len(bridge.orders)),
             symbol="EURUSD",
-            kind=OrderKind.BUY,
+            kind=kind,
             lots=D(str(lots)),
             open_price=D("1.10002"),
             opened_at_broker=now().replace(tzinfo=None) + EASTERN,
@@ -154,6 +158,25 @@ def test_a_stop_that_another_hand_sets_is_told_at_once() -> None:
         await account.until(lambda: account.told(m.PositionOpened))
 
     story(sets)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"open_price": D("1.08")},
+        {"stop_limit_price": D("1.07")},
+        {"expires_at_broker": datetime(2026, 3, 5)},
+    ],
+)
+def test_a_pending_order_that_its_owner_moves_is_told_at_once(change: dict[str, Any]) -> None:
+    async def moves(account: Watched, broker: Broker) -> None:
+        pending = broker.shows("0.20", kind=OrderKind.BUY_LIMIT)
+        await account.until(lambda: account.told(m.PendingPlaced))
+        account.bridge.orders = (replace(pending, **change),)
+        account.bridge.frame()
+        await account.until(lambda: account.told(m.PendingModified))
+
+    story(moves)
 
 
 def test_the_next_open_is_checked_by_the_figures_of_the_frame_that_waits() -> None:

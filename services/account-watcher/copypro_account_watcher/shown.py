@@ -46,7 +46,7 @@ def by_frame(frame: OrdersSeen) -> Shown:
 
 
 def shows_only(ours: Container[str], frame: OrdersSeen, known: Mapping[Ticket, OpenOrder]) -> bool:
-    """Nothing changed since the list before but that positions with these tags opened."""
+    """All that changed since the list before is that positions with these tags opened."""
     if frame.closed is not None or frame.operation is not None:
         return False
     shown = 0
@@ -59,9 +59,17 @@ def shows_only(ours: Container[str], frame: OrdersSeen, known: Mapping[Ticket, O
             shown += 1
         else:
             return False
-    return shown == len(known)
+    return shown == len(known) < len(frame.orders)
 
 
 def _standing(order: OpenOrder) -> tuple[object, ...]:
-    """What only a change at the broker moves, unlike prices and profit."""
-    return order.kind, order.lots, order.stop_loss, order.take_profit
+    """What only a change at the broker moves, unlike the market's price and profit."""
+    return (
+        order.kind,
+        order.lots,
+        order.open_price,
+        order.stop_loss,
+        order.take_profit,
+        order.stop_limit_price,
+        order.expires_at_broker,
+    )
