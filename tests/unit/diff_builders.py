@@ -90,6 +90,7 @@ class Watch:
     ) -> None:
         self.book = Book(AccountId("a" * 32), platform, mode)
         self.at, self.seconds = 0.0, seconds
+        self.history_at: float | None = None
         self.all: list[OrderEvent] = []
         self.late: list[OrderEvent] = []
         """What the last look told of what was told before."""
@@ -109,6 +110,9 @@ class Watch:
             orders=orders,
             seen=seen,
             at_utc=UTC_0 + timedelta(seconds=self.at),
+            history_at_utc=None
+            if self.history_at is None
+            else UTC_0 + timedelta(seconds=self.history_at),
             contexts={each.symbol: CONTEXT for each in orders},
             **more,
         )
@@ -126,6 +130,11 @@ class Watch:
 
     def snapshot(self, *orders: OpenOrder, **more: Any) -> list[OrderEvent]:
         return self.sees(*orders, seen=Seen.MISSED, **more)
+
+    def reads_history(self, *orders: OpenOrder, **more: Any) -> list[OrderEvent]:
+        """`closed` is all that it holds."""
+        self.history_at = self.at + self.seconds
+        return self.snapshot(*orders, **more)
 
 
 def mt4() -> Watch:

@@ -154,16 +154,17 @@ def test_a_chain_that_ended_in_history_with_tags_lost_is_closed_whole() -> None:
 
 def test_two_partial_closes_seen_as_one_step_count_their_rows_later() -> None:
     watch = one_open()
-    watch.sees(rest(7003, "0.03"), row_wait_s=0)
+    watch.reads_history(rest(7003, "0.03"), row_wait_s=0)
     assert [e.open_lots for e in watch.all if isinstance(e, PositionReduced)] == [D("0.03")]
     late = (part(7001, "0.04"), part(7002, "0.03", closed=61))
     assert watch.snapshot(rest(7003, "0.03"), closed=late) == []
 
 
-def test_a_rest_without_any_row_is_told_after_the_wait_with_the_old_ticket_as_its_deal() -> None:
+def test_a_rest_that_history_tells_nothing_of_is_told_with_the_old_ticket_as_its_deal() -> None:
     watch = one_open()
     assert watch.sees(rest(7002, "0.06")) == []
-    [event] = watch.later(1).snapshot(rest(7002, "0.06"))
+    assert watch.later(1).snapshot(rest(7002, "0.06")) == []
+    [event] = watch.reads_history(rest(7002, "0.06"))
     assert isinstance(event, PositionReduced)
     assert (event.deal.ticket, event.deal.lots) == (7001, D("0.04"))
 
@@ -192,6 +193,41 @@ def test_twins_partly_closed_at_once_are_told_apart_by_lots() -> None:
         ("1", 4),
         ("2", 3),
     }
+
+
+def test_the_rest_of_a_trade_that_no_look_showed_is_not_taken_for_its_twins() -> None:
+    """Away, the account closed one and opened its equal in the same second, which it closed in parts.
+    The lists that show what is left of that come before history.
+    """
+    watch = mt4()
+    watch.sees(order(1, "0.40"))
+    left = order(4, "0.20", comment="from #3")
+    assert watch.snapshot(left) == []
+    assert watch.later(5).sees(left) == []
+    first = row(2, "0.10", comment="to #3", closed=1)
+    middle = row(3, "0.10", comment="to #4", closed=2)
+    events = watch.reads_history(left, closed=(row(1, "0.40"), first, middle))
+    told = [(type(event).__name__, event.root) for event in events]
+    assert told == [
+        ("PositionClosed", "1"),
+        ("PositionOpened", "2"),
+        ("PositionReduced", "2"),
+        ("PositionReduced", "2"),
+    ]
+
+
+def test_what_was_larger_than_it_can_be_left_of_a_trade_is_not_its_rest() -> None:
+    """As before, and history does not tell the newest close yet."""
+    watch = mt4()
+    watch.sees(order(1, "0.40"))
+    left = order(4, "0.20", comment="from #3")
+    pieces = (
+        row(2, "0.10", comment="to #3", closed=1), row(3, "0.10", comment="to #4", closed=2),
+    )  # fmt: skip
+    events = watch.reads_history(left, closed=pieces)
+    events += watch.later(5).reads_history(left, closed=pieces)
+    assert [event.root for event in events] == ["2", "2", "2"]
+    assert watch.result.missing == (1,)
 
 
 def test_a_late_frame_with_a_former_ticket_changes_nothing() -> None:
@@ -332,7 +368,7 @@ def test_levels_that_the_rest_shows_changed_are_told_after_the_reduction() -> No
 
 def test_a_late_frame_with_a_ticket_that_was_skipped_opens_nothing() -> None:
     watch = one_open()
-    watch.sees(rest(7003, "0.03"), row_wait_s=0)
+    watch.reads_history(rest(7003, "0.03"), row_wait_s=0)
     assert watch.sees(rest(7002, "0.06")) == []
     assert watch.snapshot(rest(7003, "0.03")) == []
     assert set(watch.book.roots) == {"7001"}

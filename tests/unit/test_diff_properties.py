@@ -36,8 +36,9 @@ class Frame(Struct, frozen=True):
 class Broker:
     """Enough of one: every action changes the list, and leaves frames and rows behind."""
 
-    def __init__(self, platform: Platform, mode: Mode, *, tags: bool) -> None:
-        self.platform, self.mode, self.tags = platform, mode, tags
+    def __init__(self, platform: Platform, mode: Mode, *, tags: bool, seconds: float = 3.0) -> None:
+        """`seconds` between two acts."""
+        self.platform, self.mode, self.tags, self.seconds = platform, mode, tags, seconds
         self.open: dict[int, OpenOrder] = {}
         self.roots: dict[int, int] = {}
         """Ticket → the first ticket of its chain."""
@@ -47,7 +48,7 @@ class Broker:
 
     def act(self, action: tuple[str, int, str, str, int]) -> list[Frame]:
         what, which, symbol, lots, price = action
-        self.at += 3.0
+        self.at += self.seconds
         tickets = sorted(self.open)
         chosen = self.open[tickets[which % len(tickets)]] if tickets else None
         rows: list[ClosedOrder] = []
@@ -184,15 +185,18 @@ def deliver(
                 case "snapshot":
                     watch.snapshot(*maker.open.values())
                 case "history":
-                    watch.snapshot(*maker.open.values(), closed=tuple(maker.rows))
+                    watch.reads_history(*maker.open.values(), closed=tuple(maker.rows))
+                case "slow history":
+                    watch.snapshot(*maker.open.values())
+                    watch.later(2).snapshot(*maker.open.values())
             for former in held:
                 watch.sees(*former.orders, closed=former.closed)
             if watch.result.missing and reads_history:
                 watch.snapshot(*maker.open.values())
-                watch.snapshot(*maker.open.values(), closed=tuple(maker.rows))
+                watch.reads_history(*maker.open.values(), closed=tuple(maker.rows))
     watch.snapshot(*maker.open.values())
     for _ in range(4):
-        watch.later(1.5).snapshot(*maker.open.values(), closed=tuple(maker.rows))
+        watch.later(1.5).reads_history(*maker.open.values(), closed=tuple(maker.rows))
 
 
 def check_state(maker: Broker, watch: Watch) -> None:
@@ -267,8 +271,8 @@ def check_roots(maker: Broker, watch: Watch) -> None:
 
 
 def check_chains(maker: Broker, watch: Watch) -> None:
-    """Without comments a rest may be seen before what it is the rest of, and then is a root by itself:
-    every position is told all the same, and nothing is told open that is closed.
+    """Without comments, or before history, a rest may be seen before what it is the rest of, and then is
+    a root by itself: every position is told all the same, and nothing is told open that is closed.
     """
     ever = {maker.roots[ticket] for ticket in maker.positions}
     still = {maker.roots[o.ticket] for o in maker.open.values() if not o.kind.is_pending}
@@ -331,6 +335,23 @@ def test_mt4_with_tags(story: list[tuple[tuple[str, int, str, str, int], str]]) 
     check_state(maker, watch)
     check_told(watch)
     check_roots(maker, watch)
+
+
+AWAY = st.sampled_from(["lost", "lost", "snapshot", "history", "slow history"])
+
+
+@examples(450)
+@given(st.lists(st.tuples(ACTIONS, AWAY), max_size=25))
+def test_mt4_trades_of_one_second(
+    story: list[tuple[tuple[str, int, str, str, int], str]],
+) -> None:
+    """Many are alike. Nobody watches for a while, and then lists may come long before history."""
+    maker = Broker(Platform.MT4, Mode.HEDGING, tags=True, seconds=0)
+    watch = Watch(Platform.MT4)
+    deliver(maker, watch, story)
+    check_state(maker, watch)
+    check_told(watch)
+    check_chains(maker, watch)
 
 
 @examples(450)

@@ -59,6 +59,7 @@ class Looking:
         """Vanished tickets, and since when on the monotonic clock."""
         self.history_at: float | None = None
         """From then on, on the monotonic clock, a look reads history as well."""
+        self._history_read_at: datetime | None = None
         self.publishing = Publishing(agent)
         self._agent, self._session = agent, session
         self._one_at_a_time = asyncio.Lock()
@@ -181,6 +182,8 @@ class Looking:
         """What happened."""
         agent = self._agent
         account = agent.known
+        if shown.has_history:
+            self._history_read_at = turn.now
         result = diff(
             agent.book,
             Look(
@@ -195,6 +198,7 @@ class Looking:
                 clock_offset_minutes=self._session.offset.minutes,
                 missed_since_utc=account.alive_at_utc,
                 row_wait_s=agent.owner.limits.row_wait_s,
+                history_at_utc=self._history_read_at,
             ),
         )
         for fact in result.late:

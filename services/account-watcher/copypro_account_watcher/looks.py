@@ -39,6 +39,8 @@ class Look(Struct, frozen=True, kw_only=True):
     Frames of one action come one after another, and the deal is mostly in the last of them; a
     frame that comes late shows a change that never was. The next look after this wait settles it.
     """
+    history_at_utc: datetime | None = None
+    """The newest look that history was read for, this one included."""
 
 
 class Fact(Struct, frozen=True):

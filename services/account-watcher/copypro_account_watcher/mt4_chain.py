@@ -35,8 +35,11 @@ TWIN_AFTER_S = 3.0
 
 def settle(rec: Recording, rows: Rows, vanished: list[Root], new: New) -> None:
     """Follow each vanished ticket; what continues one is taken out of `new`."""
+    if not vanished:
+        return
+    ended = _Ended(rows)
     for root in sorted(vanished, key=lambda root: root.ticket):
-        while _step(rec, rows, root, new):
+        while _step(rec, rows, ended, root, new):
             pass
 
 
@@ -58,10 +61,10 @@ def filled(rec: Recording, rows: Rows, pending: Root, new: New) -> bool:
     return True
 
 
-def _step(rec: Recording, rows: Rows, root: Root, new: New) -> bool:
+def _step(rec: Recording, rows: Rows, ended: _Ended, root: Root, new: New) -> bool:
     """One ticket of the chain; True: its rest has a ticket of its own that has ended as well."""
     row = next((row for row in rows.of_root(root) if row.ticket == root.ticket), None)
-    after = _continuation(rec.book, root, row, new)
+    after = _continuation(rec.book, ended, root, row, new)
     if row is None:
         _without_row(rec, root, after, new)
         return False
@@ -74,9 +77,9 @@ def _step(rec: Recording, rows: Rows, root: Root, new: New) -> bool:
     if rest <= 0:
         rec.closed(root, piece=piece)
         return False
-    ended = _continuation_in_history(rec, rows, root, row, rest, after)
-    if ended is not None:
-        rec.reduced(root, rest, piece=piece, ticket=ended)
+    ended_rest = _continuation_in_history(rec, rows, root, row, rest, after)
+    if ended_rest is not None:
+        rec.reduced(root, rest, piece=piece, ticket=ended_rest)
         return True
     _partly(rec, root, piece, rest, after, new)
     return False
@@ -109,7 +112,7 @@ def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) 
         rec.book.retickets(root, after.ticket)  # its piece was told before the rest was seen
         rec.touch(root)
         _taken(rec, root, after, new)
-    elif rec.waited("rowless", root.root):
+    elif _is_settled(rec, root, after):
         price = positions.price_now(rec, after)
         former = root.ticket
         rec.reduced(
@@ -118,6 +121,12 @@ def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) 
         _taken(rec, root, after, new)
     else:
         _hold(rec, root, after, new)
+
+
+def _is_settled(rec: Recording, root: Root, after: OpenOrder) -> bool:
+    """What only looks like the rest may be left of another trade, which history tells of."""
+    is_named = from_ticket(after.comment) == root.ticket
+    return rec.waited("rowless", root.root) if is_named else rec.asked("rowless", root.root)
 
 
 def _hold(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
@@ -133,7 +142,9 @@ def _taken(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
     del new[after.ticket]
 
 
-def _continuation(book: Book, root: Root, row: ClosedOrder | None, new: New) -> OpenOrder | None:
+def _continuation(
+    book: Book, ended: _Ended, root: Root, row: ClosedOrder | None, new: New
+) -> OpenOrder | None:
     if not new:
         return None
     for order in new.values():
@@ -149,7 +160,10 @@ def _continuation(book: Book, root: Root, row: ClosedOrder | None, new: New) -> 
         if order.ticket > root.ticket
         and shape(order) == root.shape
         and not _is_anothers(book, root, order)
-        and (order.lots < root.open_lots or (is_told and order.lots == root.open_lots))
+        and (
+            (lots := ended.lots_with(order)) < root.open_lots
+            or (is_told and lots == root.open_lots)
+        )
     ]
     if row is not None and row.lots > 0:
         rest = root.open_lots - row.lots
@@ -249,6 +263,10 @@ class _Ended:
                 return chain
             chain.insert(0, former)
             ticket, origin = former.ticket, from_ticket(former.comment)
+
+    def lots_with(self, order: OpenOrder) -> Lots:
+        """This one's, and what is known to have been closed of it before."""
+        return sum((row.lots for row in self.before(order)), order.lots)
 
     def since(self, row: ClosedOrder) -> list[ClosedOrder]:
         """This one and those that it went on as."""

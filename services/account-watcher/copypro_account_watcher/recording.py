@@ -69,6 +69,11 @@ class Recording:
         self._doubts[doubt] = since
         return look.at_utc - since >= timedelta(seconds=look.row_wait_s)
 
+    def asked(self, what: str, name: object) -> bool:
+        """And history, read meanwhile, has not settled it: what looks alike may be another's."""
+        has_waited, read_at = self.waited(what, name), self.look.history_at_utc
+        return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)]
+
     def stood(self, what: str, name: object) -> bool:
         """The look before had this doubt as well."""
         return (what, str(name)) in self.book.doubts
