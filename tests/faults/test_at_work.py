@@ -23,7 +23,7 @@ from tests.faults.program import Program
 from tests.faults.takeovers import Stage, a_stage, tag_of
 from tests.servers import database_on, topics_on
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 READERS_FIRST = ("stats", "replicator", "account-watcher", "gateway")
 ONE_OF_EACH = dict.fromkeys(READERS_FIRST, 1)

@@ -157,6 +157,7 @@ async def a_cluster(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(LIMIT_S)
 async def test_whatever_dies_each_trade_has_one_copy_or_one_reason(tmp_path: Path) -> None:
     draw = random.Random(SEED)

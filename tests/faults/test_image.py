@@ -22,7 +22,7 @@ from infra.locked import entries, needed, normal, project_needs
 from tests import image
 from tests.servers import database_on
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 READY_WITHIN_S = 60
 STOP_WITHIN_S = 12
 

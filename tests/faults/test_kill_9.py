@@ -209,6 +209,7 @@ def tags_in(book: dict[str, Any]) -> Counter[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200 if REAL_LIMITS else 600)
 async def test_kill_9_at_25_moments_leaves_each_trade_one_copy_or_one_reason(
     tmp_path: Path,
