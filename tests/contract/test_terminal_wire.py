@@ -377,7 +377,9 @@ async def test_a_connection_in_use_is_not_warm_for_another_account(
 async def test_a_connection_idle_for_too_long_is_not_warm(
     bridge: CuttingBridge, platform: Platform
 ) -> None:
-    limits = TerminalLimits(connect_s=5, read_s=2, trade_call_s=1, connection_idle_s=0.05)
+    limits = TerminalLimits(
+        connect_s=5, read_s=2, trade_call_s=5, first_byte_s=5, connection_idle_s=0.05
+    )
     terminals = terminal_factory(platform, bridge.url, limits, reads_per_s=1000)
     terminal = terminals(Credentials(server="Any", login=LOGIN, password=CANARY))
     await terminal.connect()

@@ -98,7 +98,7 @@ async def test_what_a_removed_master_left_is_still_a_copy(world: World) -> None:
 # --- late --------------------------------------------------------------------------------------
 
 
-LATE: dict[str, Any] = {"endpoint": "OrderSend", "login": 2001, "silent": True, "late_s": 3.0}
+LATE: dict[str, Any] = {"endpoint": "OrderSend", "login": 2001, "silent": True, "late_s": 5.0}
 """Filled long after everything was waited for."""
 
 

@@ -138,6 +138,7 @@ class World:
                 "sign_up": "open",
                 "manager_key": OPERATOR,
                 "reads_per_s": 1000,
+                "visible_within_s": 60,
                 **self.stack,
                 **self._more,
             }
