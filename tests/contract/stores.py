@@ -22,7 +22,7 @@ from copypro.ports import Document, ReadModels, Repeats, Upsert, Users, Vault
 from tests.servers import database_of_its_own, drop
 
 Store = TypeVar("Store", SqliteReadModels, SqliteRepeats, SqliteUsers, SqliteVault)
-LIMITS = MongoLimits(select_s=3.0, read_s=3.0, held_s=2.0)
+LIMITS = MongoLimits(held_s=2.0)
 
 
 class Place(Protocol):
