@@ -47,7 +47,9 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     margin_age_s: float = 60.0
     figures_age_s: float = 60.0
     snapshot_every_s: float = 10.0
-    snapshot_tries: int = 4
+    snapshot_tries: int = 3
+    frames_held_s: float = 5.0
+    """So often a snapshot is tried that frames overtake; then they wait for one, but not longer."""
     margined_orders_s: float = 30.0
     """A list of pending orders alone beside used margin is taken for whole once it was so this long."""
     stream_wait_s: float = 5.0
