@@ -148,7 +148,7 @@ def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
 
 def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
     if order.ticket != root.ticket and not _is_the_same(root, order):
-        pieces = _closing_pieces(rows, root, order)
+        pieces = _closing_pieces(rec, rows, root, order)
         if pieces is not None:
             _ended(rec, rows, root, pieces, order)
             _opened(rec, rows, order)
@@ -171,7 +171,7 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
 
 def _flipped(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
     """The old lifecycle closes, then the excess opens as a new one."""
-    pieces = _closing_pieces(rows, root, order)
+    pieces = _closing_pieces(rec, rows, root, order)
     if pieces is not None:
         _ended(rec, rows, root, pieces, order)
     elif rec.waited("flipped", f"{root.root}/{order.ticket}"):
@@ -183,14 +183,16 @@ def _flipped(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
 
 
 def _gone(rec: Recording, rows: Rows, root: Root) -> None:
-    pieces = _closing_pieces(rows, root, None)
+    pieces = _closing_pieces(rec, rows, root, None)
     if pieces is not None:
         _ended(rec, rows, root, pieces, None)
     else:
         rec.missing[root.ticket] = None
 
 
-def _closing_pieces(rows: Rows, root: Root, after: OpenOrder | None) -> list[Piece] | None:
+def _closing_pieces(
+    rec: Recording, rows: Rows, root: Root, after: OpenOrder | None
+) -> list[Piece] | None:
     """Rows that closed it all: under its own numbers, else what the symbol closed before `after`. A
     frame's row of a position that opened later is of the next lifecycle: only history tells whether
     there was one.
@@ -206,7 +208,7 @@ def _closing_pieces(rows: Rows, root: Root, after: OpenOrder | None) -> list[Pie
     for found in (_before(own, after), own, before, of_symbol):
         pieces = explain(found, root.open_lots, gone=True) if found else None
         if pieces is not None:
-            return pieces
+            return pieces if positions.is_proof(rec, of_symbol, pieces, root) else None
     return None
 
 

@@ -1,0 +1,47 @@
+"""Lists come long before history does, and history tells the newest closes last: whatever the order, in
+the end the same as if all had been seen.
+"""
+
+from __future__ import annotations
+
+import pytest
+from copypro.messages import PositionReduced
+from copypro.values import Mode
+
+from tests.unit.diff_builders import Watch, names, order, row
+
+BOTH = pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
+
+
+@BOTH
+def test_the_row_of_a_reduction_that_was_told_without_it_closes_nothing(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.snapshot(order(1, "0.10"))
+    [made] = watch.later(1).snapshot(order(1, "0.10"))
+    assert isinstance(made, PositionReduced)
+    first = row(1, "0.20", deal=9, closed=1)
+    assert watch.reads_history(closed=(first,)) == [], "a short list"
+    assert watch.result.missing == (1,)
+    assert watch.reads_history(order(1, "0.10"), closed=(first,)) == []
+    last = row(1, "0.10", deal=10, closed=2)
+    assert names(watch.reads_history(closed=(first, last))) == ["PositionClosed"]
+
+
+@BOTH
+def test_a_position_whose_rows_do_not_add_up_is_closed_once_history_tells_no_more(
+    mode: Mode,
+) -> None:
+    """A late frame's volume that stayed too long was told as a reduction that no row will ever explain."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.sees(order(1, "0.10"))
+    watch.later(1).sees(order(1, "0.10"))
+    watch.later(1).sees(order(1, "0.30"))
+    watch.later(2).snapshot(order(1, "0.15"), closed=(row(1, "0.15", deal=9, closed=3),))
+    last = row(1, "0.15", deal=10, closed=4)
+    watch.reads_history(closed=(row(1, "0.15", deal=9, closed=3), last))
+    watch.later(6).reads_history(closed=(row(1, "0.15", deal=9, closed=3), last))
+    assert names(watch.all).count("PositionClosed") == 1
