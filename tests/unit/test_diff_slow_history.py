@@ -8,7 +8,7 @@ import pytest
 from copypro.messages import PositionReduced
 from copypro.values import Mode
 
-from tests.unit.diff_builders import Watch, names, order, row
+from tests.unit.diff_builders import Watch, mt4, names, order, row
 
 BOTH = pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
 
@@ -45,3 +45,20 @@ def test_a_position_whose_rows_do_not_add_up_is_closed_once_history_tells_no_mor
     watch.reads_history(closed=(row(1, "0.15", deal=9, closed=3), last))
     watch.later(6).reads_history(closed=(row(1, "0.15", deal=9, closed=3), last))
     assert names(watch.all).count("PositionClosed") == 1
+
+
+def test_mt4_the_close_of_a_rest_is_not_taken_for_an_earlier_part_as_large() -> None:
+    """It was told as that one's row, and the trade stayed open for ever."""
+    watch = mt4()
+    watch.sees(order(1))
+    watch.sees(order(2, "0.07", comment="from #1"), row_wait_s=0)
+    assert watch.sees(closed=(row(4, "0.03", comment="from #3", closed=4),)) == []
+    rows = (
+        row(1, "0.03", comment="to #2", closed=1),
+        row(2, "0.02", comment="to #3", closed=2),
+        row(3, "0.02", comment="to #4", closed=3),
+        row(4, "0.03", comment="from #3", closed=4),
+    )
+    watch.reads_history(closed=rows)
+    assert names(watch.all)[-1] == "PositionClosed"
+    assert watch.result.missing == ()

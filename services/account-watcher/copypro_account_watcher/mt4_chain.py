@@ -399,7 +399,7 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
             return True
         if linked is not None and linked in book.by_ticket:
             root = book.by_ticket[linked]
-            if _is_before(row, root.tickets) and not root.unrowed_lots:
+            if _is_before(row, root.tickets):
                 rec.untold_part(root, row)
                 rows.use(row.ticket)
             else:
@@ -407,13 +407,15 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
             return True
     of_row = shape(row)
     for root in book.roots.values():
-        if root.shape == of_row and (
+        if (root.shape == of_row and row.ticket > root.tickets[0]) and (
             root.ticket in rec.missing or root.unrowed_lots >= row.lots > 0
         ):
             _pay(rec, rows, row, root)
             return True
     for closed in book.closed.values():
-        if closed.shape == of_row and closed.unrowed_lots >= row.lots > 0:
+        if (closed.shape == of_row and row.ticket > closed.tickets[0]) and (
+            closed.unrowed_lots >= row.lots > 0
+        ):
             rec.row_of_closed_came(closed, row)
             rows.use(row.ticket)
             return True
@@ -427,7 +429,8 @@ def _is_before(row: ClosedOrder, tickets: Sequence[Ticket]) -> bool:
 
 
 def _pay(rec: Recording, rows: Rows, row: ClosedOrder, root: Root) -> None:
-    if root.unrowed_lots >= row.lots > Decimal(0):
+    """Of what was told without rows: what comes after the ticket that it has now is not told yet."""
+    if row.ticket < root.ticket and root.unrowed_lots >= row.lots > Decimal(0):
         rec.row_came(root, row)
         rec.book.name(root, row.ticket)
         rows.use(row.ticket)
