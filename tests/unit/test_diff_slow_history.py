@@ -62,3 +62,15 @@ def test_mt4_the_close_of_a_rest_is_not_taken_for_an_earlier_part_as_large() -> 
     watch.reads_history(closed=rows)
     assert names(watch.all)[-1] == "PositionClosed"
     assert watch.result.missing == ()
+
+
+def test_mt4_a_rest_that_ended_before_history_told_of_it_ends_its_trade() -> None:
+    """Without comments: history has the first part, and the rest, which ended as well, only later."""
+    watch = mt4()
+    watch.sees(order(1))
+    first = row(1, "0.01", closed=1)
+    assert watch.reads_history(closed=(first,)) == []
+    watch.later(2).reads_history(closed=(first,))
+    events = watch.later(2).reads_history(closed=(first, row(2, "0.09", closed=2)))
+    assert names(events) == ["PositionClosed"]
+    assert watch.result.missing == ()

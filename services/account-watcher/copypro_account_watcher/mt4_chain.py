@@ -66,6 +66,12 @@ def _step(rec: Recording, rows: Rows, ended: _Ended, root: Root, new: New) -> bo
     row = next((row for row in rows.of_root(root) if row.ticket == root.ticket), None)
     after = _continuation(rec.book, ended, root, row, new)
     if row is None:
+        ended_rest = None
+        if after is None and _is_told(root):
+            ended_rest = _ended_rest(rows, root, root.tickets[0], root.open_lots)
+        if ended_rest is not None:
+            rec.book.retickets(root, ended_rest)  # its piece was told before its rest was known
+            return True
         _without_row(rec, root, after, new)
         return False
     lots = _closed_lots(rec, rows, root, row, after)
@@ -77,7 +83,9 @@ def _step(rec: Recording, rows: Rows, ended: _Ended, root: Root, new: New) -> bo
     if rest <= 0:
         rec.closed(root, piece=piece)
         return False
-    ended_rest = _continuation_in_history(rec, rows, root, row, rest, after)
+    ended_rest = None
+    if after is None or not (after.lots == rest or from_ticket(after.comment) == row.ticket):
+        ended_rest = _ended_rest(rows, root, row.ticket, rest, to_ticket(row.comment))
     if ended_rest is not None:
         rec.reduced(root, rest, piece=piece, ticket=ended_rest)
         return True
@@ -153,7 +161,6 @@ def _continuation(
     named = to_ticket(row.comment) if row is not None else None
     if named is not None:
         return new.get(named)
-    is_told = any(deal == root.ticket for _, deal in root.spent)
     alike = [
         order
         for order in new.values()
@@ -162,7 +169,7 @@ def _continuation(
         and not _is_anothers(book, root, order)
         and (
             (lots := ended.lots_with(order)) < root.open_lots
-            or (is_told and lots == root.open_lots)
+            or (_is_told(root) and lots == root.open_lots)
         )
     ]
     if row is not None and row.lots > 0:
@@ -178,26 +185,23 @@ def _is_anothers(book: Book, root: Root, order: OpenOrder) -> bool:
     return origin is not None and book.by_ticket.get(origin, root) is not root
 
 
-def _continuation_in_history(
-    rec: Recording,
-    rows: Rows,
-    root: Root,
-    row: ClosedOrder,
-    rest: Lots,
-    after: OpenOrder | None,
+def _is_told(root: Root) -> bool:
+    """What the ticket that it has now closed; where it goes on is not known yet."""
+    return any(deal == root.ticket for _, deal in root.spent)
+
+
+def _ended_rest(
+    rows: Rows, root: Root, former: Ticket, rest: Lots, named: Ticket | None = None
 ) -> Ticket | None:
     """The ticket of the rest, where that has already ended too."""
-    if after is not None and (after.lots == rest or from_ticket(after.comment) == row.ticket):
-        return None
     unknown = rows.unknown()
-    named = to_ticket(row.comment)
     if named is not None:
         return named if named in unknown else None
     for ticket, (other, *_) in unknown.items():
-        if from_ticket(other.comment) == row.ticket:
+        if from_ticket(other.comment) == former:
             return ticket
     for ticket, (other, *_) in unknown.items():
-        if ticket > row.ticket and shape(other) == root.shape and other.lots <= rest:
+        if ticket > former and shape(other) == root.shape and other.lots <= rest:
             return ticket
     return None
 
