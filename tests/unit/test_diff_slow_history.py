@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 from copypro.messages import PositionReduced
-from copypro.values import Mode
+from copypro.values import Mode, OrderKind
 
-from tests.unit.diff_builders import Watch, mt4, names, order, row
+from tests.unit.diff_builders import Watch, mt4, names, netting, order, row
 
 BOTH = pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
 
@@ -74,3 +74,16 @@ def test_mt4_a_rest_that_ended_before_history_told_of_it_ends_its_trade() -> Non
     events = watch.later(2).reads_history(closed=(first, row(2, "0.09", closed=2)))
     assert names(events) == ["PositionClosed"]
     assert watch.result.missing == ()
+
+
+def test_netting_a_growth_from_before_an_order_was_placed_is_not_its_fill() -> None:
+    """It filled after the position had closed, which history tells later."""
+    watch = netting()
+    watch.sees(order(1, "0.20"))
+    placed = order(3, "0.10", OrderKind.BUY_LIMIT, opened=4)
+    assert names(watch.later(5).sees(placed)) == ["PendingPlaced"]
+    first = row(1, "0.30", deal=9, closed=3)
+    assert names(watch.later(2).reads_history(closed=(first,))) == ["PositionClosed"]
+    assert watch.result.missing == (3,)
+    events = watch.reads_history(closed=(first, row(3, deal=10, opened=6, closed=7)))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionClosed"]

@@ -351,7 +351,7 @@ class Recording:
 
     def _took(self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None) -> None:
         """A deal of more lots than a list showed less tells of a growth that no list showed."""
-        self._moved(root, max(Decimal(0), proved - known), "shrunk")
+        self._moved(root, max(Decimal(0), proved - known), "shrunk", at_broker)
         self._moved(root, -max(known, proved), "shrunk", at_broker)
 
     def _moved(self, root: Root, lots: Lots, doubt: str, at_broker: datetime | None = None) -> None:
