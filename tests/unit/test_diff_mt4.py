@@ -154,7 +154,7 @@ def test_a_chain_that_ended_in_history_with_tags_lost_is_closed_whole() -> None:
 
 def test_two_partial_closes_seen_as_one_step_count_their_rows_later() -> None:
     watch = one_open()
-    watch.reads_history(rest(7003, "0.03"), row_wait_s=0)
+    watch.reads_history(rest(7003, "0.03"), row_wait_s=0, history_lag_s=0)
     assert [e.open_lots for e in watch.all if isinstance(e, PositionReduced)] == [D("0.03")]
     late = (part(7001, "0.04"), part(7002, "0.03", closed=61))
     assert watch.snapshot(rest(7003, "0.03"), closed=late) == []
@@ -163,7 +163,7 @@ def test_two_partial_closes_seen_as_one_step_count_their_rows_later() -> None:
 def test_a_rest_that_history_tells_nothing_of_is_told_with_the_old_ticket_as_its_deal() -> None:
     watch = one_open()
     assert watch.sees(rest(7002, "0.06")) == []
-    assert watch.later(1).snapshot(rest(7002, "0.06")) == []
+    assert watch.later(6).snapshot(rest(7002, "0.06")) == []
     [event] = watch.reads_history(rest(7002, "0.06"))
     assert isinstance(event, PositionReduced)
     assert (event.deal.ticket, event.deal.lots) == (7001, D("0.04"))
@@ -323,7 +323,8 @@ def test_a_rest_whose_beginning_nobody_knows_waits_for_history_and_then_stands_a
     stranger = order(9, "0.06", opened=OLD, comment="from #8")
     assert watch.sees(stranger) == []
     assert watch.result.missing == (8,)
-    [event] = watch.later(1).snapshot(stranger)
+    assert watch.later(6).snapshot(stranger) == []
+    [event] = watch.reads_history(stranger)
     assert isinstance(event, PositionOpened)
     assert event.root == "9"
 
@@ -368,7 +369,7 @@ def test_levels_that_the_rest_shows_changed_are_told_after_the_reduction() -> No
 
 def test_a_late_frame_with_a_ticket_that_was_skipped_opens_nothing() -> None:
     watch = one_open()
-    watch.reads_history(rest(7003, "0.03"), row_wait_s=0)
+    watch.reads_history(rest(7003, "0.03"), row_wait_s=0, history_lag_s=0)
     assert watch.sees(rest(7002, "0.06")) == []
     assert watch.snapshot(rest(7003, "0.03")) == []
     assert set(watch.book.roots) == {"7001"}

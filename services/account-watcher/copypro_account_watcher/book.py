@@ -208,6 +208,8 @@ class Book:
         """Closes that a frame told and no list has shown yet."""
         self.doubts: dict[tuple[str, str], datetime] = {}
         """What the last look showed without proof, and since when."""
+        self.listed: AbstractSet[Ticket] = frozenset()
+        """What the last look showed."""
         self.deltas: dict[str, list[Change]] = {}
         """Netting: the last signed changes of a symbol's volume."""
         self.listed_at: dict[RootId, datetime] = {}

@@ -64,7 +64,7 @@ def filled(rec: Recording, rows: Rows, pending: Root, new: New) -> bool:
 def _step(rec: Recording, rows: Rows, ended: _Ended, root: Root, new: New) -> bool:
     """One ticket of the chain; True: its rest has a ticket of its own that has ended as well."""
     row = next((row for row in rows.of_root(root) if row.ticket == root.ticket), None)
-    after = _continuation(rec.book, ended, root, row, new)
+    after = _continuation(rec, ended, root, row, new)
     if row is None:
         ended_rest = None
         if after is None and _is_told(root):
@@ -151,7 +151,7 @@ def _taken(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
 
 
 def _continuation(
-    book: Book, ended: _Ended, root: Root, row: ClosedOrder | None, new: New
+    rec: Recording, ended: _Ended, root: Root, row: ClosedOrder | None, new: New
 ) -> OpenOrder | None:
     if not new:
         return None
@@ -166,7 +166,7 @@ def _continuation(
         for order in new.values()
         if order.ticket > root.ticket
         and shape(order) == root.shape
-        and not _is_anothers(book, root, order)
+        and not _is_anothers(rec, root, order)
         and (
             (lots := ended.lots_with(order)) < root.open_lots
             or (_is_told(root) and lots == root.open_lots)
@@ -180,9 +180,17 @@ def _continuation(
     return min(alike, key=lambda order: order.ticket, default=None)
 
 
-def _is_anothers(book: Book, root: Root, order: OpenOrder) -> bool:
+def _is_anothers(rec: Recording, root: Root, order: OpenOrder) -> bool:
+    """By its comment the rest of a ticket of another chain, or of one before this root's; or both stood
+    in the list before.
+    """
     origin = from_ticket(order.comment)
-    return origin is not None and book.by_ticket.get(origin, root) is not root
+    if origin is None:
+        return False
+    known = rec.book.by_ticket.get(origin)
+    if known is not None:
+        return known is not root
+    return origin < root.ticket or {order.ticket, root.ticket} <= rec.book.listed
 
 
 def _is_told(root: Root) -> bool:
@@ -303,7 +311,7 @@ def newcomers(rec: Recording, rows: Rows, new: New) -> None:
         if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
             continue
         chain = ended.before(order)
-        if chain and not _has_history(rec) and not rec.waited("origin", ticket):
+        if chain and not _has_history(rec) and not rec.asked("origin", ticket):
             first = chain[0].ticket  # it may have begun earlier: history tells
             rec.missing[first] = None
             for piece in chain:
@@ -328,7 +336,7 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
         return False
     of_order = shape(order)
     if any(_may_have_filled(rec, root, order) for root in book.roots.values()):
-        return not rec.waited("filled", order.ticket)
+        return not rec.asked("filled", order.ticket)
     for closed in book.closed.values():
         if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
             return True
@@ -339,6 +347,8 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
             return True  # a late frame's ticket from the middle of a chain, which was skipped
         if order.ticket < root.tickets[0] and root.ticket in rec.missing:
             return not rec.waited("former", order.ticket)  # or from before its first look
+        if root.open_lots > order.lots and root.ticket in rec.missing:
+            return not rec.asked("twin", order.ticket)  # one of them is its rest
         if root.open_lots > order.lots:
             age = look.at_utc - root.first_seen_at_utc
             if age > timedelta(seconds=TWIN_AFTER_S):
@@ -346,7 +356,7 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
     return False
 
 
-def _may_have_filled(rec: Recording, root: Root, order: OpenOrder) -> bool:
+def _may_have_filled(rec: Recording, root: Root, order: OpenOrder | ClosedOrder) -> bool:
     """A pending order that is gone may have filled and been closed in part, and this is its rest."""
     return (
         root.is_pending
@@ -359,7 +369,7 @@ def _may_have_filled(rec: Recording, root: Root, order: OpenOrder) -> bool:
 
 def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
     """The rest of a ticket that nobody knows: history may know it, for a while."""
-    if rec.look.seen is Seen.BASELINE or rec.waited("origin", order.ticket):
+    if rec.look.seen is Seen.BASELINE or rec.asked("origin", order.ticket):
         return True
     origin = from_ticket(order.comment)
     if origin is not None:
@@ -370,6 +380,7 @@ def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
 def unknown_tickets(rec: Recording, rows: Rows) -> None:
     """Chains that began and ended between two looks."""
     look, ended = rec.look, _Ended(rows)
+    pending = [root for root in rec.book.roots.values() if root.is_pending]
     for ticket, row in ended.of.items():
         if not rows.is_unknown(ticket) or _belongs_to_known(rec, rows, row):
             continue  # told as part of a chain just now, or of one that goes on
@@ -381,8 +392,11 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
         origin = from_ticket(row.comment)
         if origin is None and len(chain) > 1:
             origin = ticket  # the comment that its close left tells of no former one
-        if origin is not None and not _has_history(rec) and not rec.waited("origin", ticket):
+        if origin is not None and not _has_history(rec) and not rec.asked("origin", ticket):
             rec.missing[origin] = None
+            continue
+        may_be_rest = any(_may_have_filled(rec, root, row) for root in pending)
+        if may_be_rest and not rec.asked("filled", ticket):
             continue
         missed.tell(rec, rows, RootId(str(ticket)), chain)
 

@@ -153,11 +153,13 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
             _ended(rec, rows, root, pieces, order)
             _opened(rec, rows, order)
             return
-        if not rec.waited("re-ticketed", f"{root.root}/{order.ticket}"):
+        known, doubt = rec.book.by_ticket.get(order.ticket), f"{root.root}/{order.ticket}"
+        is_fill = known is not None and known.is_pending
+        is_over = rec.waited if is_fill else rec.asked
+        if not is_over("re-ticketed", doubt):
             rec.missing[root.ticket] = None
             return
-        known = rec.book.by_ticket.get(order.ticket)
-        if known is not None and known.is_pending:
+        if is_fill:
             # A pending order's fill is the symbol's one position now: the former is gone.
             rec.closed(root, piece=None, price=positions.price_now(rec, order))
             _opened(rec, rows, order)

@@ -70,9 +70,12 @@ class Recording:
         return look.at_utc - since >= timedelta(seconds=look.row_wait_s)
 
     def asked(self, what: str, name: object) -> bool:
-        """And history, read meanwhile, has not settled it: what looks alike may be another's."""
+        """And history, which may lag, was read so much later and has not settled it: what looks alike
+        may be another's.
+        """
         has_waited, read_at = self.waited(what, name), self.look.history_at_utc
-        return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)]
+        lag = timedelta(seconds=self.look.history_lag_s)
+        return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)] + lag
 
     def stood(self, what: str, name: object) -> bool:
         """The look before had this doubt as well."""
