@@ -287,6 +287,19 @@ def test_the_halves_of_a_close_by_may_come_in_two_frames() -> None:
     assert set(watch.book.roots) == {"1"}
 
 
+def test_the_rest_of_a_close_by_that_no_look_showed_stays_open() -> None:
+    """Its former ticket's row has no lots: it was told as closed at the second look."""
+    watch = mt4()
+    left = order(3, "0.10", OrderKind.SELL, comment="from #2")
+    rows = (row(1, by_ticket=2), row(2, "0.00", OrderKind.SELL, comment="close hedge by #1"))
+    events = watch.reads_history(left, closed=rows)
+    assert [e.root for e in events if isinstance(e, PositionOpened)] == ["2", "1"]
+    assert watch.reads_history(left, closed=rows) == []
+    assert watch.book.roots["2"].ticket == 3
+    end = row(3, kind=OrderKind.SELL, comment="from #2", closed=70)
+    assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_new_trade_of_the_same_second_is_no_rest_of_an_equal_close_by(at_once: bool) -> None:
     """Same symbol, side, price, second and magic: only what the other half closed tells it apart."""
