@@ -300,6 +300,25 @@ def test_the_rest_of_a_close_by_that_no_look_showed_stays_open() -> None:
     assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
 
 
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_trade_that_stands_beside_a_chain_of_its_second_is_told(is_over: bool) -> None:
+    """Its ticket is between two of the chain, as one that the chain skipped; the row of the closed part
+    has no lots, so it is never certain that none was.
+    """
+    watch = mt4()
+    watch.sees(order(1, kind=OrderKind.SELL))
+    twin, left = order(2, kind=OrderKind.SELL), order(3, "0.06", OrderKind.SELL, comment="from #1")
+    listed = (twin,) if is_over else (twin, left)
+    assert names(watch.sees(left, row_wait_s=0)) == ["PositionReduced"]
+    if is_over:
+        end = row(3, "0.06", OrderKind.SELL, comment="from #1")
+        assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
+    first = row(1, "0.00", OrderKind.SELL, comment="close hedge by #9")
+    assert watch.reads_history(*listed, closed=(first,)) == []
+    assert watch.later(6).sees(*listed) == []
+    assert names(watch.snapshot(*listed)) == ["PositionOpened"]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_new_trade_of_the_same_second_is_no_rest_of_an_equal_close_by(at_once: bool) -> None:
     """Same symbol, side, price, second and magic: only what the other half closed tells it apart."""

@@ -221,7 +221,7 @@ def test_a_part_in_a_chain_s_middle_that_nobody_has_told_is_told_when_its_row_co
     watch.sees(order(1, "0.10"))
     rest = order(3, "0.03")
     first, middle = row(1, "0.04", profit=D(4)), row(2, "0.03", profit=D(3), closed=61)
-    [told] = watch.snapshot(rest, closed=(first,), row_wait_s=0)
+    [told] = watch.reads_history(rest, closed=(first,), row_wait_s=0, history_lag_s=0)
     assert told.deal.lots == D("0.04")  # type: ignore[union-attr]
     [event] = late(watch.snapshot, rest, closed=(first, middle))
     assert isinstance(event, PositionReduced)

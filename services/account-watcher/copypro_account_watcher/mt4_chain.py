@@ -98,7 +98,7 @@ def _partly(
 ) -> None:
     named = to_ticket(piece.row.comment)
     if after is not None:
-        if after.lots != rest and not rec.waited("chain", root.root):
+        if after.lots != rest and not _is_settled(rec, "chain", root, after):
             _hold(rec, root, after, new)  # a further partial close in between: its row comes
             return
         left = after.lots if after.lots < root.open_lots else rest
@@ -120,7 +120,7 @@ def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) 
         rec.book.retickets(root, after.ticket)  # its piece was told before the rest was seen
         rec.touch(root)
         _taken(rec, root, after, new)
-    elif _is_settled(rec, root, after):
+    elif _is_settled(rec, "rowless", root, after):
         price = positions.price_now(rec, after)
         former = root.ticket
         rec.reduced(
@@ -131,10 +131,10 @@ def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) 
         _hold(rec, root, after, new)
 
 
-def _is_settled(rec: Recording, root: Root, after: OpenOrder) -> bool:
+def _is_settled(rec: Recording, doubt: str, root: Root, after: OpenOrder) -> bool:
     """What only looks like the rest may be left of another trade, which history tells of."""
     is_named = from_ticket(after.comment) == root.ticket
-    return rec.waited("rowless", root.root) if is_named else rec.asked("rowless", root.root)
+    return rec.waited(doubt, root.root) if is_named else rec.asked(doubt, root.root)
 
 
 def _hold(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
@@ -339,12 +339,12 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
         return not rec.asked("filled", order.ticket)
     for closed in book.closed.values():
         if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
-            return True
+            return _is_in_between(rec, order)
     for root in book.roots.values():
         if root.is_pending or root.shape != of_order:
             continue
         if root.unrowed_lots and root.tickets[0] < order.ticket < root.ticket:
-            return True  # a late frame's ticket from the middle of a chain, which was skipped
+            return _is_in_between(rec, order)
         if order.ticket < root.tickets[0] and root.ticket in rec.missing:
             return not rec.waited("former", order.ticket)  # or from before its first look
         if root.open_lots > order.lots and root.ticket in rec.missing:
@@ -354,6 +354,12 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
             if age > timedelta(seconds=TWIN_AFTER_S):
                 return not rec.waited("twin", order.ticket)
     return False
+
+
+def _is_in_between(rec: Recording, order: OpenOrder) -> bool:
+    """A late frame's ticket from the middle of a chain, which was skipped; not if it goes on standing."""
+    stands = rec.waited("in between", order.ticket, rec.look.history_lag_s)
+    return not stands or rec.look.seen is Seen.LIVE
 
 
 def _may_have_filled(rec: Recording, root: Root, order: OpenOrder | ClosedOrder) -> bool:

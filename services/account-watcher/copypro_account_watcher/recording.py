@@ -62,12 +62,13 @@ class Recording:
 
     # --- doubt --------------------------------------------------------------------------------
 
-    def waited(self, what: str, name: object) -> bool:
-        """True once this doubt stood in every look for the time that rows are waited for."""
+    def waited(self, what: str, name: object, seconds: float | None = None) -> bool:
+        """True once this doubt stood in every look for so long, or the time that rows are waited for."""
         doubt, look = (what, str(name)), self.look
         since = self.book.doubts.get(doubt, look.at_utc)
         self._doubts[doubt] = since
-        return look.at_utc - since >= timedelta(seconds=look.row_wait_s)
+        wait_s = look.row_wait_s if seconds is None else seconds
+        return look.at_utc - since >= timedelta(seconds=wait_s)
 
     def asked(self, what: str, name: object) -> bool:
         """And history, which may lag, was read so much later and has not settled it: what looks alike
