@@ -8,12 +8,14 @@ import math
 
 import pytest
 from copypro.messages import PositionReduced
-from copypro.values import Mode, OrderKind, Platform
+from copypro.values import Mode, OrderKind, Platform, Ticket
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.examples import examples
 from tests.unit.diff_builders import (
+    D,
     Watch,
     broker,
     mt4,
@@ -24,7 +26,9 @@ from tests.unit.diff_builders import (
 )
 from tests.unit.test_diff_properties import (
     ACTIONS,
+    LOTS,
     Broker,
+    Frame,
     check_chains,
     check_money,
     check_roots,
@@ -38,6 +42,7 @@ Action = tuple[str, int, str, str, int]
 FATES = st.sampled_from(
     ["lost", "lost", "seen", "list", "slow", "frames", "lagging", "lagging", "history"]
 )
+POSITIONS = ACTIONS.filter(lambda action: action[0] not in ("pending", "fill"))
 STORIES = st.lists(st.tuples(ACTIONS, FATES, st.integers(1, 3)), max_size=20)
 
 
@@ -135,6 +140,17 @@ def test_netting_a_growth_from_before_an_order_was_placed_is_not_its_fill() -> N
     assert names(events) == ["PendingFilled", "PositionOpened", "PositionClosed"]
 
 
+def test_netting_what_another_order_opened_is_not_the_fill_of_one_as_large() -> None:
+    """That one had filled as well, and ended, unseen."""
+    watch = netting()
+    watch.sees(order(3, kind=OrderKind.BUY_LIMIT, opened=1))
+    standing = order(4, opened=8)
+    assert names(watch.later(9).snapshot(standing)) == ["PositionOpened"]
+    assert watch.result.missing == (3,)
+    events = watch.reads_history(standing, closed=(row(3, deal=10, opened=6, closed=7),))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionClosed"]
+
+
 def test_mt4_the_close_of_a_rest_is_not_taken_for_an_earlier_part_as_large() -> None:
     """It was told as that one's row, and the trade stayed open for ever."""
     watch = mt4()
@@ -212,23 +228,15 @@ def test_the_money_of_mt5_hedging(story: list[tuple[Action, str, int]]) -> None:
 
 
 @examples(450)
-@given(STORIES)
+@given(st.lists(st.tuples(POSITIONS, FATES, st.integers(1, 3)), max_size=20))
 def test_mt5_netting(story: list[tuple[Action, str, int]]) -> None:
+    """Without pending orders: whether one became part of a position history does not say."""
     maker = Broker(Platform.MT5, Mode.NETTING, tags=True, seconds=0.01)
     watch = Watch(mode=Mode.NETTING)
     deliver(maker, watch, story)
     check_state(maker, watch)
     check_told(watch)
     check_roots(maker, watch)
-
-
-@examples(450)
-@given(STORIES)
-def test_the_money_of_mt5_netting(story: list[tuple[Action, str, int]]) -> None:
-    maker = Broker(Platform.MT5, Mode.NETTING, tags=True, seconds=0.01)
-    watch = Watch(mode=Mode.NETTING)
-    deliver(maker, watch, story)
-    check_money(maker, watch)
 
 
 @examples(450)
@@ -242,15 +250,65 @@ def test_mt4(story: list[tuple[Action, str, int]]) -> None:
     check_chains(maker, watch)
 
 
+class ClosingBy(Broker):
+    """MT4: two opposite positions close each other. The second one's row has no lots."""
+
+    def act(self, action: Action) -> list[Frame]:
+        which, standing = action[1], [o for o in self.open.values() if not o.kind.is_pending]
+        pairs = [(a, b) for a in standing for b in standing if a.kind.side is not b.kind.side]
+        pairs = [(a, b) for a, b in pairs if a.symbol == b.symbol]
+        if action[0] != "by" or not pairs:
+            return super().act(("sell", *action[1:]) if action[0] == "by" else action)
+        self.at += self.seconds
+        first, second = pairs[which % len(pairs)]
+        closed = min(first.lots, second.lots)
+        del self.open[first.ticket], self.open[second.ticket]
+        for larger in (first, second):
+            if larger.lots > closed:
+                self.ticket += 1
+                comment, left = f"from #{larger.ticket}", larger.lots - closed
+                rest = replace(larger, ticket=Ticket(self.ticket), lots=left, comment=comment)
+                self.open[self.ticket] = rest
+                self.roots[self.ticket] = self.roots[larger.ticket]
+        one, other = self._row(first, closed), self._row(second, D(0))
+        comment = f"close hedge by #{first.ticket}"
+        rows = (
+            replace(one, comment="", by_ticket=second.ticket),
+            replace(other, comment=comment, profit=D(0)),
+        )
+        self.rows += rows
+        return [Frame(tuple(self.open.values()), rows)]
+
+
+BY = st.tuples(
+    st.sampled_from(["buy", "sell", "sell", "part", "close", "pending", "fill", "by", "by"]),
+    st.integers(0, 9),
+    st.just("EURUSD"),
+    st.sampled_from(LOTS),
+    st.integers(1, 3),
+)
+
+
 @examples(450)
-@given(STORIES)
-def test_mt4_without_comments(story: list[tuple[Action, str, int]]) -> None:
-    """Which of two equal trades a rest is left of nothing tells: the volumes are right all the same."""
-    maker = Broker(Platform.MT4, Mode.HEDGING, tags=False, seconds=0)
+@given(st.lists(st.tuples(BY, FATES, st.integers(1, 3)), max_size=20))
+def test_mt4_close_bys(story: list[tuple[Action, str, int]]) -> None:
+    maker = ClosingBy(Platform.MT4, Mode.HEDGING, tags=True, seconds=0)
     watch = Watch(Platform.MT4)
     deliver(maker, watch, story)
     check_state(maker, watch)
     check_told(watch)
+
+
+@examples(450)
+@given(STORIES)
+def test_mt4_without_comments(story: list[tuple[Action, str, int]]) -> None:
+    """Of several seconds: which of two equal trades a rest is left of, nothing tells then."""
+    maker = Broker(Platform.MT4, Mode.HEDGING, tags=False, seconds=3)
+    watch = Watch(Platform.MT4)
+    deliver(maker, watch, story)
+    check_state(maker, watch)
+    check_told(watch)
+    check_chains(maker, watch)
 
 
 @examples(450)

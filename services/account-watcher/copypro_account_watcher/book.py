@@ -29,8 +29,10 @@ from msgspec import Struct
 
 RowKey = tuple[datetime, int]
 """(closed at, deal): the order in which the pieces of one position were closed."""
-Change = tuple[Lots, datetime, datetime | None]
-"""Netting: of a position's volume, signed, when a list first had it, and its deal's time where one tells."""
+Change = tuple[Lots, datetime, datetime | None, bool]
+"""Netting: of a position's volume, signed, when a list first had it, its deal's time where one tells, and
+whether it opened the position.
+"""
 RowName = tuple[Ticket, int, datetime | None]
 Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""

@@ -77,7 +77,9 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     later = [c for c in changes if not listed or c[1] > max(listed)]
     alike = [c for c in later if c[0] * lots > 0]
     total = sum((c[0] for c in alike), Decimal(0))
-    proved = next(([c] for c in later if c[0] == lots), None) or (alike if total == lots else [])
+    is_whole = total == lots and not all(c[3] for c in alike)  # else another order opened it
+    proved = next(([c] for c in later if c[0] == lots and not c[3]), None)
+    proved = proved or (alike if is_whole else [])
     position = book.by_symbol.get(symbol)
     since = None if position is None else position.first_seen_at_utc
     of_it = [c for c in changes[-1:] if since is None or c[1] > since]  # not what opened it
@@ -94,7 +96,7 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
             known.remove(change)
         left = sum((c[0] for c in matching), -lots)
         if left:
-            known.append((left, matching[-1][1], matching[-1][2]))
+            known.append((left, *matching[-1][1:]))
         return True
     return False
 

@@ -113,7 +113,7 @@ class Recording:
             self._moved(root, max(Decimal(0), order.lots - own), "grown")
         else:
             root = self._new_root(order, root_id)
-            self._moved(root, order.lots, "grown")
+            self._moved(root, order.lots, "grown", is_opening=True)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
             order.opened_at_broker, look.clock_offset_minutes
@@ -358,15 +358,22 @@ class Recording:
         self._moved(root, max(Decimal(0), proved - known), "shrunk", at_broker)
         self._moved(root, -max(known, proved), "shrunk", at_broker)
 
-    def _moved(self, root: Root, lots: Lots, doubt: str, at_broker: datetime | None = None) -> None:
+    def _moved(
+        self,
+        root: Root,
+        lots: Lots,
+        doubt: str,
+        at_broker: datetime | None = None,
+        *,
+        is_opening: bool = False,
+    ) -> None:
         """Netting: by how much, for the pending orders that became part of it; since it was in doubt."""
         if not lots or not self.book.is_netting:
             return
         at = self.book.doubts.get((doubt, root.root), self.look.at_utc)
         former = self.book.deltas.get(root.symbol, [])
-        self.book.deltas[root.symbol] = [*former, (lots * root.side.sign, at, at_broker)][
-            -PAST_CHANGES:
-        ]
+        change = (lots * root.side.sign, at, at_broker, is_opening)
+        self.book.deltas[root.symbol] = [*former, change][-PAST_CHANGES:]
 
     # --- pending orders -----------------------------------------------------------------------
 
