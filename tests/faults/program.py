@@ -25,6 +25,7 @@ LIMITS = {
     "later_close_cap_s": 0.5,
     "snapshot_every_s": 0.5,
     "missing_every_s": 0.2,
+    "history_lag_s": 0.5,
     "reconnect_first_s": 0.1,
     "reconnect_cap_s": 0.3,
     "publish_every_s": 0.1,

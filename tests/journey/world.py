@@ -43,6 +43,7 @@ FAST = WatcherLimits(
     history_margin_s=90_000.0,  # the simulator's deposit of a day ago is always in it
     snapshot_every_s=0.3,
     missing_every_s=0.2,
+    history_lag_s=0.5,
     reconnect_first_s=0.1,
     reconnect_cap_s=0.3,
     publish_every_s=0.05,

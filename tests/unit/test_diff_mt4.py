@@ -154,7 +154,7 @@ def test_a_chain_that_ended_in_history_with_tags_lost_is_closed_whole() -> None:
 
 def test_two_partial_closes_seen_as_one_step_count_their_rows_later() -> None:
     watch = one_open()
-    watch.reads_history(rest(7003, "0.03"), row_wait_s=0)
+    watch.reads_history(rest(7003, "0.03"), row_wait_s=0, history_lag_s=0)
     assert [e.open_lots for e in watch.all if isinstance(e, PositionReduced)] == [D("0.03")]
     late = (part(7001, "0.04"), part(7002, "0.03", closed=61))
     assert watch.snapshot(rest(7003, "0.03"), closed=late) == []
@@ -163,7 +163,7 @@ def test_two_partial_closes_seen_as_one_step_count_their_rows_later() -> None:
 def test_a_rest_that_history_tells_nothing_of_is_told_with_the_old_ticket_as_its_deal() -> None:
     watch = one_open()
     assert watch.sees(rest(7002, "0.06")) == []
-    assert watch.later(1).snapshot(rest(7002, "0.06")) == []
+    assert watch.later(6).snapshot(rest(7002, "0.06")) == []
     [event] = watch.reads_history(rest(7002, "0.06"))
     assert isinstance(event, PositionReduced)
     assert (event.deal.ticket, event.deal.lots) == (7001, D("0.04"))
@@ -287,6 +287,38 @@ def test_the_halves_of_a_close_by_may_come_in_two_frames() -> None:
     assert set(watch.book.roots) == {"1"}
 
 
+def test_the_rest_of_a_close_by_that_no_look_showed_stays_open() -> None:
+    """Its former ticket's row has no lots: it was told as closed at the second look."""
+    watch = mt4()
+    left = order(3, "0.10", OrderKind.SELL, comment="from #2")
+    rows = (row(1, by_ticket=2), row(2, "0.00", OrderKind.SELL, comment="close hedge by #1"))
+    events = watch.reads_history(left, closed=rows)
+    assert [e.root for e in events if isinstance(e, PositionOpened)] == ["2", "1"]
+    assert watch.reads_history(left, closed=rows) == []
+    assert watch.book.roots["2"].ticket == 3
+    end = row(3, kind=OrderKind.SELL, comment="from #2", closed=70)
+    assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_trade_that_stands_beside_a_chain_of_its_second_is_told(is_over: bool) -> None:
+    """Its ticket is between two of the chain, as one that the chain skipped; the row of the closed part
+    has no lots, so it is never certain that none was.
+    """
+    watch = mt4()
+    watch.sees(order(1, kind=OrderKind.SELL))
+    twin, left = order(2, kind=OrderKind.SELL), order(3, "0.06", OrderKind.SELL, comment="from #1")
+    listed = (twin,) if is_over else (twin, left)
+    assert names(watch.sees(left, row_wait_s=0)) == ["PositionReduced"]
+    if is_over:
+        end = row(3, "0.06", OrderKind.SELL, comment="from #1")
+        assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
+    first = row(1, "0.00", OrderKind.SELL, comment="close hedge by #9")
+    assert watch.reads_history(*listed, closed=(first,)) == []
+    assert watch.later(6).sees(*listed) == []
+    assert names(watch.snapshot(*listed)) == ["PositionOpened"]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_new_trade_of_the_same_second_is_no_rest_of_an_equal_close_by(at_once: bool) -> None:
     """Same symbol, side, price, second and magic: only what the other half closed tells it apart."""
@@ -323,7 +355,8 @@ def test_a_rest_whose_beginning_nobody_knows_waits_for_history_and_then_stands_a
     stranger = order(9, "0.06", opened=OLD, comment="from #8")
     assert watch.sees(stranger) == []
     assert watch.result.missing == (8,)
-    [event] = watch.later(1).snapshot(stranger)
+    assert watch.later(6).snapshot(stranger) == []
+    [event] = watch.reads_history(stranger)
     assert isinstance(event, PositionOpened)
     assert event.root == "9"
 
@@ -368,7 +401,7 @@ def test_levels_that_the_rest_shows_changed_are_told_after_the_reduction() -> No
 
 def test_a_late_frame_with_a_ticket_that_was_skipped_opens_nothing() -> None:
     watch = one_open()
-    watch.reads_history(rest(7003, "0.03"), row_wait_s=0)
+    watch.reads_history(rest(7003, "0.03"), row_wait_s=0, history_lag_s=0)
     assert watch.sees(rest(7002, "0.06")) == []
     assert watch.snapshot(rest(7003, "0.03")) == []
     assert set(watch.book.roots) == {"7001"}

@@ -246,10 +246,11 @@ def check_told(watch: Watch) -> None:
 
 def check_money(maker: Broker, watch: Watch) -> None:
     """What the broker booked is told, whether its deals were told at once or late: each once."""
-    told: dict[tuple[str, int], Decimal] = {}
+    told: dict[tuple[object, ...], Decimal] = {}
     for event in (*watch.all, *watch.all_late):
         if isinstance(event, PositionReduced | PositionClosed):
-            told[event.root, event.deal.ticket] = event.deal.profit
+            deal = event.deal
+            told[event.root, deal.ticket, deal.time_broker] = deal.profit
     booked = sum((piece.profit for piece in maker.rows), D(0))
     assert sum(told.values()) == booked
     assert watch.book.rows_owed() == []

@@ -209,7 +209,7 @@ def test_a_chain_seen_as_one_step_gets_the_profit_of_all_its_parts() -> None:
     watch = mt4()
     watch.sees(order(1, "0.10"))
     rest = order(3, "0.03")
-    watch.sees(rest, row_wait_s=0)
+    watch.reads_history(rest, row_wait_s=0, history_lag_s=0)
     parts = (row(1, "0.04", profit=D(4)), row(2, "0.03", profit=D(3), closed=61))
     [event] = late(watch.snapshot, rest, closed=parts)
     assert (event.deal.lots, event.deal.profit) == (D("0.07"), 7)  # type: ignore[union-attr]
@@ -221,7 +221,7 @@ def test_a_part_in_a_chain_s_middle_that_nobody_has_told_is_told_when_its_row_co
     watch.sees(order(1, "0.10"))
     rest = order(3, "0.03")
     first, middle = row(1, "0.04", profit=D(4)), row(2, "0.03", profit=D(3), closed=61)
-    [told] = watch.snapshot(rest, closed=(first,), row_wait_s=0)
+    [told] = watch.reads_history(rest, closed=(first,), row_wait_s=0, history_lag_s=0)
     assert told.deal.lots == D("0.04")  # type: ignore[union-attr]
     [event] = late(watch.snapshot, rest, closed=(first, middle))
     assert isinstance(event, PositionReduced)
@@ -416,7 +416,7 @@ def test_a_part_that_led_to_the_first_ticket_that_was_seen_is_told_once(is_over:
     watch = mt4().later(10)
     rest = order(3, "0.05", opened=3, comment="from #2")
     assert watch.snapshot(rest) == []
-    [opened] = watch.later(1.5).snapshot(rest)
+    [opened] = watch.later(6).reads_history(rest)
     assert isinstance(opened, PositionOpened)
     rows = (
         row(1, "0.03", profit=D(4), opened=3, closed=5, comment="to #2"),

@@ -299,7 +299,9 @@ def test_an_attempt_that_is_not_settled_says_nothing_of_money() -> None:
     at_work(work, WatcherLimits(absence_wait_mt5_s=never, flow_wait_s=never))
 
 
-def test_a_list_that_frames_overtake_again_and_again_is_asked_for_with_rests() -> None:
+def test_what_only_history_tells_is_told_though_frames_overtake_every_list() -> None:
+    """And lists are asked for with rests."""
+
     async def work(account: Watched) -> None:
         bridge = account.bridge
         bridge.overtaken = True
@@ -307,6 +309,7 @@ def test_a_list_that_frames_overtake_again_and_again_is_asked_for_with_rests() -
         bridge.frame()
         snapshots = bridge.snapshots
         await asyncio.sleep(20)
-        assert 20 <= bridge.snapshots - snapshots <= 100, "a few tries each second"
+        assert account.told(m.BalanceChanged)
+        assert bridge.snapshots - snapshots <= 100, "a few tries each second"
 
     at_work(work)

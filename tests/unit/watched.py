@@ -75,6 +75,7 @@ class Bridge:
         self.history_lags_s = 0.0
         """Behind the balance."""
         self.history_takes_s = 0.0
+        self.snapshot_takes_s = 0.001
         self.overtaken = False
         """A frame comes within every snapshot."""
         self.snapshots = self.histories = 0
@@ -152,8 +153,9 @@ class _Session:
             raise Unavailable("NOT_CONNECTED", "down")
         if bridge.overtaken:
             bridge.frame()
-        await asyncio.sleep(0.001)
-        return Snapshot(orders=bridge.orders, figures=bridge.figures)
+        shown = Snapshot(orders=bridge.orders, figures=bridge.figures)
+        await asyncio.sleep(bridge.snapshot_takes_s)
+        return shown
 
     async def history(self, since: datetime, until: datetime) -> History:
         bridge = self._bridge

@@ -29,8 +29,10 @@ from msgspec import Struct
 
 RowKey = tuple[datetime, int]
 """(closed at, deal): the order in which the pieces of one position were closed."""
-Change = tuple[Lots, datetime, datetime | None]
-"""Netting: of a position's volume, signed, when a list first had it, and its deal's time where one tells."""
+Change = tuple[Lots, datetime, datetime | None, bool]
+"""Netting: of a position's volume, signed, when a list first had it, its deal's time where one tells, and
+whether it opened the position.
+"""
 RowName = tuple[Ticket, int, datetime | None]
 Shape = tuple[str, Side, Price, datetime, int]
 """Symbol, side, open price, open time, magic: what MT4 keeps when it changes a ticket."""
@@ -208,6 +210,8 @@ class Book:
         """Closes that a frame told and no list has shown yet."""
         self.doubts: dict[tuple[str, str], datetime] = {}
         """What the last look showed without proof, and since when."""
+        self.listed: AbstractSet[Ticket] = frozenset()
+        """What the last look showed."""
         self.deltas: dict[str, list[Change]] = {}
         """Netting: the last signed changes of a symbol's volume."""
         self.listed_at: dict[RootId, datetime] = {}

@@ -66,6 +66,7 @@ def diff(book: Book, look: Look) -> Result:
         _late(rec, rows)
         rows.tidy()
     rec.finish()
+    book.listed = {order.ticket for order in look.orders}
     return Result(
         late=tuple(rec.late),
         facts=rec.facts(),

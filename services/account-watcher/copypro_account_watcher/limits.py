@@ -47,7 +47,9 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     margin_age_s: float = 60.0
     figures_age_s: float = 60.0
     snapshot_every_s: float = 10.0
-    snapshot_tries: int = 4
+    snapshot_tries: int = 3
+    frames_held_s: float = 5.0
+    """So often a snapshot is tried that frames overtake; then they wait for one, but not longer."""
     margined_orders_s: float = 30.0
     """A list of pending orders alone beside used margin is taken for whole once it was so this long."""
     stream_wait_s: float = 5.0
@@ -58,6 +60,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """A position in a frame that opened longer ago than this was missed, not seen live."""
     row_wait_s: float = 0.3
     """A smaller volume in a list waits so long for the deal that made it; history is asked at once."""
+    history_lag_s: float = 5.0
+    """So long after a list shows a change history may still not have it."""
     missing_polls: int = 5
     missing_every_s: float = 1.0
     missing_for_s: float = 60.0

@@ -199,6 +199,7 @@ class Looking:
                 missed_since_utc=account.alive_at_utc,
                 row_wait_s=agent.owner.limits.row_wait_s,
                 history_at_utc=self._history_read_at,
+                history_lag_s=agent.owner.limits.history_lag_s,
             ),
         )
         for fact in result.late:

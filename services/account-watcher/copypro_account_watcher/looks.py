@@ -41,6 +41,8 @@ class Look(Struct, frozen=True, kw_only=True):
     """
     history_at_utc: datetime | None = None
     """The newest look that history was read for, this one included."""
+    history_lag_s: float = 5.0
+    """So long after a list shows a change history may still not have it."""
 
 
 class Fact(Struct, frozen=True):

@@ -64,8 +64,14 @@ def filled(rec: Recording, rows: Rows, pending: Root, new: New) -> bool:
 def _step(rec: Recording, rows: Rows, ended: _Ended, root: Root, new: New) -> bool:
     """One ticket of the chain; True: its rest has a ticket of its own that has ended as well."""
     row = next((row for row in rows.of_root(root) if row.ticket == root.ticket), None)
-    after = _continuation(rec.book, ended, root, row, new)
+    after = _continuation(rec, ended, root, row, new)
     if row is None:
+        ended_rest = None
+        if after is None and _is_told(root):
+            ended_rest = _ended_rest(rows, root, root.tickets[0], root.open_lots)
+        if ended_rest is not None:
+            rec.book.retickets(root, ended_rest)  # its piece was told before its rest was known
+            return True
         _without_row(rec, root, after, new)
         return False
     lots = _closed_lots(rec, rows, root, row, after)
@@ -77,7 +83,9 @@ def _step(rec: Recording, rows: Rows, ended: _Ended, root: Root, new: New) -> bo
     if rest <= 0:
         rec.closed(root, piece=piece)
         return False
-    ended_rest = _continuation_in_history(rec, rows, root, row, rest, after)
+    ended_rest = None
+    if after is None or not (after.lots == rest or from_ticket(after.comment) == row.ticket):
+        ended_rest = _ended_rest(rows, root, row.ticket, rest, to_ticket(row.comment))
     if ended_rest is not None:
         rec.reduced(root, rest, piece=piece, ticket=ended_rest)
         return True
@@ -90,7 +98,7 @@ def _partly(
 ) -> None:
     named = to_ticket(piece.row.comment)
     if after is not None:
-        if after.lots != rest and not rec.waited("chain", root.root):
+        if after.lots != rest and not _is_settled(rec, "chain", root, after):
             _hold(rec, root, after, new)  # a further partial close in between: its row comes
             return
         left = after.lots if after.lots < root.open_lots else rest
@@ -112,7 +120,7 @@ def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) 
         rec.book.retickets(root, after.ticket)  # its piece was told before the rest was seen
         rec.touch(root)
         _taken(rec, root, after, new)
-    elif _is_settled(rec, root, after):
+    elif _is_settled(rec, "rowless", root, after):
         price = positions.price_now(rec, after)
         former = root.ticket
         rec.reduced(
@@ -123,10 +131,10 @@ def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) 
         _hold(rec, root, after, new)
 
 
-def _is_settled(rec: Recording, root: Root, after: OpenOrder) -> bool:
+def _is_settled(rec: Recording, doubt: str, root: Root, after: OpenOrder) -> bool:
     """What only looks like the rest may be left of another trade, which history tells of."""
     is_named = from_ticket(after.comment) == root.ticket
-    return rec.waited("rowless", root.root) if is_named else rec.asked("rowless", root.root)
+    return rec.waited(doubt, root.root) if is_named else rec.asked(doubt, root.root)
 
 
 def _hold(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
@@ -143,7 +151,7 @@ def _taken(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
 
 
 def _continuation(
-    book: Book, ended: _Ended, root: Root, row: ClosedOrder | None, new: New
+    rec: Recording, ended: _Ended, root: Root, row: ClosedOrder | None, new: New
 ) -> OpenOrder | None:
     if not new:
         return None
@@ -153,16 +161,15 @@ def _continuation(
     named = to_ticket(row.comment) if row is not None else None
     if named is not None:
         return new.get(named)
-    is_told = any(deal == root.ticket for _, deal in root.spent)
     alike = [
         order
         for order in new.values()
         if order.ticket > root.ticket
         and shape(order) == root.shape
-        and not _is_anothers(book, root, order)
+        and not _is_anothers(rec, root, order)
         and (
             (lots := ended.lots_with(order)) < root.open_lots
-            or (is_told and lots == root.open_lots)
+            or (_is_told(root) and lots == root.open_lots)
         )
     ]
     if row is not None and row.lots > 0:
@@ -173,31 +180,36 @@ def _continuation(
     return min(alike, key=lambda order: order.ticket, default=None)
 
 
-def _is_anothers(book: Book, root: Root, order: OpenOrder) -> bool:
+def _is_anothers(rec: Recording, root: Root, order: OpenOrder) -> bool:
+    """By its comment the rest of a ticket of another chain, or of one before this root's; or both stood
+    in the list before.
+    """
     origin = from_ticket(order.comment)
-    return origin is not None and book.by_ticket.get(origin, root) is not root
+    if origin is None:
+        return False
+    known = rec.book.by_ticket.get(origin)
+    if known is not None:
+        return known is not root
+    return origin < root.ticket or {order.ticket, root.ticket} <= rec.book.listed
 
 
-def _continuation_in_history(
-    rec: Recording,
-    rows: Rows,
-    root: Root,
-    row: ClosedOrder,
-    rest: Lots,
-    after: OpenOrder | None,
+def _is_told(root: Root) -> bool:
+    """What the ticket that it has now closed; where it goes on is not known yet."""
+    return any(deal == root.ticket for _, deal in root.spent)
+
+
+def _ended_rest(
+    rows: Rows, root: Root, former: Ticket, rest: Lots, named: Ticket | None = None
 ) -> Ticket | None:
     """The ticket of the rest, where that has already ended too."""
-    if after is not None and (after.lots == rest or from_ticket(after.comment) == row.ticket):
-        return None
     unknown = rows.unknown()
-    named = to_ticket(row.comment)
     if named is not None:
         return named if named in unknown else None
     for ticket, (other, *_) in unknown.items():
-        if from_ticket(other.comment) == row.ticket:
+        if from_ticket(other.comment) == former:
             return ticket
     for ticket, (other, *_) in unknown.items():
-        if ticket > row.ticket and shape(other) == root.shape and other.lots <= rest:
+        if ticket > former and shape(other) == root.shape and other.lots <= rest:
             return ticket
     return None
 
@@ -299,7 +311,7 @@ def newcomers(rec: Recording, rows: Rows, new: New) -> None:
         if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
             continue
         chain = ended.before(order)
-        if chain and not _has_history(rec) and not rec.waited("origin", ticket):
+        if chain and not _has_history(rec) and not rec.asked("origin", ticket):
             first = chain[0].ticket  # it may have begun earlier: history tells
             rec.missing[first] = None
             for piece in chain:
@@ -324,17 +336,19 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
         return False
     of_order = shape(order)
     if any(_may_have_filled(rec, root, order) for root in book.roots.values()):
-        return not rec.waited("filled", order.ticket)
+        return not rec.asked("filled", order.ticket)
     for closed in book.closed.values():
         if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
-            return True
+            return _is_in_between(rec, order)
     for root in book.roots.values():
         if root.is_pending or root.shape != of_order:
             continue
         if root.unrowed_lots and root.tickets[0] < order.ticket < root.ticket:
-            return True  # a late frame's ticket from the middle of a chain, which was skipped
+            return _is_in_between(rec, order)
         if order.ticket < root.tickets[0] and root.ticket in rec.missing:
             return not rec.waited("former", order.ticket)  # or from before its first look
+        if root.open_lots > order.lots and root.ticket in rec.missing:
+            return not rec.asked("twin", order.ticket)  # one of them is its rest
         if root.open_lots > order.lots:
             age = look.at_utc - root.first_seen_at_utc
             if age > timedelta(seconds=TWIN_AFTER_S):
@@ -342,7 +356,13 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
     return False
 
 
-def _may_have_filled(rec: Recording, root: Root, order: OpenOrder) -> bool:
+def _is_in_between(rec: Recording, order: OpenOrder) -> bool:
+    """A late frame's ticket from the middle of a chain, which was skipped; not if it goes on standing."""
+    stands = rec.waited("in between", order.ticket, rec.look.history_lag_s)
+    return not stands or rec.look.seen is Seen.LIVE
+
+
+def _may_have_filled(rec: Recording, root: Root, order: OpenOrder | ClosedOrder) -> bool:
     """A pending order that is gone may have filled and been closed in part, and this is its rest."""
     return (
         root.is_pending
@@ -355,7 +375,7 @@ def _may_have_filled(rec: Recording, root: Root, order: OpenOrder) -> bool:
 
 def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
     """The rest of a ticket that nobody knows: history may know it, for a while."""
-    if rec.look.seen is Seen.BASELINE or rec.waited("origin", order.ticket):
+    if rec.look.seen is Seen.BASELINE or rec.asked("origin", order.ticket):
         return True
     origin = from_ticket(order.comment)
     if origin is not None:
@@ -366,6 +386,7 @@ def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
 def unknown_tickets(rec: Recording, rows: Rows) -> None:
     """Chains that began and ended between two looks."""
     look, ended = rec.look, _Ended(rows)
+    pending = [root for root in rec.book.roots.values() if root.is_pending]
     for ticket, row in ended.of.items():
         if not rows.is_unknown(ticket) or _belongs_to_known(rec, rows, row):
             continue  # told as part of a chain just now, or of one that goes on
@@ -377,8 +398,11 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
         origin = from_ticket(row.comment)
         if origin is None and len(chain) > 1:
             origin = ticket  # the comment that its close left tells of no former one
-        if origin is not None and not _has_history(rec) and not rec.waited("origin", ticket):
+        if origin is not None and not _has_history(rec) and not rec.asked("origin", ticket):
             rec.missing[origin] = None
+            continue
+        may_be_rest = any(_may_have_filled(rec, root, row) for root in pending)
+        if may_be_rest and not rec.asked("filled", ticket):
             continue
         missed.tell(rec, rows, RootId(str(ticket)), chain)
 
@@ -399,7 +423,7 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
             return True
         if linked is not None and linked in book.by_ticket:
             root = book.by_ticket[linked]
-            if _is_before(row, root.tickets) and not root.unrowed_lots:
+            if _is_before(row, root.tickets):
                 rec.untold_part(root, row)
                 rows.use(row.ticket)
             else:
@@ -407,13 +431,15 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
             return True
     of_row = shape(row)
     for root in book.roots.values():
-        if root.shape == of_row and (
+        if (root.shape == of_row and row.ticket > root.tickets[0]) and (
             root.ticket in rec.missing or root.unrowed_lots >= row.lots > 0
         ):
             _pay(rec, rows, row, root)
             return True
     for closed in book.closed.values():
-        if closed.shape == of_row and closed.unrowed_lots >= row.lots > 0:
+        if (closed.shape == of_row and row.ticket > closed.tickets[0]) and (
+            closed.unrowed_lots >= row.lots > 0
+        ):
             rec.row_of_closed_came(closed, row)
             rows.use(row.ticket)
             return True
@@ -427,7 +453,8 @@ def _is_before(row: ClosedOrder, tickets: Sequence[Ticket]) -> bool:
 
 
 def _pay(rec: Recording, rows: Rows, row: ClosedOrder, root: Root) -> None:
-    if root.unrowed_lots >= row.lots > Decimal(0):
+    """Of what was told without rows: what comes after the ticket that it has now is not told yet."""
+    if row.ticket < root.ticket and root.unrowed_lots >= row.lots > Decimal(0):
         rec.row_came(root, row)
         rec.book.name(root, row.ticket)
         rows.use(row.ticket)

@@ -77,7 +77,9 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     later = [c for c in changes if not listed or c[1] > max(listed)]
     alike = [c for c in later if c[0] * lots > 0]
     total = sum((c[0] for c in alike), Decimal(0))
-    proved = next(([c] for c in later if c[0] == lots), None) or (alike if total == lots else [])
+    is_whole = total == lots and not all(c[3] for c in alike)  # else another order opened it
+    proved = next(([c] for c in later if c[0] == lots and not c[3]), None)
+    proved = proved or (alike if is_whole else [])
     position = book.by_symbol.get(symbol)
     since = None if position is None else position.first_seen_at_utc
     of_it = [c for c in changes[-1:] if since is None or c[1] > since]  # not what opened it
@@ -94,7 +96,7 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
             known.remove(change)
         left = sum((c[0] for c in matching), -lots)
         if left:
-            known.append((left, matching[-1][1], matching[-1][2]))
+            known.append((left, *matching[-1][1:]))
         return True
     return False
 
@@ -148,16 +150,18 @@ def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
 
 def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
     if order.ticket != root.ticket and not _is_the_same(root, order):
-        pieces = _closing_pieces(rows, root, order)
+        pieces = _closing_pieces(rec, rows, root, order)
         if pieces is not None:
             _ended(rec, rows, root, pieces, order)
             _opened(rec, rows, order)
             return
-        if not rec.waited("re-ticketed", f"{root.root}/{order.ticket}"):
+        known, doubt = rec.book.by_ticket.get(order.ticket), f"{root.root}/{order.ticket}"
+        is_fill = known is not None and known.is_pending
+        is_over = rec.waited if is_fill else rec.asked
+        if not is_over("re-ticketed", doubt):
             rec.missing[root.ticket] = None
             return
-        known = rec.book.by_ticket.get(order.ticket)
-        if known is not None and known.is_pending:
+        if is_fill:
             # A pending order's fill is the symbol's one position now: the former is gone.
             rec.closed(root, piece=None, price=positions.price_now(rec, order))
             _opened(rec, rows, order)
@@ -171,7 +175,7 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
 
 def _flipped(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
     """The old lifecycle closes, then the excess opens as a new one."""
-    pieces = _closing_pieces(rows, root, order)
+    pieces = _closing_pieces(rec, rows, root, order)
     if pieces is not None:
         _ended(rec, rows, root, pieces, order)
     elif rec.waited("flipped", f"{root.root}/{order.ticket}"):
@@ -183,14 +187,16 @@ def _flipped(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
 
 
 def _gone(rec: Recording, rows: Rows, root: Root) -> None:
-    pieces = _closing_pieces(rows, root, None)
+    pieces = _closing_pieces(rec, rows, root, None)
     if pieces is not None:
         _ended(rec, rows, root, pieces, None)
     else:
         rec.missing[root.ticket] = None
 
 
-def _closing_pieces(rows: Rows, root: Root, after: OpenOrder | None) -> list[Piece] | None:
+def _closing_pieces(
+    rec: Recording, rows: Rows, root: Root, after: OpenOrder | None
+) -> list[Piece] | None:
     """Rows that closed it all: under its own numbers, else what the symbol closed before `after`. A
     frame's row of a position that opened later is of the next lifecycle: only history tells whether
     there was one.
@@ -206,7 +212,7 @@ def _closing_pieces(rows: Rows, root: Root, after: OpenOrder | None) -> list[Pie
     for found in (_before(own, after), own, before, of_symbol):
         pieces = explain(found, root.open_lots, gone=True) if found else None
         if pieces is not None:
-            return pieces
+            return pieces if positions.is_proof(rec, of_symbol, pieces, root) else None
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason, OpenOrder
@@ -52,12 +53,26 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     """Not in a whole list: closed if rows prove it for all its lots; else it is only missing."""
     ended = rows.of_root(root)
     pieces = explain(ended, root.open_lots, gone=True, so_far=root.ever_lots)
-    if pieces is None:
+    if pieces is None or not is_proof(rec, ended, pieces, root):
         rec.missing[root.ticket] = None
         return False
     told_late(rec, rows, besides(ended, pieces), root, gone=True)
     rec.closed_in_pieces(root, pieces)
     return True
+
+
+def is_proof(
+    rec: Recording, ended: Sequence[ClosedOrder], pieces: Sequence[Piece], root: Root
+) -> bool:
+    """That it is gone: not by what may be the rows of reductions that were told without any, unless no
+    other row comes.
+    """
+    seen = (row for row in ended if not is_unseen(rec.book, rec.look, row, root))
+    owed, closed = root.unrowed_lots, sum((row.lots for row in seen), Decimal(0))
+    if owed <= 0 or ended[-1].lots <= 0 or closed >= owed + root.open_lots:
+        return True
+    is_exact = sum(piece.lots for piece in pieces) == root.open_lots
+    return (is_exact and closed > owed) or rec.asked("owed", root.root)
 
 
 def _grown(

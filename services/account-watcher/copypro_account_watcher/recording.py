@@ -62,17 +62,21 @@ class Recording:
 
     # --- doubt --------------------------------------------------------------------------------
 
-    def waited(self, what: str, name: object) -> bool:
-        """True once this doubt stood in every look for the time that rows are waited for."""
+    def waited(self, what: str, name: object, seconds: float | None = None) -> bool:
+        """True once this doubt stood in every look for so long, or the time that rows are waited for."""
         doubt, look = (what, str(name)), self.look
         since = self.book.doubts.get(doubt, look.at_utc)
         self._doubts[doubt] = since
-        return look.at_utc - since >= timedelta(seconds=look.row_wait_s)
+        wait_s = look.row_wait_s if seconds is None else seconds
+        return look.at_utc - since >= timedelta(seconds=wait_s)
 
     def asked(self, what: str, name: object) -> bool:
-        """And history, read meanwhile, has not settled it: what looks alike may be another's."""
+        """And history, which may lag, was read so much later and has not settled it: what looks alike
+        may be another's.
+        """
         has_waited, read_at = self.waited(what, name), self.look.history_at_utc
-        return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)]
+        lag = timedelta(seconds=self.look.history_lag_s)
+        return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)] + lag
 
     def stood(self, what: str, name: object) -> bool:
         """The look before had this doubt as well."""
@@ -109,7 +113,7 @@ class Recording:
             self._moved(root, max(Decimal(0), order.lots - own), "grown")
         else:
             root = self._new_root(order, root_id)
-            self._moved(root, order.lots, "grown")
+            self._moved(root, order.lots, "grown", is_opening=True)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
             order.opened_at_broker, look.clock_offset_minutes
@@ -351,18 +355,25 @@ class Recording:
 
     def _took(self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None) -> None:
         """A deal of more lots than a list showed less tells of a growth that no list showed."""
-        self._moved(root, max(Decimal(0), proved - known), "shrunk")
+        self._moved(root, max(Decimal(0), proved - known), "shrunk", at_broker)
         self._moved(root, -max(known, proved), "shrunk", at_broker)
 
-    def _moved(self, root: Root, lots: Lots, doubt: str, at_broker: datetime | None = None) -> None:
+    def _moved(
+        self,
+        root: Root,
+        lots: Lots,
+        doubt: str,
+        at_broker: datetime | None = None,
+        *,
+        is_opening: bool = False,
+    ) -> None:
         """Netting: by how much, for the pending orders that became part of it; since it was in doubt."""
         if not lots or not self.book.is_netting:
             return
         at = self.book.doubts.get((doubt, root.root), self.look.at_utc)
         former = self.book.deltas.get(root.symbol, [])
-        self.book.deltas[root.symbol] = [*former, (lots * root.side.sign, at, at_broker)][
-            -PAST_CHANGES:
-        ]
+        change = (lots * root.side.sign, at, at_broker, is_opening)
+        self.book.deltas[root.symbol] = [*former, change][-PAST_CHANGES:]
 
     # --- pending orders -----------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from copypro.messages import Seen
 from copypro.trading import BalanceOperation, ClosedOrder, Figures, OpenOrder, OrdersSeen
@@ -60,6 +60,13 @@ def shows_only(ours: Container[str], frame: OrdersSeen, known: Mapping[Ticket, O
         else:
             return False
     return shown == len(known) < len(frame.orders)
+
+
+def are_the_same_trades(some: Sequence[OpenOrder], others: Sequence[OpenOrder]) -> bool:
+    """Whatever their levels are."""
+    return {(o.ticket, o.kind, o.lots) for o in some} == {
+        (o.ticket, o.kind, o.lots) for o in others
+    }
 
 
 def _standing(order: OpenOrder) -> tuple[object, ...]:

@@ -2,7 +2,8 @@
 
 The list of open orders is the truth and frames are hints: after every (re)connect a snapshot
 comes first, and what it shows that was not known was missed, not seen live. A snapshot that a frame
-overtook is thrown away and taken again.
+overtook is taken again, unless both show the same trades; where frames overtake one after the other,
+they wait until one is looked at.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from copypro.messages import (
 from copypro.ports import Terminal
 from copypro.trading import (
     AccountInfo,
+    History,
     OrdersSeen,
     Quote,
     Snapshot,
@@ -40,7 +42,7 @@ from copypro_account_watcher.history import Importing
 from copypro_account_watcher.live import Live
 from copypro_account_watcher.looking import Looking
 from copypro_account_watcher.proving import terminal_of, unseal
-from copypro_account_watcher.shown import Shown
+from copypro_account_watcher.shown import Shown, are_the_same_trades
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
 
@@ -48,6 +50,10 @@ if TYPE_CHECKING:
     from copypro_account_watcher.agent import AccountAgent
 
 logger = structlog.get_logger("account-watcher")
+
+
+Taken = tuple[Snapshot, float, int]
+"""A list, when it was asked for, and in which stream."""
 
 
 class Watching:
@@ -66,6 +72,11 @@ class Watching:
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
         self._frames = 0
+        self._newest: OrdersSeen | None = None
+        """The last frame."""
+        self._holding = asyncio.Lock()
+        self._held: list[OrdersSeen] | None = None
+        """Frames that wait for a snapshot; None: none has to."""
         self._disconnected = ""
         self.offset = ClockOffset()
         self._looking = Looking(agent, self)
@@ -233,10 +244,13 @@ class Watching:
                         self._on_quote(update)
                     case OrdersSeen():
                         self._frames += 1
-                        if self._caught_up:
-                            await self._looking.frame(update)
-                        else:
+                        self._newest = update
+                        if not self._caught_up:
                             self.look_soon()
+                        elif self._held is not None:
+                            self._held.append(update)
+                        else:
+                            await self._looking.frame(update)
                     case StreamLost():
                         self._caught_up = False
                         self._streams += 1
@@ -334,32 +348,69 @@ class Watching:
 
     # --- looks --------------------------------------------------------------------------------
 
-    async def _snapshot(self, terminal: Terminal) -> bool:
-        """A look at the whole list, thrown away if a frame came in between: it may be older. False:
-        there was none that could be believed.
+    async def _snapshot(self, terminal: Terminal, history: History | None = None) -> bool:
+        """A look at the whole list, beside history that was read before it. False: there was no list
+        that could be believed.
         """
-        taken = await self._whole_list(terminal)
-        if taken is None:
-            return False
+        for _ in range(self._agent.owner.limits.snapshot_tries):
+            taken = await self._whole_list(terminal)
+            if taken is not None:
+                return await self._look(taken, history)
+        async with self._holding:
+            self._held = []
+            try:
+                taken = await self._before_frames(terminal)
+                is_looked = taken is not None and await self._look(taken, history)
+                while self._held:
+                    await self._looking.frame(self._held.pop(0))
+                return is_looked
+            finally:
+                if self._held:
+                    self.look_soon()
+                self._held = None
+
+    async def _look(self, taken: Taken, history: History | None) -> bool:
         snapshot, asked_at, streams = taken
+        if not self._is_believable(snapshot):
+            return False
         seen = Seen.MISSED if self._agent.known.baseline_done else Seen.BASELINE
         shown = Shown(
-            orders=snapshot.orders, figures=snapshot.figures, seen=seen, asked_at=asked_at
+            orders=snapshot.orders,
+            figures=snapshot.figures,
+            seen=seen,
+            closed=() if history is None else history.closed,
+            operations=() if history is None else history.operations,
+            has_history=history is not None,
+            asked_at=asked_at,
         )
+        if history is not None:
+            self._looking.history_at = None
         await self._looking.look(shown)
         self._caught_up = streams == self._streams and self._stream_open.is_set()
         return True
 
-    async def _whole_list(self, terminal: Terminal) -> tuple[Snapshot, float, int] | None:
-        """One that no frame overtook, when it was asked for, and in which stream."""
-        for _ in range(self._agent.owner.limits.snapshot_tries):
-            frames, streams = self._frames, self._streams
-            asked_at = self._agent.owner.monotonic()
-            snapshot = await terminal.snapshot()
-            if streams != self._streams or (frames != self._frames and self._caught_up):
-                continue
-            return (snapshot, asked_at, streams) if self._is_believable(snapshot) else None
-        return None
+    async def _whole_list(self, terminal: Terminal, *, holds: bool = False) -> Taken | None:
+        """None: a frame came in between, and it may be older than that one. `holds`: none is looked at."""
+        frames, streams = self._frames, self._streams
+        asked_at = self._agent.owner.monotonic()
+        snapshot = await terminal.snapshot()
+        if streams != self._streams:
+            return None
+        newest = self._newest
+        if frames != self._frames and self._caught_up and not holds:
+            if newest is None or not are_the_same_trades(snapshot.orders, newest.orders):
+                return None
+            # Experts move stops all the time: where they are now the frame tells.
+            snapshot = Snapshot(orders=newest.orders, figures=newest.figures)
+        return snapshot, asked_at, streams
+
+    async def _before_frames(self, terminal: Terminal) -> Taken | None:
+        """None: it took longer than frames may wait."""
+        try:
+            async with asyncio.timeout(self._agent.owner.limits.frames_held_s):
+                return await self._whole_list(terminal, holds=True)
+        except TimeoutError:
+            return None
 
     def _is_believable(self, snapshot: Snapshot) -> bool:
         """A list without positions on an account whose margin is in use is not whole, however often
@@ -391,22 +442,7 @@ class Watching:
         margin = timedelta(seconds=limits.history_margin_s)
         since = min([alive, *started]) + offset - margin
         history = await terminal.history(_naive(since), _naive(now + offset + margin))
-        taken = await self._whole_list(terminal)
-        if taken is None:
-            return False
-        snapshot, asked_at, _ = taken
-        self._looking.history_at = None
-        shown = Shown(
-            orders=snapshot.orders,
-            figures=snapshot.figures,
-            seen=Seen.MISSED,
-            closed=history.closed,
-            operations=history.operations,
-            has_history=True,
-            asked_at=asked_at,
-        )
-        await self._looking.look(shown)
-        return True
+        return await self._snapshot(terminal, history)
 
     async def publish_symbols(self, names: Sequence[str]) -> None:
         """The account's symbols, in bounded pieces, for those who show them."""

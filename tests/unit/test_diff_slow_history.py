@@ -1,0 +1,320 @@
+"""Nobody watches an account for a while; then lists and frames come long before history does, and
+history tells the newest closes last. Whatever the order: in the end the same as if all had been seen.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from copypro.messages import PositionReduced
+from copypro.values import Mode, OrderKind, Platform, Ticket
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tests.examples import examples
+from tests.unit.diff_builders import (
+    D,
+    Watch,
+    broker,
+    mt4,
+    names,
+    netting,
+    order,
+    row,
+)
+from tests.unit.test_diff_properties import (
+    ACTIONS,
+    LOTS,
+    Broker,
+    Frame,
+    check_chains,
+    check_money,
+    check_roots,
+    check_state,
+    check_told,
+)
+
+LAG_S = 4.0
+"""Less than the watcher reckons with."""
+Action = tuple[str, int, str, str, int]
+FATES = st.sampled_from(
+    ["lost", "lost", "seen", "list", "slow", "frames", "lagging", "lagging", "history"]
+)
+POSITIONS = ACTIONS.filter(lambda action: action[0] not in ("pending", "fill"))
+STORIES = st.lists(st.tuples(ACTIONS, FATES, st.integers(1, 3)), max_size=20)
+
+
+def deliver(maker: Broker, watch: Watch, story: list[tuple[Action, str, int]]) -> None:
+    """Of a history that lags the newest rows are not there yet."""
+    watch.starts()
+    for action, fate, lag in story:
+        maker.at = max(
+            maker.at, math.floor(watch.at) if maker.platform is Platform.MT4 else watch.at
+        )
+        frames = maker.act(action)
+        watch.at = max(watch.at, maker.at)
+        now = tuple(maker.open.values())
+        young = [row for row in maker.rows if row.closed_at_broker > broker(watch.at - LAG_S)]
+        told = tuple(maker.rows[: len(maker.rows) - min(lag, len(young))])
+        match fate:
+            case "seen":
+                for frame in frames:
+                    watch.sees(*frame.orders, closed=frame.closed)
+            case "list":
+                watch.snapshot(*now)
+            case "slow":
+                watch.snapshot(*now)
+                watch.later(2).snapshot(*now)
+            case "frames":
+                watch.sees(*now)
+                watch.later(2).sees(*now)
+            case "lagging":
+                watch.reads_history(*now, closed=told)
+                watch.later(2).reads_history(*now, closed=told)
+            case "history":
+                watch.reads_history(*now, closed=tuple(maker.rows))
+    for _ in range(4):
+        watch.later(6).reads_history(*maker.open.values(), closed=tuple(maker.rows))
+
+
+BOTH = pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
+
+
+@BOTH
+def test_the_row_of_a_reduction_that_was_told_without_it_closes_nothing(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.snapshot(order(1, "0.10"))
+    [made] = watch.later(1).snapshot(order(1, "0.10"))
+    assert isinstance(made, PositionReduced)
+    first = row(1, "0.20", deal=9, closed=1)
+    assert watch.reads_history(closed=(first,)) == [], "a short list"
+    assert watch.result.missing == (1,)
+    assert watch.reads_history(order(1, "0.10"), closed=(first,)) == []
+    last = row(1, "0.10", deal=10, closed=2)
+    assert names(watch.reads_history(closed=(first, last))) == ["PositionClosed"]
+
+
+@BOTH
+def test_a_position_whose_rows_do_not_add_up_is_closed_once_history_tells_no_more(
+    mode: Mode,
+) -> None:
+    """A late frame's volume that stayed too long was told as a reduction that no row will ever explain."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.sees(order(1, "0.10"))
+    watch.later(1).sees(order(1, "0.10"))
+    watch.later(1).sees(order(1, "0.30"))
+    watch.later(2).snapshot(order(1, "0.15"), closed=(row(1, "0.15", deal=9, closed=3),))
+    last = row(1, "0.15", deal=10, closed=4)
+    watch.reads_history(closed=(row(1, "0.15", deal=9, closed=3), last))
+    watch.later(6).reads_history(closed=(row(1, "0.15", deal=9, closed=3), last))
+    assert names(watch.all).count("PositionClosed") == 1
+
+
+def test_netting_a_trade_of_the_same_volume_is_not_taken_for_the_one_that_closed() -> None:
+    """History is read seconds after the lists, and may still lag behind them then."""
+    watch = netting()
+    watch.sees(order(1))
+    second = order(2, opened=1)
+    assert watch.snapshot(second) == []
+    assert watch.later(2).reads_history(second) == []
+    events = watch.later(2).reads_history(second, closed=(row(1, deal=9, closed=1),))
+    assert names(events) == ["PositionClosed", "PositionOpened"]
+
+
+def test_netting_a_growth_from_before_an_order_was_placed_is_not_its_fill() -> None:
+    """It filled after the position had closed, which history tells later."""
+    watch = netting()
+    watch.sees(order(1, "0.20"))
+    placed = order(3, "0.10", OrderKind.BUY_LIMIT, opened=4)
+    assert names(watch.later(5).sees(placed)) == ["PendingPlaced"]
+    first = row(1, "0.30", deal=9, closed=3)
+    assert names(watch.later(2).reads_history(closed=(first,))) == ["PositionClosed"]
+    assert watch.result.missing == (3,)
+    events = watch.reads_history(closed=(first, row(3, deal=10, opened=6, closed=7)))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionClosed"]
+
+
+def test_netting_what_another_order_opened_is_not_the_fill_of_one_as_large() -> None:
+    """That one had filled as well, and ended, unseen."""
+    watch = netting()
+    watch.sees(order(3, kind=OrderKind.BUY_LIMIT, opened=1))
+    standing = order(4, opened=8)
+    assert names(watch.later(9).snapshot(standing)) == ["PositionOpened"]
+    assert watch.result.missing == (3,)
+    events = watch.reads_history(standing, closed=(row(3, deal=10, opened=6, closed=7),))
+    assert names(events) == ["PendingFilled", "PositionOpened", "PositionClosed"]
+
+
+def test_mt4_the_close_of_a_rest_is_not_taken_for_an_earlier_part_as_large() -> None:
+    """It was told as that one's row, and the trade stayed open for ever."""
+    watch = mt4()
+    watch.sees(order(1))
+    watch.sees(order(2, "0.07", comment="from #1"), row_wait_s=0)
+    assert watch.sees(closed=(row(4, "0.03", comment="from #3", closed=4),)) == []
+    rows = (
+        row(1, "0.03", comment="to #2", closed=1),
+        row(2, "0.02", comment="to #3", closed=2),
+        row(3, "0.02", comment="to #4", closed=3),
+        row(4, "0.03", comment="from #3", closed=4),
+    )
+    watch.reads_history(closed=rows)
+    assert names(watch.all)[-1] == "PositionClosed"
+    assert watch.result.missing == ()
+
+
+def test_mt4_a_rest_that_ended_before_history_told_of_it_ends_its_trade() -> None:
+    """Without comments: history has the first part, and the rest, which ended as well, only later."""
+    watch = mt4()
+    watch.sees(order(1))
+    first = row(1, "0.01", closed=1)
+    assert watch.reads_history(closed=(first,)) == []
+    watch.later(2).reads_history(closed=(first,))
+    events = watch.later(2).reads_history(closed=(first, row(2, "0.09", closed=2)))
+    assert names(events) == ["PositionClosed"]
+    assert watch.result.missing == ()
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "without comments"])
+def test_mt4_the_rest_of_an_order_that_filled_unseen_is_no_trade_of_its_own(is_named: bool) -> None:
+    """It was told before history, and then once more as the order's fill."""
+    watch = mt4()
+    watch.sees(order(2, kind=OrderKind.BUY_LIMIT, price="1.09"))
+    rest = order(5, "0.07", price="1.09", opened=1, comment="from #4" if is_named else "")
+    middle = row(4, "0.02", price="1.09", opened=1, closed=3, comment="to #5" if is_named else "")
+    assert watch.sees(rest, closed=(middle,)) == []
+    assert watch.later(3).snapshot(rest) == []
+    first = row(2, "0.01", price="1.09", opened=1, closed=2, comment="to #4" if is_named else "")
+    events = watch.reads_history(rest, closed=(first, middle))
+    assert {event.root for event in events} == {"2"}
+    assert names(events).count("PositionOpened") == 1
+    assert watch.result.missing == ()
+
+
+def test_mt4_the_rest_of_a_ticket_that_no_look_showed_is_not_that_of_one_beside_it() -> None:
+    """Both stood in one list; then the other one is gone."""
+    watch = mt4()
+    rest = order(3, "0.09", comment="from #2")
+    watch.snapshot(order(1), rest)
+    assert watch.snapshot(rest) == []
+    watch.later(6).reads_history(rest)
+    events = watch.reads_history(rest, closed=(row(2, "0.01", comment="to #3"), row(1)))
+    assert ("PositionClosed", "1") in [(type(event).__name__, event.root) for event in events]
+
+
+@examples(450)
+@given(STORIES)
+def test_mt5_hedging(story: list[tuple[Action, str, int]]) -> None:
+    maker = Broker(Platform.MT5, Mode.HEDGING, tags=True, seconds=0.01)
+    watch = Watch()
+    deliver(maker, watch, story)
+    check_state(maker, watch)
+    check_told(watch)
+    check_roots(maker, watch)
+
+
+@examples(450)
+@given(STORIES)
+def test_the_money_of_mt5_hedging(story: list[tuple[Action, str, int]]) -> None:
+    maker = Broker(Platform.MT5, Mode.HEDGING, tags=True, seconds=0.01)
+    watch = Watch()
+    deliver(maker, watch, story)
+    check_money(maker, watch)
+
+
+@examples(450)
+@given(st.lists(st.tuples(POSITIONS, FATES, st.integers(1, 3)), max_size=20))
+def test_mt5_netting(story: list[tuple[Action, str, int]]) -> None:
+    """Without pending orders: whether one became part of a position history does not say."""
+    maker = Broker(Platform.MT5, Mode.NETTING, tags=True, seconds=0.01)
+    watch = Watch(mode=Mode.NETTING)
+    deliver(maker, watch, story)
+    check_state(maker, watch)
+    check_told(watch)
+    check_roots(maker, watch)
+
+
+@examples(450)
+@given(STORIES)
+def test_mt4(story: list[tuple[Action, str, int]]) -> None:
+    maker = Broker(Platform.MT4, Mode.HEDGING, tags=True, seconds=0)
+    watch = Watch(Platform.MT4)
+    deliver(maker, watch, story)
+    check_state(maker, watch)
+    check_told(watch)
+    check_chains(maker, watch)
+
+
+class ClosingBy(Broker):
+    """MT4: two opposite positions close each other. The second one's row has no lots."""
+
+    def act(self, action: Action) -> list[Frame]:
+        which, standing = action[1], [o for o in self.open.values() if not o.kind.is_pending]
+        pairs = [(a, b) for a in standing for b in standing if a.kind.side is not b.kind.side]
+        pairs = [(a, b) for a, b in pairs if a.symbol == b.symbol]
+        if action[0] != "by" or not pairs:
+            return super().act(("sell", *action[1:]) if action[0] == "by" else action)
+        self.at += self.seconds
+        first, second = pairs[which % len(pairs)]
+        closed = min(first.lots, second.lots)
+        del self.open[first.ticket], self.open[second.ticket]
+        for larger in (first, second):
+            if larger.lots > closed:
+                self.ticket += 1
+                comment, left = f"from #{larger.ticket}", larger.lots - closed
+                rest = replace(larger, ticket=Ticket(self.ticket), lots=left, comment=comment)
+                self.open[self.ticket] = rest
+                self.roots[self.ticket] = self.roots[larger.ticket]
+        one, other = self._row(first, closed), self._row(second, D(0))
+        comment = f"close hedge by #{first.ticket}"
+        rows = (
+            replace(one, comment="", by_ticket=second.ticket),
+            replace(other, comment=comment, profit=D(0)),
+        )
+        self.rows += rows
+        return [Frame(tuple(self.open.values()), rows)]
+
+
+BY = st.tuples(
+    st.sampled_from(["buy", "sell", "sell", "part", "close", "pending", "fill", "by", "by"]),
+    st.integers(0, 9),
+    st.just("EURUSD"),
+    st.sampled_from(LOTS),
+    st.integers(1, 3),
+)
+
+
+@examples(450)
+@given(st.lists(st.tuples(BY, FATES, st.integers(1, 3)), max_size=20))
+def test_mt4_close_bys(story: list[tuple[Action, str, int]]) -> None:
+    maker = ClosingBy(Platform.MT4, Mode.HEDGING, tags=True, seconds=0)
+    watch = Watch(Platform.MT4)
+    deliver(maker, watch, story)
+    check_state(maker, watch)
+    check_told(watch)
+
+
+@examples(450)
+@given(STORIES)
+def test_mt4_without_comments(story: list[tuple[Action, str, int]]) -> None:
+    """Of several seconds: which of two equal trades a rest is left of, nothing tells then."""
+    maker = Broker(Platform.MT4, Mode.HEDGING, tags=False, seconds=3)
+    watch = Watch(Platform.MT4)
+    deliver(maker, watch, story)
+    check_state(maker, watch)
+    check_told(watch)
+    check_chains(maker, watch)
+
+
+@examples(450)
+@given(STORIES)
+def test_the_money_of_mt4(story: list[tuple[Action, str, int]]) -> None:
+    maker = Broker(Platform.MT4, Mode.HEDGING, tags=True, seconds=0)
+    watch = Watch(Platform.MT4)
+    deliver(maker, watch, story)
+    check_money(maker, watch)

@@ -1,0 +1,172 @@
+"""A bridge whose snapshots take a second, and an account that shows a frame several times a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import pytest
+from copypro import messages as m
+from copypro import topics
+from copypro.trading import ClosedOrder, Done, OpenOrder, TradeRequest
+from copypro.values import Ticket
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_standalone.backtest.virtual_time import run
+from msgspec.structs import replace
+
+from tests.unit.diff_builders import order, row
+from tests.unit.slave_builders import opens
+from tests.unit.watched import ACCOUNT, EASTERN, D, Watched, now, watched
+
+LIMITS = WatcherLimits()
+EVERY_S = 0.3
+After = Callable[[int, tuple[OpenOrder, ...]], tuple[OpenOrder, ...]]
+
+
+@asynccontextmanager
+async def flooded(account: Watched, after: After) -> AsyncIterator[None]:
+    """So often the account's list is what `after` makes of it, and a frame shows it."""
+
+    async def flood() -> None:
+        count = 0
+        while True:
+            await asyncio.sleep(EVERY_S)
+            count += 1
+            account.bridge.orders = after(count, account.bridge.orders)
+            account.bridge.frame()
+
+    task = asyncio.create_task(flood())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def moved(count: int, orders: tuple[OpenOrder, ...]) -> tuple[OpenOrder, ...]:
+    """An expert trails its stops."""
+    stop = D("1.0") + D("0.0001") * count
+    return tuple(replace(each, stop_loss=stop) for each in orders)
+
+
+def scalped(count: int, orders: tuple[OpenOrder, ...]) -> tuple[OpenOrder, ...]:
+    """Besides, something opens and closes all the time."""
+    kept = tuple(each for each in orders if each.ticket < 100)
+    return (*kept, order(100 + count))
+
+
+def closed(account: Watched) -> set[str]:
+    return {event.root for event in account.told(m.PositionClosed)}
+
+
+def broker_time() -> datetime:
+    return now().replace(tzinfo=None) + EASTERN
+
+
+@pytest.mark.parametrize("after", [moved, scalped])
+def test_what_opened_and_closed_unseen_is_told(after: After) -> None:
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            account.bridge.snapshot_takes_s = 1.0
+            async with flooded(account, after):
+                unseen = row(8, deal=80, profit=D(5))
+                at = broker_time()
+                account.bridge.closed = (replace(unseen, opened_at_broker=at, closed_at_broker=at),)
+                account.bridge.balance += D(5)
+                await account.until(lambda: "8" in closed(account))
+            assert "7" not in closed(account)
+
+    run(work())
+
+
+@pytest.mark.parametrize("is_executed", [True, False])
+@pytest.mark.parametrize("after", [moved, scalped])
+def test_an_open_without_an_answer_is_settled_as_the_books_show(
+    after: After, is_executed: bool
+) -> None:
+    """Absent after its time, and not before, since it may be executed late."""
+
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.orders = (order(7),)
+            account.bridge.snapshot_takes_s = 1.0
+            async with flooded(account, after):
+                await account.open()
+                await account.until(lambda: account.told(m.AttemptStarted, topics.EXECUTIONS))
+                (attempt,) = account.told(m.AttemptStarted, topics.EXECUTIONS)
+                await asyncio.sleep(LIMITS.absence_wait_mt5_s - 3)
+                assert not account.told(m.CopyReconciled, topics.EXECUTIONS)
+                if is_executed:
+                    ours = order(50, comment=attempt.tag)
+                    account.bridge.orders = (*account.bridge.orders, ours)
+                await account.until(lambda: account.told(m.CopyReconciled, topics.EXECUTIONS))
+                (settled,) = account.told(m.CopyReconciled, topics.EXECUTIONS)
+                assert (settled.found is not None) is is_executed
+            assert "7" not in closed(account)
+
+    run(work())
+
+
+def test_a_close_without_an_answer_is_made_again_by_a_list_of_after_it() -> None:
+    """Frames, which may be late, settle none."""
+
+    async def fills(_: TradeRequest) -> Done:
+        return Done(ticket=Ticket(50), lots=D("0.10"), price=D("1.1"))
+
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.does = fills
+            await account.open()
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            account.bridge.orders = (order(7), order(50))
+            account.bridge.snapshot_takes_s = 1.0
+            account.bridge.does = None
+            async with flooded(account, scalped):
+                close = m.CloseCopy(copy=opens().copy, slave=ACCOUNT, reason="MASTER_FLAT")
+                await account.order(close)
+                await account.until(
+                    lambda: len(account.told(m.AttemptStarted, topics.EXECUTIONS)) > 2
+                )
+
+    run(work())
+
+
+def test_trades_that_open_and_close_all_the_time_are_each_told_once() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.tick(EASTERN)
+            account.bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            account.bridge.snapshot_takes_s = 1.0
+            bridge, ended = account.bridge, 0
+            for count in range(400):
+                await asyncio.sleep(EVERY_S)
+                rows: list[ClosedOrder] = []
+                if count % 3:
+                    opened = replace(order(100 + count), opened_at_broker=broker_time())
+                    bridge.orders = (*bridge.orders, opened)
+                if len(bridge.orders) > 3 or not count % 3:
+                    over = next((each for each in bridge.orders if each.ticket > 7), None)
+                    if over is not None:
+                        ended += 1
+                        rows = [
+                            replace(
+                                row(over.ticket, deal=9000 + count),
+                                opened_at_broker=over.opened_at_broker,
+                                closed_at_broker=broker_time(),
+                            )
+                        ]
+                        bridge.orders = tuple(o for o in bridge.orders if o is not over)
+                bridge.closed = (*bridge.closed, *rows)
+                if count % 7:  # else its frame is lost
+                    bridge.frame(*rows)
+            standing = {str(each.ticket) for each in bridge.orders}
+            await account.until(lambda: len(closed(account)) == ended)
+            opened_roots = [event.root for event in account.told(m.PositionOpened)]
+            assert len(opened_roots) == len(set(opened_roots))
+            assert set(opened_roots) - closed(account) == standing
+
+    run(work())
