@@ -170,3 +170,25 @@ def test_trades_that_open_and_close_all_the_time_are_each_told_once() -> None:
             assert set(opened_roots) - closed(account) == standing
 
     run(work())
+
+
+def test_no_frame_waits_for_a_list_that_nobody_waits_for() -> None:
+    """It is asked for once in a while all the same: what is traded meanwhile is told as it comes."""
+
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            account.bridge.snapshot_takes_s = 1.0
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            slowest = 0.0
+            for count in range(200):
+                bridge.orders = (*bridge.orders, order(100 + count))
+                bridge.frame()
+                begun, told = loop.time(), count + 2
+                await account.until(lambda told=told: len(account.told(m.PositionOpened)) == told)
+                slowest = max(slowest, loop.time() - begun)
+                await asyncio.sleep(EVERY_S)
+            assert slowest < EVERY_S
+
+    run(work())

@@ -285,7 +285,10 @@ class Watching:
         await self._wait_for_stream(limits.stream_wait_s)
         while True:
             self._look_wanted.clear()
-            looked = await self._snapshot(terminal)
+            is_owed = bool(self._looking.missing or self._agent.in_doubt)
+            looked = await self._snapshot(
+                terminal, is_owed=is_owed or self._looking.is_history_due()
+            )
             if first and looked:
                 await self._connected(info)
                 first = False
@@ -348,14 +351,18 @@ class Watching:
 
     # --- looks --------------------------------------------------------------------------------
 
-    async def _snapshot(self, terminal: Terminal, history: History | None = None) -> bool:
+    async def _snapshot(
+        self, terminal: Terminal, history: History | None = None, *, is_owed: bool = True
+    ) -> bool:
         """A look at the whole list, beside history that was read before it. False: there was no list
-        that could be believed.
+        that could be believed. `is_owed`: somebody waits for it, so frames may have to wait as well.
         """
         for _ in range(self._agent.owner.limits.snapshot_tries):
             taken = await self._whole_list(terminal)
             if taken is not None:
                 return await self._look(taken, history)
+        if self._caught_up and not is_owed:
+            return True  # each frame that overtook it was a newer list, and was looked at
         async with self._holding:
             self._held = []
             try:
