@@ -300,6 +300,21 @@ def test_the_rest_of_a_close_by_that_no_look_showed_stays_open() -> None:
     assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
 
 
+def test_a_trade_that_was_opened_and_closed_by_another_unseen_is_told() -> None:
+    """Its row has no lots: the other one's, or what was told of that one, has them."""
+    watch = mt4()
+    watch.sees(order(1))
+    rows = (row(1, by_ticket=2), row(2, "0.00", OrderKind.SELL, comment="close hedge by #1"))
+    assert names(watch.sees(closed=rows[:1])) == ["PositionClosed"]
+    events = watch.reads_history(closed=rows)
+    assert [(type(e).__name__, e.root) for e in events] == [
+        ("PositionOpened", "2"),
+        ("PositionClosed", "2"),
+    ]
+    assert events[0].lots == D("0.10")  # type: ignore[union-attr]
+    assert watch.reads_history(closed=rows) == []
+
+
 @pytest.mark.parametrize("is_over", [True, False])
 def test_a_trade_that_stands_beside_a_chain_of_its_second_is_told(is_over: bool) -> None:
     """Its ticket is between two of the chain, as one that the chain skipped; the row of the closed part

@@ -297,6 +297,7 @@ def test_mt4_close_bys(story: list[tuple[Action, str, int]]) -> None:
     deliver(maker, watch, story)
     check_state(maker, watch)
     check_told(watch)
+    check_chains(maker, watch)
 
 
 @examples(450)

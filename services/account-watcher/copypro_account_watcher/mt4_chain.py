@@ -37,7 +37,7 @@ def settle(rec: Recording, rows: Rows, vanished: list[Root], new: New) -> None:
     """Follow each vanished ticket; what continues one is taken out of `new`."""
     if not vanished:
         return
-    ended = _Ended(rows)
+    ended = _Ended(rec.book, rows)
     for root in sorted(vanished, key=lambda root: root.ticket):
         while _step(rec, rows, ended, root, new):
             pass
@@ -245,19 +245,26 @@ def _told_of(book: Book, rows: Rows, ticket: Ticket) -> Lots | None:
     return closed.lots
 
 
+def _with_lots(book: Book, rows: Rows, row: ClosedOrder) -> ClosedOrder:
+    """The second half of a close-by closed what the first one did."""
+    other = by_ticket(row) if row.lots <= 0 else None
+    told = None if other is None else _told_of(book, rows, other)
+    return row if told is None else structs.replace(row, lots=told)
+
+
 class _Ended:
     """Tickets that nobody here knows and that have ended, as their comments link them. Made once a look:
     after a long outage there are many.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, book: Book, rows: Rows) -> None:
         self._rows = rows
         self.of: dict[Ticket, ClosedOrder] = {}
         """By ticket, the oldest one first."""
         self._rests: dict[Ticket, list[Ticket]] = {}
         self._formers: dict[Ticket, list[Ticket]] = {}
         for ticket, (row, *_) in rows.unknown().items():
-            self.of[ticket] = row
+            self.of[ticket] = row = _with_lots(book, rows, row)
             origin, rest = from_ticket(row.comment), to_ticket(row.comment)
             if origin is not None:
                 self._rests.setdefault(origin, []).append(ticket)
@@ -305,7 +312,7 @@ def newcomers(rec: Recording, rows: Rows, new: New) -> None:
     """
     if not new:
         return
-    ended = _Ended(rows)
+    ended = _Ended(rec.book, rows)
     for ticket in sorted(new):
         order = new[ticket]
         if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
@@ -385,7 +392,7 @@ def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
 
 def unknown_tickets(rec: Recording, rows: Rows) -> None:
     """Chains that began and ended between two looks."""
-    look, ended = rec.look, _Ended(rows)
+    look, ended = rec.look, _Ended(rec.book, rows)
     pending = [root for root in rec.book.roots.values() if root.is_pending]
     for ticket, row in ended.of.items():
         if not rows.is_unknown(ticket) or _belongs_to_known(rec, rows, row):
