@@ -62,7 +62,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """A smaller volume in a list waits so long for the deal that made it; history is asked at once."""
     history_lag_s: float = 5.0
     """So long after a list shows a change history may still not have it."""
-    missing_polls: int = 5
+    missing_polls: int = 10
+    """Before VANISHED is told: longer than history may lag."""
     missing_every_s: float = 1.0
     missing_for_s: float = 60.0
     """What vanished without proof is looked for so often for so long, then with each snapshot."""
