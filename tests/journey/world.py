@@ -139,7 +139,7 @@ class World:
                 "sign_up": "open",
                 "manager_key": OPERATOR,
                 "reads_per_s": 1000,
-                "visible_within_s": 60,
+                "visible_within_s": 20,
                 **self.stack,
                 **self._more,
             }
