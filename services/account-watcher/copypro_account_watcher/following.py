@@ -133,8 +133,11 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
             tie(agent.book, copy, other)
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(copy, leg, event, turn)
-    elif leg.status is LegStatus.OPEN and len(copy.live_legs) == 1:
-        leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
+    elif leg.status is LegStatus.OPEN:
+        if isinstance(event, PositionOpened) and leg.due_lots > 0:
+            _filled_further(agent, copy, leg, event, turn)  # before it was first seen
+        if len(copy.live_legs) == 1:
+            leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
     agent.touch(copy, turn)
 
 
@@ -219,12 +222,17 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn)
 
 
 def _filled_further(
-    agent: AccountAgent, copy: Copy, leg: Leg, event: PositionIncreased, turn: Turn
+    agent: AccountAgent,
+    copy: Copy,
+    leg: Leg,
+    event: PositionOpened | PositionIncreased,
+    turn: Turn,
 ) -> None:
     """More of an order of ours that was filled in part: of a growth never more than it asked for, and on
     netting nothing that another leg has opened, or is about to.
     """
-    unknown = event.open_lots - _held(_legs(agent, event.root))
+    standing = event.lots if isinstance(event, PositionOpened) else event.open_lots
+    unknown = standing - _held(_legs(agent, event.root))
     attempt = copy.attempt
     if attempt is not None and isinstance(attempt.request, OpenRequest):
         unknown -= attempt.request.lots
