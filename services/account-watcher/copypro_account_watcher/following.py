@@ -25,7 +25,7 @@ from copypro.messages import (
     PositionReduced,
 )
 from copypro.trading import CloseReason, Done, OpenOrder, OpenRequest
-from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
+from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, Price, RootId, Ticket
 from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, detach
@@ -237,6 +237,22 @@ def _filled_further(
     if attempt is not None and isinstance(attempt.request, OpenRequest):
         unknown -= attempt.request.lots
     more = min(leg.due_lots, event.lots, unknown)
+    _fill_further(agent, copy, leg, more, event.deal.price, turn)
+
+
+def filled_before_its_answer(agent: AccountAgent, copy: Copy, leg: Leg, turn: Turn) -> None:
+    """The answer tells of a part, and lists have shown more of it already."""
+    root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
+    is_alone = leg.status is LegStatus.OPEN and copy.live_legs == [leg]
+    if root is None or root.copy != copy.copy or not is_alone:
+        return
+    more = min(leg.due_lots, root.open_lots - leg.lots)
+    _fill_further(agent, copy, leg, more, root.open_price, turn)
+
+
+def _fill_further(
+    agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, turn: Turn
+) -> None:
     if more <= 0:
         return
     leg.due_lots -= more
@@ -245,11 +261,11 @@ def _filled_further(
     increased = CopyIncreased(
         **about(copy, leg.number),
         attempt=AttemptId(""),
-        ticket=event.ticket,
-        symbol=event.symbol,
-        side=event.side,
+        ticket=leg.ticket or Ticket(0),
+        symbol=copy.symbol,
+        side=copy.side,
         lots=leg.original_lots,
-        price=event.deal.price,
+        price=price,
     )
     turn.execution(increased, copy.origin, f"{leg.number}/filled/{leg.original_lots}")
     agent.touch(copy, turn)
