@@ -231,8 +231,11 @@ def _filled_further(
     """More of an order of ours that was filled in part: of a growth never more than it asked for, and on
     netting nothing that another leg has opened, or is about to.
     """
-    standing = event.lots if isinstance(event, PositionOpened) else event.open_lots
-    unknown = standing - _held(_legs(agent, event.root))
+    legs = _legs(agent, event.root)
+    if isinstance(event, PositionOpened):  # it may be of before a part of it was closed
+        unknown = event.lots - sum((leg.original_lots for _, leg in legs), Decimal(0))
+    else:
+        unknown = event.open_lots - _held(legs)
     attempt = copy.attempt
     if attempt is not None and isinstance(attempt.request, OpenRequest):
         unknown -= attempt.request.lots
