@@ -207,6 +207,29 @@ def test_mt4_the_rest_of_a_ticket_that_no_look_showed_is_not_that_of_one_beside_
     assert ("PositionClosed", "1") in [(type(event).__name__, event.root) for event in events]
 
 
+def test_mt4_the_rest_of_an_earlier_ticket_is_not_that_of_a_later_one() -> None:
+    watch = mt4()
+    watch.sees(order(5, "0.40"))
+    left = order(7, "0.20", comment="from #3")
+    watch.snapshot(left)
+    watch.later(6).reads_history(left)
+    assert watch.result.missing == (5,)
+    assert watch.book.root_of(Ticket(7)) == "7"
+
+
+def test_mt4_of_two_that_may_be_the_rest_none_is_told_before_history() -> None:
+    """Without comments: one is a trade of its own, and which one the closed lots tell."""
+    watch = mt4()
+    watch.sees(order(1))
+    both = order(2, "0.06"), order(3, "0.07")
+    assert watch.snapshot(*both) == []
+    assert watch.later(3).snapshot(*both) == []
+    events = watch.reads_history(*both, closed=(row(1, "0.03"),))
+    events += watch.later(2).snapshot(*both)
+    told = [(type(event).__name__, event.root, event.ticket) for event in events]
+    assert told == [("PositionReduced", "1", 3), ("PositionOpened", "2", 2)]
+
+
 @examples(450)
 @given(STORIES)
 def test_mt5_hedging(story: list[tuple[Action, str, int]]) -> None:
