@@ -230,6 +230,23 @@ def test_mt4_of_two_that_may_be_the_rest_none_is_told_before_history() -> None:
     assert told == [("PositionReduced", "1", 3), ("PositionOpened", "2", 2)]
 
 
+def test_mt4_what_led_to_the_first_ticket_that_was_seen_pays_for_no_later_part() -> None:
+    """As large as one that was told without its row: each brings its own money."""
+    watch = mt4().later(10)
+    rest = order(2, "0.08", opened=5, comment="from #1")
+    assert watch.snapshot(rest) == []
+    assert names(watch.later(6).reads_history(rest)) == ["PositionOpened"]
+    left = order(3, "0.06", opened=5, comment="from #2")
+    assert names(watch.sees(left, row_wait_s=0)) == ["PositionReduced"]
+    before = row(1, "0.02", opened=5, closed=6, comment="to #2", profit=D(1))
+    part = row(2, "0.02", opened=5, closed=17, comment="to #3", profit=D(2))
+    assert watch.reads_history(left, closed=(before,)) == []
+    told = list(watch.late)
+    assert watch.reads_history(left, closed=(before, part)) == []
+    told += watch.late
+    assert [event.deal.profit for event in told] == [1, 2]  # type: ignore[union-attr]
+
+
 @examples(450)
 @given(STORIES)
 def test_mt5_hedging(story: list[tuple[Action, str, int]]) -> None:
