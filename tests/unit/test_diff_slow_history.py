@@ -99,6 +99,20 @@ def test_the_row_of_a_reduction_that_was_told_without_it_closes_nothing(mode: Mo
 
 
 @BOTH
+def test_a_close_beside_a_reduction_without_its_row_waits_for_history_and_not_for_ever(
+    mode: Mode,
+) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.snapshot(order(1, "0.10"))
+    assert names(watch.later(1).snapshot(order(1, "0.10"))) == ["PositionReduced"]
+    last = row(1, "0.10", deal=10, closed=2)
+    assert watch.reads_history(closed=(last,)) == []
+    assert names(watch.later(6).reads_history(closed=(last,))) == ["PositionClosed"]
+
+
+@BOTH
 def test_a_position_whose_rows_do_not_add_up_is_closed_once_history_tells_no_more(
     mode: Mode,
 ) -> None:
@@ -245,6 +259,32 @@ def test_mt4_what_led_to_the_first_ticket_that_was_seen_pays_for_no_later_part()
     assert watch.reads_history(left, closed=(before, part)) == []
     told += watch.late
     assert [event.deal.profit for event in told] == [1, 2]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_mt4_an_earlier_trade_that_ended_unseen_pays_for_no_part_of_its_twin(is_over: bool) -> None:
+    """Of the same second, and as large as a part that was told without its row."""
+    watch = mt4()
+    watch.sees(order(5))
+    left = order(6, "0.07", comment="from #5")
+    assert names(watch.sees(left, row_wait_s=0)) == ["PositionReduced"]
+    if is_over:
+        assert names(watch.sees(closed=(row(6, "0.07", comment="from #5"),))) == ["PositionClosed"]
+    events = watch.reads_history(*(() if is_over else (left,)), closed=(row(3, "0.03"),))
+    told = [(type(event).__name__, event.root) for event in events]
+    assert told == [("PositionOpened", "3"), ("PositionClosed", "3")]
+
+
+def test_mt4_the_rest_of_a_close_by_whose_other_half_is_not_told_is_followed() -> None:
+    """How much was closed nobody tells: the trade is told as what is left of it."""
+    watch = mt4()
+    left = order(3, "0.07", OrderKind.SELL, comment="from #2")
+    first = row(2, "0.00", OrderKind.SELL, comment="close hedge by #9")
+    [opened] = watch.reads_history(left, closed=(first,))
+    assert (opened.root, watch.book.roots["2"].ticket) == ("2", 3)
+    assert watch.reads_history(left, closed=(first,)) == []
+    end = row(3, "0.07", OrderKind.SELL, comment="from #2", closed=70)
+    assert names(watch.reads_history(closed=(first, end))) == ["PositionClosed"]
 
 
 @examples(450)

@@ -14,7 +14,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import RootId, Ticket
 
 from copypro_account_watcher.book import Root
-from copypro_account_watcher.evidence import Piece, Rows, from_ticket, key, to_ticket
+from copypro_account_watcher.evidence import Piece, Rows, from_ticket, to_ticket
 from copypro_account_watcher.recording import Recording
 
 
@@ -47,7 +47,6 @@ def tell(
         elif row.lots > 0:
             rec.reduced(root, root.open_lots - row.lots, piece=piece, ticket=tickets[at + 1])
         else:  # MT4's second half of a close-by: by how much the first one tells
-            root.spend(key(row))
             rec.book.retickets(root, tickets[at + 1])
         rows.use(row.ticket)
     return root
