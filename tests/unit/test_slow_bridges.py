@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
 from copypro import messages as m
@@ -190,5 +191,27 @@ def test_no_frame_waits_for_a_list_that_nobody_waits_for() -> None:
                 slowest = max(slowest, loop.time() - begun)
                 await asyncio.sleep(EVERY_S)
             assert slowest < EVERY_S
+
+    run(work())
+
+
+def test_stops_that_an_expert_trails_wait_for_no_list_and_never_go_back() -> None:
+    """Though an open without an answer needs one: what the frames show of trades is what it shows."""
+
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            account.bridge.snapshot_takes_s = 1.0
+            async with flooded(account, moved):
+                await account.open()
+                await account.until(lambda: account.told(m.CopyReconciled, topics.EXECUTIONS))
+            told = account.told(m.PositionModified)
+            stops = [event.stop_loss for event in told]
+            assert len(stops) > 50
+            assert stops == sorted(set(stops))
+            times = [event.seen_at_utc for event in told]
+            gaps = [(after - at).total_seconds() for at, after in pairwise(times)]
+            assert max(gaps) < 2 * EVERY_S
 
     run(work())
