@@ -130,6 +130,66 @@ def test_a_position_whose_rows_do_not_add_up_is_closed_once_history_tells_no_mor
     assert names(watch.all).count("PositionClosed") == 1
 
 
+@BOTH
+def test_a_growth_that_never_was_keeps_no_position_open_for_ever(mode: Mode) -> None:
+    """A late frame's volume stayed too long: all that will ever be closed is less than is known then."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    parts = (row(1, "0.02", deal=8, closed=1), row(1, "0.02", deal=9, closed=2))
+    assert names(watch.sees(order(1, "0.26"), closed=parts)) == ["PositionReduced"] * 2
+    watch.sees(order(1, "0.28"))
+    assert names(watch.later(1).sees(order(1, "0.28"))) == ["PositionIncreased"]
+    last = row(1, "0.26", deal=10, closed=3)
+    assert watch.sees(closed=(last,)) == []
+    assert watch.reads_history(closed=(*parts, last)) == []
+    assert watch.result.missing == (1,)
+    assert names(watch.later(6).reads_history(closed=(*parts, last))) == ["PositionClosed"]
+    assert watch.later(6).reads_history(closed=(*parts, last)) == []
+    assert watch.result.missing == ()
+    assert watch.all_late == []
+
+
+@BOTH
+def test_rows_of_former_parts_alone_end_no_position(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.snapshot(order(1, "0.20"))
+    assert names(watch.later(1).snapshot(order(1, "0.20"))) == ["PositionReduced"]
+    part = row(1, "0.10", deal=9, closed=1)
+    for _ in range(3):
+        assert watch.later(6).reads_history(closed=(part,)) == []
+    assert watch.result.missing == (1,)
+
+
+@BOTH
+def test_a_part_that_closed_before_a_position_was_seen_does_not_end_it(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.later(5).sees(order(1, "0.20"))
+    unseen = row(1, "0.10", deal=9, closed=3)
+    for _ in range(3):
+        assert watch.later(6).reads_history(closed=(unseen,)) == []
+    assert watch.result.missing == (1,)
+
+
+@BOTH
+def test_a_frame_that_closes_a_part_tells_of_no_growth(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.snapshot(order(1, "0.26"))
+    assert names(watch.later(1).snapshot(order(1, "0.26"))) == ["PositionReduced"]
+    late = row(1, "0.02", deal=8, closed=1)
+    assert watch.sees(order(1, "0.28"), closed=(late,)) == []
+    assert watch.sees(order(1, "0.26")) == []
+    assert watch.result.missing == ()
+    assert watch.sees(order(1, "0.28"), closed=(late,)) == []
+    grown = watch.later(1).sees(order(1, "0.28"))
+    assert names(grown) == ["PositionIncreased"], "added while a part was closed"
+
+
 def test_netting_a_trade_of_the_same_volume_is_not_taken_for_the_one_that_closed() -> None:
     """History is read seconds after the lists, and may still lag behind them then."""
     watch = netting()

@@ -213,7 +213,7 @@ def _closing_pieces(
         pieces = explain(found, root.open_lots, gone=True) if found else None
         if pieces is not None:
             return pieces if positions.is_proof(rec, of_symbol, pieces, root) else None
-    return None
+    return positions.all_that_is_told(rec, own, root) if after is None else None
 
 
 def _before(rows: list[ClosedOrder], after: OpenOrder | None) -> list[ClosedOrder]:

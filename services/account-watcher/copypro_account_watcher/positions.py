@@ -53,7 +53,11 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     """Not in a whole list: closed if rows prove it for all its lots; else it is only missing."""
     ended = rows.of_root(root)
     pieces = explain(ended, root.open_lots, gone=True, so_far=root.ever_lots)
-    if pieces is None or not is_proof(rec, ended, pieces, root):
+    if pieces is None:
+        pieces = all_that_is_told(rec, ended, root)
+    elif not is_proof(rec, ended, pieces, root):
+        pieces = None
+    if pieces is None:
         rec.missing[root.ticket] = None
         return False
     told_late(rec, rows, besides(ended, pieces), root, gone=True)
@@ -67,22 +71,40 @@ def is_proof(
     """That it is gone: not by what may be the rows of reductions that were told without any, unless no
     other row comes.
     """
-    seen = (row for row in ended if not is_unseen(rec.book, rec.look, row, root))
-    owed, closed = root.unrowed_lots, sum((row.lots for row in seen), Decimal(0))
+    seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
+    owed, closed = root.unrowed_lots, _lots(seen)
     if owed <= 0 or ended[-1].lots <= 0 or closed >= owed + root.open_lots:
         return True
     is_exact = sum(piece.lots for piece in pieces) == root.open_lots
     return (is_exact and closed > owed) or rec.asked("owed", root.root)
 
 
+def all_that_is_told(
+    rec: Recording, ended: Sequence[ClosedOrder], root: Root
+) -> list[Piece] | None:
+    """Of a position that is gone: what its rows close, although more is known of it. A frame that came
+    late told of a growth that never was; history, read so much later, has no more.
+    """
+    seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
+    if _lots(seen) <= max(Decimal(0), root.unrowed_lots) or not rec.asked("less", root.root):
+        return None
+    return [Piece(row, row.lots) for row in seen if row.lots > 0]
+
+
+def _lots(rows: Sequence[ClosedOrder]) -> Decimal:
+    return sum((row.lots for row in rows), Decimal(0))
+
+
 def _grown(
     rec: Recording, rows: Rows, ended: list[ClosedOrder], root: Root, order: OpenOrder
 ) -> None:
     """What shows a former volume is late, unless it stays that way: one that was seen, or one that was
-    missed, since what is added has a deal of its own. In a list that deal is proof.
+    missed, since what is added has a deal of its own, and what closes a part adds nothing. In a list
+    that deal is proof.
     """
     is_as_before = order.deal is not None and order.deal == root.deal
-    is_former = (order.lots, order.open_price) in root.past or is_as_before
+    is_part = rec.look.seen is Seen.LIVE and any(r.ticket in root.tickets for r in rec.look.closed)
+    is_former = (order.lots, order.open_price) in root.past or is_as_before or is_part
     is_proved = rec.look.seen is not Seen.LIVE and order.deal is not None and not is_as_before
     if is_former and not is_proved and not rec.waited("grown", root.root):
         rec.missing[root.ticket] = None
