@@ -9,6 +9,7 @@ from copypro import collections as c
 from copypro.values import UserId
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 from pydantic import Field
 
 from copypro_gateway.calls import Calls
@@ -68,9 +69,11 @@ async def headers(request: Request) -> dict[str, str]:
 
 
 def _page(app: FastAPI) -> str:
+    documented = [r for r in app.routes if isinstance(r, APIRoute) and r.include_in_schema]
+    calls = {route.path: route.description for route in documented}
     rows = "".join(
-        f"<tr><td>{escape(path)}</td><td>{escape(_line(methods))}</td></tr>"
-        for path, methods in sorted(app.openapi()["paths"].items())
+        f"<tr><td>{escape(path)}</td><td>{escape(_line(description))}</td></tr>"
+        for path, description in sorted(calls.items())
     )
     note = f"<p><b>{escape(app.description)}</b></p>" if app.description else ""
     return (
@@ -81,7 +84,6 @@ def _page(app: FastAPI) -> str:
     )
 
 
-def _line(methods: dict[str, Any]) -> str:
+def _line(described: str) -> str:
     """What stands before the first empty line: sentences go on over the ends of lines."""
-    described: str = next(iter(methods.values())).get("description", "")
     return " ".join(described.partition("\n\n")[0].split())

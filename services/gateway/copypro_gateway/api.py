@@ -71,7 +71,9 @@ def create_app(
     banner: str = "",
 ) -> FastAPI:
     """`banner`: shown in the API's description, such as SIMULATED."""
-    app = FastAPI(title="CopyPro", description=banner, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="CopyPro", description=banner, openapi_url=None, docs_url=None, redoc_url=None
+    )
     auth = Auth(users, clock, new_id, safety.sign_ups, safety.guesses)
     gate = Gate(auth, AuditTrail(log, clock, new_id), safety, settings.operator_key_hash)
     core = Core(log, read_models, vault, clock, new_id, settings)

@@ -111,7 +111,7 @@ class Auth:
         attempt = Try(email, CLIENT.get())
         _let_in(self._guessing.begin(attempt, _now()))
         user = await self._users.by_email(email)
-        stored = user.password_hash if user is not None else self._hashing.nobody
+        stored = None if user is None else user.password_hash
         matches = await self._hashing.matches(stored, password_hash)
         if user is None or not matches:
             await asyncio.sleep(self._guessing.wrong_s(attempt, _now()))
@@ -261,17 +261,24 @@ class _Hashing:
         self._hasher = PasswordHasher()
         self._places = asyncio.Semaphore(HASHING_AT_ONCE)
         self._waiting = 0
-        self.nobody = self._hasher.hash(secrets.token_hex(KEY_BYTES))
-        """Tried for users that do not exist, with the same work."""
+        self._nobody = ""
 
     async def hash(self, password_hash: str) -> str:
         async with self:
             return await asyncio.to_thread(self._hasher.hash, password_hash)
 
-    async def matches(self, stored: str, password_hash: str) -> bool:
+    async def matches(self, stored: str | None, password_hash: str) -> bool:
+        """None: of a user that does not exist, with the same work. Once, whoever asks, that takes twice as
+        long.
+        """
         async with self:
+            if not self._nobody:
+                self._nobody = await asyncio.to_thread(
+                    self._hasher.hash, secrets.token_hex(KEY_BYTES)
+                )
+            tried = self._nobody if stored is None else stored
             try:
-                return await asyncio.to_thread(self._hasher.verify, stored, password_hash)
+                return await asyncio.to_thread(self._hasher.verify, tried, password_hash)
             except (VerifyMismatchError, InvalidHashError):
                 return False
 

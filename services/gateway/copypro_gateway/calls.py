@@ -164,8 +164,7 @@ class Calls:
             return await self._repeating.once(request.headers.get(HEADER), asked, run)
 
         for method in ("GET", "POST"):
-            described = self._describing.call(kind, handler, method, changes=changes)
-            self._app.router.add_api_route(
+            route = CallRoute(
                 f"/{name}",
                 answer,
                 methods=[method],
@@ -174,10 +173,9 @@ class Calls:
                 description=inspect.getdoc(handler) or "",
                 tags=[tag],
                 response_model=None,
-                responses=described.pop("responses"),
-                openapi_extra=described,
-                route_class_override=CallRoute,
             )
+            self._app.router.routes.append(route)
+            self._describing.call(route, kind, handler, changes=changes)
 
 
 async def _answered(acting: Awaitable[Any]) -> Response:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
+from threading import Lock
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from copypro_gateway.pages import Page
 from copypro_gateway.parameters import Parameters
@@ -37,45 +40,69 @@ IDEMPOTENCY: Json = {
 
 
 class Describing:
-    """Collects the shapes that calls name, and lays them under FastAPI's own document."""
+    """Collects the shapes that calls name, and lays them under FastAPI's own document: once somebody
+    asks for it, since to describe all calls takes longer than all else at a start.
+    """
 
     def __init__(self) -> None:
         self.shapes: Json = {"Error": _ERROR, "Accepted": _ACCEPTED}
+        self._undescribed: list[Callable[[], None]] = []
+        self._describes = Lock()
 
     def call(
-        self, kind: type[Parameters], handler: Callable[..., Any], method: str, *, changes: bool
-    ) -> Json:
+        self,
+        route: APIRoute,
+        kind: type[Parameters],
+        handler: Callable[..., Any],
+        *,
+        changes: bool,
+    ) -> None:
         """What FastAPI cannot see of a call, since it reads its own parameters."""
+        self._undescribed.append(partial(self._call, route, kind, handler, changes=changes))
+
+    def _call(
+        self,
+        route: APIRoute,
+        kind: type[Parameters],
+        handler: Callable[..., Any],
+        *,
+        changes: bool,
+    ) -> None:
         shape = self._shape(kind.model_json_schema(ref_template=_REFERENCE))
         described: Json = {"parameters": [IDEMPOTENCY] if changes else []}
-        if method == "GET":
+        if route.methods == {"GET"}:
             described["parameters"] += _in_query(shape)
         else:
             self._keep({kind.__name__: shape})
             content = {"application/json": {"schema": {"$ref": _at(kind.__name__)}}}
             described["requestBody"] = {"required": False, "content": content}
-        described["responses"] = self.answers(handler, changes=changes)
-        return described
+        route.responses = self.answers(handler, changes=changes)
+        route.openapi_extra = described
 
     def attach(self, app: FastAPI) -> None:
-        """From here on `app.openapi()` is the whole document."""
+        """From here on `app.openapi()` is the whole document. The first time it takes a second: beside
+        the loop, in a thread.
+        """
 
         def document() -> Json:
-            if app.openapi_schema is None:
-                made = get_openapi(
-                    title=app.title,
-                    version=app.version,
-                    description=app.description,
-                    routes=app.routes,
-                )
-                components = made.setdefault("components", {})
-                components["schemas"] = dict(sorted({**self.shapes}.items()))
-                components["securitySchemes"] = {"userKey": {"type": "http", "scheme": "bearer"}}
-                made["security"] = [{"userKey": []}, {}]
-                app.openapi_schema = made
-            return app.openapi_schema
+            with self._describes:
+                if app.openapi_schema is None:
+                    app.openapi_schema = self._document(app)
+                return app.openapi_schema
 
         app.openapi = document  # type: ignore[method-assign]
+
+    def _document(self, app: FastAPI) -> Json:
+        for describe in self._undescribed:
+            describe()
+        made = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        components = made.setdefault("components", {})
+        components["schemas"] = dict(sorted(self.shapes.items()))
+        components["securitySchemes"] = {"userKey": {"type": "http", "scheme": "bearer"}}
+        made["security"] = [{"userKey": []}, {}]
+        return made
 
     def answers(self, handler: Callable[..., Any], *, changes: bool = False) -> Answers:
         """What a handler returns is what its call answers."""
