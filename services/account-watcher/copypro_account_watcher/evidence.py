@@ -98,7 +98,9 @@ class Rows:
         told = [self._of_position(row) for row in look.closed]
         if look.seen is Seen.LIVE:
             for row in told:
-                book.waiting_rows.setdefault(name(row), _timed(row, look))
+                waiting = book.waiting_rows.setdefault(name(row), _timed(row, look))
+                if self._is_of_first_list(row):
+                    book.parts.add(name(waiting))
             rows: Iterable[ClosedOrder] = book.waiting_rows.values()
         else:
             self._history = {name(row): row for row in told}
@@ -116,6 +118,11 @@ class Rows:
         if first is None or is_known or book.is_netting:
             return row
         return msgspec.structs.replace(row, ticket=Ticket(first))
+
+    def _is_of_first_list(self, row: ClosedOrder) -> bool:
+        book = self._book
+        root = book.by_ticket.get(row.ticket) or book.by_symbol.get(row.symbol)
+        return row.ticket in self._claimed and (root is None or root.is_pending)
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -175,6 +182,14 @@ class Rows:
             and not row.cancelled
             and row.kind.side is order.kind.side
         ]
+
+    def that_may_end(self, rows: list[ClosedOrder]) -> list[ClosedOrder]:
+        """Without the parts that closed before any list showed their position, while frames alone tell:
+        one without the position may be of before it opened.
+        """
+        if self._look.seen is not Seen.LIVE:
+            return rows
+        return [row for row in rows if name(row) not in self._book.parts]
 
     def tells_now(self, order: OpenOrder) -> bool:
         """A frame closes something of a position that no list has shown before, and history has not said
@@ -299,6 +314,8 @@ class Rows:
                 del book.waiting_rows[row_name]
         while len(book.waiting_rows) > book.limits.waiting_rows:
             del book.waiting_rows[next(iter(book.waiting_rows))]
+        if book.parts:
+            book.parts &= {name(row) for row in book.waiting_rows.values()}
 
 
 def is_under_watch(
