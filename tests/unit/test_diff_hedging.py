@@ -627,6 +627,22 @@ def test_a_late_frame_does_not_end_what_was_closed_in_part_before_any_list_showe
     assert names(watch.later(10).sees(closed=(end,))) == ["PositionClosed"]
 
 
+@pytest.mark.parametrize("is_part_told", [True, False])
+def test_a_late_frame_makes_no_part_of_what_ended_its_position(is_part_told: bool) -> None:
+    """It was missing for ever, and its copies stood: its end was told as a part that nobody had seen."""
+    watch = hedging().later(10)
+    part, end = row(1, "0.03", deal=8, closed=6), row(1, "0.17", deal=9, closed=7)
+    watch.sees(order(1, "0.20"))
+    assert watch.sees(closed=(end,)) == []
+    if is_part_told:
+        watch.sees(order(1, "0.17"), closed=(part,))
+    else:
+        watch.sees(order(1, "0.20"))
+    watch.reads_history(closed=(part, end))
+    assert names(watch.all)[-1] == "PositionClosed"
+    assert watch.result.missing == ()
+
+
 def test_an_entry_commission_is_the_opening_deals_on_mt5_and_the_closing_rows_on_mt4() -> None:
     for watch, expected in ((hedging(), D("-0.7")), (mt4(), D(0))):
         [event] = watch.sees(order(1, commission=D("-0.7")))

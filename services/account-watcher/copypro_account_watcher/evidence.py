@@ -99,7 +99,9 @@ class Rows:
         if look.seen is Seen.LIVE:
             for row in told:
                 waiting = book.waiting_rows.setdefault(name(row), _timed(row, look))
-                if self._is_of_first_list(row):
+                if row.ticket not in self._claimed:
+                    book.ends.add(name(waiting))
+                elif self._is_of_first_list(row):
                     book.parts.add(name(waiting))
             rows: Iterable[ClosedOrder] = book.waiting_rows.values()
         else:
@@ -122,7 +124,7 @@ class Rows:
     def _is_of_first_list(self, row: ClosedOrder) -> bool:
         book = self._book
         root = book.by_ticket.get(row.ticket) or book.by_symbol.get(row.symbol)
-        return row.ticket in self._claimed and (root is None or root.is_pending)
+        return root is None or root.is_pending
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -190,6 +192,14 @@ class Rows:
         if self._look.seen is not Seen.LIVE:
             return rows
         return [row for row in rows if name(row) not in self._book.parts]
+
+    def that_are_parts(self, rows: list[ClosedOrder]) -> list[ClosedOrder]:
+        """MT5, of a position that is listed: a frame that lists it may be of before what a former one told
+        as its end.
+        """
+        if self._look.seen is not Seen.LIVE or self._book.platform is Platform.MT4:
+            return rows
+        return [row for row in rows if name(row) not in self._book.ends]
 
     def tells_now(self, order: OpenOrder) -> bool:
         """A frame closes something of a position that no list has shown before, and history has not said
@@ -314,8 +324,10 @@ class Rows:
                 del book.waiting_rows[row_name]
         while len(book.waiting_rows) > book.limits.waiting_rows:
             del book.waiting_rows[next(iter(book.waiting_rows))]
-        if book.parts:
-            book.parts &= {name(row) for row in book.waiting_rows.values()}
+        if book.parts or book.ends:
+            waiting = {name(row) for row in book.waiting_rows.values()}
+            book.parts &= waiting
+            book.ends &= waiting
 
 
 def is_under_watch(

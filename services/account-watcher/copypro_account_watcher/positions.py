@@ -35,6 +35,7 @@ def told_late(
     """Rows of what was told without them, and of what no look showed: they prove nothing more, or a
     short list beside them would close what is still open.
     """
+    ended = ended if gone else rows.that_are_parts(ended)
     unseen = [row for row in ended if is_unseen(rec.book, rec.look, row, root)]
     for row in (*(row for row in ended if row not in unseen), *unseen):
         is_untold = rows.is_untold(row, root, gone=gone)
