@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from copypro.messages import (
     BalanceChanged,
@@ -12,7 +14,7 @@ from copypro.messages import (
     PositionReduced,
     Seen,
 )
-from copypro.trading import CloseReason
+from copypro.trading import CloseReason, OpenOrder
 from copypro.values import CopyId, OrderKind, Side, Ticket, copy_id, leg_tag
 from copypro_account_watcher.diff import Book, Root, new_symbols
 from msgspec import json
@@ -27,6 +29,7 @@ from tests.unit.diff_builders import (
     hedging,
     mt4,
     names,
+    netting,
     order,
     row,
 )
@@ -597,6 +600,47 @@ def test_a_frame_that_closes_something_of_a_position_never_listed_before_waits_f
         events = watch.snapshot(*(order(1, lots, opened=5) for lots in left), closed=(piece,))
         assert names(events) == ["PositionOpened", "PositionReduced" if left else "PositionClosed"]
         assert watch.all[0].lots == D("0.10")  # type: ignore[union-attr]
+
+
+def _ordered() -> Watch:
+    watch = hedging()
+    watch.sees(order(1, "0.10", OrderKind.BUY_LIMIT))
+    return watch
+
+
+@pytest.mark.parametrize("later_list", [(), (order(1, "0.10", OrderKind.BUY_LIMIT),)])
+@pytest.mark.parametrize("began", [hedging, netting, _ordered])
+def test_a_late_frame_does_not_end_what_was_closed_in_part_before_any_list_showed_it(
+    began: Callable[[], Watch], later_list: tuple[OpenOrder, ...]
+) -> None:
+    """Its rest was open for ever: nothing more was told of it, and its copies stood."""
+    watch = began().later(10)
+    rest, part = order(1, "0.05", opened=5), row(1, "0.05", deal=8, opened=5, closed=6)
+    watch.sees(rest, closed=(part,))
+    watch.sees(*later_list)
+    watch.sees()
+    assert watch.result.missing == (1,)
+    watch.reads_history(rest, closed=(part,))
+    assert [root.open_lots for root in watch.book.roots.values()] == [D("0.05")]
+    assert names(watch.all).count("PositionClosed") == 0
+    end = row(1, "0.05", deal=9, opened=5, closed=20)
+    assert names(watch.later(10).sees(closed=(end,))) == ["PositionClosed"]
+
+
+@pytest.mark.parametrize("is_part_told", [True, False])
+def test_a_late_frame_makes_no_part_of_what_ended_its_position(is_part_told: bool) -> None:
+    """It was missing for ever, and its copies stood: its end was told as a part that nobody had seen."""
+    watch = hedging().later(10)
+    part, end = row(1, "0.03", deal=8, closed=6), row(1, "0.17", deal=9, closed=7)
+    watch.sees(order(1, "0.20"))
+    assert watch.sees(closed=(end,)) == []
+    if is_part_told:
+        watch.sees(order(1, "0.17"), closed=(part,))
+    else:
+        watch.sees(order(1, "0.20"))
+    watch.reads_history(closed=(part, end))
+    assert names(watch.all)[-1] == "PositionClosed"
+    assert watch.result.missing == ()
 
 
 def test_an_entry_commission_is_the_opening_deals_on_mt5_and_the_closing_rows_on_mt4() -> None:

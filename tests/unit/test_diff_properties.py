@@ -172,16 +172,19 @@ def deliver(
     """`reads_history`: as the agent does, at once when something is missing; else only at the end."""
     watch.starts()
     late: list[Frame] = []
+    later: list[Frame] = []
     for action, fate in story:
         for frame in maker.act(action):
             watch.at = max(watch.at, maker.at)
-            held, late = late, []
+            held, late, later = late, later, []
             match fate:
                 case "seen" | "twice":
                     for _ in range(1 + (fate == "twice")):
                         watch.sees(*frame.orders, closed=frame.closed)
                 case "late":
-                    late = [frame]
+                    late = [*late, frame]
+                case "very late":
+                    later = [frame]
                 case "snapshot":
                     watch.snapshot(*maker.open.values())
                 case "history":
@@ -284,10 +287,11 @@ def check_chains(maker: Broker, watch: Watch) -> None:
 
 
 STORIES = st.lists(st.tuples(ACTIONS, FATES), max_size=25)
+VERY_LATE = st.lists(st.tuples(ACTIONS, FATES | st.just("very late")), max_size=25)
 
 
 @examples(450)
-@given(STORIES)
+@given(VERY_LATE)
 def test_mt5_hedging(story: list[tuple[tuple[str, int, str, str, int], str]]) -> None:
     maker, watch = Broker(Platform.MT5, Mode.HEDGING, tags=True), Watch()
     deliver(maker, watch, story)

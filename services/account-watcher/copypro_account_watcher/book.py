@@ -208,6 +208,10 @@ class Book:
         """Netting positions."""
         self.waiting_rows: dict[RowName, ClosedOrder] = {}
         """Closes that a frame told and no list has shown yet."""
+        self.parts: set[RowName] = set()
+        """Of those what closed a part of a position before any list showed it: its frame listed the rest."""
+        self.ends: set[RowName] = set()
+        """And what came with a list that had its position no more."""
         self.doubts: dict[tuple[str, str], datetime] = {}
         """What the last look showed without proof, and since when."""
         self.listed: AbstractSet[Ticket] = frozenset()

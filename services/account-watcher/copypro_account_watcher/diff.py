@@ -214,6 +214,8 @@ def _pending_gone(rec: Recording, rows: Rows, root: Root) -> bool:
     cancelled = rows.cancelled(root.ticket)
     ended = rows.of_ticket(root.ticket)
     pieces = [row for row in ended if not row.kind.is_pending and row.kind.side is root.side]
+    if pieces and not rows.that_may_end(pieces):
+        return False
     if pieces:  # filled and closed since; what was left of it may have been cancelled as well
         missed.tell(rec, rows, root.root, pieces, None, root)
     elif cancelled is not None:

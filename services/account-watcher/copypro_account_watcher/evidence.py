@@ -98,7 +98,11 @@ class Rows:
         told = [self._of_position(row) for row in look.closed]
         if look.seen is Seen.LIVE:
             for row in told:
-                book.waiting_rows.setdefault(name(row), _timed(row, look))
+                waiting = book.waiting_rows.setdefault(name(row), _timed(row, look))
+                if row.ticket not in self._claimed:
+                    book.ends.add(name(waiting))
+                elif self._is_of_first_list(row):
+                    book.parts.add(name(waiting))
             rows: Iterable[ClosedOrder] = book.waiting_rows.values()
         else:
             self._history = {name(row): row for row in told}
@@ -116,6 +120,11 @@ class Rows:
         if first is None or is_known or book.is_netting:
             return row
         return msgspec.structs.replace(row, ticket=Ticket(first))
+
+    def _is_of_first_list(self, row: ClosedOrder) -> bool:
+        book = self._book
+        root = book.by_ticket.get(row.ticket) or book.by_symbol.get(row.symbol)
+        return root is None or root.is_pending
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -175,6 +184,22 @@ class Rows:
             and not row.cancelled
             and row.kind.side is order.kind.side
         ]
+
+    def that_may_end(self, rows: list[ClosedOrder]) -> list[ClosedOrder]:
+        """Without the parts that closed before any list showed their position, while frames alone tell:
+        one without the position may be of before it opened.
+        """
+        if self._look.seen is not Seen.LIVE:
+            return rows
+        return [row for row in rows if name(row) not in self._book.parts]
+
+    def that_are_parts(self, rows: list[ClosedOrder]) -> list[ClosedOrder]:
+        """MT5, of a position that is listed: a frame that lists it may be of before what a former one told
+        as its end.
+        """
+        if self._look.seen is not Seen.LIVE or self._book.platform is Platform.MT4:
+            return rows
+        return [row for row in rows if name(row) not in self._book.ends]
 
     def tells_now(self, order: OpenOrder) -> bool:
         """A frame closes something of a position that no list has shown before, and history has not said
@@ -299,6 +324,10 @@ class Rows:
                 del book.waiting_rows[row_name]
         while len(book.waiting_rows) > book.limits.waiting_rows:
             del book.waiting_rows[next(iter(book.waiting_rows))]
+        if book.parts or book.ends:
+            waiting = {name(row) for row in book.waiting_rows.values()}
+            book.parts &= waiting
+            book.ends &= waiting
 
 
 def is_under_watch(

@@ -59,6 +59,9 @@ def unknown_positions(rec: Recording, rows: Rows) -> None:
         first = pieces[0]
         if (first.symbol, first.kind.side) in rec.look.withheld and ticket not in rec.look.copies:
             continue
+        if not rows.that_may_end(pieces):
+            rec.missing[ticket] = None
+            continue
         if not book.is_netting:
             tell(rec, rows, RootId(str(ticket)), pieces)
             continue

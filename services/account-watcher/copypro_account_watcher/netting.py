@@ -201,7 +201,7 @@ def _closing_pieces(
     frame's row of a position that opened later is of the next lifecycle: only history tells whether
     there was one.
     """
-    of_symbol = rows.symbol_rows(root)
+    of_symbol = rows.that_may_end(rows.symbol_rows(root))
     own = [row for row in of_symbol if row.ticket in root.tickets or row.ticket == root.identifier]
     of_symbol = [
         row

@@ -35,6 +35,7 @@ def told_late(
     """Rows of what was told without them, and of what no look showed: they prove nothing more, or a
     short list beside them would close what is still open.
     """
+    ended = ended if gone else rows.that_are_parts(ended)
     unseen = [row for row in ended if is_unseen(rec.book, rec.look, row, root)]
     for row in (*(row for row in ended if row not in unseen), *unseen):
         is_untold = rows.is_untold(row, root, gone=gone)
@@ -51,7 +52,8 @@ def besides(rows: Sequence[ClosedOrder], pieces: Sequence[Piece]) -> list[Closed
 
 def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     """Not in a whole list: closed if rows prove it for all its lots; else it is only missing."""
-    ended = rows.of_root(root)
+    of_root = rows.of_root(root)
+    ended = rows.that_may_end(of_root)
     pieces = explain(ended, root.open_lots, gone=True, so_far=root.ever_lots)
     if pieces is None:
         pieces = all_that_is_told(rec, ended, root)
@@ -60,7 +62,7 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     if pieces is None:
         rec.missing[root.ticket] = None
         return False
-    told_late(rec, rows, besides(ended, pieces), root, gone=True)
+    told_late(rec, rows, besides(of_root, pieces), root, gone=True)
     rec.closed_in_pieces(root, pieces)
     return True
 
