@@ -181,8 +181,12 @@ def demo(
 
 @app.command("mt-simulator")
 def mt_simulator(
-    mt4_port: Annotated[int, typer.Option(help="port of the simulated mt4rest")] = 5004,
-    mt5_port: Annotated[int, typer.Option(help="port of the simulated mt5rest")] = 5005,
+    mt4_port: Annotated[
+        int, typer.Option(help="port of the simulated mt4rest", min=0, max=65535)
+    ] = 5004,
+    mt5_port: Annotated[
+        int, typer.Option(help="port of the simulated mt5rest", min=0, max=65535)
+    ] = 5005,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     empty: Annotated[
         bool, typer.Option("--empty", help="no accounts: fill it by its control API")
@@ -190,12 +194,12 @@ def mt_simulator(
 ) -> None:
     """SIMULATED MetaTrader bridges alone, with a small world of brokers behind them."""
     import uvloop
-    from mt_simulator.main import run
+    from mt_simulator.main import CannotListen, run
 
     try:
         uvloop.run(run(mt4_port, mt5_port, host, empty=empty, say=typer.echo))
-    except OSError as error:
-        _fail(error)
+    except CannotListen as error:
+        _fail(f"{error}: give another --host or --{error.platform.lower()}-port (0: any free one)")
 
 
 @app.command()

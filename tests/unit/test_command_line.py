@@ -1,0 +1,55 @@
+"""What `copypro` says on the command line when it cannot do its work: one line, exit code 2."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from copypro_standalone.cli import app
+from mt_simulator.main import start
+from typer.testing import CliRunner
+
+
+def refused(*arguments: str) -> str:
+    """The one line with which it ended."""
+    ended = CliRunner().invoke(app, arguments)
+    assert ended.exit_code == 2, ended.output
+    assert not ended.stdout
+    assert ended.stderr.startswith("copypro: ")
+    assert ended.stderr.count("\n") == 1
+    return ended.stderr.strip()
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("option", ["--mt4-port", "--mt5-port"])
+def test_a_simulated_bridge_names_its_taken_port_and_the_option(taken: int, option: str) -> None:
+    other = {"--mt4-port": "--mt5-port", "--mt5-port": "--mt4-port"}[option]
+    said = refused("mt-simulator", option, str(taken), other, "0")
+    assert f"cannot listen on 127.0.0.1:{taken} (Address already in use): " in said
+    assert option in said
+
+
+def test_a_simulated_bridge_names_an_address_that_is_not_this_machines() -> None:
+    said = refused("mt-simulator", "--host", "192.0.2.1")
+    assert "cannot listen on 192.0.2.1:5004 (Cannot assign requested address): " in said
+    assert "--host" in said
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_is_none_is_no_other_one(port: str) -> None:
+    assert CliRunner().invoke(app, ["mt-simulator", "--mt4-port", port]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"), [("127.0.0.2", "http://127.0.0.2:"), ("0.0.0.0", "http://127.0.0.1:")]
+)
+async def test_a_simulated_bridge_says_where_it_answers(host: str, reached: str) -> None:
+    simulator = await start(host=host)
+    await simulator.close()
+    assert simulator.mt4_url.startswith(reached)
