@@ -21,6 +21,40 @@ def refused(*arguments: str) -> str:
     return ended.stderr.strip()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("expain", "'expain'"),
+        ("up --nonsense", "--nonsense"),
+        ("explain 1001", "'ticket'"),
+        ("explain 1001 first", "'ticket'"),
+        ("quality --by week", "'--by'"),
+        ("users invite --days -1", "'--days'"),
+        ("mt-simulator --mt4-port 65536", "'--mt4-port'"),
+        ("mt-simulator --mt5-port -1", "'--mt5-port'"),
+    ],
+)
+def test_what_is_wrong_in_a_command_line_is_named_in_one_line(
+    arguments: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    said = refused(*arguments.split())
+    assert named in said
+    assert said.endswith(" --help`)")
+
+
+def test_a_question_that_nobody_answers_ends_in_one_line() -> None:
+    ended = CliRunner().invoke(app, ["users", "add", "a@example.com"], input="")
+    assert ended.exit_code == 1
+    assert ended.stderr.splitlines()[-1] == "copypro: not answered: nothing was done"
+
+
+def test_no_command_shows_what_there_is() -> None:
+    ended = CliRunner().invoke(app, [])
+    assert ended.exit_code == 2
+    assert "explain" in ended.output
+
+
 @pytest.fixture
 def taken() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -39,11 +73,6 @@ def test_a_simulated_bridge_names_an_address_that_is_not_this_machines() -> None
     said = refused("mt-simulator", "--host", "192.0.2.1")
     assert "cannot listen on 192.0.2.1:5004 (Cannot assign requested address): " in said
     assert "--host" in said
-
-
-@pytest.mark.parametrize("port", ["-1", "65536"])
-def test_a_port_that_is_none_is_no_other_one(port: str) -> None:
-    assert CliRunner().invoke(app, ["mt-simulator", "--mt4-port", port]).exit_code == 2
 
 
 @pytest.mark.parametrize(

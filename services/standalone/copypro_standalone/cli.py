@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from copypro_standalone import analytics, auditing, cluster, people, rotating
-from copypro_standalone.arguments import AsJson, Data
+from copypro_standalone.arguments import AsJson, Commands, Data
 from copypro_standalone.arguments import fail as _fail
 from copypro_standalone.backtest.cli import backtest
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A MetaTrader 4/5 trade copier: exactly once, and every decision can be explained.",
