@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from copypro.adapters.sqlite_log import SqliteLog
 from copypro_standalone.cli import app
 from mt_simulator.main import start
 from typer.testing import CliRunner
@@ -82,3 +85,29 @@ async def test_a_simulated_bridge_says_where_it_answers(host: str, reached: str)
     simulator = await start(host=host)
     await simulator.close()
     assert simulator.mt4_url.startswith(reached)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("demo --svg {folder}/none/x.svg", "--svg {folder}/none/x.svg cannot be written"),
+        ("demo --trades {folder}/none.csv", "{folder}/none.csv: No such file"),
+        ("backtest {folder}/none.csv", "{folder}/none.csv: no such file"),
+        ("audit check {folder}/none", "{folder}/none cannot be read: No such file"),
+        ("audit check {folder}", "{folder} cannot be read: Is a directory"),
+        ("audit export {folder}/none/x", "{folder}/none/x cannot be written: No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    arguments: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    asyncio.run(log_in(tmp_path / "data"))
+    monkeypatch.setenv("COPYPRO_DATA", str(tmp_path / "data"))
+    said = refused(*arguments.format(folder=tmp_path).split())
+    assert named.format(folder=tmp_path) in said
+
+
+async def log_in(folder: Path) -> None:
+    log = await SqliteLog.open(folder)
+    await log.close()

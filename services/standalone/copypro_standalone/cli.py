@@ -158,6 +158,8 @@ def demo(
     from copypro_standalone.logs import configure
 
     configure(as_json=False, level=logging.ERROR)
+    if svg is not None and (svg.is_dir() or not svg.parent.is_dir()):
+        _fail(f"--svg {svg} cannot be written: name a file in a folder that is there")
     if distributed:
         rings = demo_rings.running(url, bridge)
     else:
