@@ -87,8 +87,7 @@ def replicator(test_limits: TestLimits = False) -> None:
 
 @app.command()
 def stats(test_limits: TestLimits = False) -> None:
-    """Makes what REST shows from the events, and posts alerts and callbacks, alone: needs Kafka and
-    MongoDB.
+    """Makes what REST shows, posts alerts and callbacks, alone: needs Kafka and MongoDB.
 
     Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS (the gateway's),
     COPYPRO_ALERT_URL. Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as many as events
