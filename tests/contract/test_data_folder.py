@@ -229,6 +229,21 @@ async def test_commands_that_only_look_say_it_as_well(
         await look(settings_of(used))
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize(
+    ("name", "look"), [("log.db", look_at_the_log), ("read-models.db", look_at_documents)]
+)
+async def test_commands_that_only_look_name_a_file_with_nothing_in_it(
+    used: Path, name: str, look: Callable[[Settings], Awaitable[object]], is_there: bool
+) -> None:
+    """As it is copied without its -wal."""
+    lose(used, name)
+    if is_there:
+        (used / name).touch()
+    with pytest.raises(CopyProError, match="start `copypro up`"):
+        await look(settings_of(used))
+
+
 async def test_room_that_comes_and_goes_around_the_limit_is_too_little_until_there_is_more(
     used: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

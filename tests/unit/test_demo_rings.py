@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 from copypro.errors import CopyProError, SettingsError
 from copypro_standalone.demo import TRADES, Demo
 from copypro_standalone.demo_rings import in_process
+from copypro_standalone.demo_world import SLAVES
+from copypro_standalone.replay import Event
 from rich.console import Console
 
 
@@ -35,3 +39,30 @@ class Unconnected(Demo):
 async def test_a_machine_that_is_too_busy_is_told_so() -> None:
     with pytest.raises(CopyProError, match="too busy"):
         await Unconnected(Console(), trades=TRADES, speed=1.0)._connected()
+
+
+class Late(Demo):
+    """Whose one copy is closed some time after the last trade."""
+
+    is_closed = False
+
+    async def _call(self, call: str, **body: Any) -> Any:
+        row = {"copierId": "c", "success": True, "exceptionCode": None, "times": {}}
+        opened = row | {"id": "1.0.open", "outcome": "opened"}
+        closed = row | {"id": "1.0.close", "outcome": "closed"}
+        return [opened, closed] if self.is_closed else [opened]
+
+    async def _play(self, event: Event) -> None:
+        pass
+
+    async def _settled(self) -> None:
+        self.is_closed = True
+
+
+async def test_the_last_screen_shows_what_was_closed_after_the_last_trade() -> None:
+    console = Console(file=io.StringIO(), record=True, width=100)
+    demo = Late(console, trades=TRADES, speed=1e9)
+    demo.copiers = {"c": SLAVES[0]}
+    await demo._replay()
+    counts = re.findall(r"│ +(\d+) │ +(\d+) │ +(\d+) │", console.export_text())
+    assert counts == [("1", "0", "1")], "copied, refused, closed"

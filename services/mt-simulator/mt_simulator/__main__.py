@@ -12,7 +12,7 @@ import sys
 
 import uvloop
 
-from mt_simulator.main import start
+from mt_simulator.main import CannotListen, start
 
 
 async def main() -> None:
@@ -26,4 +26,7 @@ async def main() -> None:
     await simulator.close()
 
 
-uvloop.run(main())
+try:
+    uvloop.run(main())
+except CannotListen as error:
+    sys.exit(f"mt_simulator: {error}")

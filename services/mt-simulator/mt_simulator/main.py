@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +23,17 @@ from mt_simulator.mt5_api import Mt5Face
 from mt_simulator.world import build_default_world, move_prices
 
 
+class CannotListen(Exception):
+    """A bridge's port is taken, or the address is not this machine's."""
+
+    def __init__(self, platform: Platform, host: str, port: int, error: OSError) -> None:
+        # The loop's own text says the address once more.
+        is_name = isinstance(error, socket.gaierror)
+        why = error.strerror if is_name else os.strerror(error.errno or 0)
+        super().__init__(f"cannot listen on {host}:{port} ({why})")
+        self.platform = platform
+
+
 class Simulator:
     """Both bridges, running; `control` does to the brokers what a test or a demo wants."""
 
@@ -30,11 +43,11 @@ class Simulator:
         control: Control,
         brokers: Brokers,
         faces: Mapping[Platform, Face],
-        ports: tuple[int, int],
+        addresses: tuple[str, str],
     ) -> None:
         self._runners = runners
         self.control, self.brokers, self.faces = control, brokers, faces
-        self.mt4_url, self.mt5_url = (f"http://127.0.0.1:{port}" for port in ports)
+        self.mt4_url, self.mt5_url = addresses
 
     async def close(self) -> None:
         for runner in self._runners:
@@ -42,7 +55,7 @@ class Simulator:
 
 
 async def start(mt4_port: int = 0, mt5_port: int = 0, host: str = "127.0.0.1") -> Simulator:
-    """An empty world on these ports (0: any free one). Errors: OSError for a port that is taken."""
+    """An empty world on these ports (0: any free one). Errors: CannotListen."""
     brokers, ledger = Brokers(), Ledger()
     clock = Clock(lambda: datetime.now(UTC))
     faces: dict[Platform, Face] = {
@@ -51,7 +64,7 @@ async def start(mt4_port: int = 0, mt5_port: int = 0, host: str = "127.0.0.1") -
     }
     control = Control(brokers, faces, ledger, clock)
     runners: list[web.AppRunner] = []
-    ports: list[int] = []
+    addresses: list[str] = []
     for platform, port in ((Platform.MT4, mt4_port), (Platform.MT5, mt5_port)):
         app = web.Application()
         app.router.add_post("/control", control.handle)
@@ -60,9 +73,19 @@ async def start(mt4_port: int = 0, mt5_port: int = 0, host: str = "127.0.0.1") -
         await runner.setup()
         runners.append(runner)
         site = web.TCPSite(runner, host, port, backlog=1024)
-        await site.start()
-        ports.append(runner.addresses[0][1])
-    return Simulator(runners, control, brokers, faces, (ports[0], ports[1]))
+        try:
+            await site.start()
+        except OSError as error:
+            raise CannotListen(platform, host, port, error) from None
+        addresses.append(_address(*runner.addresses[0][:2]))
+    mt4, mt5 = addresses
+    return Simulator(runners, control, brokers, faces, (mt4, mt5))
+
+
+def _address(host: str, port: int) -> str:
+    """As this machine reaches it; one that listens everywhere is reached here too."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 async def run(mt4_port: int, mt5_port: int, host: str, *, empty: bool, say: object) -> None:

@@ -2,4 +2,4 @@
 
 from copypro_standalone.cli import app
 
-app()
+app(prog_name="copypro")

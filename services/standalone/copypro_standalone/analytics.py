@@ -111,7 +111,8 @@ async def _quality(
         if copier:
             copiers = [doc for doc in copiers if doc["id"] == copier]
         if not copiers:
-            raise SettingsError(f"no copier {copier}" if copier else "no copier was started yet")
+            unknown = f"there is no copier {copier}: give an id as UserCopiers shows it"
+            raise SettingsError(unknown if copier else "no copier was started yet")
         found = await quality_of(models, copiers, None if by is None else by.value, since)
     if found is None:
         raise SettingsError(f"there are more than {MOST:,} decisions: give --from or --copier")

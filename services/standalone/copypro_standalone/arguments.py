@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
@@ -17,3 +20,25 @@ def fail(error: object) -> NoReturn:
     """One line, exit code 2."""
     typer.echo(f"copypro: {error}", err=True)
     raise typer.Exit(2)
+
+
+class Commands(TyperGroup):
+    """Says what is wrong with a command line in one line too, and where its help is."""
+
+    def main(self, *args: Any, **given: Any) -> Any:
+        ends_the_process = given.pop("standalone_mode", True)
+        try:
+            code = super().main(*args, **given | {"standalone_mode": False})
+        except TyperException as error:
+            said = " ".join(error.format_message().split())
+            if said:  # else the help itself was shown
+                context = getattr(error, "ctx", None)
+                named = f" (see `{context.command_path} --help`)" if context else ""
+                typer.echo(f"copypro: {said.rstrip('.')}{named}", err=True)
+            code = error.exit_code
+        except typer.Abort:
+            typer.echo("copypro: not answered: nothing was done", err=True)
+            code = 1
+        if ends_the_process:
+            sys.exit(code)
+        return code

@@ -44,8 +44,12 @@ def export(
         history = open_history(load(data))
         with nullcontext(sys.stdout) if file == STDOUT else anew(file) as out:
             count, last = asyncio.run(write(history, out))
-    except (CopyProError, OSError) as error:
+    except CopyProError as error:
         fail(error)
+    except BrokenPipeError:
+        raise  # whoever read it has read enough
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}")
     typer.echo(f"{count} lines, the last one's hash {last}", err=True)
 
 
@@ -60,8 +64,10 @@ def check(
     try:
         with file.open(encoding="utf-8") as lines:
             found = chain.check(lines)
-    except (OSError, UnicodeDecodeError) as error:
-        fail(error)
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{file} is no audit trail: it is no text")
     if isinstance(found, chain.Broken):
         typer.echo(f"line {found.line} {found.reason}")
         raise typer.Exit(1)

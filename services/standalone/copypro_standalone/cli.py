@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from copypro_standalone import analytics, auditing, cluster, people, rotating
-from copypro_standalone.arguments import AsJson, Data
+from copypro_standalone.arguments import AsJson, Commands, Data
 from copypro_standalone.arguments import fail as _fail
 from copypro_standalone.backtest.cli import backtest
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A MetaTrader 4/5 trade copier: exactly once, and every decision can be explained.",
@@ -86,8 +87,7 @@ def replicator(test_limits: TestLimits = False) -> None:
 
 @app.command()
 def stats(test_limits: TestLimits = False) -> None:
-    """Makes what REST shows from the events, and posts alerts and callbacks, alone: needs Kafka and
-    MongoDB.
+    """Makes what REST shows, posts alerts and callbacks, alone: needs Kafka and MongoDB.
 
     Settings: KAFKA_BOOTSTRAP_SERVERS, MongoDB, COPYPRO_SECRET_KEYS (the gateway's),
     COPYPRO_ALERT_URL. Health and metrics on COPYPRO_SERVICE_PORT (5021). Run as many as events
@@ -157,6 +157,8 @@ def demo(
     from copypro_standalone.logs import configure
 
     configure(as_json=False, level=logging.ERROR)
+    if svg is not None and (svg.is_dir() or not svg.parent.is_dir()):
+        _fail(f"--svg {svg} cannot be written: name a file in a folder that is there")
     if distributed:
         rings = demo_rings.running(url, bridge)
     else:
@@ -181,8 +183,12 @@ def demo(
 
 @app.command("mt-simulator")
 def mt_simulator(
-    mt4_port: Annotated[int, typer.Option(help="port of the simulated mt4rest")] = 5004,
-    mt5_port: Annotated[int, typer.Option(help="port of the simulated mt5rest")] = 5005,
+    mt4_port: Annotated[
+        int, typer.Option(help="port of the simulated mt4rest", min=0, max=65535)
+    ] = 5004,
+    mt5_port: Annotated[
+        int, typer.Option(help="port of the simulated mt5rest", min=0, max=65535)
+    ] = 5005,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     empty: Annotated[
         bool, typer.Option("--empty", help="no accounts: fill it by its control API")
@@ -190,12 +196,12 @@ def mt_simulator(
 ) -> None:
     """SIMULATED MetaTrader bridges alone, with a small world of brokers behind them."""
     import uvloop
-    from mt_simulator.main import run
+    from mt_simulator.main import CannotListen, run
 
     try:
         uvloop.run(run(mt4_port, mt5_port, host, empty=empty, say=typer.echo))
-    except OSError as error:
-        _fail(error)
+    except CannotListen as error:
+        _fail(f"{error}: give another --host or --{error.platform.lower()}-port (0: any free one)")
 
 
 @app.command()

@@ -60,7 +60,6 @@ class Demo:
             await world.build(control, self.trades)
             await self._sign_up()
             await self._replay()
-            await self._settled()
             return await self._check()
 
     # --- REST ---------------------------------------------------------------------------------
@@ -136,6 +135,7 @@ class Demo:
                 ahead = begun + (number + 1) / self.speed - time.monotonic()
                 if ahead > 0:
                     await asyncio.sleep(ahead)
+            await self._settled()
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching

@@ -43,12 +43,41 @@ def configure(*, as_json: bool, level: int = logging.INFO, simulated: bool = Fal
     _libraries()
 
 
-class _Named(structlog.PrintLogger):
+class _Output:
+    """Standard error. A line that cannot be written (a full disk, a pipe whose reader is gone) is left
+    out, since no trade and no stop may end for it; the next one that can be says how many were.
+    """
+
+    def __init__(self) -> None:
+        self._left_out, self._because = 0, ""
+
+    def write(self, line: str) -> None:
+        try:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+        except OSError as error:
+            self._left_out, self._because = self._left_out + 1, str(error.strerror)
+            return
+        if self._left_out:
+            lines, self._left_out = self._left_out, 0
+            structlog.get_logger("copypro").warning(
+                "the log could not be written", lines_left_out=lines, because=self._because
+            )
+
+
+_output = _Output()
+
+
+class _Named:
     """Knows which service speaks."""
 
     def __init__(self, name: str = "copypro") -> None:
-        super().__init__(sys.stderr)
         self.name = name
+
+    def msg(self, line: str) -> None:
+        _output.write(line)
+
+    debug = info = warning = error = critical = msg
 
 
 def _named(logger: _Named, _: str, event: Event) -> Event:

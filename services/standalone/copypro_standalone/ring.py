@@ -52,15 +52,16 @@ from copypro_stats import rebuilding
 from copypro_stats.receivers import Receivers
 
 from copypro_standalone.needs import ALL, check, needs_of
+from copypro_standalone.stopping import (
+    ANSWERED_AFTER_S,
+    CLOSED_AFTER_S,
+    READ_AFTER_S,
+    Stopping,
+)
 
 logger = structlog.get_logger("copypro")
 HTTP = "http"
 SWITCH_S = 0.0005
-RECORD_WITHIN_S = 1.0
-STOP_WITHIN_S = WatcherLimits().drain_s + RECORD_WITHIN_S
-"""For calls in flight to be answered and recorded; what remains to ten seconds is for closing."""
-CLOSE_WITHIN_S = 1.0
-CUT_OFF_S = 0.2
 ASK_AGAIN_S = 1.0
 SAY_AGAIN_S = 30.0
 READY_EVERY_S = 0.2
@@ -332,15 +333,14 @@ class Ring:
     async def _close(self) -> None:
         """Opens stop at once; what is on the wire is answered and recorded; then everything closes."""
         self._waits_for = "stopping"
-        deadline = time.monotonic() + STOP_WITHIN_S
+        stopping = Stopping()
         self._server.should_exit = True
-        await self._end("account-watcher", deadline)
-        await self._end(HTTP, deadline, cancel=False)
-        await self._end("replicator", deadline)
-        await self._end("stats", deadline)
-        await self._end("probes", deadline)
+        watcher = self._cancelled("account-watcher")
+        await stopping.ended([*watcher, *self._running(HTTP)], ANSWERED_AFTER_S)
+        readers = self._cancelled("replicator", "stats", "probes")
+        await stopping.ended(readers, READ_AFTER_S)
         self._start("stores", self._close_stores())
-        await self._end("stores", time.monotonic() + CLOSE_WITHIN_S, cancel=False)
+        await stopping.ended(self._running("stores"), CLOSED_AFTER_S)
         self._unhurried.flush()  # also of what became durable only now
 
     async def _close_stores(self) -> None:
@@ -348,18 +348,14 @@ class Ring:
         if self._stores is not None:
             await self._stores.close()
 
-    async def _end(self, name: str, deadline: float, *, cancel: bool = True) -> None:
-        """Ends a service, by force at the deadline."""
-        task = self._tasks.get(name)
-        if task is None:
-            return
-        if cancel:
+    def _running(self, *names: str) -> list[asyncio.Task[None]]:
+        return [self._tasks[name] for name in names if name in self._tasks]
+
+    def _cancelled(self, *names: str) -> list[asyncio.Task[None]]:
+        tasks = self._running(*names)
+        for task in tasks:
             task.cancel()
-        await asyncio.wait([task], timeout=max(0.0, deadline - time.monotonic()))
-        if not task.done():
-            logger.warning("cut off: it did not end in time", part=name)
-            task.cancel()
-            await asyncio.wait([task], timeout=CUT_OFF_S)
+        return tasks
 
 
 def _damage_in(error: BaseException | None) -> LogCorrupt | None:

@@ -63,9 +63,13 @@ def is_new(path: Path) -> bool:
     with saying(path):
         connection = sqlite3.connect(path)
         try:
-            (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            return is_empty(connection)
         finally:
             connection.close()
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return not tables
 
 
@@ -73,10 +77,9 @@ def check_file(
     connection: sqlite3.Connection, path: Path, application_id: int, schema: int
 ) -> None:
     """Errors: StoreRefused, unless it is ours or empty."""
-    (is_used,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (found,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if is_used and found != application_id:
+    if found != application_id and not is_empty(connection):
         raise StoreRefused(
             f"{path} belongs to another program: nothing was changed in it; {_REMEDY}"
         )

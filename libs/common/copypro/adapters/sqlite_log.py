@@ -30,7 +30,7 @@ import structlog
 
 from copypro import topics
 from copypro.adapters.data_folder import take_lock
-from copypro.adapters.sqlite_file import check_file, is_damage, open_file, said, saying
+from copypro.adapters.sqlite_file import check_file, is_damage, is_empty, open_file, said, saying
 from copypro.errors import (
     LogClosed,
     LogCorrupt,
@@ -524,12 +524,19 @@ class SqliteLogReader:
 
     def __init__(self, folder: Path) -> None:
         """Errors: LogCorrupt (no log of ours in this folder)."""
-        self._folder = folder
-        if not (folder / FILE).exists():
-            raise LogCorrupt(f"{folder} holds no data of CopyPro: set COPYPRO_DATA to its folder")
+        self._folder, path = folder, folder / FILE
+        if not path.exists():
+            raise LogCorrupt(
+                f"{folder} holds no data of CopyPro: set COPYPRO_DATA to its folder, or start"
+                " `copypro up` first"
+            )
         try:
             with _reading(folder) as connection:
-                check_file(connection, folder / FILE, APPLICATION_ID, SCHEMA)
+                check_file(connection, path, APPLICATION_ID, SCHEMA)
+                if is_empty(connection):
+                    raise LogCorrupt(
+                        f"nothing is in {path}: restore it from a backup, or start `copypro up`"
+                    )
         except StoreRefused as error:
             raise LogCorrupt(str(error)) from None
 

@@ -8,9 +8,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from copypro.adapters import sqlite_documents as documents
-from copypro.adapters.sqlite_file import FROM_THE_LOG, FileThread, saying, transaction
+from copypro.adapters.sqlite_file import (
+    FROM_THE_LOG,
+    FileThread,
+    is_empty,
+    saying,
+    transaction,
+)
 from copypro.adapters.sqlite_rebuild import SqliteRebuild
 from copypro.collections import require_declared
+from copypro.errors import StoreRefused
 from copypro.ports import Document, Scalar, Upsert
 
 FILE = FROM_THE_LOG
@@ -166,8 +173,18 @@ class SqliteReadModels:
         return _Snapshot(self._reading)
 
     def _connect_to_read(self) -> sqlite3.Connection:
-        uri = f"{self._path.as_uri()}?mode=ro"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        """Errors: StoreRefused, where nothing was ever written."""
+        if self._path.exists():
+            uri = f"{self._path.as_uri()}?mode=ro"
+            connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False
+            )
+            if not is_empty(connection):
+                return connection
+            connection.close()
+        raise StoreRefused(
+            f"{self._path} is missing or empty: start `copypro up`, which makes it from the log"
+        )
 
     def _upsert(self, changes: Sequence[Upsert]) -> None:
         connection = self._writing

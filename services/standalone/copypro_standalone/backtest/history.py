@@ -151,10 +151,7 @@ def booked(happenings: Iterable[Happening]) -> Decimal:
 
 
 def of_trades(trades: Sequence[Trade], name: str, currency: str, balance: Decimal) -> History:
-    """As `make demo` replays them: no costs, no stops, and profits that only the book will tell.
-
-    Errors: ValueError for a time that is none.
-    """
+    """As `make demo` replays them: no costs, no stops, and profits that only the book will tell."""
     played: list[Happening] = []
     for event in events(trades):
         trade, at = event.trade, _time(event.at)

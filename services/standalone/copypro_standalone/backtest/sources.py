@@ -40,11 +40,8 @@ def of_file(path: Path, *, lenient: bool, currency: str, balance: Decimal | None
     Errors: BadStatement, which names the file, the line and what was expected there.
     """
     if path.suffix.casefold() == ".csv":
-        try:
-            trades = read_trades(path)
-            return of_trades(trades, path.name, currency, balance or Decimal(10_000))
-        except (OSError, ValueError) as error:
-            raise BadStatement(f"{path}: {error}") from None
+        trades = read_trades(path)
+        return of_trades(trades, path.name, currency, balance or Decimal(10_000))
     statement = statement_of(path, lenient=lenient)
     events = _imported(statement)
     told = _told(path.name, events, None)

@@ -1,0 +1,113 @@
+"""What `copypro` says on the command line when it cannot do its work: one line, exit code 2."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from copypro.adapters.sqlite_log import SqliteLog
+from copypro_standalone.cli import app
+from mt_simulator.main import start
+from typer.testing import CliRunner
+
+
+def refused(*arguments: str) -> str:
+    """The one line with which it ended."""
+    ended = CliRunner().invoke(app, arguments)
+    assert ended.exit_code == 2, ended.output
+    assert not ended.stdout
+    assert ended.stderr.startswith("copypro: ")
+    assert ended.stderr.count("\n") == 1
+    return ended.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("expain", "'expain'"),
+        ("up --nonsense", "--nonsense"),
+        ("explain 1001", "'ticket'"),
+        ("explain 1001 first", "'ticket'"),
+        ("quality --by week", "'--by'"),
+        ("users invite --days -1", "'--days'"),
+        ("mt-simulator --mt4-port 65536", "'--mt4-port'"),
+        ("mt-simulator --mt5-port -1", "'--mt5-port'"),
+    ],
+)
+def test_what_is_wrong_in_a_command_line_is_named_in_one_line(
+    arguments: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    said = refused(*arguments.split())
+    assert named in said
+    assert said.endswith(" --help`)")
+
+
+def test_a_question_that_nobody_answers_ends_in_one_line() -> None:
+    ended = CliRunner().invoke(app, ["users", "add", "a@example.com"], input="")
+    assert ended.exit_code == 1
+    assert ended.stderr.splitlines()[-1] == "copypro: not answered: nothing was done"
+
+
+def test_no_command_shows_what_there_is() -> None:
+    ended = CliRunner().invoke(app, [])
+    assert ended.exit_code == 2
+    assert "explain" in ended.output
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("option", ["--mt4-port", "--mt5-port"])
+def test_a_simulated_bridge_names_its_taken_port_and_the_option(taken: int, option: str) -> None:
+    other = {"--mt4-port": "--mt5-port", "--mt5-port": "--mt4-port"}[option]
+    said = refused("mt-simulator", option, str(taken), other, "0")
+    assert f"cannot listen on 127.0.0.1:{taken} (Address already in use): " in said
+    assert option in said
+
+
+def test_a_simulated_bridge_names_an_address_that_is_not_this_machines() -> None:
+    said = refused("mt-simulator", "--host", "192.0.2.1")
+    assert "cannot listen on 192.0.2.1:5004 (Cannot assign requested address): " in said
+    assert "--host" in said
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"), [("127.0.0.2", "http://127.0.0.2:"), ("0.0.0.0", "http://127.0.0.1:")]
+)
+async def test_a_simulated_bridge_says_where_it_answers(host: str, reached: str) -> None:
+    simulator = await start(host=host)
+    await simulator.close()
+    assert simulator.mt4_url.startswith(reached)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("demo --svg {folder}/none/x.svg", "--svg {folder}/none/x.svg cannot be written"),
+        ("demo --trades {folder}/none.csv", "{folder}/none.csv: No such file"),
+        ("backtest {folder}/none.csv", "{folder}/none.csv: no such file"),
+        ("audit check {folder}/none", "{folder}/none cannot be read: No such file"),
+        ("audit check {folder}", "{folder} cannot be read: Is a directory"),
+        ("audit export {folder}/none/x", "{folder}/none/x cannot be written: No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    arguments: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    asyncio.run(log_in(tmp_path / "data"))
+    monkeypatch.setenv("COPYPRO_DATA", str(tmp_path / "data"))
+    said = refused(*arguments.format(folder=tmp_path).split())
+    assert named.format(folder=tmp_path) in said
+
+
+async def log_in(folder: Path) -> None:
+    log = await SqliteLog.open(folder)
+    await log.close()

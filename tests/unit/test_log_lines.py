@@ -1,0 +1,58 @@
+"""What is said on standard error, and what is when nothing can be said there."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from copypro_standalone.logs import configure
+
+
+class Disk(io.StringIO):
+    """Behind standard error."""
+
+    error = 0
+
+    def flush(self) -> None:
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+
+
+@pytest.fixture(autouse=True)
+def configured() -> Iterator[None]:
+    libraries = logging.getLogger()
+    handlers, level = libraries.handlers[:], libraries.level
+    configure(as_json=True)
+    yield
+    structlog.reset_defaults()
+    libraries.handlers[:] = handlers
+    libraries.setLevel(level)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EPIPE])
+def test_a_line_that_cannot_be_written_ends_nothing_and_is_counted(
+    error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk()
+    monkeypatch.setattr(sys, "stderr", disk)
+    logger = structlog.get_logger("account-watcher")
+    disk.error = error
+    logger.info("filled")
+    logging.getLogger("aiohttp").error("gone")
+    disk.error = 0
+    disk.seek(0)
+    disk.truncate()
+    logger.info("closed")
+    logger.info("closed again")
+    closed, told, again = map(json.loads, disk.getvalue().splitlines())
+    assert (closed["event"], again["event"]) == ("closed", "closed again")
+    assert told["event"] == "the log could not be written"
+    assert told["lines_left_out"] == 2
+    assert told["because"] == os.strerror(error)
