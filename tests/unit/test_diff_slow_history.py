@@ -175,6 +175,63 @@ def test_a_part_that_closed_before_a_position_was_seen_does_not_end_it(mode: Mod
 
 
 @BOTH
+def test_a_part_of_what_opened_ends_no_position_that_short_lists_lack(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.10"))
+    assert names(watch.sees(order(1, "0.30"))) == ["PositionIncreased"]
+    watch.snapshot(order(1, "0.30"))
+    part = row(1, "0.10", deal=9, closed=1)
+    for _ in range(3):
+        assert watch.later(6).reads_history(closed=(part,)) == []
+    assert watch.result.missing == (1,)
+    left = order(1, "0.20")
+    assert names(watch.reads_history(left, closed=(part,))) == ["PositionReduced"]
+
+
+@BOTH
+def test_frames_without_rows_keep_no_close_waiting(mode: Mode) -> None:
+    """Of other symbols, while history is waited for: more often than it may lag."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.snapshot(order(1, "0.10"))
+    assert names(watch.later(1).snapshot(order(1, "0.10"))) == ["PositionReduced"]
+    last = row(1, "0.10", deal=10, closed=2)
+    told = []
+    for _ in range(7):
+        told += watch.later(1).reads_history(closed=(last,))
+        told += watch.snapshot()
+    assert names(told) == ["PositionClosed"]
+
+
+def test_netting_a_growth_that_never_was_does_not_join_two_positions() -> None:
+    watch = netting()
+    watch.snapshot(order(1, "0.20"))
+    assert names(watch.sees(order(1, "0.50"))) == ["PositionIncreased"]
+    last, next_one = row(1, "0.20", deal=9, closed=1), order(3, "0.20", opened=2)
+    assert watch.later(3).reads_history(next_one, closed=(last,)) == []
+    events = watch.later(6).reads_history(next_one, closed=(last,))
+    assert names(events) == ["PositionClosed", "PositionOpened"]
+
+
+@BOTH
+def test_a_close_that_a_late_frame_made_a_part_is_told_in_the_end(mode: Mode) -> None:
+    """Its row was taken for all that was closed so far, and what is left of history is less."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1))
+    first = row(1, "0.03", deal=7, closed=1)
+    assert names(watch.sees(order(1, "0.07"), closed=(first,))) == ["PositionReduced"]
+    last = row(1, "0.05", deal=9, closed=3)
+    assert watch.later(3).sees(closed=(last,)) == []
+    assert names(watch.sees(order(1, "0.05"))) == ["PositionReduced"]
+    rows = (first, row(1, "0.02", deal=8, closed=2), last)
+    assert watch.reads_history(closed=rows) == []
+    assert names(watch.later(6).reads_history(closed=rows)) == ["PositionClosed"]
+
+
+@BOTH
 def test_a_frame_that_closes_a_part_tells_of_no_growth(mode: Mode) -> None:
     watch = Watch(mode=mode)
     watch.starts()

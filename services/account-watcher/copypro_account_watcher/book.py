@@ -91,6 +91,8 @@ class Root(Struct, kw_only=True, omit_defaults=True):
     """Recorded as closed without a row: rows that come later are already counted,"""
     made: list[Made] = []
     """and these were told meanwhile."""
+    unproved_lots: Lots = Decimal(0)
+    """Of its growths what only frames have shown, which may be late."""
     rest_lots: Lots = Decimal(0)
     """MT5: of the pending order that it was, what has not filled and may still fill."""
     past: list[tuple[Lots, Price]] = []

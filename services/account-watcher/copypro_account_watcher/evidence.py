@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import msgspec
 from copypro.messages import Seen
@@ -140,13 +141,19 @@ class Rows:
 
     def of_root(self, root: Root) -> list[ClosedOrder]:
         """Unspent rows of a hedging position, by any of its tickets."""
+        return sorted((row for row in self._under(root) if _is_unspent(row, root)), key=key)
+
+    def closed_lots(self, root: Root) -> Lots:
+        """All that rows say was ever closed of it."""
+        return sum((row.lots for row in self._under(root)), Decimal(0))
+
+    def _under(self, root: Root) -> list[ClosedOrder]:
         if not self._of:
             return []
         names = [*root.tickets]
         if root.identifier is not None and root.identifier not in names:
             names.append(Ticket(root.identifier))
-        found = [row for ticket in names for row in self._of.get(ticket, ()) if not row.cancelled]
-        return sorted((row for row in found if _is_unspent(row, root)), key=key)
+        return [row for ticket in names for row in self._of.get(ticket, ()) if not row.cancelled]
 
     def of_closed(self, closed: Closed) -> list[ClosedOrder]:
         """Unspent rows of a root that is over. On netting the next one may have its ticket."""

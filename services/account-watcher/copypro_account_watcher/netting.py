@@ -201,6 +201,8 @@ def _closing_pieces(
     frame's row of a position that opened later is of the next lifecycle: only history tells whether
     there was one.
     """
+    rec.keeps("owed", root.root)
+    rec.keeps("less", root.root)
     of_symbol = rows.symbol_rows(root)
     own = [row for row in of_symbol if row.ticket in root.tickets or row.ticket == root.identifier]
     of_symbol = [
@@ -213,7 +215,7 @@ def _closing_pieces(
         pieces = explain(found, root.open_lots, gone=True) if found else None
         if pieces is not None:
             return pieces if positions.is_proof(rec, of_symbol, pieces, root) else None
-    return positions.all_that_is_told(rec, own, root) if after is None else None
+    return positions.all_that_is_told(rec, rows, _before(own, after), root)
 
 
 def _before(rows: list[ClosedOrder], after: OpenOrder | None) -> list[ClosedOrder]:

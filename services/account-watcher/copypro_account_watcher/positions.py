@@ -27,6 +27,8 @@ def volume(
         if order.open_price != root.open_price and rec.look.seen is not Seen.LIVE:
             root.open_price = order.open_price  # as much was added as was closed
             rec.touch(root)
+    if rec.look.seen is not Seen.LIVE and order.lots == root.open_lots:
+        root.unproved_lots = Decimal(0)
 
 
 def told_late(
@@ -52,9 +54,11 @@ def besides(rows: Sequence[ClosedOrder], pieces: Sequence[Piece]) -> list[Closed
 def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     """Not in a whole list: closed if rows prove it for all its lots; else it is only missing."""
     ended = rows.of_root(root)
+    rec.keeps("owed", root.root)
+    rec.keeps("less", root.root)
     pieces = explain(ended, root.open_lots, gone=True, so_far=root.ever_lots)
     if pieces is None:
-        pieces = all_that_is_told(rec, ended, root)
+        pieces = all_that_is_told(rec, rows, ended, root)
     elif not is_proof(rec, ended, pieces, root):
         pieces = None
     if pieces is None:
@@ -80,13 +84,17 @@ def is_proof(
 
 
 def all_that_is_told(
-    rec: Recording, ended: Sequence[ClosedOrder], root: Root
+    rec: Recording, rows: Rows, ended: Sequence[ClosedOrder], root: Root
 ) -> list[Piece] | None:
     """Of a position that is gone: what its rows close, although more is known of it. A frame that came
-    late told of a growth that never was; history, read so much later, has no more.
+    late told of a growth that never was, which no list has shown, or of a close that was taken for a
+    part; history, read so much later, has no more. A part of what ever opened is no proof.
     """
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
-    if _lots(seen) <= max(Decimal(0), root.unrowed_lots) or not rec.asked("less", root.root):
+    owed, closed = max(Decimal(0), root.unrowed_lots), _lots(seen)
+    is_all = closed >= root.open_lots - root.unproved_lots
+    is_all = is_all or rows.closed_lots(root) >= root.ever_lots - root.unproved_lots - owed
+    if closed <= owed or not is_all or not rec.asked("less", root.root):
         return None
     return [Piece(row, row.lots) for row in seen if row.lots > 0]
 
@@ -110,6 +118,8 @@ def _grown(
         rec.missing[root.ticket] = None
         return
     told_late(rec, rows, ended, root)
+    if rec.look.seen is Seen.LIVE:
+        root.unproved_lots += order.lots - root.open_lots
     rec.increased(root, order.lots, order)
 
 

@@ -78,6 +78,12 @@ class Recording:
         lag = timedelta(seconds=self.look.history_lag_s)
         return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)] + lag
 
+    def keeps(self, what: str, name: object) -> None:
+        """A doubt that history led to: a look without it settles nothing."""
+        doubt = (what, str(name))
+        if doubt in self.book.doubts and self.look.history_at_utc != self.look.at_utc:
+            self._doubts[doubt] = self.book.doubts[doubt]
+
     def stood(self, what: str, name: object) -> bool:
         """The look before had this doubt as well."""
         return (what, str(name)) in self.book.doubts
