@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from copypro.messages import PositionReduced
+from copypro.messages import PositionClosed, PositionReduced
 from copypro.values import Mode, OrderKind, Platform, Ticket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -229,6 +229,44 @@ def test_a_close_that_a_late_frame_made_a_part_is_told_in_the_end(mode: Mode) ->
     rows = (first, row(1, "0.02", deal=8, closed=2), last)
     assert watch.reads_history(closed=rows) == []
     assert names(watch.later(6).reads_history(closed=rows)) == ["PositionClosed"]
+
+
+@BOTH
+def test_a_row_for_all_that_was_closed_pays_for_what_was_told_without(mode: Mode) -> None:
+    """The close's own row, which lags, is told beside it."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.later(1).snapshot(order(1, "0.10", price="1.2"))
+    assert names(watch.later(2).snapshot(order(1, "0.10", price="1.2"))) == ["PositionReduced"]
+    more = row(1, "0.30", deal=9, closed=1, profit=D(2))
+    [closed] = watch.reads_history(closed=(more,))
+    assert isinstance(closed, PositionClosed)
+    last = row(1, "0.10", deal=10, closed=3, profit=D(4))
+    watch.later(6).reads_history(closed=(more, last))
+    told = [closed, *(event for event in watch.all_late if isinstance(event, PositionClosed))]
+    assert [event.deal.profit for event in told] == [2, 4]
+    assert watch.book.rows_owed() == []
+
+
+@BOTH
+def test_rows_of_reductions_and_of_a_hidden_part_end_no_position(mode: Mode) -> None:
+    """They are more than is known of it, and none of them is its end's."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.snapshot(order(1, "0.30"))
+    hidden = row(1, "0.12", deal=8, closed=1)
+    assert watch.later(1).reads_history(order(1, "0.30", price="1.2"), closed=(hidden,)) == []
+    watch.snapshot(order(1, "0.10", price="1.2"))
+    [made] = watch.later(2).snapshot(order(1, "0.10", price="1.2"))
+    assert isinstance(made, PositionReduced)
+    part = row(1, "0.20", deal=9, closed=2, profit=D(2))
+    assert watch.reads_history(closed=(hidden, part)) == []
+    last = row(1, "0.10", deal=10, closed=3, profit=D(4))
+    [closed] = watch.later(2).reads_history(closed=(hidden, part, last))
+    assert isinstance(closed, PositionClosed)
+    assert closed.deal.profit == 4
+    assert watch.book.rows_owed() == []
 
 
 @BOTH

@@ -72,12 +72,15 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
 def is_proof(
     rec: Recording, ended: Sequence[ClosedOrder], pieces: Sequence[Piece], root: Root
 ) -> bool:
-    """That it is gone: not by what may be the rows of reductions that were told without any, unless no
-    other row comes.
+    """That it is gone: not by what may be the rows of reductions that were told without any, or of what a
+    growth hid beside them, unless no other row comes.
     """
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
     owed, closed = root.unrowed_lots, _lots(seen)
-    if owed <= 0 or ended[-1].lots <= 0 or closed >= owed + root.open_lots:
+    if owed <= 0 or ended[-1].lots <= 0 or closed == owed + root.open_lots:
+        return True
+    is_live, others = rec.look.seen is Seen.LIVE, _lots(besides(seen, pieces))
+    if closed > owed + root.open_lots and (is_live or others >= owed):
         return True
     is_exact = sum(piece.lots for piece in pieces) == root.open_lots
     return (is_exact and closed > owed) or rec.asked("owed", root.root)
