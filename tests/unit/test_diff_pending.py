@@ -450,6 +450,67 @@ def test_on_netting_a_fill_beside_another_trade_is_known_after_a_restart() -> No
     assert names(again.later(2).snapshot(after)) == ["PendingRemoved"]
 
 
+def test_on_netting_a_fill_that_an_unseen_reduction_hid_since_a_doubt_is_known() -> None:
+    watch = netting()
+    stands, pending = order(1, "0.20"), order(5, "0.10", LIMIT)
+    watch.sees(stands, pending)
+    assert watch.later(1).snapshot(order(1), pending) == []
+    assert watch.result.missing == (1,)
+    cut = row(1, "0.10", deal=9, closed=1)
+    [removed] = watch.later(6).snapshot(stands, closed=(cut,))
+    assert isinstance(removed, PendingRemoved)
+    assert names(watch.late) == ["PositionReduced"]
+
+
+def test_on_netting_a_fill_is_newer_than_a_reduction_that_was_in_doubt_before_it() -> None:
+    watch = netting()
+    pending = order(5, "0.10", OrderKind.SELL_LIMIT)
+    watch.sees(order(1, "0.30"), pending)
+    assert watch.later(1).snapshot(order(1, "0.20"), pending) == []
+    cuts = (row(1, "0.10", deal=9, closed=1), row(1, "0.10", deal=10, closed=2))
+    events = watch.later(1).snapshot(order(1, "0.10"), closed=cuts)
+    assert names(events) == ["PositionReduced", "PositionReduced", "PendingRemoved"]
+
+
+def test_on_netting_a_growth_may_be_newer_than_the_deal_that_hid_some_of_it() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.30"))
+    pending = order(5, "0.30", LIMIT, opened=2)
+    assert names(watch.later(2).snapshot(order(1, "0.27"), pending)) == ["PendingPlaced"]
+    after, cut = order(1, "0.57", price="1.2"), row(1, "0.03", deal=9, closed=1)
+    events = watch.snapshot(after, closed=(cut,))
+    assert names(events) == ["PendingRemoved", "PositionIncreased"]
+    assert names(watch.late) == ["PositionReduced"]
+
+
+def test_on_netting_an_order_that_closed_a_position_is_known_once_its_row_comes() -> None:
+    """Another trade opened the other side: the close was told as a reversal, before its row."""
+    watch = netting()
+    watch.sees(order(1, "0.20", OrderKind.SELL), order(5, "0.20", LIMIT))
+    after = order(7, "0.10", opened=2)
+    assert watch.later(2).snapshot(after) == []
+    assert names(watch.later(2).snapshot(after)) == ["PositionClosed", "PositionOpened"]
+    assert watch.result.missing == (5,)
+    closed = row(1, "0.20", OrderKind.SELL, deal=9, closed=1)
+    watch.snapshot(after, closed=(closed,))
+    watch.snapshot(after, closed=(closed,))
+    assert watch.result.missing == ()
+
+
+def test_on_netting_a_growth_that_only_a_late_close_tells_of_is_a_fill() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.30"), order(5, "0.30", LIMIT), order(6, "0.30", LIMIT))
+    filled = order(6, "0.30", opened=9)
+    assert watch.later(10).sees(filled) == []
+    events = watch.later(2).sees(filled)
+    assert names(events) == ["PositionClosed", "PendingFilled", "PositionOpened"]
+    assert watch.result.missing == (5,)
+    closed = row(1, "0.60", deal=9, closed=8)
+    watch.snapshot(filled, closed=(closed,))
+    watch.snapshot(filled, closed=(closed,))
+    assert watch.result.missing == ()
+
+
 def test_on_mt4_a_fill_and_a_partial_close_between_two_looks_keep_the_root() -> None:
     watch = mt4()
     watch.sees(order(5, "0.10", LIMIT, price="1.05"))

@@ -42,9 +42,9 @@ def told_late(
         is_untold = rows.is_untold(row, root, gone=gone)
         is_hidden = is_untold and row not in unseen and root.unrowed_lots > 0
         if is_hidden or is_late(rec.book, rec.look, row, root.unrowed_lots):
-            rec.row_came(root, row)
+            rec.row_came(root, row, gone=gone)
         elif is_untold:
-            rec.untold_part(root, row)
+            rec.untold_part(root, row, gone=gone)
 
 
 def besides(rows: Sequence[ClosedOrder], pieces: Sequence[Piece]) -> list[ClosedOrder]:

@@ -27,7 +27,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import BalanceOperation, ClosedOrder, CloseReason, OpenOrder
-from copypro.values import CopyId, Lots, Platform, Price, RootId, Ticket, digest
+from copypro.values import CopyId, Lots, Platform, Price, RootId, Side, Ticket, digest
 from msgspec.structs import replace
 
 from copypro_account_watcher import evidence
@@ -116,10 +116,12 @@ class Recording:
             root, copy = pending, pending.copy or copy
             own = root.open_lots
             self._fill(root, order)
-            self._moved(root, max(Decimal(0), order.lots - own), "grown")
+            grown, is_opening = max(Decimal(0), order.lots - own), False
         else:
             root = self._new_root(order, root_id)
-            self._moved(root, order.lots, "grown", is_opening=True)
+            grown, is_opening = order.lots, True
+        since = self._grown_since(root)
+        self.moved(root.symbol, root.side, grown, since, is_opening=is_opening)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
             order.opened_at_broker, look.clock_offset_minutes
@@ -170,7 +172,7 @@ class Recording:
         root.ever_lots += added
         root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
-        self._moved(root, added, "grown")
+        self.moved(root.symbol, root.side, added, self._grown_since(root))
         root.deal = order.deal or root.deal
         message = PositionIncreased(
             account=self.book.account,
@@ -213,7 +215,8 @@ class Recording:
         closed = root.open_lots - lots_left
         proved = piece.lots if piece is not None else Decimal(0)
         root.unrowed_lots += max(Decimal(0), closed - proved)
-        self._took(root, closed, proved, None if piece is None else piece.row.closed_at_broker)
+        at = None if piece is None else piece.row.closed_at_broker
+        self._took(root, closed, proved, at, is_over=False)
         self._remember_volume(root)
         root.open_lots = lots_left
         if ticket is not None:
@@ -250,7 +253,7 @@ class Recording:
         deal, told = self._closing_deal(root, root.open_lots, piece, price, None)
         if CloseReason.REVERSED not in (reason, told):  # else by what opened the other side
             at = None if piece is None else deal.time_broker
-            self._took(root, root.open_lots, deal.lots, at)
+            self._took(root, root.open_lots, deal.lots, at, is_over=True)
         message = PositionClosed(
             account=self.book.account,
             root=root.root,
@@ -284,29 +287,29 @@ class Recording:
                 self.reduced(root, later, piece=piece)
         self.closed(root, piece=pieces[-1], reason=reason)
 
-    def row_came(self, root: Root, row: ClosedOrder) -> None:
+    def row_came(self, root: Root, row: ClosedOrder, *, gone: bool = False) -> None:
         """Of lots that were recorded as closed without it. What it has more was hidden by a growth."""
         hidden = max(Decimal(0), row.lots - root.unrowed_lots)
         if hidden:
-            self._took(root, Decimal(0), hidden, row.closed_at_broker)
+            self._took(root, Decimal(0), hidden, row.closed_at_broker, is_over=gone)
             root.unrowed_lots += hidden
             root.made = _grown(root.made, hidden)
         root.unrowed_lots -= row.lots
         self.touch(root)
         made = _with_row(root.made, row)
         if made is None:  # in the middle of a chain
-            self.untold_part(root, row)
+            self.untold_part(root, row, gone=gone)
             return
         root.spend(evidence.key(row))
         self.book.name(root, row.ticket)
         root.made = list(self._told_whole(made, root.ticket, root.open_lots))
 
-    def untold_part(self, root: Root, row: ClosedOrder) -> None:
+    def untold_part(self, root: Root, row: ClosedOrder, *, gone: bool = False) -> None:
         """What is open of it has been told without, and only of this part nobody has."""
         self.touch(root)
         is_unseen = evidence.is_unseen(self.book, self.look, row, root)
         known = row.lots if is_unseen else Decimal(0)
-        self._took(root, known, row.lots, row.closed_at_broker)
+        self._took(root, known, row.lots, row.closed_at_broker, is_over=gone)
         piece = Piece(row, row.lots)
         message = self._reduction(root, *self._closing_deal(root, row.lots, piece, None, None))
         self.late.append(Fact(("late", root.root, row.deal), message))
@@ -314,6 +317,12 @@ class Recording:
     def row_of_closed_came(self, closed: Closed, row: ClosedOrder) -> Closed:
         """The same of a root that is over."""
         hidden = max(Decimal(0), row.lots - closed.unrowed_lots)
+        symbol, side, at = row.symbol, row.kind.side, row.closed_at_broker
+        self.moved(symbol, side, hidden, at_broker=at)
+        was_reversed = any(one.told.reason is CloseReason.REVERSED for one in closed.made)
+        is_reversal = evidence.reason(row) is CloseReason.REVERSED
+        known = row.lots - hidden if was_reversed and not is_reversal else Decimal(0)
+        self.moved(symbol, side, -known - hidden, at_broker=at)
         made = _with_row(_grown(closed.made, hidden), row)
         unrowed = closed.unrowed_lots + hidden - row.lots
         if made is None:
@@ -334,6 +343,8 @@ class Recording:
                 spent=(*closed.spent, evidence.key(row)),
             )
         )
+        self.moved(row.symbol, row.kind.side, row.lots, at_broker=row.closed_at_broker)
+        self.moved(row.symbol, row.kind.side, -row.lots, at_broker=row.closed_at_broker)
         part = replace(row, entry_cost=Decimal(0))  # told with its opening
         root = RootId(f"late:{row.ticket}:{row.deal}")
         for identity, message in imported_root(self.book.account, root, [part], self.look.at_utc):
@@ -365,27 +376,39 @@ class Recording:
         )
         self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
 
-    def _took(self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None) -> None:
-        """A deal of more lots than a list showed less tells of a growth that no list showed."""
-        self._moved(root, max(Decimal(0), proved - known), "shrunk", at_broker)
-        self._moved(root, -max(known, proved), "shrunk", at_broker)
+    def _took(
+        self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None, *, is_over: bool
+    ) -> None:
+        """A deal of more lots than a list showed less tells of a growth that no list showed; where
+        something is left it may be newer than the deal. What was in doubt is one change: what is told
+        with it is newer.
+        """
+        now = self.look.at_utc
+        since = self.book.doubts.pop(("shrunk", root.root), now) if known else now
+        hidden = max(Decimal(0), proved - known)
+        self.moved(root.symbol, root.side, hidden, since, at_broker if is_over else None)
+        self.moved(root.symbol, root.side, -max(known, proved), since, at_broker)
 
-    def _moved(
+    def _grown_since(self, root: Root) -> datetime:
+        """When it was first seen, and in doubt."""
+        return self.book.doubts.get(("grown", root.root), self.look.at_utc)
+
+    def moved(
         self,
-        root: Root,
+        symbol: str,
+        side: Side,
         lots: Lots,
-        doubt: str,
+        since_utc: datetime | None = None,
         at_broker: datetime | None = None,
         *,
         is_opening: bool = False,
     ) -> None:
-        """Netting: by how much, for the pending orders that became part of it; since it was in doubt."""
+        """Netting: by how much, for the pending orders that became part of it; as it was first seen."""
         if not lots or not self.book.is_netting:
             return
-        at = self.book.doubts.get((doubt, root.root), self.look.at_utc)
-        former = self.book.deltas.get(root.symbol, [])
-        change = (lots * root.side.sign, at, at_broker, is_opening)
-        self.book.deltas[root.symbol] = [*former, change][-PAST_CHANGES:]
+        former = self.book.deltas.get(symbol, [])
+        change = (lots * side.sign, since_utc or self.look.at_utc, at_broker, is_opening)
+        self.book.deltas[symbol] = [*former, change][-PAST_CHANGES:]
 
     # --- pending orders -----------------------------------------------------------------------
 
