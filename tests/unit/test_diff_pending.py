@@ -450,6 +450,45 @@ def test_on_netting_a_fill_beside_another_trade_is_known_after_a_restart() -> No
     assert names(again.later(2).snapshot(after)) == ["PendingRemoved"]
 
 
+def test_on_netting_the_latest_listed_of_two_orders_has_the_later_growth() -> None:
+    """The other one filled before it, beside another trade. Else one was missing for ever."""
+    watch = netting()
+    orders = order(5, "0.30", LIMIT), order(6, "0.30", LIMIT)
+    watch.sees(order(1, "0.20"), *orders)
+    assert names(watch.snapshot(order(1, "0.60"), orders[1])) == ["PositionIncreased"]
+    assert watch.result.missing == (5,)
+    events = watch.snapshot(order(1, "0.90"))
+    assert ("PendingRemoved", "6") in [(type(event).__name__, event.root) for event in events]
+    assert names(watch.later(2).snapshot(order(1, "0.90"))) == ["PendingRemoved"]
+    assert watch.result.missing == ()
+
+
+def test_on_netting_a_fill_that_a_frame_showed_once_is_not_taken_for_that_of_another() -> None:
+    watch = netting()
+    orders = order(5, "0.20", LIMIT), order(6, "0.20", LIMIT)
+    watch.sees(*orders)
+    assert names(watch.snapshot(order(1, "0.40", opened=30), orders[1])) == ["PositionOpened"]
+    assert watch.result.missing == (5,)
+    after = order(1, "0.60", opened=30)
+    assert names(watch.sees(after)) == ["PositionIncreased"]
+    assert names(watch.sees(after)) == ["PendingRemoved"]
+    assert names(watch.later(2).snapshot(after)) == ["PendingRemoved"]
+    assert watch.result.missing == ()
+
+
+def test_on_netting_an_order_that_only_a_late_frame_showed_is_gone_with_its_growth() -> None:
+    """The frame has the volume of before its fill as well."""
+    watch = netting()
+    watch.snapshot(order(1, "0.10"))
+    after = order(1, "0.40", price="1.2")
+    assert names(watch.snapshot(after)) == ["PositionIncreased"]
+    late = watch.sees(order(1, "0.10"), order(5, "0.30", LIMIT))
+    assert names(late) == ["PendingPlaced"]
+    [removed] = watch.snapshot(after)
+    assert isinstance(removed, PendingRemoved)
+    assert removed.reason == "merged"
+
+
 def test_on_netting_a_fill_that_an_unseen_reduction_hid_since_a_doubt_is_known() -> None:
     watch = netting()
     stands, pending = order(1, "0.20"), order(5, "0.10", LIMIT)

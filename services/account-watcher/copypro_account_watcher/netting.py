@@ -8,6 +8,7 @@ met again, not even after the account was removed and added.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from copypro.messages import Seen
@@ -15,7 +16,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import RootId
 
 from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import Root
+from copypro_account_watcher.book import Book, Change, Root
 from copypro_account_watcher.evidence import Piece, Rows, explain
 from copypro_account_watcher.recording import Recording
 
@@ -44,14 +45,36 @@ def _renamed(rec: Recording, listed: Mapping[str, OpenOrder]) -> None:
 
 def filled_into(rec: Recording, gone: Sequence[Root]) -> list[Root]:
     """Of pending orders that are gone those by whose volume their symbol changed: each by itself, else
-    all together.
+    all together. What is not certain yet keeps its change from the others.
     """
-    found = [root for root in gone if _changed_by(rec, [root])]
-    for symbol in dict.fromkeys(root.symbol for root in gone):
-        rest = [root for root in gone if root.symbol == symbol and root not in found]
-        if len(rest) > 1 and _changed_by(rec, rest):
-            found += rest
+    book = rec.book
+    free = {symbol: list(changes) for symbol, changes in book.deltas.items()}
+    # Fewer changes may be of what was listed last.
+    last_first = sorted(gone, key=lambda root: _listed_at(book, root), reverse=True)
+    found: list[Root] = []
+    rest: dict[str, list[Root]] = {}
+    for root in last_first:
+        is_settled = _changed_by(rec, [root], free)
+        if is_settled:
+            found.append(root)
+        elif is_settled is None:
+            rest.setdefault(root.symbol, []).append(root)
+    for others in rest.values():
+        if len(others) > 1 and _changed_by(rec, others, free):
+            found += others
     return found
+
+
+def _listed_at(book: Book, pending: Root) -> datetime:
+    return book.listed_at.get(pending.root, pending.first_seen_at_utc)
+
+
+def shows_now(rec: Recording, order: OpenOrder | None) -> bool:
+    """A symbol's position as it is known: else the frame may be of before."""
+    root = None if order is None else rec.book.by_symbol.get(order.symbol)
+    if order is None or rec.look.seen is not Seen.LIVE:
+        return True
+    return root is not None and (root.ticket, root.open_lots) == (order.ticket, order.lots)
 
 
 def has_its_number(rec: Recording, pending: Root) -> bool:
@@ -64,13 +87,16 @@ def has_its_number(rec: Recording, pending: Root) -> bool:
     )
 
 
-def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
-    """They became part of the position, and that change is nobody else's. One frame may be late, and a
-    change from before their last listing may be another's; one from before they were placed is.
+def _changed_by(
+    rec: Recording, pending: Sequence[Root], free: Mapping[str, list[Change]]
+) -> bool | None:
+    """They became part of the position, and that change is nobody else's; None: nothing says so. One
+    frame may be late, and a change from before their last listing may be another's; one from before
+    they were placed is.
     """
     book, symbol = rec.book, pending[0].symbol
     placed_at = min(root.opened_at_broker for root in pending)
-    known = book.deltas.get(symbol, [])
+    known = free.get(symbol, [])
     changes = [c for c in known if c[2] is None or c[2] >= placed_at]
     lots = sum((root.open_lots * root.side.sign for root in pending), Decimal(0))
     listed = [book.listed_at[root.root] for root in pending if root.root in book.listed_at]
@@ -87,18 +113,21 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     if not matching and abs(total) > abs(lots):
         matching = alike  # with something else beside it, which no list showed apart
     if not matching:
-        return False
+        return None
     name = "+".join(root.root for root in pending)
     stood = rec.stood("merged", name)
     is_certain = bool(proved) and (stood or rec.look.seen is not Seen.LIVE)
-    if rec.waited("merged", name) or is_certain:
-        for change in matching:
+    if not rec.waited("merged", name) and not is_certain:
+        for change in proved:
             known.remove(change)
-        left = sum((c[0] for c in matching), -lots)
+        return False if proved else None
+    left = sum((c[0] for c in matching), -lots)
+    for changes in (known, book.deltas[symbol]):
+        for change in matching:
+            changes.remove(change)
         if left:
-            known.append((left, *matching[-1][1:]))
-        return True
-    return False
+            changes.append((left, *matching[-1][1:]))
+    return True
 
 
 def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:
