@@ -550,6 +550,73 @@ def test_on_netting_a_growth_that_only_a_late_close_tells_of_is_a_fill() -> None
     assert watch.result.missing == ()
 
 
+def _taken_for_merged() -> Watch:
+    """Order 5 filled and its position closed, unseen; the one that stands opened after it."""
+    watch = netting()
+    watch.sees(order(5, "0.20", LIMIT))
+    stands = order(7, "0.30", opened=9)
+    assert names(watch.later(10).snapshot(stands)) == ["PositionOpened"]
+    [removed] = watch.later(2).snapshot(stands)
+    assert isinstance(removed, PendingRemoved)
+    assert removed.reason == "merged"
+    return watch
+
+
+@pytest.mark.parametrize("is_in_part", [False, True])
+def test_on_netting_a_trade_of_an_order_that_was_taken_for_merged_is_told_by_history(
+    is_in_part: bool,
+) -> None:
+    watch = _taken_for_merged()
+    own = row(5, "0.20", deal=10, opened=6, closed=7)
+    stands = order(7, "0.30", opened=9)
+    rest = (row(5, "0.10", LIMIT, cancelled=True),) if is_in_part else ()
+    opened, closed = watch.reads_history(stands, closed=(own, *rest))
+    assert isinstance(opened, PositionOpened)
+    assert isinstance(closed, PositionClosed)
+    assert (opened.seen, opened.lots, closed.deal.ticket) == (Seen.MISSED, D("0.20"), 10)
+    assert watch.later(6).reads_history(stands, closed=(own, *rest)) == []
+    assert watch.all_late == []
+
+
+def test_on_netting_an_order_that_was_taken_for_merged_and_stands_is_told_by_a_list() -> None:
+    """Its position was not in the lists yet, or no more an order."""
+    watch = netting()
+    watch.sees(order(1, "0.20", OrderKind.SELL), order(5, "0.20", LIMIT))
+    closed = row(1, "0.20", OrderKind.SELL, deal=9, closed=1)
+    assert names(watch.later(2).snapshot(closed=(closed,))) == ["PositionClosed", "PendingRemoved"]
+    stands = order(5, "0.20", opened=2)
+    assert watch.sees(stands) == [], "a frame may be late"
+    assert watch.result.missing == (5,)
+    assert names(watch.snapshot(stands)) == ["PositionOpened"]
+    assert watch.snapshot(stands) == []
+    assert watch.result.missing == ()
+
+
+def test_on_netting_rows_of_the_position_under_a_merged_orders_number_are_no_trade() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
+    after = order(1, "0.30")
+    watch.snapshot(after)
+    assert names(watch.all)[-2:] == ["PendingRemoved", "PositionIncreased"]
+    end = row(5, "0.30", deal=9, closed=30)
+    assert names(watch.later(60).snapshot(closed=(end,))) == ["PositionClosed"]
+    assert watch.later(6).reads_history(closed=(end,)) == []
+
+
+def test_on_netting_of_two_equal_orders_history_tells_which_one_ended_without_a_fill() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.30", LIMIT), order(6, "0.30", LIMIT))
+    after = order(1, "0.40")
+    assert names(watch.snapshot(after)) == ["PendingRemoved", "PositionIncreased"]
+    [left] = watch.result.missing
+    other = 5 if left == 6 else 6
+    ended = row(other, "0", LIMIT, cancelled=True)
+    [removed] = watch.reads_history(after, closed=(ended,))
+    assert isinstance(removed, PendingRemoved)
+    assert removed.ticket == left
+    assert watch.result.missing == ()
+
+
 def test_on_mt4_a_fill_and_a_partial_close_between_two_looks_keep_the_root() -> None:
     watch = mt4()
     watch.sees(order(5, "0.10", LIMIT, price="1.05"))

@@ -87,7 +87,7 @@ def new_symbols(book: Book, orders: Iterable[OpenOrder]) -> set[str]:
     for order in orders:
         root = book.of_order(order)
         if root is None:
-            if order.ticket not in book.closed_tickets:
+            if not book.is_over(order.ticket):
                 symbols.add(order.symbol)
         elif order.lots > root.open_lots or order.kind is not root.kind:
             symbols.add(order.symbol)
@@ -195,7 +195,7 @@ def _vanished(
     for root in in_doubt:
         if root in merged:
             # The position it became part of has grown by it: told as that root's increase.
-            rec.pending_removed(root, "merged", None)
+            rec.merged(root)
         else:
             rec.waited("unlisted", root.root)
             rec.missing[root.ticket] = None

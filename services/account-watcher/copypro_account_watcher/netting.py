@@ -14,6 +14,7 @@ from decimal import Decimal
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import RootId
+from msgspec.structs import replace
 
 from copypro_account_watcher import missed, positions
 from copypro_account_watcher.book import Book, Change, Root
@@ -25,6 +26,7 @@ def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
     """`listed`: the positions of the look, by symbol."""
     book = rec.book
     _renamed(rec, listed)
+    _never_merged(rec, rows)
     for symbol in dict.fromkeys((*book.by_symbol, *listed)):
         _symbol(rec, rows, book.by_symbol.get(symbol), listed.get(symbol))
 
@@ -41,6 +43,21 @@ def _renamed(rec: Recording, listed: Mapping[str, OpenOrder]) -> None:
         if root.symbol not in listed:
             book.rename(root, symbol)
             rec.touch(root)
+
+
+def _never_merged(rec: Recording, rows: Rows) -> None:
+    """Orders that history tells to have ended without a fill: the change was another one's. One that
+    filled in part has rows of its position as well.
+    """
+    book = rec.book
+    if not book.is_netting or not rows:
+        return
+    for closed in [closed for closed in book.closed.values() if closed.merged]:
+        ticket = closed.tickets[0]
+        cancelled = rows.cancelled(ticket)
+        if cancelled is not None and not rows.of_ticket(ticket):
+            book.bury(replace(closed, merged=False))
+            rec.moved(cancelled.symbol, cancelled.kind.side, closed.lots)
 
 
 def filled_into(rec: Recording, gone: Sequence[Root]) -> list[Root]:
@@ -131,8 +148,7 @@ def _changed_by(
 
 
 def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:
-    book = rec.book
-    if order is not None and order.ticket in book.closed_tickets and not _has(root, order):
+    if order is not None and _is_former(rec, root, order):
         order = None  # a late frame's position of a lifecycle that is over
         if root is not None:
             rec.missing[root.ticket] = None
@@ -169,7 +185,7 @@ def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
     else:
         life.count += 1
         root_id = RootId(f"{order.symbol}:{life.count}:{order.ticket}")
-    pieces = [] if order.ticket in book.closed_tickets else rows.with_list(order)
+    pieces = [] if book.is_over(order.ticket) else rows.with_list(order)
     if pieces:
         missed.tell(rec, rows, root_id, pieces, order, pending)
         return
@@ -260,5 +276,19 @@ def _is_the_same(root: Root, order: OpenOrder) -> bool:
     return order.ticket in root.tickets or order.opened_at_broker == root.opened_at_broker
 
 
-def _has(root: Root | None, order: OpenOrder) -> bool:
-    return root is not None and order.ticket in root.tickets
+def _is_former(rec: Recording, root: Root | None, order: OpenOrder) -> bool:
+    """Its number is that of what is over; of an order that was taken for merged only a list, which is
+    not late, shows that it stands.
+    """
+    if order.ticket not in rec.book.closed_tickets:
+        return False
+    if root is not None and order.ticket in root.tickets:
+        return False
+    if rec.book.is_over(order.ticket):
+        return True
+    if root is not None and _is_the_same(root, order):
+        return False
+    if rec.look.seen is Seen.LIVE:
+        rec.missing[order.ticket] = None
+        return True
+    return False

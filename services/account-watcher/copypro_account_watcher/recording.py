@@ -470,6 +470,11 @@ class Recording:
         self._tell_removed(root, reason)
         self._remove(root, at_broker)
 
+    def merged(self, root: Root) -> None:
+        """Into the symbol's position, which is told of it: its order is gone."""
+        self._tell_removed(root, "merged")
+        self._remove(root, None, merged=True)
+
     def rest_removed(self, root: Root, reason: str) -> None:
         """Of an order that filled in part: the position stands."""
         root.rest_lots = Decimal(0)
@@ -591,9 +596,10 @@ class Recording:
     def _remember_volume(self, root: Root) -> None:
         root.past = [*root.past, (root.open_lots, root.open_price)][-PAST_VOLUMES:]
 
-    def _remove(self, root: Root, at_broker: datetime | None) -> None:
+    def _remove(self, root: Root, at_broker: datetime | None, *, merged: bool = False) -> None:
         look = self.look
-        self.book.remove(root, at_broker or to_broker(look.at_utc, look.clock_offset_minutes))
+        at_broker = at_broker or to_broker(look.at_utc, look.clock_offset_minutes)
+        self.book.remove(root, at_broker, merged=merged)
         self.gone[root.root] = None
         if self.book.is_netting and not root.is_pending:
             self.book.lifecycle(root.symbol).rows_until = root.newest_row
