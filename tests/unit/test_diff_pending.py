@@ -617,6 +617,44 @@ def test_on_netting_of_two_equal_orders_history_tells_which_one_ended_without_a_
     assert watch.result.missing == ()
 
 
+def test_on_netting_a_fill_before_all_closed_is_newer_than_a_reduction_in_doubt() -> None:
+    watch = netting()
+    pending = order(5, "0.30", LIMIT)
+    watch.sees(order(1, "0.20"), pending)
+    assert watch.later(1).snapshot(order(1), pending) == []
+    rows = row(1, "0.10", deal=9, closed=1), row(1, "0.40", deal=10, closed=2)
+    events = watch.later(1).snapshot(closed=rows)
+    assert names(events) == ["PositionClosed", "PendingRemoved"]
+
+
+def test_on_netting_a_fill_just_after_a_reduction_that_was_waited_for_is_newer() -> None:
+    watch = netting()
+    pending = order(5, "0.20", OrderKind.SELL_LIMIT)
+    watch.sees(order(1, "0.40"), pending)
+    watch.later(1).sees(order(1, "0.37"), pending)
+    assert names(watch.later(2).sees(order(1, "0.37"), pending)) == ["PositionReduced"]
+    rows = row(1, "0.03", deal=9, closed=1), row(1, "0.20", deal=10, closed=4)
+    events = watch.snapshot(order(1, "0.17"), closed=rows)
+    assert names(events) == ["PositionReduced", "PendingRemoved"]
+
+
+def test_on_netting_a_growth_is_anothers_once_an_order_was_a_trade_of_its_own() -> None:
+    """Two equal orders, one growth: the other one filled into what closed before that trade."""
+    watch = netting()
+    orders = order(5, kind=LIMIT), order(6, kind=LIMIT)
+    watch.sees(order(1, "0.30"), *orders)
+    closed = row(1, "0.40", deal=9, closed=1)
+    events = watch.later(4).snapshot(closed=(closed,))
+    assert names(events) == ["PositionClosed", "PendingRemoved"]
+    [left] = watch.result.missing
+    own = row(5 if left == 6 else 6, deal=10, opened=2, closed=3)
+    events = watch.reads_history(closed=(closed, own))
+    assert names(events) == ["PositionOpened", "PositionClosed"]
+    [removed] = watch.reads_history(closed=(closed, own))
+    assert isinstance(removed, PendingRemoved)
+    assert removed.ticket == left
+
+
 def test_on_mt4_a_fill_and_a_partial_close_between_two_looks_keep_the_root() -> None:
     watch = mt4()
     watch.sees(order(5, "0.10", LIMIT, price="1.05"))

@@ -14,7 +14,6 @@ from decimal import Decimal
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import RootId
-from msgspec.structs import replace
 
 from copypro_account_watcher import missed, positions
 from copypro_account_watcher.book import Book, Change, Root
@@ -56,8 +55,7 @@ def _never_merged(rec: Recording, rows: Rows) -> None:
         ticket = closed.tickets[0]
         cancelled = rows.cancelled(ticket)
         if cancelled is not None and not rows.of_ticket(ticket):
-            book.bury(replace(closed, merged=False))
-            rec.moved(cancelled.symbol, cancelled.kind.side, closed.lots)
+            rec.never_merged(ticket, cancelled.symbol, cancelled.kind.side)
 
 
 def filled_into(rec: Recording, gone: Sequence[Root]) -> list[Root]:
@@ -186,6 +184,7 @@ def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
         life.count += 1
         root_id = RootId(f"{order.symbol}:{life.count}:{order.ticket}")
     pieces = [] if book.is_over(order.ticket) else rows.with_list(order)
+    rec.never_merged(order.ticket, order.symbol, order.kind.side)
     if pieces:
         missed.tell(rec, rows, root_id, pieces, order, pending)
         return

@@ -120,7 +120,7 @@ class Recording:
         else:
             root = self._new_root(order, root_id)
             grown, is_opening = order.lots, True
-        since = self._grown_since(root)
+        since = self._told_since("grown", root)
         self.moved(root.symbol, root.side, grown, since, is_opening=is_opening)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
@@ -172,7 +172,7 @@ class Recording:
         root.ever_lots += added
         root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
-        self.moved(root.symbol, root.side, added, self._grown_since(root))
+        self.moved(root.symbol, root.side, added, self._told_since("grown", root))
         root.deal = order.deal or root.deal
         message = PositionIncreased(
             account=self.book.account,
@@ -383,15 +383,15 @@ class Recording:
         something is left it may be newer than the deal. What was in doubt is one change: what is told
         with it is newer.
         """
-        now = self.look.at_utc
-        since = self.book.doubts.pop(("shrunk", root.root), now) if known else now
+        since = self.look.at_utc if is_over or not known else self._told_since("shrunk", root)
         hidden = max(Decimal(0), proved - known)
         self.moved(root.symbol, root.side, hidden, since, at_broker if is_over else None)
         self.moved(root.symbol, root.side, -max(known, proved), since, at_broker)
 
-    def _grown_since(self, root: Root) -> datetime:
-        """When it was first seen, and in doubt."""
-        return self.book.doubts.get(("grown", root.root), self.look.at_utc)
+    def _told_since(self, doubt: str, root: Root) -> datetime:
+        """When it was first seen, and in doubt, which is over."""
+        self._doubts.pop((doubt, root.root), None)
+        return self.book.doubts.pop((doubt, root.root), self.look.at_utc)
 
     def moved(
         self,
@@ -474,6 +474,13 @@ class Recording:
         """Into the symbol's position, which is told of it: its order is gone."""
         self._tell_removed(root, "merged")
         self._remove(root, None, merged=True)
+
+    def never_merged(self, ticket: Ticket, symbol: str, side: Side) -> None:
+        """It was cancelled, or is a trade of its own: the change that it was taken for is another's."""
+        closed = self.book.closed.get(self.book.closed_tickets.get(ticket, RootId("")))
+        if closed is not None and closed.merged:
+            self.book.bury(replace(closed, merged=False))
+            self.moved(symbol, side, closed.lots)
 
     def rest_removed(self, root: Root, reason: str) -> None:
         """Of an order that filled in part: the position stands."""
