@@ -8,6 +8,7 @@ import math
 
 import pytest
 from copypro.messages import PositionClosed, PositionReduced
+from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Mode, OrderKind, Platform, Ticket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -472,6 +473,59 @@ def test_mt5_netting(story: list[tuple[Action, str, int]]) -> None:
     check_state(maker, watch)
     check_told(watch)
     check_roots(maker, watch)
+
+
+@examples(450)
+@given(st.lists(st.tuples(POSITIONS, FATES, st.integers(1, 3)), max_size=20))
+def test_the_money_of_mt5_netting(story: list[tuple[Action, str, int]]) -> None:
+    maker = Broker(Platform.MT5, Mode.NETTING, tags=True, seconds=0.01)
+    watch = Watch(mode=Mode.NETTING)
+    deliver(maker, watch, story)
+    check_money(maker, watch)
+
+
+class Merging(Broker):
+    """MT5 netting: a pending order that fills becomes part of its symbol's position, or turns it."""
+
+    def _pending(self, what: str, pending: OpenOrder, rows: list[ClosedOrder]) -> None:
+        net = next((o for o in self.open.values() if not o.kind.is_pending), None)
+        if what != "fill" or net is None:
+            super()._pending(what, pending, rows)
+            return
+        del self.open[pending.ticket]
+        if net.kind is OrderKind.BUY or pending.lots <= net.lots:
+            price = str(pending.open_price)
+            self._market(pending.symbol, OrderKind.BUY, pending.lots, price, rows)
+            return
+        self._close(net, net.lots, rows)
+        self.open[pending.ticket] = replace(
+            pending,
+            kind=OrderKind.BUY,
+            lots=pending.lots - net.lots,
+            opened_at_broker=broker(self.at),
+        )
+        self.positions.add(pending.ticket)
+
+
+MERGING = st.tuples(
+    st.sampled_from(["buy", "sell", "part", "close", "pending", "pending", "fill", "fill", "fill"]),
+    st.integers(0, 9),
+    st.just("EURUSD"),
+    st.sampled_from(LOTS),
+    st.integers(1, 3),
+)
+
+
+@examples(450)
+@given(st.lists(st.tuples(MERGING, FATES, st.integers(1, 3)), max_size=15))
+def test_mt5_netting_with_orders_that_merge(story: list[tuple[Action, str, int]]) -> None:
+    maker = Merging(Platform.MT5, Mode.NETTING, tags=True, seconds=0.01)
+    watch = Watch(mode=Mode.NETTING)
+    deliver(maker, watch, story)
+    check_state(maker, watch)
+    check_told(watch)
+    check_roots(maker, watch)
+    check_money(maker, watch)
 
 
 @examples(450)
