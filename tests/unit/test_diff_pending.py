@@ -638,6 +638,19 @@ def test_on_netting_a_fill_just_after_a_reduction_that_was_waited_for_is_newer()
     assert names(events) == ["PositionReduced", "PendingRemoved"]
 
 
+def test_on_netting_a_fill_beside_a_growth_that_was_in_doubt_is_newer_than_it() -> None:
+    watch = netting()
+    watch.snapshot(order(1, "0.30"))
+    part = row(1, "0.10", deal=9, closed=1)
+    assert names(watch.later(1).snapshot(order(1, "0.20"), closed=(part,))) == ["PositionReduced"]
+    pending = order(5, "0.30", LIMIT)
+    assert names(watch.later(1).snapshot(order(1, "0.30"), pending)) == ["PendingPlaced"]
+    assert watch.result.missing == (1,)
+    after = order(1, "0.60", price="1.2")
+    assert names(watch.snapshot(after)) == ["PositionIncreased"]
+    assert names(watch.later(2).snapshot(after)) == ["PendingRemoved"]
+
+
 def test_on_netting_a_growth_is_anothers_once_an_order_was_a_trade_of_its_own() -> None:
     """Two equal orders, one growth: the other one filled into what closed before that trade."""
     watch = netting()

@@ -120,6 +120,8 @@ def _grown(
     if is_former and not is_proved and not rec.waited("grown", root.root):
         rec.missing[root.ticket] = None
         return
+    if not is_former:
+        rec.outdates("grown", root.root)
     told_late(rec, rows, ended, root)
     if rec.look.seen is Seen.LIVE:
         root.unproved_lots += order.lots - root.open_lots

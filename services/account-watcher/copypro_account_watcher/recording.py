@@ -84,6 +84,10 @@ class Recording:
         if doubt in self.book.doubts and self.look.history_at_utc != self.look.at_utc:
             self._doubts[doubt] = self.book.doubts[doubt]
 
+    def outdates(self, what: str, name: object) -> None:
+        """What is shown now is newer than what was in doubt."""
+        self.book.doubts.pop((what, str(name)), None)
+
     def stood(self, what: str, name: object) -> bool:
         """The look before had this doubt as well."""
         return (what, str(name)) in self.book.doubts
