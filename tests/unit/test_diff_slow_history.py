@@ -251,6 +251,22 @@ def test_a_row_for_all_that_was_closed_pays_for_what_was_told_without(mode: Mode
 
 
 @BOTH
+def test_what_was_paid_of_a_made_deal_is_told_when_one_row_pays_for_the_rest(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.later(1).snapshot(order(1, "0.11", price="1.2"))
+    assert names(watch.later(2).snapshot(order(1, "0.11", price="1.2"))) == ["PositionReduced"]
+    rows = row(1, "0.01", deal=8, closed=1, profit=D(1)), row(1, "0.29", deal=9, profit=D(2))
+    [closed] = watch.later(60).reads_history(closed=rows)
+    assert isinstance(closed, PositionClosed)
+    [reduced] = watch.late
+    assert isinstance(reduced, PositionReduced)
+    assert (reduced.deal.profit, closed.deal.profit) == (1, 2)
+    assert watch.book.rows_owed() == []
+
+
+@BOTH
 def test_rows_of_reductions_and_of_a_hidden_part_end_no_position(mode: Mode) -> None:
     """They are more than is known of it, and none of them is its end's."""
     watch = Watch(mode=mode)
@@ -519,9 +535,14 @@ MERGING = st.tuples(
 @examples(450)
 @given(st.lists(st.tuples(MERGING, FATES, st.integers(1, 3)), max_size=15))
 def test_mt5_netting_with_orders_that_merge(story: list[tuple[Action, str, int]]) -> None:
+    """What became of an order that is gone is not always to be known: it may stay missing."""
     maker = Merging(Platform.MT5, Mode.NETTING, tags=True, seconds=0.01)
     watch = Watch(mode=Mode.NETTING)
     deliver(maker, watch, story)
+    for root in [root for root in watch.book.roots.values() if root.ticket in watch.result.missing]:
+        assert root.is_pending
+        watch.book.remove(root, None)
+    watch.reads_history(*maker.open.values(), closed=tuple(maker.rows))
     check_state(maker, watch)
     check_told(watch)
     check_roots(maker, watch)

@@ -279,12 +279,16 @@ class Recording:
         self, root: Root, pieces: Sequence[Piece], *, reason: CloseReason | None = None
     ) -> None:
         """All but the last as reductions, as far as they leave something open. One row for all that was
-        closed is also that of what was told without any.
+        closed is also that of what was told without any; its money is told once.
         """
         more = pieces[-1].row.lots - root.open_lots
         if self._is_mt5 and len(pieces) == 1 and 0 < more == root.unrowed_lots:
-            pieces = [Piece(pieces[0].row, root.open_lots)]
-            root.unrowed_lots, root.made = Decimal(0), []
+            row, none = pieces[0].row, Decimal(0)
+            pieces = [Piece(row, root.open_lots)]
+            paid = replace(row, lots=more, profit=none, swap=none, commission=none, fee=none)
+            made = _with_row(root.made, paid) or []
+            root.made = list(self._told_whole(made, root.ticket, root.open_lots))
+            root.unrowed_lots = none
         for at, piece in enumerate(pieces[:-1]):
             later = sum((other.lots for other in pieces[at + 1 :]), Decimal(0))
             if Decimal(0) < later < root.open_lots:
