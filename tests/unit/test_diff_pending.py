@@ -450,6 +450,224 @@ def test_on_netting_a_fill_beside_another_trade_is_known_after_a_restart() -> No
     assert names(again.later(2).snapshot(after)) == ["PendingRemoved"]
 
 
+def test_on_netting_the_latest_listed_of_two_orders_has_the_later_growth() -> None:
+    """The other one filled before it, beside another trade. Else one was missing for ever."""
+    watch = netting()
+    orders = order(5, "0.30", LIMIT), order(6, "0.30", LIMIT)
+    watch.sees(order(1, "0.20"), *orders)
+    assert names(watch.snapshot(order(1, "0.60"), orders[1])) == ["PositionIncreased"]
+    assert watch.result.missing == (5,)
+    events = watch.snapshot(order(1, "0.90"))
+    assert ("PendingRemoved", "6") in [(type(event).__name__, event.root) for event in events]
+    assert names(watch.later(2).snapshot(order(1, "0.90"))) == ["PendingRemoved"]
+    assert watch.result.missing == ()
+
+
+def test_on_netting_a_fill_that_a_frame_showed_once_is_not_taken_for_that_of_another() -> None:
+    watch = netting()
+    orders = order(5, "0.20", LIMIT), order(6, "0.20", LIMIT)
+    watch.sees(*orders)
+    assert names(watch.snapshot(order(1, "0.40", opened=30), orders[1])) == ["PositionOpened"]
+    assert watch.result.missing == (5,)
+    after = order(1, "0.60", opened=30)
+    assert names(watch.sees(after)) == ["PositionIncreased"]
+    assert names(watch.sees(after)) == ["PendingRemoved"]
+    assert names(watch.later(2).snapshot(after)) == ["PendingRemoved"]
+    assert watch.result.missing == ()
+
+
+def test_on_netting_an_order_that_only_a_late_frame_showed_is_gone_with_its_growth() -> None:
+    """The frame has the volume of before its fill as well."""
+    watch = netting()
+    watch.snapshot(order(1, "0.10"))
+    after = order(1, "0.40", price="1.2")
+    assert names(watch.snapshot(after)) == ["PositionIncreased"]
+    late = watch.sees(order(1, "0.10"), order(5, "0.30", LIMIT))
+    assert names(late) == ["PendingPlaced"]
+    [removed] = watch.snapshot(after)
+    assert isinstance(removed, PendingRemoved)
+    assert removed.reason == "merged"
+
+
+def test_on_netting_a_fill_that_an_unseen_reduction_hid_since_a_doubt_is_known() -> None:
+    watch = netting()
+    stands, pending = order(1, "0.20"), order(5, "0.10", LIMIT)
+    watch.sees(stands, pending)
+    assert watch.later(1).snapshot(order(1), pending) == []
+    assert watch.result.missing == (1,)
+    cut = row(1, "0.10", deal=9, closed=1)
+    [removed] = watch.later(6).snapshot(stands, closed=(cut,))
+    assert isinstance(removed, PendingRemoved)
+    assert names(watch.late) == ["PositionReduced"]
+
+
+def test_on_netting_a_fill_is_newer_than_a_reduction_that_was_in_doubt_before_it() -> None:
+    watch = netting()
+    pending = order(5, "0.10", OrderKind.SELL_LIMIT)
+    watch.sees(order(1, "0.30"), pending)
+    assert watch.later(1).snapshot(order(1, "0.20"), pending) == []
+    cuts = (row(1, "0.10", deal=9, closed=1), row(1, "0.10", deal=10, closed=2))
+    events = watch.later(1).snapshot(order(1, "0.10"), closed=cuts)
+    assert names(events) == ["PositionReduced", "PositionReduced", "PendingRemoved"]
+
+
+def test_on_netting_a_growth_may_be_newer_than_the_deal_that_hid_some_of_it() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.30"))
+    pending = order(5, "0.30", LIMIT, opened=2)
+    assert names(watch.later(2).snapshot(order(1, "0.27"), pending)) == ["PendingPlaced"]
+    after, cut = order(1, "0.57", price="1.2"), row(1, "0.03", deal=9, closed=1)
+    events = watch.snapshot(after, closed=(cut,))
+    assert names(events) == ["PendingRemoved", "PositionIncreased"]
+    assert names(watch.late) == ["PositionReduced"]
+
+
+def test_on_netting_an_order_that_closed_a_position_is_known_once_its_row_comes() -> None:
+    """Another trade opened the other side: the close was told as a reversal, before its row."""
+    watch = netting()
+    watch.sees(order(1, "0.20", OrderKind.SELL), order(5, "0.20", LIMIT))
+    after = order(7, "0.10", opened=2)
+    assert watch.later(2).snapshot(after) == []
+    assert names(watch.later(2).snapshot(after)) == ["PositionClosed", "PositionOpened"]
+    assert watch.result.missing == (5,)
+    closed = row(1, "0.20", OrderKind.SELL, deal=9, closed=1)
+    watch.snapshot(after, closed=(closed,))
+    watch.snapshot(after, closed=(closed,))
+    assert watch.result.missing == ()
+
+
+def test_on_netting_a_growth_that_only_a_late_close_tells_of_is_a_fill() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.30"), order(5, "0.30", LIMIT), order(6, "0.30", LIMIT))
+    filled = order(6, "0.30", opened=9)
+    assert watch.later(10).sees(filled) == []
+    events = watch.later(2).sees(filled)
+    assert names(events) == ["PositionClosed", "PendingFilled", "PositionOpened"]
+    assert watch.result.missing == (5,)
+    closed = row(1, "0.60", deal=9, closed=8)
+    watch.snapshot(filled, closed=(closed,))
+    watch.snapshot(filled, closed=(closed,))
+    assert watch.result.missing == ()
+
+
+def _taken_for_merged() -> Watch:
+    """Order 5 filled and its position closed, unseen; the one that stands opened after it."""
+    watch = netting()
+    watch.sees(order(5, "0.20", LIMIT))
+    stands = order(7, "0.30", opened=9)
+    assert names(watch.later(10).snapshot(stands)) == ["PositionOpened"]
+    [removed] = watch.later(2).snapshot(stands)
+    assert isinstance(removed, PendingRemoved)
+    assert removed.reason == "merged"
+    return watch
+
+
+@pytest.mark.parametrize("is_in_part", [False, True])
+def test_on_netting_a_trade_of_an_order_that_was_taken_for_merged_is_told_by_history(
+    is_in_part: bool,
+) -> None:
+    watch = _taken_for_merged()
+    own = row(5, "0.20", deal=10, opened=6, closed=7)
+    stands = order(7, "0.30", opened=9)
+    rest = (row(5, "0.10", LIMIT, cancelled=True),) if is_in_part else ()
+    opened, closed = watch.reads_history(stands, closed=(own, *rest))
+    assert isinstance(opened, PositionOpened)
+    assert isinstance(closed, PositionClosed)
+    assert (opened.seen, opened.lots, closed.deal.ticket) == (Seen.MISSED, D("0.20"), 10)
+    assert watch.later(6).reads_history(stands, closed=(own, *rest)) == []
+    assert watch.all_late == []
+
+
+def test_on_netting_an_order_that_was_taken_for_merged_and_stands_is_told_by_a_list() -> None:
+    """Its position was not in the lists yet, or no more an order."""
+    watch = netting()
+    watch.sees(order(1, "0.20", OrderKind.SELL), order(5, "0.20", LIMIT))
+    closed = row(1, "0.20", OrderKind.SELL, deal=9, closed=1)
+    assert names(watch.later(2).snapshot(closed=(closed,))) == ["PositionClosed", "PendingRemoved"]
+    stands = order(5, "0.20", opened=2)
+    assert watch.sees(stands) == [], "a frame may be late"
+    assert watch.result.missing == (5,)
+    assert names(watch.snapshot(stands)) == ["PositionOpened"]
+    assert watch.snapshot(stands) == []
+    assert watch.result.missing == ()
+
+
+def test_on_netting_rows_of_the_position_under_a_merged_orders_number_are_no_trade() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.20", LIMIT))
+    after = order(1, "0.30")
+    watch.snapshot(after)
+    assert names(watch.all)[-2:] == ["PendingRemoved", "PositionIncreased"]
+    end = row(5, "0.30", deal=9, closed=30)
+    assert names(watch.later(60).snapshot(closed=(end,))) == ["PositionClosed"]
+    assert watch.later(6).reads_history(closed=(end,)) == []
+
+
+def test_on_netting_of_two_equal_orders_history_tells_which_one_ended_without_a_fill() -> None:
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.30", LIMIT), order(6, "0.30", LIMIT))
+    after = order(1, "0.40")
+    assert names(watch.snapshot(after)) == ["PendingRemoved", "PositionIncreased"]
+    [left] = watch.result.missing
+    other = 5 if left == 6 else 6
+    ended = row(other, "0", LIMIT, cancelled=True)
+    [removed] = watch.reads_history(after, closed=(ended,))
+    assert isinstance(removed, PendingRemoved)
+    assert removed.ticket == left
+    assert watch.result.missing == ()
+
+
+def test_on_netting_a_fill_before_all_closed_is_newer_than_a_reduction_in_doubt() -> None:
+    watch = netting()
+    pending = order(5, "0.30", LIMIT)
+    watch.sees(order(1, "0.20"), pending)
+    assert watch.later(1).snapshot(order(1), pending) == []
+    rows = row(1, "0.10", deal=9, closed=1), row(1, "0.40", deal=10, closed=2)
+    events = watch.later(1).snapshot(closed=rows)
+    assert names(events) == ["PositionClosed", "PendingRemoved"]
+
+
+def test_on_netting_a_fill_just_after_a_reduction_that_was_waited_for_is_newer() -> None:
+    watch = netting()
+    pending = order(5, "0.20", OrderKind.SELL_LIMIT)
+    watch.sees(order(1, "0.40"), pending)
+    watch.later(1).sees(order(1, "0.37"), pending)
+    assert names(watch.later(2).sees(order(1, "0.37"), pending)) == ["PositionReduced"]
+    rows = row(1, "0.03", deal=9, closed=1), row(1, "0.20", deal=10, closed=4)
+    events = watch.snapshot(order(1, "0.17"), closed=rows)
+    assert names(events) == ["PositionReduced", "PendingRemoved"]
+
+
+def test_on_netting_a_fill_beside_a_growth_that_was_in_doubt_is_newer_than_it() -> None:
+    watch = netting()
+    watch.snapshot(order(1, "0.30"))
+    part = row(1, "0.10", deal=9, closed=1)
+    assert names(watch.later(1).snapshot(order(1, "0.20"), closed=(part,))) == ["PositionReduced"]
+    pending = order(5, "0.30", LIMIT)
+    assert names(watch.later(1).snapshot(order(1, "0.30"), pending)) == ["PendingPlaced"]
+    assert watch.result.missing == (1,)
+    after = order(1, "0.60", price="1.2")
+    assert names(watch.snapshot(after)) == ["PositionIncreased"]
+    assert names(watch.later(2).snapshot(after)) == ["PendingRemoved"]
+
+
+def test_on_netting_a_growth_is_anothers_once_an_order_was_a_trade_of_its_own() -> None:
+    """Two equal orders, one growth: the other one filled into what closed before that trade."""
+    watch = netting()
+    orders = order(5, kind=LIMIT), order(6, kind=LIMIT)
+    watch.sees(order(1, "0.30"), *orders)
+    closed = row(1, "0.40", deal=9, closed=1)
+    events = watch.later(4).snapshot(closed=(closed,))
+    assert names(events) == ["PositionClosed", "PendingRemoved"]
+    [left] = watch.result.missing
+    own = row(5 if left == 6 else 6, deal=10, opened=2, closed=3)
+    events = watch.reads_history(closed=(closed, own))
+    assert names(events) == ["PositionOpened", "PositionClosed"]
+    [removed] = watch.reads_history(closed=(closed, own))
+    assert isinstance(removed, PendingRemoved)
+    assert removed.ticket == left
+
+
 def test_on_mt4_a_fill_and_a_partial_close_between_two_looks_keep_the_root() -> None:
     watch = mt4()
     watch.sees(order(5, "0.10", LIMIT, price="1.05"))

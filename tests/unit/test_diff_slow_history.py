@@ -7,7 +7,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from copypro.messages import PositionReduced
+from copypro.messages import PositionClosed, PositionReduced
+from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Mode, OrderKind, Platform, Ticket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,6 +173,117 @@ def test_a_part_that_closed_before_a_position_was_seen_does_not_end_it(mode: Mod
     for _ in range(3):
         assert watch.later(6).reads_history(closed=(unseen,)) == []
     assert watch.result.missing == (1,)
+
+
+@BOTH
+def test_a_part_of_what_opened_ends_no_position_that_short_lists_lack(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.10"))
+    assert names(watch.sees(order(1, "0.30"))) == ["PositionIncreased"]
+    watch.snapshot(order(1, "0.30"))
+    part = row(1, "0.10", deal=9, closed=1)
+    for _ in range(3):
+        assert watch.later(6).reads_history(closed=(part,)) == []
+    assert watch.result.missing == (1,)
+    left = order(1, "0.20")
+    assert names(watch.reads_history(left, closed=(part,))) == ["PositionReduced"]
+
+
+@BOTH
+def test_frames_without_rows_keep_no_close_waiting(mode: Mode) -> None:
+    """Of other symbols, while history is waited for: more often than it may lag."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.snapshot(order(1, "0.10"))
+    assert names(watch.later(1).snapshot(order(1, "0.10"))) == ["PositionReduced"]
+    last = row(1, "0.10", deal=10, closed=2)
+    told = []
+    for _ in range(7):
+        told += watch.later(1).reads_history(closed=(last,))
+        told += watch.snapshot()
+    assert names(told) == ["PositionClosed"]
+
+
+def test_netting_a_growth_that_never_was_does_not_join_two_positions() -> None:
+    watch = netting()
+    watch.snapshot(order(1, "0.20"))
+    assert names(watch.sees(order(1, "0.50"))) == ["PositionIncreased"]
+    last, next_one = row(1, "0.20", deal=9, closed=1), order(3, "0.20", opened=2)
+    assert watch.later(3).reads_history(next_one, closed=(last,)) == []
+    events = watch.later(6).reads_history(next_one, closed=(last,))
+    assert names(events) == ["PositionClosed", "PositionOpened"]
+
+
+@BOTH
+def test_a_close_that_a_late_frame_made_a_part_is_told_in_the_end(mode: Mode) -> None:
+    """Its row was taken for all that was closed so far, and what is left of history is less."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1))
+    first = row(1, "0.03", deal=7, closed=1)
+    assert names(watch.sees(order(1, "0.07"), closed=(first,))) == ["PositionReduced"]
+    last = row(1, "0.05", deal=9, closed=3)
+    assert watch.later(3).sees(closed=(last,)) == []
+    assert names(watch.sees(order(1, "0.05"))) == ["PositionReduced"]
+    rows = (first, row(1, "0.02", deal=8, closed=2), last)
+    assert watch.reads_history(closed=rows) == []
+    assert names(watch.later(6).reads_history(closed=rows)) == ["PositionClosed"]
+
+
+@BOTH
+def test_a_row_for_all_that_was_closed_pays_for_what_was_told_without(mode: Mode) -> None:
+    """The close's own row, which lags, is told beside it."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.later(1).snapshot(order(1, "0.10", price="1.2"))
+    assert names(watch.later(2).snapshot(order(1, "0.10", price="1.2"))) == ["PositionReduced"]
+    more = row(1, "0.30", deal=9, closed=1, profit=D(2))
+    [closed] = watch.reads_history(closed=(more,))
+    assert isinstance(closed, PositionClosed)
+    last = row(1, "0.10", deal=10, closed=3, profit=D(4))
+    watch.later(6).reads_history(closed=(more, last))
+    told = [closed, *(event for event in watch.all_late if isinstance(event, PositionClosed))]
+    assert [event.deal.profit for event in told] == [2, 4]
+    assert watch.book.rows_owed() == []
+
+
+@BOTH
+def test_what_was_paid_of_a_made_deal_is_told_when_one_row_pays_for_the_rest(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.later(1).snapshot(order(1, "0.11", price="1.2"))
+    assert names(watch.later(2).snapshot(order(1, "0.11", price="1.2"))) == ["PositionReduced"]
+    rows = row(1, "0.01", deal=8, closed=1, profit=D(1)), row(1, "0.29", deal=9, profit=D(2))
+    [closed] = watch.later(60).reads_history(closed=rows)
+    assert isinstance(closed, PositionClosed)
+    [reduced] = watch.late
+    assert isinstance(reduced, PositionReduced)
+    assert (reduced.deal.profit, closed.deal.profit) == (1, 2)
+    assert watch.book.rows_owed() == []
+
+
+@BOTH
+def test_rows_of_reductions_and_of_a_hidden_part_end_no_position(mode: Mode) -> None:
+    """They are more than is known of it, and none of them is its end's."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.snapshot(order(1, "0.30"))
+    hidden = row(1, "0.12", deal=8, closed=1)
+    assert watch.later(1).reads_history(order(1, "0.30", price="1.2"), closed=(hidden,)) == []
+    watch.snapshot(order(1, "0.10", price="1.2"))
+    [made] = watch.later(2).snapshot(order(1, "0.10", price="1.2"))
+    assert isinstance(made, PositionReduced)
+    part = row(1, "0.20", deal=9, closed=2, profit=D(2))
+    assert watch.reads_history(closed=(hidden, part)) == []
+    last = row(1, "0.10", deal=10, closed=3, profit=D(4))
+    [closed] = watch.later(2).reads_history(closed=(hidden, part, last))
+    assert isinstance(closed, PositionClosed)
+    assert closed.deal.profit == 4
+    assert watch.book.rows_owed() == []
 
 
 @BOTH
@@ -377,6 +489,64 @@ def test_mt5_netting(story: list[tuple[Action, str, int]]) -> None:
     check_state(maker, watch)
     check_told(watch)
     check_roots(maker, watch)
+
+
+@examples(450)
+@given(st.lists(st.tuples(POSITIONS, FATES, st.integers(1, 3)), max_size=20))
+def test_the_money_of_mt5_netting(story: list[tuple[Action, str, int]]) -> None:
+    maker = Broker(Platform.MT5, Mode.NETTING, tags=True, seconds=0.01)
+    watch = Watch(mode=Mode.NETTING)
+    deliver(maker, watch, story)
+    check_money(maker, watch)
+
+
+class Merging(Broker):
+    """MT5 netting: a pending order that fills becomes part of its symbol's position, or turns it."""
+
+    def _pending(self, what: str, pending: OpenOrder, rows: list[ClosedOrder]) -> None:
+        net = next((o for o in self.open.values() if not o.kind.is_pending), None)
+        if what != "fill" or net is None:
+            super()._pending(what, pending, rows)
+            return
+        del self.open[pending.ticket]
+        if net.kind is OrderKind.BUY or pending.lots <= net.lots:
+            price = str(pending.open_price)
+            self._market(pending.symbol, OrderKind.BUY, pending.lots, price, rows)
+            return
+        self._close(net, net.lots, rows)
+        self.open[pending.ticket] = replace(
+            pending,
+            kind=OrderKind.BUY,
+            lots=pending.lots - net.lots,
+            opened_at_broker=broker(self.at),
+        )
+        self.positions.add(pending.ticket)
+
+
+MERGING = st.tuples(
+    st.sampled_from(["buy", "sell", "part", "close", "pending", "pending", "fill", "fill", "fill"]),
+    st.integers(0, 9),
+    st.just("EURUSD"),
+    st.sampled_from(LOTS),
+    st.integers(1, 3),
+)
+
+
+@examples(450)
+@given(st.lists(st.tuples(MERGING, FATES, st.integers(1, 3)), max_size=15))
+def test_mt5_netting_with_orders_that_merge(story: list[tuple[Action, str, int]]) -> None:
+    """What became of an order that is gone is not always to be known: it may stay missing."""
+    maker = Merging(Platform.MT5, Mode.NETTING, tags=True, seconds=0.01)
+    watch = Watch(mode=Mode.NETTING)
+    deliver(maker, watch, story)
+    for root in [root for root in watch.book.roots.values() if root.ticket in watch.result.missing]:
+        assert root.is_pending
+        watch.book.remove(root, None)
+    watch.reads_history(*maker.open.values(), closed=tuple(maker.rows))
+    check_state(maker, watch)
+    check_told(watch)
+    check_roots(maker, watch)
+    check_money(maker, watch)
 
 
 @examples(450)

@@ -91,6 +91,8 @@ class Root(Struct, kw_only=True, omit_defaults=True):
     """Recorded as closed without a row: rows that come later are already counted,"""
     made: list[Made] = []
     """and these were told meanwhile."""
+    unproved_lots: Lots = Decimal(0)
+    """Of its growths what only frames have shown, which may be late."""
     rest_lots: Lots = Decimal(0)
     """MT5: of the pending order that it was, what has not filled and may still fill."""
     past: list[tuple[Lots, Price]] = []
@@ -133,6 +135,8 @@ class Closed(Struct, frozen=True, omit_defaults=True):
     rows_until: RowKey | None = None
     """MT5: what is not among its rows that are told is a part that nobody has seen yet."""
     spent: tuple[RowKey, ...] = ()
+    merged: bool = False
+    """A pending order that was taken for part of a position, by volume: history may tell otherwise."""
 
 
 class Lifecycle(Struct, omit_defaults=True):
@@ -309,6 +313,13 @@ class Book:
         until = max(self.told.get(row.ticket, NEVER), self.told_until_broker or NEVER)
         return row.closed_at_broker <= until
 
+    def is_over(self, ticket: Ticket) -> bool:
+        """It was a position's. The number of an order that only seems to be part of one may still be."""
+        closed = self.closed.get(self.closed_tickets.get(ticket, RootId("")))
+        if closed is None or not closed.merged:
+            return closed is not None
+        return any(ticket in other.tickets for other in self.closed.values() if other is not closed)
+
     def root_of(self, ticket: Ticket) -> RootId | None:
         """The open root that has, or had, this ticket."""
         root = self.by_ticket.get(ticket)
@@ -353,7 +364,7 @@ class Book:
         root.symbol = symbol
         self.by_symbol[symbol] = root
 
-    def remove(self, root: Root, at_broker: datetime | None) -> None:
+    def remove(self, root: Root, at_broker: datetime | None, *, merged: bool = False) -> None:
         """The root is over; its tombstone stays until newer ones need the place."""
         del self.roots[root.root]
         self.listed_at.pop(root.root, None)
@@ -379,6 +390,7 @@ class Book:
             made=made,
             rows_until=root.rows_until if is_asked else None,
             spent=tuple(root.spent) if is_asked else (),
+            merged=merged,
         )
         self.bury(closed)
         while len(self.closed) > self.limits.closed_roots:

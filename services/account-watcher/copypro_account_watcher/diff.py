@@ -12,7 +12,7 @@ result. Times, contexts and limits are in the look.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
@@ -55,7 +55,7 @@ def diff(book: Book, look: Look) -> Result:
     netting.settle(rec, rows, net)
     if look.whole:
         _vanished(rec, rows, listed, new, {order.ticket for order in net.values()})
-    _newcomers(rec, rows, new)
+    _newcomers(rec, rows, new, net)
     if book.platform is Platform.MT5:
         _rests(rec, rows)
     if rows:
@@ -87,7 +87,7 @@ def new_symbols(book: Book, orders: Iterable[OpenOrder]) -> set[str]:
     for order in orders:
         root = book.of_order(order)
         if root is None:
-            if order.ticket not in book.closed_tickets:
+            if not book.is_over(order.ticket):
                 symbols.add(order.symbol)
         elif order.lots > root.open_lots or order.kind is not root.kind:
             symbols.add(order.symbol)
@@ -195,7 +195,7 @@ def _vanished(
     for root in in_doubt:
         if root in merged:
             # The position it became part of has grown by it: told as that root's increase.
-            rec.pending_removed(root, "merged", None)
+            rec.merged(root)
         else:
             rec.waited("unlisted", root.root)
             rec.missing[root.ticket] = None
@@ -248,13 +248,15 @@ def _rests(rec: Recording, rows: Rows) -> None:
                 rec.missing[root.ticket] = None
 
 
-def _newcomers(rec: Recording, rows: Rows, new: Listed) -> None:
+def _newcomers(rec: Recording, rows: Rows, new: Listed, net: Mapping[str, OpenOrder]) -> None:
+    """`net`: what stands on netting, by symbol."""
     for ticket, order in list(new.items()):
         if order.kind.is_pending:
             del new[ticket]
             if not rec.is_withheld(order):
                 root = rec.placed(order)
-                rec.book.listed_at[root.root] = rec.look.at_utc
+                if netting.shows_now(rec, net.get(order.symbol)):
+                    rec.book.listed_at[root.root] = rec.look.at_utc
     if rec.book.platform is Platform.MT4:
         mt4_chain.newcomers(rec, rows, new)
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import msgspec
 from copypro.messages import Seen
@@ -149,13 +150,19 @@ class Rows:
 
     def of_root(self, root: Root) -> list[ClosedOrder]:
         """Unspent rows of a hedging position, by any of its tickets."""
+        return sorted((row for row in self._under(root) if _is_unspent(row, root)), key=key)
+
+    def closed_lots(self, root: Root) -> Lots:
+        """All that rows say was ever closed of it."""
+        return sum((row.lots for row in self._under(root)), Decimal(0))
+
+    def _under(self, root: Root) -> list[ClosedOrder]:
         if not self._of:
             return []
         names = [*root.tickets]
         if root.identifier is not None and root.identifier not in names:
             names.append(Ticket(root.identifier))
-        found = [row for ticket in names for row in self._of.get(ticket, ()) if not row.cancelled]
-        return sorted((row for row in found if _is_unspent(row, root)), key=key)
+        return [row for ticket in names for row in self._of.get(ticket, ()) if not row.cancelled]
 
     def of_closed(self, closed: Closed) -> list[ClosedOrder]:
         """Unspent rows of a root that is over. On netting the next one may have its ticket."""
@@ -249,7 +256,7 @@ class Rows:
             return False
         if row.ticket in root.tickets or row.ticket == root.identifier:
             return True
-        is_of_another = row.ticket in self._book.closed_tickets
+        is_of_another = self._book.is_over(row.ticket)
         return not is_of_another and row.opened_at_broker <= root.opened_at_broker
 
     def is_numbered(self, row: ClosedOrder) -> bool:
@@ -285,14 +292,24 @@ class Rows:
             if not self.is_unknown(ticket):
                 continue
             rows = [row for row in self.of_ticket(ticket) if not row.kind.is_pending]
+            if ticket in self._book.closed_tickets and not all(map(self._is_its_own, rows)):
+                continue
             if rows and all(self._is_under_watch(row) for row in rows):
                 found[ticket] = rows
         return found
 
+    def _is_its_own(self, row: ClosedOrder) -> bool:
+        """Of an order that was taken for part of a position: by history, and not that position's, which
+        may have its number.
+        """
+        lives = (closed.shape for closed in self._book.closed.values() if closed.shape is not None)
+        is_owed = any(life[0] == row.symbol and life[3] == row.opened_at_broker for life in lives)
+        return self.is_numbered(row) and not is_owed
+
     def is_unknown(self, ticket: Ticket) -> bool:
         """Still: nobody has told it, or needs its rows, since `unknown` was asked."""
         book = self._book
-        is_known = ticket in book.by_ticket or ticket in book.closed_tickets
+        is_known = ticket in book.by_ticket or book.is_over(ticket)
         return not is_known and ticket not in self._used and ticket not in self._claimed
 
     def _is_under_watch(self, row: ClosedOrder) -> bool:

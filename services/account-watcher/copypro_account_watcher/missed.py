@@ -72,6 +72,7 @@ def unknown_positions(rec: Recording, rows: Rows) -> None:
             and pieces[-1].closed_at_broker > open_root.opened_at_broker
         ):
             continue  # of the position that is still open, under another of its numbers
+        rec.never_merged(ticket, first.symbol, first.kind.side)
         life = book.lifecycle(first.symbol)
         life.count += 1
         tell(rec, rows, RootId(f"{first.symbol}:{life.count}:{ticket}"), pieces)

@@ -8,6 +8,7 @@ met again, not even after the account was removed and added.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from copypro.messages import Seen
@@ -15,7 +16,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import RootId
 
 from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import Root
+from copypro_account_watcher.book import Book, Change, Root
 from copypro_account_watcher.evidence import Piece, Rows, explain
 from copypro_account_watcher.recording import Recording
 
@@ -24,6 +25,7 @@ def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:
     """`listed`: the positions of the look, by symbol."""
     book = rec.book
     _renamed(rec, listed)
+    _never_merged(rec, rows)
     for symbol in dict.fromkeys((*book.by_symbol, *listed)):
         _symbol(rec, rows, book.by_symbol.get(symbol), listed.get(symbol))
 
@@ -42,16 +44,52 @@ def _renamed(rec: Recording, listed: Mapping[str, OpenOrder]) -> None:
             rec.touch(root)
 
 
+def _never_merged(rec: Recording, rows: Rows) -> None:
+    """Orders that history tells to have ended without a fill: the change was another one's. One that
+    filled in part has rows of its position as well.
+    """
+    book = rec.book
+    if not book.is_netting or not rows:
+        return
+    for closed in [closed for closed in book.closed.values() if closed.merged]:
+        ticket = closed.tickets[0]
+        cancelled = rows.cancelled(ticket)
+        if cancelled is not None and not rows.of_ticket(ticket):
+            rec.never_merged(ticket, cancelled.symbol, cancelled.kind.side)
+
+
 def filled_into(rec: Recording, gone: Sequence[Root]) -> list[Root]:
     """Of pending orders that are gone those by whose volume their symbol changed: each by itself, else
-    all together.
+    all together. What is not certain yet keeps its change from the others.
     """
-    found = [root for root in gone if _changed_by(rec, [root])]
-    for symbol in dict.fromkeys(root.symbol for root in gone):
-        rest = [root for root in gone if root.symbol == symbol and root not in found]
-        if len(rest) > 1 and _changed_by(rec, rest):
-            found += rest
+    book = rec.book
+    free = {symbol: list(changes) for symbol, changes in book.deltas.items()}
+    # Fewer changes may be of what was listed last.
+    last_first = sorted(gone, key=lambda root: _listed_at(book, root), reverse=True)
+    found: list[Root] = []
+    rest: dict[str, list[Root]] = {}
+    for root in last_first:
+        is_settled = _changed_by(rec, [root], free)
+        if is_settled:
+            found.append(root)
+        elif is_settled is None:
+            rest.setdefault(root.symbol, []).append(root)
+    for others in rest.values():
+        if len(others) > 1 and _changed_by(rec, others, free):
+            found += others
     return found
+
+
+def _listed_at(book: Book, pending: Root) -> datetime:
+    return book.listed_at.get(pending.root, pending.first_seen_at_utc)
+
+
+def shows_now(rec: Recording, order: OpenOrder | None) -> bool:
+    """A symbol's position as it is known: else the frame may be of before."""
+    root = None if order is None else rec.book.by_symbol.get(order.symbol)
+    if order is None or rec.look.seen is not Seen.LIVE:
+        return True
+    return root is not None and (root.ticket, root.open_lots) == (order.ticket, order.lots)
 
 
 def has_its_number(rec: Recording, pending: Root) -> bool:
@@ -64,13 +102,16 @@ def has_its_number(rec: Recording, pending: Root) -> bool:
     )
 
 
-def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
-    """They became part of the position, and that change is nobody else's. One frame may be late, and a
-    change from before their last listing may be another's; one from before they were placed is.
+def _changed_by(
+    rec: Recording, pending: Sequence[Root], free: Mapping[str, list[Change]]
+) -> bool | None:
+    """They became part of the position, and that change is nobody else's; None: nothing says so. One
+    frame may be late, and a change from before their last listing may be another's; one from before
+    they were placed is.
     """
     book, symbol = rec.book, pending[0].symbol
     placed_at = min(root.opened_at_broker for root in pending)
-    known = book.deltas.get(symbol, [])
+    known = free.get(symbol, [])
     changes = [c for c in known if c[2] is None or c[2] >= placed_at]
     lots = sum((root.open_lots * root.side.sign for root in pending), Decimal(0))
     listed = [book.listed_at[root.root] for root in pending if root.root in book.listed_at]
@@ -87,23 +128,25 @@ def _changed_by(rec: Recording, pending: Sequence[Root]) -> bool:
     if not matching and abs(total) > abs(lots):
         matching = alike  # with something else beside it, which no list showed apart
     if not matching:
-        return False
+        return None
     name = "+".join(root.root for root in pending)
     stood = rec.stood("merged", name)
     is_certain = bool(proved) and (stood or rec.look.seen is not Seen.LIVE)
-    if rec.waited("merged", name) or is_certain:
-        for change in matching:
+    if not rec.waited("merged", name) and not is_certain:
+        for change in proved:
             known.remove(change)
-        left = sum((c[0] for c in matching), -lots)
+        return False if proved else None
+    left = sum((c[0] for c in matching), -lots)
+    for changes in (known, book.deltas[symbol]):
+        for change in matching:
+            changes.remove(change)
         if left:
-            known.append((left, *matching[-1][1:]))
-        return True
-    return False
+            changes.append((left, *matching[-1][1:]))
+    return True
 
 
 def _symbol(rec: Recording, rows: Rows, root: Root | None, order: OpenOrder | None) -> None:
-    book = rec.book
-    if order is not None and order.ticket in book.closed_tickets and not _has(root, order):
+    if order is not None and _is_former(rec, root, order):
         order = None  # a late frame's position of a lifecycle that is over
         if root is not None:
             rec.missing[root.ticket] = None
@@ -140,7 +183,8 @@ def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
     else:
         life.count += 1
         root_id = RootId(f"{order.symbol}:{life.count}:{order.ticket}")
-    pieces = [] if order.ticket in book.closed_tickets else rows.with_list(order)
+    pieces = [] if book.is_over(order.ticket) else rows.with_list(order)
+    rec.never_merged(order.ticket, order.symbol, order.kind.side)
     if pieces:
         missed.tell(rec, rows, root_id, pieces, order, pending)
         return
@@ -201,6 +245,8 @@ def _closing_pieces(
     frame's row of a position that opened later is of the next lifecycle: only history tells whether
     there was one.
     """
+    rec.keeps("owed", root.root)
+    rec.keeps("less", root.root)
     of_symbol = rows.that_may_end(rows.symbol_rows(root))
     own = [row for row in of_symbol if row.ticket in root.tickets or row.ticket == root.identifier]
     of_symbol = [
@@ -213,7 +259,7 @@ def _closing_pieces(
         pieces = explain(found, root.open_lots, gone=True) if found else None
         if pieces is not None:
             return pieces if positions.is_proof(rec, of_symbol, pieces, root) else None
-    return positions.all_that_is_told(rec, own, root) if after is None else None
+    return positions.all_that_is_told(rec, rows, _before(own, after), root)
 
 
 def _before(rows: list[ClosedOrder], after: OpenOrder | None) -> list[ClosedOrder]:
@@ -229,5 +275,19 @@ def _is_the_same(root: Root, order: OpenOrder) -> bool:
     return order.ticket in root.tickets or order.opened_at_broker == root.opened_at_broker
 
 
-def _has(root: Root | None, order: OpenOrder) -> bool:
-    return root is not None and order.ticket in root.tickets
+def _is_former(rec: Recording, root: Root | None, order: OpenOrder) -> bool:
+    """Its number is that of what is over; of an order that was taken for merged only a list, which is
+    not late, shows that it stands.
+    """
+    if order.ticket not in rec.book.closed_tickets:
+        return False
+    if root is not None and order.ticket in root.tickets:
+        return False
+    if rec.book.is_over(order.ticket):
+        return True
+    if root is not None and _is_the_same(root, order):
+        return False
+    if rec.look.seen is Seen.LIVE:
+        rec.missing[order.ticket] = None
+        return True
+    return False

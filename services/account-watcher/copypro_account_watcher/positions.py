@@ -27,6 +27,8 @@ def volume(
         if order.open_price != root.open_price and rec.look.seen is not Seen.LIVE:
             root.open_price = order.open_price  # as much was added as was closed
             rec.touch(root)
+    if rec.look.seen is not Seen.LIVE and order.lots == root.open_lots:
+        root.unproved_lots = Decimal(0)
 
 
 def told_late(
@@ -41,9 +43,9 @@ def told_late(
         is_untold = rows.is_untold(row, root, gone=gone)
         is_hidden = is_untold and row not in unseen and root.unrowed_lots > 0
         if is_hidden or is_late(rec.book, rec.look, row, root.unrowed_lots):
-            rec.row_came(root, row)
+            rec.row_came(root, row, gone=gone)
         elif is_untold:
-            rec.untold_part(root, row)
+            rec.untold_part(root, row, gone=gone)
 
 
 def besides(rows: Sequence[ClosedOrder], pieces: Sequence[Piece]) -> list[ClosedOrder]:
@@ -54,9 +56,11 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     """Not in a whole list: closed if rows prove it for all its lots; else it is only missing."""
     of_root = rows.of_root(root)
     ended = rows.that_may_end(of_root)
+    rec.keeps("owed", root.root)
+    rec.keeps("less", root.root)
     pieces = explain(ended, root.open_lots, gone=True, so_far=root.ever_lots)
     if pieces is None:
-        pieces = all_that_is_told(rec, ended, root)
+        pieces = all_that_is_told(rec, rows, ended, root)
     elif not is_proof(rec, ended, pieces, root):
         pieces = None
     if pieces is None:
@@ -70,25 +74,32 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
 def is_proof(
     rec: Recording, ended: Sequence[ClosedOrder], pieces: Sequence[Piece], root: Root
 ) -> bool:
-    """That it is gone: not by what may be the rows of reductions that were told without any, unless no
-    other row comes.
+    """That it is gone: not by what may be the rows of reductions that were told without any, or of what a
+    growth hid beside them, unless no other row comes.
     """
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
     owed, closed = root.unrowed_lots, _lots(seen)
-    if owed <= 0 or ended[-1].lots <= 0 or closed >= owed + root.open_lots:
+    if owed <= 0 or ended[-1].lots <= 0 or closed == owed + root.open_lots:
+        return True
+    is_live, others = rec.look.seen is Seen.LIVE, _lots(besides(seen, pieces))
+    if closed > owed + root.open_lots and (is_live or others >= owed):
         return True
     is_exact = sum(piece.lots for piece in pieces) == root.open_lots
     return (is_exact and closed > owed) or rec.asked("owed", root.root)
 
 
 def all_that_is_told(
-    rec: Recording, ended: Sequence[ClosedOrder], root: Root
+    rec: Recording, rows: Rows, ended: Sequence[ClosedOrder], root: Root
 ) -> list[Piece] | None:
     """Of a position that is gone: what its rows close, although more is known of it. A frame that came
-    late told of a growth that never was; history, read so much later, has no more.
+    late told of a growth that never was, which no list has shown, or of a close that was taken for a
+    part; history, read so much later, has no more. A part of what ever opened is no proof.
     """
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
-    if _lots(seen) <= max(Decimal(0), root.unrowed_lots) or not rec.asked("less", root.root):
+    owed, closed = max(Decimal(0), root.unrowed_lots), _lots(seen)
+    is_all = closed >= root.open_lots - root.unproved_lots
+    is_all = is_all or rows.closed_lots(root) >= root.ever_lots - root.unproved_lots - owed
+    if closed <= owed or not is_all or not rec.asked("less", root.root):
         return None
     return [Piece(row, row.lots) for row in seen if row.lots > 0]
 
@@ -111,7 +122,11 @@ def _grown(
     if is_former and not is_proved and not rec.waited("grown", root.root):
         rec.missing[root.ticket] = None
         return
+    if not is_former:
+        rec.outdates("grown", root.root)
     told_late(rec, rows, ended, root)
+    if rec.look.seen is Seen.LIVE:
+        root.unproved_lots += order.lots - root.open_lots
     rec.increased(root, order.lots, order)
 
 

@@ -27,7 +27,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import BalanceOperation, ClosedOrder, CloseReason, OpenOrder
-from copypro.values import CopyId, Lots, Platform, Price, RootId, Ticket, digest
+from copypro.values import CopyId, Lots, Platform, Price, RootId, Side, Ticket, digest
 from msgspec.structs import replace
 
 from copypro_account_watcher import evidence
@@ -78,6 +78,16 @@ class Recording:
         lag = timedelta(seconds=self.look.history_lag_s)
         return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)] + lag
 
+    def keeps(self, what: str, name: object) -> None:
+        """A doubt that history led to: a look without it settles nothing."""
+        doubt = (what, str(name))
+        if doubt in self.book.doubts and self.look.history_at_utc != self.look.at_utc:
+            self._doubts[doubt] = self.book.doubts[doubt]
+
+    def outdates(self, what: str, name: object) -> None:
+        """What is shown now is newer than what was in doubt."""
+        self.book.doubts.pop((what, str(name)), None)
+
     def stood(self, what: str, name: object) -> bool:
         """The look before had this doubt as well."""
         return (what, str(name)) in self.book.doubts
@@ -110,10 +120,12 @@ class Recording:
             root, copy = pending, pending.copy or copy
             own = root.open_lots
             self._fill(root, order)
-            self._moved(root, max(Decimal(0), order.lots - own), "grown")
+            grown, is_opening = max(Decimal(0), order.lots - own), False
         else:
             root = self._new_root(order, root_id)
-            self._moved(root, order.lots, "grown", is_opening=True)
+            grown, is_opening = order.lots, True
+        since = self._told_since("grown", root)
+        self.moved(root.symbol, root.side, grown, since, is_opening=is_opening)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
             order.opened_at_broker, look.clock_offset_minutes
@@ -164,7 +176,7 @@ class Recording:
         root.ever_lots += added
         root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
-        self._moved(root, added, "grown")
+        self.moved(root.symbol, root.side, added, self._told_since("grown", root))
         root.deal = order.deal or root.deal
         message = PositionIncreased(
             account=self.book.account,
@@ -207,7 +219,8 @@ class Recording:
         closed = root.open_lots - lots_left
         proved = piece.lots if piece is not None else Decimal(0)
         root.unrowed_lots += max(Decimal(0), closed - proved)
-        self._took(root, closed, proved, None if piece is None else piece.row.closed_at_broker)
+        at = None if piece is None else piece.row.closed_at_broker
+        self._took(root, closed, proved, at, is_over=False)
         self._remember_volume(root)
         root.open_lots = lots_left
         if ticket is not None:
@@ -244,7 +257,7 @@ class Recording:
         deal, told = self._closing_deal(root, root.open_lots, piece, price, None)
         if CloseReason.REVERSED not in (reason, told):  # else by what opened the other side
             at = None if piece is None else deal.time_broker
-            self._took(root, root.open_lots, deal.lots, at)
+            self._took(root, root.open_lots, deal.lots, at, is_over=True)
         message = PositionClosed(
             account=self.book.account,
             root=root.root,
@@ -265,36 +278,46 @@ class Recording:
     def closed_in_pieces(
         self, root: Root, pieces: Sequence[Piece], *, reason: CloseReason | None = None
     ) -> None:
-        """All but the last as reductions, as far as they leave something open."""
+        """All but the last as reductions, as far as they leave something open. One row for all that was
+        closed is also that of what was told without any; its money is told once.
+        """
+        more = pieces[-1].row.lots - root.open_lots
+        if self._is_mt5 and len(pieces) == 1 and 0 < more == root.unrowed_lots:
+            row, none = pieces[0].row, Decimal(0)
+            pieces = [Piece(row, root.open_lots)]
+            paid = replace(row, lots=more, profit=none, swap=none, commission=none, fee=none)
+            made = _with_row(root.made, paid) or []
+            root.made = list(self._told_whole(made, root.ticket, root.open_lots))
+            root.unrowed_lots = none
         for at, piece in enumerate(pieces[:-1]):
             later = sum((other.lots for other in pieces[at + 1 :]), Decimal(0))
             if Decimal(0) < later < root.open_lots:
                 self.reduced(root, later, piece=piece)
         self.closed(root, piece=pieces[-1], reason=reason)
 
-    def row_came(self, root: Root, row: ClosedOrder) -> None:
+    def row_came(self, root: Root, row: ClosedOrder, *, gone: bool = False) -> None:
         """Of lots that were recorded as closed without it. What it has more was hidden by a growth."""
         hidden = max(Decimal(0), row.lots - root.unrowed_lots)
         if hidden:
-            self._took(root, Decimal(0), hidden, row.closed_at_broker)
+            self._took(root, Decimal(0), hidden, row.closed_at_broker, is_over=gone)
             root.unrowed_lots += hidden
             root.made = _grown(root.made, hidden)
         root.unrowed_lots -= row.lots
         self.touch(root)
         made = _with_row(root.made, row)
         if made is None:  # in the middle of a chain
-            self.untold_part(root, row)
+            self.untold_part(root, row, gone=gone)
             return
         root.spend(evidence.key(row))
         self.book.name(root, row.ticket)
         root.made = list(self._told_whole(made, root.ticket, root.open_lots))
 
-    def untold_part(self, root: Root, row: ClosedOrder) -> None:
+    def untold_part(self, root: Root, row: ClosedOrder, *, gone: bool = False) -> None:
         """What is open of it has been told without, and only of this part nobody has."""
         self.touch(root)
         is_unseen = evidence.is_unseen(self.book, self.look, row, root)
         known = row.lots if is_unseen else Decimal(0)
-        self._took(root, known, row.lots, row.closed_at_broker)
+        self._took(root, known, row.lots, row.closed_at_broker, is_over=gone)
         piece = Piece(row, row.lots)
         message = self._reduction(root, *self._closing_deal(root, row.lots, piece, None, None))
         self.late.append(Fact(("late", root.root, row.deal), message))
@@ -302,6 +325,12 @@ class Recording:
     def row_of_closed_came(self, closed: Closed, row: ClosedOrder) -> Closed:
         """The same of a root that is over."""
         hidden = max(Decimal(0), row.lots - closed.unrowed_lots)
+        symbol, side, at = row.symbol, row.kind.side, row.closed_at_broker
+        self.moved(symbol, side, hidden, at_broker=at)
+        was_reversed = any(one.told.reason is CloseReason.REVERSED for one in closed.made)
+        is_reversal = evidence.reason(row) is CloseReason.REVERSED
+        known = row.lots - hidden if was_reversed and not is_reversal else Decimal(0)
+        self.moved(symbol, side, -known - hidden, at_broker=at)
         made = _with_row(_grown(closed.made, hidden), row)
         unrowed = closed.unrowed_lots + hidden - row.lots
         if made is None:
@@ -322,6 +351,8 @@ class Recording:
                 spent=(*closed.spent, evidence.key(row)),
             )
         )
+        self.moved(row.symbol, row.kind.side, row.lots, at_broker=row.closed_at_broker)
+        self.moved(row.symbol, row.kind.side, -row.lots, at_broker=row.closed_at_broker)
         part = replace(row, entry_cost=Decimal(0))  # told with its opening
         root = RootId(f"late:{row.ticket}:{row.deal}")
         for identity, message in imported_root(self.book.account, root, [part], self.look.at_utc):
@@ -353,27 +384,39 @@ class Recording:
         )
         self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
 
-    def _took(self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None) -> None:
-        """A deal of more lots than a list showed less tells of a growth that no list showed."""
-        self._moved(root, max(Decimal(0), proved - known), "shrunk", at_broker)
-        self._moved(root, -max(known, proved), "shrunk", at_broker)
+    def _took(
+        self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None, *, is_over: bool
+    ) -> None:
+        """A deal of more lots than a list showed less tells of a growth that no list showed; where
+        something is left it may be newer than the deal. What was in doubt is one change: what is told
+        with it is newer.
+        """
+        since = self.look.at_utc if is_over or not known else self._told_since("shrunk", root)
+        hidden = max(Decimal(0), proved - known)
+        self.moved(root.symbol, root.side, hidden, since, at_broker if is_over else None)
+        self.moved(root.symbol, root.side, -max(known, proved), since, at_broker)
 
-    def _moved(
+    def _told_since(self, doubt: str, root: Root) -> datetime:
+        """When it was first seen, and in doubt, which is over."""
+        self._doubts.pop((doubt, root.root), None)
+        return self.book.doubts.pop((doubt, root.root), self.look.at_utc)
+
+    def moved(
         self,
-        root: Root,
+        symbol: str,
+        side: Side,
         lots: Lots,
-        doubt: str,
+        since_utc: datetime | None = None,
         at_broker: datetime | None = None,
         *,
         is_opening: bool = False,
     ) -> None:
-        """Netting: by how much, for the pending orders that became part of it; since it was in doubt."""
+        """Netting: by how much, for the pending orders that became part of it; as it was first seen."""
         if not lots or not self.book.is_netting:
             return
-        at = self.book.doubts.get((doubt, root.root), self.look.at_utc)
-        former = self.book.deltas.get(root.symbol, [])
-        change = (lots * root.side.sign, at, at_broker, is_opening)
-        self.book.deltas[root.symbol] = [*former, change][-PAST_CHANGES:]
+        former = self.book.deltas.get(symbol, [])
+        change = (lots * side.sign, since_utc or self.look.at_utc, at_broker, is_opening)
+        self.book.deltas[symbol] = [*former, change][-PAST_CHANGES:]
 
     # --- pending orders -----------------------------------------------------------------------
 
@@ -434,6 +477,18 @@ class Recording:
     def pending_removed(self, root: Root, reason: str, at_broker: datetime | None) -> None:
         self._tell_removed(root, reason)
         self._remove(root, at_broker)
+
+    def merged(self, root: Root) -> None:
+        """Into the symbol's position, which is told of it: its order is gone."""
+        self._tell_removed(root, "merged")
+        self._remove(root, None, merged=True)
+
+    def never_merged(self, ticket: Ticket, symbol: str, side: Side) -> None:
+        """It was cancelled, or is a trade of its own: the change that it was taken for is another's."""
+        closed = self.book.closed.get(self.book.closed_tickets.get(ticket, RootId("")))
+        if closed is not None and closed.merged:
+            self.book.bury(replace(closed, merged=False))
+            self.moved(symbol, side, closed.lots)
 
     def rest_removed(self, root: Root, reason: str) -> None:
         """Of an order that filled in part: the position stands."""
@@ -556,9 +611,10 @@ class Recording:
     def _remember_volume(self, root: Root) -> None:
         root.past = [*root.past, (root.open_lots, root.open_price)][-PAST_VOLUMES:]
 
-    def _remove(self, root: Root, at_broker: datetime | None) -> None:
+    def _remove(self, root: Root, at_broker: datetime | None, *, merged: bool = False) -> None:
         look = self.look
-        self.book.remove(root, at_broker or to_broker(look.at_utc, look.clock_offset_minutes))
+        at_broker = at_broker or to_broker(look.at_utc, look.clock_offset_minutes)
+        self.book.remove(root, at_broker, merged=merged)
         self.gone[root.root] = None
         if self.book.is_netting and not root.is_pending:
             self.book.lifecycle(root.symbol).rows_until = root.newest_row
