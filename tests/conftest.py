@@ -6,6 +6,7 @@ COPYPRO_TEST_SERVERS=required (as in CI) makes that a failure.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 
 from infra.local.servers import Kafka, Mongo, Server, ServersUnavailable
 from tests.examples import load_profile
@@ -50,6 +52,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """No worker begins one of minutes when the others are about to end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture
+def heard_again() -> Iterator[None]:
+    """For commands that run in the process of the tests, which goes on with others: they set up, or
+    silence, what it says.
+    """
+    known, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**known)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

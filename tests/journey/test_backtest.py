@@ -6,18 +6,16 @@ import asyncio
 import csv
 import io
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from copypro import topics
 from copypro.errors import BadStatement, ServiceEnded
 from copypro.ports import Record
@@ -38,20 +36,9 @@ from typer.testing import CliRunner
 from tests.unit import statement_writer as write
 from tests.unit.shared_statements import FOLDER, MISSING
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("heard_again")]
 FEW, FEWER = 30, 16
 Row = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def _heard_again() -> Iterator[None]:
-    """The command silences its process, which is the one of these tests and goes on with others."""
-    known, root = structlog.get_config(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.configure(**known)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def few_trades(folder: Path, count: int) -> Path:

@@ -13,6 +13,8 @@ from copypro_standalone.cli import app
 from mt_simulator.main import start
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.usefixtures("heard_again")
+
 
 def refused(*arguments: str) -> str:
     """The one line with which it ended."""

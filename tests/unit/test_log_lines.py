@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -25,21 +24,12 @@ class Disk(io.StringIO):
             raise OSError(self.error, os.strerror(self.error))
 
 
-@pytest.fixture(autouse=True)
-def configured() -> Iterator[None]:
-    libraries = logging.getLogger()
-    handlers, level = libraries.handlers[:], libraries.level
-    configure(as_json=True)
-    yield
-    structlog.reset_defaults()
-    libraries.handlers[:] = handlers
-    libraries.setLevel(level)
-
-
+@pytest.mark.usefixtures("heard_again")
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EPIPE])
 def test_a_line_that_cannot_be_written_ends_nothing_and_is_counted(
     error: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    configure(as_json=True)
     disk = Disk()
     monkeypatch.setattr(sys, "stderr", disk)
     logger = structlog.get_logger("account-watcher")
