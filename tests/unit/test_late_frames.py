@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest, TradeRequest
@@ -16,6 +19,7 @@ from tests.unit.watched import ACCOUNT, EASTERN, Watched, now, watched
 TICKET = Ticket(100)
 OF = opens().copy
 ONLY_WANTED_LISTS = WatcherLimits(snapshot_every_s=3600.0)
+FREQUENT_LISTS = WatcherLimits(snapshot_every_s=2.0)
 
 
 class Broker:
@@ -90,5 +94,34 @@ def test_a_copy_that_was_closed_in_part_before_any_list_showed_it_is_not_taken_f
             lots = [r.lots for r in broker.requests if isinstance(r, CloseRequest)]
             assert lots == [D("0.04"), None]
             assert account.told(m.AlertRaised) == []
+
+    run(told())
+
+
+@pytest.mark.parametrize("stands_s", [20.0, 40.0])
+def test_what_was_told_as_closed_and_stands_at_the_broker_is_told_to_a_person(
+    stands_s: float,
+) -> None:
+    """Nothing follows it any more, whatever took it for closed. A moment is a list of before its end."""
+
+    async def told() -> None:
+        async with watched(FREQUENT_LISTS) as account:
+            bridge, position = account.bridge, _position("")
+            bridge.orders = (position,)
+            bridge.frame()
+            await account.until(lambda: account.told(m.PositionOpened))
+            bridge.orders = ()
+            bridge.frame(_piece(position, position.lots))
+            await account.until(lambda: account.told(m.PositionClosed))
+            bridge.orders = (position,)
+            await asyncio.sleep(stands_s)
+            bridge.orders = ()
+            looked = bridge.snapshots + 2
+            await account.until(lambda: bridge.snapshots >= looked)
+            raised = [each.code for each in account.told(m.AlertRaised)]
+            cleared = [each.cause for each in account.told(m.AlertCleared)]
+            is_long = stands_s > FREQUENT_LISTS.close_alert_after_s
+            assert raised == ["STILL_OPEN"] * is_long
+            assert cleared == [f"still-open/{TICKET}"] * is_long
 
     run(told())

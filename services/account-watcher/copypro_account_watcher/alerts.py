@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from copypro.messages import (
@@ -15,6 +16,7 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import CloseReason
+from copypro.values import Ticket
 
 from copypro_account_watcher.turn import Turn
 
@@ -48,6 +50,13 @@ def clear_alert(agent: AccountAgent, turn: Turn, cause: str) -> None:
     account.serial += 1
     agent.save_account(turn)
     turn.fact(agent.id, AlertCleared(account=agent.id, cause=cause), cause, account.serial)
+
+
+def clear_all_but(agent: AccountAgent, turn: Turn, kind: str, standing: Container[Ticket]) -> None:
+    """Of the causes `kind` + ticket, also those of before a restart."""
+    for cause in [cause for cause in agent.known.alerts if cause.startswith(kind)]:
+        if Ticket(int(cause.removeprefix(kind))) not in standing:
+            clear_alert(agent, turn, cause)
 
 
 def tell_left_open(agent: AccountAgent, event: CopyDetached, turn: Turn) -> None:

@@ -320,6 +320,11 @@ class Book:
             return closed is not None
         return any(ticket in other.tickets for other in self.closed.values() if other is not closed)
 
+    def ended_too_soon(self, listed: OpenOrder) -> bool:
+        """A position of a list that is not late, whose end has been told."""
+        is_known = listed.kind.is_pending or self.of_order(listed) is not None
+        return not is_known and self.is_over(listed.ticket)
+
     def root_of(self, ticket: Ticket) -> RootId | None:
         """The open root that has, or had, this ticket."""
         root = self.by_ticket.get(ticket)

@@ -29,7 +29,7 @@ from copypro.values import CopyId, Side, Ticket, tag_in
 from copypro_account_watcher import unresolved
 from copypro_account_watcher.accounted import Accounted
 from copypro_account_watcher.alerts import (
-    clear_alert,
+    clear_all_but,
     follow_left_open,
     follow_stop_outs,
     raise_alert,
@@ -57,6 +57,8 @@ class Looking:
     def __init__(self, agent: AccountAgent, session: Watching) -> None:
         self.missing: dict[Ticket, float] = {}
         """Vanished tickets, and since when on the monotonic clock."""
+        self._still_open: dict[Ticket, float] = {}
+        """Tickets that are over, by the book, and stand in the lists, and since when."""
         self.history_at: float | None = None
         """From then on, on the monotonic clock, a look reads history as well."""
         self._history_read_at: datetime | None = None
@@ -233,6 +235,8 @@ class Looking:
             agent.save_account(turn)
         if shown.seen is not Seen.LIVE:
             claim(agent, shown.orders, shown.history, turn)
+        if shown.is_whole:
+            self._note_still_open(shown.orders, turn)
         self._note_missing(result.missing, turn)
         self._note_strangers(result.unknown_tags, account, turn)
         return [fact.message for fact in (*result.late, *result.facts)]
@@ -394,7 +398,7 @@ class Looking:
         for ticket in list(self.missing):
             if ticket not in missing:
                 del self.missing[ticket]
-                clear_alert(agent, turn, f"missing/{ticket}")
+        clear_all_but(agent, turn, "missing/", missing)
         now, limits = agent.owner.monotonic(), agent.owner.limits
         for ticket in missing:
             since = self.missing.setdefault(ticket, now)
@@ -403,6 +407,20 @@ class Looking:
                 raise_alert(agent, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
         if any(self.missing[ticket] == now for ticket in missing):
             self._session.look_soon()
+
+    def _note_still_open(self, orders: Sequence[OpenOrder], turn: Turn) -> None:
+        """The opposite of what vanished: it was told as closed, and nobody would follow it any more."""
+        agent, now = self._agent, self._agent.owner.monotonic()
+        standing = {order.ticket: order for order in orders if agent.book.ended_too_soon(order)}
+        since = {ticket: self._still_open.get(ticket, now) for ticket in standing}
+        self._still_open = since
+        clear_all_but(agent, turn, "still-open/", standing)
+        for ticket, order in standing.items():
+            if now - since[ticket] >= agent.owner.limits.close_alert_after_s:
+                what = f"{order.lots} {order.symbol}, ticket {ticket}"
+                text = f"{what} was told as closed and stands at the broker: nothing follows it"
+                cause = f"still-open/{ticket}"
+                raise_alert(agent, turn, "STILL_OPEN", cause, text, ticket=ticket, lots=order.lots)
 
     def _note_strangers(self, unknown: Sequence[OpenOrder], account: Account, turn: Turn) -> None:
         agent = self._agent
