@@ -137,6 +137,17 @@ def test_a_position_that_closed_is_told_although_the_rest_of_its_order_still_wai
     assert watch.later(5).snapshot(rest, closed=(row(5, "0.4", deal=9, closed=60),)) == []
 
 
+@pytest.mark.parametrize("made", [hedging, netting], ids=["hedging", "netting"])
+def test_a_late_frame_of_before_an_order_filled_leaves_no_rest_of_it(made: Any) -> None:
+    watch = made()
+    waits, stands = order(5, kind=LIMIT, price="1.05"), order(5, price="1.05")
+    watch.sees(waits)
+    assert names(watch.sees(stands)) == ["PendingFilled", "PositionOpened"]
+    watch.sees(waits)
+    assert watch.later(5).snapshot(stands) == []
+    assert watch.result.missing == ()
+
+
 def test_an_order_that_filled_in_part_and_whose_rest_was_cancelled_unseen_is_told_so() -> None:
     watch = hedging()
     watch.sees(order(5, "1.0", LIMIT))

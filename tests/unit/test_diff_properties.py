@@ -198,7 +198,7 @@ def deliver(
                 watch.snapshot(*maker.open.values())
                 watch.reads_history(*maker.open.values(), closed=tuple(maker.rows))
     watch.snapshot(*maker.open.values())
-    for _ in range(4):
+    for _ in range(6):
         watch.later(1.5).reads_history(*maker.open.values(), closed=tuple(maker.rows))
 
 

@@ -228,19 +228,20 @@ def _pending_gone(rec: Recording, rows: Rows, root: Root) -> bool:
 
 
 def _rests(rec: Recording, rows: Rows) -> None:
-    """What had not filled yet of an order whose position stands is gone without a fill once the list
-    shows the position alone, and as large as it was.
+    """What had not filled yet of an order whose position stands, beside it, is gone without a fill once
+    the list shows the position alone, and as large as it was. An order without its position is one of
+    before it filled.
     """
     pending = {order.ticket: order.lots for order in rec.look.orders if order.kind.is_pending}
-    alone = {order.ticket: order.lots for order in rec.look.orders if order.ticket not in pending}
+    filled = {order.ticket: order.lots for order in rec.look.orders if not order.kind.is_pending}
     for root in rec.book.roots.values():
         if root.is_pending:
             continue
         if root.ticket in pending:
-            if root.rest_lots != pending[root.ticket]:
+            if root.ticket in filled and root.rest_lots != pending[root.ticket]:
                 root.rest_lots = pending[root.ticket]
                 rec.touch(root)
-        elif root.rest_lots and alone.get(root.ticket) == root.open_lots:
+        elif root.rest_lots and filled.get(root.ticket) == root.open_lots:
             if rec.waited("rest", root.root) and rec.look.seen is not Seen.LIVE:
                 cancelled = rows.cancelled(root.ticket)
                 rec.rest_removed(root, "" if cancelled is None else cancelled.comment)
