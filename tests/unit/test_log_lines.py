@@ -46,3 +46,23 @@ def test_a_line_that_cannot_be_written_ends_nothing_and_is_counted(
     assert told["event"] == "the log could not be written"
     assert told["lines_left_out"] == 2
     assert told["because"] == os.strerror(error)
+
+
+@pytest.mark.usefixtures("heard_again")
+def test_nobody_waits_for_a_reader_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that is stopped by Ctrl-S, a log driver that hangs: the trades go on."""
+    configure(as_json=True)
+    reading, writing = os.pipe()
+    with open(reading) as reader, open(writing, "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        logger = structlog.get_logger("account-watcher")
+        for number in range(2000):
+            logger.info("filled", number=number)
+        os.set_blocking(reading, False)
+        told = [json.loads(line) for line in reader.read().splitlines()]
+        assert [line["number"] for line in told] == list(range(len(told)))
+        logger.info("filled", number=2000)
+        last, summary = [json.loads(line) for line in reader.read().splitlines()]
+    assert last["number"] == 2000
+    assert summary["lines_left_out"] == 2000 - len(told)
+    assert summary["because"] == "nobody reads it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import sys
 import time
 from collections.abc import MutableMapping
@@ -13,6 +14,8 @@ import structlog
 
 SELDOM_S = 30.0
 """A library that says the same thing again is heard so often at most."""
+PATIENCE_MS = 50
+"""A reader may be behind for so long; while lines are left out nothing waits for it."""
 CLIENTS = ("aiokafka", "pymongo", "aiohttp")
 FIRST = ("timestamp", "level", "service", "event")
 Event = MutableMapping[str, Any]
@@ -44,25 +47,42 @@ def configure(*, as_json: bool, level: int = logging.INFO, simulated: bool = Fal
 
 
 class _Output:
-    """Standard error. A line that cannot be written (a full disk, a pipe whose reader is gone) is left
-    out, since no trade and no stop may end for it; the next one that can be says how many were.
+    """Standard error. A line that cannot be written (a full disk, a pipe whose reader is gone or does
+    not read, a terminal that Ctrl-S holds) is left out, since no trade and no stop may wait or end for
+    it; the next one that can be says how many were.
     """
 
     def __init__(self) -> None:
         self._left_out, self._because = 0, ""
 
     def write(self, line: str) -> None:
+        if not _takes_more(0 if self._left_out else PATIENCE_MS):
+            self._leave_out("nobody reads it")
+            return
         try:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
         except OSError as error:
-            self._left_out, self._because = self._left_out + 1, str(error.strerror)
+            self._leave_out(str(error.strerror))
             return
         if self._left_out:
             lines, self._left_out = self._left_out, 0
             structlog.get_logger("copypro").warning(
                 "the log could not be written", lines_left_out=lines, because=self._because
             )
+
+    def _leave_out(self, because: str) -> None:
+        self._left_out, self._because = self._left_out + 1, because
+
+
+def _takes_more(wait_ms: int) -> bool:
+    try:
+        file = sys.stderr.fileno()
+    except (OSError, ValueError):  # none of the system's
+        return True
+    ready = select.poll()
+    ready.register(file, select.POLLOUT)
+    return bool(ready.poll(wait_ms))
 
 
 _output = _Output()
