@@ -125,3 +125,22 @@ def test_what_was_told_as_closed_and_stands_at_the_broker_is_told_to_a_person(
             assert cleared == [f"still-open/{TICKET}"] * is_long
 
     run(told())
+
+
+def test_what_stood_and_is_gone_after_a_restart_is_no_alert_any_more() -> None:
+    async def told() -> None:
+        position = _position("")
+        async with watched(FREQUENT_LISTS, orders=(position,)) as account:
+            bridge = account.bridge
+            await account.until(lambda: account.told(m.PositionOpened))
+            bridge.orders = ()
+            bridge.frame(_piece(position, position.lots))
+            await account.until(lambda: account.told(m.PositionClosed))
+            bridge.orders = (position,)
+            await account.until(lambda: account.told(m.AlertRaised))
+        async with watched(FREQUENT_LISTS, log=account.log) as again:
+            await again.looked()
+            cleared = [each.cause for each in again.told(m.AlertCleared)]
+            assert cleared == [f"still-open/{TICKET}"]
+
+    run(told())
