@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import pytest
 from copypro_gateway.describing import Describing
 
+from docs.generating.rest import application
 from tests.documented import document, problems
 
 Schema = dict[str, Any]
@@ -88,3 +89,13 @@ def another_error() -> Error:
 def test_two_shapes_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two shapes of the OpenAPI document are called Error"):
         Describing().answers(another_error)
+
+
+def test_no_start_waits_for_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than all else that a gateway does at its start."""
+    described: list[object] = []
+    monkeypatch.setattr(Describing, "call", lambda *call, **_: described.append(call))
+    app = application()
+    assert described == []
+    app.openapi()
+    assert described

@@ -175,7 +175,8 @@ class Calls:
                 response_model=None,
             )
             self._app.router.routes.append(route)
-            self._describing.call(route, kind, handler, changes=changes)
+            describe = partial(self._describing.call, route, kind, handler, changes=changes)
+            self._describing.later(describe)
 
 
 async def _answered(acting: Awaitable[Any]) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
 from threading import Lock
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -49,6 +48,9 @@ class Describing:
         self._undescribed: list[Callable[[], None]] = []
         self._describes = Lock()
 
+    def later(self, describe: Callable[[], None]) -> None:
+        self._undescribed.append(describe)
+
     def call(
         self,
         route: APIRoute,
@@ -58,16 +60,6 @@ class Describing:
         changes: bool,
     ) -> None:
         """What FastAPI cannot see of a call, since it reads its own parameters."""
-        self._undescribed.append(partial(self._call, route, kind, handler, changes=changes))
-
-    def _call(
-        self,
-        route: APIRoute,
-        kind: type[Parameters],
-        handler: Callable[..., Any],
-        *,
-        changes: bool,
-    ) -> None:
         shape = self._shape(kind.model_json_schema(ref_template=_REFERENCE))
         described: Json = {"parameters": [IDEMPOTENCY] if changes else []}
         if route.methods == {"GET"}:
