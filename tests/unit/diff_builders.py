@@ -9,7 +9,9 @@ from typing import Any
 from copypro.messages import Context, OrderEvent, Seen
 from copypro.trading import BalanceOperation, ClosedOrder, CloseReason, Figures, OpenOrder
 from copypro.values import AccountId, Mode, OrderKind, Platform, Ticket
-from copypro_account_watcher.diff import Book, Look, Result, diff
+from copypro_account_watcher.book import Book, Closed, Root
+from copypro_account_watcher.diff import Look, Result, diff
+from msgspec import json
 
 D = Decimal
 UTC_0 = datetime(2026, 9, 14, 8, 0, 0, tzinfo=UTC)
@@ -135,6 +137,18 @@ class Watch:
         """`closed` is all that it holds."""
         self.history_at = self.at + self.seconds
         return self.snapshot(*orders, **more)
+
+    def reopened(self) -> Watch:
+        """As another owner restores it."""
+        former = self.book
+        self.book = Book(former.account, former.platform, former.mode, former.limits)
+        self.book.restore_rest(json.encode(former.rest()))
+        for closed in former.closed.values():
+            self.book.restore_closed(json.decode(json.encode(closed), type=Closed))
+        for root in former.roots.values():
+            self.book.restore_root(json.decode(json.encode(root), type=Root))
+        self.book.follow(former.platform, former.mode)
+        return self
 
 
 def mt4() -> Watch:

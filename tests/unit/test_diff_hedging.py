@@ -15,9 +15,11 @@ from copypro.messages import (
     Seen,
 )
 from copypro.trading import CloseReason, OpenOrder
-from copypro.values import CopyId, OrderKind, Side, Ticket, copy_id, leg_tag
-from copypro_account_watcher.diff import Book, Root, new_symbols
+from copypro.values import CopyId, OrderKind, RootId, Side, Ticket, copy_id, leg_tag
+from copypro_account_watcher.book import Book, BookLimits
+from copypro_account_watcher.diff import new_symbols
 from msgspec import json
+from msgspec.structs import replace
 
 from tests.unit.diff_builders import (
     CONTEXT,
@@ -551,20 +553,45 @@ def test_a_book_restored_from_its_records_goes_on_as_if_nothing_had_happened() -
     watch.sees(
         order(1, "0.06", sl="1.09"), order(2), closed=(row(1, "0.04", deal=8), row(3, deal=9))
     )
-    records = [json.encode(root) for root in watch.book.roots.values()]
-    restored = Book(watch.book.account)
-    restored.restore_rest(json.encode(watch.book.rest()))
-    for record in records:
-        restored.restore_root(json.decode(record, type=Root))
-    watch.book = restored
+    watch.reopened()
     assert watch.snapshot(order(1, "0.06", sl="1.09"), order(2), order(3)) == []
     assert watch.result.missing == ()
     [event] = watch.snapshot(order(2), closed=(row(1, "0.04", deal=8), row(1, "0.06", deal=10)))
     assert isinstance(event, PositionClosed)
     assert event.deal.ticket == 10
-    assert restored.tickets() == {1, 2, 3}
-    assert restored.root_of(Ticket(2)) == "2"
-    assert restored.root_of(Ticket(3)) is None
+    assert watch.book.tickets() == {1, 2, 3}
+    assert watch.book.root_of(Ticket(2)) == "2"
+    assert watch.book.root_of(Ticket(3)) is None
+
+
+def test_only_what_changed_of_the_roots_that_are_over_is_recorded_again() -> None:
+    watch = hedging()
+    watch.book.limits = BookLimits(closed_roots=3)
+    watch.sees(*(order(ticket) for ticket in (1, 2, 3, 4)))
+    watch.sees(order(4), closed=tuple(row(ticket, closed=ticket) for ticket in (1, 2, 3)))
+    assert watch.book.unsaved_closed().keys() == {"1", "2", "3"}
+    rest = watch.book.rest()
+    watch.sees(order(4, sl="1.09"))
+    assert (watch.book.unsaved_closed(), watch.book.rest()) == ({}, rest)
+    watch.sees(closed=(row(4, closed=4),))
+    changed = watch.book.unsaved_closed()
+    assert (changed["1"], changed["4"]) == (None, watch.book.closed[RootId("4")])
+    assert len(changed) == 2
+    watch.reopened()
+    assert watch.book.unsaved_closed() == {}
+    assert watch.snapshot(closed=tuple(row(t, closed=t) for t in (1, 2, 3, 4))) == []
+
+
+def test_roots_that_an_older_version_kept_together_are_known_and_recorded_one_by_one() -> None:
+    watch = hedging()
+    watch.sees(order(1), order(2))
+    watch.sees(closed=(row(1), row(2)))
+    old = replace(watch.book.rest(), closed=tuple(watch.book.closed.values()))
+    watch.book = Book(watch.book.account)
+    watch.book.restore_rest(json.encode(old))
+    assert watch.snapshot(closed=(row(1), row(2))) == []
+    assert watch.book.unsaved_closed() == watch.book.closed
+    assert watch.book.rest().closed == ()
 
 
 def test_rows_in_the_wrong_order_still_add_up_to_the_close() -> None:

@@ -17,7 +17,7 @@ from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.messages import PositionClosed, PositionIncreased, PositionOpened, PositionReduced
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import AccountId, OrderKind
-from copypro_account_watcher.book import Book, Rest, Root
+from copypro_account_watcher.book import Book, Rest
 from copypro_standalone.backtest.virtual_time import run
 from copypro_stats.batch import Parts, batch_of
 from msgspec import json
@@ -27,18 +27,6 @@ from tests.unit.diff_builders import D, Watch, hedging, mt4, netting, order, row
 from tests.unit.watched import BEGAN, Watched, watched
 
 SELL = OrderKind.SELL
-
-
-def reopened(watch: Watch) -> Watch:
-    """As another owner restores it."""
-    former, rest = watch.book, json.encode(watch.book.rest())
-    roots = [json.encode(root) for root in former.roots.values()]
-    watch.book = Book(former.account, former.platform, former.mode)
-    watch.book.restore_rest(rest)
-    for root in roots:
-        watch.book.restore_root(json.decode(root, type=Root))
-    watch.book.follow(former.platform, former.mode)
-    return watch
 
 
 def late(look: Callable[..., object], *orders: OpenOrder, **more: Any) -> list[Any]:
@@ -68,7 +56,7 @@ def test_a_deal_that_history_tells_late_is_told_as_the_one_that_was_made_up(
     [made] = watch.sees(order(1, "0.06", market_price=D("1.15")), row_wait_s=0)
     assert isinstance(made, PositionReduced)
     assert watch.book.rows_owed() == [made.deal.ticket]
-    reopened(watch)
+    watch.reopened()
     sees = watch.sees if is_frame else watch.snapshot
     [event] = late(sees, order(1, "0.06"), closed=(LATE,))
     assert isinstance(event, PositionReduced)
@@ -90,7 +78,7 @@ def test_two_deals_that_were_seen_as_one_are_told_together_and_once() -> None:
     one = row(1, "0.04", deal=8, profit=D(4), closed=1)
     two = row(1, "0.03", deal=9, profit=D(-1), at_price="1.1000", closed=2)
     assert late(watch.snapshot, order(1, "0.03"), closed=(one,)) == []
-    [event] = late(reopened(watch).snapshot, order(1, "0.03"), closed=(one, two))
+    [event] = late(watch.reopened().snapshot, order(1, "0.03"), closed=(one, two))
     assert isinstance(event, PositionReduced)
     assert (event.deal.lots, event.deal.profit) == (D("0.07"), D(3))
     assert D("1.15") < event.deal.price < D("1.16")
@@ -123,7 +111,7 @@ def test_a_position_that_ended_meanwhile_still_learns_of_its_parts(together: boo
         [event] = watch.late
     else:
         [closed] = watch.sees(closed=(end,))
-        [event] = late(reopened(watch).snapshot, closed=(LATE, end))
+        [event] = late(watch.reopened().snapshot, closed=(LATE, end))
     assert isinstance(closed, PositionClosed)
     assert closed.deal.ticket == 10
     assert isinstance(event, PositionReduced)
@@ -268,7 +256,7 @@ def test_on_netting_a_part_that_closed_before_its_position_was_first_seen_is_tol
     assert isinstance(event, PositionReduced)
     assert (event.root, event.deal.ticket, event.deal.profit) == (opened.root, 9, 4)
     assert event.open_lots == event.ever_lots == D("0.06")
-    assert late(reopened(watch).snapshot, rest, closed=(part,)) == []
+    assert late(watch.reopened().snapshot, rest, closed=(part,)) == []
 
 
 def test_on_netting_what_a_former_lifecycle_closed_is_no_part_of_the_next() -> None:
@@ -301,11 +289,11 @@ def test_a_part_whose_reduction_a_growth_hid_is_told_once(
         [event] = watch.late
     else:
         told = watch.snapshot(grown)
-        [event] = late(reopened(watch).snapshot, grown, closed=(CUT,))
+        [event] = late(watch.reopened().snapshot, grown, closed=(CUT,))
     assert len(told) == (lots == "0.15")
     assert isinstance(event, PositionReduced)
     assert (event.deal.ticket, event.deal.lots, event.deal.profit) == (9, D("0.05"), 4)
-    assert late(reopened(watch).snapshot, grown, closed=(CUT,)) == []
+    assert late(watch.reopened().snapshot, grown, closed=(CUT,)) == []
     [end] = watch.snapshot(closed=(CUT, row(1, lots, deal=10, closed=90)))
     assert isinstance(end, PositionClosed)
     assert watch.late == []
@@ -367,7 +355,7 @@ def test_what_a_position_that_is_over_had_closed_unseen_is_told_once(
     [closed] = watch.sees(closed=(end,))
     assert isinstance(closed, PositionClosed)
     if restarted:
-        reopened(watch)
+        watch.reopened()
     parts = (
         row(1, "0.03", deal=9, profit=D(4), opened=3, closed=5, entry_cost=D(-1)),
         row(1, "0.02", deal=10, profit=D(5), opened=3, closed=6),
@@ -377,7 +365,7 @@ def test_what_a_position_that_is_over_had_closed_unseen_is_told_once(
     assert [event.deal.lots for event in told] == [D("0.03"), D("0.03"), D("0.02"), D("0.02")]
     assert {event.seen for event in told} == {m.Seen.IMPORTED}, "nobody copies it"
     assert {event.deal.entry_cost for event in told} == {0}, "told with its opening"
-    assert late(reopened(watch).snapshot, closed=(*parts, end)) == []
+    assert late(watch.reopened().snapshot, closed=(*parts, end)) == []
     again = order(2, "0.05", SELL, opened=60)
     [opened] = watch.later(60).sees(again)
     assert isinstance(opened, PositionOpened)
@@ -430,7 +418,7 @@ def test_a_part_that_led_to_the_first_ticket_that_was_seen_is_told_once(is_over:
         rows, orders = (*rows, end), ()
     told: list[Any] = []
     for _ in range(3):
-        told += late(reopened(watch).snapshot, *orders, closed=rows)
+        told += late(watch.reopened().snapshot, *orders, closed=rows)
     assert sorted(money(event)[0] for event in told if money(event)[0]) == [4, 5]
 
 

@@ -18,6 +18,7 @@ from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.state import Account, Registration, account_key, copy_key
 from copypro_standalone.backtest.virtual_time import run
 
+from tests.unit.diff_builders import order, row
 from tests.unit.slave_builders import TICKET, D, standing
 from tests.unit.watched import (
     ACCOUNT,
@@ -129,3 +130,27 @@ def proved() -> Record:
     )
     key = account_key(ACCOUNT)
     return Record(STATE, 0, 0, key, msgspec.json.encode(account), STATE_HEADERS)
+
+
+def test_what_is_over_is_known_after_a_restart_and_forgotten_with_its_account() -> None:
+    async def work() -> None:
+        log = MemoryLog()
+        stood = (order(1), order(2))
+        async with watched(orders=stood, log=log) as account:
+            await account.looked()
+            account.bridge.orders, account.bridge.closed = (), (row(1), row(2))
+            await account.until(lambda: len(account.told(m.PositionClosed)) == 2)
+            await account.until(lambda: len(closed_records(log)) == 2)
+        async with watched(orders=(), closed=(row(1), row(2)), log=log) as account:
+            await account.looked()
+            assert len(account.told(m.PositionClosed)) == 2
+            removal = m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION)
+            await account.command(removal)
+            await account.until(lambda: account.told(m.AccountRemoved))
+            assert closed_records(log) == []
+
+    run(work())
+
+
+def closed_records(log: MemoryLog) -> list[str]:
+    return [key for key in log.state(STATE)[0] if key.startswith("closed/")]

@@ -45,7 +45,7 @@ from copypro_account_watcher.accepting import about, accept, deny, unplaced
 from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_open
 from copypro_account_watcher.apart import as_received, compare_clocks
-from copypro_account_watcher.diff import Book, Root
+from copypro_account_watcher.book import Book, Closed, Rest, Root
 from copypro_account_watcher.following import filled_before_its_answer, tie
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.overdue import Overdue
@@ -62,6 +62,8 @@ from copypro_account_watcher.state import (
     Origin,
     account_key,
     as_now,
+    book_key,
+    closed_key,
     copy_key,
 )
 from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
@@ -101,6 +103,7 @@ class AccountAgent:
         self._symbols_in_flight: set[str] = set()
         self._wakes: dict[CopyId, asyncio.TimerHandle] = {}
         self._doubts: dict[AttemptId, Doubt] = {}
+        self._saved_rest: Rest | None = None
         self._started = False
 
     # --- restoring ----------------------------------------------------------------------------
@@ -114,8 +117,9 @@ class AccountAgent:
             case "book":
                 self.book.restore_rest(value)
             case "root":
-                root = msgspec.json.decode(value, type=Root)
-                self.book.restore_root(root)
+                self.book.restore_root(msgspec.json.decode(value, type=Root))
+            case "closed":
+                self.book.restore_closed(msgspec.json.decode(value, type=Closed))
             case "copy":
                 self.know(as_now(msgspec.json.decode(value, type=Copy)))
             case _:
@@ -495,6 +499,15 @@ class AccountAgent:
 
     def save_account(self, turn: Turn) -> None:
         turn.remember(account_key(self.id), self.account)
+
+    def save_book(self, turn: Turn) -> None:
+        """What changed of it beside its open roots, since it was last saved."""
+        for root, closed in self.book.unsaved_closed().items():
+            turn.remember(closed_key(self.id, root), closed)
+        rest = self.book.rest()
+        if rest != self._saved_rest:
+            self._saved_rest = rest
+            turn.remember(book_key(self.id), rest)
 
     def know(self, copy: Copy) -> None:
         self.copies[copy.copy] = copy

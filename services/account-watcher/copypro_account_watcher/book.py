@@ -1,7 +1,8 @@
 """What an account's diff remembers between two looks: its open roots, and what is over.
 
-A root is one state record; everything else of the book is one small record. Indexes, doubts and
-rows that wait for their list are memory only: a snapshot with history brings them again.
+A root is one state record, and once it is over another one; everything else of the book is one small
+record. Indexes, doubts and rows that wait for their list are memory only: a snapshot with history
+brings them again.
 """
 
 from __future__ import annotations
@@ -147,10 +148,11 @@ class Lifecycle(Struct, omit_defaults=True):
 
 
 class Rest(Struct, kw_only=True, omit_defaults=True):
-    """The book's record beside its roots; bounded."""
+    """The book's record beside its roots, open and closed; bounded."""
 
     since_utc: datetime | None = None
     closed: tuple[Closed, ...] = ()
+    """Of an older version, which kept them here."""
     forgotten_until_broker: datetime | None = None
     lifecycles: dict[str, Lifecycle] = {}
     operations: dict[Ticket, datetime] = {}
@@ -199,6 +201,8 @@ class Book:
         """The first look: what ended before it belongs to the import of the account's past."""
         self.closed: dict[RootId, Closed] = {}
         self.closed_tickets: dict[Ticket, RootId] = {}
+        self._unsaved: dict[RootId, None] = {}
+        """Those of the closed whose records are not as they are here."""
         self.forgotten_until_broker: datetime | None = None
         self.lifecycles: dict[str, Lifecycle] = {}
         self.operations: dict[Ticket, datetime] = {}
@@ -241,6 +245,9 @@ class Book:
     def restore_root(self, root: Root) -> None:
         self.add(root)
 
+    def restore_closed(self, closed: Closed) -> None:
+        self._bury(closed)
+
     def restore_rest(self, value: bytes) -> None:
         rest = msgspec.json.decode(value, type=Rest)
         self.since_utc = rest.since_utc
@@ -249,15 +256,18 @@ class Book:
         self.operations = dict(rest.operations)
         self.operations_forgotten_until_broker = rest.operations_forgotten_until_broker
         self.told, self.told_until_broker = dict(rest.told), rest.told_until_broker
-        self.closed, self.closed_tickets = {}, {}
         for closed in rest.closed:
             self.bury(closed)
+
+    def unsaved_closed(self) -> dict[RootId, Closed | None]:
+        """The records that changed since this was last asked; None: it is forgotten."""
+        unsaved, self._unsaved = self._unsaved, {}
+        return {root: self.closed.get(root) for root in unsaved}
 
     def rest(self) -> Rest:
         """The record beside the roots; a copy that later looks do not change."""
         return Rest(
             since_utc=self.since_utc,
-            closed=tuple(self.closed.values()),
             forgotten_until_broker=self.forgotten_until_broker,
             lifecycles={
                 symbol: Lifecycle(life.count, life.rows_until)
@@ -402,12 +412,17 @@ class Book:
             self._forget(min(self.closed.values(), key=_closed_at))
 
     def bury(self, closed: Closed) -> None:
+        self._unsaved[closed.root] = None
+        self._bury(closed)
+
+    def _bury(self, closed: Closed) -> None:
         self.closed[closed.root] = closed
         for ticket in closed.tickets:
             self.closed_tickets[ticket] = closed.root
 
     def _forget(self, closed: Closed) -> None:
         del self.closed[closed.root]
+        self._unsaved[closed.root] = None
         for ticket in closed.tickets:
             if self.closed_tickets.get(ticket) == closed.root:
                 del self.closed_tickets[ticket]

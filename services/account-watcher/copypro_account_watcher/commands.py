@@ -37,7 +37,7 @@ from copypro_account_watcher.state import (
     Origin,
     Registration,
     Removal,
-    book_key,
+    closed_key,
     root_key,
 )
 from copypro_account_watcher.turn import Turn
@@ -271,8 +271,10 @@ def _end(agent: AccountAgent, account: Account, turn: Turn) -> None:
         clear_alert(agent, turn, cause)
     for root in agent.book.roots:
         turn.remember(root_key(agent.id, root), None)
+    for root in agent.book.closed:
+        turn.remember(closed_key(agent.id, root), None)
     agent.book = agent.book.after_removal(is_past_told=account.history_done)
-    turn.remember(book_key(agent.id), agent.book.rest())
+    agent.save_book(turn)
     agent.account = Account(
         account=account.account,
         platform=account.platform,

@@ -13,7 +13,6 @@ from copypro.trading import ClosedOrder, History
 from copypro_account_watcher.book import CLOCKS_APART, NEVER
 from copypro_account_watcher.evidence import closed_at_utc, earliest_utc
 from copypro_account_watcher.past import imported_operations, imported_positions
-from copypro_account_watcher.state import book_key
 from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class Importing:
             for piece in news:
                 former = book.told.get(piece.ticket, NEVER)
                 book.told[piece.ticket] = max(former, piece.closed_at_broker)
-            turn.remember(book_key(agent.id), book.rest())
+            agent.save_book(turn)
             await agent.owner.commit(turn)
         for at in range(0, len(facts), FACTS_A_TURN):
             if self._is_over:

@@ -34,7 +34,6 @@ from copypro_account_watcher.alerts import (
     follow_stop_outs,
     raise_alert,
 )
-from copypro_account_watcher.book import Rest
 from copypro_account_watcher.claiming import claim
 from copypro_account_watcher.commands import finish_removal
 from copypro_account_watcher.diff import Look, diff, new_symbols
@@ -42,7 +41,7 @@ from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.following import follow, follow_tickets, settle_fills
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.shown import Shown, by_frame, shows_only
-from copypro_account_watcher.state import Account, book_key, root_key
+from copypro_account_watcher.state import Account, root_key
 from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
@@ -72,7 +71,6 @@ class Looking:
         """Money and deals that only history can tell of,"""
         self._untold_since = 0.0
         """and since when, on the monotonic clock."""
-        self._rest: Rest | None = None
         self._put_off: Shown | None = None
         """The newest frame, which shows nothing but what our calls opened: looked at in a moment."""
         self._later: asyncio.Task[None] | None = None
@@ -221,10 +219,7 @@ class Looking:
             turn.remember(root_key(agent.id, root), agent.book.roots[root])
         for root in result.gone:
             turn.remember(root_key(agent.id, root), None)
-        rest = agent.book.rest()
-        if rest != self._rest:
-            self._rest = rest
-            turn.remember(book_key(agent.id), rest)
+        agent.save_book(turn)
         if not account.baseline_done:
             account.baseline_done = True
             agent.save_account(turn)

@@ -384,5 +384,9 @@ def root_key(account: AccountId, root: RootId) -> str:
     return f"root/{account}/{root}"
 
 
+def closed_key(account: AccountId, root: RootId) -> str:
+    return f"closed/{account}/{root}"
+
+
 def book_key(account: AccountId) -> str:
     return f"book/{account}"
