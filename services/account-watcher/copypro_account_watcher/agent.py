@@ -47,6 +47,7 @@ from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_o
 from copypro_account_watcher.apart import as_received, compare_clocks
 from copypro_account_watcher.book import Book, Closed, Rest, Root
 from copypro_account_watcher.following import filled_before_its_answer, tie
+from copypro_account_watcher.forgotten import Forgotten
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
     from copypro_account_watcher.service import Owner
 
 logger = structlog.get_logger("account-watcher")
-FORGOTTEN = 1000
 MOST_PIECES = 8
 
 
@@ -87,8 +87,7 @@ class AccountAgent:
         self.book = Book(account)
         self.copies: dict[CopyId, Copy] = {}
         self.by_tag: dict[str, tuple[Copy, Leg]] = {}
-        self._forgotten: dict[str, tuple[Copy, Leg]] = {}
-        """Copies that are over, by tag: a late frame may still show them, a second fill must go."""
+        self._forgotten = Forgotten()
         self.calls: set[asyncio.Task[None]] = set()
         self.market = Market(self)
         self.watching = Watching(self)
@@ -535,9 +534,7 @@ class AccountAgent:
         for leg in copy.legs:
             if not leg.is_extra:
                 self.by_tag.pop(leg.tag, None)
-                self._forgotten[leg.tag] = (copy, leg)
-        while len(self._forgotten) > FORGOTTEN:
-            del self._forgotten[next(iter(self._forgotten))]
+        self._forgotten.add(copy, self.owner.monotonic())
         wake = self._wakes.pop(copy.copy, None)
         if wake is not None:
             wake.cancel()
