@@ -184,8 +184,8 @@ class Live:
         self.positions = {order.ticket: order for order in rests_first}
         if asked_at is not None:
             self._listed_at = asked_at
-        self.just_ended = _not_shown(self.just_ended, asked_at)
-        self.just_changed = _not_shown(self.just_changed, asked_at)
+            self.just_ended = _not_shown(self.just_ended, asked_at)
+            self.just_changed = _not_shown(self.just_changed, asked_at)
 
     # --- what was learned ---------------------------------------------------------------------
 
@@ -217,6 +217,6 @@ class Live:
             self._margins.pop((symbol, side), None)
 
 
-def _not_shown(calls: dict[Ticket, float], asked_at: float | None) -> dict[Ticket, float]:
-    """Those that a list which was asked for then (None: a frame) need not show."""
-    return {ticket: at for ticket, at in calls.items() if asked_at is None or asked_at <= at}
+def _not_shown(calls: dict[Ticket, float], asked_at: float) -> dict[Ticket, float]:
+    """Those that a list which was asked for then need not show."""
+    return {ticket: at for ticket, at in calls.items() if asked_at <= at}
