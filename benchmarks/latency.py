@@ -39,6 +39,8 @@ from copypro_replicator.replicating import Replicating
 from benchmarks.world import Commits, Wire, World, spread, world
 
 REST_S = 0.03
+OTHERS = 200
+"""Positions of a grid."""
 
 # What a rule is asked with is copied whole; a begun hash knows only how to copy itself.
 copyreg.pickle(blake2b, lambda begun: (begun.copy, ()))
@@ -243,6 +245,24 @@ async def measure(slaves: int, trades: int) -> Measured:
     return Measured(own, bare, ruled)
 
 
+async def crowded(positions: int, trades: int) -> tuple[list[float], list[float]]:
+    """Own milliseconds of one slave, with nothing else open and with so many positions on each account."""
+    async with world(1) as made:
+        found: list[list[float]] = []
+        for others in (0, positions):
+            sends = await made.sends()
+            for _ in range(others):
+                await made.open()
+            await made.until("ordersend", sends + others)
+            made.leave()
+            with Wire() as wire:
+                for _ in range(trades):
+                    await one_trade(made)
+                found.append(await made.own_ms(wire))
+    alone, among = found
+    return alone, among
+
+
 async def one_trade(made: World) -> None:
     closed = (await made.control.ledger_counts()).get("ordersend", 0)
     await asyncio.sleep(REST_S)
@@ -269,6 +289,11 @@ def main(trades: int = 150) -> None:
             f"      with our rules in a straight line the floor's p50 {ruled50:.2f} p99 {ruled99:.2f}"
             f"   ratio p50 {ruled50 / bare50:.2f}, the ring's to it {own50 / ruled50:.2f}"
         )
+    (alone, _), (among, p99) = map(spread, uvloop.run(crowded(OTHERS, trades)))
+    print(
+        f"    1 slave with {OTHERS} positions open on each account: own p50 {among:.2f} p99 {p99:.2f}"
+        f"   {among / alone:.2f} times that with none"
+    )
 
 
 if __name__ == "__main__":

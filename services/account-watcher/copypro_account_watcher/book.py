@@ -194,7 +194,8 @@ class Book:
         mode: Mode = Mode.HEDGING,
         limits: BookLimits | None = None,
     ) -> None:
-        self.account, self.platform, self.mode = account, platform, mode
+        self.account = account
+        self._set_mode(platform, mode)
         self.limits = limits or BookLimits()
         self.roots: dict[RootId, Root] = {}
         self.since_utc: datetime | None = None
@@ -229,13 +230,13 @@ class Book:
         self.listed_at: dict[RootId, datetime] = {}
         """When a pending order was last in a list."""
 
-    @property
-    def is_netting(self) -> bool:
-        return self.mode is Mode.NETTING and self.platform is Platform.MT5
+    def _set_mode(self, platform: Platform, mode: Mode) -> None:
+        self.platform, self.mode = platform, mode
+        self.is_netting = mode is Mode.NETTING and platform is Platform.MT5
 
     def follow(self, platform: Platform, mode: Mode) -> None:
         """How the account keeps positions, as its session says; roots restored before are indexed."""
-        self.platform, self.mode = platform, mode
+        self._set_mode(platform, mode)
         self.by_symbol.clear()
         for root in list(self.roots.values()):
             self.add(root)

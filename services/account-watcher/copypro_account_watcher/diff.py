@@ -51,7 +51,9 @@ def diff(book: Book, look: Look) -> Result:
     listed, net = _listing(book, look.orders)
     new: dict[Ticket, OpenOrder] = {}
     for order in listed.values():
-        _listed(rec, rows, order, new)
+        root = book.by_ticket.get(order.ticket)
+        if root is None or not _is_as_known(rows, root, order):
+            _listed(rec, rows, order, new)
     netting.settle(rec, rows, net)
     if look.whole:
         _vanished(rec, rows, listed, new, {order.ticket for order in net.values()})
@@ -120,6 +122,21 @@ def _listing(book: Book, orders: Iterable[OpenOrder]) -> tuple[Listed, dict[str,
 
 def _age(order: OpenOrder) -> tuple[object, int]:
     return (order.opened_at_broker, order.ticket)
+
+
+def _is_as_known(rows: Rows, root: Root, order: OpenOrder) -> bool:
+    """A position of which the look tells nothing: most of a long list, most of the time."""
+    return (
+        order.lots == root.open_lots
+        and order.ticket == root.ticket
+        and order.kind is root.kind
+        and not order.kind.is_pending
+        and order.stop_loss == root.stop_loss
+        and order.take_profit == root.take_profit
+        and order.open_price == root.open_price
+        and not root.unproved_lots
+        and not rows.tell_of(root)
+    )
 
 
 def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:

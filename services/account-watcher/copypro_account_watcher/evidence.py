@@ -152,6 +152,11 @@ class Rows:
         """Unspent rows of a hedging position, by any of its tickets."""
         return sorted((row for row in self._under(root) if _is_unspent(row, root)), key=key)
 
+    def tell_of(self, root: Root) -> bool:
+        """Anything at all, by any of its tickets."""
+        of = self._of
+        return bool(of) and (root.identifier in of or any(ticket in of for ticket in root.tickets))
+
     def closed_lots(self, root: Root) -> Lots:
         """All that rows say was ever closed of it."""
         return sum((row.lots for row in self._under(root)), Decimal(0))

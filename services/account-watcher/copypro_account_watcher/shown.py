@@ -55,7 +55,7 @@ def shows_only(ours: Container[str], frame: OrdersSeen, known: Mapping[Ticket, O
         if former is None:
             if order.kind.is_pending or order.comment[:TAG_LENGTH] not in ours:
                 return False
-        elif _standing(order) == _standing(former):
+        elif order is former or _standing(order) == _standing(former):
             shown += 1
         else:
             return False
