@@ -46,9 +46,9 @@ def up(test_limits: TestLimits = False) -> None:
     without one is off), COPYPRO_DATA (folder, default .copypro), COPYPRO_HOST (127.0.0.1),
     COPYPRO_GATEWAY_PORT (5020), COPYPRO_ALERT_URL. See .env.example for all.
 
-    SIGTERM or Ctrl-C ends it within 10 s: nothing more is opened, calls in flight are answered and
-    recorded. A second one ends it at once. Exit codes: 0 stopped, 1 a service ended by itself,
-    2 wrong settings or data, 130 and 143 ended at once.
+    SIGTERM, Ctrl-C or a closed terminal ends it within 10 s: nothing more is opened, calls in flight
+    are answered and recorded. A second one ends it at once. Exit codes: 0 stopped, 1 a service ended
+    by itself, 2 wrong settings or data, 129, 130 and 143 ended at once.
     """
     _serve("gateway", "account-watcher", "replicator", "stats", test_limits=test_limits)
 
@@ -146,6 +146,9 @@ def demo(
     Starts simulated MT4 and MT5 bridges (5004, 5005), the gateway (5020) and all services, replays
     real trades, and checks the brokers' own books at the end. With --distributed nothing is started:
     it runs on the processes of `make up-distributed`.
+
+    SIGTERM, Ctrl-C or a closed terminal ends it and all that it started. Exit codes: 0 the check
+    passed, 1 it failed, 2 it cannot run, 128 and the signal's number where it was ended before.
     """
     import logging
 
@@ -153,7 +156,7 @@ def demo(
     from copypro.errors import CopyProError
 
     from copypro_standalone import demo as module
-    from copypro_standalone import demo_rings
+    from copypro_standalone import demo_rings, serving
     from copypro_standalone.logs import configure
 
     configure(as_json=False, level=logging.ERROR)
@@ -164,18 +167,15 @@ def demo(
     else:
         rings = demo_rings.in_process((5004, 5005, 5020), data)
     try:
-        code = uvloop.run(
-            module.run(
-                once=once,
-                as_json=as_json,
-                speed=speed,
-                trades=trades or module.TRADES,
-                rings=rings,
-                svg=svg,
-            )
+        shown = module.run(
+            once=once,
+            as_json=as_json,
+            speed=speed,
+            trades=trades or module.TRADES,
+            rings=rings,
+            svg=svg,
         )
-    except KeyboardInterrupt:
-        code = 0
+        code = uvloop.run(serving.exit_code_of(shown))
     except (CopyProError, OSError, ValueError) as error:
         _fail(error)
     raise typer.Exit(code)

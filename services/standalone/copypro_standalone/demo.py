@@ -347,7 +347,8 @@ async def run(
         if as_json:
             print(json.dumps(summary))
         if not once:
-            await _stay(console, ring, demo)
+            with contextlib.suppress(asyncio.CancelledError):  # what was checked stands
+                await _stay(console, ring, demo)
     return 0 if summary["ok"] else 1
 
 
