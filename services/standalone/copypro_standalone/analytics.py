@@ -159,11 +159,11 @@ def _cells(tally: Quality) -> tuple[str, ...]:
     numbers = (tally["shareCopied"], half, nearly_all)
     shown = ["-" if number is None else f"{number:.1f}" for number in numbers]
     mean = tally["slippagePoints"]["mean"]
-    slippage = "-" if mean is None else f"{mean:.2f}"
+    slippage = "-" if mean is None else f"{mean:z.2f}"
     counts = (str(tally["decided"]), str(tally["refused"]))
     return *counts, *shown, slippage, _money(tally["cost"]) or "-"
 
 
 def _money(by_currency: Mapping[str, MoneyTotal | CopyCosts]) -> str:
     known = {currency: found["total"] for currency, found in by_currency.items()}
-    return ", ".join(f"{t:.2f} {currency}" for currency, t in known.items() if t is not None)
+    return ", ".join(f"{t:z.2f} {currency}" for currency, t in known.items() if t is not None)
