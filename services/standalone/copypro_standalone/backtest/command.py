@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -158,8 +159,9 @@ def _check_names(option: str, given: Mapping[str, Any], history: History) -> Non
 def _history(settings: Settings, wish: Wish) -> History:
     path = Path(wish.source)
     balance = _number("master-balance", wish.master_balance) if wish.master_balance else None
+    told = _currency("master-currency", wish.master_currency)
     if path.is_file():
-        currency = wish.master_currency or wish.currency or "USD"
+        currency = told or _currency("currency", wish.currency) or "USD"
         history = sources.of_file(path, lenient=wish.lenient, currency=currency, balance=balance)
     elif path.suffix.casefold() in (".htm", ".html", ".xlsx", ".csv"):
         raise BadStatement(f"{path}: no such file")
@@ -248,7 +250,7 @@ def slave_of(wish: Wish, history: History) -> Slave:
     return Slave(
         platform=platform,
         mode=mode,
-        currency=(wish.currency or history.currency).upper(),
+        currency=_currency("currency", wish.currency) or history.currency.upper(),
         balance=balance,
         leverage=wish.leverage,
         suffix=wish.suffix,
@@ -311,6 +313,13 @@ def _number(option: str, text: str) -> Decimal:
     if not number.is_finite():
         raise SettingsError(f"{option}: {text} is not a number")
     return number
+
+
+def _currency(option: str, text: str) -> str:
+    """Empty: none was given."""
+    if text and not re.fullmatch("[A-Za-z]{3}", text):
+        raise SettingsError(f"{option}: {text} is not a currency's three letters, such as EUR")
+    return text.upper()
 
 
 def _points(option: str, text: str) -> Decimal:
