@@ -51,7 +51,12 @@ async def keys_of(settings: Settings, email: str) -> list[UserKey]:
 async def revoke_key(settings: Settings, email: str, key: str) -> None:
     """Errors: LogCorrupt, StoreError, ApiError (no such user or key)."""
     async with open_users(settings) as users:
-        await _auth(users).remove_key(await _user(users, email), key)
+        user = await _user(users, email)
+        try:
+            await _auth(users).remove_key(user, key)
+        except ApiError as error:
+            text = f"{email} has no key {key}: `copypro users keys {email}` lists the ids"
+            raise ApiError(error.status, error.code, text) from None
 
 
 def _auth(users: Users) -> Auth:
