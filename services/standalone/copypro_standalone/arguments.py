@@ -14,6 +14,7 @@ Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of text")]
+ListAsJson = Annotated[bool, typer.Option("--json", help="one JSON array instead of text")]
 
 
 def fail(error: object) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from copypro_standalone import analytics, auditing, cluster, people, rotating
-from copypro_standalone.arguments import AsJson, Commands, Data
+from copypro_standalone.arguments import AsJson, Commands, Data, ListAsJson
 from copypro_standalone.arguments import fail as _fail
 from copypro_standalone.backtest.cli import backtest
 
@@ -231,13 +231,13 @@ def explain(
 
 
 @app.command()
-def unresolved(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+def unresolved(data: Data = Path(".copypro"), as_json: ListAsJson = False) -> None:
     """Attempts that nobody could settle yet, with the evidence."""
     _list(data, "unresolved", as_json, "nothing is unresolved")
 
 
 @app.command()
-def alerts(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+def alerts(data: Data = Path(".copypro"), as_json: ListAsJson = False) -> None:
     """What an operator must know now."""
     _list(data, "alerts", as_json, "no alerts")
 
@@ -266,7 +266,9 @@ def settle(
     attempt: Annotated[
         str, typer.Option(help="the attempt, as `copypro unresolved` shows it")
     ] = "",
-    ticket: Annotated[int, typer.Option(help="what it opened; or another copier's position")] = 0,
+    ticket: Annotated[
+        int | None, typer.Option(help="what it opened; or another copier's position", min=1)
+    ] = None,
     url: Annotated[str, typer.Option(envvar="COPYPRO_URL")] = "http://127.0.0.1:5020",
     key: Annotated[str, typer.Option(envvar="COPYPRO_KEY", help="your userKey")] = "",
 ) -> None:
@@ -279,7 +281,10 @@ def settle(
 
     if not key:
         _fail("set COPYPRO_KEY to your userKey (SignIn gives one)")
-    said = asyncio.run(operating.settle(url, key, account, attempt or None, ticket or None))
+    if not attempt and ticket is None:
+        lists = "`copypro unresolved` and `copypro alerts` list them"
+        _fail(f"give --attempt, --ticket or both: {lists}")
+    said = asyncio.run(operating.settle(url, key, account, attempt or None, ticket))
     if said.problem:
         _fail(said.problem)
     later = f"accepted, and not done yet: {url}/Commands/{said.pending} tells when it is"
@@ -287,7 +292,7 @@ def settle(
 
 
 @letters.command("list")
-def list_letters(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+def list_letters(data: Data = Path(".copypro"), as_json: ListAsJson = False) -> None:
     """Records that no service could read and that were not replayed yet, oldest first."""
     from copypro.errors import CopyProError
     from copypro.settings import load

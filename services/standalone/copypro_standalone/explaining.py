@@ -41,7 +41,10 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
         )
         return f"{settings.log_place} knows no account {account}: give {names}"
     if found is None:
-        return f"ticket {ticket} of account {account} is in no event of {settings.log_place}"
+        return (
+            f"ticket {ticket} of account {account} is in no event of {settings.log_place}: check it;"
+            " what ended before the account was added has none"
+        )
     return tell(orders, await _all(history, topics.COPIER_EVENTS), executions, *found)
 
 

@@ -28,6 +28,8 @@ class Said(Struct, frozen=True):
     problem: str = ""
     pending: str = ""
     """It was accepted as this command, which is not done yet."""
+    code: str = ""
+    """The refusal's, where it has one."""
 
 
 async def add_user(settings: Settings, email: str, password: str) -> str:
@@ -66,7 +68,8 @@ def _auth(users: Users) -> Auth:
 async def _user(users: Users, email: str) -> UserId:
     user = await users.by_email(email)
     if user is None:
-        raise ApiError(404, "UNKNOWN_USER", f"email: there is no user {email}")
+        text = f"there is no user {email}: check the e-mail, or `copypro users add` makes one"
+        raise ApiError(404, "UNKNOWN_USER", text)
     return user.id
 
 
@@ -88,7 +91,12 @@ async def settle(
     within_s: float = ANSWER_WITHIN_S,
 ) -> Said:
     body = {"accountId": account, "attempt": attempt, "ticket": ticket}
-    return await _post(url, "Settle", key, body, within_s)
+    said = await _post(url, "Settle", key, body, within_s)
+    if said.code == "UNKNOWN_ACCOUNT":
+        lists = "`copypro unresolved` and `copypro alerts`"
+        whose = f"the user of this key has no account {account}"
+        return Said(f"{whose}: give the registration id that {lists} show, and its own user's key")
+    return said
 
 
 async def replay_letter(url: str, key: str, topic: str, partition: int, offset: int) -> Said:
@@ -132,4 +140,5 @@ def _said(status: int, answer: Any) -> Said:
         case 202:
             return Said(pending=str(fields.get("commandId", "")))
         case _:
-            return Said(str(fields.get("message", answer)))
+            code = str(fields.get("code", ""))
+            return Said(str(fields.get("message", answer)), code=code)
