@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from copypro_standalone.arguments import AsJson, Data, fail
+from copypro_standalone.arguments import AsJson, Data, fail, write
 
 if TYPE_CHECKING:
     from copypro.quality.answers import CopiersQuality, CopyCosts, MoneyTotal, Quality
@@ -51,7 +51,7 @@ def report(
     try:
         login, html = asyncio.run(_page(load(data), account, _day(since)))
         path = out or Path(f"report-{login}.html")
-        path.write_text(html, encoding="utf-8")
+        write(path, html)
         typer.echo(path)
         for wanted, ending, print_it in (
             (pdf, ".pdf", printing.print_pdf),

@@ -23,6 +23,14 @@ def fail(error: object) -> NoReturn:
     raise typer.Exit(2)
 
 
+def write(path: Path, text: str) -> None:
+    """Where it cannot be written, the command ends by its name."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}")
+
+
 class Commands(TyperGroup):
     """Says what is wrong with a command line in one line too, and where its help is."""
 
