@@ -50,3 +50,10 @@ def test_every_alert_is_listed_with_the_account_as_a_person_knows_it(tmp_path: P
     assert f" 1000@Amber-Live (registration {'a' * 32} {'b' * 32}) " in line
     assert "code=ACCOUNT_DOWN" in line
     assert rows[-1]["login"] == 1000 + ACCOUNTS - 1
+
+
+def test_the_numbers_of_a_line_are_printed_as_everywhere() -> None:
+    row = {"id": "x", "login": 1, "server": "S", "registrations": ["r"], "time": "now"}
+    numbers = {"raw_lots": "0.005", "lot_min": "0.01"}
+    line = one_line({**row, "code": "NEEDS_PERSON", "text": "two\nlines", "numbers": numbers})
+    assert line.endswith("code=NEEDS_PERSON  text=two lines  raw_lots=0.005  lot_min=0.01")

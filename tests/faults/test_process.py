@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
+import sys
 import time
 from pathlib import Path
 
 import aiohttp
 import pytest
+from copypro_standalone.demo import TRADES
 from copypro_standalone.demo_rings import simulator_process
 
 from infra.local.servers import free_port
 from tests.faults.program import PATIENCE_S, Program
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 NOWHERE = ("http://127.0.0.1:1", "http://127.0.0.1:1")
@@ -101,6 +107,69 @@ async def test_a_file_in_the_data_folders_place_is_refused_in_one_line(tmp_path:
     data.write_text("")
     said = await refused(Program(data, *NOWHERE, free_port(), **REAL_LIMITS))
     assert "COPYPRO_DATA" in said
+
+
+SHOWN = "Still running (SIMULATED)"
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_demo_that_is_asked_to_end_leaves_nothing_behind(
+    tmp_path: Path, asked: signal.Signals
+) -> None:
+    async def shown(process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        while SHOWN not in (await process.stdout.readline()).decode():
+            assert not process.stdout.at_eof()
+
+    process = await demo(tmp_path)
+    try:
+        await asyncio.wait_for(shown(process), PATIENCE_S)
+        assert len(folders_in(tmp_path)) == 1
+        await ended(process, asked)
+        assert process.returncode == 0, "what was checked stands"
+    finally:
+        await gone(process)
+    assert not folders_in(tmp_path)
+
+
+async def test_a_demo_that_is_ended_before_its_check_has_not_passed(tmp_path: Path) -> None:
+    process = await demo(tmp_path, "--once", "--speed", "0.1")
+    try:
+        await until(lambda: any((path / "log.db").exists() for path in folders_in(tmp_path)))
+        await ended(process, signal.SIGTERM)
+        assert process.returncode == 128 + signal.SIGTERM
+    finally:
+        await gone(process)
+    assert not folders_in(tmp_path)
+
+
+async def demo(folder: Path, *options: str) -> asyncio.subprocess.Process:
+    """Of a few trades, with its own files in the folder."""
+    few = folder / "few.csv"
+    few.write_text("".join(TRADES.read_text().splitlines(keepends=True)[:3]))
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "copypro_standalone", "demo", "--trades", str(few), *options,
+        env=os.environ | {"TMPDIR": str(folder), "COLUMNS": "200"}, start_new_session=True,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def folders_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()]
+
+
+async def ended(process: asyncio.subprocess.Process, asked: signal.Signals) -> str:
+    """What it says until the last process that may write is gone, its simulated bridges too."""
+    process.send_signal(asked)
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    return said.decode()
+
+
+async def gone(process: asyncio.subprocess.Process) -> None:
+    """With all that it started, whatever state they are in."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def refused(program: Program) -> str:

@@ -94,6 +94,11 @@ async def test_a_key_that_is_over_is_no_key_and_an_operator_can_revoke_one(world
     code, text = await copypro(world, "users", "keys", "a@example.com", "--json")
     assert code == 0, text
     (listed,) = json.loads(text)
+    code, text = await copypro(world, "users", "revoke", "a@example.com", "x")
+    assert code == 2
+    assert text == (
+        "copypro: a@example.com has no key x: `copypro users keys a@example.com` lists the ids\n"
+    )
     code, text = await copypro(world, "users", "revoke", "a@example.com", listed["id"])
     assert (code, text) == (0, "revoked\n")
 

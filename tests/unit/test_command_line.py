@@ -35,6 +35,7 @@ def refused(*arguments: str) -> str:
         ("explain 1001 first", "'ticket'"),
         ("quality --by week", "'--by'"),
         ("users invite --days -1", "'--days'"),
+        ("settle any --ticket 0", "'--ticket'"),
         ("mt-simulator --mt4-port 65536", "'--mt4-port'"),
         ("mt-simulator --mt5-port -1", "'--mt5-port'"),
     ],
@@ -46,6 +47,20 @@ def test_what_is_wrong_in_a_command_line_is_named_in_one_line(
     said = refused(*arguments.split())
     assert named in said
     assert said.endswith(" --help`)")
+
+
+def test_a_decision_on_nothing_names_what_is_missing_and_where_it_is_listed() -> None:
+    said = refused("settle", "any", "--key", "k")
+    assert said == (
+        "copypro: give --attempt, --ticket or both: `copypro unresolved` and `copypro alerts` list them"
+    )
+
+
+@pytest.mark.parametrize("command", ["alerts", "unresolved", "dead-letters list", "users keys"])
+def test_a_list_is_said_to_be_one(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert "one JSON array instead of text" in shown.output
 
 
 def test_a_question_that_nobody_answers_ends_in_one_line() -> None:

@@ -66,3 +66,23 @@ async def test_the_last_screen_shows_what_was_closed_after_the_last_trade() -> N
     await demo._replay()
     counts = re.findall(r"│ +(\d+) │ +(\d+) │ +(\d+) │", console.export_text())
     assert counts == [("1", "0", "1")], "copied, refused, closed"
+
+
+@pytest.mark.parametrize(("width", "has_reasons"), [(80, False), (118, True)])
+def test_the_screen_can_be_read_in_a_terminal_of_any_usual_width(
+    width: int, has_reasons: bool
+) -> None:
+    console = Console(file=io.StringIO(), record=True, width=width)
+    demo = Demo(console, trades=TRADES, speed=1.0)
+    demo.copiers = {str(n): slave for n, slave in enumerate(SLAVES)}
+    refused = {"success": False, "exceptionCode": "BELOW_MIN_LOT", "times": {}, "outcome": "denied"}
+    numbers = [{"message": "raw_lots = 0.0012"}, {"message": "lot_min = 0.01"}]
+    demo.rows = [
+        refused | {"id": f"{n}.0.open", "copierId": str(n), "messages": numbers}
+        for n in range(len(SLAVES))
+    ]
+    console.print(demo._table(console.width))
+    text = console.export_text()
+    assert "…" not in text
+    assert text.count("\n") <= 24
+    assert ("BELOW_MIN_LOT" in text) == has_reasons

@@ -452,6 +452,8 @@ def test_a_modify_that_repeats_the_open_changes_nothing() -> None:
         (Side.SELL, "1.09890", "1.09892", "0.00112", False),
         (Side.BUY, "1.09889", "1.09891", "-0.00111", False),
         (Side.SELL, "1.10120", "1.10122", "-0.00118", False),
+        (Side.BUY, "1.10000", "1.10002", "0.00000", True),
+        (Side.SELL, "1.10002", "1.10004", "0.00000", True),
     ],
 )
 def test_slippage_is_capped_at_a_thousandth_either_way(

@@ -96,3 +96,16 @@ async def test_a_call_in_a_thread_does_not_hold_up_the_end_of_what_is_closed() -
     Stop(running, ended.put, after_s=0.05).asked(signal.SIGTERM)
     await asyncio.wait([running])
     assert await asyncio.to_thread(ended.get, timeout=30) == 0
+
+
+async def test_a_closed_terminal_ends_nothing_at_once_however_often_it_says_so() -> None:
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+    running = asyncio.create_task(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    stop = Stop(running, ended.put)
+    for _ in range(3):
+        stop.asked(signal.SIGHUP)
+    await asyncio.wait([running])
+    assert ended.empty()
+    stop.asked(signal.SIGINT)
+    assert ended.get_nowait() == 128 + signal.SIGINT

@@ -60,6 +60,18 @@ def test_an_increase_says_its_price() -> None:
     assert "price=1.2" in told(story([replace(increased, deal=deal)]))
 
 
+@pytest.mark.parametrize(("value", "shown"), [("-0.00000", "0.00000"), ("-0.00001", "-0.00001")])
+def test_a_zero_has_no_sign(value: str, shown: str) -> None:
+    opened = replace(example(m.CopyOpened), slippage=Decimal(value))
+    assert f"slippage={shown} " in told(story(executions=[opened])) + " "
+    denied = replace(example(m.CopyDenied), numbers={"adverse": value, "broker": "a -0"})
+    (line,) = story(executions=[denied]).lines
+    assert line.numbers == {"adverse": shown, "broker": "a -0"}
+    closed = example(m.PositionClosed)
+    text = told(story([replace(closed, deal=replace(closed.deal, profit=Decimal(value)))]))
+    assert f"profit={shown} " in f"{text} "
+
+
 def test_a_pending_order_says_its_kind() -> None:
     placed = replace(example(m.PendingPlaced), kind=OrderKind.BUY_LIMIT)
     assert "pending placed: BuyLimit EURUSD" in told(story([placed]))

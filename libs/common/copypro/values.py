@@ -64,6 +64,10 @@ class Side(StrEnum):
     def opposite(self) -> Side:
         return Side.SELL if self.is_buy else Side.BUY
 
+    def along(self, move: Decimal) -> Decimal:
+        """A price's move, above zero the way this side wants a price to go. A zero has no sign."""
+        return move if self.is_buy else -move
+
 
 class OrderKind(StrEnum):
     """What an entry of the list of open orders is: a position, or one of the pending orders."""

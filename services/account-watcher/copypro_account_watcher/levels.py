@@ -159,7 +159,7 @@ def slippage_check(order: OpenCopy, side: Side, quote: Quote, offset: Decimal) -
     """
     entry, spread = quote.to_open(side), quote.ask - quote.bid
     master = measured_from(order)
-    adverse = (entry - master - offset) * side.sign
+    adverse = side.along(entry - master - offset)
     cap = order.options.max_slippage
     if cap is None or not cap.is_finite():
         cap = max(spread * MAX_SLIPPAGE_SPREADS, entry * MAX_SLIPPAGE_SHARE)

@@ -126,7 +126,7 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
     _set(leg, request)
     leg.open_price = answer.price
     _settle_opened(copy, leg)
-    worse = (answer.price - leg.master_price - (leg.offset or 0)) * copy.side.sign
+    worse = copy.side.along(answer.price - leg.master_price - (leg.offset or 0))
     leg.order = None
     kind = CopyIncreased if leg.number else CopyOpened
     return kind(

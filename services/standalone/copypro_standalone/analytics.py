@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from copypro_standalone.arguments import AsJson, Data, fail
+from copypro_standalone.arguments import AsJson, Data, fail, write
 
 if TYPE_CHECKING:
     from copypro.quality.answers import CopiersQuality, CopyCosts, MoneyTotal, Quality
@@ -51,7 +51,7 @@ def report(
     try:
         login, html = asyncio.run(_page(load(data), account, _day(since)))
         path = out or Path(f"report-{login}.html")
-        path.write_text(html, encoding="utf-8")
+        write(path, html)
         typer.echo(path)
         for wanted, ending, print_it in (
             (pdf, ".pdf", printing.print_pdf),
@@ -159,11 +159,11 @@ def _cells(tally: Quality) -> tuple[str, ...]:
     numbers = (tally["shareCopied"], half, nearly_all)
     shown = ["-" if number is None else f"{number:.1f}" for number in numbers]
     mean = tally["slippagePoints"]["mean"]
-    slippage = "-" if mean is None else f"{mean:.2f}"
+    slippage = "-" if mean is None else f"{mean:z.2f}"
     counts = (str(tally["decided"]), str(tally["refused"]))
     return *counts, *shown, slippage, _money(tally["cost"]) or "-"
 
 
 def _money(by_currency: Mapping[str, MoneyTotal | CopyCosts]) -> str:
     known = {currency: found["total"] for currency, found in by_currency.items()}
-    return ", ".join(f"{t:.2f} {currency}" for currency, t in known.items() if t is not None)
+    return ", ".join(f"{t:z.2f} {currency}" for currency, t in known.items() if t is not None)

@@ -14,12 +14,21 @@ Data = Annotated[
     Path, typer.Option(envvar="COPYPRO_DATA", help="the data folder of the running program")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object instead of text")]
+ListAsJson = Annotated[bool, typer.Option("--json", help="one JSON array instead of text")]
 
 
 def fail(error: object) -> NoReturn:
     """One line, exit code 2."""
     typer.echo(f"copypro: {error}", err=True)
     raise typer.Exit(2)
+
+
+def write(path: Path, text: str) -> None:
+    """Where it cannot be written, the command ends by its name."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}")
 
 
 class Commands(TyperGroup):

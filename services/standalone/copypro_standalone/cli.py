@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from copypro_standalone import analytics, auditing, cluster, people, rotating
-from copypro_standalone.arguments import AsJson, Commands, Data
+from copypro_standalone.arguments import AsJson, Commands, Data, ListAsJson
 from copypro_standalone.arguments import fail as _fail
 from copypro_standalone.backtest.cli import backtest
 
@@ -46,9 +46,9 @@ def up(test_limits: TestLimits = False) -> None:
     without one is off), COPYPRO_DATA (folder, default .copypro), COPYPRO_HOST (127.0.0.1),
     COPYPRO_GATEWAY_PORT (5020), COPYPRO_ALERT_URL. See .env.example for all.
 
-    SIGTERM or Ctrl-C ends it within 10 s: nothing more is opened, calls in flight are answered and
-    recorded. A second one ends it at once. Exit codes: 0 stopped, 1 a service ended by itself,
-    2 wrong settings or data, 130 and 143 ended at once.
+    SIGTERM, Ctrl-C or a closed terminal ends it within 10 s: nothing more is opened, calls in flight
+    are answered and recorded. A second one ends it at once. Exit codes: 0 stopped, 1 a service ended
+    by itself, 2 wrong settings or data, 129, 130 and 143 ended at once.
     """
     _serve("gateway", "account-watcher", "replicator", "stats", test_limits=test_limits)
 
@@ -146,6 +146,9 @@ def demo(
     Starts simulated MT4 and MT5 bridges (5004, 5005), the gateway (5020) and all services, replays
     real trades, and checks the brokers' own books at the end. With --distributed nothing is started:
     it runs on the processes of `make up-distributed`.
+
+    SIGTERM, Ctrl-C or a closed terminal ends it and all that it started. Exit codes: 0 the check
+    passed, 1 it failed, 2 it cannot run, 128 and the signal's number where it was ended before.
     """
     import logging
 
@@ -153,7 +156,7 @@ def demo(
     from copypro.errors import CopyProError
 
     from copypro_standalone import demo as module
-    from copypro_standalone import demo_rings
+    from copypro_standalone import demo_rings, serving
     from copypro_standalone.logs import configure
 
     configure(as_json=False, level=logging.ERROR)
@@ -164,18 +167,15 @@ def demo(
     else:
         rings = demo_rings.in_process((5004, 5005, 5020), data)
     try:
-        code = uvloop.run(
-            module.run(
-                once=once,
-                as_json=as_json,
-                speed=speed,
-                trades=trades or module.TRADES,
-                rings=rings,
-                svg=svg,
-            )
+        shown = module.run(
+            once=once,
+            as_json=as_json,
+            speed=speed,
+            trades=trades or module.TRADES,
+            rings=rings,
+            svg=svg,
         )
-    except KeyboardInterrupt:
-        code = 0
+        code = uvloop.run(serving.exit_code_of(shown))
     except (CopyProError, OSError, ValueError) as error:
         _fail(error)
     raise typer.Exit(code)
@@ -231,13 +231,13 @@ def explain(
 
 
 @app.command()
-def unresolved(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+def unresolved(data: Data = Path(".copypro"), as_json: ListAsJson = False) -> None:
     """Attempts that nobody could settle yet, with the evidence."""
     _list(data, "unresolved", as_json, "nothing is unresolved")
 
 
 @app.command()
-def alerts(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+def alerts(data: Data = Path(".copypro"), as_json: ListAsJson = False) -> None:
     """What an operator must know now."""
     _list(data, "alerts", as_json, "no alerts")
 
@@ -266,7 +266,9 @@ def settle(
     attempt: Annotated[
         str, typer.Option(help="the attempt, as `copypro unresolved` shows it")
     ] = "",
-    ticket: Annotated[int, typer.Option(help="what it opened; or another copier's position")] = 0,
+    ticket: Annotated[
+        int | None, typer.Option(help="what it opened; or another copier's position", min=1)
+    ] = None,
     url: Annotated[str, typer.Option(envvar="COPYPRO_URL")] = "http://127.0.0.1:5020",
     key: Annotated[str, typer.Option(envvar="COPYPRO_KEY", help="your userKey")] = "",
 ) -> None:
@@ -279,7 +281,10 @@ def settle(
 
     if not key:
         _fail("set COPYPRO_KEY to your userKey (SignIn gives one)")
-    said = asyncio.run(operating.settle(url, key, account, attempt or None, ticket or None))
+    if not attempt and ticket is None:
+        lists = "`copypro unresolved` and `copypro alerts` list them"
+        _fail(f"give --attempt, --ticket or both: {lists}")
+    said = asyncio.run(operating.settle(url, key, account, attempt or None, ticket))
     if said.problem:
         _fail(said.problem)
     later = f"accepted, and not done yet: {url}/Commands/{said.pending} tells when it is"
@@ -287,7 +292,7 @@ def settle(
 
 
 @letters.command("list")
-def list_letters(data: Data = Path(".copypro"), as_json: AsJson = False) -> None:
+def list_letters(data: Data = Path(".copypro"), as_json: ListAsJson = False) -> None:
     """Records that no service could read and that were not replayed yet, oldest first."""
     from copypro.errors import CopyProError
     from copypro.settings import load

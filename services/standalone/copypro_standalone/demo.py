@@ -36,6 +36,8 @@ from copypro_standalone.story import STEPS, between
 TRADES = Path(__file__).parents[3] / "examples" / "trades.csv"
 SETTLE_WITHIN_S = 30.0
 TICK_AHEAD_S = 0.03
+REASONS_FROM_COLUMNS = 110
+"""A narrower terminal has no room for them; the line below the table counts them all."""
 
 
 class Demo:
@@ -125,7 +127,11 @@ class Demo:
             console=self.console,
         )
         task = progress.add_task("replay", total=len(played))
-        view = Live(Group(progress, self._table()), console=self.console, refresh_per_second=4)
+        view = Live(
+            Group(progress, self._table(self.console.width)),
+            console=self.console,
+            refresh_per_second=4,
+        )
         watching = asyncio.create_task(self._watch(view, progress))
         with view:
             begun = time.monotonic()
@@ -172,17 +178,19 @@ class Demo:
         self.rows = await self._call("TradeLogsAll", limit=10_000)
         if self.first_copy_s is None and any(row["outcome"] == "opened" for row in self.rows):
             self.first_copy_s = time.monotonic() - self._started
-        view.update(Group(progress, self._table()))
+        view.update(Group(progress, self._table(self.console.width)))
 
     def _opens(self) -> list[dict[str, Any]]:
         return [row for row in self.rows if row["id"].endswith(".open")]
 
-    def _table(self) -> Table:
+    def _table(self, columns: int) -> Table:
+        has_reasons = columns >= REASONS_FROM_COLUMNS
         table = Table(title="SIMULATED brokers, real trades", expand=True)
         table.add_column("copier", min_width=24)
         for name in ("copied", "refused", "closed"):
             table.add_column(name, justify="right")
-        table.add_column("refusals, with the latest numbers", ratio=1)
+        if has_reasons:
+            table.add_column("refusals, with the latest numbers", ratio=1)
         table.add_column("p50", justify="right")
         for id_, slave in self.copiers.items():
             mine = [row for row in self._opens() if row["copierId"] == id_]
@@ -195,7 +203,7 @@ class Demo:
                 str(len(done)),
                 str(len(refused)),
                 str(len(closed)),
-                _refusals(refused),
+                *([_refusals(refused)] if has_reasons else []),
                 f"{took[len(took) // 2]:.1f} ms" if took else "",
             )
         return table
@@ -203,7 +211,7 @@ class Demo:
     def draw(self, path: Path, summary: dict[str, Any]) -> None:
         """The final screen as a picture."""
         paper = Console(record=True, file=io.StringIO(), width=118)
-        paper.print(self._table())
+        paper.print(self._table(paper.width))
         _report(paper, summary)
         drawn = paper.export_svg(title="make demo")
         # The picture asks for fonts of somebody else's server; a page must not.
@@ -347,7 +355,8 @@ async def run(
         if as_json:
             print(json.dumps(summary))
         if not once:
-            await _stay(console, ring, demo)
+            with contextlib.suppress(asyncio.CancelledError):  # what was checked stands
+                await _stay(console, ring, demo)
     return 0 if summary["ok"] else 1
 
 

@@ -41,7 +41,10 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
         )
         return f"{settings.log_place} knows no account {account}: give {names}"
     if found is None:
-        return f"ticket {ticket} of account {account} is in no event of {settings.log_place}"
+        return (
+            f"ticket {ticket} of account {account} is in no event of {settings.log_place}: check it;"
+            " what ended before the account was added has none"
+        )
     return tell(orders, await _all(history, topics.COPIER_EVENTS), executions, *found)
 
 
@@ -134,8 +137,11 @@ def _of_account(
 
 
 def one_line(row: dict[str, Any]) -> str:
-    hidden = ("id", "open", "login", "server", "registrations")
+    """In one line, whatever a broker wrote."""
+    hidden = ("id", "open", "login", "server", "registrations", "numbers")
     shown = {name: value for name, value in row.items() if name not in hidden}
+    shown |= row.get("numbers") or {}
     registrations = " ".join(row["registrations"])
     whose = f"{row['login']}@{row['server']} (registration {registrations})"
-    return f"{row['id']}: {whose}  " + "  ".join(f"{name}={value}" for name, value in shown.items())
+    facts = (f"{name}={' '.join(str(value).splitlines())}" for name, value in shown.items())
+    return f"{row['id']}: {whose}  " + "  ".join(facts)

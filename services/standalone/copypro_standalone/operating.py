@@ -28,6 +28,8 @@ class Said(Struct, frozen=True):
     problem: str = ""
     pending: str = ""
     """It was accepted as this command, which is not done yet."""
+    code: str = ""
+    """The refusal's, where it has one."""
 
 
 async def add_user(settings: Settings, email: str, password: str) -> str:
@@ -51,7 +53,12 @@ async def keys_of(settings: Settings, email: str) -> list[UserKey]:
 async def revoke_key(settings: Settings, email: str, key: str) -> None:
     """Errors: LogCorrupt, StoreError, ApiError (no such user or key)."""
     async with open_users(settings) as users:
-        await _auth(users).remove_key(await _user(users, email), key)
+        user = await _user(users, email)
+        try:
+            await _auth(users).remove_key(user, key)
+        except ApiError as error:
+            text = f"{email} has no key {key}: `copypro users keys {email}` lists the ids"
+            raise ApiError(error.status, error.code, text) from None
 
 
 def _auth(users: Users) -> Auth:
@@ -61,7 +68,8 @@ def _auth(users: Users) -> Auth:
 async def _user(users: Users, email: str) -> UserId:
     user = await users.by_email(email)
     if user is None:
-        raise ApiError(404, "UNKNOWN_USER", f"email: there is no user {email}")
+        text = f"there is no user {email}: check the e-mail, or `copypro users add` makes one"
+        raise ApiError(404, "UNKNOWN_USER", text)
     return user.id
 
 
@@ -83,7 +91,12 @@ async def settle(
     within_s: float = ANSWER_WITHIN_S,
 ) -> Said:
     body = {"accountId": account, "attempt": attempt, "ticket": ticket}
-    return await _post(url, "Settle", key, body, within_s)
+    said = await _post(url, "Settle", key, body, within_s)
+    if said.code == "UNKNOWN_ACCOUNT":
+        lists = "`copypro unresolved` and `copypro alerts`"
+        whose = f"the user of this key has no account {account}"
+        return Said(f"{whose}: give the registration id that {lists} show, and its own user's key")
+    return said
 
 
 async def replay_letter(url: str, key: str, topic: str, partition: int, offset: int) -> Said:
@@ -127,4 +140,5 @@ def _said(status: int, answer: Any) -> Said:
         case 202:
             return Said(pending=str(fields.get("commandId", "")))
         case _:
-            return Said(str(fields.get("message", answer)))
+            code = str(fields.get("code", ""))
+            return Said(str(fields.get("message", answer)), code=code)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from copypro_standalone.arguments import Data, fail
+from copypro_standalone.arguments import Data, ListAsJson, fail
 
 app = typer.Typer(no_args_is_help=True, help="Who may use the gateway.")
 Answer = TypeVar("Answer")
@@ -52,7 +52,7 @@ def invite(
 def keys(
     email: Annotated[str, typer.Argument()],
     data: Data = Path(".copypro"),
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON array instead of text")] = False,
+    as_json: ListAsJson = False,
 ) -> None:
     """A user's keys by id, name, scope and end; never the keys themselves."""
     from copypro.settings import load

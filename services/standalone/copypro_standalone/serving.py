@@ -1,4 +1,7 @@
-"""From start to stop: the first signal ends a ring in order, the second one or ten seconds at once."""
+"""From start to stop: the first signal ends a ring in order, the second one or ten seconds at once.
+
+A demo has nothing to lose but time: its further signals change nothing, so that it leaves nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -17,16 +21,36 @@ logger = structlog.get_logger("copypro")
 
 
 async def run(ring: Ring) -> None:
-    """Until SIGTERM or SIGINT. Errors: ServiceEnded, and what the ring's start may raise."""
+    """Until a signal. Errors: ServiceEnded, and what the ring's start may raise."""
     running = asyncio.create_task(_run(ring))
-    stop = Stop(running)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.asked, number)
+    _hear(Stop(running).asked)
     await asyncio.wait([running])
     if not running.cancelled():
         running.result()
     logger.info("stopped")
+
+
+async def exit_code_of(demo: Coroutine[Any, Any, int]) -> int:
+    """Its own; where a signal ended it before it had one, that signal's, as of a process."""
+    running = asyncio.create_task(demo)
+    first: list[int] = []
+
+    def asked(number: int) -> None:
+        if not first:
+            first.append(number)
+            running.cancel()
+
+    _hear(asked)
+    await asyncio.wait([running])
+    return 128 + first[0] if running.cancelled() else running.result()
+
+
+def _hear(asked: Callable[[int], None]) -> None:
+    """Of each Ctrl-C, SIGTERM and closed terminal; not of the last under `nohup`."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, asked, number)
 
 
 async def _run(ring: Ring) -> None:
@@ -51,7 +75,11 @@ class Stop:
         self._asked = False
 
     def asked(self, number: int) -> None:
-        """`kill -9` loses nothing that was acknowledged; a second signal is no worse."""
+        """`kill -9` loses nothing that was acknowledged; a second signal is no worse. A terminal that is
+        closed sends several, which are one.
+        """
+        if self._asked and number == signal.SIGHUP:
+            return
         if self._asked:
             logger.warning("a second signal: ended at once, nothing acknowledged is lost")
             self._end(128 + number)

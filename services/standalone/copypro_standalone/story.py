@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -123,6 +124,7 @@ def _names(orders: Iterable[Read], accounts: set[str]) -> dict[str, str]:
     }
 
 
+_SIGNED_ZERO = re.compile(r"^-(0(?:\.0*)?)$")
 STEPS = ("seen", "planned", "sent", "filled", "recorded")
 
 
@@ -145,7 +147,8 @@ def _of_master(event: Any, envelope: Envelope, record: Record) -> Line:
             parts.append(f"price={event.deal.price}")
         case m.PositionReduced() | m.PositionClosed():
             deal = event.deal
-            parts.append(f"closed_lots={deal.lots} price={deal.price} profit={deal.profit}")
+            parts.append(f"closed_lots={deal.lots} price={deal.price}")
+            parts += _part(deal, "profit")
     seen = getattr(event, "seen", None)
     how = f" (seen {seen})" if seen else ""
     return Line(
@@ -164,7 +167,12 @@ def _part(event: Any, name: str) -> list[str]:
     changes = isinstance(event, m.PositionModified | m.PendingModified | m.CopyModified)
     if value is None and changes and name in ("stop_loss", "take_profit"):
         value = "none"
-    return [] if value in (None, "") else [f"{name}={value}"]
+    return [] if value in (None, "") else [f"{name}={_unsigned(str(value))}"]
+
+
+def _unsigned(text: str) -> str:
+    """Without the sign of a zero, which says nothing."""
+    return _SIGNED_ZERO.sub(r"\1", text)
 
 
 def _decision(event: Any, envelope: Envelope, record: Record) -> Line:
@@ -174,7 +182,7 @@ def _decision(event: Any, envelope: Envelope, record: Record) -> Line:
         at=envelope.time,
         what="decision",
         text=f"{text} (leg {event.leg})",
-        numbers=dict(event.numbers) if skipped else {},
+        numbers=_numbers(event.numbers) if skipped else {},
         event=type(event).__name__,
         account=event.slave,
         copier=event.copier,
@@ -184,7 +192,7 @@ def _decision(event: Any, envelope: Envelope, record: Record) -> Line:
 
 
 def _execution(event: Any, envelope: Envelope, record: Record) -> Line:
-    numbers: dict[str, str] = dict(getattr(event, "numbers", None) or {})
+    numbers = _numbers(getattr(event, "numbers", None) or {})
     parts: list[str] = []
     if isinstance(event, m.AttemptStarted):
         request = msgspec.to_builtins(event.request)
@@ -222,6 +230,10 @@ def _found(event: m.CopyReconciled) -> list[str]:
     found = event.found
     how = ["inferred: without its tag"] if event.inferred else []
     return [f"found={found.ticket} lots={found.lots} price={found.price}", *how]
+
+
+def _numbers(told: Mapping[str, str]) -> dict[str, str]:
+    return {name: _unsigned(value) for name, value in told.items()}
 
 
 def _why(event: Any) -> str:

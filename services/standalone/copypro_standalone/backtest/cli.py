@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from copypro_standalone.arguments import AsJson, fail
+from copypro_standalone.arguments import AsJson, fail, write
 
 
 def backtest(
@@ -117,13 +117,11 @@ def backtest(
     try:
         answer = command.backtest(load(data), wish)
         if trades is not None:
-            trades.write_text(report.as_lines(answer.results.rows), encoding="utf-8")
+            write(trades, report.as_lines(answer.results.rows))
         if html is not None:
-            html.write_text(command.page_of(answer), encoding="utf-8")
+            write(html, command.page_of(answer))
     except CopyProError as error:
         fail(error)
-    except OSError as error:
-        fail(f"{error.filename} cannot be written: {error.strerror}")
     if as_json:
         typer.echo(report.as_json(answer.summary))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ import pydantic
 from copypro.errors import BadStatement, LogCorrupt, SettingsError
 from copypro.options import CopierOptions, SymbolMapping
 from copypro.settings import Settings
-from copypro.values import Mode, Platform
+from copypro.values import LARGEST, Mode, Platform
 from copypro_gateway.errors import ApiError
 from copypro_gateway.options import Options
 from copypro_gateway.symbols import AddSymbolMapping
@@ -158,8 +159,11 @@ def _check_names(option: str, given: Mapping[str, Any], history: History) -> Non
 def _history(settings: Settings, wish: Wish) -> History:
     path = Path(wish.source)
     balance = _number("master-balance", wish.master_balance) if wish.master_balance else None
+    if balance is not None and balance < 0:
+        raise SettingsError(f"master-balance: {balance} is below 0")
+    told = _currency("master-currency", wish.master_currency)
     if path.is_file():
-        currency = wish.master_currency or wish.currency or "USD"
+        currency = told or _currency("currency", wish.currency) or "USD"
         history = sources.of_file(path, lenient=wish.lenient, currency=currency, balance=balance)
     elif path.suffix.casefold() in (".htm", ".html", ".xlsx", ".csv"):
         raise BadStatement(f"{path}: no such file")
@@ -245,10 +249,11 @@ def slave_of(wish: Wish, history: History) -> Slave:
         raise SettingsError(f"balance: {balance} is not above 0")
     if wish.leverage < 1:
         raise SettingsError(f"leverage: {wish.leverage} is not 1 or above")
+    _check_size("leverage", str(wish.leverage), Decimal(wish.leverage))
     return Slave(
         platform=platform,
         mode=mode,
-        currency=(wish.currency or history.currency).upper(),
+        currency=_currency("currency", wish.currency) or history.currency.upper(),
         balance=balance,
         leverage=wish.leverage,
         suffix=wish.suffix,
@@ -280,7 +285,7 @@ def _rates(wish: Wish) -> dict[str, Decimal]:
     rates = {}
     for text in wish.rates:
         pair, is_pair, price = text.partition("=")
-        if not is_pair or len(pair) != 6:
+        if not is_pair or not re.fullmatch("[A-Za-z]{6}", pair):
             raise SettingsError(f"rate: {text} is not PAIR=PRICE, such as EURUSD=1.10")
         rates[pair.upper()] = _number("rate", price)
         if rates[pair.upper()] <= 0:
@@ -310,7 +315,20 @@ def _number(option: str, text: str) -> Decimal:
         number = Decimal("nan")
     if not number.is_finite():
         raise SettingsError(f"{option}: {text} is not a number")
+    _check_size(option, text, number)
     return number
+
+
+def _check_size(option: str, text: str, number: Decimal) -> None:
+    if number > LARGEST:
+        raise SettingsError(f"{option}: {text} is above {LARGEST:,}")
+
+
+def _currency(option: str, text: str) -> str:
+    """Empty: none was given."""
+    if text and not re.fullmatch("[A-Za-z]{3}", text):
+        raise SettingsError(f"{option}: {text} is not a currency's three letters, such as EUR")
+    return text.upper()
 
 
 def _points(option: str, text: str) -> Decimal:
