@@ -7,6 +7,7 @@ that is refused takes nothing from the one before it, nor from anybody else's.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,6 +34,8 @@ class Proving:
         self._wanted = asyncio.Event()
         self._delayed: dict[RegistrationId, str] = {}
         """Why a password could not be tried, as last recorded."""
+        self.proofs: Counter[RegistrationId] = Counter()
+        """Of each: what answers a try that began before the last one says nothing of its password."""
 
     def start(self) -> None:
         self._agent.owner.spawn(self._run(), f"prove-{self._agent.id[:8]}")
@@ -115,7 +118,11 @@ class Proving:
         """
         agent, account = self._agent, self._agent.known
         turn = Turn(agent.owner.clock())
-        if registration in others:  # it is new for this registration too
+        self.proofs[registration.registration] += 1
+        is_lost = (
+            not registration.sealed_password
+        )  # refused to the session while this one was tried
+        if is_lost or registration in others:  # it is new for this registration too
             account.proofs += 1
             registration.sealed_password, registration.age = registration.unproved, account.proofs
             for other in others:

@@ -132,6 +132,7 @@ class Watching:
                 await self._credentials.wait()
                 continue
             self._generation = self._agent.known.generation
+            proofs = self._agent.proving.proofs[registration.registration]
             try:
                 password = await unseal(owner.vault, registration, registration.sealed_password)
                 terminal = terminal_of(self._agent, password)
@@ -139,7 +140,7 @@ class Watching:
                 failures = 0
                 await self._follow(terminal, info, registration)
             except CredentialsRefused as error:
-                await self._refused(registration, error)
+                await self._refused(registration, proofs, error)
             except TerminalError as error:
                 await self._lost(error)
                 failures += 1
@@ -194,12 +195,13 @@ class Watching:
         agent.pump(turn)
         await agent.owner.commit(turn)
 
-    async def _refused(self, used: Registration, error: CredentialsRefused) -> None:
-        """The password that worked does so no more."""
-        account = self._agent.known
+    async def _refused(self, used: Registration, proofs: int, error: CredentialsRefused) -> None:
+        """The password that worked does so no more, unless it was proved again since it was tried."""
+        account, proving = self._agent.known, self._agent.proving
         registration = account.registrations.get(used.registration)
-        if registration is not None and registration.sealed_password == used.sealed_password:
-            await self._agent.proving.refused(registration, used.sealed_password, error)
+        is_same = registration is not None and registration.sealed_password == used.sealed_password
+        if registration is not None and is_same and proving.proofs[used.registration] == proofs:
+            await proving.refused(registration, used.sealed_password, error)
         if account.connected:
             await self._lost(error)
 

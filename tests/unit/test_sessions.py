@@ -1,0 +1,84 @@
+"""A session's life: whose answer counts for which password, and what is said when none can be made."""
+
+from __future__ import annotations
+
+import asyncio
+
+from copypro import messages as m
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_standalone.backtest.virtual_time import run
+
+from tests.unit.watched import ACCOUNT, REGISTRATION, TRADES, Watched, watched
+
+QUICK = WatcherLimits(reconnect_first_s=0.1)
+
+
+async def set_password(account: Watched, password: str = TRADES) -> None:
+    sealed = f"{password}#2"
+    await account.command(
+        m.UpdateAccount(account=ACCOUNT, registration=REGISTRATION, sealed_password=sealed)
+    )
+
+
+async def reconnects(account: Watched, seconds: float) -> None:
+    """The session is lost, and the login of the next one is under way for so long."""
+    before = len(account.bridge.logins)
+    account.bridge.ends_session(reconnects_s=seconds)
+    await account.until(lambda: len(account.bridge.logins) > before)
+
+
+async def refuses_the_try_under_way(account: Watched) -> None:
+    tries = len(account.bridge.logins)
+    account.bridge.refused.add(TRADES)
+    await account.until(lambda: len(account.bridge.logins) > tries)
+
+
+def test_a_password_proved_anew_is_kept_when_an_earlier_try_of_it_is_refused() -> None:
+    """The broker took it no more for a while, its user set it again, and the late answer came after."""
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            bridge = account.bridge
+            await reconnects(account, 5.0)
+            await set_password(account)
+            await account.until(lambda: len(account.told(m.AccountUpdated)) == 3)
+            await refuses_the_try_under_way(account)
+            bridge.refused.clear()
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            assert not account.told(m.AccountRefused)
+
+    run(work())
+
+
+def test_the_next_try_of_it_counts_and_is_the_last() -> None:
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            await reconnects(account, 5.0)
+            await set_password(account)
+            await account.until(lambda: len(account.told(m.AccountUpdated)) == 3)
+            await refuses_the_try_under_way(account)
+            await account.until(lambda: account.told(m.AccountRefused))
+            tries = len(account.bridge.logins)
+            await asyncio.sleep(100.0)
+            assert len(account.bridge.logins) == tries
+
+    run(work())
+
+
+def test_a_password_that_is_proved_after_its_session_was_refused_is_used_again() -> None:
+    """Both were under way at once: the last try is what is known of it."""
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            bridge = account.bridge
+            bridge.proves_s[TRADES] = 5.0
+            await set_password(account)
+            await account.until(lambda: bridge.logins.count(TRADES) == 3)
+            bridge.refused.add(TRADES)
+            await reconnects(account, 0.0)
+            await account.until(lambda: account.told(m.AccountRefused))
+            bridge.refused.clear()
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            assert account.told(m.AccountUpdated)[-1].rights is m.Rights.TRADE
+
+    run(work())
