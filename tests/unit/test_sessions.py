@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from copypro import messages as m
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
@@ -80,5 +81,28 @@ def test_a_password_that_is_proved_after_its_session_was_refused_is_used_again()
             bridge.refused.clear()
             await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
             assert account.told(m.AccountUpdated)[-1].rights is m.Rights.TRADE
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    "change", [{"sealed_password": "another"}, {"name": "renamed"}], ids=["password", "name"]
+)
+def test_why_a_password_is_still_not_tried_is_said_again_after_a_change(
+    change: dict[str, str],
+) -> None:
+    """What is told of a change takes away what was said before it."""
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            account.bridge.away = {"prove"}
+            await set_password(account, "new")
+            await account.until(lambda: account.told(m.ProofDelayed))
+            await account.command(
+                m.UpdateAccount(account=ACCOUNT, registration=REGISTRATION, **change)
+            )
+            await account.until(lambda: len(account.told(m.ProofDelayed)) == 2)
+            await asyncio.sleep(100.0)
+            assert len(account.told(m.ProofDelayed)) == 2
 
     run(work())

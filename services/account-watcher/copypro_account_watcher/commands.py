@@ -172,6 +172,7 @@ def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: T
     if command.sealed_password is not None:
         registration.unproved, registration.refused = command.sealed_password, ""
         turn.then(lambda _: agent.proving.look())
+    agent.proving.changed(command.registration)
     _answer(agent, turn, origin, updated(account, registration))
     agent.save_account(turn)
     return None

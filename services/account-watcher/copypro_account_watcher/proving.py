@@ -44,6 +44,10 @@ class Proving:
         """There may be a password that has not been tried."""
         self._wanted.set()
 
+    def changed(self, registration: RegistrationId) -> None:
+        """What was said of it before no longer shows: why it is not tried is to be said again."""
+        self._delayed.pop(registration, None)
+
     async def _run(self) -> None:
         limits = self._agent.owner.limits
         failures = 0
