@@ -9,6 +9,7 @@ from copypro import messages as m
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 
+from tests.unit.test_generations import again, removal
 from tests.unit.watched import ACCOUNT, REGISTRATION, TRADES, Watched, watched
 
 QUICK = WatcherLimits(reconnect_first_s=0.1)
@@ -104,5 +105,20 @@ def test_why_a_password_is_still_not_tried_is_said_again_after_a_change(
             await account.until(lambda: len(account.told(m.ProofDelayed)) == 2)
             await asyncio.sleep(100.0)
             assert len(account.told(m.ProofDelayed)) == 2
+
+    run(work())
+
+
+def test_an_account_added_again_says_why_it_is_not_connected_though_it_was_so_before() -> None:
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            account.bridge.away = {"connect"}
+            account.bridge.ends_session(reconnects_s=0.0)
+            await account.until(lambda: len(account.told(m.AccountDisconnected)) == 2)
+            assert account.told(m.AccountDisconnected)[-1].code == "UNREACHABLE"
+            await account.command(removal())
+            await account.until(lambda: account.told(m.AccountRemoved))
+            await account.command(again())
+            await account.until(lambda: len(account.told(m.AccountDisconnected)) == 3)
 
     run(work())

@@ -131,7 +131,7 @@ class Watching:
             if registration is None:
                 await self._credentials.wait()
                 continue
-            self._generation = self._agent.known.generation
+            self._begin_generation()
             proofs = self._agent.proving.proofs[registration.registration]
             try:
                 password = await unseal(owner.vault, registration, registration.sealed_password)
@@ -152,6 +152,11 @@ class Watching:
                     limits.reconnect_first_s * 2 ** (failures - 1), limits.reconnect_cap_s
                 )
                 await self._pause(pause_s)
+
+    def _begin_generation(self) -> None:
+        """Of an account that was added again nothing has been told yet."""
+        if self._generation != self._agent.known.generation:
+            self._generation, self._disconnected = self._agent.known.generation, ""
 
     async def _pause(self, seconds: float) -> None:
         """Until then, or until a password changed."""
