@@ -6,9 +6,13 @@ import asyncio
 
 import pytest
 from copypro import messages as m
+from copypro import topics
+from copypro.trading import Done, TradeRequest
+from copypro.values import Ticket
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 
+from tests.unit.diff_builders import D, order
 from tests.unit.test_generations import again, removal
 from tests.unit.watched import ACCOUNT, REGISTRATION, TRADES, Watched, watched
 
@@ -120,5 +124,33 @@ def test_an_account_added_again_says_why_it_is_not_connected_though_it_was_so_be
             await account.until(lambda: account.told(m.AccountRemoved))
             await account.command(again())
             await account.until(lambda: len(account.told(m.AccountDisconnected)) == 3)
+
+    run(work())
+
+
+def test_an_account_out_of_reach_is_an_alert_also_after_its_password_was_refused() -> None:
+    """The refusal is an alert of its own, which ends with the right password."""
+
+    async def fills(_: TradeRequest) -> Done:
+        return Done(ticket=Ticket(50), lots=D("0.10"), price=D("1.1"))
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            bridge = account.bridge
+            bridge.does = fills
+            await account.open()
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            bridge.orders = (order(50),)
+            bridge.away = {"connect"}
+            bridge.ends_session(reconnects_s=0.0)
+            await account.until(lambda: len(account.told(m.AccountDisconnected)) == 2)
+            bridge.away, bridge.refused = set(), {TRADES}
+            await account.until(lambda: account.told(m.AccountRefused))
+            await asyncio.sleep(60.0)
+            bridge.away = {"connect"}
+            await set_password(account, "new")
+            await account.until(
+                lambda: [a for a in account.told(m.AlertRaised) if a.code == "ACCOUNT_DOWN"]
+            )
 
     run(work())
