@@ -14,7 +14,7 @@ from copypro_standalone.backtest.virtual_time import run
 
 from tests.unit.diff_builders import D, order
 from tests.unit.test_generations import again, removal
-from tests.unit.watched import ACCOUNT, REGISTRATION, TRADES, Watched, watched
+from tests.unit.watched import ACCOUNT, REGISTRATION, TRADES, Watched, now, watched
 
 QUICK = WatcherLimits(reconnect_first_s=0.1)
 
@@ -152,5 +152,25 @@ def test_an_account_out_of_reach_is_an_alert_also_after_its_password_was_refused
             await account.until(
                 lambda: [a for a in account.told(m.AlertRaised) if a.code == "ACCOUNT_DOWN"]
             )
+
+    run(work())
+
+
+def test_a_proof_of_life_is_as_old_as_what_it_shows() -> None:
+    """It is told once in a while, and the account may have hung since."""
+
+    async def work() -> None:
+        async with watched() as account:
+            await account.until(lambda: account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS))
+            await account.looked()
+            account.bridge.snapshot_takes_s = 15.0
+            await asyncio.sleep(0.1)
+            seen_at = now()
+            told = len(account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS))
+            await account.until(
+                lambda: len(account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS)) > told
+            )
+            snapshot = account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS)[-1]
+            assert snapshot.seen_alive_at_utc <= seen_at
 
     run(work())
