@@ -174,3 +174,21 @@ def test_a_proof_of_life_is_as_old_as_what_it_shows() -> None:
             assert snapshot.seen_alive_at_utc <= seen_at
 
     run(work())
+
+
+def test_while_another_password_is_tried_nobody_is_told_to_set_one() -> None:
+    """The one in use is refused meanwhile."""
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            account.bridge.proves_s["new"] = 50.0
+            await set_password(account, "new")
+            await account.until(lambda: "new" in account.bridge.logins)
+            account.bridge.refused.add(TRADES)
+            await reconnects(account, 0.0)
+            await account.until(lambda: account.told(m.AccountRefused))
+            last = account.told(m.AccountUpdated)[-1]
+            assert (last.proving, last.rights) == (True, m.Rights.NONE)
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+
+    run(work())

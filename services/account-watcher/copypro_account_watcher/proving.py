@@ -168,6 +168,10 @@ class Proving:
             rights=registration.rights,
         )
         turn.fact(agent.id, event, registration.registration, account.serial)
+        if registration.unproved:
+            # Nobody needs to set another one: it is being tried.
+            pending = updated(account, registration)
+            turn.fact(agent.id, pending, registration.registration, account.serial)
         agent.save_account(turn)
         agent.touch_all()
         agent.pump(turn)
