@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.trading import Done, TradeRequest
-from copypro.values import Ticket
+from copypro.values import Platform, RegistrationId, Ticket, UserId
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 
 from tests.unit.diff_builders import D, order
 from tests.unit.test_generations import again, removal
-from tests.unit.watched import ACCOUNT, REGISTRATION, TRADES, Watched, now, watched
+from tests.unit.watched import ACCOUNT, LOGIN, REGISTRATION, SERVER, TRADES, Watched, now, watched
 
 QUICK = WatcherLimits(reconnect_first_s=0.1)
 
@@ -94,7 +95,7 @@ def test_a_password_that_is_proved_after_its_session_was_refused_is_used_again()
     "change", [{"sealed_password": "another"}, {"name": "renamed"}], ids=["password", "name"]
 )
 def test_why_a_password_is_still_not_tried_is_said_again_after_a_change(
-    change: dict[str, str],
+    change: dict[str, Any],
 ) -> None:
     """What is told of a change takes away what was said before it."""
 
@@ -190,5 +191,59 @@ def test_while_another_password_is_tried_nobody_is_told_to_set_one() -> None:
             last = account.told(m.AccountUpdated)[-1]
             assert (last.proving, last.rights) == (True, m.Rights.NONE)
             await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+
+    run(work())
+
+
+OTHERS = [RegistrationId(digit * 32) for digit in "de"]
+
+
+async def register(account: Watched, registration: RegistrationId) -> None:
+    """Another user, who knows the same password."""
+    told = len(account.told(m.AccountUpdated))
+    await account.command(
+        m.RegisterAccount(
+            account=ACCOUNT,
+            registration=registration,
+            user=UserId(registration),
+            platform=Platform.MT5,
+            server=SERVER,
+            login=LOGIN,
+            name="another's",
+            sealed_password=f"{TRADES}#{registration}",
+        )
+    )
+    await account.until(lambda: len(account.told(m.AccountUpdated)) > told)
+
+
+def test_a_password_of_several_users_that_its_broker_takes_no_more_is_tried_once() -> None:
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            for other in OTHERS:
+                await register(account, other)
+            tries = len(account.bridge.logins)
+            account.bridge.refused.add(TRADES)
+            await reconnects(account, 0.0)
+            await account.until(lambda: len(account.told(m.AccountRefused)) == 3)
+            whose = {event.registration for event in account.told(m.AccountRefused)}
+            assert whose == {REGISTRATION, *OTHERS}
+            await asyncio.sleep(100.0)
+            assert len(account.bridge.logins) == tries + 1
+
+    run(work())
+
+
+def test_a_former_password_of_several_users_is_tried_once_after_another_was_proved() -> None:
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            for other in OTHERS:
+                await register(account, other)
+            tries = account.bridge.logins.count(TRADES)
+            account.bridge.refused.add(TRADES)
+            await set_password(account, "new")
+            await account.until(lambda: len(account.told(m.AccountRefused)) == 2)
+            whose = {event.registration for event in account.told(m.AccountRefused)}
+            assert whose == set(OTHERS)
+            assert account.bridge.logins.count(TRADES) == tries + 1
 
     run(work())

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger("account-watcher")
 UNREADABLE = "PASSWORD_UNREADABLE"
+Holders = dict[RegistrationId, int]
+"""Who has proved a password, and how often they had proved theirs when a try of it began: its answer
+says nothing of what was proved since.
+"""
 
 
 class Proving:
@@ -34,8 +38,7 @@ class Proving:
         self._wanted = asyncio.Event()
         self._delayed: dict[RegistrationId, str] = {}
         """Why a password could not be tried, as last recorded."""
-        self.proofs: Counter[RegistrationId] = Counter()
-        """Of each: what answers a try that began before the last one says nothing of its password."""
+        self._proofs: Counter[RegistrationId] = Counter()
 
     def start(self) -> None:
         self._agent.owner.spawn(self._run(), f"prove-{self._agent.id[:8]}")
@@ -76,20 +79,29 @@ class Proving:
     async def _prove(self, registration: Registration) -> bool:
         """One try. False: it could not be made."""
         sealed = registration.unproved
+        if not sealed:
+            return True  # it was refused to another one that has the same
+        holders = self.alone(registration)
         try:
             password = await unseal(self._agent.owner.vault, registration, sealed)
-            others = await self._with_another(password)
+            holders = await self.holders(password)
             info = await terminal_of(self._agent, password).prove()
         except CredentialsRefused as error:
-            if self._is_current(registration, sealed):
-                await self.refused(registration, sealed, error)
+            if not self._is_current(registration, sealed):
+                return True
+            if registration.sealed_password == sealed:
+                await self.refused_to_all(holders, error)
+            else:
+                await self._refused(registration, sealed, error)
             return True
         except TerminalError as error:
             if self._is_current(registration, sealed):
                 await self._delay(registration, error)
             return False
         if self._is_current(registration, sealed):
-            await self._proved(registration, Rights.READ if info.investor else Rights.TRADE, others)
+            await self._proved(
+                registration, Rights.READ if info.investor else Rights.TRADE, holders
+            )
         return True
 
     def _is_current(self, registration: Registration, sealed: str) -> bool:
@@ -98,39 +110,38 @@ class Proving:
         known = account and account.registrations.get(registration.registration)
         return known is registration and registration.unproved == sealed
 
-    async def _with_another(self, password: str) -> list[Registration]:
-        """The registrations whose password, if they have proved one, is not this one."""
-        found: list[Registration] = []
-        for known in list(self._agent.known.registrations.values()):
+    def alone(self, registration: Registration) -> Holders:
+        return {registration.registration: self._proofs[registration.registration]}
+
+    async def holders(self, password: str) -> Holders:
+        """Errors: TerminalError (the vault does not answer now)."""
+        found: Holders = {}
+        proved = [r for r in self._agent.known.registrations.values() if r.sealed_password]
+        for known in proved:
             try:
-                theirs = known.sealed_password and await unseal(
-                    self._agent.owner.vault, known, known.sealed_password
-                )
+                theirs = await unseal(self._agent.owner.vault, known, known.sealed_password)
             except CredentialsRefused:
-                theirs = ""
-            if theirs != password:
-                found.append(known)
+                continue
+            if theirs == password:
+                found |= self.alone(known)
         return found
 
     # --- outcomes -----------------------------------------------------------------------------
 
-    async def _proved(
-        self, registration: Registration, rights: Rights, others: list[Registration]
-    ) -> None:
-        """`others` have another password. An account has one for each kind of right: who has the same
-        right by another one has to prove that again.
+    async def _proved(self, registration: Registration, rights: Rights, holders: Holders) -> None:
+        """An account has one password for each kind of right: who has the same right by another one
+        than these `holders` has to prove that again.
         """
         agent, account = self._agent, self._agent.known
         turn = Turn(agent.owner.clock())
-        self.proofs[registration.registration] += 1
-        is_lost = (
-            not registration.sealed_password
-        )  # refused to the session while this one was tried
-        if is_lost or registration in others:  # it is new for this registration too
+        self._proofs[registration.registration] += 1
+        # What it had before may have been refused to the session while this one was tried.
+        is_known = bool(registration.sealed_password) and registration.registration in holders
+        if not is_known:
             account.proofs += 1
             registration.sealed_password, registration.age = registration.unproved, account.proofs
-            for other in others:
-                if other is not registration and other.rights is rights:
+            for whose, other in account.registrations.items():
+                if other is not registration and whose not in holders and other.rights is rights:
                     other.unproved = other.unproved or other.sealed_password
         registration.unproved, registration.refused, registration.rights = "", "", rights
         self._delayed.pop(registration.registration, None)
@@ -145,7 +156,15 @@ class Proving:
         await agent.owner.commit(turn)
         agent.watching.credentials_changed()
 
-    async def refused(
+    async def refused_to_all(self, holders: Holders, error: CredentialsRefused) -> None:
+        """A password that logged in before does so no more: it is not tried once for each of them."""
+        for whose, proofs in holders.items():
+            registration = self._agent.known.registrations.get(whose)
+            sealed = "" if registration is None else registration.sealed_password
+            if registration is not None and sealed and self._proofs[whose] == proofs:
+                await self._refused(registration, sealed, error)
+
+    async def _refused(
         self, registration: Registration, sealed: str, error: CredentialsRefused
     ) -> None:
         """One try: a password that was refused is not tried again until it is changed."""

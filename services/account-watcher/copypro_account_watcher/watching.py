@@ -41,7 +41,7 @@ from copypro_account_watcher.clock import ClockOffset
 from copypro_account_watcher.history import Importing
 from copypro_account_watcher.live import Live
 from copypro_account_watcher.looking import Looking
-from copypro_account_watcher.proving import terminal_of, unseal
+from copypro_account_watcher.proving import Holders, terminal_of, unseal
 from copypro_account_watcher.shown import Shown, are_the_same_trades
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
@@ -132,15 +132,17 @@ class Watching:
                 await self._credentials.wait()
                 continue
             self._begin_generation()
-            proofs = self._agent.proving.proofs[registration.registration]
+            proving = self._agent.proving
+            holders = proving.alone(registration)
             try:
                 password = await unseal(owner.vault, registration, registration.sealed_password)
+                holders = await proving.holders(password)
                 terminal = terminal_of(self._agent, password)
                 info = await terminal.connect()
                 failures = 0
                 await self._follow(terminal, info, registration)
             except CredentialsRefused as error:
-                await self._refused(registration, proofs, error)
+                await self._refused(holders, error)
             except TerminalError as error:
                 await self._lost(error)
                 failures += 1
@@ -200,13 +202,10 @@ class Watching:
         agent.pump(turn)
         await agent.owner.commit(turn)
 
-    async def _refused(self, used: Registration, proofs: int, error: CredentialsRefused) -> None:
-        """The password that worked does so no more, unless it was proved again since it was tried."""
-        account, proving = self._agent.known, self._agent.proving
-        registration = account.registrations.get(used.registration)
-        is_same = registration is not None and registration.sealed_password == used.sealed_password
-        if registration is not None and is_same and proving.proofs[used.registration] == proofs:
-            await proving.refused(registration, used.sealed_password, error)
+    async def _refused(self, holders: Holders, error: CredentialsRefused) -> None:
+        """The password that worked does so no more."""
+        account = self._agent.known
+        await self._agent.proving.refused_to_all(holders, error)
         if account.connected:
             await self._lost(error)
 
