@@ -85,7 +85,8 @@ class Proving:
         try:
             password = await unseal(self._agent.owner.vault, registration, sealed)
             holders = await self.holders(password)
-            info = await terminal_of(self._agent, password).prove()
+            server = self._agent.known.server_of(registration)
+            info = await terminal_of(self._agent, password, server).prove()
         except CredentialsRefused as error:
             if not self._is_current(registration, sealed):
                 return True
@@ -134,6 +135,7 @@ class Proving:
         """
         agent, account = self._agent, self._agent.known
         turn = Turn(agent.owner.clock())
+        account.server = account.server_of(registration)
         self._proofs[registration.registration] += 1
         # What it had before may have been refused to the session while this one was tried.
         is_known = bool(registration.sealed_password) and registration.registration in holders
@@ -220,14 +222,14 @@ class Proving:
         await agent.owner.commit(turn)
 
 
-def terminal_of(agent: AccountAgent, password: str) -> Terminal:
+def terminal_of(agent: AccountAgent, password: str, server: str) -> Terminal:
     """Errors: TerminalError where the platform has no bridge."""
     account = agent.known
     factory = agent.owner.terminals.get(account.platform)
     if factory is None:
         text = f"Api{account.platform} is not set: {account.platform} accounts are off"
         raise TerminalError("PLATFORM_OFF", text)
-    return factory(Credentials(server=account.server, login=account.login, password=password))
+    return factory(Credentials(server=server, login=account.login, password=password))
 
 
 async def unseal(vault: Vault, registration: Registration, sealed: str) -> str:

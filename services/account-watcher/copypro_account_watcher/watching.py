@@ -137,7 +137,7 @@ class Watching:
             try:
                 password = await unseal(owner.vault, registration, registration.sealed_password)
                 holders = await proving.holders(password)
-                terminal = terminal_of(self._agent, password)
+                terminal = terminal_of(self._agent, password, self._agent.known.server)
                 info = await terminal.connect()
                 failures = 0
                 await self._follow(terminal, info, registration)
