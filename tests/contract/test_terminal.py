@@ -184,6 +184,25 @@ async def test_a_session_the_bridge_forgot_is_made_anew(side: Side) -> None:
     assert len(side.calls("ConnectEx")) == 2
 
 
+@pytest.mark.parametrize("said", ["false", '"Disconnected"'])
+async def test_a_session_of_which_the_bridge_does_not_say_ok_is_brought_back(
+    side: Side, said: str
+) -> None:
+    await side.terminal().connect()
+    side.simulator.control.script(side.platform, endpoint="CheckConnect", body=said, status=200)
+    await side.terminal().connect()
+    assert len(side.calls("ConnectByToken")) == 1
+    assert len(side.calls("ConnectEx")) == 1
+
+
+async def test_a_session_that_is_not_brought_back_is_made_anew(side: Side) -> None:
+    await side.terminal().connect()
+    for call in ("CheckConnect", "ConnectByToken"):
+        side.simulator.control.script(side.platform, endpoint=call, body="false", status=200)
+    await side.terminal().connect()
+    assert len(side.calls("ConnectEx")) == 2
+
+
 @pytest.mark.parametrize("said", ["Unauthorized", '"Forbidden"', "<html>sign in</html>"])
 async def test_a_text_that_is_no_token_is_none(side: Side, said: str) -> None:
     side.simulator.control.script(side.platform, endpoint="ConnectEx", body=said)

@@ -259,6 +259,30 @@ async def test_who_only_knew_the_former_password_loses_the_account(world: World)
     assert (await world.call("MappedSymbols", id=copier))["slaveSymbols"] == []
 
 
+async def test_a_servers_name_is_spelled_anew_until_a_password_has_logged_in_by_it(
+    world: World,
+) -> None:
+    """Names in another letter case are one account, and bridges know one spelling."""
+    values = {"password": CANARY, "balance": "100000"}
+    await world.control.add_account(server="Beta-MT5", platform="MT5", login=2001, **values)
+
+    async def added(server: str) -> Account:
+        fields = {"type": "MT5", "user": 2001, "password": CANARY, "server": server}
+        return Account(world, server, 2001, (await world.call("AddAccount", **fields))["accountId"])
+
+    stranger = await added("BETA-mt5")
+    await refused(world, stranger)
+    assert (await shown(world, stranger))["connectError"]["code"] == "SERVER_NOT_FOUND"
+    await another_user(world)
+    await refused(world, await added("beta-mt5"))
+    mine = await added("Beta-MT5")
+    await world.eventually(lambda: world.is_connected(mine))
+    assert (await shown(world, mine))["server"] == "Beta-MT5"
+    await added("beta-MT5")
+    await world.eventually(lambda: world.is_connected(mine))
+    assert (await shown(world, mine))["server"] == "Beta-MT5"
+
+
 async def test_a_removed_registrations_copies_are_closed_first_though_another_user_stays(
     world: World,
 ) -> None:

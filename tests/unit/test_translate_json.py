@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -160,6 +161,17 @@ def test_a_message_keeps_no_secret() -> None:
     for secret in (token, "https", "host", "pa ss", "pa%20ss", "abc", "pw"):
         assert secret not in text
     assert text.startswith("Client with id")
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["p&ss <1>é", "p%26ss%20%3C1%3E%C3%A9", "p%26ss+%3C1%3E%C3%A9", "p&amp;ss &lt;1&gt;é"],
+    ids=["plain", "in a URL", "in a form", "on a page"],
+)
+@pytest.mark.parametrize("spell", [str, str.lower])
+def test_a_secret_is_known_however_it_is_quoted(form: str, spell: Callable[[str], str]) -> None:
+    text = safe_text(f"cannot log in with {spell(form)}!", ("p&ss <1>é",))
+    assert text == "cannot log in with ***!"
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,14 @@ class Bridge:
         """A frame comes within every snapshot."""
         self.snapshots = self.histories = 0
         self.refused: set[str] = set()
+        self.logins: list[str] = []
+        """Passwords, each time one was tried."""
         self.connects_s: dict[str, float] = {}
-        """How long a login takes, by its password."""
+        """How long a session's login takes, by its password."""
+        self.proves_s: dict[str, float] = {}
+        """The same of a login that proves one."""
+        self.away: set[str] = set()
+        """Logins that are not possible now: `connect`, `prove`."""
         self.is_down = False
         self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
         self._shown_from = float("-inf")
@@ -132,7 +138,16 @@ class _Session:
         self._bridge, self._password = bridge, password
 
     async def connect(self) -> AccountInfo:
-        await asyncio.sleep(self._bridge.connects_s.get(self._password, 0.0))
+        return await self._login("connect", self._bridge.connects_s)
+
+    async def prove(self) -> AccountInfo:
+        return await self._login("prove", self._bridge.proves_s)
+
+    async def _login(self, how: str, takes_s: dict[str, float]) -> AccountInfo:
+        if how in self._bridge.away:
+            raise Unavailable("UNREACHABLE", "away")
+        self._bridge.logins.append(self._password)
+        await asyncio.sleep(takes_s.get(self._password, 0.0))
         if self._password in self._bridge.refused:
             raise CredentialsRefused("INVALID_ACCOUNT", "refused")
         return AccountInfo(
@@ -143,8 +158,6 @@ class _Session:
             mode=self._bridge.mode,
             investor=self._password == READS,
         )
-
-    prove = connect
 
     async def snapshot(self) -> Snapshot:
         bridge = self._bridge
@@ -203,10 +216,10 @@ class _Session:
 
 
 class Vault:
-    """Seals nothing."""
+    """Seals nothing: a number behind # tells two sealings of one password apart."""
 
     async def unseal(self, registration: RegistrationId, sealed: str) -> str:
-        return sealed
+        return sealed.partition("#")[0]
 
     async def destroy(self, registration: RegistrationId) -> None:
         return

@@ -94,6 +94,8 @@ class UpdateAccount(Message, frozen=True, kw_only=True):
     account: AccountId
     registration: RegistrationId
     name: str | None = None
+    server: str | None = None
+    """Spelled anew; it counts until a password has logged in by it."""
     sealed_password: str | None = None
     """A new password, encrypted: it has no rights until it has logged in."""
     enabled: bool | None = None
@@ -443,6 +445,8 @@ class AccountUpdated(Message, frozen=True, kw_only=True):
     symbols: SymbolChoice = SymbolChoice()
     leaving: bool = False
     """Its removal was asked for and waits until its copies are closed."""
+    server: str = ""
+    """As it is spelled now; empty: as before."""
 
 
 class AccountConnected(Message, frozen=True, kw_only=True):

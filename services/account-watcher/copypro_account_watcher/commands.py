@@ -134,6 +134,7 @@ def _register(agent: AccountAgent, command: RegisterAccount, origin: Origin, tur
         registration=command.registration,
         user=command.user,
         name=command.name,
+        server=command.server,
         unproved=command.sealed_password,
     )
     event = AccountRegistered(
@@ -162,6 +163,8 @@ def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: T
         return _deny(agent, turn, origin, "UNKNOWN_ACCOUNT", "no such account")
     if command.name is not None:
         registration.name = command.name
+    if command.server is not None:
+        registration.server = command.server
     if command.consider_balance is not None:
         registration.consider_balance = command.consider_balance
     if command.symbols is not None:
@@ -172,6 +175,7 @@ def _update(agent: AccountAgent, command: UpdateAccount, origin: Origin, turn: T
     if command.sealed_password is not None:
         registration.unproved, registration.refused = command.sealed_password, ""
         turn.then(lambda _: agent.proving.look())
+    agent.proving.changed(command.registration)
     _answer(agent, turn, origin, updated(account, registration))
     agent.save_account(turn)
     return None
@@ -189,6 +193,7 @@ def updated(account: Account, registration: Registration) -> AccountUpdated:
         consider_balance=registration.consider_balance,
         symbols=registration.symbols,
         leaving=account.staying(registration.registration) is None,
+        server=account.server_of(registration),
     )
 
 

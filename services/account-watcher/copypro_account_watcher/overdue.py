@@ -69,12 +69,12 @@ class Overdue:
         await agent.owner.commit(turn)
 
     def _down_for(self, span: timedelta, turn: Turn) -> None:
-        """A refused login is an alert of its own."""
+        """A refused login is an alert of its own, as long as there is no other."""
         agent = self._agent
-        if agent.account is None or agent.account.removed or agent.account.refused:
+        if agent.account is None or agent.account.removed:
             return
         standing = sum(1 for copy in agent.copies.values() if copy.standing)
-        if standing and span >= self._limit:
+        if standing and span >= self._limit and not agent.account.refused:
             text = (
                 f"the account cannot be reached ({self._down_code}); {standing} copies stand open"
             )

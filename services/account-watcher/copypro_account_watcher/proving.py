@@ -7,6 +7,7 @@ that is refused takes nothing from the one before it, nor from anybody else's.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger("account-watcher")
 UNREADABLE = "PASSWORD_UNREADABLE"
+Holders = dict[RegistrationId, int]
+"""Who has proved a password, and how often they had proved theirs when a try of it began: its answer
+says nothing of what was proved since.
+"""
 
 
 class Proving:
@@ -33,6 +38,7 @@ class Proving:
         self._wanted = asyncio.Event()
         self._delayed: dict[RegistrationId, str] = {}
         """Why a password could not be tried, as last recorded."""
+        self._proofs: Counter[RegistrationId] = Counter()
 
     def start(self) -> None:
         self._agent.owner.spawn(self._run(), f"prove-{self._agent.id[:8]}")
@@ -40,6 +46,10 @@ class Proving:
     def look(self) -> None:
         """There may be a password that has not been tried."""
         self._wanted.set()
+
+    def changed(self, registration: RegistrationId) -> None:
+        """What was said of it before no longer shows: why it is not tried is to be said again."""
+        self._delayed.pop(registration, None)
 
     async def _run(self) -> None:
         limits = self._agent.owner.limits
@@ -69,20 +79,30 @@ class Proving:
     async def _prove(self, registration: Registration) -> bool:
         """One try. False: it could not be made."""
         sealed = registration.unproved
+        if not sealed:
+            return True  # it was refused to another one that has the same
+        holders = self.alone(registration)
         try:
             password = await unseal(self._agent.owner.vault, registration, sealed)
-            others = await self._with_another(password)
-            info = await terminal_of(self._agent, password).prove()
+            holders = await self.holders(password)
+            server = self._agent.known.server_of(registration)
+            info = await terminal_of(self._agent, password, server).prove()
         except CredentialsRefused as error:
-            if self._is_current(registration, sealed):
-                await self.refused(registration, sealed, error)
+            if not self._is_current(registration, sealed):
+                return True
+            if registration.sealed_password == sealed:
+                await self.refused_to_all(holders, error)
+            else:
+                await self._refused(registration, sealed, error)
             return True
         except TerminalError as error:
             if self._is_current(registration, sealed):
                 await self._delay(registration, error)
             return False
         if self._is_current(registration, sealed):
-            await self._proved(registration, Rights.READ if info.investor else Rights.TRADE, others)
+            await self._proved(
+                registration, Rights.READ if info.investor else Rights.TRADE, holders
+            )
         return True
 
     def _is_current(self, registration: Registration, sealed: str) -> bool:
@@ -91,35 +111,39 @@ class Proving:
         known = account and account.registrations.get(registration.registration)
         return known is registration and registration.unproved == sealed
 
-    async def _with_another(self, password: str) -> list[Registration]:
-        """The registrations whose password, if they have proved one, is not this one."""
-        found: list[Registration] = []
-        for known in list(self._agent.known.registrations.values()):
+    def alone(self, registration: Registration) -> Holders:
+        return {registration.registration: self._proofs[registration.registration]}
+
+    async def holders(self, password: str) -> Holders:
+        """Errors: TerminalError (the vault does not answer now)."""
+        found: Holders = {}
+        proved = [r for r in self._agent.known.registrations.values() if r.sealed_password]
+        for known in proved:
             try:
-                theirs = known.sealed_password and await unseal(
-                    self._agent.owner.vault, known, known.sealed_password
-                )
+                theirs = await unseal(self._agent.owner.vault, known, known.sealed_password)
             except CredentialsRefused:
-                theirs = ""
-            if theirs != password:
-                found.append(known)
+                continue
+            if theirs == password:
+                found |= self.alone(known)
         return found
 
     # --- outcomes -----------------------------------------------------------------------------
 
-    async def _proved(
-        self, registration: Registration, rights: Rights, others: list[Registration]
-    ) -> None:
-        """`others` have another password. An account has one for each kind of right: who has the same
-        right by another one has to prove that again.
+    async def _proved(self, registration: Registration, rights: Rights, holders: Holders) -> None:
+        """An account has one password for each kind of right: who has the same right by another one
+        than these `holders` has to prove that again.
         """
         agent, account = self._agent, self._agent.known
         turn = Turn(agent.owner.clock())
-        if registration in others:  # it is new for this registration too
+        account.server = account.server_of(registration)
+        self._proofs[registration.registration] += 1
+        # What it had before may have been refused to the session while this one was tried.
+        is_known = bool(registration.sealed_password) and registration.registration in holders
+        if not is_known:
             account.proofs += 1
             registration.sealed_password, registration.age = registration.unproved, account.proofs
-            for other in others:
-                if other is not registration and other.rights is rights:
+            for whose, other in account.registrations.items():
+                if other is not registration and whose not in holders and other.rights is rights:
                     other.unproved = other.unproved or other.sealed_password
         registration.unproved, registration.refused, registration.rights = "", "", rights
         self._delayed.pop(registration.registration, None)
@@ -134,7 +158,15 @@ class Proving:
         await agent.owner.commit(turn)
         agent.watching.credentials_changed()
 
-    async def refused(
+    async def refused_to_all(self, holders: Holders, error: CredentialsRefused) -> None:
+        """A password that logged in before does so no more: it is not tried once for each of them."""
+        for whose, proofs in holders.items():
+            registration = self._agent.known.registrations.get(whose)
+            sealed = "" if registration is None else registration.sealed_password
+            if registration is not None and sealed and self._proofs[whose] == proofs:
+                await self._refused(registration, sealed, error)
+
+    async def _refused(
         self, registration: Registration, sealed: str, error: CredentialsRefused
     ) -> None:
         """One try: a password that was refused is not tried again until it is changed."""
@@ -157,6 +189,10 @@ class Proving:
             rights=registration.rights,
         )
         turn.fact(agent.id, event, registration.registration, account.serial)
+        if registration.unproved:
+            # Nobody needs to set another one: it is being tried.
+            pending = updated(account, registration)
+            turn.fact(agent.id, pending, registration.registration, account.serial)
         agent.save_account(turn)
         agent.touch_all()
         agent.pump(turn)
@@ -186,14 +222,14 @@ class Proving:
         await agent.owner.commit(turn)
 
 
-def terminal_of(agent: AccountAgent, password: str) -> Terminal:
+def terminal_of(agent: AccountAgent, password: str, server: str) -> Terminal:
     """Errors: TerminalError where the platform has no bridge."""
     account = agent.known
     factory = agent.owner.terminals.get(account.platform)
     if factory is None:
         text = f"Api{account.platform} is not set: {account.platform} accounts are off"
         raise TerminalError("PLATFORM_OFF", text)
-    return factory(Credentials(server=account.server, login=account.login, password=password))
+    return factory(Credentials(server=server, login=account.login, password=password))
 
 
 async def unseal(vault: Vault, registration: Registration, sealed: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ class Publishing:
         self._agent = agent
         self._latest: tuple[tuple[OpenOrder, ...], Figures] | None = None
         self._published: tuple[tuple[OpenOrder, ...], Figures] | None = None
+        self._seen_at_utc = agent.owner.clock()
+        """When the account showed the latest."""
         self._published_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._is_due_soon = False
@@ -33,7 +36,7 @@ class Publishing:
 
     def seen(self, orders: tuple[OpenOrder, ...], figures: Figures) -> None:
         """A look succeeded: this is also the proof of life."""
-        self._latest = (orders, figures)
+        self._latest, self._seen_at_utc = (orders, figures), self._agent.owner.clock()
         if self._timer is not None and self._is_due_soon:
             return
         limits, now = self._agent.owner.limits, self._agent.owner.monotonic()
@@ -65,12 +68,20 @@ class Publishing:
         self._published_at = now
         turn = Turn(owner.clock())
         snapshot = AccountSnapshot(
-            account=agent.id, seen_alive_at_utc=turn.now, figures=figures, orders=orders
+            account=agent.id,
+            seen_alive_at_utc=self._seen_at_utc,
+            figures=figures,
+            orders=orders,
         )
         turn.publish(topics.ACCOUNT_SNAPSHOTS, agent.id, snapshot, turn.now.isoformat())
         if now - self._equity_at >= owner.limits.equity_every_s and self._equity.changed:
             self._equity_at = now
-            turn.fact(agent.id, self._equity.take(agent, turn), "equity", turn.now.isoformat())
+            turn.fact(
+                agent.id,
+                self._equity.take(agent, self._seen_at_utc),
+                "equity",
+                turn.now.isoformat(),
+            )
         await owner.commit(turn)
 
 
@@ -99,10 +110,10 @@ class _Range:
                 high, low = self._profit.get(root, (order.profit, order.profit))
                 self._profit[root] = (max(high, order.profit), min(low, order.profit))
 
-    def take(self, agent: AccountAgent, turn: Turn) -> EquityRecorded:
+    def take(self, agent: AccountAgent, at_utc: datetime) -> EquityRecorded:
         event = EquityRecorded(
             account=agent.id,
-            time_utc=turn.now,
+            time_utc=at_utc,
             balance=self._balance,
             equity=self._last,
             equity_high=self._high,

@@ -43,6 +43,8 @@ class Registration(Struct, kw_only=True, omit_defaults=True):
     registration: RegistrationId
     user: UserId
     name: str
+    server: str = ""
+    """As its user spells it; empty: as the account does."""
     enabled: bool = True
     consider_balance: bool = False
     symbols: SymbolChoice = SymbolChoice()
@@ -120,6 +122,10 @@ class Account(Struct, kw_only=True, omit_defaults=True):
         """None: it was never here, is gone, or is about to go."""
         leaving = any(removal.registration == registration for removal in self.removals)
         return None if leaving else self.registrations.get(registration)
+
+    def server_of(self, registration: Registration) -> str:
+        """Its name, as it is spelled where a password has logged in, else as this one's user does."""
+        return self.server if self.proofs or not registration.server else registration.server
 
     @property
     def usable(self) -> Registration | None:

@@ -41,7 +41,7 @@ from copypro_account_watcher.clock import ClockOffset
 from copypro_account_watcher.history import Importing
 from copypro_account_watcher.live import Live
 from copypro_account_watcher.looking import Looking
-from copypro_account_watcher.proving import terminal_of, unseal
+from copypro_account_watcher.proving import Holders, terminal_of, unseal
 from copypro_account_watcher.shown import Shown, are_the_same_trades
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
@@ -131,15 +131,18 @@ class Watching:
             if registration is None:
                 await self._credentials.wait()
                 continue
-            self._generation = self._agent.known.generation
+            self._begin_generation()
+            proving = self._agent.proving
+            holders = proving.alone(registration)
             try:
                 password = await unseal(owner.vault, registration, registration.sealed_password)
-                terminal = terminal_of(self._agent, password)
+                holders = await proving.holders(password)
+                terminal = terminal_of(self._agent, password, self._agent.known.server)
                 info = await terminal.connect()
                 failures = 0
                 await self._follow(terminal, info, registration)
             except CredentialsRefused as error:
-                await self._refused(registration, error)
+                await self._refused(holders, error)
             except TerminalError as error:
                 await self._lost(error)
                 failures += 1
@@ -151,6 +154,11 @@ class Watching:
                     limits.reconnect_first_s * 2 ** (failures - 1), limits.reconnect_cap_s
                 )
                 await self._pause(pause_s)
+
+    def _begin_generation(self) -> None:
+        """Of an account that was added again nothing has been told yet."""
+        if self._generation != self._agent.known.generation:
+            self._generation, self._disconnected = self._agent.known.generation, ""
 
     async def _pause(self, seconds: float) -> None:
         """Until then, or until a password changed."""
@@ -194,12 +202,10 @@ class Watching:
         agent.pump(turn)
         await agent.owner.commit(turn)
 
-    async def _refused(self, used: Registration, error: CredentialsRefused) -> None:
+    async def _refused(self, holders: Holders, error: CredentialsRefused) -> None:
         """The password that worked does so no more."""
         account = self._agent.known
-        registration = account.registrations.get(used.registration)
-        if registration is not None and registration.sealed_password == used.sealed_password:
-            await self._agent.proving.refused(registration, used.sealed_password, error)
+        await self._agent.proving.refused_to_all(holders, error)
         if account.connected:
             await self._lost(error)
 

@@ -61,6 +61,7 @@ class Accounts:
                 account=account,
                 registration=registration,
                 name=given.name or None,
+                server=given.server.strip(),
                 sealed_password=sealed,
             )
             done = await self._core.command((topics.ACCOUNT_COMMANDS, account, update))

@@ -54,6 +54,8 @@ def updated(event: m.AccountUpdated) -> Patch:
             "off": list(event.symbols.off),
         },
     }
+    if event.server:
+        fields["server"] = event.server
     if event.proving or not event.refused:
         fields["connect_error"] = None
         fields["proof"] = "pending" if event.proving else "done"

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from html import escape
 from operator import attrgetter
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -307,6 +308,8 @@ def safe_text(message: str, secrets: tuple[str, ...]) -> str:
     """A bridge's message for people, without what it quotes of our request."""
     for secret in secrets:
         if secret:
-            message = message.replace(secret, "***").replace(quote(secret, safe=""), "***")
+            forms = {secret, quote(secret, safe=""), quote_plus(secret), escape(secret)}
+            quoted = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+            message = re.sub(quoted, "***", message, flags=re.IGNORECASE)
     message = _SECRET.sub(r"\1=***", _URL.sub("***", _UUID.sub("***", message)))
     return message[:_MESSAGE_LENGTH]

@@ -57,6 +57,8 @@ from copypro.values import Lots, OrderKind
 
 logger = structlog.get_logger("terminal")
 _DIGEST_KEY = token_bytes(32)
+_ALIVE = frozenset({"OK", "TRUE"})
+"""What CheckConnect says of a session that is connected: anything else is none."""
 Answer = TypeVar("Answer")
 
 
@@ -118,11 +120,13 @@ class BridgeTerminal:
         for call in ("CheckConnect", "ConnectByToken"):
             try:
                 body = await self._bridge.read(call, {"id": token}, within_s=self._connect_s)
+                if call == "ConnectByToken":
+                    return _token_in(body)
+                if scalar(body).upper() in _ALIVE:
+                    return token
             except TerminalError as error:
                 if error.code == "UNREACHABLE":
                     raise
-                continue
-            return token if call == "CheckConnect" else _token_in(body)
         return ""
 
     async def _login(self, own_id: str = "") -> str:

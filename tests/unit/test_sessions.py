@@ -1,0 +1,249 @@
+"""A session's life: whose answer counts for which password, and what is said when none can be made."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from copypro import messages as m
+from copypro import topics
+from copypro.trading import Done, TradeRequest
+from copypro.values import Platform, RegistrationId, Ticket, UserId
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_standalone.backtest.virtual_time import run
+
+from tests.unit.diff_builders import D, order
+from tests.unit.test_generations import again, removal
+from tests.unit.watched import ACCOUNT, LOGIN, REGISTRATION, SERVER, TRADES, Watched, now, watched
+
+QUICK = WatcherLimits(reconnect_first_s=0.1)
+
+
+async def set_password(account: Watched, password: str = TRADES) -> None:
+    sealed = f"{password}#2"
+    await account.command(
+        m.UpdateAccount(account=ACCOUNT, registration=REGISTRATION, sealed_password=sealed)
+    )
+
+
+async def reconnects(account: Watched, seconds: float) -> None:
+    """The session is lost, and the login of the next one is under way for so long."""
+    before = len(account.bridge.logins)
+    account.bridge.ends_session(reconnects_s=seconds)
+    await account.until(lambda: len(account.bridge.logins) > before)
+
+
+async def refuses_the_try_under_way(account: Watched) -> None:
+    tries = len(account.bridge.logins)
+    account.bridge.refused.add(TRADES)
+    await account.until(lambda: len(account.bridge.logins) > tries)
+
+
+def test_a_password_proved_anew_is_kept_when_an_earlier_try_of_it_is_refused() -> None:
+    """The broker took it no more for a while, its user set it again, and the late answer came after."""
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            bridge = account.bridge
+            await reconnects(account, 5.0)
+            await set_password(account)
+            await account.until(lambda: len(account.told(m.AccountUpdated)) == 3)
+            await refuses_the_try_under_way(account)
+            bridge.refused.clear()
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            assert not account.told(m.AccountRefused)
+
+    run(work())
+
+
+def test_the_next_try_of_it_counts_and_is_the_last() -> None:
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            await reconnects(account, 5.0)
+            await set_password(account)
+            await account.until(lambda: len(account.told(m.AccountUpdated)) == 3)
+            await refuses_the_try_under_way(account)
+            await account.until(lambda: account.told(m.AccountRefused))
+            tries = len(account.bridge.logins)
+            await asyncio.sleep(100.0)
+            assert len(account.bridge.logins) == tries
+
+    run(work())
+
+
+def test_a_password_that_is_proved_after_its_session_was_refused_is_used_again() -> None:
+    """Both were under way at once: the last try is what is known of it."""
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            bridge = account.bridge
+            bridge.proves_s[TRADES] = 5.0
+            await set_password(account)
+            await account.until(lambda: bridge.logins.count(TRADES) == 3)
+            bridge.refused.add(TRADES)
+            await reconnects(account, 0.0)
+            await account.until(lambda: account.told(m.AccountRefused))
+            bridge.refused.clear()
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            assert account.told(m.AccountUpdated)[-1].rights is m.Rights.TRADE
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    "change", [{"sealed_password": "another"}, {"name": "renamed"}], ids=["password", "name"]
+)
+def test_why_a_password_is_still_not_tried_is_said_again_after_a_change(
+    change: dict[str, Any],
+) -> None:
+    """What is told of a change takes away what was said before it."""
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            account.bridge.away = {"prove"}
+            await set_password(account, "new")
+            await account.until(lambda: account.told(m.ProofDelayed))
+            await account.command(
+                m.UpdateAccount(account=ACCOUNT, registration=REGISTRATION, **change)
+            )
+            await account.until(lambda: len(account.told(m.ProofDelayed)) == 2)
+            await asyncio.sleep(100.0)
+            assert len(account.told(m.ProofDelayed)) == 2
+
+    run(work())
+
+
+def test_an_account_added_again_says_why_it_is_not_connected_though_it_was_so_before() -> None:
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            account.bridge.away = {"connect"}
+            account.bridge.ends_session(reconnects_s=0.0)
+            await account.until(lambda: len(account.told(m.AccountDisconnected)) == 2)
+            assert account.told(m.AccountDisconnected)[-1].code == "UNREACHABLE"
+            await account.command(removal())
+            await account.until(lambda: account.told(m.AccountRemoved))
+            await account.command(again())
+            await account.until(lambda: len(account.told(m.AccountDisconnected)) == 3)
+
+    run(work())
+
+
+def test_an_account_out_of_reach_is_an_alert_also_after_its_password_was_refused() -> None:
+    """The refusal is an alert of its own, which ends with the right password."""
+
+    async def fills(_: TradeRequest) -> Done:
+        return Done(ticket=Ticket(50), lots=D("0.10"), price=D("1.1"))
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            bridge = account.bridge
+            bridge.does = fills
+            await account.open()
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            bridge.orders = (order(50),)
+            bridge.away = {"connect"}
+            bridge.ends_session(reconnects_s=0.0)
+            await account.until(lambda: len(account.told(m.AccountDisconnected)) == 2)
+            bridge.away, bridge.refused = set(), {TRADES}
+            await account.until(lambda: account.told(m.AccountRefused))
+            await asyncio.sleep(60.0)
+            bridge.away = {"connect"}
+            await set_password(account, "new")
+            await account.until(
+                lambda: [a for a in account.told(m.AlertRaised) if a.code == "ACCOUNT_DOWN"]
+            )
+
+    run(work())
+
+
+def test_a_proof_of_life_is_as_old_as_what_it_shows() -> None:
+    """It is told once in a while, and the account may have hung since."""
+
+    async def work() -> None:
+        async with watched() as account:
+            await account.until(lambda: account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS))
+            await account.looked()
+            account.bridge.snapshot_takes_s = 15.0
+            await asyncio.sleep(0.1)
+            seen_at = now()
+            told = len(account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS))
+            await account.until(
+                lambda: len(account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS)) > told
+            )
+            snapshot = account.told(m.AccountSnapshot, topics.ACCOUNT_SNAPSHOTS)[-1]
+            assert snapshot.seen_alive_at_utc <= seen_at
+
+    run(work())
+
+
+def test_while_another_password_is_tried_nobody_is_told_to_set_one() -> None:
+    """The one in use is refused meanwhile."""
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            account.bridge.proves_s["new"] = 50.0
+            await set_password(account, "new")
+            await account.until(lambda: "new" in account.bridge.logins)
+            account.bridge.refused.add(TRADES)
+            await reconnects(account, 0.0)
+            await account.until(lambda: account.told(m.AccountRefused))
+            last = account.told(m.AccountUpdated)[-1]
+            assert (last.proving, last.rights) == (True, m.Rights.NONE)
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+
+    run(work())
+
+
+OTHERS = [RegistrationId(digit * 32) for digit in "de"]
+
+
+async def register(account: Watched, registration: RegistrationId) -> None:
+    """Another user, who knows the same password."""
+    told = len(account.told(m.AccountUpdated))
+    await account.command(
+        m.RegisterAccount(
+            account=ACCOUNT,
+            registration=registration,
+            user=UserId(registration),
+            platform=Platform.MT5,
+            server=SERVER,
+            login=LOGIN,
+            name="another's",
+            sealed_password=f"{TRADES}#{registration}",
+        )
+    )
+    await account.until(lambda: len(account.told(m.AccountUpdated)) > told)
+
+
+def test_a_password_of_several_users_that_its_broker_takes_no_more_is_tried_once() -> None:
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            for other in OTHERS:
+                await register(account, other)
+            tries = len(account.bridge.logins)
+            account.bridge.refused.add(TRADES)
+            await reconnects(account, 0.0)
+            await account.until(lambda: len(account.told(m.AccountRefused)) == 3)
+            whose = {event.registration for event in account.told(m.AccountRefused)}
+            assert whose == {REGISTRATION, *OTHERS}
+            await asyncio.sleep(100.0)
+            assert len(account.bridge.logins) == tries + 1
+
+    run(work())
+
+
+def test_a_former_password_of_several_users_is_tried_once_after_another_was_proved() -> None:
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            for other in OTHERS:
+                await register(account, other)
+            tries = account.bridge.logins.count(TRADES)
+            account.bridge.refused.add(TRADES)
+            await set_password(account, "new")
+            await account.until(lambda: len(account.told(m.AccountRefused)) == 2)
+            whose = {event.registration for event in account.told(m.AccountRefused)}
+            assert whose == set(OTHERS)
+            assert account.bridge.logins.count(TRADES) == tries + 1
+
+    run(work())
