@@ -240,7 +240,7 @@ def _filled_further(
     if attempt is not None and isinstance(attempt.request, OpenRequest):
         unknown -= attempt.request.lots
     more = min(leg.due_lots, event.lots, unknown)
-    _fill_further(agent, copy, leg, more, event.deal.price, turn)
+    fill_further(agent, copy, leg, more, event.deal.price, turn)
 
 
 def filled_before_its_answer(agent: AccountAgent, copy: Copy, leg: Leg, turn: Turn) -> None:
@@ -250,10 +250,10 @@ def filled_before_its_answer(agent: AccountAgent, copy: Copy, leg: Leg, turn: Tu
     if root is None or root.copy != copy.copy or not is_alone:
         return
     more = min(leg.due_lots, root.open_lots - leg.lots)
-    _fill_further(agent, copy, leg, more, root.open_price, turn)
+    fill_further(agent, copy, leg, more, root.open_price, turn)
 
 
-def _fill_further(
+def fill_further(
     agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, turn: Turn
 ) -> None:
     if more <= 0:
