@@ -261,6 +261,9 @@ def fill_further(
     leg.due_lots -= more
     leg.lots += more
     leg.original_lots += more
+    attempt = copy.attempt
+    if attempt is not None and attempt.held_lots is not None and _is_at(leg, "close", attempt):
+        attempt.held_lots += more
     increased = CopyIncreased(
         **about(copy, leg.number),
         attempt=AttemptId(""),

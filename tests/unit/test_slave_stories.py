@@ -1,0 +1,48 @@
+"""One trade of a master's on a slave whose broker does as little as a broker may: at rest its copy holds
+what stands there, no more than the master's part, and nothing when that is flat; or somebody is told.
+"""
+
+from __future__ import annotations
+
+import pytest
+from copypro_standalone.backtest.virtual_time import run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.examples import examples
+from tests.unit.slave_story import KINDS, OUTCOMES, SHOWS, Broker, lives
+
+Acts = list[tuple[str, float]]
+ACTS = st.tuples(
+    st.sampled_from(("open", "reduce", "stop", "close")), st.sampled_from((0.0, 0.3, 5.0, 60.0))
+)
+
+
+@given(
+    st.sampled_from(tuple(KINDS)),
+    st.lists(ACTS, max_size=4),
+    st.lists(st.sampled_from(OUTCOMES), max_size=5),
+    st.lists(st.sampled_from(SHOWS), max_size=5),
+)
+@examples(30)
+def test_at_rest_a_copy_holds_what_stands_or_somebody_is_told(
+    kind: str, acts: Acts, outcomes: list[str], shows: list[str]
+) -> None:
+    async def told() -> None:
+        await lives(Broker(kind, outcomes, shows), [("open", 0.3), *acts])
+
+    run(told())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("act", ["close", "reduce"])
+def test_what_a_close_in_part_leaves_is_known_where_a_frame_told_of_it_before_its_answer(
+    kind: str, act: str
+) -> None:
+    """The part was taken off twice: what was left stood, and nobody followed it."""
+
+    async def told() -> None:
+        broker = Broker(kind, ["full", "part"], ["lists", "before"])
+        await lives(broker, [("open", 12.0), (act, 5.0)])
+
+    run(told())
