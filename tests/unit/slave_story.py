@@ -23,7 +23,7 @@ from copypro.trading import (
     OrdersSeen,
     TradeRequest,
 )
-from copypro.values import Lots, Mode, Platform, Ticket
+from copypro.values import Lots, Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.state import Copy, LegStatus, copy_key
 from copypro_account_watcher.targets import target_lots
 from msgspec.structs import replace
@@ -41,6 +41,7 @@ KINDS = {
     "MT5 hedging": (Platform.MT5, Mode.HEDGING),
     "MT5 netting": (Platform.MT5, Mode.NETTING),
 }
+FOR_A_PERSON = {"STILL_OPEN", "VANISHED", "UNRESOLVED", "NEEDS_PERSON"}
 OUTCOMES = (
     "full",
     "part",
@@ -55,6 +56,7 @@ OUTCOMES = (
     "restart, not filled",
     "restart, filled late",
 )
+ACTS = ("open", "reduce", "stop", "close", "restart", "short list")
 SHOWS = ("lists", "before", "after", "stale")
 
 
@@ -64,6 +66,7 @@ class Broker:
     def __init__(self, kind: str, outcomes: Sequence[str], shows: Sequence[str]) -> None:
         self.platform, self.mode = KINDS[kind]
         self.open: dict[Ticket, OpenOrder] = {}
+        self.others: tuple[OpenOrder, ...] = ()
         self.ours: set[Ticket] = set()
         self.rows: list[ClosedOrder] = []
         self.outcomes, self.shows = list(outcomes), list(shows)
@@ -76,14 +79,19 @@ class Broker:
         self.tasks: set[asyncio.Task[None]] = set()
 
     def attach(self, account: Watched) -> None:
-        self.bridge = account.bridge
+        self.account, self.bridge = account, account.bridge
         self.bridge.does = self.does
         self.dies = asyncio.Event()
+        self.others = self.others or (_an_owners_own(),)
         self._stands()
 
     @property
     def held(self) -> Lots:
         return sum((self.open[t].lots for t in self.ours if t in self.open), D(0))
+
+    @property
+    def listed(self) -> tuple[OpenOrder, ...]:
+        return (*self.others, *self.open.values())
 
     async def does(self, request: TradeRequest) -> Done:
         outcome = self.outcomes.pop(0) if self.outcomes else "full"
@@ -132,7 +140,7 @@ class Broker:
         if how == "after":
             asyncio.get_running_loop().call_later(0.2, self._frame)
         elif how == "stale":
-            seen = OrdersSeen(orders=tuple(self.open.values()), figures=self.bridge.figures)
+            seen = OrdersSeen(orders=self.listed, figures=self.bridge.figures)
             put = self.bridge._frames.put_nowait
             asyncio.get_running_loop().call_later(3.0, put, seen)
 
@@ -141,8 +149,19 @@ class Broker:
         self.bridge.frame(self.rows[-1] if self.rows else None)
 
     def _stands(self) -> None:
-        self.bridge.orders, self.bridge.closed = tuple(self.open.values()), tuple(self.rows)
+        self.bridge.orders, self.bridge.closed = self.listed, tuple(self.rows)
         self.bridge.balance = self.bridge.equity = self.balance
+
+    def hides(self) -> None:
+        """The next list is without what is ours."""
+
+        async def until_listed() -> None:
+            account, bridge = self.account, self.bridge
+            bridge.orders, taken = self.others, bridge.snapshots
+            await account.until(lambda: bridge.snapshots > taken or self.account is not account)
+            self._stands()
+
+        self._spawn(until_listed())
 
     # --- what is done -------------------------------------------------------------------------
 
@@ -263,12 +282,25 @@ def _part(lots: Lots) -> Lots:
     return max(STEP, (lots / 2).quantize(STEP))
 
 
+def _an_owners_own() -> OpenOrder:
+    return OpenOrder(
+        ticket=Ticket(50),
+        symbol="GBPUSD",
+        kind=OrderKind.SELL,
+        lots=D("0.30"),
+        open_price=D("1.3"),
+        opened_at_broker=_at(),
+    )
+
+
 def _at() -> Any:
     return now().replace(tzinfo=None) + EASTERN
 
 
 class Master:
     """What it does to one trade, as orders for the slave."""
+
+    acts = ("open", "reduce", "stop", "close")
 
     def __init__(self) -> None:
         self.fraction, self.legs = D(1), 0
@@ -301,22 +333,22 @@ def ledger(log: MemoryLog) -> Copy | None:
     return None if value is None else msgspec.json.decode(value, type=Copy)
 
 
-def standing(account: Watched) -> list[m.AlertRaised]:
-    """The alerts that nothing has cleared yet."""
+def for_a_person(account: Watched) -> list[m.AlertRaised]:
+    """The alerts that nothing has cleared yet, of what stands at the broker and is not as it should be."""
     found: dict[str, m.AlertRaised] = {}
     for told in account.told(m.Message):
         if isinstance(told, m.AlertRaised):
             found[told.cause] = told
         elif isinstance(told, m.AlertCleared):
             found.pop(told.cause, None)
-    return list(found.values())
+    return [alert for alert in found.values() if alert.code in FOR_A_PERSON]
 
 
 def at_rest(account: Watched, broker: Broker) -> None:
     copy = ledger(account.log)
     legs = [] if copy is None else copy.legs
     held = sum((leg.lots for leg in legs if leg.ticket is not None), D(0))
-    if standing(account) or (copy is not None and copy.is_unresolved):
+    if for_a_person(account) or (copy is not None and copy.is_unresolved):
         return
     assert held == broker.held, (broker.story, broker.open, copy)
     for leg in legs if copy is not None and not copy.detached else ():
@@ -335,9 +367,13 @@ async def lives(broker: Broker, acts: Sequence[tuple[str, float]]) -> None:
             broker.attach(account)
             while left and not broker.dies.is_set():
                 act, seconds = left.pop(0)
-                if act:
+                if act in master.acts:
                     await account.order(master.does(act))
-                    broker.story.append(act)
+                elif act == "restart":
+                    broker.dies.set()
+                elif act == "short list":
+                    broker.hides()
+                broker.story.append(act)
                 try:
                     async with asyncio.timeout(seconds):
                         await broker.dies.wait()
@@ -349,5 +385,5 @@ async def lives(broker: Broker, acts: Sequence[tuple[str, float]]) -> None:
                     if seconds == REST_S:
                         left.insert(0, ("", REST_S))
             if not left and not broker.dies.is_set():
-                told = standing(account)
+                told = for_a_person(account)
                 assert not broker.held or told, (broker.story, broker.open, ledger(log))

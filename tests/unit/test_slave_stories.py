@@ -10,26 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.unit.slave_story import KINDS, OUTCOMES, SHOWS, Broker, lives
+from tests.unit.slave_story import ACTS, KINDS, OUTCOMES, SHOWS, Broker, lives
 
-Acts = list[tuple[str, float]]
-ACTS = st.tuples(
-    st.sampled_from(("open", "reduce", "stop", "close")), st.sampled_from((0.0, 0.3, 5.0, 60.0))
-)
+Steps = list[tuple[str, float]]
+STEPS = st.tuples(st.sampled_from(ACTS), st.sampled_from((0.0, 0.3, 5.0, 60.0)))
 
 
 @given(
     st.sampled_from(tuple(KINDS)),
-    st.lists(ACTS, max_size=4),
+    st.lists(STEPS, max_size=4),
     st.lists(st.sampled_from(OUTCOMES), max_size=5),
     st.lists(st.sampled_from(SHOWS), max_size=5),
 )
 @examples(30)
 def test_at_rest_a_copy_holds_what_stands_or_somebody_is_told(
-    kind: str, acts: Acts, outcomes: list[str], shows: list[str]
+    kind: str, steps: Steps, outcomes: list[str], shows: list[str]
 ) -> None:
     async def told() -> None:
-        await lives(Broker(kind, outcomes, shows), [("open", 0.3), *acts])
+        await lives(Broker(kind, outcomes, shows), [("open", 0.3), *steps])
 
     run(told())
 
@@ -44,5 +42,19 @@ def test_what_a_close_in_part_leaves_is_known_where_a_frame_told_of_it_before_it
     async def told() -> None:
         broker = Broker(kind, ["full", "part"], ["lists", "before"])
         await lives(broker, [("open", 12.0), (act, 5.0)])
+
+    run(told())
+
+
+@pytest.mark.parametrize("kind", ["MT5 hedging", "MT5 netting"])
+def test_a_late_frame_of_before_a_part_was_closed_is_no_further_fill(kind: str) -> None:
+    """It was filled in part: what the frame shows more was reduced as well, and the copier was halted."""
+
+    async def told() -> None:
+        outcomes, shows = ["part", "part", "refused"], ["stale", "stale", "after", "after"]
+        broker = Broker(kind, outcomes, shows)
+        await lives(broker, [("open", 0.3), ("reduce", 5.0)])
+        closes = [line for line in broker.story if "CloseRequest" in line]
+        assert len(closes) == 4, broker.story
 
     run(told())

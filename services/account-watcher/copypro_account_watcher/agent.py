@@ -46,7 +46,7 @@ from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_open
 from copypro_account_watcher.apart import as_received, compare_clocks
 from copypro_account_watcher.diff import Book, Root
-from copypro_account_watcher.following import filled_before_its_answer, tie
+from copypro_account_watcher.following import tie
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission
@@ -408,8 +408,6 @@ class AccountAgent:
         tie(self.book, copy, copy.leg(attempt.leg))
         for event in result.events:
             turn.execution(event, origin, attempt.id)
-        if isinstance(attempt.request, OpenRequest):
-            filled_before_its_answer(self, copy, copy.leg(attempt.leg), turn)
         if result.refresh_symbol and copy.symbol:
             self.market.live.forget_symbol(copy.symbol)
         if result.pause_opens:

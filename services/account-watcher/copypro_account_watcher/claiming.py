@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from copypro.messages import CopyIncreased
 from copypro.trading import ClosedOrder, OpenOrder, OpenRequest
-from copypro.values import Ticket
+from copypro.values import AttemptId, Lots, Price, Ticket
 
 from copypro_account_watcher import unresolved
+from copypro_account_watcher.accepting import about
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.claims import Claim, is_of, whose
-from copypro_account_watcher.following import fill_further, pending_removed, tie
+from copypro_account_watcher.following import pending_removed, tie
 from copypro_account_watcher.reconcile import Found, found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
@@ -111,8 +113,8 @@ def _takes_up(agent: AccountAgent, copy: Copy, ticket: Ticket, what: str, turn: 
 def _filled_further(
     agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder], turn: Turn
 ) -> None:
-    """An order of ours that was filled in part fills further when its leg is over, or, beside another
-    leg, before its answer tells of that part.
+    """An order of ours that was filled in part may fill further, also when its leg is over: what its
+    position has more than its legs hold. On netting nothing tells it from what an owner adds.
     """
     live = agent.market.live
     due = [leg for leg in copy.legs if leg.due_lots > 0 and leg.status in FURTHER]
@@ -123,6 +125,7 @@ def _filled_further(
             continue
         of_it = [leg for leg in copy.legs if is_of(leg, order, root)]
         more = order.lots - sum((leg.lots for leg in of_it), Decimal(0))
+        price = unresolved.price_of(more, order, of_it)
         for leg in due:
             part = min(leg.due_lots, more) if leg in of_it else Decimal(0)
             if part <= 0:
@@ -132,8 +135,25 @@ def _filled_further(
                 _takes_up(agent, copy, order.ticket, "filled further after it was closed", turn)
                 leg.status, leg.ticket, leg.slave_root = LegStatus.OPEN, order.ticket, root.root
                 leg.closed = None
-            fill_further(agent, copy, leg, part, order.open_price, turn)
+            _fill(agent, copy, leg, part, price, turn)
             more -= part
+
+
+def _fill(agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, turn: Turn) -> None:
+    leg.due_lots -= more
+    leg.lots += more
+    leg.original_lots += more
+    increased = CopyIncreased(
+        **about(copy, leg.number),
+        attempt=AttemptId(""),
+        ticket=leg.ticket or Ticket(0),
+        symbol=copy.symbol,
+        side=copy.side,
+        lots=leg.original_lots,
+        price=price,
+    )
+    turn.execution(increased, copy.origin, f"{leg.number}/filled/{leg.original_lots}")
+    agent.touch(copy, turn)
 
 
 def _end_what_went_unseen(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from copypro.messages import (
     CopyClosed,
     CopyDetached,
-    CopyIncreased,
     CopyOpened,
     CopyPendingRemoved,
     OrderEvent,
@@ -24,8 +23,8 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done, OpenOrder, OpenRequest
-from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, Price, RootId, Ticket
+from copypro.trading import CloseReason, Done, OpenOrder
+from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, detach
@@ -47,9 +46,8 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
         case PositionOpened() | PendingPlaced():
             _opened(agent, event, turn)
         case PositionIncreased():
-            for copy, leg in _legs(agent, event.root):
-                if leg.status is LegStatus.OPEN and leg.due_lots > 0:
-                    _filled_further(agent, copy, leg, event, turn)
+            for _, leg in _legs(agent, event.root):
+                _ask_what_stands(agent, leg)
         case PositionReduced():
             for copy, legs in _open_legs(agent, event.root):
                 _reduced(agent, copy, legs, event, turn)
@@ -134,8 +132,7 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN:
-        if isinstance(event, PositionOpened) and leg.due_lots > 0:
-            _filled_further(agent, copy, leg, event, turn)  # before it was first seen
+        _ask_what_stands(agent, leg)
         if len(copy.live_legs) == 1:
             leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
     agent.touch(copy, turn)
@@ -221,60 +218,12 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn)
     turn.execution(opened, copy.origin, f"{leg.number}/filled")
 
 
-def _filled_further(
-    agent: AccountAgent,
-    copy: Copy,
-    leg: Leg,
-    event: PositionOpened | PositionIncreased,
-    turn: Turn,
-) -> None:
-    """More of an order of ours that was filled in part: of a growth never more than it asked for, and on
-    netting nothing that another leg has opened, or is about to.
+def _ask_what_stands(agent: AccountAgent, leg: Leg) -> None:
+    """An order of ours that was filled in part may have filled further; a frame that shows more of it may
+    be of before a part was closed.
     """
-    legs = _legs(agent, event.root)
-    if isinstance(event, PositionOpened):  # it may be of before a part of it was closed
-        unknown = event.lots - sum((leg.original_lots for _, leg in legs), Decimal(0))
-    else:
-        unknown = event.open_lots - _held(legs)
-    attempt = copy.attempt
-    if attempt is not None and isinstance(attempt.request, OpenRequest):
-        unknown -= attempt.request.lots
-    more = min(leg.due_lots, event.lots, unknown)
-    fill_further(agent, copy, leg, more, event.deal.price, turn)
-
-
-def filled_before_its_answer(agent: AccountAgent, copy: Copy, leg: Leg, turn: Turn) -> None:
-    """The answer tells of a part, and lists have shown more of it already."""
-    root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
-    is_alone = leg.status is LegStatus.OPEN and copy.live_legs == [leg]
-    if root is None or root.copy != copy.copy or not is_alone:
-        return
-    more = min(leg.due_lots, root.open_lots - leg.lots)
-    fill_further(agent, copy, leg, more, root.open_price, turn)
-
-
-def fill_further(
-    agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, turn: Turn
-) -> None:
-    if more <= 0:
-        return
-    leg.due_lots -= more
-    leg.lots += more
-    leg.original_lots += more
-    attempt = copy.attempt
-    if attempt is not None and attempt.held_lots is not None and _is_at(leg, "close", attempt):
-        attempt.held_lots += more
-    increased = CopyIncreased(
-        **about(copy, leg.number),
-        attempt=AttemptId(""),
-        ticket=leg.ticket or Ticket(0),
-        symbol=copy.symbol,
-        side=copy.side,
-        lots=leg.original_lots,
-        price=price,
-    )
-    turn.execution(increased, copy.origin, f"{leg.number}/filled/{leg.original_lots}")
-    agent.touch(copy, turn)
+    if leg.due_lots > 0:
+        agent.watching.look_soon()
 
 
 def _held(together: list[tuple[Copy, Leg]]) -> Lots:

@@ -82,7 +82,8 @@ def done(
             )
             return Consequence(events=[placed])
         case OpenRequest():
-            return Consequence(events=[stands(copy, attempt, answer, common)])
+            opened = stands(copy, attempt, answer, common)
+            return Consequence(events=[opened], look=leg.due_lots > 0)
         case ModifyRequest():
             _set(leg, request)
             _levels_set(copy)
