@@ -387,3 +387,10 @@ async def lives(broker: Broker, acts: Sequence[tuple[str, float]]) -> None:
             if not left and not broker.dies.is_set():
                 told = for_a_person(account)
                 assert not broker.held or told, (broker.story, broker.open, ledger(log))
+            _fence(log)
+
+
+def _fence(log: MemoryLog) -> None:
+    """What a process that is gone leaves in this one's loop records nothing any more."""
+    for owner in log._owners.values():
+        owner.fenced = True

@@ -58,3 +58,14 @@ def test_a_late_frame_of_before_a_part_was_closed_is_no_further_fill(kind: str) 
         assert len(closes) == 4, broker.story
 
     run(told())
+
+
+def test_what_fills_further_beside_its_close_is_known_after_a_restart() -> None:
+    """The copy was forgotten with its close, and no list had shown anything else."""
+
+    async def told() -> None:
+        outcomes, shows = ["fills further", "restart, filled"], ["lists", "lists", "before"]
+        broker = Broker("MT5 netting", outcomes, shows)
+        await lives(broker, [("open", 0.3), ("stop", 0.3), ("close", 5.0), ("restart", 5.0)])
+
+    run(told())

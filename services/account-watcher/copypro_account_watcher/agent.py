@@ -263,7 +263,7 @@ class AccountAgent:
                 case Rests():
                     pass
             break
-        if copy.over:
+        if copy.over and until is None:
             self._forget(copy, turn)
             return
         times = [time for time in (until, self._alarm(copy, turn)) if time is not None]
