@@ -52,6 +52,9 @@ OUTCOMES = (
     "lost, filled late",
     "answered late",
     "fills further",
+    "accepted",
+    "unlisted",
+    "unlisted, filled",
     "restart, filled",
     "restart, not filled",
     "restart, filled late",
@@ -101,7 +104,12 @@ class Broker:
         self.story.append(f"{outcome} ({how}): {request}")
         if outcome == "refused":
             raise Refused("REQUOTE", "another price")
-        if outcome in ("lost", "restart, not filled"):
+        if outcome == "accepted" and isinstance(request, OpenRequest):
+            self._later(2.0, request, how)
+            return Done(
+                ticket=Ticket(self.number + 1), lots=request.lots, price=PRICE, filled=False
+            )
+        if outcome in ("lost", "unlisted", "restart, not filled"):
             return await self._silent(outcome)
         if outcome.endswith("late") and outcome != "answered late":
             self._later(5.0, request, how)
@@ -110,7 +118,7 @@ class Broker:
         await self._tell(how, before=True)
         if outcome == "answered late":
             await asyncio.sleep(40.0)
-        if outcome.startswith(("lost", "restart")):
+        if outcome.startswith(("lost", "unlisted", "restart")):
             self._tell_later(how)
             return await self._silent(outcome)
         if outcome == "fills further":
@@ -123,6 +131,8 @@ class Broker:
         if outcome.startswith("restart"):
             self.dies.set()
             await asyncio.Event().wait()
+        if outcome.startswith("unlisted"):
+            raise OutcomeUnknown("ODD_NAME", "in no table")
         await asyncio.sleep(1.0)
         raise OutcomeUnknown("TIMEOUT", "no answer")
 
@@ -359,8 +369,10 @@ def at_rest(account: Watched, broker: Broker) -> None:
         assert leg.lots <= target, (broker.story, leg)
 
 
-async def lives(broker: Broker, acts: Sequence[tuple[str, float]]) -> None:
-    """Each act, and so many seconds until the next one; restarted as often as calls ask for it."""
+async def lives(broker: Broker, acts: Sequence[tuple[str, float]]) -> list[str]:
+    """Each act, and so many seconds until the next one; restarted as often as calls ask for it. What
+    alerts were raised.
+    """
     log, master, left = MemoryLog(), Master(), [*acts, ("", REST_S), ("close", REST_S)]
     while left:
         async with watched(mode=broker.mode, platform=broker.platform, log=log) as account:
@@ -388,6 +400,7 @@ async def lives(broker: Broker, acts: Sequence[tuple[str, float]]) -> None:
                 told = for_a_person(account)
                 assert not broker.held or told, (broker.story, broker.open, ledger(log))
             _fence(log)
+    return [alert.code for alert in account.told(m.AlertRaised)]
 
 
 def _fence(log: MemoryLog) -> None:

@@ -69,3 +69,15 @@ def test_what_fills_further_beside_its_close_is_known_after_a_restart() -> None:
         await lives(broker, [("open", 0.3), ("stop", 0.3), ("close", 5.0), ("restart", 5.0)])
 
     run(told())
+
+
+def test_a_late_frames_growth_that_never_was_is_no_close_of_too_much() -> None:
+    """A list corrects it, beside a close that was given up: as much as that took is as it should be."""
+
+    async def told() -> None:
+        outcomes = ["unlisted, filled", "fills further", "unlisted, filled"]
+        broker = Broker("MT5 netting", outcomes, ["lists", "stale"])
+        raised = await lives(broker, [("open", 0.3), ("open", 0.3), ("reduce", 60.0)])
+        assert "CLOSED_TOO_MUCH" not in raised
+
+    run(told())

@@ -192,7 +192,7 @@ def _are_all_told(agent: AccountAgent, leg: Leg) -> bool:
     root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
     if root is None or leg.closes_late or leg.ticket in agent.market.live.just_changed:
         return False
-    return root.open_lots == _held(_legs(agent, root.root))
+    return root.open_lots == _lots([leg for _, leg in _legs(agent, root.root)])
 
 
 def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
@@ -224,10 +224,6 @@ def _ask_what_stands(agent: AccountAgent, leg: Leg) -> None:
     """
     if leg.due_lots > 0:
         agent.watching.look_soon()
-
-
-def _held(together: list[tuple[Copy, Leg]]) -> Lots:
-    return sum((leg.lots for _, leg in together if leg.is_live), Decimal(0))
 
 
 def _reduced(
@@ -327,9 +323,15 @@ def _is_asked(
         return False
     if any(leg.asked_lots == 0 for leg in legs if leg.status is LegStatus.OPEN):
         return False  # a close of all that there was came after them
+    if isinstance(event, PositionReduced) and event.open_lots >= _lots(legs):
+        return False  # it was never ours: a late frame's growth, or on netting the owner's own
     _all_told(legs)
     _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
     return True
+
+
+def _lots(legs: Sequence[Leg]) -> Lots:
+    return sum((leg.lots for leg in legs if leg.is_live), Decimal(0))
 
 
 def _told(legs: Sequence[Leg], piece: Lots) -> None:
