@@ -34,7 +34,8 @@ class Position:
         self.answers = True
         self.numbers_adds = False
         """An add is answered with the number of its order, which the position does not have."""
-        self.fills_at_most = D(1)
+        self.fills_at_most = self.tells_at_most = D(1)
+        """Of each call; what it was filled further by the time of its answer, that does not tell."""
         account.bridge.does = self.does
 
     async def does(self, request: TradeRequest) -> Done:
@@ -58,7 +59,7 @@ class Position:
         if not self.answers:
             raise OutcomeUnknown("TIMEOUT", "no answer")
         ticket = Ticket(POSITION + len(self.requests) - 1) if self.numbers_adds else POSITION
-        return Done(ticket=ticket, lots=lots, price=D("1.10002"))
+        return Done(ticket=ticket, lots=min(lots, self.tells_at_most), price=D("1.10002"))
 
     def shows(self, closed: ClosedOrder | None = None) -> None:
         self.stands(closed)
@@ -543,5 +544,58 @@ def test_an_add_that_is_executed_after_it_was_given_up_is_the_copys(lots: str) -
         await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
         await account.looked()
         assert position.lots == (0 if is_it else D(lots)), "what is not ours is left alone"
+
+    on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_an_add_that_was_filled_further_by_the_time_it_is_answered_is_the_copys(
+    told_first: bool,
+) -> None:
+    """The answer tells of 0.04, the first list of all 0.10: 0.06 were left open."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+        position.tells_at_most = D("0.04")
+        await account.order(leg(1, "0.10"))
+        await account.until(lambda: len(opened(account)) > 1)
+        await account.looked()
+        assert opened(account)[-1].lots == D("0.10")
+        position.tells_at_most = D(1)
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
+        await account.looked()
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=told_first)
+
+
+def test_an_add_that_fills_further_when_it_is_over_is_closed_as_well() -> None:
+    """Its leg was closed by what its answer told, before any list."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+        position.fills_at_most = D("0.04")
+        await account.order(leg(1, "0.10"))
+        await account.until(lambda: len(opened(account)) > 1)
+        await closes(account)
+        await account.until(lambda: len(account.told(m.CopyClosed, topics.EXECUTIONS)) == 2)
+        assert position.lots == 0
+        position.lots = D("0.06")
+        position.shows()
+        await account.until(lambda: position.lots == 0)
+
+    on_netting(story, told_first=False)
+
+
+def test_an_add_that_fills_further_while_all_is_closed_is_closed_as_well() -> None:
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+        position.fills_at_most = D("0.04")
+        await account.order(leg(1, "0.10"))
+        await account.until(lambda: len(opened(account)) > 1)
+        position.lots += D("0.06")
+        await closes(account)
+        await account.until(lambda: position.lots == 0)
 
     on_netting(story, told_first=False)

@@ -117,6 +117,15 @@ def test_what_fills_while_a_part_is_closed_is_not_lost() -> None:
     mirrored(story)
 
 
+def test_what_waits_of_an_order_is_no_further_fill_of_it() -> None:
+    async def story(account: Watched, broker: Broker) -> None:
+        await account.looked()
+        await account.looked()
+        assert account.told(m.CopyIncreased, topics.EXECUTIONS) == []
+
+    mirrored(story)
+
+
 def test_the_rest_of_an_order_whose_filled_part_is_closed_is_deleted() -> None:
     """It is listed under the same ticket, and would fill when nobody follows it any more."""
 
@@ -185,5 +194,44 @@ def test_what_filled_further_before_any_look_belongs_to_its_leg(is_shown_first: 
             broker.shows(filled="0.10")
             await account.looked()
             assert account.told(m.CopyIncreased, topics.EXECUTIONS) == [further]
+
+    run(told())
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_what_fills_further_after_its_filled_part_was_closed_is_closed_as_well(
+    is_forgotten: bool,
+) -> None:
+    """All of it before any list shows it: its position has the ticket of a leg that is over."""
+
+    async def told() -> None:
+        async with watched() as account:
+            bridge, broker = account.bridge, Broker(account)
+
+            async def does(request: TradeRequest) -> Done:
+                broker.requests.append(request)
+                if isinstance(request, OpenRequest):
+                    broker.tag = request.comment
+                elif len(broker.requests) > 2:
+                    bridge.orders = ()
+                    return Done(ticket=TICKET, lots=D("0.06"), price=D("1.1"))
+                return Done(ticket=TICKET, lots=D("0.04"), price=D("1.1"))
+
+            bridge.does = does
+            await account.open()
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            of, why = ORDER.copy, "MASTER_CLIENT"
+            close = m.CloseCopy(copy=of, slave=ACCOUNT, reason=why, forget=is_forgotten)
+            await account.order(close)
+            await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
+            broker.shows(filled="0.06")
+            await account.until(lambda: len(broker.requests) == 3)
+            await account.looked()
+            assert [each.closed_lots for each in account.told(m.CopyClosed, topics.EXECUTIONS)] == [
+                D("0.04"),
+                D("0.06"),
+            ]
+            assert [each.code for each in account.told(m.AlertRaised)] == ["LATE_FILL"]
+            assert len(broker.requests) == 3
 
     run(told())

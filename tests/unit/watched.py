@@ -63,8 +63,8 @@ WITHIN_S = 120.0
 class Bridge:
     """One account at its bridge."""
 
-    def __init__(self, mode: Mode = Mode.HEDGING) -> None:
-        self.mode = mode
+    def __init__(self, mode: Mode = Mode.HEDGING, platform: Platform = Platform.MT5) -> None:
+        self.mode, self.platform = mode, platform
         self.does: Callable[[TradeRequest], Awaitable[Done]] | None = None
         """What becomes of a change that is asked for; None: no answer."""
         self.balance = self.equity = D("10000")
@@ -151,7 +151,7 @@ class _Session:
         if self._password in self._bridge.refused:
             raise CredentialsRefused("INVALID_ACCOUNT", "refused")
         return AccountInfo(
-            platform=Platform.MT5,
+            platform=self._bridge.platform,
             server=SERVER,
             login=LOGIN,
             currency="USD",
@@ -241,7 +241,7 @@ class Watched:
                 account=ACCOUNT,
                 registration=REGISTRATION,
                 user=UserId("u"),
-                platform=Platform.MT5,
+                platform=self.bridge.platform,
                 server=SERVER,
                 login=LOGIN,
                 name="watched",
@@ -308,15 +308,16 @@ async def watched(
     orders: tuple[OpenOrder, ...] = (),
     history_takes_s: float = 0.0,
     log: MemoryLog | None = None,
+    platform: Platform = Platform.MT5,
 ) -> AsyncIterator[Watched]:
     """In a virtual loop."""
-    bridge, log = Bridge(mode), log or MemoryLog()
+    bridge, log = Bridge(mode, platform), log or MemoryLog()
     bridge.closed, bridge.orders = closed, orders
     bridge.history_takes_s = history_takes_s
     running = asyncio.create_task(
         service.run(
             cast(Any, log),
-            {Platform.MT5: bridge.of},
+            {platform: bridge.of},
             cast(Any, Vault()),
             now,
             asyncio.get_running_loop().time,

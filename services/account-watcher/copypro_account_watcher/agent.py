@@ -46,7 +46,7 @@ from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_open
 from copypro_account_watcher.apart import as_received, compare_clocks
 from copypro_account_watcher.book import Book, Closed, Rest, Root
-from copypro_account_watcher.following import filled_before_its_answer, tie
+from copypro_account_watcher.following import tie
 from copypro_account_watcher.forgotten import Forgotten
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.overdue import Overdue
@@ -266,7 +266,7 @@ class AccountAgent:
                 case Rests():
                     pass
             break
-        if copy.over:
+        if copy.over and until is None:
             self._forget(copy, turn)
             return
         times = [time for time in (until, self._alarm(copy, turn)) if time is not None]
@@ -411,8 +411,6 @@ class AccountAgent:
         tie(self.book, copy, copy.leg(attempt.leg))
         for event in result.events:
             turn.execution(event, origin, attempt.id)
-        if isinstance(attempt.request, OpenRequest):
-            filled_before_its_answer(self, copy, copy.leg(attempt.leg), turn)
         if result.refresh_symbol and copy.symbol:
             self.market.live.forget_symbol(copy.symbol)
         if result.pause_opens:

@@ -7,14 +7,17 @@ second fill of one that stood. A late answer is evidence: it is followed while t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from copypro.messages import CopyIncreased
 from copypro.trading import ClosedOrder, OpenOrder, OpenRequest
-from copypro.values import Ticket
+from copypro.values import AttemptId, Lots, Price, Ticket
 
 from copypro_account_watcher import unresolved
+from copypro_account_watcher.accepting import about
 from copypro_account_watcher.alerts import raise_alert
-from copypro_account_watcher.claims import Claim, whose
+from copypro_account_watcher.claims import Claim, is_of, whose
 from copypro_account_watcher.following import pending_removed, tie
 from copypro_account_watcher.reconcile import Found, found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -22,6 +25,9 @@ from copypro_account_watcher.turn import Turn
 
 if TYPE_CHECKING:
     from copypro_account_watcher.agent import AccountAgent
+
+FURTHER = (LegStatus.OPEN, LegStatus.ENDED)
+"""What an order of a leg fills further is the leg's; of one that was left it is left as well."""
 
 
 def claim(
@@ -32,11 +38,13 @@ def claim(
 ) -> None:
     """By a whole list that was asked for, since a frame may be late; `ended`: history, if it was read."""
     listed = {order.ticket for order in orders}
+    copies = dict(agent.copies)
     for order in orders:
         tagged = agent.tagged(order)
         if tagged is None or order.ticket in agent.market.live.just_ended:
             continue
         copy, leg = tagged
+        copies[copy.copy] = copy
         match whose(order, copy, leg, agent.book, listed):
             case Claim.KNOWN:
                 continue
@@ -52,8 +60,9 @@ def claim(
             case Claim.REST:
                 _rest(agent, copy, leg, order, turn)
         agent.touch(copy, turn)
-    for copy in list(agent.copies.values()):
+    for copy in copies.values():
         _late_add(agent, copy, orders, turn)
+        _filled_further(agent, copy, orders, turn)
     if ended is not None:
         _end_what_went_unseen(agent, listed, ended, turn)
 
@@ -84,18 +93,67 @@ def _late_add(agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder], turn
 
 
 def _late(agent: AccountAgent, copy: Copy, leg: Leg, late: Found, turn: Turn) -> None:
-    """Managed from here on as it would have been; closed if the master is flat or nobody follows."""
-    is_followed, ticket = not copy.closing and not copy.detached, late.answer.ticket
-    text = f"ticket {ticket} filled after its open was given up: it is " + (
-        "followed" if is_followed else "closed"
-    )
-    raise_alert(agent, turn, "LATE_FILL", f"late/{copy.copy}", text, ticket=ticket)
+    _takes_up(agent, copy, late.answer.ticket, "filled after its open was given up", turn)
     copy.attempt, leg.lost, leg.status = leg.lost, None, LegStatus.WAITING
-    copy.denied, copy.settled_levels = None, None
+    copy.denied = None
+    unresolved.found(agent, copy, late, turn)
+
+
+def _takes_up(agent: AccountAgent, copy: Copy, ticket: Ticket, what: str, turn: Turn) -> None:
+    """Managed from here on as it would have been; closed if the master is flat or nobody follows."""
+    is_followed = not copy.closing and not copy.detached
+    text = f"ticket {ticket} {what}: it is " + ("followed" if is_followed else "closed")
+    raise_alert(agent, turn, "LATE_FILL", f"late/{copy.copy}", text, ticket=ticket)
+    copy.settled_levels = None
     if not is_followed:
         copy.closing, copy.closing_since_utc = copy.closing or "LATE_FILL", turn.now
         copy.detached, copy.not_before_utc = "", None
-    unresolved.found(agent, copy, late, turn)
+
+
+def _filled_further(
+    agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder], turn: Turn
+) -> None:
+    """An order of ours that was filled in part may fill further, also when its leg is over: what its
+    position has more than its legs hold. On netting nothing tells it from what an owner adds.
+    """
+    live = agent.market.live
+    due = [leg for leg in copy.legs if leg.due_lots > 0 and leg.status in FURTHER]
+    for order in orders if due and copy.attempt is None else ():
+        root = agent.book.of_order(order)
+        is_late = order.ticket in live.just_ended or order.ticket in live.just_changed
+        if root is None or order.kind.is_pending or is_late:
+            continue
+        of_it = [leg for leg in copy.legs if is_of(leg, order, root)]
+        more = order.lots - sum((leg.lots for leg in of_it), Decimal(0))
+        price = unresolved.price_of(more, order, of_it)
+        for leg in due:
+            part = min(leg.due_lots, more) if leg in of_it else Decimal(0)
+            if part <= 0:
+                continue
+            if leg.status is LegStatus.ENDED:
+                agent.know(copy)
+                _takes_up(agent, copy, order.ticket, "filled further after it was closed", turn)
+                leg.status, leg.ticket, leg.slave_root = LegStatus.OPEN, order.ticket, root.root
+                leg.closed = None
+            _fill(agent, copy, leg, part, price, turn)
+            more -= part
+
+
+def _fill(agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, turn: Turn) -> None:
+    leg.due_lots -= more
+    leg.lots += more
+    leg.original_lots += more
+    increased = CopyIncreased(
+        **about(copy, leg.number),
+        attempt=AttemptId(""),
+        ticket=leg.ticket or Ticket(0),
+        symbol=copy.symbol,
+        side=copy.side,
+        lots=leg.original_lots,
+        price=price,
+    )
+    turn.execution(increased, copy.origin, f"{leg.number}/filled/{leg.original_lots}")
+    agent.touch(copy, turn)
 
 
 def _end_what_went_unseen(

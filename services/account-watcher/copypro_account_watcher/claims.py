@@ -12,7 +12,7 @@ from enum import Enum
 from copypro.trading import OpenOrder
 from copypro.values import Ticket
 
-from copypro_account_watcher.book import Book
+from copypro_account_watcher.book import Book, Root
 from copypro_account_watcher.evidence import from_ticket, shape
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 
@@ -29,7 +29,7 @@ def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[
     """`leg` has the order's tag; `listed`: all tickets of the same list, which was asked for."""
     root = book.of_order(order)
     for other in copy.legs:
-        if other.ticket == order.ticket or (root is not None and other.slave_root == root.root):
+        if is_of(other, order, root):
             return Claim.REST if _is_rest(order, copy, other, book) else Claim.KNOWN
     if order.ticket in book.closed_tickets:
         return Claim.KNOWN  # a list from before it ended
@@ -41,6 +41,11 @@ def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[
     if stands and leg.ticket not in listed:
         return Claim.MOVED
     return Claim.EXTRA
+
+
+def is_of(leg: Leg, order: OpenOrder, root: Root | None) -> bool:
+    """It is, or was, (part of) this position; `root`: that of the order."""
+    return leg.ticket == order.ticket or (root is not None and leg.slave_root == root.root)
 
 
 def unclaimed(orders: Sequence[OpenOrder], book: Book, legs: Set[Ticket]) -> set[Ticket]:

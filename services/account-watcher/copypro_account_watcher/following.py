@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from copypro.messages import (
     CopyClosed,
     CopyDetached,
-    CopyIncreased,
     CopyOpened,
     CopyPendingRemoved,
     OrderEvent,
@@ -24,8 +23,8 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done, OpenOrder, OpenRequest
-from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, Price, RootId, Ticket
+from copypro.trading import CloseReason, Done, OpenOrder
+from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, detach
@@ -47,9 +46,8 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
         case PositionOpened() | PendingPlaced():
             _opened(agent, event, turn)
         case PositionIncreased():
-            for copy, leg in _legs(agent, event.root):
-                if leg.status is LegStatus.OPEN and leg.due_lots > 0:
-                    _filled_further(agent, copy, leg, event, turn)
+            for _, leg in _legs(agent, event.root):
+                _ask_what_stands(agent, leg)
         case PositionReduced():
             for copy, legs in _open_legs(agent, event.root):
                 _reduced(agent, copy, legs, event, turn)
@@ -134,8 +132,7 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN:
-        if isinstance(event, PositionOpened) and leg.due_lots > 0:
-            _filled_further(agent, copy, leg, event, turn)  # before it was first seen
+        _ask_what_stands(agent, leg)
         if len(copy.live_legs) == 1:
             leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
     agent.touch(copy, turn)
@@ -195,7 +192,7 @@ def _are_all_told(agent: AccountAgent, leg: Leg) -> bool:
     root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
     if root is None or leg.closes_late or leg.ticket in agent.market.live.just_changed:
         return False
-    return root.open_lots == _held(_legs(agent, root.root))
+    return root.open_lots == _lots([leg for _, leg in _legs(agent, root.root)])
 
 
 def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
@@ -221,61 +218,12 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn)
     turn.execution(opened, copy.origin, f"{leg.number}/filled")
 
 
-def _filled_further(
-    agent: AccountAgent,
-    copy: Copy,
-    leg: Leg,
-    event: PositionOpened | PositionIncreased,
-    turn: Turn,
-) -> None:
-    """More of an order of ours that was filled in part: of a growth never more than it asked for, and on
-    netting nothing that another leg has opened, or is about to.
+def _ask_what_stands(agent: AccountAgent, leg: Leg) -> None:
+    """An order of ours that was filled in part may have filled further; a frame that shows more of it may
+    be of before a part was closed.
     """
-    legs = _legs(agent, event.root)
-    if isinstance(event, PositionOpened):  # it may be of before a part of it was closed
-        unknown = event.lots - sum((leg.original_lots for _, leg in legs), Decimal(0))
-    else:
-        unknown = event.open_lots - _held(legs)
-    attempt = copy.attempt
-    if attempt is not None and isinstance(attempt.request, OpenRequest):
-        unknown -= attempt.request.lots
-    more = min(leg.due_lots, event.lots, unknown)
-    _fill_further(agent, copy, leg, more, event.deal.price, turn)
-
-
-def filled_before_its_answer(agent: AccountAgent, copy: Copy, leg: Leg, turn: Turn) -> None:
-    """The answer tells of a part, and lists have shown more of it already."""
-    root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
-    is_alone = leg.status is LegStatus.OPEN and copy.live_legs == [leg]
-    if root is None or root.copy != copy.copy or not is_alone:
-        return
-    more = min(leg.due_lots, root.open_lots - leg.lots)
-    _fill_further(agent, copy, leg, more, root.open_price, turn)
-
-
-def _fill_further(
-    agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, turn: Turn
-) -> None:
-    if more <= 0:
-        return
-    leg.due_lots -= more
-    leg.lots += more
-    leg.original_lots += more
-    increased = CopyIncreased(
-        **about(copy, leg.number),
-        attempt=AttemptId(""),
-        ticket=leg.ticket or Ticket(0),
-        symbol=copy.symbol,
-        side=copy.side,
-        lots=leg.original_lots,
-        price=price,
-    )
-    turn.execution(increased, copy.origin, f"{leg.number}/filled/{leg.original_lots}")
-    agent.touch(copy, turn)
-
-
-def _held(together: list[tuple[Copy, Leg]]) -> Lots:
-    return sum((leg.lots for _, leg in together if leg.is_live), Decimal(0))
+    if leg.due_lots > 0:
+        agent.watching.look_soon()
 
 
 def _reduced(
@@ -375,9 +323,15 @@ def _is_asked(
         return False
     if any(leg.asked_lots == 0 for leg in legs if leg.status is LegStatus.OPEN):
         return False  # a close of all that there was came after them
+    if isinstance(event, PositionReduced) and event.open_lots >= _lots(legs):
+        return False  # it was never ours: a late frame's growth, or on netting the owner's own
     _all_told(legs)
     _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
     return True
+
+
+def _lots(legs: Sequence[Leg]) -> Lots:
+    return sum((leg.lots for leg in legs if leg.is_live), Decimal(0))
 
 
 def _told(legs: Sequence[Leg], piece: Lots) -> None:

@@ -27,7 +27,7 @@ from copypro.messages import (
 )
 from copypro.retcodes import CallKind, Class, Verdict, classify
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
-from copypro.values import OrderKind, Platform, Ticket
+from copypro.values import Lots, OrderKind, Platform, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.accepting import about, deny
@@ -82,7 +82,8 @@ def done(
             )
             return Consequence(events=[placed])
         case OpenRequest():
-            return Consequence(events=[stands(copy, attempt, answer, common)])
+            opened = stands(copy, attempt, answer, common)
+            return Consequence(events=[opened], look=leg.due_lots > 0)
         case ModifyRequest():
             _set(leg, request)
             _levels_set(copy)
@@ -95,7 +96,7 @@ def done(
             )
             return Consequence(events=[modified])
         case CloseRequest():
-            return _closed(copy, attempt, answer, platform, common)
+            return _closed(copy, attempt, request.ticket, answer, platform, common)
     return Consequence(events=[_removed(copy, leg, request.ticket, common)], look=True)
 
 
@@ -175,10 +176,18 @@ def _settle_opened(copy: Copy, leg: Leg) -> None:
 
 
 def _closed(
-    copy: Copy, attempt: Attempt, answer: Done, platform: Platform, common: dict[str, Any]
+    copy: Copy,
+    attempt: Attempt,
+    asked: Ticket,
+    answer: Done,
+    platform: Platform,
+    common: dict[str, Any],
 ) -> Consequence:
     leg = copy.leg(attempt.leg)
     ticket = leg.ticket if leg.ticket is not None else answer.ticket
+    left = _left(leg, attempt, answer)
+    # On MT4 the rest has another ticket by now.
+    is_unseen = platform is Platform.MT4 and leg.ticket == asked
     if attempt.expected_lots is None or attempt.expected_lots == 0:
         closed = CopyClosed(
             **common,
@@ -188,10 +197,8 @@ def _closed(
             profit=answer.profit,
             reason=closing_reason(copy, leg),
         )
-        held = leg.lots if attempt.held_lots is None else min(leg.lots, attempt.held_lots)
-        if answer.lots and answer.lots < held:
-            leg.lots = held - answer.lots
-            leg.moved = platform is Platform.MT4
+        if left > 0:
+            leg.lots, leg.moved = left, is_unseen
         else:
             leg.lots, leg.status = Decimal(0), LegStatus.ENDED
         return Consequence(events=[closed], look=leg.moved)
@@ -206,9 +213,8 @@ def _closed(
         )
         return Consequence(events=[closed])
     if leg.lots > attempt.expected_lots:
-        # No look has shown the rest yet; on MT4 it has another ticket by now.
-        leg.lots = leg.lots - answer.lots if answer.lots else attempt.expected_lots
-        leg.moved = platform is Platform.MT4
+        leg.lots = left if answer.lots else attempt.expected_lots
+        leg.moved = is_unseen
     reduced = CopyReduced(
         **common,
         ticket=leg.ticket or ticket,
@@ -217,6 +223,14 @@ def _closed(
         price=answer.price,
     )
     return Consequence(events=[reduced], look=leg.moved)
+
+
+def _left(leg: Leg, attempt: Attempt, answer: Done) -> Lots:
+    """Of what was held when the close was sent; a look may have shown already that it is less."""
+    if not answer.lots:
+        return Decimal(0)
+    held = leg.lots if attempt.held_lots is None else attempt.held_lots
+    return min(leg.lots, held - answer.lots)
 
 
 def closing_reason(copy: Copy, leg: Leg) -> str:

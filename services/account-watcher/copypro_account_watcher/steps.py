@@ -81,13 +81,16 @@ def _next_step(copy: Copy, live: Live) -> Step:
 
 
 def _until_nothing_can_come(copy: Copy, live: Live) -> Step:
-    """What was given up may still fill for some time."""
+    """What was given up may still fill for some time, and so may the rest of what was filled in part."""
     lost = [leg for leg in copy.legs if leg.lost is not None]
     limit = timedelta(seconds=live.limits.late_fill_s)
     for leg in lost:
         if leg.lost is not None and live.now >= leg.lost.started_at_utc + limit:
             leg.status, leg.lost = LegStatus.ENDED, None
     left = [leg.lost.started_at_utc + limit for leg in lost if leg.lost is not None]
+    if copy.closing_since_utc is not None and any(leg.due_lots > 0 for leg in copy.legs):
+        further_until = copy.closing_since_utc + timedelta(seconds=live.limits.absence_wait_mt5_s)
+        left += [further_until] if live.now < further_until else []
     return Waits(min(left)) if left else Rests()
 
 

@@ -15,7 +15,7 @@ from copypro.trading import (
     OpenOrder,
     OpenRequest,
 )
-from copypro.values import Mode, Ticket
+from copypro.values import Lots, Mode, Price, Ticket
 from msgspec.structs import replace
 
 from copypro_account_watcher import outcomes
@@ -117,9 +117,14 @@ def grown(agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder]) -> Done 
     more = order.lots - sum((leg.lots for leg in legs), Decimal(0))
     if more <= 0 or order.kind.side is not copy.side:
         return None
+    return Done(ticket=order.ticket, lots=more, price=price_of(more, order, legs))
+
+
+def price_of(more: Lots, order: OpenOrder, legs: Sequence[Leg]) -> Price:
+    """Of what a position has more than these legs, by its own price and theirs."""
     paid = order.open_price * order.lots - sum(leg.open_price * leg.lots for leg in legs)
-    price = like(paid / more, order.open_price, order.digits)
-    return Done(ticket=order.ticket, lots=more, price=price if price > 0 else order.open_price)
+    price = like(paid / more, order.open_price, order.digits) if more else Decimal(0)
+    return price if price > 0 else order.open_price
 
 
 def _shrunk(agent: AccountAgent, copy: Copy, leg: Leg, request: CloseRequest) -> None:
