@@ -599,3 +599,34 @@ def test_an_add_that_fills_further_while_all_is_closed_is_closed_as_well() -> No
         await account.until(lambda: position.lots == 0)
 
     on_netting(story, told_first=False)
+
+
+@pytest.mark.parametrize("kind", [OrderKind.BUY, OrderKind.SELL])
+def test_what_stands_after_a_leg_filled_in_part_was_closed_may_be_another_position(
+    kind: OrderKind,
+) -> None:
+    """No list was without the former one, so that its root seems to go on."""
+
+    async def story(account: Watched, position: Position) -> None:
+        position.fills_at_most = D("0.04")
+        await account.order(leg(0, "0.10"))
+        await account.until(lambda: opened(account))
+        await account.looked()
+        await closes(account)
+        await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
+        position.lots = D("0.30")
+        another = replace(
+            position._listed(),
+            ticket=Ticket(900),
+            identifier=900,
+            kind=kind,
+            comment="",
+            opened_at_broker=now().replace(tzinfo=None) + EASTERN,
+        )
+        account.bridge.orders = (another,)
+        for _ in range(3):
+            await account.looked()
+        assert len(position.requests) == 2, "an owner's own is left alone"
+        assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)

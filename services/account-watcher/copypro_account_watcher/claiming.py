@@ -114,7 +114,8 @@ def _filled_further(
     agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder], turn: Turn
 ) -> None:
     """An order of ours that was filled in part may fill further, also when its leg is over: what its
-    position has more than its legs hold. On netting nothing tells it from what an owner adds.
+    position has more than its legs hold. On netting nothing tells it from what an owner adds; but what
+    stands there under another ticket, or on the other side, may be another position.
     """
     live = agent.market.live
     due = [leg for leg in copy.legs if leg.due_lots > 0 and leg.status in FURTHER]
@@ -122,6 +123,8 @@ def _filled_further(
         root = agent.book.of_order(order)
         is_late = order.ticket in live.just_ended or order.ticket in live.just_changed
         if root is None or order.kind.is_pending or is_late:
+            continue
+        if (root.ticket, root.kind) != (order.ticket, order.kind):
             continue
         of_it = [leg for leg in copy.legs if is_of(leg, order, root)]
         more = order.lots - sum((leg.lots for leg in of_it), Decimal(0))
