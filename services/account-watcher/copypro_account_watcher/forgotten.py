@@ -5,7 +5,7 @@ from __future__ import annotations
 from copypro_account_watcher.state import Copy, Leg
 
 KEPT_S = 3600.0
-"""Far longer than a frame or an answer is late. Each takes 4 kB of memory."""
+"""At least, and until another one is over: far longer than a frame or an answer is late. Each takes 4 kB."""
 MOST = 1000
 
 
