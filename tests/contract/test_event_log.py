@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from copypro import topics
 from copypro.adapters.kafka_log import KafkaLog
-from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
+from copypro.adapters.sqlite_log import TAIL_BYTES, SqliteLog, SqliteLogReader
 from copypro.errors import LogBusy, LogClosed, LogCorrupt, LogFull, PartitionLost
 from copypro.ports import EventLog, Outgoing, Partition, Record
 
@@ -340,6 +340,24 @@ async def test_a_slow_reader_gets_everything_from_the_file(tmp_path: Path) -> No
         await log.append([out(EVENTS, "a", b"%d" % (start + n)) for n in range(1000)])
     records = await read_all(partition, 20_000)
     assert [int(r.value or b"") for r in records] == list(range(20_000))
+    await log.close()
+
+
+async def test_of_large_records_memory_keeps_few_and_a_reader_gets_all(tmp_path: Path) -> None:
+    log = await SqliteLog.open(tmp_path)
+    partition = await take(log)
+    await log.append([out(EVENTS, "a", b"small")])
+    assert [r.value for r in await read_all(partition, 1)] == [b"small"]
+    lists = [b"%d" % n * (2 << 20) for n in range(10)]
+    for each in lists:
+        await log.append([out(EVENTS, "a", each)])
+    assert not log.in_memory(EVENTS, log.end_offset(EVENTS) - len(lists))
+    assert log.in_memory(EVENTS, log.end_offset(EVENTS) - 1)
+    assert [r.value for r in await read_all(partition, len(lists))] == lists
+    await log.append([out(EVENTS, "a", b"1" * (TAIL_BYTES + 1))])
+    assert log.in_memory(EVENTS, log.end_offset(EVENTS) - 1)
+    [record] = await read_all(partition, 1)
+    assert len(record.value or b"") == TAIL_BYTES + 1
     await log.close()
 
 

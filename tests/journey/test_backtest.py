@@ -24,7 +24,8 @@ from copypro.values import CopyId, Mode, Platform, RootId, account_id, copy_id, 
 from copypro_standalone import demo_world
 from copypro_standalone.backtest import command, history, report, sources, virtual_time
 from copypro_standalone.backtest.history import Happening
-from copypro_standalone.backtest.playing import Replay, Slave
+from copypro_standalone.backtest.playing import Replay
+from copypro_standalone.backtest.world import Slave
 from copypro_standalone.cli import app
 from copypro_standalone.demo import TRADES, Demo
 from copypro_standalone.demo_rings import in_process

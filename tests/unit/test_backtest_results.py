@@ -16,9 +16,10 @@ from copypro.statistics.facts import Absent
 from copypro.values import Mode, Platform, Side
 from copypro_standalone.backtest import command
 from copypro_standalone.backtest.history import Closed, Happening, History, Increased, Opened
-from copypro_standalone.backtest.playing import Played, Slave
+from copypro_standalone.backtest.playing import Played
 from copypro_standalone.backtest.results import Results
 from copypro_standalone.backtest.virtual_time import run
+from copypro_standalone.backtest.world import Slave
 from copypro_standalone.report.facts import Facts, facts_of
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from copypro import messages as m
-from copypro.envelope import fact
+from copypro import topics
+from copypro.adapters.sqlite_log import SqliteLog
+from copypro.envelope import Envelope, decode, encode, fact
 from copypro.messages import Message
 from copypro.ports import Record
-from copypro.values import OrderKind
+from copypro.settings import Settings
+from copypro.values import CopyId, OrderKind, RootId, Ticket
+from copypro_standalone import explaining
 from copypro_standalone.explaining import show
 from copypro_standalone.story import Read, Story, tell
 from msgspec.structs import replace
@@ -137,3 +142,41 @@ def test_what_a_broker_wrote_is_printed_as_it_is_and_in_one_line(
     assert said in printed[1]
     assert "[/red]=[bold]  comment=from [#1]" in printed[2]
     assert said in printed[3]
+
+
+async def test_of_a_long_log_only_what_may_be_of_the_trade_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered = replace(example(m.AccountRegistered), account=MASTER, login=1001)
+    others = [(RootId(f"{n}"), Ticket(n), CopyId(f"{n:032x}")) for n in range(7_000_000, 7_000_200)]
+    known = example(m.CopyOpened)
+    trades = [(ROOT, example(m.PositionOpened).ticket, known.copy), *others]
+    log = await SqliteLog.open(tmp_path)
+    await log.append([encode(topics.ORDER_EVENTS, MASTER, fact(registered, UTC_TIME, "r"))])
+    for root, ticket, copy in trades:
+        opened = replace(example(m.PositionOpened), account=MASTER, root=root, ticket=ticket)
+        planned = replace(example(m.CopyPlanned), master=MASTER, root=root, copy=copy)
+        filled = replace(known, master=MASTER, root=root, copy=copy, ticket=Ticket(ticket + 1))
+        await log.append(
+            [
+                encode(topic, MASTER, fact(event, UTC_TIME, root))
+                for topic, event in (
+                    (topics.ORDER_EVENTS, opened),
+                    (topics.COPIER_EVENTS, planned),
+                    (topics.EXECUTIONS, filled),
+                )
+            ]
+        )
+    await log.close()
+    decoded: list[Record] = []
+
+    def counting(record: Record) -> Envelope:
+        decoded.append(record)
+        return decode(record)
+
+    monkeypatch.setattr(explaining, "decode", counting)
+    for login, ticket in (("1001", trades[0][1]), (known.slave, trades[0][1] + 1)):
+        found = await explaining.story_of(Settings(data=tmp_path), login, ticket)
+        assert isinstance(found, Story)
+        assert (found.root, len(found.lines)) == (ROOT, 3)
+    assert len(decoded) < len(trades) / 10

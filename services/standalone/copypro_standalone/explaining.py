@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from copypro import collections as c
 from copypro import topics
 from copypro.dead_letters import open_letters_of
 from copypro.envelope import decode
-from copypro.messages import AccountRegistered, HistoryImported
+from copypro.messages import AccountRegistered, EquityProtectorTriggered, HistoryImported
 from copypro.ports import Document, LogHistory
 from copypro.settings import Settings
 from copypro.wiring import open_history, open_models
@@ -24,10 +24,14 @@ _STYLES = {"master": "cyan", "decision": "yellow", "slave": "green"}
 
 
 async def story_of(settings: Settings, account: str, ticket: int) -> Story | str:
-    """Text: why there is none. Errors: LogCorrupt for a folder that is not ours, or Kafka's."""
+    """Text: why there is none. Errors: LogCorrupt for a folder that is not ours, or Kafka's. However much
+    the log holds, only what may belong to the story is decoded and kept.
+    """
     history = open_history(settings)
-    orders = await _all(history, topics.ORDER_EVENTS)
-    executions = await _all(history, topics.EXECUTIONS)
+    of_ticket = {str(ticket).encode()}
+    orders = await _holding(history, topics.ORDER_EVENTS, of_ticket, _REGISTERED)
+    copies = {copy.encode() for _, e in orders if (copy := getattr(e.message, "copy", None))}
+    executions = await _holding(history, topics.EXECUTIONS, of_ticket | copies)
     accounts: set[str] = {
         event.account
         for _, envelope in orders
@@ -45,16 +49,39 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
             f"ticket {ticket} of account {account} is in no event of {settings.log_place}: check it;"
             " what ended before the account was added has none"
         )
-    return tell(orders, await _all(history, topics.COPIER_EVENTS), executions, *found)
+    master, root = found
+    of_root = {msgspec.json.encode(root)}
+    return tell(
+        await _holding(history, topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED),
+        await _holding(history, topics.COPIER_EVENTS, of_root),
+        await _holding(history, topics.EXECUTIONS, of_root),
+        master,
+        root,
+    )
 
 
-async def _all(history: LogHistory, topic: topics.Topic) -> list[Read]:
+_REGISTERED = frozenset({AccountRegistered.__name__, HistoryImported.__name__})
+_TRIPPED = frozenset({EquityProtectorTriggered.__name__})
+
+
+async def _holding(
+    history: LogHistory,
+    topic: topics.Topic,
+    texts: Set[bytes],
+    kinds: Set[str] = frozenset(),
+) -> list[Read]:
+    """The events in which one of these texts stands, or that are of these kinds: a few too many."""
     spans = await history.spans(topic)
     return [
         (record, decode(record))
         async for batch in history.records(topic, spans)
         for record in batch
+        if record.headers.get("type") in kinds or _stands_in(record.value or b"", texts)
     ]
+
+
+def _stands_in(value: bytes, texts: Set[bytes]) -> bool:
+    return any(text in value for text in texts)
 
 
 def as_json(story: Story) -> str:

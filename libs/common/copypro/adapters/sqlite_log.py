@@ -46,8 +46,8 @@ logger = structlog.get_logger("copypro")
 FILE = "log.db"
 APPLICATION_ID = 0x43505250
 SCHEMA = 1
-TAIL = 2048
-"""Records of a topic that are kept in memory for readers that keep up."""
+TAIL, TAIL_BYTES = 2048, 8 << 20
+"""Records of a topic, and so much of them, that are kept in memory for readers that keep up."""
 QUIET_TURNS = 3
 """Turns of the event loop without news, after which what waits is written."""
 BATCH = 512
@@ -94,6 +94,31 @@ class _Job:
         self.role, self.done = role, done
 
 
+class _Tail:
+    """The last records of a topic; never none once there was one."""
+
+    __slots__ = ("_bytes", "_records")
+
+    def __init__(self) -> None:
+        self._records: deque[Record] = deque()
+        self._bytes = 0
+
+    @property
+    def first(self) -> int:
+        return self._records[0].offset
+
+    def add(self, record: Record) -> None:
+        records = self._records
+        records.append(record)
+        self._bytes += len(record.value or b"")
+        while len(records) > TAIL or (self._bytes > TAIL_BYTES and len(records) > 1):
+            self._bytes -= len(records.popleft().value or b"")
+
+    def between(self, offset: int, until: int) -> list[Record]:
+        records, first = self._records, self.first
+        return [records[at] for at in range(offset - first, until - first)]
+
+
 class _Transaction:
     __slots__ = ("error", "jobs")
 
@@ -123,7 +148,7 @@ class SqliteLog:
         self._loop = asyncio.get_running_loop()
         self._durable_ends = ends
         self._ends = dict(ends)
-        self._tails: dict[str, deque[Record]] = {}
+        self._tails: dict[str, _Tail] = {}
         self._partitions: set[_SqlitePartition] = set()
         self._waiting: list[_Job] = []
         self._is_writing = False
@@ -230,8 +255,8 @@ class SqliteLog:
             if topic in _INPUTS:
                 tail = self._tails.get(topic)
                 if tail is None:
-                    tail = self._tails[topic] = deque(maxlen=TAIL)
-                tail.append(record)
+                    tail = self._tails[topic] = _Tail()
+                tail.add(record)
         self._waiting.append(_Job(records, ended, consumed, role, done))
         self._is_answered = not self._wake(ended.keys(), durable=False) and bool(consumed)
         if not self._is_writing:
@@ -250,12 +275,10 @@ class SqliteLog:
 
     def in_memory(self, topic: str, offset: int) -> bool:
         tail = self._tails.get(topic)
-        return tail is not None and tail[0].offset <= offset
+        return tail is not None and tail.first <= offset
 
     def records_in_memory(self, topic: str, offset: int, until: int) -> list[Record]:
-        tail = self._tails[topic]
-        first = tail[0].offset
-        return [tail[at] for at in range(offset - first, until - first)]
+        return self._tails[topic].between(offset, until)
 
     def records_on_disk(self, topic: str, offset: int, most: int) -> list[Record]:
         """The durable ones; of a compacted topic those that no later one replaced."""

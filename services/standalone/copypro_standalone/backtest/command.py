@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from copypro_standalone.backtest import sources
 from copypro_standalone.backtest.history import History, begun, with_stops
-from copypro_standalone.backtest.playing import Plan, Played, Replay, Slave
+from copypro_standalone.backtest.playing import Plan, Played, Replay
 from copypro_standalone.backtest.report import Summary, summary_of
 from copypro_standalone.backtest.results import Results, results_of
 from copypro_standalone.backtest.terms import (
@@ -35,7 +35,7 @@ from copypro_standalone.backtest.terms import (
     terms_of,
 )
 from copypro_standalone.backtest.virtual_time import run as run_virtually
-from copypro_standalone.backtest.world import OWN_FIELDS
+from copypro_standalone.backtest.world import OWN_FIELDS, Slave
 from copypro_standalone.report.facts import facts_of
 from copypro_standalone.report.page import page
 

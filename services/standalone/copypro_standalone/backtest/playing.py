@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import copypro_account_watcher.service as watcher
 import copypro_replicator.service as replicator
@@ -26,7 +25,6 @@ from copypro.topics import Topic
 from copypro.values import (
     AccountId,
     CopierId,
-    Mode,
     Platform,
     RegistrationId,
     UserId,
@@ -49,7 +47,7 @@ from copypro_standalone.backtest.history import (
 )
 from copypro_standalone.backtest.terms import Rate, Terms
 from copypro_standalone.backtest.virtual_time import VirtualClock
-from copypro_standalone.backtest.world import LOGIN, MASTER, PASSWORD, SLAVE, World
+from copypro_standalone.backtest.world import LOGIN, MASTER, PASSWORD, SLAVE, Slave, World
 
 BEFORE = timedelta(hours=1)
 """From the brokers' opening to the first happening: everybody is connected long before."""
@@ -61,22 +59,6 @@ AFTER_S = 300.0
 NEVER_S = 1e10
 LIMITS = WatcherLimits(snapshot_every_s=NEVER_S)
 """The live limits. Lists are not polled: frames are not lost here."""
-
-
-class Slave(Struct, frozen=True, kw_only=True):
-    """The account that copies, as it would be."""
-
-    platform: Platform
-    mode: Mode
-    currency: str
-    balance: Decimal
-    leverage: int = 100
-    suffix: str | None = None
-    """Its symbols are the bare names with this; None: named as the master's."""
-    symbols: Mapping[str, Mapping[str, Any] | None] = {}
-    """By the master's name ("*": all): terms that differ; None: it has no such symbol."""
-    spread_points: Decimal = Decimal(0)
-    slippage_points: Decimal = Decimal(0)
 
 
 class Plan(Struct, frozen=True, kw_only=True):

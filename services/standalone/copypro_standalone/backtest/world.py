@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 from copypro.errors import SettingsError
-from copypro.values import Platform
+from copypro.values import Mode, Platform
+from msgspec import Struct
 from mt_simulator.broker import Brokers
 from mt_simulator.control import Clock, Control
 from mt_simulator.face import Face
@@ -32,9 +33,6 @@ from copypro_standalone.backtest.terms import (
     slave_name,
 )
 
-if TYPE_CHECKING:
-    from copypro_standalone.backtest.playing import Slave
-
 MASTER, SLAVE = "Master", "Slave"
 LOGIN = 1
 PASSWORD = "simulated"
@@ -43,6 +41,22 @@ NO_MARGIN = 10**9
 NO_STOP_OUT = Decimal(-(10**12))
 OWN_FIELDS = frozenset(Symbol.__struct_fields__) - {"name", "bid", "ask", "quoted_at"}
 """What may be said of a slave's symbol; besides `name`, which is its own name for it."""
+
+
+class Slave(Struct, frozen=True, kw_only=True):
+    """The account that copies, as it would be."""
+
+    platform: Platform
+    mode: Mode
+    currency: str
+    balance: Decimal
+    leverage: int = 100
+    suffix: str | None = None
+    """Its symbols are the bare names with this; None: named as the master's."""
+    symbols: Mapping[str, Mapping[str, Any] | None] = {}
+    """By the master's name ("*": all): terms that differ; None: it has no such symbol."""
+    spread_points: Decimal = Decimal(0)
+    slippage_points: Decimal = Decimal(0)
 
 
 class World:
