@@ -153,7 +153,8 @@ def _unanswered(
         return None
     leg = tagged[1]
     is_free = leg.slave_root is None or leg.slave_root == event.root
-    return leg if leg.is_live and leg.ticket is None and is_free else None
+    is_it = leg.is_live and leg.ticket is None and event.ticket != leg.replaced
+    return leg if is_it and is_free else None
 
 
 def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
@@ -436,12 +437,12 @@ def pending_removed(
         leg.closed = Done(ticket=ticket, lots=leg.lots, price=leg.open_price)
         agent.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
-    leg.ticket = None
     if leg.order is not None:
         # The master's order filled: what is left is the market, sized anew.
-        leg.status, leg.lots, copy.pending = LegStatus.WAITING, Decimal(0), None
+        leg.to_the_market()
+        copy.pending = None
     else:
-        leg.status = LegStatus.ENDED
+        leg.status, leg.ticket = LegStatus.ENDED, None
         copy.detached = "" if copy.pending_gone or copy.closing else "PENDING_REMOVED"
     removed = CopyPendingRemoved(
         **about(copy, leg.number),

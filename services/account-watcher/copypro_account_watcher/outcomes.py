@@ -105,7 +105,7 @@ def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> Co
     reason, leg.closed = copy.pending_gone or copy.closing, None
     if leg.order is not None and not copy.pending_gone:
         # The master's order filled and ours was in the way: now the market, or why not.
-        leg.status, leg.ticket, leg.lots = LegStatus.WAITING, None, Decimal(0)
+        leg.to_the_market()
         copy.pending, reason = None, reason or "MASTER_FILLED"
     else:
         leg.status = LegStatus.ENDED

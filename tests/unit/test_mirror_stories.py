@@ -1,0 +1,35 @@
+"""One pending order of a master's, mirrored on a slave whose broker does as little as a broker may: at
+rest its copy is what waits and what stands there, where the master's is and no more than that, and
+nothing when that is flat; the market is never asked beside it; or somebody is told.
+"""
+
+from __future__ import annotations
+
+import pytest
+from copypro_standalone.backtest.virtual_time import run
+
+from tests.unit.mirror_story import MirrorBroker, MirroredMaster
+from tests.unit.slave_story import lives
+
+Steps = list[tuple[str, float]]
+
+
+def told(kind: str, outcomes: list[str], shows: list[str], steps: Steps) -> None:
+    run(lives(MirrorBroker(kind, outcomes, shows), steps, MirroredMaster()))
+
+
+@pytest.mark.parametrize("deletion", ["lost, filled in part", "part"])
+def test_what_is_told_late_of_ours_is_not_of_what_went_to_the_market_in_its_place(
+    deletion: str,
+) -> None:
+    """A part of it filled just as it was deleted, and was closed by that: the position that the market
+    gave was taken for closed as well, and nobody followed it.
+    """
+    told("MT5 hedging", ["full", deletion], [], [("place", 12.0), ("fill", 5.0)])
+
+
+def test_a_list_of_before_ours_was_deleted_shows_no_position_too_many() -> None:
+    """It was to be closed as one for good, and its copier opened nothing any more."""
+    steps = [("place", 0.3), ("short list", 0.0), ("open", 1.0), ("fill", 1.0), ("close", 5.0)]
+    broker = MirrorBroker("MT4", ["lost, filled"], ["stale", "after"])
+    assert "DUPLICATE" not in run(lives(broker, steps, MirroredMaster()))
