@@ -28,6 +28,11 @@ def test_what_is_told_late_of_ours_is_not_of_what_went_to_the_market_in_its_plac
     told("MT5 hedging", ["full", deletion], [], [("place", 12.0), ("fill", 5.0)])
 
 
+def test_the_rest_of_ours_is_deleted_when_its_part_was_closed_before_any_list_showed_it() -> None:
+    """By its deletion: the rest waited on, and would have filled."""
+    told("MT5 hedging", ["part"], ["before"], [("place", 5.0), ("remove", 60.0)])
+
+
 def test_a_list_of_before_ours_was_deleted_shows_no_position_too_many() -> None:
     """It was to be closed as one for good, and its copier opened nothing any more."""
     steps = [("place", 0.3), ("short list", 0.0), ("open", 1.0), ("fill", 1.0), ("close", 5.0)]

@@ -393,6 +393,9 @@ def _closed(
     turn: Turn,
 ) -> None:
     leg.closed = part
+    if leg.status is LegStatus.PLACED:
+        # It was a position before any list showed it.
+        leg.original_lots = part.lots
     attempt = copy.attempt
     is_ours = _is_asked(agent, copy, [leg], event, turn)
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
