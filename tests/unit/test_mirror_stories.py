@@ -9,7 +9,7 @@ import pytest
 from copypro_standalone.backtest.virtual_time import run
 
 from tests.unit.mirror_story import MirrorBroker, MirroredMaster
-from tests.unit.slave_story import lives
+from tests.unit.slave_story import KINDS, lives
 
 Steps = list[tuple[str, float]]
 
@@ -31,6 +31,12 @@ def test_what_is_told_late_of_ours_is_not_of_what_went_to_the_market_in_its_plac
 def test_the_rest_of_ours_is_deleted_when_its_part_was_closed_before_any_list_showed_it() -> None:
     """By its deletion: the rest waited on, and would have filled."""
     told("MT5 hedging", ["part"], ["before"], [("place", 5.0), ("remove", 60.0)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ours_that_was_gone_before_any_list_showed_it_is_looked_for(kind: str) -> None:
+    """No list missed it: it was taken for waiting until the master's filled."""
+    told(kind, [], [], [("place", 5.0), ("ours is gone", 60.0)])
 
 
 def test_a_list_of_before_ours_was_deleted_shows_no_position_too_many() -> None:
