@@ -33,6 +33,14 @@ def test_the_rest_of_ours_is_deleted_when_its_part_was_closed_before_any_list_sh
     told("MT5 hedging", ["part"], ["before"], [("place", 5.0), ("remove", 60.0)])
 
 
+def test_what_opened_with_the_stop_of_before_is_given_the_masters_latest() -> None:
+    """Another leg had it already, and the one that came later stood without a stop."""
+    steps = [
+        ("place", 12.0), ("part", 5.0), ("ours is gone", 0.3), ("stop", 0.0), ("open", 5.0),
+    ]  # fmt: skip
+    told("MT5 hedging", ["answered late"], [], steps)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_ours_that_was_gone_before_any_list_showed_it_is_looked_for(kind: str) -> None:
     """No list missed it: it was taken for waiting until the master's filled."""
