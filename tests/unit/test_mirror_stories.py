@@ -47,6 +47,12 @@ def test_ours_that_was_gone_before_any_list_showed_it_is_looked_for(kind: str) -
     told(kind, [], [], [("place", 5.0), ("ours is gone", 60.0)])
 
 
+def test_a_call_that_ours_is_asked_of_makes_it_no_part_of_the_others_position() -> None:
+    """Netting: its ticket became that of the position, which was then taken for its fill."""
+    steps = [("place", 0.3), ("ours is gone", 0.3), ("part", 0.3), ("open", 60.0)]
+    told("MT5 netting", [], [], steps)
+
+
 def test_a_list_of_before_ours_was_deleted_shows_no_position_too_many() -> None:
     """It was to be closed as one for good, and its copier opened nothing any more."""
     steps = [("place", 0.3), ("short list", 0.0), ("open", 1.0), ("fill", 1.0), ("close", 5.0)]

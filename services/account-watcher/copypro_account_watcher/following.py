@@ -93,12 +93,12 @@ def _open_legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, list[Leg]]
 
 def tie(book: Book, copy: Copy, leg: Leg) -> None:
     """The root that a leg is, and that root's present ticket. A netting add is (part of) the root of
-    the legs before it, whatever number its answer had.
+    the legs before it, whatever number its answer had; an order that waits is none yet.
     """
     if leg.ticket is None:
         return
     root = book.by_ticket.get(leg.ticket)
-    if root is None and book.is_netting:
+    if root is None and book.is_netting and leg.status is not LegStatus.PLACED:
         together = book.by_symbol.get(copy.symbol)
         others = {other.slave_root for other in copy.legs if other.status is LegStatus.OPEN}
         root = together if together is not None and together.root in others else None
