@@ -28,6 +28,12 @@ def test_what_is_told_late_of_ours_is_not_of_what_went_to_the_market_in_its_plac
     told("MT5 hedging", ["full", deletion], [], [("place", 12.0), ("fill", 5.0)])
 
 
+def test_ours_that_was_added_to_before_any_list_showed_its_fill_is_counted_once() -> None:
+    """Netting: its position has what was added, whose answer tells of that as well."""
+    steps = [("place", 0.3), ("part", 0.0), ("ours fills", 0.3), ("open", 60.0)]
+    told("MT5 netting", ["full", "answered late"], [], steps)
+
+
 def test_the_rest_of_ours_is_deleted_when_its_part_was_closed_before_any_list_showed_it() -> None:
     """By its deletion: the rest waited on, and would have filled."""
     told("MT5 hedging", ["part"], ["before"], [("place", 5.0), ("remove", 60.0)])
@@ -50,6 +56,12 @@ def test_ours_that_was_gone_before_any_list_showed_it_is_looked_for(kind: str) -
 def test_a_call_that_ours_is_asked_of_makes_it_no_part_of_the_others_position() -> None:
     """Netting: its ticket became that of the position, which was then taken for its fill."""
     steps = [("place", 0.3), ("ours is gone", 0.3), ("part", 0.3), ("open", 60.0)]
+    told("MT5 netting", [], [], steps)
+
+
+def test_ours_that_filled_into_the_position_of_another_leg_is_the_copys() -> None:
+    """Netting: it was taken for removed, and what it had added stood for good."""
+    steps = [("place", 12.0), ("fill", 0.0), ("open", 1.0), ("ours fills", 60.0)]
     told("MT5 netting", [], [], steps)
 
 
