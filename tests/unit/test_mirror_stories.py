@@ -7,15 +7,33 @@ from __future__ import annotations
 
 import pytest
 from copypro_standalone.backtest.virtual_time import run
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.unit.mirror_story import MirrorBroker, MirroredMaster
-from tests.unit.slave_story import KINDS, lives
+from tests.examples import examples
+from tests.unit.mirror_story import ACTS, OUTCOMES, MirrorBroker, MirroredMaster
+from tests.unit.slave_story import KINDS, SHOWS, lives
 
 Steps = list[tuple[str, float]]
+SECONDS = st.sampled_from((0.0, 0.3, 1.0, 5.0, 12.0, 60.0))
 
 
 def told(kind: str, outcomes: list[str], shows: list[str], steps: Steps) -> None:
     run(lives(MirrorBroker(kind, outcomes, shows), steps, MirroredMaster()))
+
+
+@given(
+    st.sampled_from(tuple(KINDS)),
+    SECONDS,
+    st.lists(st.tuples(st.sampled_from(ACTS), SECONDS), max_size=5),
+    st.lists(st.sampled_from(OUTCOMES), max_size=5),
+    st.lists(st.sampled_from(SHOWS), max_size=6),
+)
+@examples(30)
+def test_at_rest_a_mirrored_order_is_as_its_master_has_it_or_somebody_is_told(
+    kind: str, first_s: float, steps: Steps, outcomes: list[str], shows: list[str]
+) -> None:
+    told(kind, outcomes, shows, [("place", first_s), *steps])
 
 
 @pytest.mark.parametrize("deletion", ["lost, filled in part", "part"])
