@@ -66,6 +66,9 @@ SHOWS = ("lists", "before", "after", "stale")
 class Broker:
     """One account, and whether its calls are answered. `outcomes`: of the calls to come; then all is well."""
 
+    acts: Sequence[str] = ()
+    """What happens there by itself."""
+
     def __init__(self, kind: str, outcomes: Sequence[str], shows: Sequence[str]) -> None:
         self.platform, self.mode = KINDS[kind]
         self.open: dict[Ticket, OpenOrder] = {}
@@ -93,12 +96,17 @@ class Broker:
         return sum((self.open[t].lots for t in self.ours if t in self.open), D(0))
 
     @property
+    def stands(self) -> bool:
+        """Something of ours does."""
+        return self.held > 0
+
+    @property
     def listed(self) -> tuple[OpenOrder, ...]:
         return (*self.others, *self.open.values())
 
     async def does(self, request: TradeRequest) -> Done:
         outcome = self.outcomes.pop(0) if self.outcomes else "full"
-        how = self.shows.pop(0) if self.shows else "lists"
+        how = self._how()
         if outcome == "fills further" and not self._may_fill_further(request):
             outcome = "part"
         self.story.append(f"{outcome} ({how}): {request}")
@@ -127,6 +135,9 @@ class Broker:
         self._tell_later(how)
         return done
 
+    def _how(self) -> str:
+        return self.shows.pop(0) if self.shows else "lists"
+
     async def _silent(self, outcome: str) -> Done:
         if outcome.startswith("restart"):
             self.dies.set()
@@ -138,6 +149,9 @@ class Broker:
 
     def _may_fill_further(self, request: TradeRequest) -> bool:
         return isinstance(request, OpenRequest) and self.platform is Platform.MT5
+
+    async def moves(self, act: str) -> None:
+        """One of `acts`."""
 
     # --- what the stream tells ----------------------------------------------------------------
 
@@ -310,30 +324,36 @@ def _at() -> Any:
 class Master:
     """What it does to one trade, as orders for the slave."""
 
-    acts = ("open", "reduce", "stop", "close")
+    acts: Sequence[str] = ("open", "reduce", "stop", "close")
 
     def __init__(self) -> None:
         self.fraction, self.legs = D(1), 0
 
-    def does(self, act: str) -> m.SlaveOrder:
+    def does(self, act: str) -> list[m.SlaveOrder]:
         match act:
             case "open":
-                self.legs += 1
-                return replace(
-                    opens("0.10"),
-                    leg=self.legs - 1,
-                    slave=ACCOUNT,
-                    registration=REGISTRATION,
-                    fraction=self.fraction,
-                    seen_at_utc=now(),
-                    fresh_from_utc=now(),
-                )
+                return [self._opens("0.10")]
             case "reduce":
                 self.fraction /= 2
-                return m.ReduceCopy(copy=OF, slave=ACCOUNT, fraction=self.fraction)
+                return [m.ReduceCopy(copy=OF, slave=ACCOUNT, fraction=self.fraction)]
             case "stop":
-                return m.ModifyCopy(copy=OF, slave=ACCOUNT, stop_loss=D("1.05"), take_profit=None)
-        return m.CloseCopy(copy=OF, slave=ACCOUNT, reason="MASTER_CLIENT")
+                return [m.ModifyCopy(copy=OF, slave=ACCOUNT, stop_loss=D("1.05"), take_profit=None)]
+        return [m.CloseCopy(copy=OF, slave=ACCOUNT, reason="MASTER_CLIENT")]
+
+    def _opens(self, lots: str) -> m.OpenCopy:
+        self.legs += 1
+        return replace(
+            opens(lots),
+            leg=self.legs - 1,
+            slave=ACCOUNT,
+            registration=REGISTRATION,
+            fraction=self.fraction,
+            seen_at_utc=now(),
+            fresh_from_utc=now(),
+        )
+
+    def at_rest(self, account: Watched, broker: Broker) -> None:
+        at_rest(account, broker)
 
 
 def ledger(log: MemoryLog) -> Copy | None:
@@ -369,18 +389,24 @@ def at_rest(account: Watched, broker: Broker) -> None:
         assert leg.lots <= target, (broker.story, leg)
 
 
-async def lives(broker: Broker, acts: Sequence[tuple[str, float]]) -> list[str]:
+async def lives(
+    broker: Broker, acts: Sequence[tuple[str, float]], master: Master | None = None
+) -> list[str]:
     """Each act, and so many seconds until the next one; restarted as often as calls ask for it. What
     alerts were raised.
     """
-    log, master, left = MemoryLog(), Master(), [*acts, ("", REST_S), ("close", REST_S)]
+    log, master = MemoryLog(), master or Master()
+    left = [*acts, ("", REST_S), ("close", REST_S)]
     while left:
         async with watched(mode=broker.mode, platform=broker.platform, log=log) as account:
             broker.attach(account)
             while left and not broker.dies.is_set():
                 act, seconds = left.pop(0)
                 if act in master.acts:
-                    await account.order(master.does(act))
+                    for order in master.does(act):
+                        await account.order(order)
+                elif act in broker.acts:
+                    await broker.moves(act)
                 elif act == "restart":
                     broker.dies.set()
                 elif act == "short list":
@@ -391,14 +417,14 @@ async def lives(broker: Broker, acts: Sequence[tuple[str, float]]) -> list[str]:
                         await broker.dies.wait()
                 except TimeoutError:
                     if seconds == REST_S:
-                        at_rest(account, broker)
+                        master.at_rest(account, broker)
                 else:
                     broker.story.append("restart")
                     if seconds == REST_S:
                         left.insert(0, ("", REST_S))
             if not left and not broker.dies.is_set():
                 told = for_a_person(account)
-                assert not broker.held or told, (broker.story, broker.open, ledger(log))
+                assert not broker.stands or told, (broker.story, broker.open, ledger(log))
             _fence(log)
     return [alert.code for alert in account.told(m.AlertRaised)]
 

@@ -393,6 +393,8 @@ class AccountAgent:
         leg = copy.leg(attempt.leg)
         if attempt.kind in ("close", "delete") and leg.status is LegStatus.ENDED and leg.ticket:
             self.market.live.just_ended[leg.ticket] = self.owner.monotonic()
+        if attempt.kind == "delete" and leg.ticket is None and leg.replaced is not None:
+            self.market.live.just_ended[leg.replaced] = self.owner.monotonic()
         self.apply(copy, attempt, result, origin, turn)
         is_of_lots = attempt.kind != "modify" and leg.status is LegStatus.OPEN
         if is_of_lots and leg.ticket is not None:

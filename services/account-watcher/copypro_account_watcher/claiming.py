@@ -159,6 +159,25 @@ def _fill(agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, t
     agent.touch(copy, turn)
 
 
+def unseen(agent: AccountAgent, orders: Sequence[OpenOrder]) -> list[Ticket]:
+    """Mirrored orders that were gone before any list showed them: no root of theirs is missed."""
+    placed = [
+        leg.ticket
+        for copy in agent.copies.values()
+        for leg in copy.legs
+        if leg.status is LegStatus.PLACED
+        and copy.attempt is None
+        and leg.ticket is not None
+        and not _is_known(agent, leg)
+    ]
+    listed = {order.ticket for order in orders} if placed else ()
+    return [ticket for ticket in placed if ticket not in listed]
+
+
+def _is_known(agent: AccountAgent, leg: Leg) -> bool:
+    return leg.slave_root is not None and leg.slave_root in agent.book.roots
+
+
 def _end_what_went_unseen(
     agent: AccountAgent, listed: set[Ticket], ended: Sequence[ClosedOrder], turn: Turn
 ) -> None:
@@ -168,8 +187,7 @@ def _end_what_went_unseen(
     cancelled = {row.ticket: row for row in ended if row.cancelled}
     for copy in list(agent.copies.values()):
         for leg in copy.legs:
-            is_known = leg.slave_root is not None and leg.slave_root in agent.book.roots
-            if is_known or leg.ticket is None or leg.ticket in listed:
+            if _is_known(agent, leg) or leg.ticket is None or leg.ticket in listed:
                 continue
             if leg.status is LegStatus.LEFT:
                 leg.status = LegStatus.ENDED

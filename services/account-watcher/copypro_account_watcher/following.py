@@ -61,7 +61,9 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
                     _left_ended(agent, copy, leg, turn)
         case PendingRemoved() if event.root not in agent.book.roots:
             for copy, leg in _legs(agent, event.root):
-                if leg.status is LegStatus.PLACED:
+                if leg.status is LegStatus.PLACED and event.reason == "merged":
+                    _merged(agent, copy, leg, event, turn)
+                elif leg.status is LegStatus.PLACED:
                     pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
                 else:
                     _left_ended(agent, copy, leg, turn)
@@ -93,12 +95,12 @@ def _open_legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, list[Leg]]
 
 def tie(book: Book, copy: Copy, leg: Leg) -> None:
     """The root that a leg is, and that root's present ticket. A netting add is (part of) the root of
-    the legs before it, whatever number its answer had.
+    the legs before it, whatever number its answer had; an order that waits is none yet.
     """
     if leg.ticket is None:
         return
     root = book.by_ticket.get(leg.ticket)
-    if root is None and book.is_netting:
+    if root is None and book.is_netting and leg.status is not LegStatus.PLACED:
         together = book.by_symbol.get(copy.symbol)
         others = {other.slave_root for other in copy.legs if other.status is LegStatus.OPEN}
         root = together if together is not None and together.root in others else None
@@ -130,7 +132,7 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
         if other.status is LegStatus.OPEN:
             tie(agent.book, copy, other)
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
-        _filled(copy, leg, event, turn)
+        _filled(agent, copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN:
         _ask_what_stands(agent, leg)
         if len(copy.live_legs) == 1:
@@ -153,7 +155,8 @@ def _unanswered(
         return None
     leg = tagged[1]
     is_free = leg.slave_root is None or leg.slave_root == event.root
-    return leg if leg.is_live and leg.ticket is None and is_free else None
+    is_it = leg.is_live and leg.ticket is None and event.ticket != leg.replaced
+    return leg if is_it and is_free else None
 
 
 def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
@@ -180,7 +183,7 @@ def settle_fills(agent: AccountAgent, turn: Turn) -> None:
                 agent.touch(copy, turn)
             order = listed.get(leg.ticket) if leg.ticket is not None else None
             if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
-                _filled(copy, leg, order, turn)
+                _filled(agent, copy, leg, order, turn)
                 agent.touch(copy, turn)
 
 
@@ -195,11 +198,18 @@ def _are_all_told(agent: AccountAgent, leg: Leg) -> bool:
     return root.open_lots == _lots([leg for _, leg in _legs(agent, root.root)])
 
 
-def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn) -> None:
+def _filled(
+    agent: AccountAgent,
+    copy: Copy,
+    leg: Leg,
+    event: PositionOpened | OpenOrder,
+    turn: Turn,
+) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
+    filled = _filled_lots(agent.book, leg, event)
     leg.status, leg.order = LegStatus.OPEN, None
-    leg.due_lots = max(Decimal(0), leg.lots - event.lots)
-    leg.ticket, leg.original_lots, leg.lots = event.ticket, event.lots, event.lots
+    leg.due_lots = max(Decimal(0), leg.lots - filled)
+    leg.ticket, leg.original_lots, leg.lots = event.ticket, filled, filled
     leg.open_price = event.open_price
     leg.set_stop_loss, leg.set_take_profit = event.stop_loss, event.take_profit
     copy.settled_levels = None  # a gap may have cost it a stop
@@ -210,12 +220,34 @@ def _filled(copy: Copy, leg: Leg, event: PositionOpened | OpenOrder, turn: Turn)
         ticket=event.ticket,
         symbol=event.symbol,
         side=copy.side,
-        lots=event.lots,
+        lots=filled,
         price=event.open_price,
         stop_loss=event.stop_loss,
         take_profit=event.take_profit,
     )
     turn.execution(opened, copy.origin, f"{leg.number}/filled")
+
+
+def _filled_lots(book: Book, leg: Leg, event: PositionOpened | OpenOrder) -> Lots:
+    """Of a mirrored order. On netting its position may have been added to before any list showed it."""
+    root = book.by_ticket.get(event.ticket)
+    if not book.is_netting or root is None:
+        return event.lots
+    return min(event.lots, max(leg.lots - root.rest_lots, Decimal(0)) or event.lots)
+
+
+def _merged(agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn) -> None:
+    """Netting: into the position that was there, if that has more than the copy's other legs."""
+    root = agent.book.by_symbol.get(copy.symbol)
+    position = None if root is None else agent.market.live.positions.get(root.ticket)
+    others = _lots([other for other in copy.legs if other.status is LegStatus.OPEN])
+    if root is None or position is None or position.lots < others + leg.lots:
+        pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
+        return
+    leg.slave_root = root.root
+    filled = replace(position, lots=leg.lots, open_price=leg.open_price)
+    _filled(agent, copy, leg, filled, turn)
+    agent.touch(copy, turn)
 
 
 def _ask_what_stands(agent: AccountAgent, leg: Leg) -> None:
@@ -392,6 +424,9 @@ def _closed(
     turn: Turn,
 ) -> None:
     leg.closed = part
+    if leg.status is LegStatus.PLACED:
+        # It was a position before any list showed it.
+        leg.original_lots = part.lots
     attempt = copy.attempt
     is_ours = _is_asked(agent, copy, [leg], event, turn)
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
@@ -436,12 +471,12 @@ def pending_removed(
         leg.closed = Done(ticket=ticket, lots=leg.lots, price=leg.open_price)
         agent.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
-    leg.ticket = None
     if leg.order is not None:
         # The master's order filled: what is left is the market, sized anew.
-        leg.status, leg.lots, copy.pending = LegStatus.WAITING, Decimal(0), None
+        leg.to_the_market()
+        copy.pending = None
     else:
-        leg.status = LegStatus.ENDED
+        leg.status, leg.ticket = LegStatus.ENDED, None
         copy.detached = "" if copy.pending_gone or copy.closing else "PENDING_REMOVED"
     removed = CopyPendingRemoved(
         **about(copy, leg.number),

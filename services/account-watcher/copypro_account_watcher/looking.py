@@ -34,7 +34,7 @@ from copypro_account_watcher.alerts import (
     follow_stop_outs,
     raise_alert,
 )
-from copypro_account_watcher.claiming import claim
+from copypro_account_watcher.claiming import claim, unseen
 from copypro_account_watcher.commands import finish_removal
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
@@ -232,7 +232,8 @@ class Looking:
             claim(agent, shown.orders, shown.history, turn)
         if shown.is_whole:
             self._note_still_open(shown.orders, turn)
-        self._note_missing(result.missing, turn)
+        gone = [t for t in unseen(agent, shown.orders) if shown.is_whole or t in self.missing]
+        self._note_missing((*result.missing, *gone), turn)
         self._note_strangers(result.unknown_tags, account, turn)
         return [fact.message for fact in (*result.late, *result.facts)]
 

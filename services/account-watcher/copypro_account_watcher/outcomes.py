@@ -105,7 +105,7 @@ def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> Co
     reason, leg.closed = copy.pending_gone or copy.closing, None
     if leg.order is not None and not copy.pending_gone:
         # The master's order filled and ours was in the way: now the market, or why not.
-        leg.status, leg.ticket, leg.lots = LegStatus.WAITING, None, Decimal(0)
+        leg.to_the_market()
         copy.pending, reason = None, reason or "MASTER_FILLED"
     else:
         leg.status = LegStatus.ENDED
@@ -163,16 +163,15 @@ def shown(leg: Leg, order: OpenOrder) -> None:
 
 def _settle_opened(copy: Copy, leg: Leg) -> None:
     """A leg that opened with the latest levels needs no more; but another one may still lack them, and
-    a broker that takes stops only afterwards has set none.
+    a broker that takes stops only afterwards has set none. One that opened with former ones does.
     """
-    if copy.bare_open:
-        copy.settled_levels = None
-        return
     wanted = (copy.stop_loss, copy.take_profit)
+    levels = None if leg.order is None else (leg.order.stop_loss, leg.order.take_profit)
     is_alone = all(other is leg or other.status is not LegStatus.OPEN for other in copy.legs)
-    if leg.order is not None and is_alone:
-        levels = (leg.order.stop_loss, leg.order.take_profit)
-        copy.settled_levels = wanted if levels == wanted else copy.settled_levels
+    if copy.bare_open or (levels is not None and levels != wanted):
+        copy.settled_levels = None
+    elif levels is not None and is_alone:
+        copy.settled_levels = wanted
 
 
 def _closed(

@@ -77,7 +77,7 @@ def settle_open(
     if attempt.kind == "open":
         # A mirrored order that was deleted before the market was asked had the same tag.
         tagged = [order for order in tagged if not order.kind.is_pending]
-        gone = [piece for piece in gone if not piece.cancelled]
+        gone = [p for p in gone if not p.cancelled and p.ticket != leg.replaced]
     if tagged:
         first, *more = sorted(tagged, key=lambda order: order.ticket)
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"

@@ -225,6 +225,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """The root that this leg is on its own account: what happens to that happens to the leg."""
     placed_by: AttemptId | None = None
     """The attempt that placed the mirrored pending order."""
+    replaced: Ticket | None = None
+    """That order's ticket once the market takes its place: what is told of it late is not of the leg."""
     closed: Done | None = None
     """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
@@ -233,6 +235,11 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """The broker refused it the master's latest levels for good: the next ones are tried again."""
     lost: Attempt | None = None
     """Of a lost leg: the attempt that was given up."""
+
+    def to_the_market(self) -> None:
+        """Its mirrored order is gone, and nothing of that was it."""
+        self.status, self.lots = LegStatus.WAITING, Decimal(0)
+        self.replaced, self.ticket, self.slave_root = self.ticket, None, None
 
     @property
     def is_live(self) -> bool:

@@ -1,0 +1,90 @@
+"""One pending order of a master's, mirrored on a slave whose broker does as little as a broker may: at
+rest its copy is what waits and what stands there, where the master's is and no more than that, and
+nothing when that is flat; the market is never asked beside it; or somebody is told.
+"""
+
+from __future__ import annotations
+
+import pytest
+from copypro_standalone.backtest.virtual_time import run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.examples import examples
+from tests.unit.mirror_story import ACTS, OUTCOMES, MirrorBroker, MirroredMaster
+from tests.unit.slave_story import KINDS, SHOWS, lives
+
+Steps = list[tuple[str, float]]
+SECONDS = st.sampled_from((0.0, 0.3, 1.0, 5.0, 12.0, 60.0))
+
+
+def told(kind: str, outcomes: list[str], shows: list[str], steps: Steps) -> None:
+    run(lives(MirrorBroker(kind, outcomes, shows), steps, MirroredMaster()))
+
+
+@given(
+    st.sampled_from(tuple(KINDS)),
+    SECONDS,
+    st.lists(st.tuples(st.sampled_from(ACTS), SECONDS), max_size=5),
+    st.lists(st.sampled_from(OUTCOMES), max_size=5),
+    st.lists(st.sampled_from(SHOWS), max_size=6),
+)
+@examples(30)
+def test_at_rest_a_mirrored_order_is_as_its_master_has_it_or_somebody_is_told(
+    kind: str, first_s: float, steps: Steps, outcomes: list[str], shows: list[str]
+) -> None:
+    told(kind, outcomes, shows, [("place", first_s), *steps])
+
+
+@pytest.mark.parametrize("deletion", ["lost, filled in part", "part"])
+def test_what_is_told_late_of_ours_is_not_of_what_went_to_the_market_in_its_place(
+    deletion: str,
+) -> None:
+    """A part of it filled just as it was deleted, and was closed by that: the position that the market
+    gave was taken for closed as well, and nobody followed it.
+    """
+    told("MT5 hedging", ["full", deletion], [], [("place", 12.0), ("fill", 5.0)])
+
+
+def test_ours_that_was_added_to_before_any_list_showed_its_fill_is_counted_once() -> None:
+    """Netting: its position has what was added, whose answer tells of that as well."""
+    steps = [("place", 0.3), ("part", 0.0), ("ours fills", 0.3), ("open", 60.0)]
+    told("MT5 netting", ["full", "answered late"], [], steps)
+
+
+def test_the_rest_of_ours_is_deleted_when_its_part_was_closed_before_any_list_showed_it() -> None:
+    """By its deletion: the rest waited on, and would have filled."""
+    told("MT5 hedging", ["part"], ["before"], [("place", 5.0), ("remove", 60.0)])
+
+
+def test_what_opened_with_the_stop_of_before_is_given_the_masters_latest() -> None:
+    """Another leg had it already, and the one that came later stood without a stop."""
+    steps = [
+        ("place", 12.0), ("part", 5.0), ("ours is gone", 0.3), ("stop", 0.0), ("open", 5.0),
+    ]  # fmt: skip
+    told("MT5 hedging", ["answered late"], [], steps)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ours_that_was_gone_before_any_list_showed_it_is_looked_for(kind: str) -> None:
+    """No list missed it: it was taken for waiting until the master's filled."""
+    told(kind, [], [], [("place", 5.0), ("ours is gone", 60.0)])
+
+
+def test_a_call_that_ours_is_asked_of_makes_it_no_part_of_the_others_position() -> None:
+    """Netting: its ticket became that of the position, which was then taken for its fill."""
+    steps = [("place", 0.3), ("ours is gone", 0.3), ("part", 0.3), ("open", 60.0)]
+    told("MT5 netting", [], [], steps)
+
+
+def test_ours_that_filled_into_the_position_of_another_leg_is_the_copys() -> None:
+    """Netting: it was taken for removed, and what it had added stood for good."""
+    steps = [("place", 12.0), ("fill", 0.0), ("open", 1.0), ("ours fills", 60.0)]
+    told("MT5 netting", [], [], steps)
+
+
+def test_a_list_of_before_ours_was_deleted_shows_no_position_too_many() -> None:
+    """It was to be closed as one for good, and its copier opened nothing any more."""
+    steps = [("place", 0.3), ("short list", 0.0), ("open", 1.0), ("fill", 1.0), ("close", 5.0)]
+    broker = MirrorBroker("MT4", ["lost, filled"], ["stale", "after"])
+    assert "DUPLICATE" not in run(lives(broker, steps, MirroredMaster()))
