@@ -416,7 +416,7 @@ async def test_a_batch_that_is_made_again_knows_nothing_of_what_comes_behind_in_
     models.is_away = False
     await parts.write(await batch_of(records, parts))
     (row,) = await models.find(c.CLOSED_ORDERS)
-    assert closed_order(row)["openPrice"] == 1.08
+    assert closed_order(row, "MT5")["openPrice"] == 1.08
 
 
 async def test_what_a_process_wrote_and_did_not_commit_changes_nothing_when_it_is_read_again() -> (
@@ -464,4 +464,4 @@ async def test_what_a_position_grew_by_before_its_account_was_added_again_is_nev
         parts = Parts(models)
         await parts.write(await batch_of(on_master(log, event), parts))
     (row,) = await models.find(c.CLOSED_ORDERS)
-    assert closed_order(row)["openPrice"] == 1.09
+    assert closed_order(row, "MT5")["openPrice"] == 1.09
