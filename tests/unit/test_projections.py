@@ -149,6 +149,24 @@ async def test_what_a_former_copier_skipped_and_the_next_one_joins_is_planned() 
     assert (log["exceptionCode"], log["exceptionMessage"], log["messages"]) == (None, None, [])
 
 
+async def test_a_close_that_the_copy_s_own_stop_came_before_is_no_failure() -> None:
+    """Its call was refused for the ticket that was gone, and the leg is closed."""
+    whose = {name: getattr(EXECUTED, name) for name in m.Execution.__struct_fields__}
+    whose |= {"attempt": AttemptId("b" * 32)}
+    refused = m.CopyRejected(
+        **whose, code="INVALID_TICKET", message="unknown ticket 7001", final=True, kind=None
+    )
+    ended = m.CopyClosed(
+        **whose, ticket=EXECUTED.ticket, closed_lots=D("0.5"), price=D("1.07"), profit=D("-500"),
+        reason="MASTER_StopLoss",
+    )  # fmt: skip
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, one) for one in (refused, ended)])
+    (row,) = await models.find(c.TRADE_LOGS)
+    log = trade_log(row)
+    assert (log["outcome"], log["success"], log["exceptionCode"]) == ("closed", True, None)
+    assert log["messages"][-1]["message"] == "unknown ticket 7001"
+
+
 async def test_a_copier_that_began_and_ended_in_one_batch_is_remembered_as_it_was() -> None:
     desk = Desk()
     events = told(desk, start(user=UserId("u")), pause(), resume(), pause(), stop())
