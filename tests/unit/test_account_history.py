@@ -117,9 +117,9 @@ async def test_a_position_that_grew_opened_at_the_average_that_its_terminal_show
     last, first = await models.find(
         c.CLOSED_ORDERS, {"account": MASTER}, order_by="closed_at", descending=True
     )
-    assert (first["lots"], closed_order(first)["openPrice"]) == ("0.50", 1.08)
-    assert closed_order(last)["openPrice"] == 1.085
-    assert trade_of(last).open_price == D("1.085")
+    assert (first["lots"], closed_order(first, "MT5")["openPrice"]) == ("0.50", 1.08)
+    assert closed_order(last, "MT5")["openPrice"] == 1.085
+    assert trade_of(last, "MT5").open_price == D("1.085")
 
 
 async def test_what_it_grew_by_is_counted_once_when_its_account_is_added_again() -> None:
@@ -127,13 +127,13 @@ async def test_what_it_grew_by_is_counted_once_when_its_account_is_added_again()
     grown = increased(open_lots=D("1.00"))
     models = await projected(opened(open_price=D("1.08")), grown, again, closed())
     (row,) = await models.find(c.CLOSED_ORDERS)
-    assert closed_order(row)["openPrice"] == 1.085
+    assert closed_order(row, "MT5")["openPrice"] == 1.085
 
 
 async def test_a_closed_order_has_the_stops_that_it_had_at_last() -> None:
     models = await projected(opened(), modified("1.07", "1.10"), modified(None, "1.11"), closed())
     (row,) = await models.find(c.CLOSED_ORDERS)
-    order = closed_order(row)
+    order = closed_order(row, "MT5")
     assert (order["stopLoss"], order["takeProfit"]) == (None, 1.11)
     assert await models.find(c.ROOTS) == []
 
@@ -145,7 +145,21 @@ async def test_the_best_trade_has_the_ticket_that_the_list_of_closed_orders_show
     stats = stats_of(await report_of(models, MASTER))
     for best in (stats["bestTrade"], stats["bestTradePips"]):
         assert best is not None
-        assert best["tiket"] == closed_order(row)["ticket"] == 501
+        assert best["tiket"] == closed_order(row, "MT5")["ticket"] == 501
+
+
+async def test_on_mt4_what_closed_in_part_is_listed_under_the_ticket_that_it_had() -> None:
+    """What is left gets another one, and would be listed twice."""
+    part = replace(reduced("0.50"), ticket=Ticket(502), deal=replace(deal(), ticket=501))
+    rest = replace(closed(), ticket=Ticket(502), deal=replace(deal(), ticket=502))
+    unknown = replace(part, deal=replace(deal(), ticket=-7))
+    models = await projected(opened(), part, rest)
+    rows = await models.find(c.CLOSED_ORDERS)
+    assert sorted(closed_order(row, "MT4")["ticket"] for row in rows) == [501, 502]
+    assert sorted(trade_of(row, "MT4").shown_ticket for row in rows) == [501, 502]
+    assert [closed_order(row, "MT5")["ticket"] for row in rows] == [502, 502]
+    (row,) = await (await projected(opened(), unknown)).find(c.CLOSED_ORDERS)
+    assert closed_order(row, "MT4")["ticket"] == 502, "its own was never told"
 
 
 class _Counted(MemoryReadModels):

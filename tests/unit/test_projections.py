@@ -149,6 +149,24 @@ async def test_what_a_former_copier_skipped_and_the_next_one_joins_is_planned() 
     assert (log["exceptionCode"], log["exceptionMessage"], log["messages"]) == (None, None, [])
 
 
+async def test_a_close_that_the_copy_s_own_stop_came_before_is_no_failure() -> None:
+    """Its call was refused for the ticket that was gone, and the leg is closed."""
+    whose = {name: getattr(EXECUTED, name) for name in m.Execution.__struct_fields__}
+    whose |= {"attempt": AttemptId("b" * 32)}
+    refused = m.CopyRejected(
+        **whose, code="INVALID_TICKET", message="unknown ticket 7001", final=True, kind=None
+    )
+    ended = m.CopyClosed(
+        **whose, ticket=EXECUTED.ticket, closed_lots=D("0.5"), price=D("1.07"), profit=D("-500"),
+        reason="MASTER_StopLoss",
+    )  # fmt: skip
+    models = await shown([event_of(SLAVE, topics.EXECUTIONS, one) for one in (refused, ended)])
+    (row,) = await models.find(c.TRADE_LOGS)
+    log = trade_log(row)
+    assert (log["outcome"], log["success"], log["exceptionCode"]) == ("closed", True, None)
+    assert log["messages"][-1]["message"] == "unknown ticket 7001"
+
+
 async def test_a_copier_that_began_and_ended_in_one_batch_is_remembered_as_it_was() -> None:
     desk = Desk()
     events = told(desk, start(user=UserId("u")), pause(), resume(), pause(), stop())
@@ -416,7 +434,7 @@ async def test_a_batch_that_is_made_again_knows_nothing_of_what_comes_behind_in_
     models.is_away = False
     await parts.write(await batch_of(records, parts))
     (row,) = await models.find(c.CLOSED_ORDERS)
-    assert closed_order(row)["openPrice"] == 1.08
+    assert closed_order(row, "MT5")["openPrice"] == 1.08
 
 
 async def test_what_a_process_wrote_and_did_not_commit_changes_nothing_when_it_is_read_again() -> (
@@ -464,4 +482,4 @@ async def test_what_a_position_grew_by_before_its_account_was_added_again_is_nev
         parts = Parts(models)
         await parts.write(await batch_of(on_master(log, event), parts))
     (row,) = await models.find(c.CLOSED_ORDERS)
-    assert closed_order(row)["openPrice"] == 1.09
+    assert closed_order(row, "MT5")["openPrice"] == 1.09

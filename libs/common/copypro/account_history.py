@@ -24,7 +24,7 @@ from copypro.statistics.facts import (
 )
 from copypro.statistics.history import Statistics
 from copypro.statistics.report import Report
-from copypro.values import Side
+from copypro.values import Platform, Side
 
 Doc = dict[str, Any]
 PAGE = 1000
@@ -49,7 +49,8 @@ async def report_of(models: ReadModels, account: str, since: str = FIRST) -> Rep
     state: Any = await models.get(c.ACCOUNTS, account) or {}
     offset = timedelta(minutes=state.get("clock_offset_minutes") or 0)
     moved, kept, count = ZERO, [], 0
-    async for records in _records(models, account, since, offset):
+    platform = str(state.get("platform") or "")
+    async for records in _records(models, account, platform, since, offset):
         moved += sum(map(moves_balance, records), ZERO)
         count += len(records)
         if count <= KEPT:
@@ -61,7 +62,7 @@ async def report_of(models: ReadModels, account: str, since: str = FIRST) -> Rep
             statistics.feed(records)
     else:
         kept.clear()
-        async for records in _records(models, account, since, offset):
+        async for records in _records(models, account, platform, since, offset):
             statistics.feed(records)
     return statistics.report()
 
@@ -85,7 +86,7 @@ def is_current(kept: Doc, state: Doc) -> bool:
 
 
 async def _records(
-    models: ReadModels, account: str, since: str, offset: timedelta
+    models: ReadModels, account: str, platform: str, since: str, offset: timedelta
 ) -> AsyncIterator[Sequence[Record]]:
     """All kinds together, page by page of the trades."""
     whose = {"account": account}
@@ -97,7 +98,7 @@ async def _records(
         ),
     ]
     async for page in pages(models, c.CLOSED_ORDERS, whose, "closed_at", since):
-        trades = [trade_of(doc) for doc in page]
+        trades = [trade_of(doc, platform) for doc in page]
         if not trades:
             continue
         until = trades[-1].closed_at
@@ -157,7 +158,7 @@ async def pages(
             limit *= 2
 
 
-def trade_of(doc: Doc) -> Trade:
+def trade_of(doc: Doc, platform: str) -> Trade:
     opened = doc.get("open_time")
     return Trade(
         closed_at=_moment(doc["closed_at"]),
@@ -173,8 +174,17 @@ def trade_of(doc: Doc) -> Trade:
         open_price=open_price_of(doc),
         close_price=Decimal(doc["close_price"]),
         position=doc.get("root") or "",
-        listed_as=doc["ticket"],
+        listed_as=listed_ticket_of(doc, platform),
     )
+
+
+def listed_ticket_of(doc: Doc, platform: str) -> int:
+    """Of a closed order, as MetaTrader's history has it: on MT4 what closed in part keeps its ticket,
+    and what is left gets another one.
+    """
+    ticket, deal = int(doc["ticket"]), int(doc.get("deal") or 0)
+    is_own = platform == Platform.MT4 and not doc.get("flat", True) and deal > 0
+    return deal if is_own else ticket
 
 
 def open_price_of(doc: Doc) -> Decimal | None:

@@ -82,7 +82,8 @@ class Orders:
             until=until,
             limit=given.limit,
         )
-        return Page([shapes.closed_order(row) for row in page.rows], page.next_to)
+        platform = str(registration["platform"])
+        return Page([shapes.closed_order(row, platform) for row in page.rows], page.next_to)
 
     async def open_of_all(self, user: UserId, _: Parameters) -> list[AccountOrders]:
         """An account that may not be read is left out, as the original does with one that fails."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from copypro.account_history import open_price_of
+from copypro.account_history import listed_ticket_of, open_price_of
 from copypro.ports import KeyScope, UserKey
 from copypro.trade_logs import number as number
 
@@ -131,9 +131,9 @@ def open_order(order: Doc) -> Order:
     }
 
 
-def closed_order(order: Doc) -> Order:
+def closed_order(order: Doc, platform: str) -> Order:
     return {
-        "ticket": order["ticket"],
+        "ticket": listed_ticket_of(order, platform),
         "openTime": order.get("open_time") or NEVER,
         "closeTime": order["closed_at"],
         "expiration": NEVER,

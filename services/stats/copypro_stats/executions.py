@@ -42,7 +42,7 @@ def said(event: m.ExecutionEvent, at: datetime) -> Fields:
     if isinstance(event, m.AttemptStarted):
         return _started(event, at)
     if isinstance(event, Succeeded):
-        return {"success": True} | _succeeded(event)
+        return {"success": True, "code": None} | _succeeded(event)
     return _failed(event)
 
 

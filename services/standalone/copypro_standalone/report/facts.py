@@ -10,6 +10,7 @@ from typing import Any
 from copypro import collections as c
 from copypro.account_history import (
     FIRST,
+    listed_ticket_of,
     open_price_of,
     operations_of,
     pages,
@@ -85,10 +86,11 @@ async def facts_of(
     registration = await _registration(models, account)
     id_ = str(registration["account"])
     state: Doc = await models.get(c.ACCOUNTS, id_) or {}
-    distribution, best, worst = Distribution(), _Extremes(1), _Extremes(-1)
+    platform = str(registration.get("platform") or "")
+    distribution, best, worst = Distribution(), _Extremes(1, platform), _Extremes(-1, platform)
     curve: list[Trade] = []
     async for docs in pages(models, c.CLOSED_ORDERS, {"account": id_}, "closed_at", since):
-        trades = [trade_of(doc) for doc in docs]
+        trades = [trade_of(doc, platform) for doc in docs]
         distribution.feed(trades)
         curve.extend(trades[: MOST_RESULTS + 1 - len(curve)])
         results = [trade.result for trade in trades]
@@ -98,7 +100,7 @@ async def facts_of(
         name=str(registration.get("name") or ""),
         login=int(registration.get("login") or 0),
         server=str(registration.get("server") or ""),
-        platform=str(registration.get("platform") or ""),
+        platform=platform,
         is_imported=registration.get("kind") == "imported",
         is_simulated=simulated,
         currency=str(state.get("currency") or ""),
@@ -172,8 +174,8 @@ async def _quality(models: ReadModels, registration: Doc, since: str) -> Quality
 class _Extremes:
     """The highest results (`sign` 1) or the lowest (-1), of equal ones the earliest."""
 
-    def __init__(self, sign: int) -> None:
-        self._sign, self._count = sign, 0
+    def __init__(self, sign: int, platform: str) -> None:
+        self._sign, self._platform, self._count = sign, platform, 0
         self._heap: list[tuple[Decimal, int, Doc]] = []
 
     def add(self, results: Iterable[Decimal], docs: Iterable[Doc]) -> None:
@@ -187,14 +189,14 @@ class _Extremes:
 
     def found(self) -> list[Shown]:
         ordered = sorted(self._heap, key=lambda entry: entry[:2], reverse=True)
-        return [_shown(self._sign * worth, doc) for worth, _, doc in ordered]
+        return [_shown(self._sign * worth, doc, self._platform) for worth, _, doc in ordered]
 
 
-def _shown(result: Decimal, doc: Doc) -> Shown:
+def _shown(result: Decimal, doc: Doc, platform: str) -> Shown:
     opened = open_price_of(doc)
     return Shown(
         closed_at=str(doc["closed_at"])[:16].replace("T", " "),
-        ticket=int(doc["ticket"]),
+        ticket=listed_ticket_of(doc, platform),
         symbol=str(doc.get("symbol") or ""),
         side=str(doc.get("type") or ""),
         lots=str(doc["lots"]),
