@@ -40,7 +40,7 @@ async def test_each_answer_is_understood_and_none_is_a_traceback(url: str) -> No
         "as addresses are often written"
     )
     assert said["later"] == Said(pending="c" * 32)
-    assert said["refused"] == Said("attempt: there is none")
+    assert said["refused"] == Said("attempt: there is none", code="BAD_PARAMETER")
     assert "attempt: there is none" in said["as the original"].problem
     never = await settle(url, "key", "never", "a", 1, within_s=0.2)
     assert never.problem.endswith("within 0.2 s: whether it was done is not known")

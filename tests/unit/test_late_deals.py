@@ -524,7 +524,7 @@ def test_history_is_asked_until_it_tells_and_closed_orders_have_the_profit(
             assert bridge.histories - histories <= 20, "ever more seldom"
             models = await documents(account)
             [closed] = await models.find(c.CLOSED_ORDERS)
-            trade = trade_of(closed)
+            trade = trade_of(closed, "MT5")
             assert (trade.lots, trade.profit) == (D("0.04"), 4)
             assert trade.open_price == D("1.1000")
 
