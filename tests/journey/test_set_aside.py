@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from copypro import topics
 from copypro.envelope import Envelope
-from copypro_account_watcher import commands
+from copypro_account_watcher.commands import Commands
 
 from tests.journey.test_dead_letters import a_command, append, listed, replay
 from tests.journey.world import World
@@ -26,15 +26,15 @@ async def test_what_breaks_us_is_set_aside_by_name_and_put_back_after_the_upgrad
     master = await world.account("Alpha-MT5", 1)
     slave = await world.account("Beta-MT5", 2)
     await world.copier(master, slave)
-    poison, decide = a_command(), commands.decide
+    poison, decide = a_command(), Commands.decide
 
-    def breaks(agent: Any, envelope: Envelope, turn: Any) -> None:
+    def breaks(commands: Commands, envelope: Envelope, turn: Any) -> None:
         if envelope.id == poison.headers["id"]:
             raise ZeroDivisionError
-        decide(agent, envelope, turn)
+        decide(commands, envelope, turn)
 
     with monkeypatch.context() as broken:
-        broken.setattr(commands, "decide", breaks)
+        broken.setattr(Commands, "decide", breaks)
         await append(world, poison)
         found = await world.records(topics.ACCOUNT_COMMANDS, "SettleOtherCopier")
         (place,) = [record.place for record in found]

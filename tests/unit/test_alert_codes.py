@@ -10,7 +10,7 @@ from pathlib import Path
 from copypro_account_watcher.permission import OF_THIS_MACHINE
 
 ROOT = Path(__file__).parents[2]
-CODE_AT = {"raise_alert": 2, "halt": 2, "Alarm": 0, "AlertRaised": None}
+CODE_AT = {"raise_alert": 2, "halt": 3, "Alarm": 0, "AlertRaised": None}
 """Where a call has the alert's code, by position; None: by the keyword `code` alone."""
 
 

@@ -24,15 +24,11 @@ async def test_what_is_no_order_any_more_is_not_deleted(status: LegStatus, is_se
         sent.append(request)
         return Done(ticket=request.ticket, lots=D("0.10"), price=D("1.1"))
 
-    async def commit(_: object) -> None:
+    async def act(_: object) -> None:
         return
 
-    owner = SimpleNamespace(
-        clock=lambda: SEEN_AT, monotonic=lambda: 0.0, limits=WatcherLimits(), commit=commit
-    )
-    agent = SimpleNamespace(
-        owner=owner, _record=lambda *given: recorded.append(given[2]), pump=lambda _: None
-    )
+    host = SimpleNamespace(clock=lambda: SEEN_AT, monotonic=lambda: 0.0, limits=WatcherLimits())
+    agent = SimpleNamespace(_host=host, _record=lambda *given: recorded.append(given[2]), act=act)
     copy = standing()
     copy.legs[0].status = status
     deletion = attempt("delete", DeleteRequest(ticket=TICKET))

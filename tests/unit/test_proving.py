@@ -9,8 +9,12 @@ from typing import Any, cast
 import pytest
 from copypro.errors import CredentialsRefused, TerminalError
 from copypro.messages import Rights
+from copypro.values import AccountId
 from copypro_account_watcher import proving
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.proving import Proving
+from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
 from structlog.testing import capture_logs
 
@@ -27,13 +31,10 @@ async def test_while_the_bridge_is_down_it_is_said_once_and_again_for_another_re
         committed.append(turn)
 
     mine = registration("mine", Rights.NONE, unproved="sealed")
-    agent = SimpleNamespace(
-        id="a",
-        known=account_of(mine),
-        owner=SimpleNamespace(clock=lambda: NOW, commit=commit),
-        save_account=lambda turn: None,
-    )
-    one = Proving(cast(Any, agent))
+    memory = Memory(AccountId("a"), WatcherLimits())
+    memory.account = account_of(mine)
+    host = SimpleNamespace(clock=lambda: NOW, commit=commit)
+    one = Proving(memory, cast(Any, host), Session(memory), cast(Any, None), commit)
     with capture_logs() as lines:
         for code in ("UNREACHABLE", "UNREACHABLE", "HTTP_500", "HTTP_500"):
             await one._delay(mine, TerminalError(code, "away"))
@@ -55,8 +56,8 @@ def test_the_broker_is_not_blamed_for_a_password_that_cannot_be_opened(
     code: str, said: str
 ) -> None:
     mine, turn = registration("mine", Rights.TRADE), Turn(NOW)
-    account = account_of(mine)
-    agent = SimpleNamespace(id="a", account=account, copies={}, save_account=lambda turn: None)
-    proving._alert(cast(Any, agent), mine, CredentialsRefused(code), turn)
+    memory = Memory(AccountId("a"), WatcherLimits())
+    memory.account = account_of(mine)
+    proving._alert(memory, mine, CredentialsRefused(code), turn)
     (alert,) = [told.event for told in turn.told]
     assert alert.text.startswith(said)

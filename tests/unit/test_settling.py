@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -11,8 +10,10 @@ import pytest
 from copypro import messages as m
 from copypro.envelope import Envelope
 from copypro.trading import OpenOrder, OpenRequest
-from copypro.values import AttemptId, CopyId, MessageId, Mode, OrderKind, Ticket
-from copypro_account_watcher import commands
+from copypro.values import AttemptId, CopyId, MessageId, OrderKind, Ticket
+from copypro_account_watcher.commands import Commands
+from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.state import Copy
 from copypro_account_watcher.turn import Turn
 
@@ -66,18 +67,17 @@ def unanswered() -> Copy:
 
 def settled(unclear: Copy, *others: Copy, listed: Sequence[OpenOrder] = ()) -> str:
     """The code with which a person's word on TICKET was denied."""
-    live = SimpleNamespace(mode=Mode.HEDGING, positions={one.ticket: one for one in listed})
-    agent = SimpleNamespace(
-        id=unclear.slave,
-        copies={copy.copy: copy for copy in (*others, unclear)},
-        market=SimpleNamespace(live=live),
-    )
+    memory = Memory(unclear.slave, WatcherLimits())
+    memory.live.looked(listed, None)
+    for copy in (*others, unclear):
+        memory.know(copy)
     settle = m.SettleUnresolved(
         account=unclear.slave, attempt=AttemptId("1" * 32), ticket=TICKET, by="u"
     )
     id_, turn = MessageId("e" * 32), Turn(SEEN_AT)
     envelope = Envelope(id=id_, correlation=id_, time=SEEN_AT, message=settle)
-    commands.decide(cast(Any, agent), envelope, turn)
+    nobody = cast(Any, None)
+    Commands(memory, nobody, nobody, nobody).decide(envelope, turn)
     (answer,) = turn.close()
     assert answer.headers["type"] == "CommandDenied"
     return str(msgspec.json.decode(answer.value or b"")["code"])

@@ -9,16 +9,13 @@ that took long, and is EXPIRED when that was too long (decision 44).
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 from copypro.messages import OpenCopy, SlaveOrder
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.turn import Turn
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
 
 
 def as_received(order: SlaveOrder, now: datetime) -> SlaveOrder:
@@ -31,16 +28,16 @@ def as_received(order: SlaveOrder, now: datetime) -> SlaveOrder:
     )
 
 
-def compare_clocks(agent: AccountAgent, order: SlaveOrder, turn: Turn) -> None:
+def compare_clocks(memory: Memory, order: SlaveOrder, turn: Turn) -> None:
     """An alert while a master's orders come from the future."""
     if not isinstance(order, OpenCopy):
         return
     ahead_s, cause = (order.seen_at_utc - turn.now).total_seconds(), f"clocks/{order.master}"
-    if ahead_s > agent.owner.limits.clock_off_s:
+    if ahead_s > memory.limits.clock_off_s:
         text = (
             "the clock of the machine that watches the master is ahead of this one's:"
             " the age of trades is wrong"
         )
-        raise_alert(agent, turn, "CLOCK_OFF", cause, text, ahead_s=f"{ahead_s:.1f}")
+        raise_alert(memory, turn, "CLOCK_OFF", cause, text, ahead_s=f"{ahead_s:.1f}")
     else:
-        clear_alert(agent, turn, cause)
+        clear_alert(memory, turn, cause)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from copypro.messages import (
     CopyClosed,
@@ -28,69 +27,70 @@ from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, detach
-from copypro_account_watcher.alerts import raise_alert
+from copypro_account_watcher.alerts import halt, raise_alert
 from copypro_account_watcher.book import Book
 from copypro_account_watcher.evidence import from_ticket
+from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 from copypro_account_watcher.targets import target_lots
 from copypro_account_watcher.turn import Turn
 
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
-
 CENT = Decimal("0.01")
 
 
-def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
+def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
     match event:
         case PositionOpened() | PendingPlaced():
-            _opened(agent, event, turn)
+            _opened(memory, event, turn)
         case PositionIncreased():
-            for _, leg in _legs(agent, event.root):
-                _ask_what_stands(agent, leg)
+            for _, leg in _legs(memory, event.root):
+                _ask_what_stands(memory, leg)
         case PositionReduced():
-            for copy, legs in _open_legs(agent, event.root):
-                _reduced(agent, copy, legs, event, turn)
+            for copy, legs in _open_legs(memory, event.root):
+                _reduced(memory, copy, legs, event, turn)
         case PositionClosed():
-            of_root = _legs(agent, event.root)
+            of_root = _legs(memory, event.root)
             parts = iter(_parts(event, [leg.lots for _, leg in of_root if leg.is_live]))
             for copy, leg in of_root:
                 if leg.is_live:
-                    _closed(agent, copy, leg, event, next(parts), turn)
+                    _closed(memory, copy, leg, event, next(parts), turn)
                 else:
-                    _left_ended(agent, copy, leg, turn)
-        case PendingRemoved() if event.root not in agent.book.roots:
-            for copy, leg in _legs(agent, event.root):
+                    _left_ended(memory, copy, leg, turn)
+        case PendingRemoved() if event.root not in memory.book.roots:
+            for copy, leg in _legs(memory, event.root):
                 if leg.status is LegStatus.PLACED and event.reason == "merged":
-                    _merged(agent, copy, leg, event, turn)
+                    _merged(memory, copy, leg, event, turn)
                 elif leg.status is LegStatus.PLACED:
-                    pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
+                    pending_removed(memory, copy, leg, event.ticket, event.reason, turn)
                 else:
-                    _left_ended(agent, copy, leg, turn)
+                    _left_ended(memory, copy, leg, turn)
 
 
-def follow_tickets(agent: AccountAgent, changed: Iterable[RootId], turn: Turn) -> None:
+def follow_tickets(memory: Memory, changed: Iterable[RootId], turn: Turn) -> None:
     """The server may open a position anew under another ticket: the leg is addressed by that one."""
-    for root in (agent.book.roots[root] for root in changed):
-        for copy, leg in _legs(agent, root.root):
+    for root in (memory.book.roots[root] for root in changed):
+        for copy, leg in _legs(memory, root.root):
             if leg.ticket != root.ticket:
                 leg.ticket, leg.moved = root.ticket, False
-                agent.touch(copy, turn)
+                memory.touch(copy, turn)
 
 
-def _legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, Leg]]:
+def _legs(memory: Memory, root: RootId) -> list[tuple[Copy, Leg]]:
     return [
-        (copy, leg) for copy in agent.copies.values() for leg in copy.legs if leg.slave_root == root
+        (copy, leg)
+        for copy in memory.copies.values()
+        for leg in copy.legs
+        if leg.slave_root == root
     ]
 
 
-def _open_legs(agent: AccountAgent, root: RootId) -> list[tuple[Copy, list[Leg]]]:
+def _open_legs(memory: Memory, root: RootId) -> list[tuple[Copy, list[Leg]]]:
     """By copy; on netting a copy has several of one position."""
     of_copy: dict[CopyId, list[Leg]] = {}
-    for copy, leg in _legs(agent, root):
+    for copy, leg in _legs(memory, root):
         if leg.status is LegStatus.OPEN:
             of_copy.setdefault(copy.copy, []).append(leg)
-    return [(agent.copies[copy], legs) for copy, legs in of_copy.items()]
+    return [(memory.copies[copy], legs) for copy, legs in of_copy.items()]
 
 
 def tie(book: Book, copy: Copy, leg: Leg) -> None:
@@ -108,21 +108,21 @@ def tie(book: Book, copy: Copy, leg: Leg) -> None:
         leg.slave_root, leg.ticket = root.root, root.ticket
 
 
-def _left_ended(agent: AccountAgent, copy: Copy, leg: Leg, turn: Turn) -> None:
+def _left_ended(memory: Memory, copy: Copy, leg: Leg, turn: Turn) -> None:
     if leg.status is LegStatus.LEFT:
         leg.status = LegStatus.ENDED
-        agent.touch(copy, turn)
+        memory.touch(copy, turn)
 
 
-def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Turn) -> None:
+def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -> None:
     if event.copy is None:
         return
-    copy = agent.copies.get(event.copy)
+    copy = memory.copies.get(event.copy)
     if copy is None:
         return
     leg = next((leg for leg in copy.legs if _is_it(leg, event)), None)
     if leg is None:
-        leg = _unanswered(agent, copy, event)
+        leg = _unanswered(memory, copy, event)
     if leg is None and isinstance(event, PositionOpened):
         leg = _rest_of(copy, event)
     if leg is None:
@@ -130,27 +130,25 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     leg.slave_root = event.root
     for other in copy.legs:  # on netting those that were added before any look showed the first
         if other.status is LegStatus.OPEN:
-            tie(agent.book, copy, other)
+            tie(memory.book, copy, other)
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
-        _filled(agent, copy, leg, event, turn)
+        _filled(memory, copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN:
-        _ask_what_stands(agent, leg)
+        _ask_what_stands(memory, leg)
         if len(copy.live_legs) == 1:
             leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
-    agent.touch(copy, turn)
+    memory.touch(copy, turn)
 
 
 def _is_it(leg: Leg, event: PositionOpened | PendingPlaced) -> bool:
     return leg.ticket == event.ticket or leg.slave_root == event.root
 
 
-def _unanswered(
-    agent: AccountAgent, copy: Copy, event: PositionOpened | PendingPlaced
-) -> Leg | None:
+def _unanswered(memory: Memory, copy: Copy, event: PositionOpened | PendingPlaced) -> Leg | None:
     """By the tag, while no answer or look has named the leg's ticket. The first one that is seen, for
     now: of two with one tag the ticket that is settled on decides (`tie`).
     """
-    tagged = agent.by_tag.get(event.comment[:TAG_LENGTH])
+    tagged = memory.by_tag.get(event.comment[:TAG_LENGTH])
     if tagged is None or tagged[0] is not copy:
         return None
     leg = tagged[1]
@@ -171,42 +169,42 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     return leg
 
 
-def settle_fills(agent: AccountAgent, turn: Turn) -> None:
+def settle_fills(memory: Memory, turn: Turn) -> None:
     """A mirrored order that the list shows as a position has filled, also where that was told before
     its placing was answered. And what our closes took is settled.
     """
-    listed = agent.market.live.positions
-    for copy in agent.copies.values():
+    listed = memory.live.positions
+    for copy in memory.copies.values():
         for leg in copy.legs if copy.attempt is None else ():
-            if leg.asked_pieces and _are_all_told(agent, leg):
+            if leg.asked_pieces and _are_all_told(memory, leg):
                 leg.asked_pieces = []
-                agent.touch(copy, turn)
+                memory.touch(copy, turn)
             order = listed.get(leg.ticket) if leg.ticket is not None else None
             if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
-                _filled(agent, copy, leg, order, turn)
-                agent.touch(copy, turn)
+                _filled(memory, copy, leg, order, turn)
+                memory.touch(copy, turn)
 
 
-def _are_all_told(agent: AccountAgent, leg: Leg) -> bool:
+def _are_all_told(memory: Memory, leg: Leg) -> bool:
     """Netting: a close that an add hid from every list has no deal that will be told. What the lists
     have told is what our ledger says, and they are of after our last call: nothing is left to be told,
     but of a close that was given up.
     """
-    root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
-    if root is None or leg.closes_late or leg.ticket in agent.market.live.just_changed:
+    root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
+    if root is None or leg.closes_late or leg.ticket in memory.live.just_changed:
         return False
-    return root.open_lots == _lots([leg for _, leg in _legs(agent, root.root)])
+    return root.open_lots == _lots([leg for _, leg in _legs(memory, root.root)])
 
 
 def _filled(
-    agent: AccountAgent,
+    memory: Memory,
     copy: Copy,
     leg: Leg,
     event: PositionOpened | OpenOrder,
     turn: Turn,
 ) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
-    filled = _filled_lots(agent.book, leg, event)
+    filled = _filled_lots(memory.book, leg, event)
     leg.status, leg.order = LegStatus.OPEN, None
     leg.due_lots = max(Decimal(0), leg.lots - filled)
     leg.ticket, leg.original_lots, leg.lots = event.ticket, filled, filled
@@ -236,56 +234,56 @@ def _filled_lots(book: Book, leg: Leg, event: PositionOpened | OpenOrder) -> Lot
     return min(event.lots, max(leg.lots - root.rest_lots, Decimal(0)) or event.lots)
 
 
-def _merged(agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn) -> None:
+def _merged(memory: Memory, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn) -> None:
     """Netting: into the position that was there, if that has more than the copy's other legs."""
-    root = agent.book.by_symbol.get(copy.symbol)
-    position = None if root is None else agent.market.live.positions.get(root.ticket)
+    root = memory.book.by_symbol.get(copy.symbol)
+    position = None if root is None else memory.live.positions.get(root.ticket)
     others = _lots([other for other in copy.legs if other.status is LegStatus.OPEN])
     if root is None or position is None or position.lots < others + leg.lots:
-        pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
+        pending_removed(memory, copy, leg, event.ticket, event.reason, turn)
         return
     leg.slave_root = root.root
     filled = replace(position, lots=leg.lots, open_price=leg.open_price)
-    _filled(agent, copy, leg, filled, turn)
-    agent.touch(copy, turn)
+    _filled(memory, copy, leg, filled, turn)
+    memory.touch(copy, turn)
 
 
-def _ask_what_stands(agent: AccountAgent, leg: Leg) -> None:
+def _ask_what_stands(memory: Memory, leg: Leg) -> None:
     """An order of ours that was filled in part may have filled further; a frame that shows more of it may
     be of before a part was closed.
     """
     if leg.due_lots > 0:
-        agent.watching.look_soon()
+        memory.wants_look = True
 
 
 def _reduced(
-    agent: AccountAgent, copy: Copy, together: list[Leg], event: PositionReduced, turn: Turn
+    memory: Memory, copy: Copy, together: list[Leg], event: PositionReduced, turn: Turn
 ) -> None:
     """The rest is what the broker shows; on netting only what no other leg can account for."""
     is_ours = _is_asked(
-        agent, copy, [leg for leg in copy.legs if leg.slave_root == event.root], event, turn
+        memory, copy, [leg for leg in copy.legs if leg.slave_root == event.root], event, turn
     )
     # Of several legs it may be of before the last one was opened.
-    is_outdated = len(together) > 1 and event.ticket in agent.market.live.just_changed
-    is_too_much = not is_outdated and _is_below_target(agent, copy, together, event)
+    is_outdated = len(together) > 1 and event.ticket in memory.live.just_changed
+    is_too_much = not is_outdated and _is_below_target(memory, copy, together, event)
     if is_too_much and is_ours:
-        _halt(agent, copy, event, "a close that was given up was executed after all", turn)
+        _halt(memory, copy, event, "a close that was given up was executed after all", turn)
     elif is_too_much and not copy.options.strict_close:
-        leave_alone(agent, copy, "VOLUME_CHANGED", turn)
+        leave_alone(memory, copy, "VOLUME_CHANGED", turn)
         return
     taken = _taken(copy, together)
     if len(together) == 1:
         # What is told may be older than our last answer.
         taken.lots = min(taken.lots, event.open_lots)
     elif _is_at(taken, "close", copy.attempt) or not is_outdated:
-        _take_off(agent, copy, taken, together, event, turn)
+        _take_off(memory, copy, taken, together, event, turn)
     for leg in together:
         leg.ticket, leg.moved = event.ticket, False
-    agent.touch(copy, turn)
+    memory.touch(copy, turn)
 
 
 def _take_off(
-    agent: AccountAgent,
+    memory: Memory,
     copy: Copy,
     first: Leg,
     together: list[Leg],
@@ -301,7 +299,7 @@ def _take_off(
         leg.lots, gone = leg.lots - pieces[-1], gone - pieces[-1]
     for leg, part in zip(legs, _parts(event, pieces), strict=True):
         if part.lots > 0 and leg.lots == 0:
-            _closed(agent, copy, leg, event, part, turn)
+            _closed(memory, copy, leg, event, part, turn)
 
 
 def _parts(event: PositionReduced | PositionClosed, lots: Sequence[Lots]) -> list[Done]:
@@ -329,7 +327,7 @@ def _taken(copy: Copy, together: list[Leg]) -> Leg:
 
 
 def _is_asked(
-    agent: AccountAgent,
+    memory: Memory,
     copy: Copy,
     legs: Sequence[Leg],
     event: PositionReduced | PositionClosed,
@@ -358,7 +356,7 @@ def _is_asked(
     if isinstance(event, PositionReduced) and event.open_lots >= _lots(legs):
         return False  # it was never ours: a late frame's growth, or on netting the owner's own
     _all_told(legs)
-    _halt(agent, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
+    _halt(memory, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
     return True
 
 
@@ -377,18 +375,18 @@ def _all_told(legs: Sequence[Leg]) -> None:
 
 
 def _halt(
-    agent: AccountAgent,
+    memory: Memory,
     copy: Copy,
     event: PositionReduced | PositionClosed,
     why: str,
     turn: Turn,
 ) -> None:
     text = f"{why}, of ticket {event.ticket}"
-    agent.permission.halt(copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
+    halt(memory, copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
 
 
 def _is_below_target(
-    agent: AccountAgent, copy: Copy, together: list[Leg], event: PositionReduced
+    memory: Memory, copy: Copy, together: list[Leg], event: PositionReduced
 ) -> bool:
     """Less is left than the master's part of it, and than any close of ours was to leave: its effect
     may show long after its answer, or instead of one.
@@ -397,7 +395,7 @@ def _is_below_target(
         return False
     if copy.closing or (copy.attempt is not None and copy.attempt.kind == "close"):
         return False
-    spec = agent.market.live.any_spec(copy.symbol)
+    spec = memory.live.any_spec(copy.symbol)
     if spec is None:
         return False
     least = Decimal(0)
@@ -408,15 +406,15 @@ def _is_below_target(
     return event.open_lots < least
 
 
-def leave_alone(agent: AccountAgent, copy: Copy, reason: str, turn: Turn) -> None:
+def leave_alone(memory: Memory, copy: Copy, reason: str, turn: Turn) -> None:
     """Its owner took it in hand: it is managed no more."""
     for event in detach(copy, reason, forget=False):
         turn.execution(event, copy.origin, f"{event.leg}/detached")
-    agent.touch(copy, turn)
+    memory.touch(copy, turn)
 
 
 def _closed(
-    agent: AccountAgent,
+    memory: Memory,
     copy: Copy,
     leg: Leg,
     event: PositionReduced | PositionClosed,
@@ -428,13 +426,13 @@ def _closed(
         # It was a position before any list showed it.
         leg.original_lots = part.lots
     attempt = copy.attempt
-    is_ours = _is_asked(agent, copy, [leg], event, turn)
+    is_ours = _is_asked(memory, copy, [leg], event, turn)
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
-    agent.touch(copy, turn)
+    memory.touch(copy, turn)
     if _is_at(leg, "close", attempt):
         return  # our own call did it, or will say that it is gone
     if is_ours and not copy.closing:
-        _halt(agent, copy, event, "a close that was given up was executed after all", turn)
+        _halt(memory, copy, event, "a close that was given up was executed after all", turn)
     is_deleted = _is_at(leg, "delete", attempt)
     why = copy.closing or copy.pending_gone
     if is_deleted and not why:
@@ -443,7 +441,7 @@ def _closed(
             f"order {event.ticket} filled just as it was deleted, and the bridge closed the position:"
             " the master holds this trade and the slave does not"
         )
-        raise_alert(agent, turn, "MIRROR_CLOSED", f"mirror/{copy.copy}", text, ticket=event.ticket)
+        raise_alert(memory, turn, "MIRROR_CLOSED", f"mirror/{copy.copy}", text, ticket=event.ticket)
     if copy.closing or is_ours or is_deleted:
         closed = CopyClosed(
             **about(copy, leg.number),
@@ -464,12 +462,12 @@ def _closed(
 
 
 def pending_removed(
-    agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, why: str, turn: Turn
+    memory: Memory, copy: Copy, leg: Leg, ticket: Ticket, why: str, turn: Turn
 ) -> None:
     """A mirrored order is gone without a fill."""
     if _is_at(leg, "delete", copy.attempt):
         leg.closed = Done(ticket=ticket, lots=leg.lots, price=leg.open_price)
-        agent.touch(copy, turn)
+        memory.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
     if leg.order is not None:
         # The master's order filled: what is left is the market, sized anew.
@@ -485,7 +483,7 @@ def pending_removed(
         reason=copy.pending_gone or why or "REMOVED",
     )
     turn.execution(removed, copy.origin, f"{leg.number}/removed")
-    agent.touch(copy, turn)
+    memory.touch(copy, turn)
 
 
 def _is_at(leg: Leg, kind: str, attempt: Attempt | None) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import structlog
 from copypro.errors import TerminalError
@@ -12,27 +11,27 @@ from copypro.trading import ClosedOrder, History
 
 from copypro_account_watcher.book import CLOCKS_APART, NEVER
 from copypro_account_watcher.evidence import closed_at_utc, earliest_utc
+from copypro_account_watcher.host import Host
+from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.past import imported_operations, imported_positions
+from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
 
 logger = structlog.get_logger("account-watcher")
 FACTS_A_TURN = 200
 
 
 class Importing:
-    def __init__(self, agent: AccountAgent, terminal: Terminal) -> None:
-        self._agent, self._terminal = agent, terminal
-        self._book = agent.book
+    def __init__(self, memory: Memory, host: Host, session: Session, terminal: Terminal) -> None:
+        self._memory, self._host, self._session = memory, host, session
+        self._terminal, self._book = terminal, memory.book
 
     async def run(self) -> None:
         """Newest page first. A page that fails ends it; the next connect starts it again, and what
         was imported before has the same ids.
         """
-        owner, limits = self._agent.owner, self._agent.owner.limits
-        connected_at = owner.clock().replace(tzinfo=None)
+        host, limits = self._host, self._host.limits
+        connected_at = host.clock().replace(tzinfo=None)
         until = connected_at + timedelta(days=1)
         oldest = connected_at - timedelta(days=limits.import_days)
         try:
@@ -44,49 +43,50 @@ class Importing:
                 await self._record(history)
                 until = since
         except TerminalError as error:
-            logger.info("history not read whole", account=self._agent.id, code=error.code)
+            logger.info("history not read whole", account=self._memory.id, code=error.code)
             return
         if self._is_over:
             return
-        turn = Turn(owner.clock())
-        self._agent.known.history_done = True
-        self._agent.save_account(turn)
-        await owner.commit(turn)
+        turn = Turn(host.clock())
+        self._memory.known.history_done = True
+        self._memory.save_account(turn)
+        await host.commit(turn)
 
     async def _record(self, history: History) -> None:
         """What looks could take for news is told in one turn, with the mark that it was: whoever is killed
         beside it leaves both or none.
         """
-        agent, book, now = self._agent, self._book, self._agent.owner.clock()
+        memory, host, book = self._memory, self._host, self._book
+        now = host.clock()
         past = self._past(history)
         opened = book.tickets() | book.told.keys()
         news = [piece for piece in past if self._is_like_news(piece)]
         older = [piece for piece in past if not self._is_like_news(piece)]
         facts = [
-            *imported_operations(agent.id, history, now),
-            *imported_positions(agent.id, older, now, opened),
+            *imported_operations(memory.id, history, now),
+            *imported_positions(memory.id, older, now, opened),
         ]
         if news:
             turn = Turn(now)
-            for identity, message in imported_positions(agent.id, news, now, opened):
-                turn.fact(agent.id, message, *identity)
+            for identity, message in imported_positions(memory.id, news, now, opened):
+                turn.fact(memory.id, message, *identity)
             for piece in news:
                 former = book.told.get(piece.ticket, NEVER)
                 book.told[piece.ticket] = max(former, piece.closed_at_broker)
-            agent.save_book(turn)
-            await agent.owner.commit(turn)
+            memory.save_book(turn)
+            await host.commit(turn)
         for at in range(0, len(facts), FACTS_A_TURN):
             if self._is_over:
                 return
-            turn = Turn(agent.owner.clock())
+            turn = Turn(host.clock())
             for identity, message in facts[at : at + FACTS_A_TURN]:
-                turn.fact(agent.id, message, *identity)
-            await agent.owner.commit(turn)
+                turn.fact(memory.id, message, *identity)
+            await host.commit(turn)
 
     @property
     def _is_over(self) -> bool:
         """The account was removed meanwhile; added again, it has an import of its own."""
-        return self._agent.book is not self._book
+        return self._memory.book is not self._book
 
     def _past(self, history: History) -> list[ClosedOrder]:
         """What nobody has told, and closed before the first look: what closed later looks tell. Of a
@@ -113,10 +113,10 @@ class Importing:
         return since is not None and self._is_after(piece, since - CLOCKS_APART)
 
     def _is_before(self, piece: ClosedOrder, moment: datetime) -> bool:
-        at = closed_at_utc(piece, self._agent.watching.offset.minutes)
+        at = closed_at_utc(piece, self._session.offset.minutes)
         return at is not None and at < moment
 
     def _is_after(self, piece: ClosedOrder, moment: datetime) -> bool:
-        offset = self._agent.watching.offset.minutes
+        offset = self._session.offset.minutes
         at = piece.closed_at_utc or earliest_utc(piece.closed_at_broker, offset)
         return at is not None and at > moment

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -35,25 +34,35 @@ from copypro_account_watcher.alerts import (
     raise_alert,
 )
 from copypro_account_watcher.claiming import claim, unseen
-from copypro_account_watcher.commands import finish_removal
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.following import follow, follow_tickets, settle_fills
+from copypro_account_watcher.host import Act, Host
+from copypro_account_watcher.market import Market
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
+from copypro_account_watcher.session import Session
 from copypro_account_watcher.shown import Shown, by_frame, shows_only
 from copypro_account_watcher.state import Account, root_key
 from copypro_account_watcher.turn import Turn
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
-    from copypro_account_watcher.watching import Watching
 
 logger = structlog.get_logger("account-watcher")
 Entry = PositionOpened | PendingPlaced | PositionIncreased
 
 
 class Looking:
-    def __init__(self, agent: AccountAgent, session: Watching) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        host: Host,
+        session: Session,
+        market: Market,
+        protecting: Protecting,
+        act: Act,
+    ) -> None:
+        self._memory, self._host, self._session = memory, host, session
+        self._market, self._protecting, self._act = market, protecting, act
         self.missing: dict[Ticket, float] = {}
         """Vanished tickets, and since when on the monotonic clock."""
         self._still_open: dict[Ticket, float] = {}
@@ -61,12 +70,11 @@ class Looking:
         self.history_at: float | None = None
         """From then on, on the monotonic clock, a look reads history as well."""
         self._history_read_at: datetime | None = None
-        self.publishing = Publishing(agent)
-        self._agent, self._session = agent, session
+        self.publishing = Publishing(memory, host, session)
         self._one_at_a_time = asyncio.Lock()
         self._looked_at = float("-inf")
         """The last look, on the monotonic clock."""
-        self._accounted = Accounted(agent.owner.limits.flow_wait_s)
+        self._accounted = Accounted(host.limits.flow_wait_s)
         self._untold: tuple[Decimal, list[int]] = (Decimal(0), [])
         """Money and deals that only history can tell of,"""
         self._untold_since = 0.0
@@ -85,7 +93,7 @@ class Looking:
 
     def want_history(self) -> None:
         """What only history tells is to be read now."""
-        self._history_by(self._agent.owner.monotonic())
+        self._history_by(self._host.monotonic())
         self._session.look_soon()
 
     def owe_history(self) -> None:
@@ -98,12 +106,11 @@ class Looking:
         self.history_at = at if self.history_at is None else min(self.history_at, at)
 
     def is_history_due(self) -> bool:
-        return self.history_at is not None and self.history_at <= self._agent.owner.monotonic()
+        return self.history_at is not None and self.history_at <= self._host.monotonic()
 
     def is_just_missing(self) -> bool:
         """Something vanished, and so lately that history may be about to tell of it."""
-        owner = self._agent.owner
-        limit, now = owner.limits.missing_for_s, owner.monotonic()
+        limit, now = self._host.limits.missing_for_s, self._host.monotonic()
         return any(now - since < limit for since in self.missing.values())
 
     async def frame(self, frame: OrdersSeen) -> None:
@@ -111,21 +118,21 @@ class Looking:
         calls: their answers tell all that anybody waits for, unless one is in doubt or an equity
         protector is to judge each list.
         """
-        agent, shown = self._agent, by_frame(frame)
-        live, is_at_once = agent.market.live, agent.in_doubt or agent.protecting.is_wanted
-        if is_at_once or not shows_only(agent.by_tag, frame, live.positions):
+        memory, shown = self._memory, by_frame(frame)
+        live, is_at_once = memory.live, memory.in_doubt or self._protecting.is_wanted
+        if is_at_once or not shows_only(memory.by_tag, frame, live.positions):
             await self.look(shown)
             return
-        live.mono = agent.owner.monotonic()
+        live.mono = self._host.monotonic()
         live.learn_figures(shown.figures)
         live.looked(shown.orders, None)
         self._put_off = shown
         if self._later is None:
-            self._later = agent.owner.spawn(self._look_later(), f"look-{agent.id[:8]}")
+            self._later = self._host.spawn(self._look_later(), f"look-{memory.id[:8]}")
 
     async def _look_later(self) -> None:
         while self._put_off is not None:
-            await asyncio.sleep(self._agent.owner.limits.own_fills_wait_s)
+            await asyncio.sleep(self._host.limits.own_fills_wait_s)
             if self._put_off is not None:  # no other look was at it meanwhile
                 shown, self._put_off = self._put_off, None
                 await self.look(shown)
@@ -140,27 +147,27 @@ class Looking:
 
     async def _look(self, shown: Shown) -> None:
         """One: diff, record, follow our legs, settle what can be settled."""
-        agent = self._agent
-        for symbol in new_symbols(agent.book, shown.orders):
+        memory = self._memory
+        for symbol in new_symbols(memory.book, shown.orders):
             await self._learn_spec(symbol)
         for order in shown.orders:
             if order.kind.is_pending and self._is_news(order):
                 await self._learn_quote(order.symbol)
         if not self._session.is_current:
             return
-        turn = Turn(agent.owner.clock())
-        live = agent.market.live
-        live.now, live.mono = turn.now, agent.owner.monotonic()
+        turn = Turn(self._host.clock())
+        live = memory.live
+        live.now, live.mono = turn.now, self._host.monotonic()
         live.learn_figures(shown.figures)
         self._see_clock(shown, turn.now)
         live.clock_offset_minutes = self._session.offset.minutes
         self._remember_clock(turn)
         live.looked(shown.orders, shown.asked_at)
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
-            self._accounted = Accounted(agent.owner.limits.flow_wait_s)
+            self._accounted = Accounted(self._host.limits.flow_wait_s)
         told = self._apply(shown, turn)
         settled = self._follow_balance(shown, told, turn)
-        agent.protecting.looked(
+        self._protecting.looked(
             shown.orders,
             shown.figures,
             turn,
@@ -168,24 +175,22 @@ class Looking:
             settled=settled,
             paid=self._accounted.paid,
         )
-        again = unresolved.settle(agent, shown.orders, shown.history, shown.asked_at, turn)
+        again = unresolved.settle(memory, shown.orders, shown.history, shown.asked_at, turn)
         if again is not None:
             self._history_by(again)
-        settle_fills(agent, turn)
-        finish_removal(agent, turn)
-        agent.pump(turn)
+        settle_fills(memory, turn)
         self.publishing.seen(shown.orders, shown.figures)
         self._looked_at = live.mono
-        await agent.owner.commit(turn)
+        await self._act(turn)
 
     def _apply(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
         """What happened."""
-        agent = self._agent
-        account = agent.known
+        memory = self._memory
+        account = memory.known
         if shown.has_history:
             self._history_read_at = turn.now
         result = diff(
-            agent.book,
+            memory.book,
             Look(
                 orders=shown.orders,
                 closed=shown.closed,
@@ -197,42 +202,42 @@ class Looking:
                 withheld=self._withheld(),
                 clock_offset_minutes=self._session.offset.minutes,
                 missed_since_utc=account.alive_at_utc,
-                row_wait_s=agent.owner.limits.row_wait_s,
+                row_wait_s=self._host.limits.row_wait_s,
                 history_at_utc=self._history_read_at,
-                history_lag_s=agent.owner.limits.history_lag_s,
+                history_lag_s=self._host.limits.history_lag_s,
             ),
         )
         for fact in result.late:
-            turn.fact(agent.id, fact.message, *fact.identity)
-            follow_stop_outs(agent, fact.message, turn)
+            turn.fact(memory.id, fact.message, *fact.identity)
+            follow_stop_outs(memory, fact.message, turn)
         for fact in result.facts:
             message = fact.message
             if isinstance(message, Entry):
                 message = self._as_seen(message)
-            turn.fact(agent.id, message, *fact.identity)
-            follow(agent, message, turn)
-            follow_stop_outs(agent, message, turn)
-            follow_left_open(agent, message, turn)
-            agent.protecting.told(message)
-        follow_tickets(agent, result.changed, turn)
+            turn.fact(memory.id, message, *fact.identity)
+            follow(memory, message, turn)
+            follow_stop_outs(memory, message, turn)
+            follow_left_open(memory, message, turn)
+            self._protecting.told(message)
+        follow_tickets(memory, result.changed, turn)
         for root in result.changed:
-            turn.remember(root_key(agent.id, root), agent.book.roots[root])
+            turn.remember(root_key(memory.id, root), memory.book.roots[root])
         for root in result.gone:
-            turn.remember(root_key(agent.id, root), None)
-        agent.save_book(turn)
+            turn.remember(root_key(memory.id, root), None)
+        memory.save_book(turn)
         if not account.baseline_done:
             account.baseline_done = True
-            agent.save_account(turn)
+            memory.save_account(turn)
         alive_at = account.alive_at_utc
-        every = timedelta(seconds=agent.owner.limits.publish_every_s)
+        every = timedelta(seconds=self._host.limits.publish_every_s)
         if alive_at is None or (result.facts and turn.now - alive_at > every):
             account.alive_at_utc = turn.now
-            agent.save_account(turn)
+            memory.save_account(turn)
         if shown.seen is not Seen.LIVE:
-            claim(agent, shown.orders, shown.history, turn)
+            claim(memory, shown.orders, shown.history, turn)
         if shown.is_whole:
             self._note_still_open(shown.orders, turn)
-        gone = [t for t in unseen(agent, shown.orders) if shown.is_whole or t in self.missing]
+        gone = [t for t in unseen(memory, shown.orders) if shown.is_whole or t in self.missing]
         self._note_missing((*result.missing, *gone), turn)
         self._note_strangers(result.unknown_tags, account, turn)
         return [fact.message for fact in (*result.late, *result.facts)]
@@ -253,17 +258,17 @@ class Looking:
 
     def _remember_clock(self, turn: Turn) -> None:
         """The broker's clock as last known dates what is found after a restart."""
-        account, minutes = self._agent.known, self._session.offset.minutes
+        account, minutes = self._memory.known, self._session.offset.minutes
         if minutes is not None and minutes != account.clock_offset_minutes:
             account.clock_offset_minutes = minutes
-            self._agent.save_account(turn)
+            self._memory.save_account(turn)
 
     def _follow_balance(self, shown: Shown, told: Sequence[OrderEvent], turn: Turn) -> bool:
         """Money moved and nothing was seen that moved it: a trade that opened and closed between two
         looks, or a payment. History tells, perhaps not at once; False while a limit waits for it.
         """
-        limits, now = self._agent.owner.limits, self._agent.market.live.mono
-        account, accounted = self._agent.known, self._accounted
+        limits, now = self._host.limits, self._memory.live.mono
+        account, accounted = self._memory.known, self._accounted
         accounted.resume(account.balance)
         if accounted.looked(
             shown.figures.balance,
@@ -274,27 +279,27 @@ class Looking:
         ):
             self.want_history()
         settled = accounted.settle(now)
-        is_wanted = self._agent.protecting.is_wanted
+        is_wanted = self._protecting.is_wanted
         if not settled and is_wanted:
             self._history_by(now + limits.missing_every_s)
         self._ask_for_untold(now)
         if account.balance != accounted.explained:
             account.balance = accounted.explained
             if is_wanted:  # else it is recorded with what is recorded of the account anyway
-                self._agent.save_account(turn)
+                self._memory.save_account(turn)
         return settled
 
     def _ask_for_untold(self, now: float) -> None:
         """History may lag for however long: it is asked again after as long as it was waited for, while
         what it is to tell is in what is read of it.
         """
-        agent, former = self._agent, self._untold
-        self._untold = (self._accounted.untold, agent.book.rows_owed())
+        memory, former = self._memory, self._untold
+        self._untold = (self._accounted.untold, memory.book.rows_owed())
         if not any(self._untold):
             return
         if self._untold != former:
             self._untold_since = now
-        limits, waited_s = agent.owner.limits, now - self._untold_since
+        limits, waited_s = self._host.limits, now - self._untold_since
         if waited_s < limits.history_margin_s:
             self._history_by(now + max(limits.missing_every_s, waited_s))
 
@@ -305,8 +310,8 @@ class Looking:
         that is as good as live, whoever is faster, the snapshot or the frame. But a list shows
         everything, so what opened long ago by its own time was missed, whatever showed it first.
         """
-        limit_s = self._agent.owner.limits.live_age_s
-        live = self._agent.market.live
+        limit_s = self._host.limits.live_age_s
+        live = self._memory.live
         seen = message.seen
         if seen is Seen.MISSED and message.ticket in live.positions:
             seen = Seen.LIVE if live.mono - self._looked_at <= limit_s else seen
@@ -321,7 +326,7 @@ class Looking:
         return message if seen is message.seen else msgspec.structs.replace(message, seen=seen)
 
     def _contexts(self, shown: Shown) -> dict[str, Context]:
-        live = self._agent.market.live
+        live = self._memory.live
         return {
             order.symbol: Context(
                 figures=shown.figures,
@@ -335,19 +340,19 @@ class Looking:
 
     def _is_news(self, order: OpenOrder) -> bool:
         """It opened or grew: its event carries the account as it is at this look."""
-        root = self._agent.book.of_order(order)
+        root = self._memory.book.of_order(order)
         return root is None or root.kind is not order.kind or root.open_lots != order.lots
 
     def _copies(self, orders: Sequence[OpenOrder]) -> dict[Ticket, CopyId]:
-        agent = self._agent
+        memory = self._memory
         known: dict[Ticket, CopyId] = {}
-        for copy in agent.copies.values():
+        for copy in memory.copies.values():
             for leg in copy.legs:
                 if leg.ticket is not None:
                     known[leg.ticket] = copy.copy
         for order in orders:
             if order.ticket not in known and order.comment:
-                tagged = agent.tagged(order)
+                tagged = memory.tagged(order)
                 if tagged is not None:
                     known[order.ticket] = tagged[0].copy
                 elif (former := from_ticket(order.comment)) in known:
@@ -357,69 +362,69 @@ class Looking:
     def _withheld(self) -> set[tuple[str, Side]]:
         return {
             (copy.symbol, copy.side)
-            for copy in self._agent.copies.values()
+            for copy in self._memory.copies.values()
             if copy.attempt is not None and copy.attempt.kind in ("open", "place")
         }
 
     async def _learn_spec(self, symbol: str) -> None:
-        live = self._agent.market.live
-        live.mono = self._agent.owner.monotonic()
+        live = self._memory.live
+        live.mono = self._host.monotonic()
         if self._session.terminal is None or live.any_spec(symbol) is not None:
             return
         try:
-            self._agent.market.learn_spec(await self._session.terminal.symbol(symbol))
+            self._market.learn_spec(await self._session.terminal.symbol(symbol))
             # From now on its quotes come by themselves: they show the broker's clock, and the
             # master's price beside its next trade.
-            self._agent.market.follow_quotes(symbol, self._session.terminal)
+            self._market.follow_quotes(symbol)
         except TerminalError as error:
             # The event goes out without a specification; whoever needs it says so by its code.
             logger.warning(
-                "no specification", account=self._agent.id, symbol=symbol, code=error.code
+                "no specification", account=self._memory.id, symbol=symbol, code=error.code
             )
 
     async def _learn_quote(self, symbol: str) -> None:
         """A pending order's own price is not the market's: its slaves compare the market."""
-        live = self._agent.market.live
-        live.mono = self._agent.owner.monotonic()
+        live = self._memory.live
+        live.mono = self._host.monotonic()
         if self._session.terminal is None or live.quote(symbol) is not None:
             return
         try:
-            quote = await self._session.terminal.quote(symbol, self._agent.owner.limits.quote_age_s)
+            quote = await self._session.terminal.quote(symbol, self._host.limits.quote_age_s)
             live.learn_quote(quote)
         except TerminalError as error:
-            logger.warning("no quote", account=self._agent.id, symbol=symbol, code=error.code)
+            logger.warning("no quote", account=self._memory.id, symbol=symbol, code=error.code)
 
     def _note_missing(self, missing: Sequence[Ticket], turn: Turn) -> None:
-        agent = self._agent
+        memory = self._memory
         for ticket in list(self.missing):
             if ticket not in missing:
                 del self.missing[ticket]
-        clear_all_but(agent, turn, "missing/", missing)
-        now, limits = agent.owner.monotonic(), agent.owner.limits
+        clear_all_but(memory, turn, "missing/", missing)
+        now, limits = self._host.monotonic(), self._host.limits
         for ticket in missing:
             since = self.missing.setdefault(ticket, now)
             if now - since >= limits.missing_polls * limits.missing_every_s:
                 text = f"ticket {ticket} vanished and no history shows that it closed: nothing is closed"
-                raise_alert(agent, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
+                raise_alert(memory, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
         if any(self.missing[ticket] == now for ticket in missing):
             self._session.look_soon()
 
     def _note_still_open(self, orders: Sequence[OpenOrder], turn: Turn) -> None:
         """The opposite of what vanished: it was told as closed, and nobody would follow it any more."""
-        agent, now = self._agent, self._agent.owner.monotonic()
-        standing = {order.ticket: order for order in orders if agent.book.ended_too_soon(order)}
+        memory, now = self._memory, self._host.monotonic()
+        standing = {order.ticket: order for order in orders if memory.book.ended_too_soon(order)}
         since = {ticket: self._still_open.get(ticket, now) for ticket in standing}
         self._still_open = since
-        clear_all_but(agent, turn, "still-open/", standing)
+        clear_all_but(memory, turn, "still-open/", standing)
         for ticket, order in standing.items():
-            if now - since[ticket] >= agent.owner.limits.close_alert_after_s:
+            if now - since[ticket] >= self._host.limits.close_alert_after_s:
                 what = f"{order.lots} {order.symbol}, ticket {ticket}"
                 text = f"{what} was told as closed and stands at the broker: nothing follows it"
                 cause = f"still-open/{ticket}"
-                raise_alert(agent, turn, "STILL_OPEN", cause, text, ticket=ticket, lots=order.lots)
+                raise_alert(memory, turn, "STILL_OPEN", cause, text, ticket=ticket, lots=order.lots)
 
     def _note_strangers(self, unknown: Sequence[OpenOrder], account: Account, turn: Turn) -> None:
-        agent = self._agent
+        memory = self._memory
         present = {order.ticket for order in unknown}
         for order in unknown:
             ticket = order.ticket
@@ -428,8 +433,8 @@ class Looking:
             account.strangers.append(ticket)
             tag = tag_in(order.comment)
             text = f"ticket {ticket} carries a copier's tag that is not ours ({tag}): opens are off"
-            raise_alert(agent, turn, "OTHER_COPIER", f"other-copier/{ticket}", text, ticket=ticket)
-            agent.save_account(turn)
+            raise_alert(memory, turn, "OTHER_COPIER", f"other-copier/{ticket}", text, ticket=ticket)
+            memory.save_account(turn)
         for ticket in [t for t in account.settled_tickets if t not in present]:
             account.settled_tickets.remove(ticket)
-            agent.save_account(turn)
+            memory.save_account(turn)

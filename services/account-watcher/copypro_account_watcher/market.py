@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
+from copypro import topics
 from copypro.errors import Refused, TerminalError
+from copypro.messages import AccountSymbols, SymbolLearned
 from copypro.ports import Terminal
 from copypro.trading import SymbolSpec
-from copypro.values import CopyId, Platform
+from copypro.values import CopyId
 
+from copypro_account_watcher.host import Host
 from copypro_account_watcher.live import (
-    Live,
     Need,
     NeedFigures,
     NeedList,
@@ -22,24 +23,33 @@ from copypro_account_watcher.live import (
     NeedQuote,
     NeedSpec,
 )
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.session import Session
+from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
 
 
 class Market:
-    def __init__(self, agent: AccountAgent) -> None:
-        self.live = Live(Platform.MT4, agent.owner.limits)
-        self._agent = agent
+    """`wake` gives copies a turn; `look_now` is a look at the account, False where it failed."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        host: Host,
+        session: Session,
+        wake: Callable[[Iterable[CopyId]], None],
+        look_now: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._memory, self._host, self._session = memory, host, session
+        self._wake, self._look_now = wake, look_now
         self._waiting: dict[Need | None, dict[CopyId, None]] = {}
         """In the order in which they asked: that is the order in which they go on."""
         self._subscribed: dict[str, None] = {}
 
     def ask(self, copy: CopyId, needs: Iterable[Need]) -> None:
         """Each need is read once, however many wait for it; an answer, or its lack, wakes them."""
-        terminal = self._agent.watching.terminal
+        terminal = self._session.terminal
         if terminal is None:
             return  # a reconnect wakes every copy
         for need in needs:
@@ -48,7 +58,7 @@ class Market:
                 waiting[copy] = None
                 continue
             self._waiting[need] = {copy: None}
-            self._agent.owner.spawn(self._read(need, terminal), f"read-{self._agent.id[:8]}")
+            self._host.spawn(self._read(need, terminal), f"read-{self._memory.id[:8]}")
 
     def warm(self, copy: CopyId, terminal: Terminal) -> None:
         """A connection for a trade call, before the attempt is committed."""
@@ -57,37 +67,37 @@ class Market:
             waiting[copy] = None
             return
         self._waiting[None] = {copy: None}
-        self._agent.owner.spawn(self._warm(terminal), f"warm-{self._agent.id[:8]}")
+        self._host.spawn(self._warm(terminal), f"warm-{self._memory.id[:8]}")
 
     async def _warm(self, terminal: Terminal) -> None:
         try:
             await terminal.warm()
         except TerminalError as error:
             logger.info("the bridge gives no connection yet", code=error.code)
-            await asyncio.sleep(self._agent.owner.limits.reconnect_first_s)
+            await asyncio.sleep(self._host.limits.reconnect_first_s)
         finally:
-            self._agent.wake(self._waiting.pop(None, ()))
+            self._wake(self._waiting.pop(None, ()))
 
     async def _read(self, need: Need, terminal: Terminal) -> None:
-        live = self.live
+        live = self._memory.live
         try:
             await self._learn(need, terminal)
         except TerminalError as error:
-            live.mono = self._agent.owner.monotonic()
+            live.mono = self._host.monotonic()
             live.learn_missing(need)
             level = logger.info if isinstance(error, Refused) else logger.warning
-            level("a read failed", account=self._agent.id, need=str(need), code=error.code)
+            level("a read failed", account=self._memory.id, need=str(need), code=error.code)
         finally:
-            self._agent.wake(self._waiting.pop(need, ()))
+            self._wake(self._waiting.pop(need, ()))
 
     async def _learn(self, need: Need, terminal: Terminal) -> None:
-        live, limits, now = self.live, self._agent.owner.limits, self._agent.owner.monotonic
+        live, limits, now = self._memory.live, self._host.limits, self._host.monotonic
         match need:
             case NeedNames():
                 names = tuple(await terminal.symbols())
                 live.mono = now()
                 live.learn_names(names)
-                await self._agent.watching.publish_symbols(names)
+                await self._publish_names(names)
             case NeedSpec(symbol):
                 spec = await terminal.symbol(symbol)
                 live.mono = now()
@@ -102,41 +112,41 @@ class Market:
                 live.mono = now()
                 live.learn_margin(symbol, kind.side, None if margin is None else margin / lots)
             case NeedFigures():
-                await self._agent.watching.look_now()
+                await self._look_now()
                 live.mono = now()
                 if live.figures() is None:
                     live.learn_missing(need)
             case NeedList():
-                if not await self._agent.watching.look_now():
+                if not await self._look_now():
                     live.learn_missing(need)
 
     def learn_spec(self, spec: SymbolSpec) -> None:
         """Also for those who show it, where it is news."""
-        is_news = spec != self.live.any_spec(spec.name)
-        self.live.learn_spec(spec)
+        is_news = spec != self._memory.live.any_spec(spec.name)
+        self._memory.live.learn_spec(spec)
         if is_news:
-            publishing = self._agent.watching.publish_terms(spec)
-            self._agent.owner.spawn(publishing, f"terms-{self._agent.id[:8]}")
+            self._host.spawn(self._publish_terms(spec), f"terms-{self._memory.id[:8]}")
 
-    def follow_quotes(self, symbol: str, terminal: Terminal) -> None:
-        if symbol not in self._subscribed:
-            self._agent.owner.spawn(self._follow([symbol], terminal), self._quotes_task)
+    def follow_quotes(self, symbol: str) -> None:
+        terminal = self._session.terminal
+        if terminal is not None and symbol not in self._subscribed:
+            self._host.spawn(self._follow([symbol], terminal), self._quotes_task)
 
     def new_session(self, terminal: Terminal) -> None:
         """A bridge forgets with the session what was subscribed: the same symbols once more."""
         symbols, self._subscribed = list(self._subscribed), {}
         if symbols:
-            self._agent.owner.spawn(self._follow(symbols, terminal), self._quotes_task)
+            self._host.spawn(self._follow(symbols, terminal), self._quotes_task)
 
     @property
     def _quotes_task(self) -> str:
-        return f"quotes-{self._agent.id[:8]}"
+        return f"quotes-{self._memory.id[:8]}"
 
     async def _follow(self, symbols: list[str], terminal: Terminal) -> None:
         try:
             await self._subscribe(symbols, terminal)
         except TerminalError as error:
-            logger.info("no quotes", account=self._agent.id, symbols=symbols, code=error.code)
+            logger.info("no quotes", account=self._memory.id, symbols=symbols, code=error.code)
 
     async def _subscribe(self, symbols: list[str], terminal: Terminal) -> None:
         """From the first trade on, its quotes are streamed: the next one reads nothing. What could
@@ -150,3 +160,31 @@ class Market:
             for symbol in wanted:
                 self._subscribed.pop(symbol, None)
             raise
+
+    # --- for those who show it ----------------------------------------------------------------
+
+    async def _publish_names(self, names: Sequence[str]) -> None:
+        """The account's symbols, in bounded pieces."""
+        account, size = self._memory.id, self._host.limits.symbols_a_piece
+        pieces = [tuple(names[at : at + size]) for at in range(0, len(names), size)]
+        turn = Turn(self._host.clock())
+        for number, piece in enumerate(pieces):
+            message = AccountSymbols(account=account, piece=number, pieces=len(pieces), names=piece)
+            key = f"{account}/{number}"
+            turn.publish(topics.ACCOUNT_SYMBOLS, key, message, turn.now.isoformat())
+        await self._host.commit(turn)
+
+    async def _publish_terms(self, spec: SymbolSpec) -> None:
+        account = self._memory.id
+        turn = Turn(self._host.clock())
+        message = SymbolLearned(account=account, spec=spec)
+        key = f"{account}/{_terms_key(spec.name)}"
+        turn.publish(topics.ACCOUNT_SYMBOLS, key, message, turn.now.isoformat())
+        await self._host.commit(turn)
+
+
+def _terms_key(symbol: str) -> str:
+    """A symbol named by a number would meet a piece of the list under one key, and one of the two be
+    compacted away. Every other name stays its own key: what was written under it is replaced by it.
+    """
+    return f"terms/{symbol}" if symbol.isdigit() else symbol

@@ -6,20 +6,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.host import Host
+from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.turn import Turn
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
 
 DOWN = "account-down"
 
 
 class Overdue:
-    def __init__(self, agent: AccountAgent) -> None:
-        self._agent = agent
+    def __init__(self, memory: Memory, host: Host) -> None:
+        self._memory, self._host = memory, host
         self._timer: asyncio.TimerHandle | None = None
         self._down_since_utc: datetime | None = None
         self._down_code = ""
@@ -32,24 +30,24 @@ class Overdue:
 
     def down(self, code: str) -> None:
         """The account is not followed, from now on or still."""
-        now = self._agent.owner.clock()
+        now = self._host.clock()
         self._down_code = code
         self._down_since_utc = self._down_since_utc or now
         self._look_at(now + self._limit)
 
     def up(self, turn: Turn) -> None:
         self._down_since_utc, self._down_code = None, ""
-        clear_alert(self._agent, turn, DOWN)
+        clear_alert(self._memory, turn, DOWN)
 
     # --- the clock ----------------------------------------------------------------------------
 
     @property
     def _limit(self) -> timedelta:
-        return timedelta(seconds=self._agent.owner.limits.close_alert_after_s)
+        return timedelta(seconds=self._host.limits.close_alert_after_s)
 
     def _look_at(self, moment: datetime) -> None:
         """One timer: it is early enough for whatever comes first."""
-        delay_s = max(0.0, (moment - self._agent.owner.clock()).total_seconds())
+        delay_s = max(0.0, (moment - self._host.clock()).total_seconds())
         loop = asyncio.get_running_loop()
         if self._timer is not None and not self._timer.cancelled():
             if self._timer.when() <= loop.time() + delay_s:
@@ -59,25 +57,24 @@ class Overdue:
 
     def _due(self) -> None:
         self._timer = None
-        self._agent.owner.spawn(self._look(), f"overdue-{self._agent.id[:8]}")
+        self._host.spawn(self._look(), f"overdue-{self._memory.id[:8]}")
 
     async def _look(self) -> None:
-        agent = self._agent
-        turn = Turn(agent.owner.clock())
+        turn = Turn(self._host.clock())
         if self._down_since_utc is not None:
             self._down_for(turn.now - self._down_since_utc, turn)
-        await agent.owner.commit(turn)
+        await self._host.commit(turn)
 
     def _down_for(self, span: timedelta, turn: Turn) -> None:
         """A refused login is an alert of its own, as long as there is no other."""
-        agent = self._agent
-        if agent.account is None or agent.account.removed:
+        memory = self._memory
+        if memory.account is None or memory.account.removed:
             return
-        standing = sum(1 for copy in agent.copies.values() if copy.standing)
-        if standing and span >= self._limit and not agent.account.refused:
+        standing = sum(1 for copy in memory.copies.values() if copy.standing)
+        if standing and span >= self._limit and not memory.account.refused:
             text = (
                 f"the account cannot be reached ({self._down_code}); {standing} copies stand open"
             )
-            raise_alert(agent, turn, "ACCOUNT_DOWN", DOWN, text, open_copies=standing)
+            raise_alert(memory, turn, "ACCOUNT_DOWN", DOWN, text, open_copies=standing)
         else:
             self._look_at(turn.now + self._limit)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from copypro.codes import Denial, denied
-from copypro.values import CopierId, Ticket
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.host import Host
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
 
 MOST_UNRESOLVED = 2
 """So many attempts that nobody has settled, and nothing more is opened."""
@@ -29,56 +27,39 @@ OF_THIS_MACHINE = {
 class Permission:
     """The circuit breaker of one account, and everything else that pauses its opens."""
 
-    def __init__(self, agent: AccountAgent) -> None:
-        self._agent = agent
+    def __init__(self, memory: Memory, host: Host, session: Session) -> None:
+        self._memory, self._host, self._session = memory, host, session
         self._marks: list[tuple[datetime, str]] = []
         self._paused_until: datetime | None = None
-        self._broker_stop = ""
 
     def refresh(self, turn: Turn) -> None:
         """Decides anew, for the steps of this turn."""
-        agent = self._agent
+        memory = self._memory
         if self._paused_until is not None and turn.now >= self._paused_until:
             self._paused_until = None
-            clear_alert(agent, turn, "breaker")
-        agent.market.live.account = agent.account
-        off = agent.market.live.opens_off = self._opens_off()
+            clear_alert(memory, turn, "breaker")
+        for what in memory.refusals:
+            self._count(what, turn)
+        memory.refusals.clear()
+        if code := memory.broker_stop:
+            text = f"the broker answered {code}: nothing is opened on this account"
+            raise_alert(memory, turn, "OPENS_PAUSED", "broker-stop", text)
+        memory.live.account = memory.account
+        off = memory.live.opens_off = self._opens_off()
         for code, (cause, text) in OF_THIS_MACHINE.items():
             if off is None or off.code != code:
-                clear_alert(agent, turn, cause)
-            elif agent.copies:
-                raise_alert(agent, turn, code, cause, text, **dict(off.numbers))
-
-    def stopped_by_broker(self, code: str, turn: Turn) -> None:
-        """Until the next session: the broker said that nothing will be opened."""
-        self._broker_stop = code
-        text = f"the broker answered {code}: nothing is opened on this account"
-        raise_alert(self._agent, turn, "OPENS_PAUSED", "broker-stop", text)
-
-    def halt(self, copier: CopierId, ticket: Ticket, code: str, text: str, turn: Turn) -> None:
-        """Something that must not happen did: this copier opens nothing more here until a person has
-        looked at the ticket and settled it.
-        """
-        account = self._agent.known
-        account.halted[ticket] = copier
-        self._agent.save_account(turn)
-        raise_alert(self._agent, turn, code, f"halt/{ticket}", text, ticket=ticket, copier=copier)
-
-    def settled(self, ticket: Ticket, turn: Turn) -> bool:
-        """False: there was nothing to settle."""
-        if self._agent.known.halted.pop(ticket, None) is None:
-            return False
-        clear_alert(self._agent, turn, f"halt/{ticket}")
-        return True
+                clear_alert(memory, turn, cause)
+            elif memory.copies:
+                raise_alert(memory, turn, code, cause, text, **dict(off.numbers))
 
     def reconnected(self, turn: Turn) -> None:
         """A new session: what the broker refused for good may have been put right."""
-        self._broker_stop = ""
-        clear_alert(self._agent, turn, "broker-stop")
+        self._memory.broker_stop = ""
+        clear_alert(self._memory, turn, "broker-stop")
 
-    def count(self, what: str, turn: Turn) -> None:
+    def _count(self, what: str, turn: Turn) -> None:
         """Too many refusals ("stop") or unclear answers ("unknown") in a minute pause opens."""
-        limits = self._agent.owner.limits
+        limits = self._host.limits
         since = turn.now - timedelta(seconds=limits.breaker_window_s)
         self._marks = [mark for mark in self._marks if mark[0] > since] + [(turn.now, what)]
         stops = sum(1 for _, kind in self._marks if kind == "stop")
@@ -90,11 +71,11 @@ class Permission:
             text = (
                 f"{stops} refusals and {unknowns} unclear answers in {limits.breaker_window_s:g} s"
             )
-            raise_alert(self._agent, turn, "OPENS_PAUSED", "breaker", text, until=until)
+            raise_alert(self._memory, turn, "OPENS_PAUSED", "breaker", text, until=until)
 
     def _opens_off(self) -> Denial | None:
-        agent = self._agent
-        account, watching = agent.account, agent.watching
+        memory, host = self._memory, self._host
+        account = memory.account
         if account is None:
             return None
         if account.removed:
@@ -105,18 +86,18 @@ class Permission:
             return denied("ACCOUNT_REFUSED", broker=account.refused)
         if account.strangers:
             return denied("OTHER_COPIER", ticket=account.strangers[0])
-        if self._broker_stop:
-            return denied("OPENS_PAUSED", broker=self._broker_stop)
-        free_bytes = agent.owner.short_of_room()
+        if memory.broker_stop:
+            return denied("OPENS_PAUSED", broker=memory.broker_stop)
+        free_bytes = host.short_of_room()
         if free_bytes is not None:
             return denied("DISK_FULL", free_mb=free_bytes >> 20)
-        off_s = agent.owner.host_clock.off_s(agent.owner.monotonic())
+        off_s = host.host_clock.off_s(host.monotonic())
         if off_s is not None:
             return denied("CLOCK_OFF", off_s=f"{off_s:.1f}")
-        if (unresolved := agent.unresolved) >= MOST_UNRESOLVED:
+        if (unresolved := memory.unresolved) >= MOST_UNRESOLVED:
             return denied("OPENS_PAUSED", unresolved=unresolved)
         if self._paused_until is not None:
             return denied("OPENS_PAUSED", until=self._paused_until.isoformat())
-        if watching.connected and account.info is not None and account.info.investor:
+        if self._session.connected and account.info is not None and account.info.investor:
             return denied("READ_ONLY")
         return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from copypro import topics
 from copypro.messages import (
@@ -51,20 +50,23 @@ from copypro.values import (
 )
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
-from copypro_account_watcher.commands import doom
+from copypro_account_watcher.host import Host
+from copypro_account_watcher.keys import Keys
+from copypro_account_watcher.market import Market
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.session import Session
 from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin, Registration
 from copypro_account_watcher.turn import Turn
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
-
 
 UNKNOWN = CommandDenied(code="UNKNOWN_ACCOUNT", message="no such account")
 
 
 class Protecting:
-    def __init__(self, agent: AccountAgent) -> None:
-        self._agent = agent
+    def __init__(
+        self, memory: Memory, host: Host, session: Session, market: Market, keys: Keys
+    ) -> None:
+        self._memory, self._host, self._session = memory, host, session
+        self._market, self._keys = market, keys
         self._flows: list[BalanceChanged] = []
         """Of the look that is being taken."""
         self._looked_at = float("-inf")
@@ -76,7 +78,7 @@ class Protecting:
     @property
     def is_wanted(self) -> bool:
         """Somebody has one that is on: why money moved matters."""
-        account = self._agent.account
+        account = self._memory.account
         known = () if account is None else account.registrations.values()
         return any(r.protector is not None and r.protector.settings.enabled for r in known)
 
@@ -99,8 +101,8 @@ class Protecting:
         while no trade did, and that nothing has told yet.
         """
         flows, self._flows = self._flows, []
-        account = self._agent.account
-        self._looked_at = self._agent.owner.monotonic()
+        account = self._memory.account
+        self._looked_at = self._host.monotonic()
         self._held = frozenset()
         if account is None or not any(r.protector for r in account.registrations.values()):
             return
@@ -125,11 +127,11 @@ class Protecting:
     ) -> None:
         now = looked(former, seen)
         if seen.credit is None and is_reached(now, seen):
-            self._agent.watching.look_soon()  # a frame; for money in doubt history is asked again
+            self._session.look_soon()  # a frame; for money in doubt history is asked again
         if now == former:
             return
         registration.protector = now
-        self._agent.save_account(turn)
+        self._memory.save_account(turn)
         name = registration.registration
         if former.day and now.day != former.day:
             self._tell(EquityProtectorReset, name, now, turn)
@@ -146,8 +148,8 @@ class Protecting:
         protector: Protector,
         turn: Turn,
     ) -> None:
-        event = kind(account=self._agent.id, registration=registration, protector=protector)
-        turn.fact(self._agent.id, event, registration, protector.serial)
+        event = kind(account=self._memory.id, registration=registration, protector=protector)
+        turn.fact(self._memory.id, event, registration, protector.serial)
 
     # --- what it does -------------------------------------------------------------------------
 
@@ -160,12 +162,12 @@ class Protecting:
             )
             cause = _cause(registration)
             numbers_shown = numbers | {"registration": registration}
-            raise_alert(self._agent, turn, "EQUITY_PROTECTION", cause, text, **numbers_shown)
-        for copy in list(self._agent.copies.values()):
+            raise_alert(self._memory, turn, "EQUITY_PROTECTION", cause, text, **numbers_shown)
+        for copy in list(self._memory.copies.values()):
             is_own = settings.close_copied_trades and copy.registration == registration
             if settings.close_all_trades or is_own:
                 self._close(copy, numbers, turn)
-        self._agent.touch_all()
+        self._memory.touch_all()
 
     def _close(self, copy: Copy, numbers: dict[str, str], turn: Turn) -> None:
         """What its owner took in hand is no copy of ours any more: flattening finds it in the list."""
@@ -173,21 +175,21 @@ class Protecting:
             return
         copy.closing, copy.closing_numbers, copy.closing_since_utc = CODE, numbers, turn.now
         copy.tries, copy.not_before_utc, copy.first_try_at_utc = 0, None, None
-        self._agent.touch(copy, turn)
+        self._memory.touch(copy, turn)
 
     def _flatten(self, registration: Registration, orders: Sequence[OpenOrder], turn: Turn) -> None:
         """Whatever the list shows and nothing of ours is closing yet; until it shows nothing."""
         protector = registration.protector
         if protector is None or not protector.flattening:
             return
-        agent = self._agent
+        memory = self._memory
         if not orders:
             done = flat(protector)
             registration.protector = done
-            agent.save_account(turn)
+            memory.save_account(turn)
             self._tell(EquityProtectorUpdated, registration.registration, done, turn)
             return
-        for copy in list(agent.copies.values()):
+        for copy in list(memory.copies.values()):
             self._close(copy, protector.numbers, turn)
         for order in orders:
             if not self._is_in_hand(order):
@@ -197,13 +199,13 @@ class Protecting:
         """A leg of ours, which is closed as one. What only carries our tag (an open that nobody has
         answered yet, a second fill) is claimed, and then closed as what it is.
         """
-        agent = self._agent
-        if order.ticket in agent.market.live.just_ended:
+        memory = self._memory
+        if order.ticket in memory.live.just_ended:
             return True
-        legs = (leg for copy in agent.copies.values() for leg in copy.live_legs)
+        legs = (leg for copy in memory.copies.values() for leg in copy.live_legs)
         if any(leg.ticket == order.ticket for leg in legs):
             return True
-        tagged = agent.tagged(order)
+        tagged = memory.tagged(order)
         return tagged is not None and tagged[1].status is not LegStatus.LEFT
 
     def _take(
@@ -212,12 +214,12 @@ class Protecting:
         """A trade of nobody's here becomes a copy that is only to be closed: with attempts, answers,
         doubts and alarms like any other. Its master is the account itself.
         """
-        agent = self._agent
-        account = agent.known
+        memory = self._memory
+        account = memory.known
         account.serial += 1
-        agent.save_account(turn)
-        id_ = CopyId(digest("flatten", agent.id, order.ticket, account.serial))
-        root = agent.book.root_of(order.ticket)
+        memory.save_account(turn)
+        id_ = CopyId(digest("flatten", memory.id, order.ticket, account.serial))
+        root = memory.book.root_of(order.ticket)
         leg = Leg(
             number=0,
             tag=leg_tag(id_, 0),
@@ -235,8 +237,8 @@ class Protecting:
             copy=id_,
             copier=CopierId(registration),
             registration=registration,
-            master=agent.id,
-            slave=agent.id,
+            master=memory.id,
+            slave=memory.id,
             root=RootId(str(order.ticket)) if root is None else root,
             master_symbol=order.symbol,
             symbol=order.symbol,
@@ -251,31 +253,30 @@ class Protecting:
             closing_since_utc=turn.now,
             forget=True,
         )
-        agent.know(copy)
-        agent.touch(copy, turn)
+        memory.know(copy)
+        memory.touch(copy, turn)
 
     # --- prices -------------------------------------------------------------------------------
 
     def _follow_prices(self, orders: Sequence[OpenOrder]) -> None:
-        account, terminal = self._agent.known, self._agent.watching.terminal
-        wanted = [r.protector for r in account.registrations.values() if r.protector is not None]
-        if terminal is None or not any(p.is_armed for p in wanted):
+        registrations = self._memory.known.registrations.values()
+        if not any(r.protector is not None and r.protector.is_armed for r in registrations):
             return
         self._held = frozenset(order.symbol for order in orders if not order.kind.is_pending)
         for symbol in self._held:
-            self._agent.market.follow_quotes(symbol, terminal)
+            self._market.follow_quotes(symbol)
 
     def quoted(self, symbol: str) -> None:
         """A price that equity depends on moved: look again, at most one look each `protect_every_s`."""
         if symbol not in self._held or self._timer is not None:
             return
-        owner = self._agent.owner
-        wait_s = self._looked_at + owner.limits.protect_every_s - owner.monotonic()
+        host = self._host
+        wait_s = self._looked_at + host.limits.protect_every_s - host.monotonic()
         self._timer = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._due)
 
     def _due(self) -> None:
         self._timer = None
-        self._agent.watching.look_soon()
+        self._session.look_soon()
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -294,18 +295,18 @@ class Protecting:
         if not protector.settings.enabled:
             return
         registration.protector = off = disarmed(protector)
-        self._agent.save_account(turn)
+        self._memory.save_account(turn)
         self._tell(EquityProtectorUpdated, name, off, turn)
         text = (
             f"the equity protector of {registration.name} is off: its password may not trade any"
             f" more (rights: {registration.rights.value}); prove one that may, then set it anew"
         )
-        raise_alert(self._agent, turn, "PROTECTOR_OFF", _off(name), text, registration=name)
+        raise_alert(self._memory, turn, "PROTECTOR_OFF", _off(name), text, registration=name)
 
     # --- commands -----------------------------------------------------------------------------
 
     def update(self, command: UpdateEquityProtector, origin: Origin, turn: Turn) -> None:
-        agent = self._agent
+        memory = self._memory
         registration = self._registration(command.registration)
         wrong = problem_with(command.settings)
         if registration is None:
@@ -316,41 +317,41 @@ class Protecting:
             self._answer(denied, origin, turn)
             return
         registration.protector = armed(registration.protector, command.settings)
-        agent.save_account(turn)
+        memory.save_account(turn)
         self._clear(command.registration, turn)
-        clear_alert(agent, turn, _off(command.registration))
+        clear_alert(memory, turn, _off(command.registration))
         updated = EquityProtectorUpdated(
-            account=agent.id,
+            account=memory.id,
             registration=command.registration,
             protector=registration.protector,
         )
         self._answer(updated, origin, turn)
-        agent.touch_all()
-        turn.then(lambda _: agent.watching.look_soon())
+        memory.touch_all()
+        turn.then(lambda _: self._session.look_soon())
 
     def set_callback(self, command: SetEquityProtectorCallback, origin: Origin, turn: Turn) -> None:
         """Nothing here needs it: who posts learns it from the event."""
         if self._registration(command.registration) is None:
             if command.callback is not None:
-                doom(self._agent, command.registration, turn)  # sealing it made its data key anew
+                self._keys.doom(command.registration, turn)  # sealing it made its data key anew
             self._answer(UNKNOWN, origin, turn)
             return
         answer = EquityProtectorCallbackSet(
-            account=self._agent.id,
+            account=self._memory.id,
             registration=command.registration,
             callback=command.callback,
         )
         self._answer(answer, origin, turn)
 
     def _registration(self, registration: RegistrationId) -> Registration | None:
-        account = self._agent.account
+        account = self._memory.account
         return None if account is None else account.registrations.get(registration)
 
     def _answer(self, event: Message, origin: Origin, turn: Turn) -> None:
-        turn.consequence(topics.ORDER_EVENTS, self._agent.id, origin, "", event)
+        turn.consequence(topics.ORDER_EVENTS, self._memory.id, origin, "", event)
 
     def _clear(self, registration: RegistrationId, turn: Turn) -> None:
-        clear_alert(self._agent, turn, _cause(registration))
+        clear_alert(self._memory, turn, _cause(registration))
 
 
 def _cause(registration: RegistrationId) -> str:

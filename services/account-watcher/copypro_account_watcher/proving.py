@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import structlog
 from copypro.errors import CredentialsRefused, SecretsError, StoreUnavailable, TerminalError
-from copypro.messages import AccountRefused, ProofDelayed, Rights
+from copypro.messages import AccountRefused, AccountUpdated, ProofDelayed, Rights
 from copypro.ports import Credentials, Terminal, Vault
 from copypro.values import RegistrationId
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
-from copypro_account_watcher.commands import updated
-from copypro_account_watcher.state import Registration
+from copypro_account_watcher.host import Act, Host
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.protecting import Protecting
+from copypro_account_watcher.session import Session
+from copypro_account_watcher.state import Account, Registration
 from copypro_account_watcher.turn import Turn
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
 
 logger = structlog.get_logger("account-watcher")
 UNREADABLE = "PASSWORD_UNREADABLE"
@@ -33,15 +32,18 @@ says nothing of what was proved since.
 
 
 class Proving:
-    def __init__(self, agent: AccountAgent) -> None:
-        self._agent = agent
+    def __init__(
+        self, memory: Memory, host: Host, session: Session, protecting: Protecting, act: Act
+    ) -> None:
+        self._memory, self._host, self._session = memory, host, session
+        self._protecting, self._act = protecting, act
         self._wanted = asyncio.Event()
         self._delayed: dict[RegistrationId, str] = {}
         """Why a password could not be tried, as last recorded."""
         self._proofs: Counter[RegistrationId] = Counter()
 
     def start(self) -> None:
-        self._agent.owner.spawn(self._run(), f"prove-{self._agent.id[:8]}")
+        self._host.spawn(self._run(), f"prove-{self._memory.id[:8]}")
 
     def look(self) -> None:
         """There may be a password that has not been tried."""
@@ -52,7 +54,7 @@ class Proving:
         self._delayed.pop(registration, None)
 
     async def _run(self) -> None:
-        limits = self._agent.owner.limits
+        limits = self._host.limits
         failures = 0
         while True:
             self._wanted.clear()
@@ -71,7 +73,7 @@ class Proving:
             return
 
     def _unproved(self) -> list[Registration]:
-        account = self._agent.account
+        account = self._memory.account
         if account is None:
             return []
         return [r for r in account.registrations.values() if r.unproved]
@@ -83,10 +85,10 @@ class Proving:
             return True  # it was refused to another one that has the same
         holders = self.alone(registration)
         try:
-            password = await unseal(self._agent.owner.vault, registration, sealed)
+            password = await unseal(self._host.vault, registration, sealed)
             holders = await self.holders(password)
-            server = self._agent.known.server_of(registration)
-            info = await terminal_of(self._agent, password, server).prove()
+            server = self._memory.known.server_of(registration)
+            info = await self.terminal(password, server).prove()
         except CredentialsRefused as error:
             if not self._is_current(registration, sealed):
                 return True
@@ -107,7 +109,7 @@ class Proving:
 
     def _is_current(self, registration: Registration, sealed: str) -> bool:
         """It was neither removed nor given another password while this one was tried."""
-        account = self._agent.account
+        account = self._memory.account
         known = account and account.registrations.get(registration.registration)
         return known is registration and registration.unproved == sealed
 
@@ -117,15 +119,24 @@ class Proving:
     async def holders(self, password: str) -> Holders:
         """Errors: TerminalError (the vault does not answer now)."""
         found: Holders = {}
-        proved = [r for r in self._agent.known.registrations.values() if r.sealed_password]
+        proved = [r for r in self._memory.known.registrations.values() if r.sealed_password]
         for known in proved:
             try:
-                theirs = await unseal(self._agent.owner.vault, known, known.sealed_password)
+                theirs = await unseal(self._host.vault, known, known.sealed_password)
             except CredentialsRefused:
                 continue
             if theirs == password:
                 found |= self.alone(known)
         return found
+
+    def terminal(self, password: str, server: str) -> Terminal:
+        """Errors: TerminalError where the platform has no bridge."""
+        account = self._memory.known
+        factory = self._host.terminals.get(account.platform)
+        if factory is None:
+            text = f"Api{account.platform} is not set: {account.platform} accounts are off"
+            raise TerminalError("PLATFORM_OFF", text)
+        return factory(Credentials(server=server, login=account.login, password=password))
 
     # --- outcomes -----------------------------------------------------------------------------
 
@@ -133,8 +144,8 @@ class Proving:
         """An account has one password for each kind of right: who has the same right by another one
         than these `holders` has to prove that again.
         """
-        agent, account = self._agent, self._agent.known
-        turn = Turn(agent.owner.clock())
+        memory, account = self._memory, self._memory.known
+        turn = Turn(self._host.clock())
         account.server = account.server_of(registration)
         self._proofs[registration.registration] += 1
         # What it had before may have been refused to the session while this one was tried.
@@ -147,21 +158,20 @@ class Proving:
                     other.unproved = other.unproved or other.sealed_password
         registration.unproved, registration.refused, registration.rights = "", "", rights
         self._delayed.pop(registration.registration, None)
-        clear_alert(agent, turn, _cause(registration))
-        agent.protecting.follow_rights(registration, turn)
+        clear_alert(memory, turn, _cause(registration))
+        self._protecting.follow_rights(registration, turn)
         account.serial += 1
         event = updated(account, registration)
-        turn.fact(agent.id, event, registration.registration, account.serial)
-        agent.save_account(turn)
-        agent.touch_all()
-        agent.pump(turn)
-        await agent.owner.commit(turn)
-        agent.watching.credentials_changed()
+        turn.fact(memory.id, event, registration.registration, account.serial)
+        memory.save_account(turn)
+        memory.touch_all()
+        await self._act(turn)
+        self._session.credentials_changed.set()
 
     async def refused_to_all(self, holders: Holders, error: CredentialsRefused) -> None:
         """A password that logged in before does so no more: it is not tried once for each of them."""
         for whose, proofs in holders.items():
-            registration = self._agent.known.registrations.get(whose)
+            registration = self._memory.known.registrations.get(whose)
             sealed = "" if registration is None else registration.sealed_password
             if registration is not None and sealed and self._proofs[whose] == proofs:
                 await self._refused(registration, sealed, error)
@@ -170,66 +180,71 @@ class Proving:
         self, registration: Registration, sealed: str, error: CredentialsRefused
     ) -> None:
         """One try: a password that was refused is not tried again until it is changed."""
-        agent, account = self._agent, self._agent.known
-        turn = Turn(agent.owner.clock())
+        memory, account = self._memory, self._memory.known
+        turn = Turn(self._host.clock())
         if registration.unproved == sealed:
             registration.unproved = ""
         if registration.sealed_password == sealed:
             registration.sealed_password, registration.rights = "", Rights.NONE
-            _alert(agent, registration, error, turn)
-            agent.protecting.follow_rights(registration, turn)
+            _alert(memory, registration, error, turn)
+            self._protecting.follow_rights(registration, turn)
         registration.refused = error.code
         self._delayed.pop(registration.registration, None)
         account.serial += 1
         event = AccountRefused(
-            account=agent.id,
+            account=memory.id,
             registration=registration.registration,
             code=error.code,
             message=error.message,
             rights=registration.rights,
         )
-        turn.fact(agent.id, event, registration.registration, account.serial)
+        turn.fact(memory.id, event, registration.registration, account.serial)
         if registration.unproved:
             # Nobody needs to set another one: it is being tried.
             pending = updated(account, registration)
-            turn.fact(agent.id, pending, registration.registration, account.serial)
-        agent.save_account(turn)
-        agent.touch_all()
-        agent.pump(turn)
-        await agent.owner.commit(turn)
-        agent.watching.credentials_changed()
+            turn.fact(memory.id, pending, registration.registration, account.serial)
+        memory.save_account(turn)
+        memory.touch_all()
+        await self._act(turn)
+        self._session.credentials_changed.set()
 
     async def _delay(self, registration: Registration, error: TerminalError) -> None:
         """Recorded and said once per cause, however many tries follow."""
-        agent, account = self._agent, self._agent.known
+        memory, account = self._memory, self._memory.known
         whose = registration.registration
         if self._delayed.get(whose) == error.code:
             return
         logger.warning(
-            "a password cannot be tried", account=agent.id, registration=whose, code=error.code
+            "a password cannot be tried", account=memory.id, registration=whose, code=error.code
         )
         self._delayed[whose] = error.code
         account.serial += 1
-        turn = Turn(agent.owner.clock())
+        turn = Turn(self._host.clock())
         event = ProofDelayed(
-            account=agent.id,
+            account=memory.id,
             registration=registration.registration,
             code=error.code,
             message=error.message,
         )
-        turn.fact(agent.id, event, registration.registration, account.serial)
-        agent.save_account(turn)
-        await agent.owner.commit(turn)
+        turn.fact(memory.id, event, registration.registration, account.serial)
+        memory.save_account(turn)
+        await self._host.commit(turn)
 
 
-def terminal_of(agent: AccountAgent, password: str, server: str) -> Terminal:
-    """Errors: TerminalError where the platform has no bridge."""
-    account = agent.known
-    factory = agent.owner.terminals.get(account.platform)
-    if factory is None:
-        text = f"Api{account.platform} is not set: {account.platform} accounts are off"
-        raise TerminalError("PLATFORM_OFF", text)
-    return factory(Credentials(server=server, login=account.login, password=password))
+def updated(account: Account, registration: Registration) -> AccountUpdated:
+    return AccountUpdated(
+        account=account.account,
+        registration=registration.registration,
+        name=registration.name,
+        enabled=registration.enabled,
+        rights=registration.rights,
+        proving=bool(registration.unproved),
+        refused=registration.refused,
+        consider_balance=registration.consider_balance,
+        symbols=registration.symbols,
+        leaving=account.staying(registration.registration) is None,
+        server=account.server_of(registration),
+    )
 
 
 async def unseal(vault: Vault, registration: Registration, sealed: str) -> str:
@@ -248,13 +263,13 @@ def _cause(registration: Registration) -> str:
 
 
 def _alert(
-    agent: AccountAgent, registration: Registration, error: CredentialsRefused, turn: Turn
+    memory: Memory, registration: Registration, error: CredentialsRefused, turn: Turn
 ) -> None:
     """The password had logged in before: whoever relies on it must know."""
-    standing = sum(1 for copy in agent.copies.values() if copy.standing)
+    standing = sum(1 for copy in memory.copies.values() if copy.standing)
     refused = f"the broker refuses the password of {registration.name} that it took before"
     unreadable = f"the stored password of {registration.name} cannot be opened here any more"
     why = unreadable if error.code == UNREADABLE else refused
     text = f"{why} ({error.code}): set the right one; {standing} copies stand open"
     numbers = {"registration": registration.registration, "open_copies": standing}
-    raise_alert(agent, turn, "ACCOUNT_REFUSED", _cause(registration), text, **numbers)
+    raise_alert(memory, turn, "ACCOUNT_REFUSED", _cause(registration), text, **numbers)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from copypro import topics
 from copypro.messages import AccountSnapshot, EquityRecorded
 from copypro.trading import Figures, OpenOrder
 
+from copypro_account_watcher.host import Host
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
-
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
 
 
 class Publishing:
@@ -22,11 +21,11 @@ class Publishing:
     a minute while it changes, with the highs and lows of the snapshots since the last one.
     """
 
-    def __init__(self, agent: AccountAgent) -> None:
-        self._agent = agent
+    def __init__(self, memory: Memory, host: Host, session: Session) -> None:
+        self._memory, self._host, self._session = memory, host, session
         self._latest: tuple[tuple[OpenOrder, ...], Figures] | None = None
         self._published: tuple[tuple[OpenOrder, ...], Figures] | None = None
-        self._seen_at_utc = agent.owner.clock()
+        self._seen_at_utc = host.clock()
         """When the account showed the latest."""
         self._published_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -36,10 +35,10 @@ class Publishing:
 
     def seen(self, orders: tuple[OpenOrder, ...], figures: Figures) -> None:
         """A look succeeded: this is also the proof of life."""
-        self._latest, self._seen_at_utc = (orders, figures), self._agent.owner.clock()
+        self._latest, self._seen_at_utc = (orders, figures), self._host.clock()
         if self._timer is not None and self._is_due_soon:
             return
-        limits, now = self._agent.owner.limits, self._agent.owner.monotonic()
+        limits, now = self._host.limits, self._host.monotonic()
         self._is_due_soon = self._latest != self._published
         if self._timer is not None:
             if not self._is_due_soon:
@@ -56,33 +55,33 @@ class Publishing:
 
     def _due(self) -> None:
         self._timer = None
-        self._agent.owner.spawn(self._publish(), f"publish-{self._agent.id[:8]}")
+        self._host.spawn(self._publish(), f"publish-{self._memory.id[:8]}")
 
     async def _publish(self) -> None:
-        agent, owner = self._agent, self._agent.owner
-        if self._latest is None or not agent.watching.is_current:
+        memory, host = self._memory, self._host
+        if self._latest is None or not self._session.is_current:
             return
-        now = owner.monotonic()
+        now = host.monotonic()
         orders, figures = self._published = self._latest
-        self._equity.see(orders, figures, agent)
+        self._equity.see(orders, figures, memory)
         self._published_at = now
-        turn = Turn(owner.clock())
+        turn = Turn(host.clock())
         snapshot = AccountSnapshot(
-            account=agent.id,
+            account=memory.id,
             seen_alive_at_utc=self._seen_at_utc,
             figures=figures,
             orders=orders,
         )
-        turn.publish(topics.ACCOUNT_SNAPSHOTS, agent.id, snapshot, turn.now.isoformat())
-        if now - self._equity_at >= owner.limits.equity_every_s and self._equity.changed:
+        turn.publish(topics.ACCOUNT_SNAPSHOTS, memory.id, snapshot, turn.now.isoformat())
+        if now - self._equity_at >= host.limits.equity_every_s and self._equity.changed:
             self._equity_at = now
             turn.fact(
-                agent.id,
-                self._equity.take(agent, self._seen_at_utc),
+                memory.id,
+                self._equity.take(memory, self._seen_at_utc),
                 "equity",
                 turn.now.isoformat(),
             )
-        await owner.commit(turn)
+        await host.commit(turn)
 
 
 class _Range:
@@ -95,7 +94,7 @@ class _Range:
         self._high = self._low = Decimal(0)
         self._profit: dict[str, tuple[Decimal, Decimal]] = {}
 
-    def see(self, orders: tuple[OpenOrder, ...], figures: Figures, agent: AccountAgent) -> None:
+    def see(self, orders: tuple[OpenOrder, ...], figures: Figures, memory: Memory) -> None:
         equity = figures.equity
         if not self.changed:
             self.changed = (equity, figures.balance) != (self._last, self._balance)
@@ -105,14 +104,14 @@ class _Range:
         for order in orders:
             if order.kind.is_pending:
                 continue
-            root = agent.book.root_of(order.ticket)
+            root = memory.book.root_of(order.ticket)
             if root is not None:
                 high, low = self._profit.get(root, (order.profit, order.profit))
                 self._profit[root] = (max(high, order.profit), min(low, order.profit))
 
-    def take(self, agent: AccountAgent, at_utc: datetime) -> EquityRecorded:
+    def take(self, memory: Memory, at_utc: datetime) -> EquityRecorded:
         event = EquityRecorded(
-            account=agent.id,
+            account=memory.id,
             time_utc=at_utc,
             balance=self._balance,
             equity=self._last,
@@ -120,7 +119,7 @@ class _Range:
             equity_low=self._low,
             profit_high={root: high for root, (high, _) in self._profit.items()},
             profit_low={root: low for root, (_, low) in self._profit.items()},
-            clock_offset_minutes=agent.known.clock_offset_minutes,
+            clock_offset_minutes=memory.known.clock_offset_minutes,
         )
         self.changed = False
         self._profit.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from copypro.messages import CopyNeedsPerson, CopyReconciled
 from copypro.trading import (
@@ -20,8 +19,10 @@ from msgspec.structs import replace
 
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import about, deny
-from copypro_account_watcher.alerts import clear_alert, raise_alert
+from copypro_account_watcher.alerts import clear_alert, halt, raise_alert
+from copypro_account_watcher.applying import apply
 from copypro_account_watcher.claims import unclaimed
+from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.reconcile import (
     Absent,
     Ambiguous,
@@ -34,12 +35,9 @@ from copypro_account_watcher.recording import like
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
-if TYPE_CHECKING:
-    from copypro_account_watcher.agent import AccountAgent
-
 
 def settle(
-    agent: AccountAgent,
+    memory: Memory,
     orders: Sequence[OpenOrder],
     ended: Sequence[ClosedOrder] | None,
     asked_at: float | None,
@@ -51,20 +49,20 @@ def settle(
     which may be late.
     """
     again: float | None = None
-    for copy in list(agent.copies.values()):
+    for copy in list(memory.copies.values()):
         attempt = copy.attempt
         if attempt is None or attempt.unresolved_at_utc is None:
             continue
-        look_at = _settle_one(agent, copy, attempt, orders, ended, asked_at, turn)
+        look_at = _settle_one(memory, copy, attempt, orders, ended, asked_at, turn)
         if copy.attempt is not attempt:
-            agent.certain(attempt)
+            memory.certain(attempt)
         if look_at is not None:
             again = look_at if again is None else min(again, look_at)
     return again
 
 
 def _settle_one(
-    agent: AccountAgent,
+    memory: Memory,
     copy: Copy,
     attempt: Attempt,
     orders: Sequence[OpenOrder],
@@ -72,47 +70,47 @@ def _settle_one(
     asked_at: float | None,
     turn: Turn,
 ) -> float | None:
-    now, doubt = agent.market.live.mono, agent.doubt(attempt)
+    now, doubt = memory.live.mono, memory.doubt(attempt, memory.live.mono)
     if not isinstance(attempt.request, OpenRequest):
         if asked_at is None:
             return now
-        wait_until = settle_change(attempt, doubt, agent.market.live.mode, asked_at)
+        wait_until = settle_change(attempt, doubt, memory.live.mode, asked_at)
         if wait_until is None:
-            planned_anew(agent, copy, "a later look shows what stands", turn)
+            planned_anew(memory, copy, "a later look shows what stands", turn)
         return wait_until
     leg, request = copy.leg(attempt.leg), attempt.request
-    more = grown(agent, copy, orders)
+    more = grown(memory, copy, orders)
     finding = settle_open(
         attempt,
         doubt,
         leg,
         orders=orders,
         ended=ended,
-        unclaimed=unclaimed(orders, agent.book, _legs(agent)),
+        unclaimed=unclaimed(orders, memory.book, _legs(memory)),
         now=now,
-        limits=agent.owner.limits,
+        limits=memory.limits,
         grown=None if more is None else replace(more, lots=min(more.lots, request.lots)),
     )
     match finding:
         case Found():
-            found(agent, copy, finding, turn)
+            found(memory, copy, finding, turn)
         case Absent():
-            absent(agent, copy, finding, turn)
+            absent(memory, copy, finding, turn)
         case Ambiguous():
-            _needs_person(agent, copy, attempt, finding, turn)
+            _needs_person(memory, copy, attempt, finding, turn)
         case NotYet(look_at):
-            agent.touch(copy, turn)
+            memory.touch(copy, turn)
             return look_at
     return None
 
 
-def grown(agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder]) -> Done | None:
+def grown(memory: Memory, copy: Copy, orders: Sequence[OpenOrder]) -> Done | None:
     """Netting: what the position has more than the copy's legs. Before an add is sent they account for
     all of it, or it is denied.
     """
     legs = [leg for leg in copy.legs if leg.status is LegStatus.OPEN]
     order = next((o for o in orders if o.symbol == copy.symbol and not o.kind.is_pending), None)
-    if agent.market.live.mode is not Mode.NETTING or not legs or order is None:
+    if memory.live.mode is not Mode.NETTING or not legs or order is None:
         return None
     more = order.lots - sum((leg.lots for leg in legs), Decimal(0))
     if more <= 0 or order.kind.side is not copy.side:
@@ -127,11 +125,11 @@ def price_of(more: Lots, order: OpenOrder, legs: Sequence[Leg]) -> Price:
     return price if price > 0 else order.open_price
 
 
-def _shrunk(agent: AccountAgent, copy: Copy, leg: Leg, request: CloseRequest) -> None:
+def _shrunk(memory: Memory, copy: Copy, leg: Leg, request: CloseRequest) -> None:
     """What the position has less than the copy's legs, where no look told of a reduction: it was first
     seen after it, or an add hid it.
     """
-    live = agent.market.live
+    live = memory.live
     listed = live.positions.get(request.ticket)
     if leg.status is not LegStatus.OPEN or listed is None or listed.kind.is_pending:
         return
@@ -149,12 +147,12 @@ def _shrunk(agent: AccountAgent, copy: Copy, leg: Leg, request: CloseRequest) ->
         leg.status = LegStatus.ENDED
 
 
-def _legs(agent: AccountAgent) -> set[Ticket]:
-    tickets = (leg.ticket for copy in agent.copies.values() for leg in copy.legs)
+def _legs(memory: Memory) -> set[Ticket]:
+    tickets = (leg.ticket for copy in memory.copies.values() for leg in copy.legs)
     return {ticket for ticket in tickets if ticket is not None}
 
 
-def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
+def found(memory: Memory, copy: Copy, finding: Found, turn: Turn) -> None:
     """It stands: adopted with the broker's ticket, volume and price."""
     attempt = copy.attempt
     assert attempt is not None
@@ -163,28 +161,28 @@ def found(agent: AccountAgent, copy: Copy, finding: Found, turn: Turn) -> None:
     reconciled = CopyReconciled(
         **common, found=finding.answer, inferred=finding.inferred, evidence=finding.evidence
     )
-    platform = agent.known.platform
+    platform = memory.known.platform
     result = outcomes.done(copy, attempt, finding.answer, platform, {})
     result.events.insert(0, reconciled)
-    agent.apply(copy, attempt, result, leg.origin or copy.origin, turn)
+    apply(memory, copy, attempt, result, leg.origin or copy.origin, turn)
     cause = f"attempt/{attempt.id}"
-    clear_alert(agent, turn, cause)
+    clear_alert(memory, turn, cause)
     if finding.inferred:
         text = f"ticket {finding.answer.ticket} was taken for ours by its shape: {finding.evidence}"
-        raise_alert(agent, turn, "INFERRED", f"inferred/{copy.copy}", text)
+        raise_alert(memory, turn, "INFERRED", f"inferred/{copy.copy}", text)
     for ticket in finding.duplicates:
-        close_duplicate(agent, copy, leg, ticket, turn)
-    if finding.answer.ticket in agent.market.live.positions:
-        agent.watching.look_soon()
+        close_duplicate(memory, copy, leg, ticket, turn)
+    if finding.answer.ticket in memory.live.positions:
+        memory.wants_look = True
     else:
-        agent.watching.unresolved()  # it has ended already, which history alone tells
+        memory.wants_history = True  # it has ended already, which history alone tells
 
 
-def close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
+def close_duplicate(memory: Memory, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
     """Two tickets with one leg's tag: the later one becomes a leg of its own that is closed at once."""
-    order = agent.market.live.positions.get(ticket)
+    order = memory.live.positions.get(ticket)
     text = f"ticket {ticket} carries the tag of a leg that has its position: it is closed"
-    agent.permission.halt(copy.copier, ticket, "DUPLICATE", text, turn)
+    halt(memory, copy.copier, ticket, "DUPLICATE", text, turn)
     extra = Leg(
         number=-ticket,
         tag=leg.tag,
@@ -193,13 +191,13 @@ def close_duplicate(agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, t
         ticket=ticket,
         original_lots=Decimal(0),
         lots=order.lots if order is not None else Decimal(0),
-        slave_root=agent.book.root_of(ticket),
+        slave_root=memory.book.root_of(ticket),
     )
     copy.legs.append(extra)
-    agent.touch(copy, turn)
+    memory.touch(copy, turn)
 
 
-def absent(agent: AccountAgent, copy: Copy, finding: Absent, turn: Turn) -> None:
+def absent(memory: Memory, copy: Copy, finding: Absent, turn: Turn) -> None:
     """It does not stand, and an open is never sent twice."""
     attempt = copy.attempt
     assert attempt is not None
@@ -215,11 +213,11 @@ def absent(agent: AccountAgent, copy: Copy, finding: Absent, turn: Turn) -> None
         # That is of the fill of the master's, which came meanwhile.
         turn.execution(replace(denied, pending=True), origin, f"{leg.number}/pending")
     leg.status, leg.lost = LegStatus.LOST, attempt
-    clear_alert(agent, turn, f"attempt/{attempt.id}")
-    agent.touch(copy, turn)
+    clear_alert(memory, turn, f"attempt/{attempt.id}")
+    memory.touch(copy, turn)
 
 
-def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> None:
+def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
     """A change whose effect, if it had one, is in the books by now: what is left to do is done."""
     attempt = copy.attempt
     assert attempt is not None
@@ -230,21 +228,21 @@ def planned_anew(agent: AccountAgent, copy: Copy, evidence: str, turn: Turn) -> 
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
     if isinstance(attempt.request, CloseRequest):
         leg.closes_late = bool(leg.asked_pieces)
-        _shrunk(agent, copy, leg, attempt.request)
+        _shrunk(memory, copy, leg, attempt.request)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
-        result = outcomes.done(copy, attempt, leg.closed, agent.known.platform, {})
-        agent.apply(copy, attempt, result, origin, turn)
+        result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
+        apply(memory, copy, attempt, result, origin, turn)
     elif isinstance(attempt.request, ModifyRequest):
-        listed = agent.market.live.positions.get(attempt.request.ticket)
+        listed = memory.live.positions.get(attempt.request.ticket)
         if listed is not None:
             outcomes.shown(leg, listed)
-    clear_alert(agent, turn, f"attempt/{attempt.id}")
-    agent.touch(copy, turn)
+    clear_alert(memory, turn, f"attempt/{attempt.id}")
+    memory.touch(copy, turn)
 
 
 def _needs_person(
-    agent: AccountAgent, copy: Copy, attempt: Attempt, finding: Ambiguous, turn: Turn
+    memory: Memory, copy: Copy, attempt: Attempt, finding: Ambiguous, turn: Turn
 ) -> None:
     if attempt.person:
         return
@@ -254,6 +252,6 @@ def _needs_person(
     event = CopyNeedsPerson(**common, evidence=finding.evidence)
     turn.execution(event, leg.origin or copy.origin, attempt.id)
     raise_alert(
-        agent, turn, "NEEDS_PERSON", f"attempt/{attempt.id}", finding.evidence, attempt=attempt.id
+        memory, turn, "NEEDS_PERSON", f"attempt/{attempt.id}", finding.evidence, attempt=attempt.id
     )
-    agent.touch(copy, turn)
+    memory.touch(copy, turn)
