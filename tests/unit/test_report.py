@@ -17,7 +17,7 @@ from copypro import collections as c
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.errors import SettingsError
 from copypro.ports import Upsert
-from copypro.quality import shown, tallied
+from copypro.quality import grouped, shown, tallied
 from copypro.quality.shape import groups_shown
 from copypro.statistics.bars import Bar
 from copypro.statistics.distribution import Distribution, growth_by_month, results_by_month
@@ -159,7 +159,7 @@ def test_copy_quality_is_on_the_page_and_escaped() -> None:
     points = [{"day": f"2026-03-0{n}", "master": float(n), "slave": None} for n in (1, 2)]
     quality = Quality(
         total=shown(tallied(copies)),
-        by={by: groups_shown(copies, by) for by in QUALITY_GROUPS},
+        by={by: groups_shown(grouped(copies, by)) for by in QUALITY_GROUPS},
         growth=[{"copierId": "c", "points": points}],
         labels={"c": f"{EVIL} → me"},
     )

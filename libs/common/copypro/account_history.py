@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from copypro import collections as c
+from copypro.pieces import in_pieces
 from copypro.ports import ReadModels, Scalar
 from copypro.statistics.facts import (
     ZERO,
@@ -59,12 +60,17 @@ async def report_of(models: ReadModels, account: str, since: str = FIRST) -> Rep
     statistics = Statistics(ZERO if balance is None else Decimal(balance) - moved)
     if count <= KEPT:
         for records in kept:
-            statistics.feed(records)
+            await _feed(statistics, records)
     else:
         kept.clear()
         async for records in _records(models, account, platform, since, offset):
-            statistics.feed(records)
+            await _feed(statistics, records)
     return statistics.report()
+
+
+async def _feed(statistics: Statistics, records: Sequence[Record]) -> None:
+    async for piece in in_pieces(records):
+        statistics.feed(piece)
 
 
 def balance_of(state: Doc) -> str | None:
@@ -98,7 +104,7 @@ async def _records(
         ),
     ]
     async for page in pages(models, c.CLOSED_ORDERS, whose, "closed_at", since):
-        trades = [trade_of(doc, platform) for doc in page]
+        trades = [trade_of(doc, platform) async for piece in in_pieces(page) for doc in piece]
         if not trades:
             continue
         until = trades[-1].closed_at

@@ -12,6 +12,7 @@ from msgspec import Struct
 from copypro import account_history
 from copypro import collections as c
 from copypro.account_history import is_current, pages, report_of
+from copypro.pieces import in_pieces
 from copypro.ports import ReadModels
 from copypro.quality.answers import CopiersQuality, Growth, GrowthPoint
 from copypro.quality.documents import (
@@ -22,10 +23,10 @@ from copypro.quality.documents import (
     is_decision,
     opening_legs,
 )
-from copypro.quality.facts import Copy
+from copypro.quality.facts import GROUPS, Copy
 from copypro.quality.growth import Curve, side_by_side
 from copypro.quality.shape import groups_shown, growth_shown, shown
-from copypro.quality.tally import tallied
+from copypro.quality.tally import Tally
 from copypro.statistics.bars import growth_by_day
 
 Doc = dict[str, Any]
@@ -79,7 +80,11 @@ async def copies_of(
     slave = await _side(models, copier, "slave", "opened_as", start)
     name = str(copier["id"])
     opened_by = opening_legs([*rows, *await _earlier_legs(models, rows)])
-    return [copy_of(row, name, master, slave, opened_by) for row in rows]
+    return [
+        copy_of(row, name, master, slave, opened_by)
+        async for piece in in_pieces(rows)
+        for row in piece
+    ]
 
 
 async def _earlier_legs(models: ReadModels, rows: Sequence[Doc]) -> list[Doc]:
@@ -149,11 +154,17 @@ async def quality_of(
     copies = await decisions_of(models, copiers, since, until)
     if copies is None:
         return None
+    total, groups = Tally(), dict[str, Tally]()
+    async for piece in in_pieces(copies):
+        for copy in piece:
+            total.add(copy)
+            if by is not None:
+                groups.setdefault(GROUPS[by](copy), Tally()).add(copy)
     return {
         "copiers": [str(copier["id"]) for copier in copiers],
-        "total": shown(tallied(copies)),
+        "total": shown(total),
         "groupBy": by,
-        "groups": [] if by is None else groups_shown(copies, by),
+        "groups": groups_shown(groups),
         "growth": await growths_of(models, copiers, since),
     }
 

@@ -22,12 +22,17 @@ REST_S = 1.5
 """Without a change for so long, an account's statistics are made: longer than its new balance, which
 comes with the next snapshot, takes to follow its new trades.
 """
+TIMES = 20
+"""As long as they last took, an account rests before they are made again: those of a long history take
+no more than a twentieth of the processor, on which trades are copied.
+"""
 SOURCE = "statistics/0"
 
 
 class Keeper:
     def __init__(self, models: ReadModels, rest_s: float = REST_S) -> None:
         self._models, self._rest_s = models, rest_s
+        self._took_s: dict[str, float] = {}
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._making: set[asyncio.Task[None]] = set()
         self._one = asyncio.Lock()
@@ -39,7 +44,8 @@ class Keeper:
             waiting = self._waiting.pop(account, None)
             if waiting is not None:
                 waiting.cancel()
-            self._waiting[account] = loop.call_later(self._rest_s, self._start, account)
+            rest_s = max(self._rest_s, TIMES * self._took_s.get(account, 0.0))
+            self._waiting[account] = loop.call_later(rest_s, self._start, account)
 
     def close(self) -> None:
         for waiting in self._waiting.values():
@@ -60,7 +66,10 @@ class Keeper:
 
     async def _make(self, account: str) -> None:
         async with self._one:
+            time = asyncio.get_running_loop().time
+            started = time()
             await keep(self._models, account)
+            self._took_s[account] = time() - started
 
 
 async def keep(models: ReadModels, account: str) -> None:

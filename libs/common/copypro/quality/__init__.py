@@ -10,10 +10,10 @@ models, `growth` lays two accounts side by side, `shape` is the JSON. What was n
 `Absent` and says why: no figure here is made from a guessed price.
 """
 
-from copypro.quality.facts import GROUPS, Copy, Outcome, grouped
+from copypro.quality.facts import GROUPS, Copy, Outcome
 from copypro.quality.growth import Point, side_by_side
 from copypro.quality.shape import shown
-from copypro.quality.tally import Tally, tallied
+from copypro.quality.tally import Tally, grouped, tallied
 
 __all__ = [
     "GROUPS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -62,11 +62,3 @@ GROUPS: Mapping[str, KeyOf] = {
     "month": lambda copy: f"{copy.seen_at_utc:%Y-%m}",
 }
 """Hours and months are UTC."""
-
-
-def grouped(copies: Iterable[Copy], by: str) -> dict[str, list[Copy]]:
-    """Each copy in exactly one group; groups in the order of their names."""
-    key_of, found = GROUPS[by], dict[str, list[Copy]]()
-    for copy in copies:
-        found.setdefault(key_of(copy), []).append(copy)
-    return dict(sorted(found.items()))

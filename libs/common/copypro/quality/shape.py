@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from copypro.quality.answers import (
@@ -15,10 +15,10 @@ from copypro.quality.answers import (
     QualityGroup,
     SlippagePoints,
 )
-from copypro.quality.facts import Copy, Outcome, grouped
+from copypro.quality.facts import Outcome
 from copypro.quality.growth import Point
 from copypro.quality.latency import Latencies
-from copypro.quality.tally import COSTS, Money, Sum, Tally, tallied
+from copypro.quality.tally import COSTS, Money, Sum, Tally
 from copypro.statistics.facts import ZERO
 from copypro.statistics.original import number
 
@@ -41,8 +41,9 @@ def shown(tally: Tally) -> Quality:
     }
 
 
-def groups_shown(copies: Iterable[Copy], by: str) -> list[QualityGroup]:
-    return [{"key": key, **shown(tallied(found))} for key, found in grouped(copies, by).items()]
+def groups_shown(groups: Mapping[str, Tally]) -> list[QualityGroup]:
+    """In the order of their names."""
+    return [{"key": key, **shown(tally)} for key, tally in sorted(groups.items())]
 
 
 def growth_shown(points: Sequence[Point]) -> list[GrowthPoint]:

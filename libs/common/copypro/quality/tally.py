@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 
-from copypro.quality.facts import Copy, Outcome
+from copypro.quality.facts import GROUPS, Copy, Outcome
 from copypro.quality.latency import Latencies
 from copypro.statistics.facts import ZERO, Absent, Figure
 
@@ -76,6 +76,14 @@ class Tally:
         if not copied + refused:
             return Absent("nothing was copied or refused yet")
         return Decimal(100 * copied) / (copied + refused)
+
+
+def grouped(copies: Iterable[Copy], by: str) -> dict[str, Tally]:
+    """Each copy is in exactly one group. `by`: one of GROUPS."""
+    found: dict[str, Tally] = {}
+    for copy in copies:
+        found.setdefault(GROUPS[by](copy), Tally()).add(copy)
+    return found
 
 
 def tallied(copies: Iterable[Copy]) -> Tally:

@@ -20,7 +20,7 @@ from copypro.account_history import (
 from copypro.copy_history import copiers_of, decisions_of, growths_of
 from copypro.errors import SettingsError
 from copypro.ports import ReadModels
-from copypro.quality import answers, shown, tallied
+from copypro.quality import answers, grouped, shown, tallied
 from copypro.quality.shape import groups_shown
 from copypro.statistics.distribution import Distribution
 from copypro.statistics.facts import ZERO, Entry, Record, Trade, in_order, moves_balance
@@ -165,7 +165,7 @@ async def _quality(models: ReadModels, registration: Doc, since: str) -> Quality
         )
     return Quality(
         total=shown(tallied(copies)),
-        by={name: groups_shown(copies, name) for name in QUALITY_GROUPS},
+        by={name: groups_shown(grouped(copies, name)) for name in QUALITY_GROUPS},
         growth=await growths_of(models, copiers, since),
         labels=labels,
     )

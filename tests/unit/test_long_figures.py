@@ -1,0 +1,80 @@
+"""Figures of long histories are made on the loop that copies trades: it goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from copypro import collections as c
+from copypro.account_history import report_of
+from copypro.adapters.memory_read_models import MemoryReadModels
+from copypro.copy_history import quality_of
+from copypro.pieces import PIECE
+from copypro.ports import Upsert
+
+MANY = 2000
+AT = "2026-03-02T09:00:00.000"
+COPIER = {
+    "id": "c", "master": "a", "slave": "b", "master_registration": "ra", "slave_registration": "rb",
+}  # fmt: skip
+
+
+async def history() -> MemoryReadModels:
+    models = MemoryReadModels()
+    closed: dict[str, Any] = {
+        "account": "a", "closed_at": AT, "lots": "0.10", "profit": "1.00", "close_price": "1.1",
+    }  # fmt: skip
+    decided = {
+        "copier": "c", "time": f"{AT}000Z", "seen_at": f"{AT}000Z", "leg": 0, "master_symbol": "EURUSD",
+        "outcome": "denied", "code": "TOO_SMALL", "root": "r",
+    }  # fmt: skip
+    await models.upsert(
+        [
+            upsert
+            for number in range(MANY)
+            for upsert in (
+                made(c.CLOSED_ORDERS, str(number), closed | {"ticket": number}),
+                made(c.TRADE_LOGS, f"{number}.0.open", decided | {"copy": str(number)}),
+            )
+        ]
+    )
+    return models
+
+
+def made(collection: str, id_: str, fields: dict[str, Any]) -> Upsert:
+    return Upsert(collection=collection, id=id_, source="s", version=1, fields=fields)
+
+
+async def trades(models: MemoryReadModels) -> int:
+    return (await report_of(models, "a")).trades
+
+
+async def decisions(models: MemoryReadModels) -> int:
+    found = await quality_of(models, [COPIER], "symbol")
+    assert found is not None
+    return found["total"]["decided"]
+
+
+@pytest.mark.parametrize("of", [trades, decisions])
+async def test_others_have_their_turn_while_they_are_made(
+    of: Callable[[MemoryReadModels], Awaitable[int]],
+) -> None:
+    models, turns = await history(), 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    try:
+        assert await of(models) == MANY
+    finally:
+        beside.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await beside
+    assert turns >= 2 * MANY / PIECE  # read, then added up
