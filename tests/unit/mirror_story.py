@@ -46,6 +46,7 @@ OUTCOMES = (
     "filled beside",
     "lost, filled beside",
     "restart, filled beside",
+    "restart, filled in part",
 )
 MASTERS = ("move", "protect", "fill", "part", "remove", "reduce", "stop", "open", "close")
 OURS = ("ours fills", "ours fills in part", "ours is gone")
@@ -143,11 +144,15 @@ class MirrorBroker(Broker):
         self._stands()
         return Done(ticket=ticket, lots=request.lots, price=request.price)
 
+    def owner_adds(self, lots: Lots) -> None:
+        """Netting, by hand, to the position that there is."""
+        (order,) = self.open.values()
+        self.open[order.ticket] = replace(order, lots=order.lots + lots)
+        self._frame()
+
     def _fills(self, order: OpenOrder, *, is_part: bool) -> None:
-        """A part that merges into a position which is there leaves nothing that tells of it."""
         lots = order.lots
-        is_merged = self.mode is Mode.NETTING and bool(self.open.keys() - {order.ticket})
-        if is_part and self.platform is Platform.MT5 and not is_merged:
+        if is_part and self.platform is Platform.MT5:
             lots = _part(lots)
         del self.waiting[order.ticket]
         if lots < order.lots:

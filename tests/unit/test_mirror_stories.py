@@ -5,6 +5,8 @@ nothing when that is flat; the market is never asked beside it; or somebody is t
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from copypro_standalone.backtest.virtual_time import run
 from hypothesis import given
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.unit.mirror_story import ACTS, OUTCOMES, MirrorBroker, MirroredMaster
+from tests.unit.slave_builders import D
 from tests.unit.slave_story import KINDS, SHOWS, lives
+from tests.unit.watched import watched
 
 Steps = list[tuple[str, float]]
 SECONDS = st.sampled_from((0.0, 0.3, 1.0, 5.0, 12.0, 60.0))
@@ -88,3 +92,52 @@ def test_a_list_of_before_ours_was_deleted_shows_no_position_too_many() -> None:
     steps = [("place", 0.3), ("short list", 0.0), ("open", 1.0), ("fill", 1.0), ("close", 5.0)]
     broker = MirrorBroker("MT4", ["lost, filled"], ["stale", "after"])
     assert "DUPLICATE" not in run(lives(broker, steps, MirroredMaster()))
+
+
+FILLED_BESIDE = [("place", 0.3), ("part", 0.0), ("open", 12.0)]
+"""Ours waits beside the position of another leg until it is deleted: the master's is at the market."""
+
+
+@pytest.mark.parametrize("deletion", ["part", "lost, filled in part", "restart, filled in part"])
+@pytest.mark.parametrize("master", ["stop", "remove", "close"])
+def test_what_ours_filled_before_it_was_deleted_is_closed_where_another_leg_has_it(
+    deletion: str, master: str
+) -> None:
+    """Netting: it stood for good, beside all that the market gave in its place, and nobody was told."""
+    steps = [*FILLED_BESIDE, (master, 60.0)]
+    raised = run(
+        lives(MirrorBroker("MT5 netting", ["full", "full", deletion], []), steps, MirroredMaster())
+    )
+    assert "LATE_FILL" in raised
+
+
+def test_what_ours_filled_before_its_master_was_flat_is_closed_with_the_rest() -> None:
+    """Netting: into another leg's position, while its deletion was refused."""
+    steps = [*FILLED_BESIDE, ("ours fills in part", 0.3), ("close", 60.0)]
+    told("MT5 netting", ["full", "full", *["refused"] * 6], [], steps)
+
+
+def test_what_an_owner_adds_after_ours_was_deleted_is_left_to_the_owner() -> None:
+    """Netting, to the position in which ours had filled in part."""
+
+    async def lives_on() -> None:
+        broker = MirrorBroker("MT5 netting", ["full", "full", "part"], [])
+        master, (platform, mode) = MirroredMaster(), KINDS["MT5 netting"]
+        async with watched(mode=mode, platform=platform) as account:
+            broker.attach(account)
+            for act, seconds in [*FILLED_BESIDE, ("add", 60.0), ("close", 60.0)]:
+                if act == "add":
+                    broker.owner_adds(D("0.07"))
+                for order in master.does(act):
+                    await account.order(order)
+                await asyncio.sleep(seconds)
+        assert broker.held == D("0.07")
+
+    run(lives_on())
+
+
+def test_what_ours_filled_goes_before_what_another_leg_may_still_fill() -> None:
+    """Netting, both in one list: a part of it was taken for the other's, whose own came later."""
+    outcomes = ["full", "full", "restart, filled in part", "fills further"]
+    steps = [("place", 60.0), ("part", 0.3), ("open", 12.0), ("short list", 60.0)]
+    told("MT5 netting", outcomes, [], steps)

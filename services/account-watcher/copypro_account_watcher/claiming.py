@@ -119,6 +119,8 @@ def _filled_further(
     """
     live = agent.market.live
     due = [leg for leg in copy.legs if leg.due_lots > 0 and leg.status in FURTHER]
+    due.sort(key=lambda leg: not leg.is_extra)  # those have filled, the others may
+    _tie_parts(agent, copy, due)
     for order in orders if due and copy.attempt is None else ():
         root = agent.book.of_order(order)
         is_late = order.ticket in live.just_ended or order.ticket in live.just_changed
@@ -135,11 +137,38 @@ def _filled_further(
                 continue
             if leg.status is LegStatus.ENDED:
                 agent.know(copy)
-                _takes_up(agent, copy, order.ticket, "filled further after it was closed", turn)
+                if leg.is_extra:
+                    _tell_part(agent, copy, leg, part, order.ticket, turn)
+                else:
+                    _takes_up(agent, copy, order.ticket, "filled further after it was closed", turn)
                 leg.status, leg.ticket, leg.slave_root = LegStatus.OPEN, order.ticket, root.root
                 leg.closed = None
             _fill(agent, copy, leg, part, price, turn)
             more -= part
+        for leg in due:
+            if leg.is_extra and leg in of_it:  # what its owner adds from now on is not of it
+                leg.due_lots = Decimal(0)
+                agent.touch(copy, turn)
+
+
+def _tie_parts(agent: AccountAgent, copy: Copy, due: Sequence[Leg]) -> None:
+    """What orders that are gone had filled: to the position that a list of after that shows."""
+    book, just_ended = agent.book, agent.market.live.just_ended
+    for leg in due:
+        root = None if leg.ticket is None else book.by_ticket.get(leg.ticket)
+        is_gone = leg.ticket not in just_ended and (root is None or not root.is_pending)
+        if leg.is_extra and leg.slave_root is None and is_gone:
+            tie(book, copy, leg)
+
+
+def _tell_part(
+    agent: AccountAgent, copy: Copy, leg: Leg, part: Lots, position: Ticket, turn: Turn
+) -> None:
+    text = (
+        f"{part} lots of order {-leg.number} filled just before it was gone, into position {position}:"
+        " they are closed"
+    )
+    raise_alert(agent, turn, "LATE_FILL", f"late/{copy.copy}", text, ticket=position, lots=part)
 
 
 def _fill(agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, turn: Turn) -> None:
@@ -193,5 +222,6 @@ def _end_what_went_unseen(
                 leg.status = LegStatus.ENDED
                 agent.touch(copy, turn)
             elif leg.status is LegStatus.PLACED and leg.ticket in cancelled:
-                reason = cancelled[leg.ticket].comment
-                pending_removed(agent, copy, leg, leg.ticket, reason, turn)
+                row = cancelled[leg.ticket]
+                rest = row.lots or leg.lots
+                pending_removed(agent, copy, leg, leg.ticket, row.comment, rest, turn)

@@ -238,6 +238,8 @@ def _pending_gone(rec: Recording, rows: Rows, root: Root) -> bool:
     elif cancelled is not None:
         expires, at = root.expires_at_broker, cancelled.closed_at_broker
         is_expired = expires is not None and at >= expires
+        if 0 < cancelled.lots < root.open_lots:
+            root.open_lots = cancelled.lots  # the rest had filled
         rec.pending_removed(root, cancelled.comment or ("expired" if is_expired else "deleted"), at)
     else:
         return False

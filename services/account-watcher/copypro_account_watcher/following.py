@@ -31,6 +31,7 @@ from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.book import Book
 from copypro_account_watcher.evidence import from_ticket
+from copypro_account_watcher.outcomes import filled_in_part
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 from copypro_account_watcher.targets import target_lots
 from copypro_account_watcher.turn import Turn
@@ -64,7 +65,9 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
                 if leg.status is LegStatus.PLACED and event.reason == "merged":
                     _merged(agent, copy, leg, event, turn)
                 elif leg.status is LegStatus.PLACED:
-                    pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
+                    known = agent.book.closed.get(event.root)
+                    rest = leg.lots if known is None else known.lots
+                    pending_removed(agent, copy, leg, event.ticket, event.reason, rest, turn)
                 else:
                     _left_ended(agent, copy, leg, turn)
 
@@ -102,7 +105,7 @@ def tie(book: Book, copy: Copy, leg: Leg) -> None:
     root = book.by_ticket.get(leg.ticket)
     if root is None and book.is_netting and leg.status is not LegStatus.PLACED:
         together = book.by_symbol.get(copy.symbol)
-        others = {other.slave_root for other in copy.legs if other.status is LegStatus.OPEN}
+        others = {other.slave_root for other in copy.legs if other is not leg}
         root = together if together is not None and together.root in others else None
     if root is not None:
         leg.slave_root, leg.ticket = root.root, root.ticket
@@ -242,7 +245,7 @@ def _merged(agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, tu
     position = None if root is None else agent.market.live.positions.get(root.ticket)
     others = _lots([other for other in copy.legs if other.status is LegStatus.OPEN])
     if root is None or position is None or position.lots < others + leg.lots:
-        pending_removed(agent, copy, leg, event.ticket, event.reason, turn)
+        pending_removed(agent, copy, leg, event.ticket, event.reason, leg.lots, turn)
         return
     leg.slave_root = root.root
     filled = replace(position, lots=leg.lots, open_price=leg.open_price)
@@ -464,13 +467,14 @@ def _closed(
 
 
 def pending_removed(
-    agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, why: str, turn: Turn
+    agent: AccountAgent, copy: Copy, leg: Leg, ticket: Ticket, why: str, rest: Lots, turn: Turn
 ) -> None:
-    """A mirrored order is gone without a fill."""
+    """A mirrored order is gone; `rest`: what it had not filled."""
     if _is_at(leg, "delete", copy.attempt):
-        leg.closed = Done(ticket=ticket, lots=leg.lots, price=leg.open_price)
+        leg.closed = Done(ticket=ticket, lots=rest, price=leg.open_price)
         agent.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
+    filled_in_part(copy, leg, ticket, rest)
     if leg.order is not None:
         # The master's order filled: what is left is the market, sized anew.
         leg.to_the_market()
