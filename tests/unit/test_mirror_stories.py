@@ -141,3 +141,16 @@ def test_what_ours_filled_goes_before_what_another_leg_may_still_fill() -> None:
     outcomes = ["full", "full", "restart, filled in part", "fills further"]
     steps = [("place", 60.0), ("part", 0.3), ("open", 12.0), ("short list", 60.0)]
     told("MT5 netting", outcomes, [], steps)
+
+
+def test_what_an_unanswered_add_is_found_with_is_no_more_than_was_asked() -> None:
+    """Netting: ours had filled in part into its position, which was all taken for what was added."""
+    outcomes = ["full", "restart, filled late", "full"]
+    steps = [("place", 12.0), ("fill", 0.0), ("open", 1.0), ("ours fills in part", 60.0)]
+    told("MT5 netting", outcomes, [], steps)
+
+
+def test_ours_that_filled_into_a_position_which_had_less_than_was_asked_is_the_copys() -> None:
+    """Netting: its leg's lost answer was taken for all of it, and ours for removed."""
+    steps = [("place", 12.0), ("fill", 1.0), ("open", 1.0), ("ours fills", 5.0)]
+    told("MT5 netting", ["full", "lost, filled in part"], ["stale", "after", "before"], steps)

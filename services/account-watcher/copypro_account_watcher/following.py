@@ -240,15 +240,16 @@ def _filled_lots(book: Book, leg: Leg, event: PositionOpened | OpenOrder) -> Lot
 
 
 def _merged(agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn) -> None:
-    """Netting: into the position that was there, if that has more than the copy's other legs."""
+    """Netting: into the position that was there, as far as that has more than the copy's other legs."""
     root = agent.book.by_symbol.get(copy.symbol)
     position = None if root is None else agent.market.live.positions.get(root.ticket)
     others = _lots([other for other in copy.legs if other.status is LegStatus.OPEN])
-    if root is None or position is None or position.lots < others + leg.lots:
+    more = Decimal(0) if position is None else min(leg.lots, position.lots - others)
+    if root is None or position is None or more <= 0:
         pending_removed(agent, copy, leg, event.ticket, event.reason, leg.lots, turn)
         return
     leg.slave_root = root.root
-    filled = replace(position, lots=leg.lots, open_price=leg.open_price)
+    filled = replace(position, lots=more, open_price=leg.open_price)
     _filled(agent, copy, leg, filled, turn)
     agent.touch(copy, turn)
 
