@@ -20,7 +20,7 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import Lots, Mode, OrderKind, Platform, Ticket
+from copypro.values import Lots, OrderKind, Platform, Ticket
 from copypro_account_watcher.state import Copy, LegStatus
 from msgspec.structs import replace
 

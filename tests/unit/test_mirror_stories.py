@@ -154,3 +154,9 @@ def test_ours_that_filled_into_a_position_which_had_less_than_was_asked_is_the_c
     """Netting: its leg's lost answer was taken for all of it, and ours for removed."""
     steps = [("place", 12.0), ("fill", 1.0), ("open", 1.0), ("ours fills", 5.0)]
     told("MT5 netting", ["full", "lost, filled in part"], ["stale", "after", "before"], steps)
+
+
+def test_ours_that_no_list_shows_is_not_deleted_beside_its_positions_other_legs() -> None:
+    """Netting: it had filled, an add had its position's number, and the deletion closed them both."""
+    steps = [("place", 1.0), ("fill", 1.0), ("open", 1.0), ("short list", 0.3)]
+    told("MT5 netting", ["filled beside", "refused"], ["lists", "after"], steps)
