@@ -160,3 +160,9 @@ def test_ours_that_no_list_shows_is_not_deleted_beside_its_positions_other_legs(
     """Netting: it had filled, an add had its position's number, and the deletion closed them both."""
     steps = [("place", 1.0), ("fill", 1.0), ("open", 1.0), ("short list", 0.3)]
     told("MT5 netting", ["filled beside", "refused"], ["lists", "after"], steps)
+
+
+def test_parts_that_were_closed_by_their_orders_deletion_leave_the_other_legs_in_hand() -> None:
+    """MT5 hedging: they were taken for its owner's own doing, and no leg was followed any more."""
+    steps = [("place", 1.0), ("part", 1.0), ("open", 1.0)]
+    told("MT5 hedging", ["full", "full", "part", "filled beside"], ["before", "after"], steps)

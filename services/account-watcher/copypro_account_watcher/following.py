@@ -401,6 +401,8 @@ def _is_below_target(
         return False
     if copy.closing or (copy.attempt is not None and copy.attempt.kind == "close"):
         return False
+    if any(_is_at(leg, "delete", copy.attempt) for leg in together):
+        return False  # MT5: of an order that filled in part it closes the position
     spec = agent.market.live.any_spec(copy.symbol)
     if spec is None:
         return False
