@@ -18,6 +18,7 @@ from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import about
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.claims import Claim, is_of, whose
+from copypro_account_watcher.evidence import why_removed
 from copypro_account_watcher.following import pending_removed, tie
 from copypro_account_watcher.reconcile import Found, found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -224,4 +225,5 @@ def _end_what_went_unseen(
             elif leg.status is LegStatus.PLACED and leg.ticket in cancelled:
                 row = cancelled[leg.ticket]
                 rest = row.lots or leg.lots
-                pending_removed(agent, copy, leg, leg.ticket, row.comment, rest, turn)
+                why = why_removed(row, leg.tag, leg.set_expires_at_broker)
+                pending_removed(agent, copy, leg, leg.ticket, why, rest, turn)
