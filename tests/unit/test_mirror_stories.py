@@ -22,12 +22,16 @@ Steps = list[tuple[str, float]]
 SECONDS = st.sampled_from((0.0, 0.3, 1.0, 5.0, 12.0, 60.0))
 
 
-def told(kind: str, outcomes: list[str], shows: list[str], steps: Steps) -> None:
-    run(lives(MirrorBroker(kind, outcomes, shows), steps, MirroredMaster()))
+def told(
+    kind: str, outcomes: list[str], shows: list[str], steps: Steps, *, has_clock: bool = False
+) -> None:
+    broker = MirrorBroker(kind, outcomes, shows, has_clock=has_clock)
+    run(lives(broker, steps, MirroredMaster()))
 
 
 @given(
     st.sampled_from(tuple(KINDS)),
+    st.booleans(),
     SECONDS,
     st.lists(st.tuples(st.sampled_from(ACTS), SECONDS), max_size=5),
     st.lists(st.sampled_from(OUTCOMES), max_size=5),
@@ -35,9 +39,11 @@ def told(kind: str, outcomes: list[str], shows: list[str], steps: Steps) -> None
 )
 @examples(30)
 def test_at_rest_a_mirrored_order_is_as_its_master_has_it_or_somebody_is_told(
-    kind: str, first_s: float, steps: Steps, outcomes: list[str], shows: list[str]
+    kind: str, expires: bool, first_s: float, steps: Steps, outcomes: list[str], shows: list[str]
 ) -> None:
-    told(kind, outcomes, shows, [("place", first_s), *steps])
+    """One that expires needs its broker's clock, which is learned first."""
+    first = [("", 2.0), ("place to expire", first_s)] if expires else [("place", first_s)]
+    told(kind, outcomes, shows, [*first, *steps], has_clock=expires)
 
 
 @pytest.mark.parametrize("deletion", ["lost, filled in part", "part"])
@@ -166,3 +172,9 @@ def test_parts_that_were_closed_by_their_orders_deletion_leave_the_other_legs_in
     """MT5 hedging: they were taken for its owner's own doing, and no leg was followed any more."""
     steps = [("place", 1.0), ("part", 1.0), ("open", 1.0)]
     told("MT5 hedging", ["full", "full", "part", "filled beside"], ["before", "after"], steps)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ours_that_expires_before_its_masters_fill_is_told_goes_to_the_market(kind: str) -> None:
+    steps = [("", 2.0), ("place to expire", 19.0), ("fill", 60.0)]
+    told(kind, [], [], steps, has_clock=True)
