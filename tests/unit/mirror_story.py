@@ -65,6 +65,8 @@ class MirrorBroker(Broker):
     ) -> None:
         super().__init__(kind, outcomes, shows)
         self.has_clock = has_clock
+        self.tells_rest = True
+        """With its deletion."""
         self.waiting: dict[Ticket, OpenOrder] = {}
         self.tags: set[str] = set()
         """Of what was placed."""
@@ -239,7 +241,8 @@ class MirrorBroker(Broker):
             is_mt4 = self.platform is Platform.MT4
             raise Refused("INVALID_TICKET" if is_mt4 else "POSITION_CLOSED", f"{ticket}")
         self._cancel(order)
-        return Done(ticket=ticket, lots=order.lots, price=order.open_price)
+        rest = order.lots if self.tells_rest else D(0)
+        return Done(ticket=ticket, lots=rest, price=order.open_price)
 
     def _cancel(self, order: OpenOrder) -> None:
         del self.waiting[order.ticket]

@@ -117,10 +117,17 @@ def test_what_ours_filled_before_it_was_deleted_is_closed_where_another_leg_has_
     assert "LATE_FILL" in raised
 
 
-def test_what_ours_filled_before_its_master_was_flat_is_closed_with_the_rest() -> None:
-    """Netting: into another leg's position, while its deletion was refused."""
+@pytest.mark.parametrize("tells_rest", [True, False])
+def test_what_ours_filled_before_its_master_was_flat_is_closed_with_the_rest(
+    tells_rest: bool,
+) -> None:
+    """Netting: into another leg's position, while its deletion was refused. Lists show the rest, also
+    where the deletion's answer does not tell it.
+    """
+    broker = MirrorBroker("MT5 netting", ["full", "full", *["refused"] * 6], [])
+    broker.tells_rest = tells_rest
     steps = [*FILLED_BESIDE, ("ours fills in part", 0.3), ("close", 60.0)]
-    told("MT5 netting", ["full", "full", *["refused"] * 6], [], steps)
+    run(lives(broker, steps, MirroredMaster()))
 
 
 def test_what_an_owner_adds_after_ours_was_deleted_is_left_to_the_owner() -> None:

@@ -39,6 +39,7 @@ from copypro.values import (
     digest,
     leg_tag,
 )
+from msgspec.structs import replace
 
 from copypro_account_watcher import commands, outcomes
 from copypro_account_watcher.accepting import about, accept, deny, unplaced
@@ -375,6 +376,7 @@ class AccountAgent:
         platform = account.platform
         match answer:
             case Done() if answer.filled or attempt.kind != "open":
+                answer = self._with_rest(attempt, answer)
                 result = outcomes.done(copy, attempt, answer, platform, times)
             case Done():
                 error = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")
@@ -400,6 +402,16 @@ class AccountAgent:
         if is_of_lots and leg.ticket is not None:
             self.market.live.just_changed[leg.ticket] = self.owner.monotonic()
         commands.finish_removal(self, turn)
+
+    def _with_rest(self, attempt: Attempt, answer: Done) -> Done:
+        """Of an order that is deleted no more was left than the latest list showed of it."""
+        request = attempt.request
+        if not isinstance(request, DeleteRequest):
+            return answer
+        listed = self.market.live.positions.get(request.ticket)
+        if listed is None or not listed.kind.is_pending:
+            return answer
+        return replace(answer, lots=min(answer.lots or listed.lots, listed.lots))
 
     def apply(
         self,
