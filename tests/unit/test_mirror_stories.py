@@ -185,3 +185,9 @@ def test_parts_that_were_closed_by_their_orders_deletion_leave_the_other_legs_in
 def test_ours_that_expires_before_its_masters_fill_is_told_goes_to_the_market(kind: str) -> None:
     steps = [("", 2.0), ("place to expire", 19.0), ("fill", 60.0)]
     told(kind, [], [], steps, has_clock=True)
+
+
+def test_legs_whose_position_was_closed_before_any_list_showed_it_have_ended() -> None:
+    """Netting: by the deletion of the order that had opened it. The other was to be closed for ever."""
+    steps = [("place", 5.0), ("part", 1.0), ("open", 2.0), ("close", 60.0)]
+    told("MT5 netting", ["fills further"], [], steps)

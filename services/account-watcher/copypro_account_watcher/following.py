@@ -133,6 +133,8 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     leg.slave_root = event.root
     for other in copy.legs:  # on netting those that were added before any look showed the first
         if other.status is LegStatus.OPEN:
+            if other.ticket == event.ticket:  # also where this look shows that it has ended since
+                other.slave_root = event.root
             tie(agent.book, copy, other)
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(agent, copy, leg, event, turn)
@@ -234,8 +236,10 @@ def _filled(
 def _filled_lots(book: Book, leg: Leg, event: PositionOpened | OpenOrder) -> Lots:
     """Of a mirrored order. On netting its position may have been added to before any list showed it."""
     root = book.by_ticket.get(event.ticket)
-    if not book.is_netting or root is None:
+    if not book.is_netting:
         return event.lots
+    if root is None:
+        return min(event.lots, leg.lots or event.lots)
     return min(event.lots, max(leg.lots - root.rest_lots, Decimal(0)) or event.lots)
 
 
