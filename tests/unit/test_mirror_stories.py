@@ -191,3 +191,9 @@ def test_legs_whose_position_was_closed_before_any_list_showed_it_have_ended() -
     """Netting: by the deletion of the order that had opened it. The other was to be closed for ever."""
     steps = [("place", 5.0), ("part", 1.0), ("open", 2.0), ("close", 60.0)]
     told("MT5 netting", ["fills further"], [], steps)
+
+
+def test_what_ours_filled_in_part_is_without_what_was_added_before_any_list_showed_it() -> None:
+    """Netting: its rest was gone, and it was taken to have filled whole in its position's lots."""
+    steps = [("place", 5.0), ("fill", 1.0), ("open", 0.0), ("ours is gone", 60.0)]
+    told("MT5 netting", ["part"], ["lists", "after"], steps)

@@ -211,7 +211,7 @@ def _filled(
     turn: Turn,
 ) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
-    filled = _filled_lots(agent.book, leg, event)
+    filled = _filled_lots(agent.book, copy, leg, event)
     leg.status, leg.order = LegStatus.OPEN, None
     leg.due_lots = max(Decimal(0), leg.lots - filled)
     leg.ticket, leg.original_lots, leg.lots = event.ticket, filled, filled
@@ -233,14 +233,21 @@ def _filled(
     turn.execution(opened, copy.origin, f"{leg.number}/filled")
 
 
-def _filled_lots(book: Book, leg: Leg, event: PositionOpened | OpenOrder) -> Lots:
-    """Of a mirrored order. On netting its position may have been added to before any list showed it."""
-    root = book.by_ticket.get(event.ticket)
+def _filled_lots(book: Book, copy: Copy, leg: Leg, event: PositionOpened | OpenOrder) -> Lots:
+    """Of a mirrored order. On netting its position may have been added to before any list showed it; a
+    list of before that shows too few, and a later one what is due.
+    """
     if not book.is_netting:
         return event.lots
-    if root is None:
-        return min(event.lots, leg.lots or event.lots)
-    return min(event.lots, max(leg.lots - root.rest_lots, Decimal(0)) or event.lots)
+    root = book.by_ticket.get(event.ticket)
+    rest = Decimal(0) if root is None else root.rest_lots
+    others = [
+        other
+        for other in copy.legs
+        if other is not leg and other.status is LegStatus.OPEN and other.ticket == event.ticket
+    ]
+    own = event.lots - _lots(others)
+    return min(own if own > 0 else event.lots, max(leg.lots - rest, Decimal(0)) or event.lots)
 
 
 def _merged(agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn) -> None:
@@ -248,13 +255,11 @@ def _merged(agent: AccountAgent, copy: Copy, leg: Leg, event: PendingRemoved, tu
     root = agent.book.by_symbol.get(copy.symbol)
     position = None if root is None else agent.market.live.positions.get(root.ticket)
     others = _lots([other for other in copy.legs if other.status is LegStatus.OPEN])
-    more = Decimal(0) if position is None else min(leg.lots, position.lots - others)
-    if root is None or position is None or more <= 0:
+    if root is None or position is None or position.lots <= others:
         pending_removed(agent, copy, leg, event.ticket, event.reason, leg.lots, turn)
         return
     leg.slave_root = root.root
-    filled = replace(position, lots=more, open_price=leg.open_price)
-    _filled(agent, copy, leg, filled, turn)
+    _filled(agent, copy, leg, replace(position, open_price=leg.open_price), turn)
     agent.touch(copy, turn)
 
 
