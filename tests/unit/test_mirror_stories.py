@@ -197,3 +197,10 @@ def test_what_ours_filled_in_part_is_without_what_was_added_before_any_list_show
     """Netting: its rest was gone, and it was taken to have filled whole in its position's lots."""
     steps = [("place", 5.0), ("fill", 1.0), ("open", 0.0), ("ours is gone", 60.0)]
     told("MT5 netting", ["part"], ["lists", "after"], steps)
+
+
+def test_an_unanswered_add_is_found_without_what_ours_filled_into_its_position() -> None:
+    """Netting, after a restart: both were taken for whole, and it had filled in part."""
+    steps = [("", 2.0), ("place", 0.3), ("part", 1.0), ("open", 5.0), ("ours fills", 60.0)]
+    outcomes, shows = ["full", "restart, filled in part"], ["after", "before"]
+    told("MT5 netting", outcomes, shows, steps, has_clock=True)

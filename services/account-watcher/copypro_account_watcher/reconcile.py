@@ -86,6 +86,8 @@ def settle_open(
         parts = (order.lots for order in tagged if order.ticket == first.ticket)
         # Netting: what its position has more was added by something else.
         lots = min(request.lots, sum(parts, Decimal(0)))
+        if grown is not None and grown.ticket == first.ticket:
+            lots = min(lots, grown.lots)
         return found_open(replace(first, lots=lots), evidence, *others)
     if gone:
         piece = gone[0]
