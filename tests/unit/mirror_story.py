@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from copypro import messages as m
 from copypro import topics
@@ -20,7 +21,7 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import Lots, Mode, OrderKind, Platform, Ticket
+from copypro.values import Lots, OrderKind, Platform, Ticket
 from copypro_account_watcher.state import Copy, LegStatus
 from msgspec.structs import replace
 
@@ -40,12 +41,16 @@ from tests.unit.slave_story import (
 from tests.unit.watched import ACCOUNT, REGISTRATION, Watched, now
 
 LOTS = D("0.10")
+EXPIRES_S = 20.0
+AHEAD = timedelta(hours=14)
+"""The broker's clock, where its quotes tell it."""
 OUTCOMES = (
     *slave_story.OUTCOMES,
     "refused for good",
     "filled beside",
     "lost, filled beside",
     "restart, filled beside",
+    "restart, filled in part",
 )
 MASTERS = ("move", "protect", "fill", "part", "remove", "reduce", "stop", "open", "close")
 OURS = ("ours fills", "ours fills in part", "ours is gone")
@@ -55,14 +60,29 @@ ACTS = (*MASTERS, *OURS, "restart", "short list")
 class MirrorBroker(Broker):
     acts = OURS
 
-    def __init__(self, kind: str, outcomes: Sequence[str], shows: Sequence[str]) -> None:
+    def __init__(
+        self, kind: str, outcomes: Sequence[str], shows: Sequence[str], *, has_clock: bool = False
+    ) -> None:
         super().__init__(kind, outcomes, shows)
+        self.has_clock = has_clock
+        self.tells_rest = True
+        """With its deletion."""
         self.waiting: dict[Ticket, OpenOrder] = {}
         self.tags: set[str] = set()
         """Of what was placed."""
         self.wrong: list[str] = []
         self.gone = D(0)
         """Lots that will never fill."""
+
+    def attach(self, account: Watched) -> None:
+        super().attach(account)
+        if self.has_clock:
+            self._spawn(self._ticks())
+
+    async def _ticks(self) -> None:
+        for _ in range(3):
+            self.bridge.tick(AHEAD)
+            await asyncio.sleep(0.5)
 
     @property
     def stands(self) -> bool:
@@ -137,17 +157,36 @@ class MirrorBroker(Broker):
             magic=request.magic,
             comment=request.comment,
             stop_loss=request.stop_loss,
+            expires_at_broker=request.expires_at_broker,
         )
+        if request.expires_at_broker is not None:
+            self._spawn(self._expires(ticket, request.expires_at_broker))
         if self.is_beside or is_part:
             self._fills(self.waiting[ticket], is_part=is_part)
         self._stands()
         return Done(ticket=ticket, lots=request.lots, price=request.price)
 
+    async def _expires(self, ticket: Ticket, at_broker: datetime) -> None:
+        """What has not filled by then; a call may have set another time."""
+        how = self._how()
+        await asyncio.sleep((at_broker - AHEAD - now().replace(tzinfo=None)).total_seconds())
+        order = self.waiting.get(ticket)
+        if order is not None and order.expires_at_broker == at_broker:
+            self.story.append(f"expired ({how}): {ticket}")
+            self._cancel(order)
+            self.gone += order.lots
+            await self._tell(how, before=True)
+            self._tell_later(how)
+
+    def owner_adds(self, lots: Lots) -> None:
+        """Netting, by hand, to the position that there is."""
+        (order,) = self.open.values()
+        self.open[order.ticket] = replace(order, lots=order.lots + lots)
+        self._frame()
+
     def _fills(self, order: OpenOrder, *, is_part: bool) -> None:
-        """A part that merges into a position which is there leaves nothing that tells of it."""
         lots = order.lots
-        is_merged = self.mode is Mode.NETTING and bool(self.open.keys() - {order.ticket})
-        if is_part and self.platform is Platform.MT5 and not is_merged:
+        if is_part and self.platform is Platform.MT5:
             lots = _part(lots)
         del self.waiting[order.ticket]
         if lots < order.lots:
@@ -185,6 +224,7 @@ class MirrorBroker(Broker):
             stop_loss=request.stop_loss,
             take_profit=request.take_profit,
             open_price=request.price or order.open_price,
+            expires_at_broker=request.expires_at_broker,
         )
         if order.ticket in self.open:
             return super()._execute(request, is_part=False)
@@ -201,7 +241,8 @@ class MirrorBroker(Broker):
             is_mt4 = self.platform is Platform.MT4
             raise Refused("INVALID_TICKET" if is_mt4 else "POSITION_CLOSED", f"{ticket}")
         self._cancel(order)
-        return Done(ticket=ticket, lots=order.lots, price=order.open_price)
+        rest = order.lots if self.tells_rest else D(0)
+        return Done(ticket=ticket, lots=rest, price=order.open_price)
 
     def _cancel(self, order: OpenOrder) -> None:
         del self.waiting[order.ticket]
@@ -230,12 +271,13 @@ def _is_placing(request: TradeRequest) -> bool:
 class MirroredMaster(Master):
     """One pending order, and what becomes of it."""
 
-    acts = ("place", *MASTERS)
+    acts = ("place", "place to expire", *MASTERS)
 
     def __init__(self) -> None:
         super().__init__()
         self.open = self.waiting = D(0)
         self.price, self.stop_loss = D("1.09900"), None
+        self.expires_at: datetime | None = None
         self.is_over = False
 
     @property
@@ -243,13 +285,22 @@ class MirroredMaster(Master):
         return self.legs > 0
 
     def does(self, act: str) -> list[m.SlaveOrder]:
+        """What expired is told with whatever it does next."""
+        is_due = self.expires_at is not None and now() >= self.expires_at
+        gone = self._removes("expired") if is_due and self.waiting > 0 else []
+        return [*gone, *self._does(act)]
+
+    def _does(self, act: str) -> list[m.SlaveOrder]:
         if self.is_over:
             return []
         match act:
-            case "place":
+            case "place" | "place to expire":
                 self.waiting = LOTS
+                if act != "place":
+                    self.expires_at = now() + timedelta(seconds=EXPIRES_S)
                 about = {"slave": ACCOUNT, "registration": REGISTRATION, "seen_at_utc": now()}
-                return [replace(places(OrderKind.BUY_LIMIT, str(self.price)), **about)]
+                placed = places(OrderKind.BUY_LIMIT, str(self.price), copy_expiry_time=True)
+                return [replace(placed, **about, expires_at_utc=self.expires_at)]
             case "move" if not self.is_open:
                 self.price -= D("0.001")
                 return [self._modifies()]
@@ -285,7 +336,7 @@ class MirroredMaster(Master):
             stop_limit_price=None,
             stop_loss=self.stop_loss,
             take_profit=None,
-            expires_at_utc=None,
+            expires_at_utc=self.expires_at,
         )
 
     def _fills(self, lots: Lots) -> m.SlaveOrder:
@@ -294,12 +345,12 @@ class MirroredMaster(Master):
         order = replace(self._opens(str(lots)), stop_loss=self.stop_loss)
         return replace(order, from_pending=order.leg == 0)
 
-    def _removes(self) -> list[m.SlaveOrder]:
+    def _removes(self, why: str = "deleted") -> list[m.SlaveOrder]:
         self.waiting, self.is_over = D(0), not self.is_open
-        gone = m.RemovePendingCopy(copy=OF, slave=ACCOUNT, reason="MASTER_deleted")
+        gone = m.RemovePendingCopy(copy=OF, slave=ACCOUNT, reason=f"MASTER_{why}")
         if self.is_open:
             return [gone]
-        return [gone, m.CloseCopy(copy=OF, slave=ACCOUNT, reason="MASTER_deleted")]
+        return [gone, m.CloseCopy(copy=OF, slave=ACCOUNT, reason=f"MASTER_{why}")]
 
     def at_rest(self, account: Watched, broker: Broker) -> None:
         assert isinstance(broker, MirrorBroker)

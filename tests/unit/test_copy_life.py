@@ -675,6 +675,9 @@ def test_when_ours_was_in_the_way_of_the_market_the_market_follows_its_deletion(
     late.learn_missing(NeedList())
     assert isinstance(next_step(copy, late), Waits), "not to be had: again a little later"
     late.looked([], asked_at=late.mono)
+    assert isinstance(next_step(copy, late), Waits), "a list without it: it may have filled"
+    order = msgspec.structs.replace(position("0.10"), kind=OrderKind.BUY_LIMIT)
+    late.looked([order], asked_at=late.mono)
     delete = next_step(copy, late)
     assert isinstance(delete, Sends)
     assert delete.kind == "delete"

@@ -66,6 +66,32 @@ def test_expired(watch: Watch) -> None:
     assert event.reason == "expired"
 
 
+@pytest.mark.parametrize("comment", ["T1", ""])
+def test_an_expiry_is_told_whatever_comment_the_order_had(watch: Watch, comment: str) -> None:
+    watch.sees(order(5, kind=LIMIT, comment="T1", expires_at_broker=broker(60)))
+    gone = row(5, "0", LIMIT, cancelled=True, closed=60, comment=comment)
+    [event] = watch.sees(closed=(gone,))
+    assert isinstance(event, PendingRemoved)
+    assert event.reason == "expired"
+
+
+@pytest.mark.parametrize(
+    ("comment", "told"), [("T1", "deleted"), ("", "deleted"), ("no money", "no money")]
+)
+def test_an_orders_own_comment_is_no_reason(watch: Watch, comment: str, told: str) -> None:
+    watch.sees(order(5, kind=LIMIT, comment="T1"))
+    [event] = watch.sees(closed=(row(5, "0", LIMIT, cancelled=True, comment=comment),))
+    assert isinstance(event, PendingRemoved)
+    assert event.reason == told
+
+
+def test_an_expiry_that_its_bridge_tells_needs_no_time(watch: Watch) -> None:
+    watch.sees(order(5, kind=LIMIT))
+    [event] = watch.sees(closed=(row(5, "0", LIMIT, cancelled=True, expired=True),))
+    assert isinstance(event, PendingRemoved)
+    assert event.reason == "expired"
+
+
 def test_a_fill_keeps_the_root(watch: Watch) -> None:
     watch.sees(order(5, kind=LIMIT, price="1.05", opened=-60))
     filled, opened = watch.sees(order(5, price="1.0499", opened=3))

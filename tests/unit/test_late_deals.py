@@ -549,3 +549,16 @@ def part() -> ClosedOrder:
     found = row(7, "0.04", deal=78, profit=D(4))
     at = BEGAN + timedelta(seconds=5)
     return replace(found, closed_at_utc=at, closed_at_broker=at.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("made", [mt4, hedging, netting])
+def test_a_made_deal_has_a_time_of_the_brokers_also_while_its_clock_is_not_known(
+    made: Callable[[], Watch],
+) -> None:
+    """That of what opened last, which is certain: with none, what closed was listed by UTC."""
+    watch = made()
+    watch.sees(order(1, "0.30"), clock_offset_minutes=None)
+    assert watch.later(30).sees(order(1, "0.10"), clock_offset_minutes=None) == []
+    [event] = watch.later(5).snapshot(order(1, "0.10"), clock_offset_minutes=None)
+    assert isinstance(event, PositionReduced)
+    assert event.deal.time_broker == order(1).opened_at_broker

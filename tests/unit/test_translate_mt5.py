@@ -296,6 +296,7 @@ def test_a_pending_order_that_ended(kind: str) -> None:
     closed = seen(kind, row(orderType="BuyLimit", state="Cancelled")).closed
     assert closed is not None
     assert (closed.cancelled, closed.ticket) == (True, 5001)
+    assert closed.expired is (kind == "Expired")
     # the closing order of a position goes by the same names
     assert seen(kind, row(orderType="Sell", state="Cancelled")).closed is None
 
@@ -378,12 +379,13 @@ def test_a_cancelled_order_and_operations() -> None:
     found, _ = history(
         rows(
             row(orderType="SellStop", state="Cancelled"),
+            row(orderType="SellStop", state="Expired"),
             row(orderType="Balance", dealType="Balance", profit=100),
             row(orderType="Balance", dealType=4, profit=-3),
             row(orderType=101, dealType=None, profit=50),
         )
     )
-    assert [p.cancelled for p in found.closed] == [True]
+    assert [(p.cancelled, p.expired) for p in found.closed] == [(True, False), (True, True)]
     assert [(o.kind, o.amount) for o in found.operations] == [
         ("Balance", 100), ("Charge", -3), ("Credit", 50),
     ]  # fmt: skip

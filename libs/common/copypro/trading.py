@@ -174,6 +174,8 @@ class ClosedOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     comment: str = ""
     reason: CloseReason = CloseReason.UNKNOWN
     cancelled: bool = False
+    expired: bool = False
+    """Of what is cancelled, where the bridge tells it: by its own expiry."""
     by_ticket: int | None = None
     """Of a close-by: the other ticket."""
     identifier: int | None = None

@@ -26,6 +26,7 @@ from copypro.trading import (
     TradeRequest,
 )
 from copypro.values import AccountId, AttemptId, CopyId, Mode, digest, leg_tag
+from msgspec.structs import replace
 
 from copypro_account_watcher import outcomes
 from copypro_account_watcher.accepting import about, accept, deny, unplaced
@@ -347,6 +348,7 @@ class AccountAgent:
         platform = memory.known.platform
         match answer:
             case Done() if answer.filled or attempt.kind != "open":
+                answer = self._with_rest(attempt, answer)
                 result = outcomes.done(copy, attempt, answer, platform, times)
             case Done():
                 error = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")
@@ -371,6 +373,16 @@ class AccountAgent:
         is_of_lots = attempt.kind != "modify" and leg.status is LegStatus.OPEN
         if is_of_lots and leg.ticket is not None:
             live.just_changed[leg.ticket] = live.mono
+
+    def _with_rest(self, attempt: Attempt, answer: Done) -> Done:
+        """Of an order that is deleted no more was left than the latest list showed of it."""
+        request = attempt.request
+        if not isinstance(request, DeleteRequest):
+            return answer
+        listed = self.memory.live.positions.get(request.ticket)
+        if listed is None or not listed.kind.is_pending:
+            return answer
+        return replace(answer, lots=min(answer.lots or listed.lots, listed.lots))
 
     def _release(self, copy: Copy) -> None:
         """Its call is over: the next in the queue may go."""

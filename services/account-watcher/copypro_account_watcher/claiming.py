@@ -17,6 +17,7 @@ from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import about
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.claims import Claim, is_of, whose
+from copypro_account_watcher.evidence import why_removed
 from copypro_account_watcher.following import pending_removed, tie
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.reconcile import Found, found_open
@@ -114,6 +115,8 @@ def _filled_further(memory: Memory, copy: Copy, orders: Sequence[OpenOrder], tur
     """
     live = memory.live
     due = [leg for leg in copy.legs if leg.due_lots > 0 and leg.status in FURTHER]
+    due.sort(key=lambda leg: not leg.is_extra)  # those have filled, the others may
+    _tie_parts(memory, copy, due)
     for order in orders if due and copy.attempt is None else ():
         root = memory.book.of_order(order)
         is_late = order.ticket in live.just_ended or order.ticket in live.just_changed
@@ -130,11 +133,40 @@ def _filled_further(memory: Memory, copy: Copy, orders: Sequence[OpenOrder], tur
                 continue
             if leg.status is LegStatus.ENDED:
                 memory.know(copy)
-                _takes_up(memory, copy, order.ticket, "filled further after it was closed", turn)
+                if leg.is_extra:
+                    _tell_part(memory, copy, leg, part, order.ticket, turn)
+                else:
+                    _takes_up(
+                        memory, copy, order.ticket, "filled further after it was closed", turn
+                    )
                 leg.status, leg.ticket, leg.slave_root = LegStatus.OPEN, order.ticket, root.root
                 leg.closed = None
             _fill(memory, copy, leg, part, price, turn)
             more -= part
+        for leg in due:
+            if leg.is_extra and leg in of_it:  # what its owner adds from now on is not of it
+                leg.due_lots = Decimal(0)
+                memory.touch(copy, turn)
+
+
+def _tie_parts(memory: Memory, copy: Copy, due: Sequence[Leg]) -> None:
+    """What orders that are gone had filled: to the position that a list of after that shows."""
+    book, just_ended = memory.book, memory.live.just_ended
+    for leg in due:
+        root = None if leg.ticket is None else book.by_ticket.get(leg.ticket)
+        is_gone = leg.ticket not in just_ended and (root is None or not root.is_pending)
+        if leg.is_extra and leg.slave_root is None and is_gone:
+            tie(book, copy, leg)
+
+
+def _tell_part(
+    memory: Memory, copy: Copy, leg: Leg, part: Lots, position: Ticket, turn: Turn
+) -> None:
+    text = (
+        f"{part} lots of order {-leg.number} filled just before it was gone, into position {position}:"
+        " they are closed"
+    )
+    raise_alert(memory, turn, "LATE_FILL", f"late/{copy.copy}", text, ticket=position, lots=part)
 
 
 def _fill(memory: Memory, copy: Copy, leg: Leg, more: Lots, price: Price, turn: Turn) -> None:
@@ -188,5 +220,7 @@ def _end_what_went_unseen(
                 leg.status = LegStatus.ENDED
                 memory.touch(copy, turn)
             elif leg.status is LegStatus.PLACED and leg.ticket in cancelled:
-                reason = cancelled[leg.ticket].comment
-                pending_removed(memory, copy, leg, leg.ticket, reason, turn)
+                row = cancelled[leg.ticket]
+                rest = row.lots or leg.lots
+                why = why_removed(row, leg.tag, leg.set_expires_at_broker)
+                pending_removed(memory, copy, leg, leg.ticket, why, rest, turn)

@@ -68,6 +68,6 @@ def _is_rest(order: OpenOrder, copy: Copy, leg: Leg, book: Book) -> bool:
     """MT5 lists it under the position's ticket. An order that never was a position, as far as was seen,
     stands after its deletion as well while no look told that it is gone.
     """
-    is_over = leg.status is LegStatus.ENDED and copy.attempt is None
+    is_over = leg.status is LegStatus.ENDED and copy.attempt is None and not leg.is_extra
     stands = leg.original_lots > 0 or order.ticket not in book.closed_tickets
     return order.kind.is_pending and is_over and stands

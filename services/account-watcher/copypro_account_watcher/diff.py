@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from copypro_account_watcher import missed, mt4_chain, netting, positions
 from copypro_account_watcher.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
-from copypro_account_watcher.evidence import Rows, is_late, is_under_watch
+from copypro_account_watcher.evidence import Rows, is_late, is_under_watch, why_removed
 from copypro_account_watcher.looks import Fact, Look, Result
 from copypro_account_watcher.recording import Recording
 
@@ -236,9 +236,10 @@ def _pending_gone(rec: Recording, rows: Rows, root: Root) -> bool:
     if pieces:  # filled and closed since; what was left of it may have been cancelled as well
         missed.tell(rec, rows, root.root, pieces, None, root)
     elif cancelled is not None:
-        expires, at = root.expires_at_broker, cancelled.closed_at_broker
-        is_expired = expires is not None and at >= expires
-        rec.pending_removed(root, cancelled.comment or ("expired" if is_expired else "deleted"), at)
+        why = why_removed(cancelled, root.comment, root.expires_at_broker)
+        if 0 < cancelled.lots < root.open_lots:
+            root.open_lots = cancelled.lots  # the rest had filled
+        rec.pending_removed(root, why, cancelled.closed_at_broker)
     else:
         return False
     return True
@@ -261,7 +262,8 @@ def _rests(rec: Recording, rows: Rows) -> None:
         elif root.rest_lots and filled.get(root.ticket) == root.open_lots:
             if rec.waited("rest", root.root) and rec.look.seen is not Seen.LIVE:
                 cancelled = rows.cancelled(root.ticket)
-                rec.rest_removed(root, "" if cancelled is None else cancelled.comment)
+                why = "" if cancelled is None else why_removed(cancelled, root.comment, None)
+                rec.rest_removed(root, why)
             else:
                 rec.missing[root.ticket] = None
 

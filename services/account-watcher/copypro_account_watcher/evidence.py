@@ -82,6 +82,14 @@ def reason(row: ClosedOrder) -> CloseReason:
     return CloseReason.CLOSE_BY if by_ticket(row) is not None else CloseReason.UNKNOWN
 
 
+def why_removed(row: ClosedOrder, comment: str, expires_at_broker: datetime | None) -> str:
+    """Of a pending order: that it expired, else what its broker writes. `comment`: the order's own."""
+    is_due = expires_at_broker is not None and row.closed_at_broker >= expires_at_broker
+    if row.expired or is_due:
+        return "expired"
+    return "deleted" if row.comment in ("", comment) else row.comment
+
+
 def closed_at_utc(row: ClosedOrder, offset_minutes: int | None) -> datetime | None:
     return row.closed_at_utc or to_utc(row.closed_at_broker, offset_minutes)
 

@@ -31,6 +31,7 @@ from copypro_account_watcher.alerts import halt, raise_alert
 from copypro_account_watcher.book import Book
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.outcomes import filled_in_part
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 from copypro_account_watcher.targets import target_lots
 from copypro_account_watcher.turn import Turn
@@ -61,7 +62,9 @@ def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
                 if leg.status is LegStatus.PLACED and event.reason == "merged":
                     _merged(memory, copy, leg, event, turn)
                 elif leg.status is LegStatus.PLACED:
-                    pending_removed(memory, copy, leg, event.ticket, event.reason, turn)
+                    known = memory.book.closed.get(event.root)
+                    rest = leg.lots if known is None else known.lots
+                    pending_removed(memory, copy, leg, event.ticket, event.reason, rest, turn)
                 else:
                     _left_ended(memory, copy, leg, turn)
 
@@ -102,7 +105,7 @@ def tie(book: Book, copy: Copy, leg: Leg) -> None:
     root = book.by_ticket.get(leg.ticket)
     if root is None and book.is_netting and leg.status is not LegStatus.PLACED:
         together = book.by_symbol.get(copy.symbol)
-        others = {other.slave_root for other in copy.legs if other.status is LegStatus.OPEN}
+        others = {other.slave_root for other in copy.legs if other is not leg}
         root = together if together is not None and together.root in others else None
     if root is not None:
         leg.slave_root, leg.ticket = root.root, root.ticket
@@ -130,6 +133,8 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
     leg.slave_root = event.root
     for other in copy.legs:  # on netting those that were added before any look showed the first
         if other.status is LegStatus.OPEN:
+            if other.ticket == event.ticket:  # also where this look shows that it has ended since
+                other.slave_root = event.root
             tie(memory.book, copy, other)
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(memory, copy, leg, event, turn)
@@ -204,7 +209,7 @@ def _filled(
     turn: Turn,
 ) -> None:
     """A mirrored pending order became a position by itself: the leg stands."""
-    filled = _filled_lots(memory.book, leg, event)
+    filled = _filled_lots(memory.book, copy, leg, event)
     leg.status, leg.order = LegStatus.OPEN, None
     leg.due_lots = max(Decimal(0), leg.lots - filled)
     leg.ticket, leg.original_lots, leg.lots = event.ticket, filled, filled
@@ -226,25 +231,33 @@ def _filled(
     turn.execution(opened, copy.origin, f"{leg.number}/filled")
 
 
-def _filled_lots(book: Book, leg: Leg, event: PositionOpened | OpenOrder) -> Lots:
-    """Of a mirrored order. On netting its position may have been added to before any list showed it."""
-    root = book.by_ticket.get(event.ticket)
-    if not book.is_netting or root is None:
+def _filled_lots(book: Book, copy: Copy, leg: Leg, event: PositionOpened | OpenOrder) -> Lots:
+    """Of a mirrored order. On netting its position may have been added to before any list showed it; a
+    list of before that shows too few, and a later one what is due.
+    """
+    if not book.is_netting:
         return event.lots
-    return min(event.lots, max(leg.lots - root.rest_lots, Decimal(0)) or event.lots)
+    root = book.by_ticket.get(event.ticket)
+    rest = Decimal(0) if root is None else root.rest_lots
+    others = [
+        other
+        for other in copy.legs
+        if other is not leg and other.status is LegStatus.OPEN and other.ticket == event.ticket
+    ]
+    own = event.lots - _lots(others)
+    return min(own if own > 0 else event.lots, max(leg.lots - rest, Decimal(0)) or event.lots)
 
 
 def _merged(memory: Memory, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn) -> None:
-    """Netting: into the position that was there, if that has more than the copy's other legs."""
+    """Netting: into the position that was there, as far as that has more than the copy's other legs."""
     root = memory.book.by_symbol.get(copy.symbol)
     position = None if root is None else memory.live.positions.get(root.ticket)
     others = _lots([other for other in copy.legs if other.status is LegStatus.OPEN])
-    if root is None or position is None or position.lots < others + leg.lots:
-        pending_removed(memory, copy, leg, event.ticket, event.reason, turn)
+    if root is None or position is None or position.lots <= others:
+        pending_removed(memory, copy, leg, event.ticket, event.reason, leg.lots, turn)
         return
     leg.slave_root = root.root
-    filled = replace(position, lots=leg.lots, open_price=leg.open_price)
-    _filled(memory, copy, leg, filled, turn)
+    _filled(memory, copy, leg, replace(position, open_price=leg.open_price), turn)
     memory.touch(copy, turn)
 
 
@@ -395,6 +408,8 @@ def _is_below_target(
         return False
     if copy.closing or (copy.attempt is not None and copy.attempt.kind == "close"):
         return False
+    if any(_is_at(leg, "delete", copy.attempt) for leg in together):
+        return False  # MT5: of an order that filled in part it closes the position
     spec = memory.live.any_spec(copy.symbol)
     if spec is None:
         return False
@@ -462,13 +477,14 @@ def _closed(
 
 
 def pending_removed(
-    memory: Memory, copy: Copy, leg: Leg, ticket: Ticket, why: str, turn: Turn
+    memory: Memory, copy: Copy, leg: Leg, ticket: Ticket, why: str, rest: Lots, turn: Turn
 ) -> None:
-    """A mirrored order is gone without a fill."""
+    """A mirrored order is gone; `rest`: what it had not filled."""
     if _is_at(leg, "delete", copy.attempt):
-        leg.closed = Done(ticket=ticket, lots=leg.lots, price=leg.open_price)
+        leg.closed = Done(ticket=ticket, lots=rest, price=leg.open_price)
         memory.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
+    filled_in_part(copy, leg, ticket, rest)
     if leg.order is not None:
         # The master's order filled: what is left is the market, sized anew.
         leg.to_the_market()

@@ -241,7 +241,8 @@ def _alone_on_netting(copy: Copy, symbol: str, live: Live) -> Denial | tuple[Nee
             held = sum((leg.lots for leg in copy.legs if leg.status is LegStatus.OPEN), Decimal(0))
             if position.ticket in ours and position.lots == held:
                 continue
-            if position.ticket in live.just_changed:
+            is_awaited = any(leg.is_extra and leg.due_lots > 0 for leg in copy.legs)
+            if position.ticket in live.just_changed or (position.ticket in ours and is_awaited):
                 return (NeedList(),)  # this one is perhaps of before our last call
             return denied("NETTING_SHARED", symbol=symbol, ticket=position.ticket)
     return None

@@ -97,11 +97,15 @@ def done(
             return Consequence(events=[modified])
         case CloseRequest():
             return _closed(copy, attempt, request.ticket, answer, platform, common)
-    return Consequence(events=[_removed(copy, leg, request.ticket, common)], look=True)
+    rest = answer.lots or (Decimal(0) if leg.closed is None else leg.closed.lots)
+    return Consequence(events=[_removed(copy, leg, request.ticket, rest, common)], look=True)
 
 
-def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> CopyPendingRemoved:
-    """Our deletion is done, by its answer or by the broker's books."""
+def _removed(
+    copy: Copy, leg: Leg, ticket: Ticket, rest: Lots, common: dict[str, Any]
+) -> CopyPendingRemoved:
+    """Our deletion is done, by its answer or by the broker's books. `rest`: what it had not filled."""
+    filled_in_part(copy, leg, ticket, rest)
     reason, leg.closed = copy.pending_gone or copy.closing, None
     if leg.order is not None and not copy.pending_gone:
         # The master's order filled and ours was in the way: now the market, or why not.
@@ -110,6 +114,25 @@ def _removed(copy: Copy, leg: Leg, ticket: Ticket, common: dict[str, Any]) -> Co
     else:
         leg.status = LegStatus.ENDED
     return CopyPendingRemoved(**common, ticket=ticket, reason=reason)
+
+
+def filled_in_part(copy: Copy, leg: Leg, ticket: Ticket, rest: Lots) -> None:
+    """A mirrored order is gone. What it had filled may stand, on netting as part of a position that was
+    there: a list will tell, and it is closed as one too many. `rest`: what it had not filled; 0: nobody
+    says.
+    """
+    part = leg.lots - rest
+    if not 0 < part < leg.lots or any(other.number == -ticket for other in copy.legs):
+        return
+    extra = Leg(
+        number=-ticket,
+        tag=leg.tag,
+        status=LegStatus.ENDED,
+        origin=leg.origin,
+        ticket=ticket,
+        due_lots=part,
+    )
+    copy.legs.append(extra)
 
 
 def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -> CopyOpened:
@@ -233,7 +256,9 @@ def _left(leg: Leg, attempt: Attempt, answer: Done) -> Lots:
 
 
 def closing_reason(copy: Copy, leg: Leg) -> str:
-    return "DUPLICATE" if leg.is_extra else copy.closing or "reduced"
+    if leg.is_extra:
+        return "LATE_FILL" if leg.original_lots else "DUPLICATE"
+    return copy.closing or "reduced"
 
 
 def not_sent(
@@ -371,7 +396,7 @@ def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> Exe
         return None
     _step_done(copy)
     if attempt.kind == "delete":
-        return _removed(copy, leg, leg.closed.ticket, common)
+        return _removed(copy, leg, leg.closed.ticket, leg.closed.lots, common)
     return CopyClosed(
         **common,
         ticket=leg.closed.ticket,

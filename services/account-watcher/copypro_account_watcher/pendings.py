@@ -46,7 +46,7 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
             late_at = copy.pending_filled_at_utc + grace
             if live.now < late_at:
                 return Waits(late_at)
-            if not live.is_listed_since(late_at):
+            if not live.is_listed_since(late_at) or leg.ticket not in live.positions:
                 return ask_or_wait((NeedList(),), live, live.now + grace)
             return delete
         return _modify(copy, leg, pending, live)

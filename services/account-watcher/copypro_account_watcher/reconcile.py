@@ -84,7 +84,11 @@ def settle_open(
         # A pending order that filled in part is listed twice under one ticket: it and its position.
         others = dict.fromkeys(order.ticket for order in more if order.ticket != first.ticket)
         parts = (order.lots for order in tagged if order.ticket == first.ticket)
-        return found_open(replace(first, lots=sum(parts, Decimal(0))), evidence, *others)
+        # Netting: what its position has more was added by something else.
+        lots = min(request.lots, sum(parts, Decimal(0)))
+        if grown is not None and grown.ticket == first.ticket:
+            lots = min(lots, grown.lots)
+        return found_open(replace(first, lots=lots), evidence, *others)
     if gone:
         piece = gone[0]
         answer = Done(ticket=piece.ticket, lots=piece.lots, price=piece.open_price)

@@ -195,7 +195,7 @@ class Recording:
                 sequence=_count(root),
                 lots=added,
                 price=like(price, order.open_price, order.digits),
-                time_broker=to_broker(look.at_utc, look.clock_offset_minutes),
+                time_broker=self._now_at_broker(),
                 time_utc=look.at_utc,
             ),
             stop_loss=order.stop_loss,
@@ -586,7 +586,7 @@ class Recording:
                 sequence=_count(root),
                 lots=lots,
                 price=price if price is not None else root.open_price,
-                time_broker=to_broker(look.at_utc, look.clock_offset_minutes),
+                time_broker=self._now_at_broker(),
                 time_utc=look.at_utc,
             )
             return deal, CloseReason.UNKNOWN
@@ -607,6 +607,11 @@ class Recording:
         root.spend(evidence.key(row))
         self.book.name(root, row.ticket)
         return deal, evidence.reason(row)
+
+    def _now_at_broker(self) -> datetime | None:
+        """While its clock is not known: when the newest of what stands there was opened, no later."""
+        known = to_broker(self.look.at_utc, self.look.clock_offset_minutes)
+        return known or max((r.opened_at_broker for r in self.book.roots.values()), default=None)
 
     def _remember_volume(self, root: Root) -> None:
         root.past = [*root.past, (root.open_lots, root.open_price)][-PAST_VOLUMES:]

@@ -178,7 +178,7 @@ def operation(row: Order) -> BalanceOperation | None:
 def closed_pieces(row: Order) -> list[ClosedOrder]:
     """One per closing deal where the bridge lists them, else one for the whole row."""
     if row.state_name in ENDED_UNFILLED or KINDS[row.order_type].is_pending:
-        return [_piece(row, None, row.lots, cancelled=True)]
+        return [_cancelled(row)]
     deals = {deal.ticket_number: deal for deal in row.partial_close_deals or ()}
     if row.deal_internal_out is not None:
         deals[row.deal_internal_out.ticket_number] = row.deal_internal_out
@@ -194,6 +194,13 @@ def closed_pieces(row: Order) -> list[ClosedOrder]:
     return [_whole(row, deal)]
 
 
+def _cancelled(row: Order, *, is_expired: bool = False) -> ClosedOrder:
+    """A pending order that ended without a fill, or what had not filled of it."""
+    piece = _piece(row, None, row.lots)
+    is_expired = is_expired or row.state_name == "Expired"
+    return msgspec.structs.replace(piece, cancelled=True, expired=is_expired)
+
+
 def _evidence(update: Update, hint: str) -> ClosedOrder | None:
     """What this frame proves to be closed. Only its own deal says how much that was: `closeLots` may
     count earlier pieces too, also where the bridge lists none of them.
@@ -204,7 +211,7 @@ def _evidence(update: Update, hint: str) -> ClosedOrder | None:
     if hint in _PENDING_GONE:
         if not KINDS[row.order_type].is_pending:
             return None  # the closing order of a position, not the position
-        return _piece(row, None, row.lots, cancelled=True)
+        return _cancelled(row, is_expired=hint == "Expired")
     deal = _closing_deal(update, row)
     if hint == "PartialClose":
         return None if deal is None else _piece(row, deal, deal.traded_lots)
@@ -268,7 +275,6 @@ def _piece(
     deal: Deal | None,
     lots: Lots,
     *,
-    cancelled: bool = False,
     opening: bool = False,
 ) -> ClosedOrder:
     """`opening`: this piece tells what the opening deal cost."""
@@ -297,7 +303,6 @@ def _piece(
         magic=row.expert_id,
         comment=row.comment or row.close_comment or "",
         reason=_reason(row, own),
-        cancelled=cancelled,
         identifier=own.position_ticket if own.position_ticket not in (0, row.ticket) else None,
     )
 
