@@ -23,7 +23,7 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done, OpenOrder
+from copypro.trading import CloseReason, CloseRequest, Done, OpenOrder
 from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
@@ -261,10 +261,12 @@ def _ask_what_stands(agent: AccountAgent, leg: Leg) -> None:
 def _reduced(
     agent: AccountAgent, copy: Copy, together: list[Leg], event: PositionReduced, turn: Turn
 ) -> None:
-    """The rest is what the broker shows; on netting only what no other leg can account for."""
-    is_ours = _is_asked(
-        agent, copy, [leg for leg in copy.legs if leg.slave_root == event.root], event, turn
-    )
+    """The rest is what the broker shows; on netting only what no other leg, and nobody else, can account
+    for.
+    """
+    of_root = [leg for leg in copy.legs if leg.slave_root == event.root]
+    owned = _owned_beside(copy, of_root, together, event)
+    is_ours = _is_asked(agent, copy, of_root, event, turn)
     # Of several legs it may be of before the last one was opened.
     is_outdated = len(together) > 1 and event.ticket in agent.market.live.just_changed
     is_too_much = not is_outdated and _is_below_target(agent, copy, together, event)
@@ -273,15 +275,27 @@ def _reduced(
     elif is_too_much and not copy.options.strict_close:
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
-    taken = _taken(copy, together)
-    if len(together) == 1:
+    taken, left = _taken(copy, together), event.open_lots - (owned if is_ours else 0)
+    if len(together) == 1 and left > 0:
         # What is told may be older than our last answer.
-        taken.lots = min(taken.lots, event.open_lots)
+        taken.lots = min(taken.lots, left)
     elif _is_at(taken, "close", copy.attempt) or not is_outdated:
-        _take_off(agent, copy, taken, together, event, turn)
+        _take_off(agent, copy, taken, together, left, event, turn)
     for leg in together:
         leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _owned_beside(
+    copy: Copy, legs: Sequence[Leg], together: Sequence[Leg], event: PositionReduced
+) -> Lots:
+    """Netting: what a position had, before this deal, beside what the legs hold and what closes of theirs
+    took that are answered and not told yet.
+    """
+    attempt, asked = copy.attempt, sum((sum(leg.asked_pieces) for leg in legs), Decimal(0))
+    if attempt is not None and isinstance(attempt.request, CloseRequest):
+        asked -= attempt.request.lots or 0
+    return max(Decimal(0), event.open_lots + event.deal.lots - _lots(together) - asked)
 
 
 def _take_off(
@@ -289,11 +303,12 @@ def _take_off(
     copy: Copy,
     first: Leg,
     together: list[Leg],
+    left: Lots,
     event: PositionReduced,
     turn: Turn,
 ) -> None:
-    """From this leg, then from the newest ones, until they hold what their position has."""
-    gone = sum((leg.lots for leg in together), Decimal(0)) - event.open_lots
+    """From this leg, then from the newest ones, until so much is left of them."""
+    gone = sum((leg.lots for leg in together), Decimal(0)) - left
     legs = (first, *(other for other in reversed(together) if other is not first))
     pieces = []
     for leg in legs:

@@ -1,0 +1,34 @@
+"""One trade of a master's on a slave whose owner has his own hands in it, whose broker does as little as a
+broker may: what he closed is not opened again, what is his is not touched, and nothing of the copy stands
+on unfollowed; or somebody is told.
+"""
+
+from __future__ import annotations
+
+import pytest
+from copypro_standalone.backtest.virtual_time import run
+
+from tests.unit.owner_story import OwnedMaster, OwnersBroker
+from tests.unit.slave_story import lives
+
+Steps = list[tuple[str, float]]
+
+
+def told(
+    kind: str, steps: Steps, outcomes: list[str], shows: list[str], *, is_strict: bool = False
+) -> None:
+    async def story() -> None:
+        broker = OwnersBroker(kind, outcomes, shows)
+        await lives(broker, steps, OwnedMaster(broker, is_strict=is_strict))
+
+    run(story())
+
+
+@pytest.mark.parametrize("answer", ["lost, filled", "restart, filled"])
+def test_netting_a_close_that_nobody_answered_is_not_made_again_with_its_owners_lots(
+    answer: str,
+) -> None:
+    """It was taken to have closed no more than the position showed less than the copy's own: what its
+    owner had beside was closed too.
+    """
+    told("MT5 netting", [("begin", 60.0), ("hand adds", 12.0)], ["full", answer], [])
