@@ -32,3 +32,8 @@ def test_netting_a_close_that_nobody_answered_is_not_made_again_with_its_owners_
     owner had beside was closed too.
     """
     told("MT5 netting", [("begin", 60.0), ("hand adds", 12.0)], ["full", answer], [])
+
+
+def test_netting_what_its_owner_adds_just_before_a_close_is_not_closed() -> None:
+    """No list had shown it: all that stood under the ticket was asked to be closed."""
+    told("MT5 netting", [("begin", 12.0), ("hand adds", 0.0), ("close", 5.0)], [], [])

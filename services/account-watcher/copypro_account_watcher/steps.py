@@ -136,11 +136,9 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
     if target == 0 and live.mode is Mode.HEDGING:
         lots = None
     elif position is not None and lots is not None:
-        # Never more than the ledger says is ours, never more than there is (no flip on netting).
+        # Never more than the ledger says is ours, never more than there is (no flip on netting), whose
+        # owner may have added to it since.
         lots = min(lots, position.lots)
-        is_all = lots == position.lots and not _shares(copy, leg)
-        if live.mode is Mode.NETTING and target == 0 and is_all:
-            lots = None
     quote = live.quote(copy.symbol)
     request = CloseRequest(
         ticket=leg.ticket,
