@@ -37,3 +37,16 @@ def test_netting_a_close_that_nobody_answered_is_not_made_again_with_its_owners_
 def test_netting_what_its_owner_adds_just_before_a_close_is_not_closed() -> None:
     """No list had shown it: all that stood under the ticket was asked to be closed."""
     told("MT5 netting", [("begin", 12.0), ("hand adds", 0.0), ("close", 5.0)], [], [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"), [("lost, filled", 0.6), ("restart, filled", 12.0), ("answered late", 12.0)]
+)
+@pytest.mark.parametrize("kind", ["MT4", "MT5 hedging"])
+def test_what_its_owner_closes_a_part_of_before_its_open_is_answered_is_the_copys(
+    kind: str, answer: str, seconds: float
+) -> None:
+    """On MT4 its tag is gone with that, and what stood was followed by nobody. Late, the answer was taken
+    for what still stands.
+    """
+    told(kind, [("begin", seconds), ("hand closes a part", 60.0)], [answer], ["before"])

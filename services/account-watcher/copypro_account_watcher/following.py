@@ -23,7 +23,7 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, CloseRequest, Done, OpenOrder
+from copypro.trading import CloseReason, CloseRequest, Done, OpenOrder, OpenRequest
 from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
@@ -51,6 +51,9 @@ def follow(agent: AccountAgent, event: OrderEvent, turn: Turn) -> None:
         case PositionReduced():
             for copy, legs in _open_legs(agent, event.root):
                 _reduced(agent, copy, legs, event, turn)
+            for copy, leg in _legs(agent, event.root):
+                if leg.status is LegStatus.WAITING:
+                    _reduced_unanswered(agent, copy, leg, event, turn)
         case PositionClosed():
             of_root = _legs(agent, event.root)
             parts = iter(_parts(event, [leg.lots for _, leg in of_root if leg.is_live]))
@@ -284,6 +287,16 @@ def _reduced(
     for leg in together:
         leg.ticket, leg.moved = event.ticket, False
     agent.touch(copy, turn)
+
+
+def _reduced_unanswered(
+    agent: AccountAgent, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn
+) -> None:
+    """By its owner, before its open was answered: so much stands, whatever the answer says."""
+    request = None if copy.attempt is None else copy.attempt.request
+    if isinstance(request, OpenRequest):
+        leg.lots = min(request.lots, event.open_lots)
+        agent.touch(copy, turn)
 
 
 def _owned_beside(

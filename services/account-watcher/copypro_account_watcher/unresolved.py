@@ -92,6 +92,7 @@ def _settle_one(
         now=now,
         limits=agent.owner.limits,
         grown=None if more is None else replace(more, lots=min(more.lots, request.lots)),
+        shown=_shown(agent, leg, request),
     )
     match finding:
         case Found():
@@ -104,6 +105,17 @@ def _settle_one(
             agent.touch(copy, turn)
             return look_at
     return None
+
+
+def _shown(agent: AccountAgent, leg: Leg, request: OpenRequest) -> Done | None:
+    """What a look took for the leg by its tag, which MT4 drops where the owner closes a part."""
+    root = None if leg.slave_root is None else agent.book.roots.get(leg.slave_root)
+    if root is not None and not root.is_pending and not agent.book.is_netting:
+        return Done(ticket=root.ticket, lots=root.ever_lots, price=root.open_price)
+    if leg.closed is None:
+        return None
+    price = leg.closed.price if request.price is None else request.price
+    return Done(ticket=leg.closed.ticket, lots=request.lots, price=price)
 
 
 def grown(agent: AccountAgent, copy: Copy, orders: Sequence[OpenOrder]) -> Done | None:
