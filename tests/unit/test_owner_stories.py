@@ -50,3 +50,18 @@ def test_what_its_owner_closes_a_part_of_before_its_open_is_answered_is_the_copy
     for what still stands.
     """
     told(kind, [("begin", seconds), ("hand closes a part", 60.0)], [answer], ["before"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    [
+        ("MT4", "hand closes by as much"),
+        ("MT5 hedging", "hand closes by as much"),
+        ("MT5 netting", "hand reverses"),
+    ],
+)
+def test_what_its_owner_closed_before_any_list_showed_it_is_looked_for(kind: str, act: str) -> None:
+    """No money moved, and no list missed it: it was taken for open, and with its master's its close was
+    refused for ever.
+    """
+    told(kind, [("begin", 0.3), (act, 12.0)], [], [])

@@ -160,22 +160,34 @@ def _fill(agent: AccountAgent, copy: Copy, leg: Leg, more: Lots, price: Price, t
 
 
 def unseen(agent: AccountAgent, orders: Sequence[OpenOrder]) -> list[Ticket]:
-    """Mirrored orders that were gone before any list showed them: no root of theirs is missed."""
-    placed = [
+    """Mirrored orders and positions that were gone before any list showed them: no root of theirs is
+    missed.
+    """
+    standing = [
         leg.ticket
         for copy in agent.copies.values()
         for leg in copy.legs
-        if leg.status is LegStatus.PLACED
-        and copy.attempt is None
+        if copy.attempt is None
         and leg.ticket is not None
         and not _is_known(agent, leg)
+        and (leg.status is LegStatus.PLACED or _should_stand(agent, copy, leg))
     ]
-    listed = {order.ticket for order in orders} if placed else ()
-    return [ticket for ticket in placed if ticket not in listed]
+    listed = {order.ticket for order in orders} if standing else ()
+    return [ticket for ticket in standing if ticket not in listed]
 
 
 def _is_known(agent: AccountAgent, leg: Leg) -> bool:
     return leg.slave_root is not None and leg.slave_root in agent.book.roots
+
+
+def _should_stand(agent: AccountAgent, copy: Copy, leg: Leg) -> bool:
+    """A position by itself, in a list of after our last call. On netting an add is part of the one that is
+    known, whatever number its answer had.
+    """
+    if leg.status is not LegStatus.OPEN or leg.ticket in agent.market.live.just_changed:
+        return False
+    known = agent.book.by_symbol.get(copy.symbol)
+    return known is None or all(other.slave_root != known.root for other in copy.legs)
 
 
 def _end_what_went_unseen(

@@ -314,8 +314,15 @@ class Rows:
     def is_unknown(self, ticket: Ticket) -> bool:
         """Still: nobody has told it, or needs its rows, since `unknown` was asked."""
         book = self._book
-        is_known = ticket in book.by_ticket or book.is_over(ticket)
+        is_known = self._is_listed(ticket) or book.is_over(ticket)
         return not is_known and ticket not in self._used and ticket not in self._claimed
+
+    def _is_listed(self, ticket: Ticket) -> bool:
+        """Netting: what was turned over before any list showed it gave its number to the other side."""
+        root = self._book.by_ticket.get(ticket)
+        if root is None or not self._book.is_netting_position(root):
+            return root is not None
+        return any(row.kind.side is root.side for row in self._of.get(ticket, ()))
 
     def _is_under_watch(self, row: ClosedOrder) -> bool:
         """A frame tells what happens now. History also tells what was before our time, or what
