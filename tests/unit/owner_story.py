@@ -50,7 +50,7 @@ ACTS = (*HANDS, *MASTERS, *mirror_story.OURS, "restart", "short list")
 OUTCOMES = mirror_story.OUTCOMES
 SOON_S = 25.0
 """By then a look has shown what was done."""
-NEVER = {"VANISHED", "STILL_OPEN", "OTHER_COPIER"}
+NEVER = {"VANISHED", "OTHER_COPIER"}
 """Whose alert would not be true at rest: history has all that closed, and no tag is another's."""
 DONE = (
     m.CopyOpened,
@@ -414,6 +414,9 @@ class OwnedMaster(MirroredMaster):
     ) -> None:
         untrue = [alert for alert in standing if alert.code in NEVER]
         assert not untrue, (untrue, *self.why, copy)
+        listed = {str(order.ticket) for order in self.broker.listed}
+        over = [alert for alert in standing if alert.code == "STILL_OPEN"]
+        assert all(alert.numbers["ticket"] in listed for alert in over), (over, *self.why)
         if codes["CLOSED_TOO_MUCH"]:
             assert self.broker.late_closes, (codes, *self.why, copy)
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason, OpenOrder
-from copypro.values import Lots, Platform, Ticket
+from copypro.values import Lots, Platform, RootId, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.book import Book, Closed, Root, RowKey, RowName, Shape
@@ -143,10 +143,17 @@ class Rows:
             if row.symbol == root.symbol
             and row.kind.side is root.side
             and not row.cancelled
-            and (row.ticket in root.tickets or row.closed_at_broker >= root.opened_at_broker)
+            and (row.ticket in root.tickets or self._is_within_life(row, root))
             and _is_unspent(row, root)
         ]
         return sorted(found, key=key)
+
+    def _is_within_life(self, row: ClosedOrder, root: Root) -> bool:
+        """By its time, which may be the very second in which the one before it ended."""
+        book = self._book
+        closed = book.closed.get(book.closed_tickets.get(row.ticket, RootId("")))
+        is_told = closed is not None and not _is_unspent(row, closed)
+        return row.closed_at_broker >= root.opened_at_broker and not is_told
 
     def of_root(self, root: Root) -> list[ClosedOrder]:
         """Unspent rows of a hedging position, by any of its tickets."""
