@@ -65,3 +65,11 @@ def test_what_its_owner_closed_before_any_list_showed_it_is_looked_for(kind: str
     refused for ever.
     """
     told(kind, [("begin", 0.3), (act, 12.0)], [], [])
+
+
+def test_what_was_left_to_its_owner_as_it_opened_is_not_over_by_a_list_of_before() -> None:
+    """Its copy was forgotten with its master's close: what stands with a tag that nobody knows any more
+    pauses the account's opens.
+    """
+    steps = [("begin", 0.0), ("session lost", 1.0), ("open", 5.0), ("hand reduces", 12.0)]
+    told("MT4", steps, [], [])
