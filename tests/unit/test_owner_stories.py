@@ -73,3 +73,9 @@ def test_what_was_left_to_its_owner_as_it_opened_is_not_over_by_a_list_of_before
     """
     steps = [("begin", 0.0), ("session lost", 1.0), ("open", 5.0), ("hand reduces", 12.0)]
     told("MT4", steps, [], [])
+
+
+def test_mt4_the_rest_of_ours_is_followed_beside_its_owners_trade_with_our_comment() -> None:
+    """That was taken for ours under another ticket, and the rest stood on for good."""
+    steps = [("begin", 0.3), ("hand trades as we do", 0.0), ("hand reduces", 12.0)]
+    told("MT4", steps, [], [])

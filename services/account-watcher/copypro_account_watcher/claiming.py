@@ -18,6 +18,7 @@ from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import about
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.claims import Claim, is_of, whose
+from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.following import pending_removed, tie
 from copypro_account_watcher.reconcile import Found, found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -38,6 +39,7 @@ def claim(
 ) -> None:
     """By a whole list that was asked for, since a frame may be late; `ended`: history, if it was read."""
     listed = {order.ticket for order in orders}
+    standing = listed | {from_ticket(order.comment) for order in orders}  # MT4: by its rest
     copies = dict(agent.copies)
     for order in orders:
         tagged = agent.tagged(order)
@@ -45,7 +47,7 @@ def claim(
             continue
         copy, leg = tagged
         copies[copy.copy] = copy
-        match whose(order, copy, leg, agent.book, listed):
+        match whose(order, copy, leg, agent.book, standing):
             case Claim.KNOWN:
                 continue
             case Claim.MOVED:
