@@ -79,3 +79,9 @@ def test_mt4_the_rest_of_ours_is_followed_beside_its_owners_trade_with_our_comme
     """That was taken for ours under another ticket, and the rest stood on for good."""
     steps = [("begin", 0.3), ("hand trades as we do", 0.0), ("hand reduces", 12.0)]
     told("MT4", steps, [], [])
+
+
+def test_the_rest_of_ours_that_filled_and_was_closed_by_its_deletion_is_gone() -> None:
+    """Its owner had closed the filled part. Nobody answered: it was deleted again for ever, and missed."""
+    steps = [("place", 12.0), ("ours fills in part", 12.0), ("hand closes", 12.0)]
+    told("MT5 hedging", steps, ["full", "restart, filled beside"], [])

@@ -210,3 +210,6 @@ def _end_what_went_unseen(
             elif leg.status is LegStatus.PLACED and leg.ticket in cancelled:
                 reason = cancelled[leg.ticket].comment
                 pending_removed(agent, copy, leg, leg.ticket, reason, turn)
+            elif leg.status is LegStatus.PLACED and agent.book.is_over(leg.ticket):
+                # The rest of an order whose filled part was told: it filled, and was closed, unseen.
+                pending_removed(agent, copy, leg, leg.ticket, "", turn)
