@@ -85,3 +85,12 @@ def test_the_rest_of_ours_that_filled_and_was_closed_by_its_deletion_is_gone() -
     """Its owner had closed the filled part. Nobody answered: it was deleted again for ever, and missed."""
     steps = [("place", 12.0), ("ours fills in part", 12.0), ("hand closes", 12.0)]
     told("MT5 hedging", steps, ["full", "restart, filled beside"], [])
+
+
+@pytest.mark.parametrize("act", ["hand moves the stop", "hand drops the stop"])
+def test_the_masters_next_stop_takes_the_place_of_the_owners_also_where_it_is_as_before(
+    act: str,
+) -> None:
+    """What we had set last was taken for what stands."""
+    steps = [("begin", 12.0), ("stop", 12.0), (act, 12.0), ("stop and back", 12.0)]
+    told("MT5 hedging", steps, [], [])
