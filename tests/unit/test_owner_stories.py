@@ -94,3 +94,8 @@ def test_the_masters_next_stop_takes_the_place_of_the_owners_also_where_it_is_as
     """What we had set last was taken for what stands."""
     steps = [("begin", 12.0), ("stop", 12.0), (act, 12.0), ("stop and back", 12.0)]
     told("MT5 hedging", steps, [], [])
+
+
+def test_netting_a_frame_of_before_ours_was_added_to_its_owners_says_nothing_of_ours() -> None:
+    """It came first: what it showed less was taken for closed, and as much of ours stood on."""
+    told("MT5 netting", [("begin", 0.0), ("hand adds", 12.0)], [], ["stale"])

@@ -138,7 +138,7 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
         _filled(agent, copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN:
         _ask_what_stands(agent, leg)
-        if len(copy.live_legs) == 1:
+        if len(copy.live_legs) == 1 and event.ticket not in agent.market.live.just_changed:
             leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
     agent.touch(copy, turn)
 
