@@ -9,7 +9,8 @@ import pytest
 from copypro_standalone.backtest.virtual_time import run
 
 from tests.unit.owner_story import OwnedMaster, OwnersBroker
-from tests.unit.slave_story import lives
+from tests.unit.slave_builders import D
+from tests.unit.slave_story import KINDS, lives
 
 Steps = list[tuple[str, float]]
 
@@ -99,3 +100,19 @@ def test_the_masters_next_stop_takes_the_place_of_the_owners_also_where_it_is_as
 def test_netting_a_frame_of_before_ours_was_added_to_its_owners_says_nothing_of_ours() -> None:
     """It came first: what it showed less was taken for closed, and as much of ours stood on."""
     told("MT5 netting", [("begin", 0.0), ("hand adds", 12.0)], [], ["stale"])
+
+
+@pytest.mark.parametrize("what", ["session lost", "restart"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_that_its_owner_cut_while_nobody_watched_is_left_alone_too(
+    kind: str, what: str
+) -> None:
+    """The symbol's terms were not known yet: it was closed with its master's."""
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], [])
+        steps = [("begin", 12.0), (what, 0.0), ("hand closes a part", 12.0)]
+        await lives(broker, steps, OwnedMaster(broker))
+        assert broker.held == D("0.05"), broker.story
+
+    run(story())
