@@ -116,3 +116,9 @@ def test_a_copy_that_its_owner_cut_while_nobody_watched_is_left_alone_too(
         assert broker.held == D("0.05"), broker.story
 
     run(story())
+
+
+def test_netting_a_close_that_was_given_up_does_not_hide_whose_lots_the_next_one_leaves() -> None:
+    """What it had asked for was taken for closed and not told: its owner's lots were closed."""
+    steps = [("begin", 0.3), ("hand trades alike", 12.0)]
+    told("MT5 netting", steps, ["full", "restart, not filled", "unlisted, filled"], [])

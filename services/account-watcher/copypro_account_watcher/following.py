@@ -303,9 +303,10 @@ def _owned_beside(
     copy: Copy, legs: Sequence[Leg], together: Sequence[Leg], event: PositionReduced
 ) -> Lots:
     """Netting: what a position had, before this deal, beside what the legs hold and what closes of theirs
-    took that are answered and not told yet.
+    took that are answered and not told yet. What was given up is still in the ledger.
     """
-    attempt, asked = copy.attempt, sum((sum(leg.asked_pieces) for leg in legs), Decimal(0))
+    answered = (piece for leg in legs if not leg.closes_late for piece in leg.asked_pieces)
+    attempt, asked = copy.attempt, sum(answered, Decimal(0))
     if attempt is not None and isinstance(attempt.request, CloseRequest):
         asked -= attempt.request.lots or 0
     return max(Decimal(0), event.open_lots + event.deal.lots - _lots(together) - asked)
