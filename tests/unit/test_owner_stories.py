@@ -122,3 +122,9 @@ def test_netting_a_close_that_was_given_up_does_not_hide_whose_lots_the_next_one
     """What it had asked for was taken for closed and not told: its owner's lots were closed."""
     steps = [("begin", 0.3), ("hand trades alike", 12.0)]
     told("MT5 netting", steps, ["full", "restart, not filled", "unlisted, filled"], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_that_was_closed_at_the_second_try_is_taken_off_once(kind: str) -> None:
+    told(kind, [("begin", 60.0), ("reduce", 12.0)], ["full", "lost"], ["lists", "lists", "before"])
+    told(kind, [("begin", 60.0), ("reduce", 12.0)], ["full", "lost"], [])

@@ -278,7 +278,9 @@ def _reduced(
     elif is_too_much and not copy.options.strict_close:
         leave_alone(agent, copy, "VOLUME_CHANGED", turn)
         return
-    taken, left = _taken(copy, together), event.open_lots - (owned if is_ours else 0)
+    taken, left = _taken(copy, together), event.open_lots
+    if is_ours and agent.book.is_netting and _is_at(taken, "close", copy.attempt):
+        left -= owned
     if len(together) == 1 and left > 0:
         # What is told may be older than our last answer.
         taken.lots = min(taken.lots, left)
@@ -305,11 +307,11 @@ def _owned_beside(
     """Netting: what a position had, before this deal, beside what the legs hold and what closes of theirs
     took that are answered and not told yet. What was given up is still in the ledger.
     """
-    answered = (piece for leg in legs if not leg.closes_late for piece in leg.asked_pieces)
-    attempt, asked = copy.attempt, sum(answered, Decimal(0))
-    if attempt is not None and isinstance(attempt.request, CloseRequest):
-        asked -= attempt.request.lots or 0
-    return max(Decimal(0), event.open_lots + event.deal.lots - _lots(together) - asked)
+    answered = [piece for leg in legs if not leg.closes_late for piece in leg.asked_pieces]
+    if copy.attempt is not None and isinstance(copy.attempt.request, CloseRequest):
+        answered = without(answered, copy.attempt.request.lots or Decimal(0))
+    untold = sum(answered, Decimal(0))
+    return max(Decimal(0), event.open_lots + event.deal.lots - _lots(together) - untold)
 
 
 def _take_off(
