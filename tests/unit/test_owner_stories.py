@@ -128,3 +128,16 @@ def test_netting_a_close_that_was_given_up_does_not_hide_whose_lots_the_next_one
 def test_a_part_that_was_closed_at_the_second_try_is_taken_off_once(kind: str) -> None:
     told(kind, [("begin", 60.0), ("reduce", 12.0)], ["full", "lost"], ["lists", "lists", "before"])
     told(kind, [("begin", 60.0), ("reduce", 12.0)], ["full", "lost"], [])
+
+
+def test_mt4_what_was_found_by_its_shape_is_known_when_its_close_is_not_answered() -> None:
+    """Its owner had closed a part of it. Nothing tied the leg to what its account told: its end was not
+    seen, and its close was refused for ever.
+    """
+    told("MT4", [("begin", 0.3), ("hand reduces", 12.0)], ["lost, filled", "restart, filled"], [])
+
+
+def test_netting_what_ours_was_turned_into_before_any_list_showed_it_is_its_owners() -> None:
+    """The other side had its number: it was closed with its master's."""
+    steps = [("begin", 0.0), ("session lost", 1.0), ("close", 1.0), ("hand reverses", 12.0)]
+    told("MT5 netting", steps, [], [])

@@ -107,7 +107,7 @@ def tie(book: Book, copy: Copy, leg: Leg) -> None:
         together = book.by_symbol.get(copy.symbol)
         others = {other.slave_root for other in copy.legs if other.status is LegStatus.OPEN}
         root = together if together is not None and together.root in others else None
-    if root is not None:
+    if root is not None and root.side is copy.side:  # netting: the other side keeps the number
         leg.slave_root, leg.ticket = root.root, root.ticket
 
 
@@ -181,6 +181,9 @@ def settle_fills(agent: AccountAgent, turn: Turn) -> None:
     listed = agent.market.live.positions
     for copy in agent.copies.values():
         for leg in copy.legs if copy.attempt is None else ():
+            if leg.status is LegStatus.OPEN and leg.slave_root is None:
+                tie(agent.book, copy, leg)  # it was found before any look told its root
+                agent.touch(copy, turn)
             if leg.asked_pieces and _are_all_told(agent, leg):
                 leg.asked_pieces = []
                 agent.touch(copy, turn)
