@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import pytest
 from copypro_standalone.backtest.virtual_time import run
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.unit.owner_story import OwnedMaster, OwnersBroker
+from tests.examples import examples
+from tests.unit.owner_story import ACTS, HANDS, OUTCOMES, OwnedMaster, OwnersBroker
 from tests.unit.slave_builders import D
-from tests.unit.slave_story import KINDS, lives
+from tests.unit.slave_story import KINDS, SHOWS, lives
 
 Steps = list[tuple[str, float]]
+SECONDS = st.sampled_from((0.0, 0.3, 1.0, 5.0, 12.0, 60.0))
+STEPS = st.tuples(st.sampled_from((*HANDS, *ACTS)), SECONDS)
 
 
 def told(
@@ -23,6 +28,26 @@ def told(
         await lives(broker, steps, OwnedMaster(broker, is_strict=is_strict))
 
     run(story())
+
+
+@given(
+    st.sampled_from(tuple(KINDS)),
+    st.booleans(),
+    st.tuples(st.sampled_from(("begin", "begin", "place")), SECONDS),
+    st.lists(STEPS, max_size=5),
+    st.lists(st.sampled_from(OUTCOMES), max_size=5),
+    st.lists(st.sampled_from(SHOWS), max_size=6),
+)
+@settings(examples(40), derandomize=True)
+def test_what_its_owner_does_meanwhile_is_his_and_the_rest_is_followed(
+    kind: str,
+    is_strict: bool,
+    first: tuple[str, float],
+    steps: Steps,
+    outcomes: list[str],
+    shows: list[str],
+) -> None:
+    told(kind, [first, *steps], outcomes, shows, is_strict=is_strict)
 
 
 @pytest.mark.parametrize("answer", ["lost, filled", "restart, filled"])
@@ -41,7 +66,8 @@ def test_netting_what_its_owner_adds_just_before_a_close_is_not_closed() -> None
 
 
 @pytest.mark.parametrize(
-    ("answer", "seconds"), [("lost, filled", 0.6), ("restart, filled", 12.0), ("answered late", 12.0)]
+    ("answer", "seconds"),
+    [("lost, filled", 0.6), ("restart, filled", 12.0), ("answered late", 12.0)],
 )
 @pytest.mark.parametrize("kind", ["MT4", "MT5 hedging"])
 def test_what_its_owner_closes_a_part_of_before_its_open_is_answered_is_the_copys(

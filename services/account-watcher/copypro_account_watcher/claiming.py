@@ -199,7 +199,9 @@ def _end_what_went_unseen(
     removal, and a mirrored order that came and went, which history alone tells.
     """
     cancelled = {row.ticket: row for row in ended if row.cancelled}
-    shown = listed | agent.market.live.just_changed.keys()  # the list may be of before our last call
+    shown = (
+        listed | agent.market.live.just_changed.keys()
+    )  # the list may be of before our last call
     for copy in list(agent.copies.values()):
         for leg in copy.legs:
             if _is_known(agent, leg) or leg.ticket is None or leg.ticket in shown:
