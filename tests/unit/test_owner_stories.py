@@ -167,3 +167,14 @@ def test_netting_what_ours_was_turned_into_before_any_list_showed_it_is_its_owne
     """The other side had its number: it was closed with its master's."""
     steps = [("begin", 0.0), ("session lost", 1.0), ("close", 1.0), ("hand reverses", 12.0)]
     told("MT5 netting", steps, [], [])
+
+
+def test_netting_what_its_owner_added_before_ours_was_found_is_not_ours() -> None:
+    """All that stood was taken for what had been asked for, and was closed with the master's."""
+    told("MT5 netting", [("begin", 0.3), ("hand adds", 0.0), ("restart", 12.0)], [], ["before"])
+
+
+def test_netting_all_legs_that_its_owner_closed_before_any_list_showed_them_are_over() -> None:
+    """The first one was; the close of the other was refused for ever."""
+    steps = [("begin", 0.3), ("open", 1.0), ("hand closes", 12.0)]
+    told("MT5 netting", steps, [], [])

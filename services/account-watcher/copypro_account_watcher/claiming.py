@@ -39,7 +39,8 @@ def claim(
 ) -> None:
     """By a whole list that was asked for, since a frame may be late; `ended`: history, if it was read."""
     listed = {order.ticket for order in orders}
-    standing = listed | {from_ticket(order.comment) for order in orders}  # MT4: by its rest
+    formers = (from_ticket(order.comment) for order in orders)
+    standing = listed | {former for former in formers if former is not None}  # MT4: by its rest
     copies = dict(agent.copies)
     for order in orders:
         tagged = agent.tagged(order)

@@ -134,6 +134,8 @@ def _opened(agent: AccountAgent, event: PositionOpened | PendingPlaced, turn: Tu
     for other in copy.legs:  # on netting those that were added before any look showed the first
         if other.status is LegStatus.OPEN:
             tie(agent.book, copy, other)
+            if agent.book.is_netting and other.slave_root is None:
+                other.slave_root = event.root  # which may be over by now
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(agent, copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN:

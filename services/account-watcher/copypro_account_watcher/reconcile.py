@@ -88,6 +88,7 @@ def settle_open(
         lots = sum((order.lots for order in tagged if order.ticket == first.ticket), Decimal(0))
         if shown is not None and shown.ticket == first.ticket:
             lots = max(lots, shown.lots)  # a part may be closed by now
+        lots = min(lots, request.lots)  # on netting its owner may have added to it
         return found_open(replace(first, lots=lots), evidence, *others)
     if gone:
         piece = gone[0]
