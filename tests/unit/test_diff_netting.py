@@ -253,3 +253,13 @@ def test_what_is_closed_in_autumns_repeated_hour_is_closed() -> None:
     watch.later(3600).sees(order(2, opened=600))
     events = watch.sees(closed=(row(2, deal=12, opened=600, closed=1200),))
     assert names(events) == ["PositionClosed"]
+
+
+def test_the_end_of_a_position_that_was_told_late_is_not_that_of_the_next_one() -> None:
+    """It ended in the very second in which the next one opened, which a short list is without."""
+    watch = netting()
+    former = row(1, deal=9, closed=10)
+    events = watch.later(12).reads_history(order(7, opened=10), closed=(former,))
+    assert sorted(names(events)) == ["PositionClosed", "PositionOpened", "PositionOpened"]
+    assert watch.later(10).reads_history(closed=(former,)) == []
+    assert set(watch.book.roots) == {"EURUSD:1:7"}

@@ -72,6 +72,8 @@ def accept(
     match order:
         case ModifyCopy():
             copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
+            for leg in copy.legs:
+                leg.levels_asked = True
             _fresh_start(copy)
         case ReduceCopy():
             copy.fraction = order.fraction

@@ -17,7 +17,7 @@ from copypro_account_watcher import unresolved
 from copypro_account_watcher.accepting import about
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.claims import Claim, is_of, whose
-from copypro_account_watcher.evidence import why_removed
+from copypro_account_watcher.evidence import from_ticket, why_removed
 from copypro_account_watcher.following import pending_removed, tie
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.reconcile import Found, found_open
@@ -36,6 +36,8 @@ def claim(
 ) -> None:
     """By a whole list that was asked for, since a frame may be late; `ended`: history, if it was read."""
     listed = {order.ticket for order in orders}
+    formers = (from_ticket(order.comment) for order in orders)
+    standing = listed | {former for former in formers if former is not None}  # MT4: by its rest
     copies = dict(memory.copies)
     for order in orders:
         tagged = memory.tagged(order)
@@ -43,7 +45,7 @@ def claim(
             continue
         copy, leg = tagged
         copies[copy.copy] = copy
-        match whose(order, copy, leg, memory.book, listed):
+        match whose(order, copy, leg, memory.book, standing):
             case Claim.KNOWN:
                 continue
             case Claim.MOVED:
@@ -187,22 +189,34 @@ def _fill(memory: Memory, copy: Copy, leg: Leg, more: Lots, price: Price, turn: 
 
 
 def unseen(memory: Memory, orders: Sequence[OpenOrder]) -> list[Ticket]:
-    """Mirrored orders that were gone before any list showed them: no root of theirs is missed."""
-    placed = [
+    """Mirrored orders and positions that were gone before any list showed them: no root of theirs is
+    missed.
+    """
+    standing = [
         leg.ticket
         for copy in memory.copies.values()
         for leg in copy.legs
-        if leg.status is LegStatus.PLACED
-        and copy.attempt is None
+        if copy.attempt is None
         and leg.ticket is not None
         and not _is_known(memory, leg)
+        and (leg.status is LegStatus.PLACED or _should_stand(memory, copy, leg))
     ]
-    listed = {order.ticket for order in orders} if placed else ()
-    return [ticket for ticket in placed if ticket not in listed]
+    listed = {order.ticket for order in orders} if standing else ()
+    return [ticket for ticket in standing if ticket not in listed]
 
 
 def _is_known(memory: Memory, leg: Leg) -> bool:
     return leg.slave_root is not None and leg.slave_root in memory.book.roots
+
+
+def _should_stand(memory: Memory, copy: Copy, leg: Leg) -> bool:
+    """A position by itself, in a list of after our last call. On netting an add is part of the one that is
+    known, whatever number its answer had.
+    """
+    if leg.status is not LegStatus.OPEN or leg.ticket in memory.live.just_changed:
+        return False
+    known = memory.book.by_symbol.get(copy.symbol)
+    return known is None or all(other.slave_root != known.root for other in copy.legs)
 
 
 def _end_what_went_unseen(
@@ -212,9 +226,10 @@ def _end_what_went_unseen(
     removal, and a mirrored order that came and went, which history alone tells.
     """
     cancelled = {row.ticket: row for row in ended if row.cancelled}
+    shown = listed | memory.live.just_changed.keys()  # the list may be of before our last call
     for copy in list(memory.copies.values()):
         for leg in copy.legs:
-            if _is_known(memory, leg) or leg.ticket is None or leg.ticket in listed:
+            if _is_known(memory, leg) or leg.ticket is None or leg.ticket in shown:
                 continue
             if leg.status is LegStatus.LEFT:
                 leg.status = LegStatus.ENDED
@@ -224,3 +239,6 @@ def _end_what_went_unseen(
                 rest = row.lots or leg.lots
                 why = why_removed(row, leg.tag, leg.set_expires_at_broker)
                 pending_removed(memory, copy, leg, leg.ticket, why, rest, turn)
+            elif leg.status is LegStatus.PLACED and memory.book.is_over(leg.ticket):
+                # The rest of an order whose filled part was told: it filled, and was closed, unseen.
+                pending_removed(memory, copy, leg, leg.ticket, "", leg.lots, turn)

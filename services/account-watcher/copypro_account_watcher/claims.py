@@ -26,7 +26,9 @@ class Claim(Enum):
 
 
 def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[Ticket]) -> Claim:
-    """`leg` has the order's tag; `listed`: all tickets of the same list, which was asked for."""
+    """`leg` has the order's tag; `listed`: all tickets of the same list, which was asked for, and those
+    whose rest is in it.
+    """
     root = book.of_order(order)
     for other in copy.legs:
         if is_of(other, order, root):

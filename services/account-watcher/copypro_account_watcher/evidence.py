@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason, OpenOrder
-from copypro.values import Lots, Platform, Ticket
+from copypro.values import Lots, Platform, RootId, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.book import Book, Closed, Root, RowKey, RowName, Shape
@@ -151,10 +151,17 @@ class Rows:
             if row.symbol == root.symbol
             and row.kind.side is root.side
             and not row.cancelled
-            and (row.ticket in root.tickets or row.closed_at_broker >= root.opened_at_broker)
+            and (row.ticket in root.tickets or self._is_within_life(row, root))
             and _is_unspent(row, root)
         ]
         return sorted(found, key=key)
+
+    def _is_within_life(self, row: ClosedOrder, root: Root) -> bool:
+        """By its time, which may be the very second in which the one before it ended."""
+        book = self._book
+        closed = book.closed.get(book.closed_tickets.get(row.ticket, RootId("")))
+        is_told = closed is not None and not _is_unspent(row, closed)
+        return row.closed_at_broker >= root.opened_at_broker and not is_told
 
     def of_root(self, root: Root) -> list[ClosedOrder]:
         """Unspent rows of a hedging position, by any of its tickets."""
@@ -322,8 +329,15 @@ class Rows:
     def is_unknown(self, ticket: Ticket) -> bool:
         """Still: nobody has told it, or needs its rows, since `unknown` was asked."""
         book = self._book
-        is_known = ticket in book.by_ticket or book.is_over(ticket)
+        is_known = self._is_listed(ticket) or book.is_over(ticket)
         return not is_known and ticket not in self._used and ticket not in self._claimed
+
+    def _is_listed(self, ticket: Ticket) -> bool:
+        """Netting: what was turned over before any list showed it gave its number to the other side."""
+        root = self._book.by_ticket.get(ticket)
+        if root is None or not self._book.is_netting_position(root):
+            return root is not None
+        return any(row.kind.side is root.side for row in self._of.get(ticket, ()))
 
     def _is_under_watch(self, row: ClosedOrder) -> bool:
         """A frame tells what happens now. History also tells what was before our time, or what

@@ -22,7 +22,7 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, Done, OpenOrder
+from copypro.trading import CloseReason, CloseRequest, Done, OpenOrder, OpenRequest
 from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
@@ -49,6 +49,9 @@ def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
         case PositionReduced():
             for copy, legs in _open_legs(memory, event.root):
                 _reduced(memory, copy, legs, event, turn)
+            for copy, leg in _legs(memory, event.root):
+                if leg.status is LegStatus.WAITING:
+                    _reduced_unanswered(memory, copy, leg, event, turn)
         case PositionClosed():
             of_root = _legs(memory, event.root)
             parts = iter(_parts(event, [leg.lots for _, leg in of_root if leg.is_live]))
@@ -107,7 +110,7 @@ def tie(book: Book, copy: Copy, leg: Leg) -> None:
         together = book.by_symbol.get(copy.symbol)
         others = {other.slave_root for other in copy.legs if other is not leg}
         root = together if together is not None and together.root in others else None
-    if root is not None:
+    if root is not None and root.side is copy.side:  # netting: the other side keeps the number
         leg.slave_root, leg.ticket = root.root, root.ticket
 
 
@@ -136,11 +139,13 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
             if other.ticket == event.ticket:  # also where this look shows that it has ended since
                 other.slave_root = event.root
             tie(memory.book, copy, other)
+            if memory.book.is_netting and other.slave_root is None:
+                other.slave_root = event.root  # which may be over by now
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(memory, copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN:
         _ask_what_stands(memory, leg)
-        if len(copy.live_legs) == 1:
+        if len(copy.live_legs) == 1 and event.ticket not in memory.live.just_changed:
             leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
     memory.touch(copy, turn)
 
@@ -181,6 +186,9 @@ def settle_fills(memory: Memory, turn: Turn) -> None:
     listed = memory.live.positions
     for copy in memory.copies.values():
         for leg in copy.legs if copy.attempt is None else ():
+            if leg.status is LegStatus.OPEN and leg.slave_root is None:
+                tie(memory.book, copy, leg)  # it was found before any look told its root
+                memory.touch(copy, turn)
             if leg.asked_pieces and _are_all_told(memory, leg):
                 leg.asked_pieces = []
                 memory.touch(copy, turn)
@@ -272,10 +280,12 @@ def _ask_what_stands(memory: Memory, leg: Leg) -> None:
 def _reduced(
     memory: Memory, copy: Copy, together: list[Leg], event: PositionReduced, turn: Turn
 ) -> None:
-    """The rest is what the broker shows; on netting only what no other leg can account for."""
-    is_ours = _is_asked(
-        memory, copy, [leg for leg in copy.legs if leg.slave_root == event.root], event, turn
-    )
+    """The rest is what the broker shows; on netting only what no other leg, and nobody else, can account
+    for.
+    """
+    of_root = [leg for leg in copy.legs if leg.slave_root == event.root]
+    owned = _owned_beside(copy, of_root, together, event)
+    is_ours = _is_asked(memory, copy, of_root, event, turn)
     # Of several legs it may be of before the last one was opened.
     is_outdated = len(together) > 1 and event.ticket in memory.live.just_changed
     is_too_much = not is_outdated and _is_below_target(memory, copy, together, event)
@@ -284,15 +294,40 @@ def _reduced(
     elif is_too_much and not copy.options.strict_close:
         leave_alone(memory, copy, "VOLUME_CHANGED", turn)
         return
-    taken = _taken(copy, together)
-    if len(together) == 1:
+    taken, left = _taken(copy, together), event.open_lots
+    if is_ours and memory.book.is_netting and _is_at(taken, "close", copy.attempt):
+        left -= owned
+    if len(together) == 1 and left > 0:
         # What is told may be older than our last answer.
-        taken.lots = min(taken.lots, event.open_lots)
+        taken.lots = min(taken.lots, left)
     elif _is_at(taken, "close", copy.attempt) or not is_outdated:
-        _take_off(memory, copy, taken, together, event, turn)
+        _take_off(memory, copy, taken, together, left, event, turn)
     for leg in together:
         leg.ticket, leg.moved = event.ticket, False
     memory.touch(copy, turn)
+
+
+def _reduced_unanswered(
+    memory: Memory, copy: Copy, leg: Leg, event: PositionReduced, turn: Turn
+) -> None:
+    """By its owner, before its open was answered: so much stands, whatever the answer says."""
+    request = None if copy.attempt is None else copy.attempt.request
+    if isinstance(request, OpenRequest):
+        leg.lots = min(request.lots, event.open_lots)
+        memory.touch(copy, turn)
+
+
+def _owned_beside(
+    copy: Copy, legs: Sequence[Leg], together: Sequence[Leg], event: PositionReduced
+) -> Lots:
+    """Netting: what a position had, before this deal, beside what the legs hold and what closes of theirs
+    took that are answered and not told yet. What was given up is still in the ledger.
+    """
+    answered = [piece for leg in legs if not leg.closes_late for piece in leg.asked_pieces]
+    if copy.attempt is not None and isinstance(copy.attempt.request, CloseRequest):
+        answered = without(answered, copy.attempt.request.lots or Decimal(0))
+    untold = sum(answered, Decimal(0))
+    return max(Decimal(0), event.open_lots + event.deal.lots - _lots(together) - untold)
 
 
 def _take_off(
@@ -300,11 +335,12 @@ def _take_off(
     copy: Copy,
     first: Leg,
     together: list[Leg],
+    left: Lots,
     event: PositionReduced,
     turn: Turn,
 ) -> None:
-    """From this leg, then from the newest ones, until they hold what their position has."""
-    gone = sum((leg.lots for leg in together), Decimal(0)) - event.open_lots
+    """From this leg, then from the newest ones, until so much is left of them."""
+    gone = sum((leg.lots for leg in together), Decimal(0)) - left
     legs = (first, *(other for other in reversed(together) if other is not first))
     pieces = []
     for leg in legs:

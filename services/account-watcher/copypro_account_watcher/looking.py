@@ -148,7 +148,7 @@ class Looking:
     async def _look(self, shown: Shown) -> None:
         """One: diff, record, follow our legs, settle what can be settled."""
         memory = self._memory
-        for symbol in new_symbols(memory.book, shown.orders):
+        for symbol in new_symbols(memory.book, shown.orders) | self._cut(shown.orders):
             await self._learn_spec(symbol)
         for order in shown.orders:
             if order.kind.is_pending and self._is_news(order):
@@ -342,6 +342,17 @@ class Looking:
         """It opened or grew: its event carries the account as it is at this look."""
         root = self._memory.book.of_order(order)
         return root is None or root.kind is not order.kind or root.open_lots != order.lots
+
+    def _cut(self, orders: Sequence[OpenOrder]) -> set[str]:
+        """Symbols of our positions that are smaller than before: by their terms it is judged whose doing
+        that was.
+        """
+        roots = ((order, self._memory.book.of_order(order)) for order in orders)
+        return {
+            order.symbol
+            for order, root in roots
+            if root is not None and root.copy is not None and order.lots < root.open_lots
+        }
 
     def _copies(self, orders: Sequence[OpenOrder]) -> dict[Ticket, CopyId]:
         memory = self._memory

@@ -65,10 +65,12 @@ def settle_open(
     now: float,
     limits: WatcherLimits,
     grown: Done | None = None,
+    shown: Done | None = None,
 ) -> Finding:
     """`ended`: history since a minute before the attempt, None if this look had none.
     `unclaimed`: open tickets that are neither a known root nor a known leg. `grown`: what a netting
     position has that no other leg of the copy accounts for; the tag of what is added is nowhere.
+    `shown`: what an earlier look took for the leg, all that ever opened of it.
     """
     request = attempt.request
     assert isinstance(request, OpenRequest)
@@ -83,9 +85,12 @@ def settle_open(
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
         # A pending order that filled in part is listed twice under one ticket: it and its position.
         others = dict.fromkeys(order.ticket for order in more if order.ticket != first.ticket)
-        parts = (order.lots for order in tagged if order.ticket == first.ticket)
-        # Netting: what its position has more was added by something else.
-        lots = min(request.lots, sum(parts, Decimal(0)))
+        lots = sum((order.lots for order in tagged if order.ticket == first.ticket), Decimal(0))
+        if shown is not None and shown.ticket == first.ticket:
+            lots = max(lots, shown.lots)  # a part may be closed by now
+        lots = min(
+            lots, request.lots
+        )  # on netting its owner may have added to it, or a copy's order
         if grown is not None and grown.ticket == first.ticket:
             lots = min(lots, grown.lots)
         return found_open(replace(first, lots=lots), evidence, *others)
@@ -93,6 +98,8 @@ def settle_open(
         piece = gone[0]
         answer = Done(ticket=piece.ticket, lots=piece.lots, price=piece.open_price)
         return Found(answer, False, f"history holds {piece.ticket} with the tag {leg.tag}")
+    if shown is not None:
+        return Found(shown, False, f"a list showed {shown.ticket} with the tag {leg.tag}")
     settled_at = doubt.since + attempt.wait_s
     if now < settled_at:
         return NotYet(settled_at)

@@ -231,6 +231,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
+    levels_asked: bool = False
+    """The master changed its levels since ours were set: what the owner made of them is over."""
     levels_refused: bool = False
     """The broker refused it the master's latest levels for good: the next ones are tried again."""
     lost: Attempt | None = None

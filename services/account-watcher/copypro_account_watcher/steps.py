@@ -136,11 +136,9 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
     if target == 0 and live.mode is Mode.HEDGING:
         lots = None
     elif position is not None and lots is not None:
-        # Never more than the ledger says is ours, never more than there is (no flip on netting).
+        # Never more than the ledger says is ours, never more than there is (no flip on netting), whose
+        # owner may have added to it since.
         lots = min(lots, position.lots)
-        is_all = lots == position.lots and not _shares(copy, leg)
-        if live.mode is Mode.NETTING and target == 0 and is_all:
-            lots = None
     quote = live.quote(copy.symbol)
     request = CloseRequest(
         ticket=leg.ticket,
@@ -354,7 +352,8 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
             return ask_or_wait(needs, live, far)
         levels = modified_levels(copy, leg, spec, quote)
-        if (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit):
+        is_set = (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit)
+        if is_set and not (leg.levels_asked and _is_changed_by_hand(leg, live)):
             continue
         due.append((leg, levels, quote))
     if due:
@@ -372,9 +371,19 @@ def _modify(copy: Copy, live: Live) -> Step | None:
         )
     if any(leg.status is LegStatus.OPEN for leg in copy.legs):
         copy.settled_levels = wanted
+        for leg in copy.legs:
+            leg.levels_asked = False
         if not copy.levels_refused:
             copy.levels_late_since_utc = None
     return None
+
+
+def _is_changed_by_hand(leg: Leg, live: Live) -> bool:
+    """Its owner set other stops, or took them away: until the master changes its own, that stands."""
+    listed = None if leg.ticket is None else live.positions.get(leg.ticket)
+    if listed is None:
+        return False
+    return (listed.stop_loss, listed.take_profit) != (leg.set_stop_loss, leg.set_take_profit)
 
 
 # --- common --------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ def _settle_one(
         now=now,
         limits=memory.limits,
         grown=None if more is None else replace(more, lots=min(more.lots, request.lots)),
+        shown=_shown(memory, leg, request),
     )
     match finding:
         case Found():
@@ -102,6 +103,17 @@ def _settle_one(
             memory.touch(copy, turn)
             return look_at
     return None
+
+
+def _shown(memory: Memory, leg: Leg, request: OpenRequest) -> Done | None:
+    """What a look took for the leg by its tag, which MT4 drops where the owner closes a part."""
+    root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
+    if root is not None and not root.is_pending and not memory.book.is_netting:
+        return Done(ticket=root.ticket, lots=root.ever_lots, price=root.open_price)
+    if leg.closed is None:
+        return None
+    price = leg.closed.price if request.price is None else request.price
+    return Done(ticket=leg.closed.ticket, lots=request.lots, price=price)
 
 
 def grown(memory: Memory, copy: Copy, orders: Sequence[OpenOrder]) -> Done | None:

@@ -1,0 +1,180 @@
+"""One trade of a master's on a slave whose owner has his own hands in it, whose broker does as little as a
+broker may: what he closed is not opened again, what is his is not touched, and nothing of the copy stands
+on unfollowed; or somebody is told.
+"""
+
+from __future__ import annotations
+
+import pytest
+from copypro_standalone.backtest.virtual_time import run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.examples import examples
+from tests.unit.owner_story import ACTS, HANDS, OUTCOMES, OwnedMaster, OwnersBroker
+from tests.unit.slave_builders import D
+from tests.unit.slave_story import KINDS, SHOWS, lives
+
+Steps = list[tuple[str, float]]
+SECONDS = st.sampled_from((0.0, 0.3, 1.0, 5.0, 12.0, 60.0))
+STEPS = st.tuples(st.sampled_from((*HANDS, *ACTS)), SECONDS)
+
+
+def told(
+    kind: str, steps: Steps, outcomes: list[str], shows: list[str], *, is_strict: bool = False
+) -> None:
+    async def story() -> None:
+        broker = OwnersBroker(kind, outcomes, shows)
+        await lives(broker, steps, OwnedMaster(broker, is_strict=is_strict))
+
+    run(story())
+
+
+@given(
+    st.sampled_from(tuple(KINDS)),
+    st.booleans(),
+    st.tuples(st.sampled_from(("begin", "begin", "place")), SECONDS),
+    st.lists(STEPS, max_size=5),
+    st.lists(st.sampled_from(OUTCOMES), max_size=5),
+    st.lists(st.sampled_from(SHOWS), max_size=6),
+)
+@settings(examples(40), derandomize=True)
+def test_what_its_owner_does_meanwhile_is_his_and_the_rest_is_followed(
+    kind: str,
+    is_strict: bool,
+    first: tuple[str, float],
+    steps: Steps,
+    outcomes: list[str],
+    shows: list[str],
+) -> None:
+    told(kind, [first, *steps], outcomes, shows, is_strict=is_strict)
+
+
+@pytest.mark.parametrize("answer", ["lost, filled", "restart, filled"])
+def test_netting_a_close_that_nobody_answered_is_not_made_again_with_its_owners_lots(
+    answer: str,
+) -> None:
+    """It was taken to have closed no more than the position showed less than the copy's own: what its
+    owner had beside was closed too.
+    """
+    told("MT5 netting", [("begin", 60.0), ("hand adds", 12.0)], ["full", answer], [])
+
+
+def test_netting_what_its_owner_adds_just_before_a_close_is_not_closed() -> None:
+    """No list had shown it: all that stood under the ticket was asked to be closed."""
+    told("MT5 netting", [("begin", 12.0), ("hand adds", 0.0), ("close", 5.0)], [], [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [("lost, filled", 0.6), ("restart, filled", 12.0), ("answered late", 12.0)],
+)
+@pytest.mark.parametrize("kind", ["MT4", "MT5 hedging"])
+def test_what_its_owner_closes_a_part_of_before_its_open_is_answered_is_the_copys(
+    kind: str, answer: str, seconds: float
+) -> None:
+    """On MT4 its tag is gone with that, and what stood was followed by nobody. Late, the answer was taken
+    for what still stands.
+    """
+    told(kind, [("begin", seconds), ("hand closes a part", 60.0)], [answer], ["before"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    [
+        ("MT4", "hand closes by as much"),
+        ("MT5 hedging", "hand closes by as much"),
+        ("MT5 netting", "hand reverses"),
+    ],
+)
+def test_what_its_owner_closed_before_any_list_showed_it_is_looked_for(kind: str, act: str) -> None:
+    """No money moved, and no list missed it: it was taken for open, and with its master's its close was
+    refused for ever.
+    """
+    told(kind, [("begin", 0.3), (act, 12.0)], [], [])
+
+
+def test_what_was_left_to_its_owner_as_it_opened_is_not_over_by_a_list_of_before() -> None:
+    """Its copy was forgotten with its master's close: what stands with a tag that nobody knows any more
+    pauses the account's opens.
+    """
+    steps = [("begin", 0.0), ("session lost", 1.0), ("open", 5.0), ("hand reduces", 12.0)]
+    told("MT4", steps, [], [])
+
+
+def test_mt4_the_rest_of_ours_is_followed_beside_its_owners_trade_with_our_comment() -> None:
+    """That was taken for ours under another ticket, and the rest stood on for good."""
+    steps = [("begin", 0.3), ("hand trades as we do", 0.0), ("hand reduces", 12.0)]
+    told("MT4", steps, [], [])
+
+
+def test_the_rest_of_ours_that_filled_and_was_closed_by_its_deletion_is_gone() -> None:
+    """Its owner had closed the filled part. Nobody answered: it was deleted again for ever, and missed."""
+    steps = [("place", 12.0), ("ours fills in part", 12.0), ("hand closes", 12.0)]
+    told("MT5 hedging", steps, ["full", "restart, filled beside"], [])
+
+
+@pytest.mark.parametrize("act", ["hand moves the stop", "hand drops the stop"])
+def test_the_masters_next_stop_takes_the_place_of_the_owners_also_where_it_is_as_before(
+    act: str,
+) -> None:
+    """What we had set last was taken for what stands."""
+    steps = [("begin", 12.0), ("stop", 12.0), (act, 12.0), ("stop and back", 12.0)]
+    told("MT5 hedging", steps, [], [])
+
+
+def test_netting_a_frame_of_before_ours_was_added_to_its_owners_says_nothing_of_ours() -> None:
+    """It came first: what it showed less was taken for closed, and as much of ours stood on."""
+    told("MT5 netting", [("begin", 0.0), ("hand adds", 12.0)], [], ["stale"])
+
+
+@pytest.mark.parametrize("what", ["session lost", "restart"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_that_its_owner_cut_while_nobody_watched_is_left_alone_too(
+    kind: str, what: str
+) -> None:
+    """The symbol's terms were not known yet: it was closed with its master's."""
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], [])
+        steps = [("begin", 12.0), (what, 0.0), ("hand closes a part", 12.0)]
+        await lives(broker, steps, OwnedMaster(broker))
+        assert broker.held == D("0.05"), broker.story
+
+    run(story())
+
+
+def test_netting_a_close_that_was_given_up_does_not_hide_whose_lots_the_next_one_leaves() -> None:
+    """What it had asked for was taken for closed and not told: its owner's lots were closed."""
+    steps = [("begin", 0.3), ("hand trades alike", 12.0)]
+    told("MT5 netting", steps, ["full", "restart, not filled", "unlisted, filled"], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_that_was_closed_at_the_second_try_is_taken_off_once(kind: str) -> None:
+    told(kind, [("begin", 60.0), ("reduce", 12.0)], ["full", "lost"], ["lists", "lists", "before"])
+    told(kind, [("begin", 60.0), ("reduce", 12.0)], ["full", "lost"], [])
+
+
+def test_mt4_what_was_found_by_its_shape_is_known_when_its_close_is_not_answered() -> None:
+    """Its owner had closed a part of it. Nothing tied the leg to what its account told: its end was not
+    seen, and its close was refused for ever.
+    """
+    told("MT4", [("begin", 0.3), ("hand reduces", 12.0)], ["lost, filled", "restart, filled"], [])
+
+
+def test_netting_what_ours_was_turned_into_before_any_list_showed_it_is_its_owners() -> None:
+    """The other side had its number: it was closed with its master's."""
+    steps = [("begin", 0.0), ("session lost", 1.0), ("close", 1.0), ("hand reverses", 12.0)]
+    told("MT5 netting", steps, [], [])
+
+
+def test_netting_what_its_owner_added_before_ours_was_found_is_not_ours() -> None:
+    """All that stood was taken for what had been asked for, and was closed with the master's."""
+    told("MT5 netting", [("begin", 0.3), ("hand adds", 0.0), ("restart", 12.0)], [], ["before"])
+
+
+def test_netting_all_legs_that_its_owner_closed_before_any_list_showed_them_are_over() -> None:
+    """The first one was; the close of the other was refused for ever."""
+    steps = [("begin", 0.3), ("open", 1.0), ("hand closes", 12.0)]
+    told("MT5 netting", steps, [], [])
