@@ -218,6 +218,33 @@ def test_an_account_added_again_does_not_copy_its_trades_again() -> None:
     assert not any(key.startswith("root/") for key in given.state)
 
 
+def test_what_a_removed_master_had_open_is_joined_only_once_it_is_seen_again() -> None:
+    """Nobody knows whether it still stands: it was opened on the slave, and nothing closed it."""
+    given = desk(start(), opened(), opened(RootId("502")))
+    given.when(account_removed())
+    given.when(stop(open_copies=OpenCopies.LEAVE, reason=StopReason.MASTER_REMOVED))
+    given.restart()
+    again = start(SECOND, slave=SLAVES[1], copy_existing_trades=True, market={"EURUSD": D("1.09")})
+    again = replace(again, master_registration=RegistrationId("n" * 32))
+    assert names(given.when(again)) == ["CopierStarted"]
+    found = opened(lots=D("0.40"), stop_loss=D("1.06"), seen=m.Seen.BASELINE)
+    order = only(given.when(found), m.OpenCopy)
+    assert (order.root, order.lots, order.stop_loss) == (found.root, D("0.40"), D("1.06"))
+    assert names(given.when(stop(SECOND))) == ["CopierStopped"]
+
+
+def test_what_is_seen_again_is_joined_as_it_is_also_before_its_former_copiers_end_is_read() -> None:
+    given = desk(start(), opened(), reduced("0.60"), account_removed())
+    assert given.when(opened(lots=D("0.40"), stop_loss=D("1.06"), seen=m.Seen.BASELINE)) == []
+    assert only(given.when(reduced("0.30", "0.40")), m.ReduceCopy).fraction == D("0.45")
+    given.when(stop(open_copies=OpenCopies.LEAVE, reason=StopReason.MASTER_REMOVED))
+    again = start(SECOND, slave=SLAVES[1], copy_existing_trades=True, market={"EURUSD": D("1.09")})
+    again = replace(again, master_registration=RegistrationId("n" * 32))
+    order = only(given.when(again), m.OpenCopy)
+    assert (order.lots, order.stop_loss) == (D("0.30"), D("1.06"))
+    assert only(given.when(reduced("0.15", "0.40")), m.ReduceCopy).fraction == D("0.5")
+
+
 @pytest.mark.parametrize("last", [True, False])
 def test_a_copier_of_a_removed_registration_copies_nothing_more(last: bool) -> None:
     """One that its removal did not know; another user's registration goes on, or the account is added

@@ -236,8 +236,8 @@ def _stop(turn: Turn, wish: m.StopCopier, copier: LiveCopier) -> None:
             turn.outcome(root, copying.skip(root, copier, denial, pending=pending))
             turn.memory.put_root(root)
             continue
-        known = root.pairs[copier.slave]
-        if known.is_followed:
+        known = root.pairs.get(copier.slave)
+        if known is not None and known.is_followed:
             _let_go(turn, wish, copier, known)
             turn.memory.put_root(root)
 
