@@ -30,6 +30,7 @@ from tests.unit.copying_builders import (
     copy_of,
     desk,
     increased,
+    missed,
     names,
     only,
     opened,
@@ -243,6 +244,14 @@ def test_what_is_seen_again_is_joined_as_it_is_also_before_its_former_copiers_en
     order = only(given.when(again), m.OpenCopy)
     assert (order.lots, order.stop_loss) == (D("0.30"), D("1.06"))
     assert only(given.when(reduced("0.15", "0.40")), m.ReduceCopy).fraction == D("0.5")
+
+
+def test_what_the_removal_of_its_master_leaves_undecided_says_so() -> None:
+    """It said that its user had paused the copier."""
+    given = desk(start())
+    assert given.when(missed(), unread=2) == []
+    skipped = only(given.when(account_removed()), m.CopySkipped)
+    assert (skipped.code, skipped.numbers) == ("PAUSED", {"reason": "MasterAccountRemoved"})
 
 
 @pytest.mark.parametrize("last", [True, False])
