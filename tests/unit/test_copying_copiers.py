@@ -201,6 +201,12 @@ def test_the_commands_of_a_removal_may_come_after_it() -> None:
     assert names(outputs) == ["CopierStopped", "CloseCopy"]
 
 
+def test_a_copier_stopped_after_its_master_was_removed_follows_nothing() -> None:
+    """Nobody would have told of the master's close, nor of what stayed open."""
+    given = desk(start(), opened(), account_removed())
+    assert names(given.when(stop(open_copies=OpenCopies.FOLLOW))) == ["CopierStopped", "DetachCopy"]
+
+
 def test_a_removed_masters_copies_without_a_copier_are_detached() -> None:
     given = desk(start(), opened(), stop())
     outputs = given.when(account_removed())

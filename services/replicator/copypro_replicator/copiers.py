@@ -248,7 +248,8 @@ def _let_go(
     slave = copier.slave
     reason = "COPIER_STOPPED" if wish.reason is StopReason.BY_USER else "ACCOUNT_REMOVED"
     fate = wish.open_copies
-    if fate is OpenCopies.FOLLOW and wish.reason is StopReason.MASTER_REMOVED:
+    is_told_of = root.is_seen and wish.reason is not StopReason.MASTER_REMOVED
+    if fate is OpenCopies.FOLLOW and not is_told_of:
         fate = OpenCopies.LEAVE  # a removed master tells nothing that could be followed
     match fate:
         case OpenCopies.FOLLOW if not known.pending:
