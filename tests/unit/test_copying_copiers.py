@@ -30,6 +30,7 @@ from tests.unit.copying_builders import (
     copy_of,
     desk,
     increased,
+    missed,
     names,
     only,
     opened,
@@ -200,6 +201,12 @@ def test_the_commands_of_a_removal_may_come_after_it() -> None:
     assert names(outputs) == ["CopierStopped", "CloseCopy"]
 
 
+def test_a_copier_stopped_after_its_master_was_removed_follows_nothing() -> None:
+    """Nobody would have told of the master's close, nor of what stayed open."""
+    given = desk(start(), opened(), account_removed())
+    assert names(given.when(stop(open_copies=OpenCopies.FOLLOW))) == ["CopierStopped", "DetachCopy"]
+
+
 def test_a_removed_masters_copies_without_a_copier_are_detached() -> None:
     given = desk(start(), opened(), stop())
     outputs = given.when(account_removed())
@@ -216,6 +223,41 @@ def test_an_account_added_again_does_not_copy_its_trades_again() -> None:
     assert "OpenCopy" not in names(given.when(again))
     assert given.when(closed()) == []
     assert not any(key.startswith("root/") for key in given.state)
+
+
+def test_what_a_removed_master_had_open_is_joined_only_once_it_is_seen_again() -> None:
+    """Nobody knows whether it still stands: it was opened on the slave, and nothing closed it."""
+    given = desk(start(), opened(), opened(RootId("502")))
+    given.when(account_removed())
+    given.when(stop(open_copies=OpenCopies.LEAVE, reason=StopReason.MASTER_REMOVED))
+    given.restart()
+    again = start(SECOND, slave=SLAVES[1], copy_existing_trades=True, market={"EURUSD": D("1.09")})
+    again = replace(again, master_registration=RegistrationId("n" * 32))
+    assert names(given.when(again)) == ["CopierStarted"]
+    found = opened(lots=D("0.40"), stop_loss=D("1.06"), seen=m.Seen.BASELINE)
+    order = only(given.when(found), m.OpenCopy)
+    assert (order.root, order.lots, order.stop_loss) == (found.root, D("0.40"), D("1.06"))
+    assert names(given.when(stop(SECOND))) == ["CopierStopped"]
+
+
+def test_what_is_seen_again_is_joined_as_it_is_also_before_its_former_copiers_end_is_read() -> None:
+    given = desk(start(), opened(), reduced("0.60"), account_removed())
+    assert given.when(opened(lots=D("0.40"), stop_loss=D("1.06"), seen=m.Seen.BASELINE)) == []
+    assert only(given.when(reduced("0.30", "0.40")), m.ReduceCopy).fraction == D("0.45")
+    given.when(stop(open_copies=OpenCopies.LEAVE, reason=StopReason.MASTER_REMOVED))
+    again = start(SECOND, slave=SLAVES[1], copy_existing_trades=True, market={"EURUSD": D("1.09")})
+    again = replace(again, master_registration=RegistrationId("n" * 32))
+    order = only(given.when(again), m.OpenCopy)
+    assert (order.lots, order.stop_loss) == (D("0.30"), D("1.06"))
+    assert only(given.when(reduced("0.15", "0.40")), m.ReduceCopy).fraction == D("0.5")
+
+
+def test_what_the_removal_of_its_master_leaves_undecided_says_so() -> None:
+    """It said that its user had paused the copier."""
+    given = desk(start())
+    assert given.when(missed(), unread=2) == []
+    skipped = only(given.when(account_removed()), m.CopySkipped)
+    assert (skipped.code, skipped.numbers) == ("PAUSED", {"reason": "MasterAccountRemoved"})
 
 
 @pytest.mark.parametrize("last", [True, False])

@@ -128,6 +128,15 @@ def test_a_stop_takes_unfilled_mirrored_orders_back() -> None:
     assert given.when(filled()) == []
 
 
+def test_a_stop_takes_back_what_has_not_filled_of_a_mirrored_order() -> None:
+    """It filled on the slave all the same, for a copier that was over."""
+    given = desk(start(pending_mode=MIRROR), placed(), filled(lots=D("0.40")))
+    assert names(given.when(stop())) == ["CopierStopped", "RemovePendingCopy"]
+    assert names(given.when(reduced("0.20", "0.40"))) == ["ReduceCopy"]
+    whole = desk(start(pending_mode=MIRROR), placed(), filled())
+    assert names(whole.when(stop())) == ["CopierStopped"]
+
+
 def test_the_fill_of_an_order_taken_back_is_not_copied_by_a_new_copier_of_the_pair() -> None:
     given = desk(start(pending_mode=MIRROR), placed(), stop())
     assert names(given.when(start(SECOND))) == ["CopierStarted", "ALREADY_COPIED"]

@@ -202,6 +202,18 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
     assert next_step(refused, clocked()) == Rests()
 
 
+def test_a_fill_of_the_masters_order_is_not_copied_where_a_protector_deleted_ours() -> None:
+    """Nothing was told of it: its trade log stayed planned for good."""
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.09900"))
+    copy.closing, copy.closing_numbers = "EQUITY_PROTECTION", {"rule": "stopLossValue"}
+    copy.legs[0].status = LegStatus.ENDED
+    (denied,) = filled(copy, "0.10")
+    assert isinstance(denied, m.CopyDenied)
+    assert denied.code == "EQUITY_PROTECTION"
+    assert denied.numbers == {"reason": "EQUITY_PROTECTION", "rule": "stopLossValue"}
+    assert not denied.pending
+
+
 def test_a_fill_of_the_masters_order_that_ours_was_a_copy_of_is_told_once() -> None:
     copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
     leg = copy.legs[0]

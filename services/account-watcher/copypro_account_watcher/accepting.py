@@ -25,6 +25,7 @@ from copypro.messages import (
     RemovePendingCopy,
     SlaveOrder,
 )
+from copypro.protection import CODE as EQUITY_PROTECTION
 from copypro.values import leg_tag
 from msgspec.structs import replace
 
@@ -221,6 +222,9 @@ def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | N
     if copy.denied is not None:
         is_of_placing = copy.pending is not None and copy.denied[0] not in SENT
         return None if is_of_placing else copy.denied
+    if copy.closing:
+        code = EQUITY_PROTECTION if copy.closing == EQUITY_PROTECTION else "MASTER_FLAT"
+        return code, {"reason": copy.closing, **copy.closing_numbers}
     return ("DETACHED", {"reason": copy.detached}) if copy.detached else None
 
 

@@ -236,20 +236,25 @@ def _stop(turn: Turn, wish: m.StopCopier, copier: LiveCopier) -> None:
             turn.outcome(root, copying.skip(root, copier, denial, pending=pending))
             turn.memory.put_root(root)
             continue
-        known = root.pairs[copier.slave]
-        if known.is_followed:
-            _let_go(turn, wish, copier, known)
+        known = root.pairs.get(copier.slave)
+        if known is not None and known.is_followed:
+            _let_go(turn, wish, root, copier, known)
             turn.memory.put_root(root)
 
 
-def _let_go(turn: Turn, wish: m.StopCopier, copier: LiveCopier, known: Decision) -> None:
+def _let_go(
+    turn: Turn, wish: m.StopCopier, root: RootRecord, copier: LiveCopier, known: Decision
+) -> None:
     slave = copier.slave
     reason = "COPIER_STOPPED" if wish.reason is StopReason.BY_USER else "ACCOUNT_REMOVED"
     fate = wish.open_copies
-    if fate is OpenCopies.FOLLOW and wish.reason is StopReason.MASTER_REMOVED:
+    is_told_of = root.is_seen and wish.reason is not StopReason.MASTER_REMOVED
+    if fate is OpenCopies.FOLLOW and not is_told_of:
         fate = OpenCopies.LEAVE  # a removed master tells nothing that could be followed
     match fate:
         case OpenCopies.FOLLOW if not known.pending:
+            if root.may_fill_further:
+                turn.ask(m.RemovePendingCopy(copy=known.copy, slave=slave, reason=reason))
             return
         case OpenCopies.FOLLOW:  # a mirrored order that has not filled opens nothing any more
             remove_pending(turn, slave, known, reason)

@@ -162,6 +162,8 @@ def _skip_decided(
 
 def is_open_question(root: RootRecord, copier: LiveCopier) -> bool:
     """This copier has not decided on the root: it waits to be resumed, or for the rest of a look."""
+    if not root.is_seen:
+        return False
     known = root.pairs.get(copier.slave)
     if known is None or (known.skipped and known.copier != copier.id):
         return True

@@ -83,9 +83,11 @@ def _opened(turn: Turn, envelope: Envelope, event: m.PositionOpened, offset: int
     if root is None:
         root = RootRecord(account=event.account, root=event.root, offset=offset)
     elif root.opened is None:
-        root.offset = offset  # a pending order that filled: it is a position from here on
+        root.offset = offset  # an order that filled, or was seen again: a position from here on
     elif any(root.followed):
         return
+    if root.grown_lots > 0:  # its account was added again: what is left of a former copy goes on
+        root.grown_fraction = root.fraction
     root.opened = event
     root.open_lots = root.ever_lots = root.grown_lots = event.lots
     root.stop_loss, root.take_profit = event.stop_loss, event.take_profit
@@ -195,6 +197,8 @@ def _placed(turn: Turn, event: m.PendingPlaced, offset: int) -> None:
     root = turn.memory.root(event.account, event.root)
     if root is None:
         root = RootRecord(account=event.account, root=event.root, offset=offset)
+    elif not root.is_seen:
+        root.offset = offset
     elif root.opened is not None or any(root.followed):
         return
     root.placed = event
@@ -266,7 +270,7 @@ def _account_removed(turn: Turn, account: AccountId) -> None:
         if all(known.skipped for known in root.pairs.values()):
             turn.memory.remove_root(root)
             continue
-        root.undecided = None
+        root.opened = root.placed = root.undecided = None
         for slave, known in list(root.followed):
             if slave not in copiers:
                 known.ended = True

@@ -105,9 +105,10 @@ def _take(turn: Turn, envelope: Envelope, offset: int, *, is_event: bool) -> Non
         turn.because_of(envelope.id, envelope.correlation)
         follow_rights(turn, envelope.message)
     elif is_event:
-        follow(turn, envelope, offset)
         if isinstance(envelope.message, AccountRemoved):
+            turn.because_of(envelope.id, envelope.correlation)
             follow_removal(turn, envelope.message)
+        follow(turn, envelope, offset)
     else:
         command(turn, envelope)
 

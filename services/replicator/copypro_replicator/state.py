@@ -89,7 +89,7 @@ class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     """In order-events, of its position; while it is a pending order, of its placing."""
     opened: PositionOpened | None = None
     placed: PendingPlaced | None = None
-    """The pending order it was, or still is."""
+    """The pending order it was, or still is. Neither of both: see `is_seen`."""
     undecided: Undecided | None = None
     open_lots: Lots = Decimal(0)
     ever_lots: Lots = Decimal(0)
@@ -100,6 +100,17 @@ class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     stop_loss: Price | None = None
     take_profit: Price | None = None
     pairs: dict[AccountId, Decision] = {}
+
+    @property
+    def is_seen(self) -> bool:
+        """False: its account was removed, and nobody knows whether it stands until a look shows it again."""
+        return self.opened is not None or self.placed is not None
+
+    @property
+    def may_fill_further(self) -> bool:
+        """It is a pending order of which a part has filled."""
+        placed = self.placed
+        return self.opened is not None and placed is not None and self.ever_lots < placed.lots
 
     @property
     def fraction(self) -> Decimal:
