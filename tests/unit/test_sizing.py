@@ -578,6 +578,32 @@ def test_on_mt4_a_cfds_margin_is_taken_of_its_price() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "base", "price", "required"),
+    [
+        ("XAUUSD", "XAU", "2400.10", "48"),
+        ("xauusd.m", "XAU", "2400.10", "48"),
+        ("GOLD", "XAU", "2400.10", "48"),
+        ("BTCUSD", "BTC", "60010", "1200"),
+        ("EURUSD", "EUR", "1.10010", "0.022"),
+        ("XAUUSD", "USD", "2400.10", "48.002"),
+    ],
+)
+def test_on_mt4_the_margin_of_a_metal_or_a_pair_counts_its_price_once(
+    name: str, base: str, price: str, required: str
+) -> None:
+    """0.02 lots are 2 ounces: at a divider of 100 they take 2 % of one ounce's price."""
+    symbol = spec(
+        name, digits=2, contract="100", margin_currency=base, margin_divider=D(100),
+        calculation="CFD",
+    )  # fmt: skip
+    rates = {("XAU", "USD"): "2400", ("BTC", "USD"): "60000", ("EUR", "USD"): "1.10"}
+    to = slave("0.01", symbol=symbol, at=quote("1", price, name), rates=rates)
+    denial = margin_check(D("0.02"), to, None, DEFAULT)
+    assert denial is not None
+    assert denial.numbers["required"] == required
+
+
+@pytest.mark.parametrize(
     "symbol",
     [
         spec(),

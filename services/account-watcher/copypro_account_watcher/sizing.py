@@ -15,7 +15,12 @@ from copypro.trading import Figures, Quote, SymbolSpec
 from copypro.values import LARGEST, Lots, Price, Side
 from msgspec import Struct
 
-from copypro_account_watcher.symbols import Rates, profit_currency_of, rate_of
+from copypro_account_watcher.symbols import (
+    Rates,
+    is_margined_in_itself,
+    profit_currency_of,
+    rate_of,
+)
 from copypro_account_watcher.targets import floor_to_step, smallest_lots
 
 FORCE_MIN_CAP = Decimal("1.5")
@@ -312,8 +317,8 @@ def _estimate(lots: Lots, slave: Slave) -> Decimal | None:
     if rate is None:
         return None
     units = lots * spec.contract_size / spec.margin_divider
-    is_forex = spec.calculation in (None, "Forex")
-    return units * rate if is_forex else units * slave.quote.ask * rate
+    is_priced = spec.calculation not in (None, "Forex") and not is_margined_in_itself(spec)
+    return units * slave.quote.ask * rate if is_priced else units * rate
 
 
 # --- the parts -------------------------------------------------------------------------------------

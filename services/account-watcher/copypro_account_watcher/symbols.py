@@ -51,7 +51,8 @@ PRICE_TOLERANCE_OTHER = Decimal("0.02")
 PRICE_TOLERANCE_LOOSE = Decimal("0.2")
 """Not to be confirmed by anybody: further apart, the two prices are of another scale or thing."""
 TICK_VALUE_TOLERANCE = Decimal("0.02")
-METALS = ("XAU", "XAG", "XPT", "XPD", "GOLD", "SILVER")
+METAL_CURRENCIES = ("XAU", "XAG", "XPT", "XPD")
+METALS = (*METAL_CURRENCIES, "GOLD", "SILVER")
 
 
 class Affix(Struct, frozen=True):
@@ -301,6 +302,17 @@ def _tick_value(spec: SymbolSpec, currency: str, rates: Rates, numbers: dict[str
         return "unknown"
     numbers["tick_value"], numbers["tick_value_expected"] = spec.tick_value, round(expected, 6)
     return "pass" if abs(spec.tick_value / expected - 1) <= TICK_VALUE_TOLERANCE else "fail"
+
+
+def is_margined_in_itself(spec: SymbolSpec) -> bool:
+    """Its units are the margin's currency already, and the price is what one of them costs: a metal,
+    or a name that goes on after that currency with another one (EURUSD, BTCUSD).
+    """
+    base = (spec.margin_currency or "").upper()
+    if not base:
+        return False
+    after = spec.name.upper().partition(base)[2][:3]
+    return base in METAL_CURRENCIES or (len(after) == 3 and after.isalpha())
 
 
 def profit_currency_of(spec: SymbolSpec) -> str | None:
