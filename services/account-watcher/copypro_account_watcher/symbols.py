@@ -332,8 +332,11 @@ def profit_currency_of(spec: SymbolSpec) -> str | None:
 def rate_of(rates: Rates, source: str, target: str) -> Decimal | None:
     """What one unit of `source` is worth in `target`; None where `rates` do not tell, never a guess.
 
-    A hundred cents are one of their currency by definition, so that cent accounts need no quote.
+    A hundred cents are one of their currency by definition, so that cent accounts need no quote. What
+    no bridge tells ("") is no currency: two accounts without one need not have the same.
     """
+    if not source or not target:
+        return None
     (whole_source, part), (whole_target, whole) = _whole(source), _whole(target)
     if whole_source == whole_target:
         return part / whole
