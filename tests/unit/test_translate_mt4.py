@@ -252,3 +252,12 @@ def test_terms_of_trade(group: int, raw: int, mode: TradeMode) -> None:
         30,
     )
     assert (spec.profit_currency, spec.tick_value, spec.calculation) == (None, None, "CFD")
+
+
+def test_a_symbol_whose_point_is_told_as_none_has_that_of_its_digits() -> None:
+    """Stop levels are counted in it, and slippage is divided by it."""
+    spec = DIALECT.spec("XAUUSD", body({
+        "symbol": {"digits": 2, "point": 0, "contractSize": 100},
+        "groupParams": {"minLot": 0.01, "maxLot": 50, "lotStep": 0.01},
+    }))  # fmt: skip
+    assert (spec.point, spec.tick_size) == (Decimal("0.01"), Decimal("0.01"))

@@ -503,6 +503,15 @@ def test_terms_of_trade_and_what_is_not_told() -> None:
     assert (spec.stops_level_points, spec.freeze_level_points) == (0, 0)
 
 
+def test_a_symbol_whose_point_is_told_as_none_has_that_of_its_digits() -> None:
+    """Stop levels are counted in it, and slippage is divided by it."""
+    spec = DIALECT.spec("XAUUSD", body({
+        "symbolInfo": {"digits": 2, "points": 0, "contractSize": 100, "tickSize": 0},
+        "symbolGroup": {"minLots": 0.01, "maxLots": 200, "lotsStep": 0.01},
+    }))  # fmt: skip
+    assert (spec.point, spec.tick_size) == (Decimal("0.01"), Decimal("0.01"))
+
+
 @pytest.mark.parametrize(
     ("method", "mode"),
     [("Hedging", Mode.HEDGING), ("Netting", Mode.NETTING), ("Default", Mode.NETTING)],

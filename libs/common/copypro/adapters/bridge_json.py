@@ -122,6 +122,11 @@ def padded(price: Price, digits: int | None) -> Price:
     return price + _ZEROS[digits]  # a sum has the digits of its longer part
 
 
+def point_of(told: Decimal, digits: int) -> Decimal:
+    """Ten to minus its digits is what a symbol's point is, also where a bridge tells it as 0."""
+    return told if told > 0 else Decimal(1).scaleb(-digits)
+
+
 def price_or_none(value: Decimal) -> Price | None:
     return value or None
 

@@ -23,6 +23,7 @@ from copypro.adapters.bridge_json import (
     decoded,
     level,
     plain,
+    point_of,
     scalar,
     tidy_lots,
 )
@@ -125,6 +126,7 @@ class Mt4Dialect:
         """Neither the profit's currency nor a tick's size and value are told: MT4 ticks by points."""
         params = decoded(_symbol_params, body)
         symbol, group = params.symbol, params.group_params
+        point = point_of(symbol.point, symbol.digits)
         mode = TradeMode.FULL
         if symbol.ex is not None:
             mode = _TRADE_MODES.get(symbol.ex.trade, TradeMode.FULL)
@@ -133,8 +135,8 @@ class Mt4Dialect:
         return SymbolSpec(
             name=name,
             digits=symbol.digits,
-            point=symbol.point,
-            tick_size=symbol.point,
+            point=point,
+            tick_size=point,
             contract_size=symbol.contract_size,
             lot_min=group.min_lot,
             lot_max=group.max_lot,

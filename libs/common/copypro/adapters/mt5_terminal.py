@@ -23,6 +23,7 @@ from copypro.adapters.bridge_json import (
     decoded,
     level,
     plain,
+    point_of,
     tidy_lots,
 )
 from copypro.adapters.mt5_json import ENDED_UNFILLED, KINDS, STILL_THERE, UNFILLED, Order, order
@@ -123,13 +124,14 @@ class Mt5Dialect:
     def spec(self, name: str, body: bytes) -> SymbolSpec:
         params = decoded(_symbol_params, body)
         info, group = params.symbol_info, params.symbol_group
+        point = point_of(info.points, info.digits)
         limit = Decimal(group.volume_limit).scaleb(_VOLUME_SCALE).normalize()
         policies = (group.fill_policy or "").split(",")
         return SymbolSpec(
             name=name,
             digits=info.digits,
-            point=info.points,
-            tick_size=info.tick_size or info.points,
+            point=point,
+            tick_size=info.tick_size or point,
             contract_size=info.contract_size,
             lot_min=group.min_lots,
             lot_max=group.max_lots,
