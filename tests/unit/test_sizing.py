@@ -616,3 +616,27 @@ def test_on_mt4_the_margin_of_a_metal_or_a_pair_counts_its_price_once(
 def test_what_cannot_be_estimated_is_left_to_the_broker(symbol: object) -> None:
     to = slave("1", symbol=symbol, rates={("EUR", "USD"): "1.10"})  # type: ignore[arg-type]
     assert margin_check(D(50), to, None, DEFAULT) is None
+
+
+UNTOLD = spec(margin_currency="EUR", margin_divider=D(1), calculation="Forex")
+"""As most pairs of MT4: the account's leverage decides."""
+
+
+def test_a_reserve_that_is_not_free_before_is_not_after_an_open_of_unknown_margin() -> None:
+    beyond = slave(symbol=UNTOLD, figures_=figures("1000", free_margin="199", margin="801"))
+    denial = margin_check(D("0.01"), beyond, None, DEFAULT)
+    assert denial is not None
+    assert (denial.code, denial.numbers["required"]) == ("NOT_ENOUGH_MARGIN", "unknown")
+    assert (denial.numbers["reserve"], denial.numbers["free_margin"]) == ("0.2", "199")
+    within = slave(symbol=UNTOLD, figures_=figures("1000", free_margin="200", margin="800"))
+    assert margin_check(D("0.01"), within, None, DEFAULT) is None
+
+
+def test_a_margin_level_below_its_floor_refuses_opens_of_unknown_margin() -> None:
+    options = CopierOptions(min_margin_level=D(300))
+    below = slave(symbol=UNTOLD, figures_=figures("1000", free_margin="600", margin="400"))
+    denial = margin_check(D("0.01"), below, None, options)
+    assert denial is not None
+    assert (denial.code, denial.numbers["margin_level"]) == ("MARGIN_LEVEL", "250")
+    above = slave(symbol=UNTOLD, figures_=figures("1000", free_margin="700", margin="300"))
+    assert margin_check(D("0.01"), above, None, options) is None

@@ -274,27 +274,28 @@ def margin_check(
     must not fall below its floor where one is set.
 
     `required`: the open's margin in the account's currency. None: the platform does not tell; then
-    it is estimated from contract size and margin divider with the reserve doubled, and where that
-    cannot be done the broker decides (its "not enough money" is a certain refusal).
+    it is estimated from contract size and margin divider with the reserve doubled. Where that cannot
+    be done only what is short before the open already is refused, and the broker decides of the rest
+    (its "not enough money" is a certain refusal).
     """
     figures, reserve = slave.figures, options.margin_reserve
     estimated = required is None
     if required is None:
         required = _estimate(lots, slave)
-        reserve *= 2
-    if required is None or not required.is_finite():
-        return None
+        reserve *= 1 if required is None else 2
+    is_known = required is not None and required.is_finite()
+    needed = required if required is not None and is_known else Decimal(0)
     numbers = {
         "lots": str(lots),
-        "required": _text(required),
-        "estimated": str(estimated).lower(),
+        "required": _text(needed) if is_known else "unknown",
+        "estimated": str(estimated and is_known).lower(),
         "free_margin": str(figures.free_margin),
         "equity": str(figures.equity),
         "reserve": str(reserve),
     }
-    if figures.free_margin - required < reserve * figures.equity:
+    if figures.free_margin - needed < reserve * figures.equity:
         return Denial("NOT_ENOUGH_MARGIN", numbers)
-    used = figures.margin + required
+    used = figures.margin + needed
     if options.min_margin_level is not None and used > 0:
         level = figures.equity / used * 100
         numbers["margin_level"] = _text(level)
