@@ -110,6 +110,7 @@ _BY_NAME: dict[str, Any] = {
     "lots": "0.10",
     "magic": 77,
     "margin": "108.42",
+    "margin_calculation": "CfdLeverage",
     "margin_currency": "EUR",
     "margin_divider": "1",
     "market_price": "1.08420",

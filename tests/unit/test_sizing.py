@@ -640,3 +640,34 @@ def test_a_margin_level_below_its_floor_refuses_opens_of_unknown_margin() -> Non
     assert (denial.code, denial.numbers["margin_level"]) == ("MARGIN_LEVEL", "250")
     above = slave(symbol=UNTOLD, figures_=figures("1000", free_margin="700", margin="300"))
     assert margin_check(D("0.01"), above, None, options) is None
+
+
+@pytest.mark.parametrize(
+    ("profit", "margin", "required"),
+    [
+        ("CFD", "CFD", "180.02"),
+        ("CFD", "CfdLeverage", "180.02"),
+        ("Forex", "CfdLeverage", "180.02"),
+        ("Futures", "CFD", "180.02"),
+        ("CFD", None, "180.02"),
+        ("CFD", "Forex", "0.01"),
+        ("CFD", "Futures", None),
+        ("Futures", "Futures", None),
+        ("CFD", "CfdIndex", None),
+        ("Futures", None, None),
+    ],
+)
+def test_on_mt4_margin_is_taken_by_its_own_calculation_not_by_the_profits(
+    profit: str, margin: str | None, required: str | None
+) -> None:
+    """0.2 lots at a divider of 20: a hundredth, of the price (18,002) or of the units. A future's is of
+    an amount, and an index's of a tick's price, that no bridge tells.
+    """
+    symbol = spec(
+        "GER40", digits=1, contract="1", margin_currency="EUR", margin_divider=D(20),
+        calculation=profit, margin_calculation=margin,
+    )  # fmt: skip
+    at = quote("18000.0", "18002.0", "GER40")
+    to = slave(currency="EUR", symbol=symbol, at=at, figures_=figures("1000", free_margin="400"))
+    denial = margin_check(D("0.2"), to, None, DEFAULT)
+    assert (denial and denial.numbers["required"]) == required

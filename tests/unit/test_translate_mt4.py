@@ -261,3 +261,16 @@ def test_a_symbol_whose_point_is_told_as_none_has_that_of_its_digits() -> None:
         "groupParams": {"minLot": 0.01, "maxLot": 50, "lotStep": 0.01},
     }))  # fmt: skip
     assert (spec.point, spec.tick_size) == (Decimal("0.01"), Decimal("0.01"))
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [("CfdLeverage", "CfdLeverage"), (3, "CfdIndex"), (None, None), ("Another", None)],
+)
+def test_what_a_margin_is_calculated_by_is_not_what_the_profit_is(told: Any, known: Any) -> None:
+    spec = DIALECT.spec("GER40", body({
+        "symbol": {"digits": 1, "point": 0.1, "contractSize": 1, "profitMode": "CFD",
+                   "marginMode": told, "marginDivider": 20, "marginCurrency": "EUR"},
+        "groupParams": {"minLot": 0.01, "maxLot": 50, "lotStep": 0.01},
+    }))  # fmt: skip
+    assert (spec.calculation, spec.margin_calculation) == ("CFD", known)

@@ -49,8 +49,10 @@ class SymbolSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     profit_currency: str | None = None
     margin_currency: str | None = None
     calculation: str | None = None
-    """Forex, CFD, Futures …; None where the bridge does not say."""
+    """Of profit: Forex, CFD, Futures …; None where the bridge does not say."""
     margin_divider: Decimal | None = None
+    margin_calculation: str | None = None
+    """MT4's: Forex, CFD, Futures, CfdIndex or CfdLeverage, which may be another than that of profit."""
     volume_limit: Lots | None = None
     fill_policies: tuple[str, ...] = ()
 

@@ -27,6 +27,8 @@ FORCE_MIN_CAP = Decimal("1.5")
 """forceMinLot lifts to the minimum only while that risks at most this many times what was meant."""
 MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
+BY_UNTOLD_AMOUNTS = ("Futures", "CfdIndex")
+"""Margin calculations by an initial margin or a tick's price, neither of which MT4's bridge tells."""
 _EIGHT_PLACES = Decimal("1e-8")
 SMALLEST = 1 / LARGEST**2
 """Nothing is meant to be smaller than this: by the least that a client may write, a quotient is no number any more."""
@@ -306,7 +308,7 @@ def margin_check(
 
 
 def _estimate(lots: Lots, slave: Slave) -> Decimal | None:
-    """MT4's margin by its divider; None where a currency or the divider says nothing.
+    """MT4's margin by its divider; None where a currency, the divider or the calculation says nothing.
 
     A divider of 1 is MetaTrader's "100 %", which the account's leverage still divides by an amount
     that symbols and hours change: no estimate.
@@ -314,11 +316,14 @@ def _estimate(lots: Lots, slave: Slave) -> Decimal | None:
     spec = slave.spec
     if spec.margin_divider is None or spec.margin_divider <= 1 or not spec.margin_currency:
         return None
+    calculation = spec.margin_calculation or spec.calculation or "Forex"
+    if calculation in BY_UNTOLD_AMOUNTS:
+        return None
     rate = rate_of(slave.rates, spec.margin_currency, slave.currency)
     if rate is None:
         return None
     units = lots * spec.contract_size / spec.margin_divider
-    is_priced = spec.calculation not in (None, "Forex") and not is_margined_in_itself(spec)
+    is_priced = calculation != "Forex" and not is_margined_in_itself(spec)
     return units * slave.quote.ask * rate if is_priced else units * rate
 
 

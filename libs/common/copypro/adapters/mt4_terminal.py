@@ -54,6 +54,12 @@ _EXECUTIONS = by_name_or_number(
 _CALCULATIONS = by_name_or_number(
     {"Forex": (0, "Forex"), "CFD": (1, "CFD"), "Futures": (2, "Futures")}
 )
+_MARGIN_CALCULATIONS = by_name_or_number(
+    {
+        name: (number, name)
+        for number, name in enumerate(("Forex", "CFD", "Futures", "CfdIndex", "CfdLeverage"))
+    }
+)
 _TRADE_MODES = {0: TradeMode.DISABLED, 1: TradeMode.CLOSE_ONLY, 2: TradeMode.FULL}
 
 
@@ -70,6 +76,7 @@ class _Symbol(Shape, rename="camel"):
     freeze_level: int = 0
     margin_currency: str | None = None
     profit_mode: Name = None
+    margin_mode: Name = None
     margin_divider: Decimal = ZERO
     ex: _Raw | None = None
 
@@ -148,6 +155,7 @@ class Mt4Dialect:
             margin_currency=symbol.margin_currency or None,
             calculation=_CALCULATIONS.get(symbol.profit_mode),
             margin_divider=symbol.margin_divider or None,
+            margin_calculation=_MARGIN_CALCULATIONS.get(symbol.margin_mode),
         )
 
     # --- what it is asked ---------------------------------------------------------------------
