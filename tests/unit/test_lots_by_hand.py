@@ -96,6 +96,8 @@ ROWS = [
     Row(_symbol("AAPL", 2, "1", "USD", "1"), "USD", "10400", "185.00", "180.00", "20", "1"),
     # a share quoted in pence: 10.0 × 1 = 10 pence = 0.125 USD; 100 / 0.125
     Row(_symbol("VOD", 1, "1", "GBX", "1"), "USD", "10000", "750.0", "740.0", "800", "0.0125"),
+    # and as many write it
+    Row(_symbol("VOD.L", 1, "1", "GBp", "1"), "USD", "10000", "750.0", "740.0", "800", "0.0125"),
     # a future of 12.50 USD a tick of 0.25: 40 ticks = 500 USD a lot; 1,200 / 500 = 2.4
     Row(
         _symbol("ES", 2, "1", "USD", "1", tick="0.25", tick_value=D("12.5")),

@@ -22,6 +22,8 @@ Rates = Mapping[tuple[str, str], Decimal]
 
 CENTS = {"USC": "USD", "EUC": "EUR", "GBX": "GBP", "ZAC": "ZAR"}
 """Units of a hundredth, as brokers name them: of cent accounts, and of shares quoted in pence."""
+PENCE = "GBp"
+"""Their other name, which only its last letter tells from pounds."""
 MAJORS = (
     "EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "NZDUSD", "EURGBP", "EURJPY",
     "GBPJPY", "EURCHF", "AUDJPY",
@@ -349,7 +351,7 @@ def rate_of(rates: Rates, source: str, target: str) -> Decimal | None:
 @lru_cache(maxsize=1024)
 def _whole(currency: str) -> tuple[str, Decimal]:
     """The currency that a unit belongs to, and what the unit is worth in it."""
-    name = currency.upper()
+    name = "GBX" if currency == PENCE else currency.upper()
     return (CENTS[name], Decimal("0.01")) if name in CENTS else (name, Decimal(1))
 
 
