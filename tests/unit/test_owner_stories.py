@@ -178,3 +178,11 @@ def test_netting_all_legs_that_its_owner_closed_before_any_list_showed_them_are_
     """The first one was; the close of the other was refused for ever."""
     steps = [("begin", 0.3), ("open", 1.0), ("hand closes", 12.0)]
     told("MT5 netting", steps, [], [])
+
+
+def test_mt4_the_rest_of_an_unanswered_open_is_not_left_for_its_owners_trade_with_our_comment() -> (
+    None
+):
+    """That had our tag and not our magic, the rest our magic and no tag: the first was taken for ours."""
+    steps = [("begin", 60.0), ("hand trades as we do", 0.0), ("hand closes a part", 12.0)]
+    told("MT4", steps, ["restart, filled"], [])
