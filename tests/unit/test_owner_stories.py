@@ -186,3 +186,9 @@ def test_mt4_the_rest_of_an_unanswered_open_is_not_left_for_its_owners_trade_wit
     """That had our tag and not our magic, the rest our magic and no tag: the first was taken for ours."""
     steps = [("begin", 60.0), ("hand trades as we do", 0.0), ("hand closes a part", 12.0)]
     told("MT4", steps, ["restart, filled"], [])
+
+
+def test_what_its_owner_closed_while_a_part_was_being_closed_is_not_opened_again() -> None:
+    """Nobody had answered, so the end was taken for ours: the master's next add opened anew."""
+    steps = [("begin", 0.3), ("reduce", 12.0), ("hand closes by as much", 12.0), ("open", 12.0)]
+    told("MT4", steps, ["full", "lost, filled"], [])

@@ -480,8 +480,12 @@ def _closed(
     is_ours = _is_asked(memory, copy, [leg], event, turn)
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     memory.touch(copy, turn)
-    if _is_at(leg, "close", attempt):
-        return  # our own call did it, or will say that it is gone
+    if attempt is not None and _is_at(leg, "close", attempt):
+        # Our own call did it, or will say that it is gone: also where it was to close less.
+        is_owners = isinstance(event, PositionClosed) and bool(attempt.expected_lots)
+        if is_owners and not (is_ours or copy.closing or copy.live_legs):
+            copy.detached = f"CLOSED_BY_{event.reason.name}"
+        return
     if is_ours and not copy.closing:
         _halt(memory, copy, event, "a close that was given up was executed after all", turn)
     is_deleted = _is_at(leg, "delete", attempt)
