@@ -192,3 +192,14 @@ def test_what_its_owner_closed_while_a_part_was_being_closed_is_not_opened_again
     """Nobody had answered, so the end was taken for ours: the master's next add opened anew."""
     steps = [("begin", 0.3), ("reduce", 12.0), ("hand closes by as much", 12.0), ("open", 12.0)]
     told("MT4", steps, ["full", "lost, filled"], [])
+
+
+def test_netting_a_part_that_its_owners_add_hid_is_not_looked_for_in_his_close_of_all() -> None:
+    """That was more than was asked: opens were halted for nothing."""
+    steps = [
+        ("begin", 60.0),
+        ("reduce", 5.0),
+        ("hand trades as we do", 12.0),
+        ("hand closes", 12.0),
+    ]
+    told("MT5 netting", steps, [], [])

@@ -206,7 +206,10 @@ def _are_all_told(memory: Memory, leg: Leg) -> bool:
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
     if root is None or leg.closes_late or leg.ticket in memory.live.just_changed:
         return False
-    return root.open_lots == _lots([leg for _, leg in _legs(memory, root.root)])
+    held = _lots([leg for _, leg in _legs(memory, root.root)])
+    listed = memory.live.positions.get(root.ticket)
+    is_as_listed = memory.book.is_netting and listed is not None and listed.lots == root.open_lots
+    return root.open_lots == held or (is_as_listed and root.open_lots > held)
 
 
 def _filled(
