@@ -204,3 +204,9 @@ def test_an_unanswered_add_is_found_without_what_ours_filled_into_its_position()
     steps = [("", 2.0), ("place", 0.3), ("part", 1.0), ("open", 5.0), ("ours fills", 60.0)]
     outcomes, shows = ["full", "restart, filled in part"], ["after", "before"]
     told("MT5 netting", outcomes, shows, steps, has_clock=True)
+
+
+def test_netting_an_add_to_what_ours_had_filled_ends_with_the_deletion_that_closed_it_all() -> None:
+    """Before any list showed the position, while its order was seen: its close was refused for ever."""
+    steps = [("place", 1.0), ("fill", 1.0), ("open", 0.0), ("close", 5.0)]
+    told("MT5 netting", ["part"], ["stale", "after", "after", "before"], steps)

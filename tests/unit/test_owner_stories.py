@@ -203,3 +203,9 @@ def test_netting_a_part_that_its_owners_add_hid_is_not_looked_for_in_his_close_o
         ("hand closes", 12.0),
     ]
     told("MT5 netting", steps, [], [])
+
+
+def test_netting_an_add_that_is_answered_after_its_position_was_closed_is_over() -> None:
+    """It was missed for good, and its close was refused for ever."""
+    steps = [("begin", 12.0), ("open", 12.0), ("hand closes", 12.0)]
+    told("MT5 netting", steps, ["full", "answered late"], [])

@@ -22,14 +22,21 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, CloseRequest, Done, OpenOrder, OpenRequest
+from copypro.trading import (
+    ClosedOrder,
+    CloseReason,
+    CloseRequest,
+    Done,
+    OpenOrder,
+    OpenRequest,
+)
 from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.alerts import halt, raise_alert
 from copypro_account_watcher.book import Book
-from copypro_account_watcher.evidence import from_ticket
+from copypro_account_watcher.evidence import from_ticket, reason
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.outcomes import filled_in_part
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
@@ -200,8 +207,8 @@ def settle_fills(memory: Memory, turn: Turn) -> None:
 
 def _are_all_told(memory: Memory, leg: Leg) -> bool:
     """Netting: a close that an add hid from every list has no deal that will be told. What the lists
-    have told is what our ledger says, and they are of after our last call: nothing is left to be told,
-    but of a close that was given up.
+    have told is what our ledger says, or more that its owner added, and they are of after our last call:
+    nothing is left to be told, but of a close that was given up.
     """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
     if root is None or leg.closes_late or leg.ticket in memory.live.just_changed:
@@ -501,22 +508,42 @@ def _closed(
         )
         raise_alert(memory, turn, "MIRROR_CLOSED", f"mirror/{copy.copy}", text, ticket=event.ticket)
     if copy.closing or is_ours or is_deleted:
-        closed = CopyClosed(
-            **about(copy, leg.number),
-            attempt=AttemptId(""),
-            ticket=event.ticket,
-            closed_lots=part.lots,
-            price=part.price,
-            profit=part.profit,
-            reason=why or "CLOSED_TOO_MUCH",
-        )
-        turn.execution(closed, copy.origin, f"{leg.number}/gone")
-        return
-    reason = f"CLOSED_BY_{event.reason.name}"
-    detached = CopyDetached(**about(copy, leg.number), ticket=event.ticket, reason=reason)
+        _tell_closed(copy, leg, part, why or "CLOSED_TOO_MUCH", turn)
+    else:
+        _tell_detached(copy, leg, part.ticket, event.reason, turn)
+
+
+def over(memory: Memory, copy: Copy, leg: Leg, row: ClosedOrder, turn: Turn) -> None:
+    """Netting: with its position, as history tells; no look knew that the leg was part of that."""
+    profit = (row.profit * leg.lots / row.lots).quantize(CENT) if row.lots else Decimal(0)
+    part = Done(ticket=row.ticket, lots=leg.lots, price=row.close_price, profit=profit)
+    leg.closed, leg.status, leg.lots = part, LegStatus.ENDED, Decimal(0)
+    memory.touch(copy, turn)
+    if copy.closing:
+        _tell_closed(copy, leg, part, copy.closing, turn)
+    else:
+        _tell_detached(copy, leg, part.ticket, reason(row), turn)
+
+
+def _tell_closed(copy: Copy, leg: Leg, part: Done, why: str, turn: Turn) -> None:
+    closed = CopyClosed(
+        **about(copy, leg.number),
+        attempt=AttemptId(""),
+        ticket=part.ticket,
+        closed_lots=part.lots,
+        price=part.price,
+        profit=part.profit,
+        reason=why,
+    )
+    turn.execution(closed, copy.origin, f"{leg.number}/gone")
+
+
+def _tell_detached(copy: Copy, leg: Leg, ticket: Ticket, by: CloseReason, turn: Turn) -> None:
+    why = f"CLOSED_BY_{by.name}"
+    detached = CopyDetached(**about(copy, leg.number), ticket=ticket, reason=why)
     turn.execution(detached, copy.origin, f"{leg.number}/detached")
     if not copy.live_legs and not leg.is_extra:
-        copy.detached = reason
+        copy.detached = why
 
 
 def pending_removed(
