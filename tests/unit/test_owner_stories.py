@@ -209,3 +209,9 @@ def test_netting_an_add_that_is_answered_after_its_position_was_closed_is_over()
     """It was missed for good, and its close was refused for ever."""
     steps = [("begin", 12.0), ("open", 12.0), ("hand closes", 12.0)]
     told("MT5 netting", steps, ["full", "answered late"], [])
+
+
+def test_netting_a_frame_of_before_another_position_ended_opens_nothing() -> None:
+    """Its end was looked for among what came after the other's, and was never found."""
+    steps = [("begin", 0.3), ("hand begins anew", 1.0), ("hand closes", 12.0)]
+    told("MT5 netting", steps, [], ["stale", "lists", "after"])
