@@ -215,3 +215,11 @@ def test_netting_a_frame_of_before_another_position_ended_opens_nothing() -> Non
     """Its end was looked for among what came after the other's, and was never found."""
     steps = [("begin", 0.3), ("hand begins anew", 1.0), ("hand closes", 12.0)]
     told("MT5 netting", steps, [], ["stale", "lists", "after"])
+
+
+@pytest.mark.parametrize("deletion", ["fills further", "lost, filled in part"])
+def test_netting_what_ours_filled_into_its_owners_position_as_it_was_deleted_is_told(
+    deletion: str,
+) -> None:
+    """Nothing else of the copy stood there: it stood on for good, untold."""
+    told("MT5 netting", [("place", 0.3), ("hand adds", 12.0)], ["full", deletion], [])

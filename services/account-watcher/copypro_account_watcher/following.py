@@ -555,6 +555,7 @@ def pending_removed(
         memory.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
     filled_in_part(copy, leg, ticket, rest)
+    tell_part_beside(memory, copy, ticket, turn)
     if leg.order is not None:
         # The master's order filled: what is left is the market, sized anew.
         leg.to_the_market()
@@ -570,6 +571,24 @@ def pending_removed(
     )
     turn.execution(removed, copy.origin, f"{leg.number}/removed")
     memory.touch(copy, turn)
+
+
+def tell_part_beside(memory: Memory, copy: Copy, ticket: Ticket, turn: Turn) -> None:
+    """Netting: what a mirrored order had filled when it was gone, into a position of its owner's that has
+    nothing else of the copy. Nothing of that is touched.
+    """
+    part = next((leg.due_lots for leg in copy.legs if leg.number == -ticket), Decimal(0))
+    root = memory.book.by_symbol.get(copy.symbol)
+    if part <= 0 or root is None:
+        return
+    if any(leg.status is LegStatus.OPEN or leg.slave_root == root.root for leg in copy.legs):
+        return
+    text = (
+        f"{part} lots of order {ticket} filled just before it was gone, into position {root.ticket},"
+        " which is not the copy's"
+    )
+    cause = f"left/{root.root}"
+    raise_alert(memory, turn, "LEFT_OPEN", cause, text, ticket=root.ticket, lots=part)
 
 
 def _is_at(leg: Leg, kind: str, attempt: Attempt | None) -> bool:
