@@ -221,3 +221,9 @@ def test_netting_a_frame_of_before_an_add_and_a_reduction_is_no_reduction_of_its
         ("reduce", 0.0),
     ]  # fmt: skip
     told("MT5 netting", outcomes, shows, steps)
+
+
+def test_netting_what_is_told_late_of_ours_is_not_of_what_the_market_gave_in_its_place() -> None:
+    """Its part was closed by its deletion: what the market gave was taken for closed with it."""
+    outcomes, shows = ["full", "fills further"], ["before", "before", "stale", "stale"]
+    told("MT5 netting", outcomes, shows, [("place", 12.0), ("part", 0.0)])

@@ -146,7 +146,8 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
             if other.ticket == event.ticket:  # also where this look shows that it has ended since
                 other.slave_root = event.root
             tie(memory.book, copy, other)
-            if memory.book.is_netting and other.slave_root is None:
+            is_free = other.slave_root is None and other.replaced != event.ticket
+            if memory.book.is_netting and is_free:
                 other.slave_root = event.root  # which may be over by now
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(memory, copy, leg, event, turn)
