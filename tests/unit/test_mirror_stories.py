@@ -204,3 +204,26 @@ def test_an_unanswered_add_is_found_without_what_ours_filled_into_its_position()
     steps = [("", 2.0), ("place", 0.3), ("part", 1.0), ("open", 5.0), ("ours fills", 60.0)]
     outcomes, shows = ["full", "restart, filled in part"], ["after", "before"]
     told("MT5 netting", outcomes, shows, steps, has_clock=True)
+
+
+def test_netting_an_add_to_what_ours_had_filled_ends_with_the_deletion_that_closed_it_all() -> None:
+    """Before any list showed the position, while its order was seen: its close was refused for ever."""
+    steps = [("place", 1.0), ("fill", 1.0), ("open", 0.0), ("close", 5.0)]
+    told("MT5 netting", ["part"], ["stale", "after", "after", "before"], steps)
+
+
+def test_netting_a_frame_of_before_an_add_and_a_reduction_is_no_reduction_of_its_owners() -> None:
+    """What had been closed of it before was taken for its owner's doing: the copy was left alone."""
+    outcomes = ["full", "unlisted, filled", "lost, filled in part"]
+    shows = ["before", "stale", "stale", "after", "before", "lists"]
+    steps = [
+        ("place", 0.3), ("fill", 0.0), ("open", 12.0), ("stop", 0.0), ("ours fills", 60.0),
+        ("reduce", 0.0),
+    ]  # fmt: skip
+    told("MT5 netting", outcomes, shows, steps)
+
+
+def test_netting_what_is_told_late_of_ours_is_not_of_what_the_market_gave_in_its_place() -> None:
+    """Its part was closed by its deletion: what the market gave was taken for closed with it."""
+    outcomes, shows = ["full", "fills further"], ["before", "before", "stale", "stale"]
+    told("MT5 netting", outcomes, shows, [("place", 12.0), ("part", 0.0)])

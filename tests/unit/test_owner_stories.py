@@ -178,3 +178,48 @@ def test_netting_all_legs_that_its_owner_closed_before_any_list_showed_them_are_
     """The first one was; the close of the other was refused for ever."""
     steps = [("begin", 0.3), ("open", 1.0), ("hand closes", 12.0)]
     told("MT5 netting", steps, [], [])
+
+
+def test_mt4_the_rest_of_an_unanswered_open_is_not_left_for_its_owners_trade_with_our_comment() -> (
+    None
+):
+    """That had our tag and not our magic, the rest our magic and no tag: the first was taken for ours."""
+    steps = [("begin", 60.0), ("hand trades as we do", 0.0), ("hand closes a part", 12.0)]
+    told("MT4", steps, ["restart, filled"], [])
+
+
+def test_what_its_owner_closed_while_a_part_was_being_closed_is_not_opened_again() -> None:
+    """Nobody had answered, so the end was taken for ours: the master's next add opened anew."""
+    steps = [("begin", 0.3), ("reduce", 12.0), ("hand closes by as much", 12.0), ("open", 12.0)]
+    told("MT4", steps, ["full", "lost, filled"], [])
+
+
+def test_netting_a_part_that_its_owners_add_hid_is_not_looked_for_in_his_close_of_all() -> None:
+    """That was more than was asked: opens were halted for nothing."""
+    steps = [
+        ("begin", 60.0),
+        ("reduce", 5.0),
+        ("hand trades as we do", 12.0),
+        ("hand closes", 12.0),
+    ]
+    told("MT5 netting", steps, [], [])
+
+
+def test_netting_an_add_that_is_answered_after_its_position_was_closed_is_over() -> None:
+    """It was missed for good, and its close was refused for ever."""
+    steps = [("begin", 12.0), ("open", 12.0), ("hand closes", 12.0)]
+    told("MT5 netting", steps, ["full", "answered late"], [])
+
+
+def test_netting_a_frame_of_before_another_position_ended_opens_nothing() -> None:
+    """Its end was looked for among what came after the other's, and was never found."""
+    steps = [("begin", 0.3), ("hand begins anew", 1.0), ("hand closes", 12.0)]
+    told("MT5 netting", steps, [], ["stale", "lists", "after"])
+
+
+@pytest.mark.parametrize("deletion", ["fills further", "lost, filled in part"])
+def test_netting_what_ours_filled_into_its_owners_position_as_it_was_deleted_is_told(
+    deletion: str,
+) -> None:
+    """Nothing else of the copy stood there: it stood on for good, untold."""
+    told("MT5 netting", [("place", 0.3), ("hand adds", 12.0)], ["full", deletion], [])

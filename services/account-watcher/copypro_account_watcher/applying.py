@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from copypro_account_watcher.following import tie
+from copypro.trading import DeleteRequest
+
+from copypro_account_watcher.following import tell_part_beside, tie
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.outcomes import Consequence
 from copypro_account_watcher.state import Attempt, Copy, Origin
@@ -23,6 +25,8 @@ def apply(
         memory.refusals.append(result.counts_as)
     if result.look:
         memory.wants_look = True
+    if isinstance(attempt.request, DeleteRequest):
+        tell_part_beside(memory, copy, attempt.request.ticket, turn)
     memory.touch(copy, turn)
     if copy.attempt is None:
         memory.certain(attempt)

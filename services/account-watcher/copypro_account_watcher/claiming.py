@@ -18,7 +18,7 @@ from copypro_account_watcher.accepting import about
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.claims import Claim, is_of, whose
 from copypro_account_watcher.evidence import from_ticket, why_removed
-from copypro_account_watcher.following import pending_removed, tie
+from copypro_account_watcher.following import over, pending_removed, tie
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.reconcile import Found, found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -242,3 +242,19 @@ def _end_what_went_unseen(
             elif leg.status is LegStatus.PLACED and memory.book.is_over(leg.ticket):
                 # The rest of an order whose filled part was told: it filled, and was closed, unseen.
                 pending_removed(memory, copy, leg, leg.ticket, "", leg.lots, turn)
+            elif leg.status is LegStatus.OPEN and memory.book.is_netting and copy.attempt is None:
+                _end_with_its_position(memory, copy, leg, ended, turn)
+
+
+def _end_with_its_position(
+    memory: Memory, copy: Copy, leg: Leg, ended: Sequence[ClosedOrder], turn: Turn
+) -> None:
+    """An add to what was over by the time of its answer, or to what no look told to be a position."""
+    rows = [
+        row
+        for row in ended
+        if row.ticket == leg.ticket and not row.kind.is_pending and row.kind.side is copy.side
+    ]
+    closed_lots = sum((row.lots for row in rows), Decimal(0))
+    if rows and closed_lots >= leg.lots and memory.book.is_over(rows[0].ticket):
+        over(memory, copy, leg, max(rows, key=lambda row: row.closed_at_broker), turn)

@@ -22,14 +22,21 @@ from copypro.messages import (
     PositionOpened,
     PositionReduced,
 )
-from copypro.trading import CloseReason, CloseRequest, Done, OpenOrder, OpenRequest
+from copypro.trading import (
+    ClosedOrder,
+    CloseReason,
+    CloseRequest,
+    Done,
+    OpenOrder,
+    OpenRequest,
+)
 from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
 from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.alerts import halt, raise_alert
 from copypro_account_watcher.book import Book
-from copypro_account_watcher.evidence import from_ticket
+from copypro_account_watcher.evidence import from_ticket, reason
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.outcomes import filled_in_part
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
@@ -139,7 +146,8 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
             if other.ticket == event.ticket:  # also where this look shows that it has ended since
                 other.slave_root = event.root
             tie(memory.book, copy, other)
-            if memory.book.is_netting and other.slave_root is None:
+            is_free = other.slave_root is None and other.replaced != event.ticket
+            if memory.book.is_netting and is_free:
                 other.slave_root = event.root  # which may be over by now
     if isinstance(event, PositionOpened) and leg.status is LegStatus.PLACED:
         _filled(memory, copy, leg, event, turn)
@@ -200,13 +208,16 @@ def settle_fills(memory: Memory, turn: Turn) -> None:
 
 def _are_all_told(memory: Memory, leg: Leg) -> bool:
     """Netting: a close that an add hid from every list has no deal that will be told. What the lists
-    have told is what our ledger says, and they are of after our last call: nothing is left to be told,
-    but of a close that was given up.
+    have told is what our ledger says, or more that its owner added, and they are of after our last call:
+    nothing is left to be told, but of a close that was given up.
     """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
     if root is None or leg.closes_late or leg.ticket in memory.live.just_changed:
         return False
-    return root.open_lots == _lots([leg for _, leg in _legs(memory, root.root)])
+    held = _lots([leg for _, leg in _legs(memory, root.root)])
+    listed = memory.live.positions.get(root.ticket)
+    is_as_listed = memory.book.is_netting and listed is not None and listed.lots == root.open_lots
+    return root.open_lots == held or (is_as_listed and root.open_lots > held)
 
 
 def _filled(
@@ -480,8 +491,12 @@ def _closed(
     is_ours = _is_asked(memory, copy, [leg], event, turn)
     leg.status, leg.lots, leg.moved = LegStatus.ENDED, Decimal(0), False
     memory.touch(copy, turn)
-    if _is_at(leg, "close", attempt):
-        return  # our own call did it, or will say that it is gone
+    if attempt is not None and _is_at(leg, "close", attempt):
+        # Our own call did it, or will say that it is gone: also where it was to close less.
+        is_owners = isinstance(event, PositionClosed) and bool(attempt.expected_lots)
+        if is_owners and not (is_ours or copy.closing or copy.live_legs):
+            copy.detached = f"CLOSED_BY_{event.reason.name}"
+        return
     if is_ours and not copy.closing:
         _halt(memory, copy, event, "a close that was given up was executed after all", turn)
     is_deleted = _is_at(leg, "delete", attempt)
@@ -494,22 +509,42 @@ def _closed(
         )
         raise_alert(memory, turn, "MIRROR_CLOSED", f"mirror/{copy.copy}", text, ticket=event.ticket)
     if copy.closing or is_ours or is_deleted:
-        closed = CopyClosed(
-            **about(copy, leg.number),
-            attempt=AttemptId(""),
-            ticket=event.ticket,
-            closed_lots=part.lots,
-            price=part.price,
-            profit=part.profit,
-            reason=why or "CLOSED_TOO_MUCH",
-        )
-        turn.execution(closed, copy.origin, f"{leg.number}/gone")
-        return
-    reason = f"CLOSED_BY_{event.reason.name}"
-    detached = CopyDetached(**about(copy, leg.number), ticket=event.ticket, reason=reason)
+        _tell_closed(copy, leg, part, why or "CLOSED_TOO_MUCH", turn)
+    else:
+        _tell_detached(copy, leg, part.ticket, event.reason, turn)
+
+
+def over(memory: Memory, copy: Copy, leg: Leg, row: ClosedOrder, turn: Turn) -> None:
+    """Netting: with its position, as history tells; no look knew that the leg was part of that."""
+    profit = (row.profit * leg.lots / row.lots).quantize(CENT) if row.lots else Decimal(0)
+    part = Done(ticket=row.ticket, lots=leg.lots, price=row.close_price, profit=profit)
+    leg.closed, leg.status, leg.lots = part, LegStatus.ENDED, Decimal(0)
+    memory.touch(copy, turn)
+    if copy.closing:
+        _tell_closed(copy, leg, part, copy.closing, turn)
+    else:
+        _tell_detached(copy, leg, part.ticket, reason(row), turn)
+
+
+def _tell_closed(copy: Copy, leg: Leg, part: Done, why: str, turn: Turn) -> None:
+    closed = CopyClosed(
+        **about(copy, leg.number),
+        attempt=AttemptId(""),
+        ticket=part.ticket,
+        closed_lots=part.lots,
+        price=part.price,
+        profit=part.profit,
+        reason=why,
+    )
+    turn.execution(closed, copy.origin, f"{leg.number}/gone")
+
+
+def _tell_detached(copy: Copy, leg: Leg, ticket: Ticket, by: CloseReason, turn: Turn) -> None:
+    why = f"CLOSED_BY_{by.name}"
+    detached = CopyDetached(**about(copy, leg.number), ticket=ticket, reason=why)
     turn.execution(detached, copy.origin, f"{leg.number}/detached")
     if not copy.live_legs and not leg.is_extra:
-        copy.detached = reason
+        copy.detached = why
 
 
 def pending_removed(
@@ -521,6 +556,7 @@ def pending_removed(
         memory.touch(copy, turn)
         return  # its answer says so, or whatever takes the place of an answer
     filled_in_part(copy, leg, ticket, rest)
+    tell_part_beside(memory, copy, ticket, turn)
     if leg.order is not None:
         # The master's order filled: what is left is the market, sized anew.
         leg.to_the_market()
@@ -536,6 +572,24 @@ def pending_removed(
     )
     turn.execution(removed, copy.origin, f"{leg.number}/removed")
     memory.touch(copy, turn)
+
+
+def tell_part_beside(memory: Memory, copy: Copy, ticket: Ticket, turn: Turn) -> None:
+    """Netting: what a mirrored order had filled when it was gone, into a position of its owner's that has
+    nothing else of the copy. Nothing of that is touched.
+    """
+    part = next((leg.due_lots for leg in copy.legs if leg.number == -ticket), Decimal(0))
+    root = memory.book.by_symbol.get(copy.symbol)
+    if part <= 0 or root is None:
+        return
+    if any(leg.status is LegStatus.OPEN or leg.slave_root == root.root for leg in copy.legs):
+        return
+    text = (
+        f"{part} lots of order {ticket} filled just before it was gone, into position {root.ticket},"
+        " which is not the copy's"
+    )
+    cause = f"left/{root.root}"
+    raise_alert(memory, turn, "LEFT_OPEN", cause, text, ticket=root.ticket, lots=part)
 
 
 def _is_at(leg: Leg, kind: str, attempt: Attempt | None) -> bool:

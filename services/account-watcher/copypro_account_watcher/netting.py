@@ -277,8 +277,10 @@ def _is_the_same(root: Root, order: OpenOrder) -> bool:
 
 def _is_former(rec: Recording, root: Root | None, order: OpenOrder) -> bool:
     """Its number is that of what is over; of an order that was taken for merged only a list, which is
-    not late, shows that it stands.
+    not late, shows that it stands. Or it opened before what is over had ended.
     """
+    if root is None and rec.look.seen is Seen.LIVE and _is_of_before(rec, order):
+        return True
     if order.ticket not in rec.book.closed_tickets:
         return False
     if root is not None and order.ticket in root.tickets:
@@ -291,3 +293,17 @@ def _is_former(rec: Recording, root: Root | None, order: OpenOrder) -> bool:
         rec.missing[order.ticket] = None
         return True
     return False
+
+
+def _is_of_before(rec: Recording, order: OpenOrder) -> bool:
+    """By its time and its number: in autumn a clock goes through an hour twice, and an order that waited
+    has an old number. Times may be told in whole seconds.
+    """
+    book, life = rec.book, rec.book.lifecycle(order.symbol)
+    if life.rows_until is None or order.ticket in book.by_ticket:
+        return False
+    if order.opened_at_broker >= life.rows_until[0].replace(microsecond=0):
+        return False
+    name = f"{order.symbol}:{life.count}:"
+    over = (closed for closed in book.closed.values() if closed.root.startswith(name))
+    return any(order.ticket < min(closed.tickets) for closed in over)

@@ -133,9 +133,15 @@ def _grown(
 def _shrunk(
     rec: Recording, rows: Rows, ended: list[ClosedOrder], root: Root, order: OpenOrder
 ) -> None:
-    """The list is proof by itself; its deal is waited for, and made up if it does not come."""
+    """The list is proof by itself; its deal is waited for, and made up if it does not come. A frame that
+    shows a former volume and no deal is late, unless it stays that way.
+    """
     closed, so_far = root.open_lots - order.lots, root.ever_lots - order.lots
     live = rec.look.seen is Seen.LIVE
+    is_former = live and (order.lots, order.open_price) in root.past and not rec.look.closed
+    if is_former and not rec.waited("shrunk", root.root):
+        rec.missing[root.ticket] = None
+        return
     pieces = explain(ended, closed, gone=False, so_far=so_far, live=live)
     if pieces is not None:
         told_late(rec, rows, besides(ended, pieces), root)

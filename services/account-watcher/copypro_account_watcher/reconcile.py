@@ -80,8 +80,16 @@ def settle_open(
         # A mirrored order that was deleted before the market was asked had the same tag.
         tagged = [order for order in tagged if not order.kind.is_pending]
         gone = [p for p in gone if not p.cancelled and p.ticket != leg.replaced]
+    free = set(unclaimed)
+    alike = [order for order in orders if order.ticket in free and _same_shape(order, request)]
     if tagged:
         first, *more = sorted(tagged, key=lambda order: order.ticket)
+        untagged = [order for order in alike if tag_in(order.comment) is None]
+        if untagged and all(order.magic != request.magic for order in tagged):
+            return Ambiguous(
+                f"open order {first.ticket} carries the tag {leg.tag} and not its magic,"
+                f" {untagged[0].ticket} its magic and shape"
+            )
         evidence = f"open order {first.ticket} carries the tag {leg.tag}"
         # A pending order that filled in part is listed twice under one ticket: it and its position.
         others = dict.fromkeys(order.ticket for order in more if order.ticket != first.ticket)
@@ -105,8 +113,6 @@ def settle_open(
         return NotYet(settled_at)
     if ended is None:
         return NotYet(now)
-    free = set(unclaimed)
-    alike = [order for order in orders if order.ticket in free and _same_shape(order, request)]
     if len(alike) > 1:
         tickets = ", ".join(str(order.ticket) for order in alike)
         return Ambiguous(f"several open orders have its magic and shape: {tickets}")
