@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from copypro import messages as m
 from copypro import topics
+from copypro.adapters.memory_log import MemoryLog
 from copypro.envelope import decode
 from copypro.errors import Refused
 from copypro.trading import Done, TradeRequest
@@ -86,6 +87,22 @@ def test_a_clock_that_is_ahead_is_no_alert_of_an_account_that_is_removed() -> No
             late = replace(opens(), slave=ACCOUNT, seen_at_utc=now() + timedelta(hours=1))
             await account.order(late)
             await account.until(lambda: account.told(m.CopyDenied, topics.EXECUTIONS))
+            assert standing(account) == []
+
+    run(work())
+
+
+def test_a_pause_that_a_restart_ends_leaves_no_alert() -> None:
+    """It would have stood for ever, and the next pause would have been told to nobody."""
+
+    async def work() -> None:
+        log, once = MemoryLog(), WatcherLimits(breaker_stops=1)
+        async with watched(once, log=log) as account:
+            refuses(account, "NO_MONEY")
+            await is_refused(account)
+            assert standing(account) == ["breaker"]
+        async with watched(once, log=log) as account:
+            await account.looked()
             assert standing(account) == []
 
     run(work())

@@ -39,6 +39,8 @@ class Permission:
             self._start_over()
         if self._paused_until is not None and turn.now >= self._paused_until:
             self._paused_until = None
+        if self._paused_until is None:
+            # Also that of a pause which a restart ended.
             clear_alert(memory, turn, "breaker")
         for what in memory.refusals:
             self._count(what, turn)
