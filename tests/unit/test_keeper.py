@@ -54,5 +54,14 @@ def test_those_that_took_long_are_made_after_a_longer_rest(monkeypatch: pytest.M
     assert made.begun == [
         ("a", 10 + REST_S),
         ("b", 21 + REST_S),
-        ("a", 20 + 2.0 * TIMES),
+        ("a", 10 + REST_S + 2.0 + 2.0 * TIMES),
     ]
+
+
+def test_those_that_took_long_are_made_of_a_history_that_never_rests_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else each who asks for them while it trades makes them for himself."""
+    made = after([(at, "a") for at in range(10, 200, 10)], 2.0, monkeypatch)
+    every_s = 2.0 + 2.0 * TIMES
+    assert made.begun == [("a", 10 + REST_S + number * every_s) for number in range(6)]

@@ -27,6 +27,10 @@ async def history() -> MemoryReadModels:
     closed: dict[str, Any] = {
         "account": "a", "closed_at": AT, "lots": "0.10", "profit": "1.00", "close_price": "1.1",
     }  # fmt: skip
+    minute: dict[str, Any] = {
+        "account": "a", "time": f"{AT}Z", "balance": "10000", "equity": "10000",
+        "high": "10000", "low": "10000", "profit_high": {}, "profit_low": {},
+    }  # fmt: skip
     decided = {
         "copier": "c", "time": f"{AT}000Z", "seen_at": f"{AT}000Z", "leg": 0, "master_symbol": "EURUSD",
         "outcome": "denied", "code": "TOO_SMALL", "root": "r",
@@ -37,6 +41,7 @@ async def history() -> MemoryReadModels:
             for number in range(MANY)
             for upsert in (
                 made(c.CLOSED_ORDERS, str(number), closed | {"ticket": number}),
+                made(c.EQUITY, str(number), minute),
                 made(c.TRADE_LOGS, f"{number}.0.open", decided | {"copy": str(number)}),
             )
         ]
@@ -58,10 +63,11 @@ async def decisions(models: MemoryReadModels) -> int:
     return found["total"]["decided"]
 
 
-@pytest.mark.parametrize("of", [trades, decisions])
+@pytest.mark.parametrize(("of", "kinds"), [(trades, 2), (decisions, 1)])
 async def test_others_have_their_turn_while_they_are_made(
-    of: Callable[[MemoryReadModels], Awaitable[int]],
+    of: Callable[[MemoryReadModels], Awaitable[int]], kinds: int
 ) -> None:
+    """`kinds`: of so many kinds of records; trades have the minutes of equity beside them."""
     models, turns = await history(), 0
 
     async def others() -> None:
@@ -77,4 +83,4 @@ async def test_others_have_their_turn_while_they_are_made(
         beside.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await beside
-    assert turns >= 2 * MANY / PIECE  # read, then added up
+    assert turns >= 2 * kinds * MANY / PIECE  # read, then added up

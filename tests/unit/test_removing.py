@@ -6,13 +6,14 @@ import asyncio
 from typing import Any, cast
 
 import msgspec
+import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.envelope import STATE_HEADERS
 from copypro.ports import Record
 from copypro.trading import Done, TradeRequest
-from copypro.values import Platform, UserId
+from copypro.values import CopyId, Platform, RegistrationId, Ticket, UserId
 from copypro_account_watcher import service
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.state import Account, Registration, account_key, copy_key
@@ -34,6 +35,7 @@ from tests.unit.watched import (
 )
 
 STATE = topics.WATCHER_STATE.name
+OTHERS = RegistrationId("d" * 32)
 
 
 def test_a_removal_that_closes_waits_for_no_broker_where_nothing_was_ever_sent() -> None:
@@ -111,22 +113,64 @@ def test_a_removal_that_closes_is_done_with_the_last_close_and_waits_for_no_look
     run(work())
 
 
-def proved() -> Record:
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_removal_that_is_asked_for_twice_is_none_of_those_who_stay(closes: bool) -> None:
+    """The account has another user, whose copy stands: it was waited for, and left with the others."""
+
+    async def work() -> None:
+        log = MemoryLog()
+        remembered = log.state(STATE)[0]
+        remembered[account_key(ACCOUNT)] = proved(OTHERS)
+        for number, (whose, ticket) in enumerate(((REGISTRATION, 7), (OTHERS, 8))):
+            copy = standing()
+            copy.copy, copy.legs[0].ticket = CopyId(f"{number}" * 32), Ticket(ticket)
+            copy.slave, copy.registration = ACCOUNT, whose
+            key = copy_key(ACCOUNT, copy.copy)
+            remembered[key] = Record(STATE, 0, 0, key, msgspec.json.encode(copy), STATE_HEADERS)
+        async with watched(log=log, orders=(order(7), order(8))) as account:
+
+            async def does(request: TradeRequest) -> Done:
+                await asyncio.sleep(1.0)
+                account.bridge.orders = (order(8),)
+                return Done(ticket=Ticket(7), lots=D("0.10"), price=D("1.1"))
+
+            account.bridge.does = does
+            for again in (True, closes):
+                await account.command(
+                    m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION, close_trades=again)
+                )
+            await account.until(lambda: len(account.told(m.AccountRemoved)) == 2)
+            left = [
+                ticket for event in account.told(m.AccountRemoved) for ticket in event.left_open
+            ]
+            assert left == ([] if closes else [7])
+            assert 8 not in [e.ticket for e in account.told(m.CopyDetached, topics.EXECUTIONS)]
+
+    run(work())
+
+
+def proved(*others: RegistrationId) -> Record:
     """The account as it is remembered: its password has logged in before."""
-    registration = Registration(
-        registration=REGISTRATION,
-        user=UserId("u"),
-        name="away",
-        sealed_password=TRADES,
-        rights=m.Rights.TRADE,
-    )
+
+    def one(id_: RegistrationId, user: str) -> Registration:
+        return Registration(
+            registration=id_,
+            user=UserId(user),
+            name="away",
+            sealed_password=TRADES,
+            rights=m.Rights.TRADE,
+        )
+
     account = Account(
         account=ACCOUNT,
         platform=Platform.MT5,
         server=SERVER,
         login=LOGIN,
         generation=1,
-        registrations={REGISTRATION: registration},
+        registrations={
+            REGISTRATION: one(REGISTRATION, "u"),
+            **{each: one(each, each) for each in others},
+        },
     )
     key = account_key(ACCOUNT)
     return Record(STATE, 0, 0, key, msgspec.json.encode(account), STATE_HEADERS)

@@ -128,7 +128,8 @@ class _Ahead:
             if page is None:
                 self._ended = True
             else:
-                self._read.extend(self._made(page))
+                async for piece in in_pieces(page):
+                    self._read.extend(self._made(piece))
         given = [record for record in self._read if _is_by(record, moment)]
         self._read = [record for record in self._read if not _is_by(record, moment)]
         return given

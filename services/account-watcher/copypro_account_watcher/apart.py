@@ -30,7 +30,8 @@ def as_received(order: SlaveOrder, now: datetime) -> SlaveOrder:
 
 def compare_clocks(memory: Memory, order: SlaveOrder, turn: Turn) -> None:
     """An alert while a master's orders come from the future."""
-    if not isinstance(order, OpenCopy):
+    account = memory.account
+    if not isinstance(order, OpenCopy) or account is None or account.removed:
         return
     ahead_s, cause = (order.seen_at_utc - turn.now).total_seconds(), f"clocks/{order.master}"
     if ahead_s > memory.limits.clock_off_s:

@@ -34,9 +34,13 @@ class Permission:
 
     def refresh(self, turn: Turn) -> None:
         """Decides anew, for the steps of this turn."""
-        memory = self._memory
+        memory, account = self._memory, self._memory.account
+        if account is not None and account.removed:
+            self._start_over()
         if self._paused_until is not None and turn.now >= self._paused_until:
             self._paused_until = None
+        if self._paused_until is None:
+            # Also that of a pause which a restart ended.
             clear_alert(memory, turn, "breaker")
         for what in memory.refusals:
             self._count(what, turn)
@@ -44,13 +48,21 @@ class Permission:
         if code := memory.broker_stop:
             text = f"the broker answered {code}: nothing is opened on this account"
             raise_alert(memory, turn, "OPENS_PAUSED", "broker-stop", text)
-        memory.live.account = memory.account
+        memory.live.account = account
         off = memory.live.opens_off = self._opens_off()
         for code, (cause, text) in OF_THIS_MACHINE.items():
             if off is None or off.code != code:
                 clear_alert(memory, turn, cause)
             elif memory.copies:
                 raise_alert(memory, turn, code, cause, text, **dict(off.numbers))
+
+    def _start_over(self) -> None:
+        """The account is gone, and its alerts with it: what is still answered is no alert any more, and
+        pauses nothing when it is added again.
+        """
+        self._memory.broker_stop, self._paused_until = "", None
+        self._memory.refusals.clear()
+        self._marks.clear()
 
     def reconnected(self, turn: Turn) -> None:
         """A new session: what the broker refused for good may have been put right."""

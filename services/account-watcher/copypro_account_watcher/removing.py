@@ -16,8 +16,10 @@ from copypro_account_watcher.turn import Turn
 
 
 def copies_of(memory: Memory, registration: RegistrationId) -> list[Copy]:
-    """Those in its name; all of them where it is the account's last."""
-    is_last = len(memory.known.registrations) == 1
+    """Those in its name; all of them where it is the account's last. It may be gone already: its removal
+    was asked for twice.
+    """
+    is_last = memory.known.registrations.keys() == {registration}
     return [c for c in memory.copies.values() if is_last or c.registration == registration]
 
 

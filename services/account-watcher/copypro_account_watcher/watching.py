@@ -93,7 +93,7 @@ class Watching:
         self._host.spawn(self._run(), f"watch-{self._memory.id[:8]}")
 
     def want_history(self) -> None:
-        """From now on looks read history as well, until every attempt is settled."""
+        """The next look reads it as well."""
         self._looking.want_history()
 
     async def look_now(self) -> bool:

@@ -23,8 +23,8 @@ REST_S = 1.5
 comes with the next snapshot, takes to follow its new trades.
 """
 TIMES = 20
-"""As long as they last took, an account rests before they are made again: those of a long history take
-no more than a twentieth of the processor, on which trades are copied.
+"""So many times as long as they took they are not made again: those of a long history take no more than
+a twentieth of the processor, on which trades are copied.
 """
 SOURCE = "statistics/0"
 
@@ -32,7 +32,7 @@ SOURCE = "statistics/0"
 class Keeper:
     def __init__(self, models: ReadModels, rest_s: float = REST_S) -> None:
         self._models, self._rest_s = models, rest_s
-        self._took_s: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._making: set[asyncio.Task[None]] = set()
         self._one = asyncio.Lock()
@@ -44,8 +44,8 @@ class Keeper:
             waiting = self._waiting.pop(account, None)
             if waiting is not None:
                 waiting.cancel()
-            rest_s = max(self._rest_s, TIMES * self._took_s.get(account, 0.0))
-            self._waiting[account] = loop.call_later(rest_s, self._start, account)
+            at = max(loop.time() + self._rest_s, self._not_before.get(account, 0.0))
+            self._waiting[account] = loop.call_at(at, self._start, account)
 
     def close(self) -> None:
         for waiting in self._waiting.values():
@@ -68,8 +68,12 @@ class Keeper:
         async with self._one:
             time = asyncio.get_running_loop().time
             started = time()
+            if started < self._not_before.get(account, 0.0):  # it changed while they were made
+                self.changed([account])
+                return
             await keep(self._models, account)
-            self._took_s[account] = time() - started
+            took_s = time() - started
+            self._not_before[account] = time() + TIMES * took_s
 
 
 async def keep(models: ReadModels, account: str) -> None:
