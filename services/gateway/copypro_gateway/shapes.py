@@ -149,8 +149,15 @@ def closed_order(order: Doc, platform: str) -> Order:
         "commission": _with_entry(order),
         "comment": order.get("comment", ""),
         "profit": number(order["profit"]),
-        "digits": 0,
+        "digits": _places(order["close_price"]),
     }
+
+
+def _places(price: str) -> int:
+    """A symbol's digits: a closing price has all of them, an opening one may be an average with more."""
+    exponent = Decimal(price).as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)
 
 
 def _with_entry(order: Doc) -> float | None:
