@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
@@ -136,6 +137,14 @@ async def test_a_closed_order_has_the_stops_that_it_had_at_last() -> None:
     order = closed_order(row, "MT5")
     assert (order["stopLoss"], order["takeProfit"]) == (None, 1.11)
     assert await models.find(c.ROOTS) == []
+
+
+@pytest.mark.parametrize(("price", "digits"), [("1.10000", 5), ("150.12", 2), ("18000", 0)])
+async def test_a_closed_order_has_the_digits_of_its_symbol(price: str, digits: int) -> None:
+    """Programs print its prices by them: none were told, and 1.08 was shown as 1."""
+    models = await projected(opened(), replace(closed(), deal=deal("1.00", price)))
+    (row,) = await models.find(c.CLOSED_ORDERS)
+    assert closed_order(row, "MT5")["digits"] == digits
 
 
 async def test_the_best_trade_has_the_ticket_that_the_list_of_closed_orders_shows() -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from copypro.options import FilterMode, MagicMode, PendingMode, RiskType, SideFilter, StopMode
+from copypro.values import Platform
 from copypro_gateway.copiers import CopierPause, Start
 from copypro_gateway.errors import ApiError
+from copypro_gateway.keys import AddKey
+from copypro_gateway.logs import Logs
 from copypro_gateway.orders import ClosedOrders
 from copypro_gateway.parameters import ByAccount, moment_of
 from copypro_gateway.reading import from_body, from_query, read
@@ -28,6 +32,29 @@ def test_empty_optional_parameters_are_absent_and_unknown_ones_ignored() -> None
     assert read(ClosedOrders, from_body(b'{"id": "7", "limit": null}')).limit == 1000
     options = read(Start, from_query([("riskType", ""), ("COPYSL", "False"), ("copytp", "")]))
     assert (options.copy_sl, options.copy_tp) == (False, True)
+
+
+def test_words_are_taken_in_any_case() -> None:
+    """As the original takes them."""
+    pairs = {
+        "riskType": "fixedlot", "masterType": "mt4", "filterSide": "COPYBUYONLY", "slMode": "price",
+        "pendingMode": "ignore", "copyMagicNumber": "yes", "filterMagicOption": "none",
+    }  # fmt: skip
+    start = read(Start, from_query(pairs.items()))
+    assert (start.risk_type, start.master_type) == (RiskType.FIXED_LOT, Platform.MT4)
+    assert (start.filter_side, start.sl_mode) == (SideFilter.BUY_ONLY, StopMode.PRICE)
+    assert (start.pending_mode, start.copy_magic_number) == (PendingMode.IGNORE, MagicMode.YES)
+    assert start.filter_magic_option is FilterMode.NONE
+    assert read(Logs, from_body(b'{"id": "7", "logLevel": "warning"}')).log_level == "Warning"
+    assert read(AddKey, from_query([("name", "x"), ("scope", "READ")])).scope == "read"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"riskType": 7}', b'{"riskType": ["x"]}', b'{"riskType": "fixed"}']
+)
+def test_what_is_none_of_the_words_is_told_them(body: bytes) -> None:
+    with pytest.raises(ApiError, match=r"^riskType: Input should be 'FixedLot', 'LotMultiplier'"):
+        read(Start, from_body(body))
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,19 @@ class KeyAdded(Key):
     userKey: str
 
 
-class Alert(TypedDict):
-    """`numbers`: what it was raised for, by name. `cleared_at`: when it was last over before."""
+class ConcernedAccount(TypedDict):
+    """The user's own registration of it; `accountId` is what Settle and all other calls take."""
+
+    accountId: str
+    name: str
+    user: int
+    server: str
+
+
+class Alert(ConcernedAccount):
+    """`account`: as the log and the topics name it. `numbers`: what it was raised for, by name.
+    `cleared_at`: when it was last over before.
+    """
 
     id: str
     account: str
@@ -152,7 +163,7 @@ class Alert(TypedDict):
     cleared_at: NotRequired[str]
 
 
-class UnresolvedAttempt(TypedDict):
+class UnresolvedAttempt(ConcernedAccount):
     """An order of which nobody knows whether it stands. `id`: the attempt, as Settle takes it."""
 
     id: str

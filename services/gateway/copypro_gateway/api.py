@@ -17,10 +17,12 @@ from copypro.ports import (
 )
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
 from copypro_gateway.about import About
 from copypro_gateway.account_settings import AccountSettings
 from copypro_gateway.accounts import Accounts
+from copypro_gateway.any_case import AnyCase
 from copypro_gateway.attention import Attention
 from copypro_gateway.audit import AuditTrail
 from copypro_gateway.auth import Auth
@@ -115,4 +117,7 @@ def create_app(
         )
     app.add_middleware(Guard, safety=safety)
     app.add_middleware(Measured, meter=meter)
+    app.add_middleware(
+        AnyCase, paths=[route.path for route in app.routes if isinstance(route, Route)]
+    )
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from copypro import collections as c
@@ -12,9 +13,9 @@ from copypro.values import AccountId, AttemptId, Ticket, UserId
 from pydantic import AliasChoices, Field
 
 from copypro_gateway import rights
-from copypro_gateway.answers import OK, Alert, Ok, UnresolvedAttempt
+from copypro_gateway.answers import OK, Alert, ConcernedAccount, Ok, UnresolvedAttempt
 from copypro_gateway.calls import Calls
-from copypro_gateway.core import Core
+from copypro_gateway.core import Core, Doc
 from copypro_gateway.errors import bad
 from copypro_gateway.parameters import Parameters, Text
 
@@ -38,20 +39,20 @@ class Attention:
     async def alerts(self, user: UserId, _: Parameters) -> list[Alert]:
         """Of accounts that the user may read, and of the user's own logins."""
         mine = await self._core.registrations_of(user)
-        ids = {str(doc["id"]) for doc in mine}
-        readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
+        own, readable = {str(doc["id"]): doc for doc in mine}, _readable(mine)
         found: Any = await self._core.models.find(c.ALERTS, {"open": True}, limit=None)
-        return [
-            doc
+        owners = (
+            own.get(doc["numbers"].get("registration")) or readable.get(doc["account"])
             for doc in found
-            if doc["account"] in readable or doc["numbers"].get("registration") in ids
-        ]
+        )
+        return [doc | _named(owner) for doc, owner in zip(found, owners, strict=True) if owner]
 
     async def unresolved(self, user: UserId, _: Parameters) -> list[UnresolvedAttempt]:
-        mine = await self._core.registrations_of(user)
-        readable = {str(doc["account"]) for doc in mine if rights.may_read(doc)}
+        readable = _readable(await self._core.registrations_of(user))
         found: Any = await self._core.models.find(c.UNRESOLVED, {"open": True}, limit=None)
-        return [doc for doc in found if doc["account"] in readable]
+        return [
+            doc | _named(readable[doc["account"]]) for doc in found if doc["account"] in readable
+        ]
 
     async def settle(self, user: UserId, given: Settle) -> Ok:
         registration = await self._core.readable(user, given.account_id)
@@ -73,3 +74,17 @@ class Attention:
             raise bad("attempt", "or ticket is required: `copypro unresolved` lists them")
         await self._core.command((topics.ACCOUNT_COMMANDS, account, wish))
         return OK
+
+
+def _readable(registrations: Sequence[Doc]) -> dict[str, Doc]:
+    """By account, of which a user has one registration at most."""
+    return {str(doc["account"]): doc for doc in registrations if rights.may_read(doc)}
+
+
+def _named(registration: Doc) -> ConcernedAccount:
+    return {
+        "accountId": registration["id"],
+        "name": registration["name"],
+        "user": registration["login"],
+        "server": registration["server"],
+    }

@@ -37,6 +37,12 @@ class Copier(TypedDict):
     filterMagicOption: FilterMode | None
     filterCommentOption: FilterMode | None
     filterLotEnabled: bool | None
+    filterLotMin: float | None
+    filterLotMax: float | None
+    maxSlippage: float | None
+    maxAgeS: float | None
+    marginReserve: float | None
+    minMarginLevel: float | None
     contractAlignment: bool | None
     forceMinLot: bool | None
     forceMaxLot: bool | None

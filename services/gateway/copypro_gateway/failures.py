@@ -12,12 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from copypro_gateway.call_codes import CALL_CODES
 from copypro_gateway.errors import ApiError
 
 logger = structlog.get_logger("gateway")
 Style = Literal["", "object", "array"]
 """How errors look: ours, or the original's status 201 with one ExceptionResult, or an array of one."""
 _CODES = {404: "UNKNOWN_CALL", 405: "WRONG_METHOD", 413: "BODY_TOO_LARGE"}
+_TEXTS = {code: ": ".join(CALL_CODES[code][1:]) for code in ("UNKNOWN_CALL", "WRONG_METHOD")}
+"""In place of the framework's own words, which name no fix."""
 Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
 FULL = ApiError(507, "DISK_FULL", "the disk is full: nothing was changed; make room and try again")
 NO_LOG = ApiError(
@@ -75,7 +78,7 @@ class Failures:
     async def _http_error(self, _: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _CODES.get(error.status_code, "HTTP_ERROR")
-        said = ApiError(error.status_code, code, str(error.detail))
+        said = ApiError(error.status_code, code, _TEXTS.get(code, str(error.detail)))
         # A limit of sizes has its own status, also where no size was announced.
         return _plain(said) if said.status == 413 else self.answer(said)
 

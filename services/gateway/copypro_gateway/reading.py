@@ -1,10 +1,12 @@
-"""What a client wrote into what a call takes: names in any case, empty values as absent. Pure."""
+"""What a client wrote into what a call takes: names and words in any case, empty values as absent. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar, get_origin
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from pydantic import AliasChoices, ValidationError
@@ -45,11 +47,11 @@ def read(kind: type[Given], written: Written) -> Given:
     original does. Errors: 400 that names the field, never its value, which may be a secret.
     """
     given: dict[str, Any] = {}
-    for name, spellings, many in _fields(kind):
-        for spelling in spellings:
+    for field in _fields(kind):
+        for spelling in field.spellings:
             values = [value for value in written.get(spelling, ()) if value not in ("", None)]
             if values:
-                given[name] = values if many else values[-1]
+                given[field.name] = values if field.many else field.word(values[-1])
                 break
     try:
         return kind.model_validate(given)
@@ -66,15 +68,42 @@ def _no_object() -> ApiError:
     return bad("body", 'is not a JSON object like {"accountId": "…"}')
 
 
+class _Field(msgspec.Struct, frozen=True):
+    """`name`: as pydantic takes it; `spellings`: as clients may; `words`: those it may be, if it is one."""
+
+    name: str
+    spellings: tuple[str, ...]
+    many: bool
+    words: Mapping[str, str]
+
+    def word(self, value: Any) -> Any:
+        return self.words.get(value.lower(), value) if isinstance(value, str) else value
+
+
 @cache
-def _fields(kind: type[Parameters]) -> tuple[tuple[str, tuple[str, ...], bool], ...]:
-    """Of each field: the name pydantic takes, all that clients may write, whether it is a list."""
+def _fields(kind: type[Parameters]) -> tuple[_Field, ...]:
     return tuple(
-        (names[0], tuple(each.lower() for each in names), get_origin(field.annotation) is list)
+        _Field(
+            names[0],
+            tuple(each.lower() for each in names),
+            get_origin(field.annotation) is list,
+            {word.lower(): word for word in _words(field.annotation)},
+        )
         for field, names in (
             (field, _names(name, field)) for name, field in kind.model_fields.items()
         )
     )
+
+
+def _words(annotation: Any) -> list[str]:
+    """Of an enumeration or a Literal, optional or not."""
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return [each.value for each in annotation]
+    if get_origin(annotation) is Literal:
+        return [str(each) for each in get_args(annotation)]
+    if get_origin(annotation) in (Union, UnionType):
+        return [word for each in get_args(annotation) for word in _words(each)]
+    return []
 
 
 def _names(name: str, field: FieldInfo) -> list[str]:

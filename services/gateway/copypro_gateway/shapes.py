@@ -149,8 +149,15 @@ def closed_order(order: Doc, platform: str) -> Order:
         "commission": _with_entry(order),
         "comment": order.get("comment", ""),
         "profit": number(order["profit"]),
-        "digits": 0,
+        "digits": _places(order["close_price"]),
     }
+
+
+def _places(price: str) -> int:
+    """A symbol's digits: a closing price has all of them, an opening one may be an average with more."""
+    exponent = Decimal(price).as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)
 
 
 def _with_entry(order: Doc) -> float | None:
@@ -189,6 +196,12 @@ def copier(doc: Doc, registrations: dict[str, Doc]) -> Copier:
         "filterMagicOption": options.get("filter_magic"),
         "filterCommentOption": options.get("filter_comment"),
         "filterLotEnabled": options.get("filter_lots"),
+        "filterLotMin": number(options.get("filter_lots_min")),
+        "filterLotMax": number(options.get("filter_lots_max")),
+        "maxSlippage": number(options.get("max_slippage")),
+        "maxAgeS": number(options.get("max_age_s")),
+        "marginReserve": number(options.get("margin_reserve")),
+        "minMarginLevel": number(options.get("min_margin_level")),
         "contractAlignment": options.get("contract_alignment"),
         "forceMinLot": options.get("force_min_lot"),
         "forceMaxLot": options.get("force_max_lot"),

@@ -1,0 +1,51 @@
+"""How a call may be named, and what is told of one that there is not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.stores import Place, SqlitePlace
+from tests.gateway import OPERATOR, Calling, a_gateway
+
+
+@pytest.fixture
+async def calling(tmp_path: Path) -> AsyncIterator[Calling]:
+    place: Place = SqlitePlace(tmp_path)
+    async with a_gateway(place, tmp_path, require_key=True) as made:
+        yield made
+    await place.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/Manager/Users", "/manager/users", "/MANAGER/USERS", "/readme"])
+async def test_a_call_is_named_in_any_case(calling: Calling, path: str, method: str) -> None:
+    """The original takes them so, and its clients write them so."""
+    answer = await calling.call(path, key=OPERATOR, method=method)
+    assert answer.status_code == 200
+
+
+async def test_the_limit_of_a_report_does_not_depend_on_how_the_call_is_written(
+    calling: Calling,
+) -> None:
+    key = (await calling.call("/SIGNUP", {"email": "a@b.de", "passwordHash": "7" * 64})).json()
+    headers = {"Authorization": f"Bearer {key['userKey']}"}
+    file = b" " * 1_100_000
+    answer = await calling.client.post("/importstatement", content=file, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_STATEMENT")
+
+
+@pytest.mark.parametrize("path", ["/NoSuchCall", "/commands", "/Accounts/7", "/"])
+async def test_what_is_no_call_is_told_where_they_are(calling: Calling, path: str) -> None:
+    answer = await calling.client.get(path)
+    assert answer.status_code == 404
+    assert answer.json() == {"code": "UNKNOWN_CALL", "message": "there is no such call: see /docs"}
+
+
+async def test_another_method_is_told_which_there_are(calling: Calling) -> None:
+    answer = await calling.client.put("/Accounts")
+    assert answer.status_code == 405
+    said = {"code": "WRONG_METHOD", "message": "calls are GET or POST: use one of them"}
+    assert answer.json() == said
