@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from tests.unit import mirror_story
 from tests.unit.mirror_story import LOTS, MirrorBroker, MirroredMaster
 from tests.unit.slave_builders import D
-from tests.unit.slave_story import OF, PRICE, _at, _part, ledger
+from tests.unit.slave_story import OF, PRICE, _at, _part, ledger, standing_alerts
 from tests.unit.watched import ACCOUNT, REGISTRATION, TRADES, Watched
 
 ON_OURS = (
@@ -420,7 +420,7 @@ class OwnedMaster(MirroredMaster):
         if self.broker.is_mixed:
             return
         copy = ledger(account.log)
-        standing = _standing_alerts(account)
+        standing = standing_alerts(account)
         self._are_true(standing, codes, copy)
         if copy is not None and copy.is_unresolved:
             assert standing, (*self.why, copy)
@@ -528,13 +528,3 @@ def _told_left(account: Watched) -> set[Ticket | None]:
         if event.deal.ticket in told:
             told.add(event.ticket)
     return told
-
-
-def _standing_alerts(account: Watched) -> list[m.AlertRaised]:
-    found: dict[str, m.AlertRaised] = {}
-    for told in account.told(m.Message):
-        if isinstance(told, m.AlertRaised):
-            found[told.cause] = told
-        elif isinstance(told, m.AlertCleared):
-            found.pop(told.cause, None)
-    return list(found.values())

@@ -204,3 +204,9 @@ def test_an_unanswered_add_is_found_without_what_ours_filled_into_its_position()
     steps = [("", 2.0), ("place", 0.3), ("part", 1.0), ("open", 5.0), ("ours fills", 60.0)]
     outcomes, shows = ["full", "restart, filled in part"], ["after", "before"]
     told("MT5 netting", outcomes, shows, steps, has_clock=True)
+
+
+def test_ours_is_as_its_masters_also_when_a_former_change_of_it_comes_late() -> None:
+    """The master's had a stop since: ours was without it for good."""
+    steps = [("place", 0.3), ("reduce", 0.0), ("move", 0.0), ("move", 5.0), ("protect", 0.0)]
+    told("MT4", ["restart, filled", "lost, filled late"], ["lists"], steps)

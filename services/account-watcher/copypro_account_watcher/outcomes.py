@@ -169,7 +169,7 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
 def _set(leg: Leg, request: OpenRequest | ModifyRequest) -> None:
     """What the request says is what stands at the broker."""
     leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
-    leg.levels_asked = False
+    leg.levels_asked, leg.overtaken_stop_loss = False, None
     leg.set_stop_limit_price = request.stop_limit_price
     leg.set_expires_at_broker = request.expires_at_broker
     if request.price is not None:
