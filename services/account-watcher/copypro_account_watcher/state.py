@@ -235,8 +235,10 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """That nobody answered and that were given up: one may be executed yet."""
     overtaken_stop_loss: Price | None = None
     """What we had set when one of them was executed after all, until it is set again."""
-    levels_asked: bool = False
-    """The master changed its levels since ours were set: what the owner made of them is over."""
+    levels_asked_at_utc: datetime | None = None
+    """When the master last changed its levels since ours were sent: what the owner made of them before
+    is over.
+    """
     levels_refused: bool = False
     """The broker refused it the master's latest levels for good: the next ones are tried again."""
     lost: Attempt | None = None
