@@ -157,6 +157,7 @@ class MirrorBroker(Broker):
             magic=request.magic,
             comment=request.comment,
             stop_loss=request.stop_loss,
+            take_profit=request.take_profit,
             expires_at_broker=request.expires_at_broker,
         )
         if request.expires_at_broker is not None:
@@ -199,6 +200,7 @@ class MirrorBroker(Broker):
             magic=order.magic,
             price=order.open_price,
             stop_loss=order.stop_loss,
+            take_profit=order.take_profit,
         )
         self._add(filled, order.ticket)
 

@@ -254,6 +254,7 @@ class Broker:
                 magic=request.magic,
                 comment=request.comment,
                 stop_loss=request.stop_loss,
+                take_profit=request.take_profit,
                 identifier=None if self.platform is Platform.MT4 else ticket,
             )
         self.open[order.ticket] = order
@@ -364,14 +365,19 @@ def ledger(log: MemoryLog) -> Copy | None:
 
 
 def for_a_person(account: Watched) -> list[m.AlertRaised]:
-    """The alerts that nothing has cleared yet, of what stands at the broker and is not as it should be."""
+    """Of what stands at the broker and is not as it should be."""
+    return [alert for alert in standing_alerts(account) if alert.code in FOR_A_PERSON]
+
+
+def standing_alerts(account: Watched) -> list[m.AlertRaised]:
+    """Those that nothing has cleared yet."""
     found: dict[str, m.AlertRaised] = {}
     for told in account.told(m.Message):
         if isinstance(told, m.AlertRaised):
             found[told.cause] = told
         elif isinstance(told, m.AlertCleared):
             found.pop(told.cause, None)
-    return [alert for alert in found.values() if alert.code in FOR_A_PERSON]
+    return list(found.values())
 
 
 def at_rest(account: Watched, broker: Broker) -> None:

@@ -227,3 +227,9 @@ def test_netting_what_is_told_late_of_ours_is_not_of_what_the_market_gave_in_its
     """Its part was closed by its deletion: what the market gave was taken for closed with it."""
     outcomes, shows = ["full", "fills further"], ["before", "before", "stale", "stale"]
     told("MT5 netting", outcomes, shows, [("place", 12.0), ("part", 0.0)])
+
+
+def test_ours_is_as_its_masters_also_when_a_former_change_of_it_comes_late() -> None:
+    """The master's had a stop since: ours was without it for good."""
+    steps = [("place", 0.3), ("reduce", 0.0), ("move", 0.0), ("move", 5.0), ("protect", 0.0)]
+    told("MT4", ["restart, filled", "lost, filled late"], ["lists"], steps)

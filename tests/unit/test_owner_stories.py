@@ -123,6 +123,27 @@ def test_the_masters_next_stop_takes_the_place_of_the_owners_also_where_it_is_as
     told("MT5 hedging", steps, [], [])
 
 
+def test_a_stop_that_is_set_long_after_it_was_given_up_is_not_its_owners() -> None:
+    """The master had taken it back: it stood until the next one."""
+    steps = [("begin", 5.0), ("stop and back", 12.0)]
+    told("MT5 hedging", steps, ["full", "lost, filled late"], [])
+
+
+@pytest.mark.parametrize("kind", ["MT4", "MT5 hedging"])
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 5.0])
+def test_the_masters_next_stop_takes_the_place_of_the_owners_also_of_one_that_no_list_has_shown(
+    kind: str, seconds: float
+) -> None:
+    """Set just before the master's stop went there and back, it stood until the next one."""
+    told(kind, [("begin", 5.0), ("hand moves the stop", seconds), ("stop and back", 12.0)], [], [])
+
+
+@pytest.mark.parametrize("act", ["hand moves the stop", "hand drops the stop"])
+def test_what_its_owner_made_of_a_stop_stands_though_a_former_call_may_come_late(act: str) -> None:
+    steps = [("begin", 12.0), ("stop", 12.0), ("stop", 12.0), (act, 12.0)]
+    told("MT5 hedging", steps, ["full", "lost", "full", "lost, filled late"], [])
+
+
 def test_netting_a_frame_of_before_ours_was_added_to_its_owners_says_nothing_of_ours() -> None:
     """It came first: what it showed less was taken for closed, and as much of ours stood on."""
     told("MT5 netting", [("begin", 0.0), ("hand adds", 12.0)], [], ["stale"])

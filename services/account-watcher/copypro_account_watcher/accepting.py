@@ -74,7 +74,7 @@ def accept(
         case ModifyCopy():
             copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
             for leg in copy.legs:
-                leg.levels_asked = True
+                leg.levels_asked_at_utc = now
             _fresh_start(copy)
         case ReduceCopy():
             copy.fraction = order.fraction

@@ -370,8 +370,9 @@ class AccountAgent:
         if attempt.kind == "delete" and leg.ticket is None and leg.replaced is not None:
             live.just_ended[leg.replaced] = live.mono
         apply(memory, copy, attempt, result, origin, turn)
-        is_of_lots = attempt.kind != "modify" and leg.status is LegStatus.OPEN
-        if is_of_lots and leg.ticket is not None:
+        if attempt.kind == "modify" and leg.ticket is not None:
+            live.just_modified[leg.ticket] = live.mono
+        elif leg.status is LegStatus.OPEN and leg.ticket is not None:
             live.just_changed[leg.ticket] = live.mono
 
     def _with_rest(self, attempt: Attempt, answer: Done) -> Done:

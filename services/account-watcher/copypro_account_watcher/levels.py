@@ -145,7 +145,7 @@ def modified_levels(copy: Copy, leg: Leg, spec: SymbolSpec, quote: Quote) -> Lev
         _steady(wanted[1], kept[1], leg.set_take_profit, room),
     )
     if options.reverse_copy and options.copy_sl and wanted[0] is None:
-        kept = (leg.set_stop_loss, kept[1])
+        kept = (leg.overtaken_stop_loss or leg.set_stop_loss, kept[1])
     numbers |= _told(wanted, kept)
     return Levels(stop_loss=kept[0], take_profit=kept[1], offset=offset, numbers=numbers)
 

@@ -15,7 +15,9 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """How long after an unclear answer an order may still appear."""
     absence_reads_apart_s: float = 5.0
     late_fill_s: float = 604_800.0
-    """An open that was given up may still fill so long after it was sent: over a weekend, and more."""
+    """An open that was given up may still fill, and a modify be executed, so long after it was sent: over
+    a weekend, and more.
+    """
     now_tries: int = 3
     now_within_s: float = 2.0
     later_open_s: tuple[float, ...] = (1.0, 2.0, 5.0)

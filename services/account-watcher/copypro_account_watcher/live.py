@@ -82,6 +82,8 @@ class Live:
         """Tickets that our own calls ended, and when: a look asked for before may still list them."""
         self.just_changed: dict[Ticket, float] = {}
         """Tickets whose lots our own calls changed, and when: likewise."""
+        self.just_modified: dict[Ticket, float] = {}
+        """Tickets whose levels our own calls set, and when: likewise."""
         self._listed_at = -inf
         """When the last whole list was asked for."""
         self._figures: tuple[Figures, float] | None = None
@@ -186,6 +188,7 @@ class Live:
             self._listed_at = asked_at
             self.just_ended = _not_shown(self.just_ended, asked_at)
             self.just_changed = _not_shown(self.just_changed, asked_at)
+            self.just_modified = _not_shown(self.just_modified, asked_at)
 
     # --- what was learned ---------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from copypro.messages import (
 from copypro.trading import OpenOrder, OrdersSeen
 from copypro.values import CopyId, Side, Ticket, tag_in
 
-from copypro_account_watcher import unresolved
+from copypro_account_watcher import late, unresolved
 from copypro_account_watcher.accounted import Accounted
 from copypro_account_watcher.alerts import (
     clear_all_but,
@@ -179,6 +179,7 @@ class Looking:
         if again is not None:
             self._history_by(again)
         settle_fills(memory, turn)
+        late.set_right(memory, turn, is_whole=shown.is_whole)
         self.publishing.seen(shown.orders, shown.figures)
         self._looked_at = live.mono
         await self._act(turn)

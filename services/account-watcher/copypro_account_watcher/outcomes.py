@@ -71,7 +71,7 @@ def done(
             leg.status = LegStatus.LEFT if copy.detached else LegStatus.PLACED
             leg.ticket, leg.lots = answer.ticket, answer.lots
             leg.placed_by = attempt.id
-            _set(leg, request)
+            _set(leg, attempt)
             placed = CopyPendingPlaced(
                 **common,
                 ticket=answer.ticket,
@@ -85,7 +85,7 @@ def done(
             opened = stands(copy, attempt, answer, common)
             return Consequence(events=[opened], look=leg.due_lots > 0)
         case ModifyRequest():
-            _set(leg, request)
+            _set(leg, attempt)
             _levels_set(copy)
             modified = CopyModified(
                 **common,
@@ -147,7 +147,7 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
     leg.original_lots = answer.lots
     leg.due_lots = max(Decimal(0), request.lots - answer.lots)
     leg.lots = leg.lots or answer.lots
-    _set(leg, request)
+    _set(leg, attempt)
     leg.open_price = answer.price
     _settle_opened(copy, leg)
     worse = copy.side.along(answer.price - leg.master_price - (leg.offset or 0))
@@ -166,10 +166,14 @@ def stands(copy: Copy, attempt: Attempt, answer: Done, common: dict[str, Any]) -
     )
 
 
-def _set(leg: Leg, request: OpenRequest | ModifyRequest) -> None:
-    """What the request says is what stands at the broker."""
+def _set(leg: Leg, attempt: Attempt) -> None:
+    """What its request says is what stands at the broker."""
+    request = attempt.request
+    assert isinstance(request, OpenRequest | ModifyRequest)
     leg.set_stop_loss, leg.set_take_profit = request.stop_loss, request.take_profit
-    leg.levels_asked = False
+    leg.overtaken_stop_loss = None
+    if leg.levels_asked_at_utc is not None and leg.levels_asked_at_utc <= attempt.started_at_utc:
+        leg.levels_asked_at_utc = None
     leg.set_stop_limit_price = request.stop_limit_price
     leg.set_expires_at_broker = request.expires_at_broker
     if request.price is not None:
@@ -420,7 +424,7 @@ def _modify_refused(
     assert isinstance(request, ModifyRequest)
     leg = copy.leg(attempt.leg)
     if class_ is Class.OK:  # nothing to change: that is what was wanted
-        _set(leg, request)
+        _set(leg, attempt)
         _levels_set(copy)
         _step_done(copy)
         return Consequence(events=[rejected(False)], look=True)

@@ -231,8 +231,14 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """How it ended, where the broker's books said so before an answer did."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
-    levels_asked: bool = False
-    """The master changed its levels since ours were set: what the owner made of them is over."""
+    late_modifies: list[Attempt] = []
+    """That nobody answered and that were given up: one may be executed yet."""
+    overtaken_stop_loss: Price | None = None
+    """What we had set when one of them was executed after all, until it is set again."""
+    levels_asked_at_utc: datetime | None = None
+    """When the master last changed its levels since ours were sent: what the owner made of them before
+    is over.
+    """
     levels_refused: bool = False
     """The broker refused it the master's latest levels for good: the next ones are tried again."""
     lost: Attempt | None = None
@@ -242,6 +248,7 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
         """Its mirrored order is gone, and nothing of that was it."""
         self.status, self.lots = LegStatus.WAITING, Decimal(0)
         self.replaced, self.ticket, self.slave_root = self.ticket, None, None
+        self.late_modifies = []
 
     @property
     def is_live(self) -> bool:

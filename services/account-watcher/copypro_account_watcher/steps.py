@@ -353,7 +353,8 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             return ask_or_wait(needs, live, far)
         levels = modified_levels(copy, leg, spec, quote)
         is_set = (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit)
-        if is_set and not (leg.levels_asked and _is_changed_by_hand(leg, live)):
+        is_asked = leg.levels_asked_at_utc is not None
+        if is_set and not (is_asked and _is_changed_by_hand(leg, live)):
             continue
         due.append((leg, levels, quote))
     if due:
@@ -370,11 +371,16 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             kind="modify", leg=leg.number, request=request, numbers=levels.numbers, quote=quote
         )
     if any(leg.status is LegStatus.OPEN for leg in copy.legs):
-        copy.settled_levels = wanted
-        for leg in copy.legs:
-            leg.levels_asked = False
         if not copy.levels_refused:
             copy.levels_late_since_utc = None
+        kept = [leg for leg in copy.legs if leg.status is LegStatus.OPEN and not leg.levels_refused]
+        asked = [leg.levels_asked_at_utc for leg in kept if leg.levels_asked_at_utc is not None]
+        if asked and not live.is_listed_since(max(asked)):
+            # What its owner made of them just before, the next list shows.
+            return Waits(live.now + timedelta(seconds=live.limits.snapshot_every_s))
+        copy.settled_levels = wanted
+        for leg in copy.legs:
+            leg.levels_asked_at_utc = None
     return None
 
 

@@ -17,7 +17,7 @@ from copypro.trading import (
 from copypro.values import Lots, Mode, Price, Ticket
 from msgspec.structs import replace
 
-from copypro_account_watcher import outcomes
+from copypro_account_watcher import late, outcomes
 from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.alerts import clear_alert, halt, raise_alert
 from copypro_account_watcher.applying import apply
@@ -246,9 +246,7 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
         apply(memory, copy, attempt, result, origin, turn)
     elif isinstance(attempt.request, ModifyRequest):
-        listed = memory.live.positions.get(attempt.request.ticket)
-        if listed is not None:
-            outcomes.shown(leg, listed)
+        late.give_up(leg, attempt, memory.live)
     clear_alert(memory, turn, f"attempt/{attempt.id}")
     memory.touch(copy, turn)
 
