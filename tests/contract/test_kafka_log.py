@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from copypro import topics
 from copypro.adapters import kafka_topics
@@ -31,6 +32,7 @@ from copypro.errors import (
     PartitionLost,
 )
 from copypro.ports import Outgoing, Partition, Record
+from structlog.testing import capture_logs
 
 from infra.local.servers import Kafka, free_port
 from tests.conftest import own_server
@@ -281,6 +283,97 @@ async def test_a_writer_that_breaks_lets_nobody_wait(kafka_settings: KafkaSettin
     with pytest.raises(LogUnavailable, match="broke"):
         await writer.submit([])
     await writer.close(LogClosed("the test is over"))
+
+
+async def delete_before(settings: KafkaSettings, topic: str, offset: int) -> None:
+    """As a broker does once a retention is over."""
+    clients = Clients(settings, KafkaLimits())
+    async with started(clients.admin(), 30) as admin:
+        place = TopicPartition(clients.name(topic), 0)
+        await admin.delete_records({place: RecordsToDelete(before_offset=offset)})
+
+
+async def read_to(partition: Partition, records: list[Record], count: int) -> None:
+    while len(records) < count:
+        records.extend(await partition.read())
+
+
+async def test_records_deleted_under_an_owner_that_is_behind_are_not_passed_over(
+    kafka_address: str,
+) -> None:
+    """A retention shorter than an owner's delay: what it never read is missed, not left out."""
+    few = msgspec.structs.replace(FAST, buffered_records=4, batch_records=2)
+    async with topics_on(kafka_address, partitions=1) as settings:
+        log = await KafkaLog.open(settings, few)
+        owned = Owned(log)
+        for number in range(10):
+            await log.append([out(EVENTS, "a", b"%d" % number)])
+        await owned.until(1)
+        partition = owned.partitions[0]
+        await restored(partition)
+        records = list(await partition.read())
+        for number in range(10, 20):
+            await log.append([out(EVENTS, "a", b"%d" % number)])
+        later = await everything(settings, EVENTS)
+        await delete_before(settings, EVENTS, later[15].offset)
+        with pytest.raises(PartitionLost, match="deleted"):
+            await asyncio.wait_for(read_to(partition, records, count=15), 60)
+        values = [int(record.value or b"") for record in records]
+        assert values == list(range(len(values)))
+        await owned.close()
+        await log.close()
+
+
+@pytest.mark.parametrize("was_read", ["before the beginning", "beyond the end"])
+async def test_a_log_that_does_not_follow_on_what_was_read_is_not_read(
+    was_read: str, kafka_address: str
+) -> None:
+    """Records were deleted before anybody read them, or the brokers have lost what was read: other
+    records now have its offsets. The partition waits, and others are served.
+    """
+    async with topics_on(kafka_address, partitions=2) as settings:
+        first = await opened(settings)
+        owned = Owned(first)
+        await owned.until(2)
+        keys = {partition_of(key, 2): key for key in "abcdefgh"}
+        await first.append([out(EVENTS, keys[number], b"0") for number in (0, 1)])
+        for partition in owned.partitions.values():
+            await restored(partition)
+            await partition.commit([], await partition.read())
+        await owned.close()
+        await first.close()
+        clients = Clients(settings, FAST)
+        if was_read == "beyond the end":
+            writer = TransactionalWriter(clients, clients.name(f"{ROLE.name}-0"))
+            await writer.start()
+            offsets = msgspec.json.encode({EVENTS: 1000})
+            await writer.submit([Write(clients.name(STATE), 0, b"~offsets", offsets, [])])
+            await writer.close(LogClosed("the test is over"))
+        second = await opened(settings)
+        for _ in range(3):
+            await second.append([out(EVENTS, keys[number], b"1") for number in (0, 1)])
+        if was_read == "before the beginning":
+            of_first = [r for r in await everything(settings, EVENTS) if r.partition == 0]
+            await delete_before(settings, EVENTS, of_first[-1].offset)
+        again = Owned(second)
+        with capture_logs() as lines:
+            await again.until(2)
+            refused = again.partitions[0]
+            restoring = asyncio.create_task(restored(refused))
+            await restored(again.partitions[1])
+            assert (await again.partitions[1].read())[0].value == b"1", "others are served"
+            async with asyncio.timeout(60):
+                while not [line for line in lines if line["log_level"] == "error"]:
+                    assert not restoring.done(), restoring.exception()
+                    await asyncio.sleep(0.02)
+        (said,) = (line for line in lines if line["log_level"] == "error")
+        assert (said["partition"], said["event"]) == (0, "the log does not follow on what was read")
+        assert not restoring.done()
+        assert again.partitions[0] is refused, "not given up and given again for ever"
+        await again.close()
+        await second.close()
+        await asyncio.wait([restoring])
+        assert isinstance(restoring.exception(), LogClosed)
 
 
 @pytest.fixture

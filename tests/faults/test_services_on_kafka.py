@@ -11,7 +11,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from copypro.adapters.kafka_client import KafkaSettings
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+from copypro import topics
+from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
 from cryptography.fernet import Fernet
 
 from infra.local.servers import Kafka, Mongo, free_port
@@ -146,6 +149,42 @@ async def test_a_broker_that_goes_makes_a_process_not_ready_until_it_is_back(
                 assert events(program).count("log unreachable") <= 3, "not at each try"
             finally:
                 await program.end()
+
+
+async def test_a_partition_whose_unread_records_were_deleted_is_not_ready_all_the_time(
+    tmp_path: Path, kafka_address: str
+) -> None:
+    async with topics_on(kafka_address, PARTITIONS) as settings:
+        program = replicator(tmp_path, kafka_address, settings.prefix)
+        clients = Clients(settings, KafkaLimits())
+        place = TopicPartition(clients.name(topics.ORDER_EVENTS.name), 0)
+        try:
+            async with started(clients.producer(clients.name("test")), 30) as producer:
+                async with producer.transaction():
+                    await producer.send_and_wait(place.topic, b"no event", partition=0)
+                await program.start()
+
+                async def taken() -> bool:
+                    return "a record cannot be read and was put aside" in events(program)
+
+                await program.until(taken)
+                assert await program.terminate() == 0
+                async with producer.transaction():
+                    sent = await producer.send_and_wait(place.topic, b"no event", partition=0)
+            async with started(clients.admin(), 30) as admin:
+                await admin.delete_records({place: RecordsToDelete(before_offset=sent.offset + 1)})
+            await program.start(wait=False)
+
+            async def all_but_one() -> bool:
+                return f"1 of {PARTITIONS}" in str((await health(program)).get("reasons"))
+
+            await program.until(all_but_one)
+            for _ in range(100):
+                assert await all_but_one(), await health(program)
+            assert events(program).count("the log does not follow on what was read") == 1
+            assert await program.terminate() == 0
+        finally:
+            await program.end()
 
 
 async def test_who_stops_leaves_the_group_and_the_other_takes_over_at_once(

@@ -111,13 +111,15 @@ class Clients:
             retry_backoff_ms=3,
         )
 
-    def consumer(self, **more: Any) -> AIOKafkaConsumer:
-        """Of committed records only."""
+    def consumer(self, *, lost: str = "earliest", **more: Any) -> AIOKafkaConsumer:
+        """Of committed records only. `lost`: where to go on when the place to read at is not there;
+        with `none` that is an error.
+        """
         return AIOKafkaConsumer(
             **self._common,
             isolation_level="read_committed",
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset=lost,
             fetch_max_wait_ms=int(self.limits.long_poll_s * 1000),
             max_partition_fetch_bytes=2 * self.limits.record_bytes,
             retry_backoff_ms=20,

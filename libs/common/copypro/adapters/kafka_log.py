@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from copypro.adapters.kafka_assignor import PartitionNumbers
 from copypro.adapters.kafka_client import (
@@ -33,13 +33,14 @@ from copypro.adapters.kafka_client import (
 )
 from copypro.adapters.kafka_topics import Layout, read_layout
 from copypro.adapters.kafka_writer import TransactionalWriter, Write, partition_of
-from copypro.errors import LogClosed, LogCorrupt, LogError, LogUnavailable, PartitionLost
+from copypro.errors import LogClosed, LogError, LogUnavailable, PartitionLost
 from copypro.ports import Outgoing, Partition, Record
 from copypro.topics import Role
 
 logger = structlog.get_logger("kafka")
 OFFSETS = "~offsets"
 """The key, in a state topic, of the next offset to read of each input topic."""
+UNCONNECTED = "the log does not follow on what was read"
 HEARTBEATS = 12
 """Of a member in one session time-out: who stays learns with one of them that another is gone."""
 Ask = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
@@ -197,6 +198,7 @@ class _Group:
     async def _join(self) -> None:
         limits = self.log.clients.limits
         consumer = self.log.clients.consumer(
+            lost="none",
             group_id=self.log.clients.name(self.role.name),
             client_id=f"copypro-{self.role.name}",
             partition_assignment_strategy=[PartitionNumbers],
@@ -216,7 +218,11 @@ class _Group:
         loop = asyncio.get_running_loop()
         checked_at = noted_at = loop.time()
         while not self.log.closed:
-            found = await consumer.getmany(timeout_ms=1000)
+            try:
+                found = await consumer.getmany(timeout_ms=1000)
+            except OffsetOutOfRangeError as error:
+                self._lost(error.args[0])
+                continue
             for place, records in found.items():
                 self._deliver(place, records)
             now = loop.time()
@@ -236,6 +242,15 @@ class _Group:
         owner.deliver(self.topics[place.topic], [self.log.record(one) for one in records], end)
         if owner.is_held:
             self._pause(owner)
+
+    def _lost(self, places: Mapping[TopicPartition, int]) -> None:
+        """Read on from anywhere else, records would be left out: the next owner finds which."""
+        for place in places:
+            owner = self._owners.get(place.partition)
+            if owner is not None and owner.is_open:
+                self._pause(owner)
+                topic = self.topics[place.topic]
+                owner.give_up(f"what follows on what it read of {topic} was deleted")
 
     async def _check_progress(self, consumer: AIOKafkaConsumer) -> None:
         """Errors: LogUnavailable when records were there at the last check and still do not come."""
@@ -343,11 +358,16 @@ class _Group:
         return self._consumer
 
     def _pause(self, owner: KafkaPartition) -> None:
+        """With a place to read at, whichever: the library would ask for the group's, and fail where
+        none is noted.
+        """
         consumer = self._consumer
         assert consumer is not None
         places = [place for place in self._places(owner.number) if place in consumer.assignment()]
         if places:
             consumer.pause(*places)
+        for place in places:
+            consumer.seek(place, 0)
 
     def _places(self, number: int) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for topic in self.topics]
@@ -499,7 +519,6 @@ class KafkaPartition:
             self._state, offsets = await self._latest()
             self._next = await self._first_offsets(offsets)
             self.consumed = dict(offsets)
-            self._ends = await self._group.ends(self.number)
         except LogError as error:
             self._end(error)
             return
@@ -543,15 +562,34 @@ class KafkaPartition:
                         found[record.key] = record
 
     async def _first_offsets(self, offsets: Mapping[str, int]) -> dict[str, int]:
-        """Where to read on. Errors: LogCorrupt when records that were never read are gone."""
-        begins = await self._group.begins(self.number)
-        for name, begin in begins.items():
-            if name in offsets and begin > offsets[name]:
-                raise LogCorrupt(
-                    f"{name}/{self.number}: records {offsets[name]} to {begin - 1} were deleted"
-                    f" before {self._role.name} read them"
-                )
-        return {name: offsets.get(name, begin) for name, begin in begins.items()}
+        """Where to read on. Waits where the log does not follow on what was read: nothing is left out,
+        and this process goes on with its other partitions. Errors: LogUnavailable.
+        """
+        said = False
+        while True:
+            begins = await self._group.begins(self.number)
+            self._ends = await self._group.ends(self.number)
+            if not (gaps := self._gaps(offsets, begins)):
+                return {name: offsets.get(name, begin) for name, begin in begins.items()}
+            if not said:
+                role, number = self._role.name, self.number
+                logger.error(UNCONNECTED, role=role, partition=number, reason="; ".join(gaps))
+                said = True
+            await asyncio.sleep(self._log.clients.limits.again_cap_s)
+
+    def _gaps(self, offsets: Mapping[str, int], begins: Mapping[str, int]) -> list[str]:
+        role = self._role.name
+        deleted = [
+            f"{name}: records {offsets[name]} to {begin - 1} were deleted before {role} read them"
+            for name, begin in begins.items()
+            if name in offsets and begin > offsets[name]
+        ]
+        undone = [
+            f"{name}: it ends at {end}, and {role} has read to {offsets[name]}"
+            for name, end in self._ends.items()
+            if name in offsets and end < offsets[name]
+        ]
+        return deleted + undone
 
     async def _know_ends(self, records: Sequence[Record]) -> None:
         """Of the other topics, for records that take effect at a place in them."""
