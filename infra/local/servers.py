@@ -37,14 +37,22 @@ def cache() -> Path:
     return Path(root) / "copypro"
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """Below those that systems give to outgoing connections, any of which could take it meanwhile."""
+    """Below those that systems give to outgoing connections, any of which could take it meanwhile. Never
+    one that this process was given before: whoever has it may not listen on it yet.
+    """
     for port in random.SystemRandom().sample(range(*PORTS), PORTS[1] - PORTS[0]):
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise ServersUnavailable("no port is free")
 
