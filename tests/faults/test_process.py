@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -116,17 +117,22 @@ SHOWN = "Still running (SIMULATED)"
 async def test_a_demo_that_is_asked_to_end_leaves_nothing_behind(
     tmp_path: Path, asked: signal.Signals
 ) -> None:
-    async def shown(process: asyncio.subprocess.Process) -> None:
+    async def shown(process: asyncio.subprocess.Process) -> str:
         assert process.stdout is not None
-        while SHOWN not in (await process.stdout.readline()).decode():
-            assert not process.stdout.at_eof()
+        said = ""
+        while SHOWN not in said:
+            said += (await process.stdout.readline()).decode()
+            assert not process.stdout.at_eof(), said
+        return said
 
     process = await demo(tmp_path)
     try:
-        await asyncio.wait_for(shown(process), PATIENCE_S)
+        said = await asyncio.wait_for(shown(process), PATIENCE_S)
         assert len(folders_in(tmp_path)) == 1
         await ended(process, asked)
-        assert process.returncode == 0, "what was checked stands"
+        # On a machine so busy that each trade is over before its copy is due, nothing was copied.
+        has_passed = "SIMULATED checked" in said
+        assert process.returncode == (0 if has_passed else 1), f"what was checked stands: {said}"
     finally:
         await gone(process)
     assert not folders_in(tmp_path)
@@ -141,6 +147,16 @@ async def test_a_demo_that_is_ended_before_its_check_has_not_passed(tmp_path: Pa
     finally:
         await gone(process)
     assert not folders_in(tmp_path)
+
+
+async def test_bridges_whose_port_is_taken_listen_on_free_ones() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with simulator_process(0, port) as addresses:
+            assert not any(address.endswith(f":{port}") for address in addresses)
+            for address in addresses:
+                async with aiohttp.ClientSession() as http, http.get(address) as response:
+                    assert response.status
 
 
 async def demo(folder: Path, *options: str) -> asyncio.subprocess.Process:

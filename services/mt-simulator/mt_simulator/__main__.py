@@ -1,6 +1,7 @@
 """`python -m mt_simulator MT4_PORT MT5_PORT`: an empty world for another program to fill.
 
-Prints one line, `{"mt4": address, "mt5": address}`, once it listens.
+Prints one line, `{"mt4": address, "mt5": address}`, once it listens: on any free ports where one of
+these was taken since the other program looked.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from mt_simulator.main import CannotListen, start
 
 
 async def main() -> None:
-    simulator = await start(int(sys.argv[1]), int(sys.argv[2]))
+    try:
+        simulator = await start(int(sys.argv[1]), int(sys.argv[2]))
+    except CannotListen:
+        simulator = await start()
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

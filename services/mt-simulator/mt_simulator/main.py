@@ -76,6 +76,8 @@ async def start(mt4_port: int = 0, mt5_port: int = 0, host: str = "127.0.0.1") -
         try:
             await site.start()
         except OSError as error:
+            for begun in runners:
+                await begun.cleanup()
             raise CannotListen(platform, host, port, error) from None
         addresses.append(_address(*runner.addresses[0][:2]))
     mt4, mt5 = addresses

@@ -46,15 +46,16 @@ def in_process(ports: tuple[int, int, int], data: Path | None) -> Rings:
         """Errors: SettingsError for a folder that holds something."""
         if data is not None:
             _check_empty(data)
-        mt4_port, mt5_port, gateway_port = (_free_or(port, console) for port in ports)
+        mt4_port, mt5_port, gateway_port = ports
         with tempfile.TemporaryDirectory(prefix="copypro-demo-") as temporary:
-            async with simulator_process(mt4_port, mt5_port) as (mt4, mt5):
+            bridges = simulator_process(_free_or(mt4_port, console), _free_or(mt5_port, console))
+            async with bridges as (mt4, mt5):
                 settings = Settings.model_validate(
                     {
                         "api_mt4": mt4,
                         "api_mt5": mt5,
                         "data": data or Path(temporary),
-                        "gateway_port": gateway_port,
+                        "gateway_port": _free_or(gateway_port, console),
                         "sign_up": "open",
                         "simulated": True,
                         "mail": "file",
