@@ -188,6 +188,23 @@ def test_on_mt4_each_part_that_closed_has_a_ticket_of_its_own() -> None:
     assert not book.was_told(row(2, "0.10"))
 
 
+@pytest.mark.parametrize("platform", [Platform.MT4, Platform.MT5])
+def test_what_closed_before_its_broker_put_its_clock_back_is_no_news(platform: Platform) -> None:
+    """The part is later than the end, by that clock."""
+    watch = Watch(platform)
+    watch.starts(order(1, "0.30"))
+    is_mt4 = platform is Platform.MT4
+    rest = order(2, "0.10", comment="from #1") if is_mt4 else order(1, "0.10")
+    part = row(1, "0.20", deal=1 if is_mt4 else 21, comment="to #2" if is_mt4 else "", closed=600)
+    watch.snapshot(rest, closed=(part,))
+    end = row(rest.ticket, "0.10", deal=2 if is_mt4 else 22, closed=-2900)
+    watch.later(60).snapshot(closed=(part, end), clock_offset_minutes=60)
+    assert watch.book.roots == {}
+    book = left(watch)
+    assert book.was_told(part)
+    assert book.was_told(end)
+
+
 @pytest.mark.parametrize("is_past_told", [True, False])
 def test_what_was_told_so_long_ago_that_it_is_forgotten_is_no_news_either(
     is_past_told: bool,

@@ -289,7 +289,7 @@ class Book:
             until = max(until, self.forgotten_until_broker or NEVER)
         told = {ticket: at for ticket, at in self.told.items() if at > until}
         for closed in self.closed.values():
-            told |= dict.fromkeys(closed.tickets, closed.at_broker or AT_ALL)
+            told |= dict.fromkeys(closed.tickets, self._told_until(closed))
         for root in self.roots.values():
             newest = root.newest_row
             made = [one.told.deal.time_broker for one in root.made]
@@ -306,6 +306,12 @@ class Book:
         left.told = dict(newest_last[-self.limits.told_tickets :])
         left.told_until_broker = until if until > NEVER else None
         return left
+
+    def _told_until(self, closed: Closed) -> datetime:
+        """Of its tickets. A part may be later than the end, by a clock that was put back meanwhile."""
+        if self.platform is Platform.MT4 or closed.at_broker is None:  # each part has its ticket
+            return AT_ALL
+        return max(closed.at_broker, *(at for at, _ in closed.spent), NEVER)
 
     # --- questions ----------------------------------------------------------------------------
 
