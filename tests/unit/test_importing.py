@@ -188,6 +188,17 @@ def test_on_mt4_each_part_that_closed_has_a_ticket_of_its_own() -> None:
     assert not book.was_told(row(2, "0.10"))
 
 
+def test_a_part_is_no_news_either_when_the_account_was_removed_once_more() -> None:
+    watch = Watch()
+    watch.starts(order(1, "0.30"))
+    part = row(1, "0.10", deal=21, closed=50)
+    watch.snapshot(order(1, "0.20"), closed=(part,))
+    again = Watch()
+    again.book = left(watch)
+    again.starts(order(1, "0.20"))
+    assert left(again).was_told(part)
+
+
 @pytest.mark.parametrize("platform", [Platform.MT4, Platform.MT5])
 def test_what_closed_before_its_broker_put_its_clock_back_is_no_news(platform: Platform) -> None:
     """The part is later than the end, by that clock."""

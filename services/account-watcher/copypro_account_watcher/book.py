@@ -7,6 +7,7 @@ brings them again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -288,30 +289,34 @@ class Book:
         if is_past_told:
             until = max(until, self.forgotten_until_broker or NEVER)
         told = {ticket: at for ticket, at in self.told.items() if at > until}
-        for closed in self.closed.values():
-            told |= dict.fromkeys(closed.tickets, self._told_until(closed))
-        for root in self.roots.values():
-            newest = root.newest_row
-            made = [one.told.deal.time_broker for one in root.made]
-            ended = [at + CLOCKS_APART for at in made if at is not None]
-            at = max([*ended, newest[0] if newest else NEVER])
-            if self.platform is Platform.MT4:  # each part has its ticket
-                told |= dict.fromkeys(root.tickets, AT_ALL)
-                told[root.ticket] = NEVER
-                told |= {Ticket(deal): at for at, deal in root.spent}
-            else:
-                told |= dict.fromkeys(root.tickets, at)
+        for ticket, at in self._told_here():
+            told[ticket] = max(at, told.get(ticket, NEVER))
         left = Book(self.account, limits=self.limits)
         newest_last = sorted(told.items(), key=lambda item: item[1])
         left.told = dict(newest_last[-self.limits.told_tickets :])
         left.told_until_broker = until if until > NEVER else None
         return left
 
-    def _told_until(self, closed: Closed) -> datetime:
-        """Of its tickets. A part may be later than the end, by a clock that was put back meanwhile."""
-        if self.platform is Platform.MT4 or closed.at_broker is None:  # each part has its ticket
-            return AT_ALL
-        return max(closed.at_broker, *(at for at, _ in closed.spent), NEVER)
+    def _told_here(self) -> Iterator[tuple[Ticket, datetime]]:
+        """Up to when what closed of each ticket was told. On MT4 each part has its own."""
+        is_mt4 = self.platform is Platform.MT4
+        for closed in self.closed.values():
+            # By a clock that was put back a part may be later than the end.
+            parts = max((at for at, _ in closed.spent), default=NEVER)
+            is_known = closed.at_broker is not None and not is_mt4
+            until = max(closed.at_broker or NEVER, parts) if is_known else AT_ALL
+            yield from ((ticket, until) for ticket in closed.tickets)
+        for root in self.roots.values():
+            if is_mt4:
+                yield from ((ticket, AT_ALL) for ticket in root.tickets if ticket != root.ticket)
+                yield root.ticket, NEVER
+                yield from ((Ticket(deal), at) for at, deal in root.spent)
+                continue
+            newest = root.newest_row
+            made = [one.told.deal.time_broker for one in root.made]
+            ended = [at + CLOCKS_APART for at in made if at is not None]
+            until = max([*ended, newest[0] if newest else NEVER])
+            yield from ((ticket, until) for ticket in root.tickets)
 
     # --- questions ----------------------------------------------------------------------------
 
