@@ -39,6 +39,22 @@ def test_what_closed_in_the_moment_of_the_first_look_is_told_once() -> None:
     run(work())
 
 
+def test_what_closed_at_the_first_look_is_told_once_by_a_clock_that_is_learned_later() -> None:
+    """MT4 tells no UTC: a first import cannot date what it tells, and the looks can."""
+    hours = timedelta(hours=2)
+    closed_at = BEGAN.replace(tzinfo=None) + hours
+    piece = replace(row(77), closed_at_broker=closed_at, opened_at_broker=closed_at)
+
+    async def work() -> None:
+        async with watched(closed=(piece,), platform=Platform.MT4) as account:
+            for _ in range(10):
+                account.bridge.tick(hours)
+                await asyncio.sleep(3)
+            assert {event.root for event in account.told(m.PositionClosed)} == {"imported:77"}
+
+    run(work())
+
+
 class EndsAfter(MemoryLog):
     """Whoever imports is killed once, after so many commits; what they wrote stays."""
 

@@ -10,7 +10,7 @@ from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
 
 from copypro_account_watcher.book import CLOCKS_APART, NEVER
-from copypro_account_watcher.evidence import closed_at_utc, earliest_utc
+from copypro_account_watcher.evidence import closed_at_utc, earliest_utc, latest_utc
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.past import imported_operations, imported_positions
@@ -108,9 +108,10 @@ class Importing:
         ]
 
     def _is_like_news(self, piece: ClosedOrder) -> bool:
-        """It closed in about the moment of the first look."""
-        since = self._book.since_utc
-        return since is not None and self._is_after(piece, since - CLOCKS_APART)
+        """It closed in about the moment of the first look; or may have, by a clock that nobody knows."""
+        since, offset = self._book.since_utc, self._session.offset.minutes
+        at = piece.closed_at_utc or latest_utc(piece.closed_at_broker, offset)
+        return since is not None and at is not None and at > since - CLOCKS_APART
 
     def _is_before(self, piece: ClosedOrder, moment: datetime) -> bool:
         at = closed_at_utc(piece, self._session.offset.minutes)
