@@ -232,6 +232,26 @@ def test_what_closed_before_its_broker_put_its_clock_back_is_no_news(platform: P
     assert book.was_told(end)
 
 
+@pytest.mark.parametrize("seconds", [0, -3000])
+def test_a_part_is_known_by_its_deal_whenever_the_clock_says_that_it_closed(seconds: int) -> None:
+    """Another one after the removal, within its millisecond or after the clock was put back, is news."""
+    watch = Watch()
+    watch.starts(order(1, "0.30"))
+    part = row(1, "0.10", deal=21, closed=50)
+    watch.snapshot(order(1, "0.20"), closed=(part,))
+    book = left(watch)
+    assert book.was_told(part)
+    assert not book.was_told(row(1, "0.10", deal=22, closed=50 + seconds))
+
+
+def test_what_opening_cost_is_told_once_however_often_the_account_is_removed() -> None:
+    watch = Watch()
+    watch.starts(order(1))
+    again = Watch()
+    again.book = left(watch)
+    assert 1 in left(again).told
+
+
 @pytest.mark.parametrize("is_past_told", [True, False])
 def test_what_was_told_so_long_ago_that_it_is_forgotten_is_no_news_either(
     is_past_told: bool,

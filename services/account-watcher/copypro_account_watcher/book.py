@@ -7,7 +7,7 @@ brings them again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -159,6 +159,7 @@ class Rest(Struct, kw_only=True, omit_defaults=True):
     operations: dict[Ticket, datetime] = {}
     operations_forgotten_until_broker: datetime | None = None
     told: dict[Ticket, datetime] = {}
+    told_deals: dict[Ticket, tuple[int, ...]] = {}
     told_until_broker: datetime | None = None
 
 
@@ -180,6 +181,15 @@ def _closed_at(closed: Closed) -> datetime:
     something newer than all that is forgotten is then still news.
     """
     return closed.at_broker or NEVER
+
+
+def _told_of(of: Root | Closed, *ended: datetime) -> tuple[datetime, Sequence[int]]:
+    """MT5: until when, and the numbers of its deals, where all are known."""
+    numbers = [deal for _, deal in of.spent]
+    until = NEVER if of.rows_until is None else of.rows_until[0]
+    is_owed = bool(of.made) or of.unrowed_lots > 0 or of.rows_until is not None
+    is_numbered = not is_owed and set(numbers).isdisjoint(of.tickets)
+    return max(until, *ended, *(at for at, _ in of.spent), NEVER), numbers if is_numbered else ()
 
 
 class Book:
@@ -210,7 +220,9 @@ class Book:
         self.operations: dict[Ticket, datetime] = {}
         self.operations_forgotten_until_broker: datetime | None = None
         self.told: dict[Ticket, datetime] = {}
-        """What closed of these up to then was told when the account was here before, or is imported."""
+        """What closed of these up to then was told when the account was here before, or is imported;"""
+        self.told_deals: dict[Ticket, tuple[int, ...]] = {}
+        """of these, where rows have numbers, these deals: a clock goes through an hour twice."""
         self.told_until_broker: datetime | None = None
         """And everything that closed up to then."""
         self.by_ticket: dict[Ticket, Root] = {}
@@ -257,7 +269,8 @@ class Book:
         self.lifecycles = dict(rest.lifecycles)
         self.operations = dict(rest.operations)
         self.operations_forgotten_until_broker = rest.operations_forgotten_until_broker
-        self.told, self.told_until_broker = dict(rest.told), rest.told_until_broker
+        self.told, self.told_deals = dict(rest.told), dict(rest.told_deals)
+        self.told_until_broker = rest.told_until_broker
         for closed in rest.closed:
             self.bury(closed)
 
@@ -278,6 +291,7 @@ class Book:
             operations=dict(self.operations),
             operations_forgotten_until_broker=self.operations_forgotten_until_broker,
             told=dict(self.told),
+            told_deals=dict(self.told_deals),
             told_until_broker=self.told_until_broker,
         )
 
@@ -288,35 +302,44 @@ class Book:
         until = self.told_until_broker or NEVER
         if is_past_told:
             until = max(until, self.forgotten_until_broker or NEVER)
-        told = {ticket: at for ticket, at in self.told.items() if at > until}
-        for ticket, at in self._told_here():
-            told[ticket] = max(at, told.get(ticket, NEVER))
+        told, deals = dict(self.told), dict(self.told_deals)
+        for ticket, at, numbers in self._told_here():
+            former = told.pop(ticket, NEVER)
+            told[ticket] = max(at, former)
+            if numbers and (ticket in deals or former == NEVER):
+                deals[ticket] = tuple(dict.fromkeys((*deals.get(ticket, ()), *numbers)))
+            elif at > NEVER:
+                deals.pop(ticket, None)
         left = Book(self.account, limits=self.limits)
-        newest_last = sorted(told.items(), key=lambda item: item[1])
-        left.told = dict(newest_last[-self.limits.told_tickets :])
+        left.told = dict(list(told.items())[-self.limits.told_tickets :])
+        left.told_deals = {ticket: deals[ticket] for ticket in left.told if ticket in deals}
         left.told_until_broker = until if until > NEVER else None
         return left
 
-    def _told_here(self) -> Iterator[tuple[Ticket, datetime]]:
-        """Up to when what closed of each ticket was told. On MT4 each part has its own."""
+    def _told_here(self) -> Iterator[tuple[Ticket, datetime, Sequence[int]]]:
+        """Of each ticket, up to when what closed was told, and deals. On MT4 each part has a ticket."""
         is_mt4 = self.platform is Platform.MT4
-        for closed in self.closed.values():
-            # By a clock that was put back a part may be later than the end.
-            parts = max((at for at, _ in closed.spent), default=NEVER)
-            is_known = closed.at_broker is not None and not is_mt4
-            until = max(closed.at_broker or NEVER, parts) if is_known else AT_ALL
-            yield from ((ticket, until) for ticket in closed.tickets)
+        for closed in sorted(self.closed.values(), key=_closed_at):
+            ended = closed.at_broker or AT_ALL
+            until, deals = (AT_ALL, ()) if is_mt4 else _told_of(closed, ended)
+            yield from ((ticket, until, deals) for ticket in closed.tickets)
         for root in self.roots.values():
             if is_mt4:
-                yield from ((ticket, AT_ALL) for ticket in root.tickets if ticket != root.ticket)
-                yield root.ticket, NEVER
-                yield from ((Ticket(deal), at) for at, deal in root.spent)
+                yield from (
+                    (ticket, AT_ALL, ()) for ticket in root.tickets if ticket != root.ticket
+                )
+                yield root.ticket, NEVER, ()
+                yield from ((Ticket(deal), at, ()) for at, deal in root.spent)
                 continue
-            newest = root.newest_row
             made = [one.told.deal.time_broker for one in root.made]
-            ended = [at + CLOCKS_APART for at in made if at is not None]
-            until = max([*ended, newest[0] if newest else NEVER])
-            yield from ((ticket, until) for ticket in root.tickets)
+            until, deals = _told_of(root, *(at + CLOCKS_APART for at in made if at is not None))
+            yield from ((ticket, until, deals) for ticket in root.tickets)
+
+    def tell(self, row: ClosedOrder) -> None:
+        """It is imported, and no news."""
+        self.told[row.ticket] = max(self.told.get(row.ticket, NEVER), row.closed_at_broker)
+        if row.ticket in self.told_deals:
+            self.told_deals[row.ticket] = (*self.told_deals[row.ticket], row.deal)
 
     # --- questions ----------------------------------------------------------------------------
 
@@ -332,8 +355,12 @@ class Book:
 
     def was_told(self, row: ClosedOrder) -> bool:
         """Before the account was removed and added again, or as its imported past."""
-        until = max(self.told.get(row.ticket, NEVER), self.told_until_broker or NEVER)
-        return row.closed_at_broker <= until
+        if row.closed_at_broker <= (self.told_until_broker or NEVER):
+            return True
+        deals = self.told_deals.get(row.ticket)
+        if deals is not None and row.deal != row.ticket:
+            return row.deal in deals
+        return row.closed_at_broker <= self.told.get(row.ticket, NEVER)
 
     def is_over(self, ticket: Ticket) -> bool:
         """It was a position's. The number of an order that only seems to be part of one may still be."""

@@ -9,7 +9,7 @@ from copypro.errors import TerminalError
 from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
 
-from copypro_account_watcher.book import CLOCKS_APART, NEVER
+from copypro_account_watcher.book import CLOCKS_APART
 from copypro_account_watcher.evidence import closed_at_utc, earliest_utc, latest_utc
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
@@ -71,8 +71,7 @@ class Importing:
             for identity, message in imported_positions(memory.id, news, now, opened):
                 turn.fact(memory.id, message, *identity)
             for piece in news:
-                former = book.told.get(piece.ticket, NEVER)
-                book.told[piece.ticket] = max(former, piece.closed_at_broker)
+                book.tell(piece)
             memory.save_book(turn)
             await host.commit(turn)
         for at in range(0, len(facts), FACTS_A_TURN):
