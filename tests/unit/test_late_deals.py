@@ -422,6 +422,20 @@ def test_a_part_that_led_to_the_first_ticket_that_was_seen_is_told_once(is_over:
     assert sorted(money(event)[0] for event in told if money(event)[0]) == [4, 5]
 
 
+def test_all_parts_that_led_to_the_first_ticket_that_was_seen_are_told_by_one_look() -> None:
+    """MT4: the first of them waited for another look at history, which nobody wanted."""
+    watch = mt4().later(10)
+    rest = order(3, "0.05", opened=3, comment="from #2")
+    watch.snapshot(rest)
+    watch.later(6).reads_history(rest)
+    rows = (
+        row(1, "0.03", profit=D(4), opened=3, closed=5, comment="to #2"),
+        row(2, "0.02", profit=D(5), opened=3, closed=6, comment="to #3"),
+    )
+    told = late(watch.snapshot, rest, closed=rows)
+    assert sorted(money(event)[0] for event in told) == [4, 5]
+
+
 def test_a_deal_without_a_number_of_its_own_is_nobodys_unseen_part() -> None:
     watch = hedging()
     watch.sees(order(1, "0.05"))

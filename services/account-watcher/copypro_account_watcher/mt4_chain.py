@@ -401,7 +401,11 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
             continue
         chain = ended.since(row)
         if to_ticket(chain[-1].comment) is not None:
-            continue  # it goes on under a ticket that no look has shown yet
+            for piece in reversed(
+                chain
+            ):  # to a ticket that is known, or that no look has shown yet
+                _belongs_to_known(rec, rows, piece)
+            continue
         origin = from_ticket(row.comment)
         if origin is None and len(chain) > 1:
             origin = ticket  # the comment that its close left tells of no former one
