@@ -55,6 +55,33 @@ def test_what_closed_at_the_first_look_is_told_once_by_a_clock_that_is_learned_l
     run(work())
 
 
+def test_what_was_imported_is_no_news_when_its_broker_puts_the_clock_back() -> None:
+    """By that clock it closed after the first look."""
+    hour = timedelta(hours=1)
+    closed_at = BEGAN.replace(tzinfo=None) + 2 * hour - timedelta(minutes=30)
+    piece = replace(row(77), closed_at_broker=closed_at, opened_at_broker=closed_at)
+
+    async def ticks(account: Watched, offset: timedelta) -> None:
+        for _ in range(20):
+            account.bridge.tick(offset)
+            await asyncio.sleep(3)
+
+    async def work() -> None:
+        async with watched(platform=Platform.MT4) as account:
+            await ticks(account, 2 * hour)
+            await account.command(m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION))
+            account.bridge.closed = (piece,)
+            await account.register()
+            await account.until(lambda: account.told(m.PositionClosed))
+            await ticks(account, hour)
+            account.bridge.ends_session(1.0)
+            await asyncio.sleep(30)
+            assert account.told(m.AccountConnected)[-1].clock_offset_minutes == 60
+            assert {event.root for event in account.told(m.PositionClosed)} == {"imported:77"}
+
+    run(work())
+
+
 class EndsAfter(MemoryLog):
     """Whoever imports is killed once, after so many commits; what they wrote stays."""
 

@@ -25,7 +25,6 @@ _FROM = re.compile(r"from #(\d+)")
 _TO = re.compile(r"to #(\d+)")
 _BY = re.compile(r"close hedge by #(\d+)")
 EASTERNMOST_MINUTES = 14 * 60
-WESTERNMOST_MINUTES = -12 * 60
 UNSET_YEAR = 1980
 
 
@@ -410,11 +409,6 @@ def is_unseen(book: Book, look: Look, row: ClosedOrder, root: Root) -> bool:
 def earliest_utc(at_broker: datetime, offset_minutes: int | None) -> datetime | None:
     """With the offset unknown, what it would be on the easternmost server's clock."""
     return to_utc(at_broker, EASTERNMOST_MINUTES if offset_minutes is None else offset_minutes)
-
-
-def latest_utc(at_broker: datetime, offset_minutes: int | None) -> datetime | None:
-    """With the offset unknown, what it would be on the westernmost server's clock."""
-    return to_utc(at_broker, WESTERNMOST_MINUTES if offset_minutes is None else offset_minutes)
 
 
 def _is_unspent(row: ClosedOrder, root: Root | Closed) -> bool:

@@ -10,7 +10,8 @@ from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
 
 from copypro_account_watcher.book import CLOCKS_APART
-from copypro_account_watcher.evidence import closed_at_utc, earliest_utc, latest_utc
+from copypro_account_watcher.clock import DAY
+from copypro_account_watcher.evidence import closed_at_utc, earliest_utc
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.past import imported_operations, imported_positions
@@ -107,10 +108,12 @@ class Importing:
         ]
 
     def _is_like_news(self, piece: ClosedOrder) -> bool:
-        """It closed in about the moment of the first look; or may have, by a clock that nobody knows."""
+        """It closed before the first look, and may have closed after it by a clock that is not known yet,
+        or that its broker puts back.
+        """
         since, offset = self._book.since_utc, self._session.offset.minutes
-        at = piece.closed_at_utc or latest_utc(piece.closed_at_broker, offset)
-        return since is not None and at is not None and at > since - CLOCKS_APART
+        at = closed_at_utc(piece, offset or 0)
+        return since is not None and at is not None and at > since - DAY
 
     def _is_before(self, piece: ClosedOrder, moment: datetime) -> bool:
         at = closed_at_utc(piece, self._session.offset.minutes)
