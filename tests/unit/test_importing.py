@@ -12,15 +12,15 @@ from copypro import messages as m
 from copypro.adapters.memory_log import MemoryLog
 from copypro.errors import PartitionLost
 from copypro.ports import Outgoing
-from copypro.trading import ClosedOrder
-from copypro.values import AccountId, Platform, RootId
+from copypro.trading import BalanceOperation, ClosedOrder, History
+from copypro.values import AccountId, Platform, RootId, Ticket
 from copypro_account_watcher.book import Book, BookLimits, Rest
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec import json
 from msgspec.structs import replace
 
-from tests.unit.diff_builders import Watch, broker, order, row
+from tests.unit.diff_builders import D, Watch, broker, order, row
 from tests.unit.watched import ACCOUNT, BEGAN, REGISTRATION, Watched, watched
 
 
@@ -78,6 +78,59 @@ def test_what_was_imported_is_no_news_when_its_broker_puts_the_clock_back() -> N
             await asyncio.sleep(30)
             assert account.told(m.AccountConnected)[-1].clock_offset_minutes == 60
             assert {event.root for event in account.told(m.PositionClosed)} == {"imported:77"}
+
+    run(work())
+
+
+def test_what_history_did_not_have_yet_when_the_account_was_added_is_told() -> None:
+    """It closed, or was paid, just before: no look tells what was before the first one."""
+    ended_at = BEGAN - timedelta(seconds=2)
+    piece = replace(row(77, deal=78), closed_at_utc=ended_at, opened_at_utc=ended_at)
+    paid = BalanceOperation(
+        ticket=Ticket(79), kind="Balance", amount=D(500), time_broker=piece.closed_at_broker
+    )
+
+    def history(*_: datetime) -> History:
+        has_it = asyncio.get_running_loop().time() > 4.0
+        return History(closed=(piece,) * has_it, operations=(paid,) * has_it)
+
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.tells = history
+            await asyncio.sleep(60)
+            assert [event.ticket for event in account.told(m.PositionClosed)] == [77]
+            assert [event.amount for event in account.told(m.BalanceChanged)] == [500]
+
+    run(work())
+
+
+def test_what_closed_after_the_first_look_is_left_to_the_looks() -> None:
+    """MT4: of what stood then a part's part has a ticket that none of them has shown."""
+    hours = timedelta(hours=2)
+
+    def cut(ticket: int, comment: str) -> ClosedOrder:
+        at = BEGAN.replace(tzinfo=None) + hours
+        made = row(ticket, "0.10", comment=comment)
+        return replace(made, opened_at_broker=at, closed_at_broker=at + timedelta(seconds=62))
+
+    async def work() -> None:
+        limits = WatcherLimits(snapshot_every_s=20.0)
+        async with watched(limits, platform=Platform.MT4) as account:
+            bridge = account.bridge
+            for _ in range(20):
+                bridge.tick(hours)
+                await asyncio.sleep(3)
+            await account.command(m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION))
+            await account.until(lambda: account.told(m.AccountRemoved))
+            bridge.orders = (order(1, "0.30"),)
+            await account.register()
+            await account.until(lambda: account.told(m.PositionOpened))
+            await asyncio.sleep(1.0)
+            bridge.orders = (order(3, "0.10", comment="from #2"),)
+            bridge.closed = (cut(1, "to #2"), cut(2, "to #3"))
+            await asyncio.sleep(60)
+            told = [*account.told(m.PositionReduced), *account.told(m.PositionClosed)]
+            assert sorted(event.deal.ticket for event in told) == [1, 2]
 
     run(work())
 

@@ -198,7 +198,7 @@ async def live_report(body: bytes, balance: Decimal) -> Report:
     """From the bridge's answer through events and read models, as it is shown."""
     history, _ = mt5_translate.history(body)
     facts = [
-        *imported_operations(ACCOUNT, history, NOW),
+        *imported_operations(ACCOUNT, history.operations, NOW),
         *imported_positions(ACCOUNT, history.closed, NOW),
     ]
     with tempfile.TemporaryDirectory() as folder:

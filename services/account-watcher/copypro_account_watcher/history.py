@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 import structlog
 from copypro.errors import TerminalError
 from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
+from copypro.values import Ticket
 
 from copypro_account_watcher.book import CLOCKS_APART
 from copypro_account_watcher.clock import DAY
@@ -26,12 +28,14 @@ class Importing:
     def __init__(self, memory: Memory, host: Host, session: Session, terminal: Terminal) -> None:
         self._memory, self._host, self._session = memory, host, session
         self._terminal, self._book = terminal, memory.book
+        self._paid: set[Ticket] = set()
+        """Operations that are told."""
 
     async def run(self) -> None:
         """Newest page first. A page that fails ends it; the next connect starts it again, and what
         was imported before has the same ids.
         """
-        host, limits = self._host, self._host.limits
+        host, limits, began_s = self._host, self._host.limits, self._host.monotonic()
         connected_at = host.clock().replace(tzinfo=None)
         until = connected_at + timedelta(days=1)
         oldest = connected_at - timedelta(days=limits.import_days)
@@ -43,6 +47,10 @@ class Importing:
                     return
                 await self._record(history)
                 until = since
+            await asyncio.sleep(began_s + limits.history_lag_s - host.monotonic())
+            if self._is_over:
+                return
+            await self._record_late(connected_at)
         except TerminalError as error:
             logger.info("history not read whole", account=self._memory.id, code=error.code)
             return
@@ -52,6 +60,19 @@ class Importing:
         self._memory.known.history_done = True
         self._memory.save_account(turn)
         await host.commit(turn)
+
+    async def _record_late(self, connected_at: datetime) -> None:
+        """What was just before the first look, and history may not have had yet; what was after it is
+        told by the looks.
+        """
+        history = await self._terminal.history(connected_at - DAY, connected_at + DAY)
+        since = self._book.since_utc
+        if self._is_over or since is None:
+            return
+        second = since.replace(microsecond=0)
+        before = (piece for piece in history.closed if self._is_before(piece, second))
+        news = tuple(piece for piece in before if self._is_like_news(piece))
+        await self._record(History(closed=news, operations=history.operations))
 
     async def _record(self, history: History) -> None:
         """What looks could take for news is told in one turn, with the mark that it was: whoever is killed
@@ -63,8 +84,10 @@ class Importing:
         opened = book.tickets() | book.told.keys()
         news = [piece for piece in past if self._is_like_news(piece)]
         older = [piece for piece in past if not self._is_like_news(piece)]
+        paid = [one for one in history.operations if one.ticket not in self._paid]
+        self._paid.update(one.ticket for one in paid)
         facts = [
-            *imported_operations(memory.id, history, now),
+            *imported_operations(memory.id, paid, now),
             *imported_positions(memory.id, older, now, opened),
         ]
         if news:

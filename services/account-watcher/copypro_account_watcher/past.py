@@ -16,15 +16,15 @@ from copypro.messages import (
     PositionReduced,
     Seen,
 )
-from copypro.trading import ClosedOrder, History
+from copypro.trading import BalanceOperation, ClosedOrder
 from copypro.values import AccountId, RootId, Ticket
 from msgspec.structs import replace
 
 
 def imported_operations(
-    account: AccountId, history: History, now: datetime
+    account: AccountId, operations: Iterable[BalanceOperation], now: datetime
 ) -> Iterable[tuple[tuple[object, ...], OrderEvent]]:
-    for operation in history.operations:
+    for operation in operations:
         message = BalanceChanged(
             account=account,
             ticket=operation.ticket,
