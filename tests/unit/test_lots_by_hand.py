@@ -7,9 +7,9 @@ from copypro.codes import Denial
 from copypro.options import CopierOptions, RiskType
 from copypro.trading import SymbolSpec
 from copypro.values import Side
-from copypro_account_watcher.sizing import Sized, Slave, size
-from copypro_account_watcher.symbols import rate_of
-from copypro_account_watcher.worth import worth
+from copypro_account_watcher.planned.sizing import Sized, Slave, size
+from copypro_account_watcher.planned.symbols import rate_of
+from copypro_account_watcher.planned.worth import worth
 from msgspec import Struct
 from msgspec.structs import replace
 

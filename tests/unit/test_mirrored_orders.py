@@ -15,13 +15,13 @@ from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
 from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
-from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept, deny, unplaced
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.live import Live, NeedList
+from copypro_account_watcher.planned.accepting import accept, deny, unplaced
+from copypro_account_watcher.planned.step import Denies, Rests, Sends, Waits
+from copypro_account_watcher.planned.steps import next_step
+from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, LegStatus
-from copypro_account_watcher.step import Denies, Rests, Sends, Waits
-from copypro_account_watcher.steps import next_step
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 

@@ -9,7 +9,7 @@ from copypro.codes import CODES, Denial
 from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, RiskType, SymbolMapping
 from copypro.values import OrderKind, Side
-from copypro_account_watcher.sizing import Sized, Slave, margin_check, size
+from copypro_account_watcher.planned.sizing import Sized, Slave, margin_check, size
 
 from tests.unit.slave_builders import D, context, figures, opens, places, quote, slave, spec
 

@@ -8,7 +8,7 @@ from copypro.codes import CODES, Denial
 from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, RiskType
 from copypro.trading import SymbolSpec
-from copypro_account_watcher.sizing import FORCE_MIN_CAP, Sized, Slave, size
+from copypro_account_watcher.planned.sizing import FORCE_MIN_CAP, Sized, Slave, size
 from hypothesis import event, given
 from hypothesis import strategies as st
 

@@ -9,11 +9,11 @@ from copypro.errors import TerminalError
 from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
 
-from copypro_account_watcher.book import CLOCKS_APART, NEVER
-from copypro_account_watcher.evidence import closed_at_utc, earliest_utc
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.past import imported_operations, imported_positions
+from copypro_account_watcher.seen.book import CLOCKS_APART, NEVER
+from copypro_account_watcher.seen.evidence import closed_at_utc, earliest_utc
+from copypro_account_watcher.seen.past import imported_operations, imported_positions
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
 

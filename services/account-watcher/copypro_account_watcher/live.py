@@ -23,8 +23,8 @@ from copypro.values import (
 from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.planned.symbols import Names, names_of
 from copypro_account_watcher.state import Account
-from copypro_account_watcher.symbols import Names, names_of
 
 
 class NeedNames(Struct, frozen=True):

@@ -9,11 +9,11 @@ from copypro.ports import Record
 from copypro.trading import OpenOrder
 from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Platform
 
-from copypro_account_watcher.book import Book, Closed, Rest, Root
-from copypro_account_watcher.forgotten import Forgotten
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.live import Live
-from copypro_account_watcher.reconcile import Doubt
+from copypro_account_watcher.seen.book import Book, Closed, Rest, Root
+from copypro_account_watcher.settled.forgotten import Forgotten
+from copypro_account_watcher.settled.reconcile import Doubt
 from copypro_account_watcher.state import (
     Account,
     Attempt,

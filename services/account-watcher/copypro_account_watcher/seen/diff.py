@@ -21,11 +21,11 @@ from copypro.trading import OpenOrder
 from copypro.values import Mode, Platform, RootId, Ticket, tag_in
 from msgspec.structs import replace
 
-from copypro_account_watcher import missed, mt4_chain, netting, positions
-from copypro_account_watcher.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
-from copypro_account_watcher.evidence import Rows, is_late, is_under_watch, why_removed
-from copypro_account_watcher.looks import Fact, Look, Result
-from copypro_account_watcher.recording import Recording
+from copypro_account_watcher.seen import missed, mt4_chain, netting, positions
+from copypro_account_watcher.seen.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
+from copypro_account_watcher.seen.evidence import Rows, is_late, is_under_watch, why_removed
+from copypro_account_watcher.seen.looks import Fact, Look, Result
+from copypro_account_watcher.seen.recording import Recording
 
 __all__ = [
     "Book",

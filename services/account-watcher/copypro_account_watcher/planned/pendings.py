@@ -13,12 +13,11 @@ from copypro.codes import Denial, denied
 from copypro.messages import PlacePendingCopy
 from copypro.trading import DeleteRequest, ModifyRequest, OpenRequest
 
-from copypro_account_watcher import levels as stops
-from copypro_account_watcher import sizing
 from copypro_account_watcher.live import Live, NeedList, NeedQuote, NeedSpec
-from copypro_account_watcher.opening import Market, check_margin, find_market, magic_of
-from copypro_account_watcher.state import Copy, Leg, LegStatus
-from copypro_account_watcher.step import (
+from copypro_account_watcher.planned import levels as stops
+from copypro_account_watcher.planned import sizing
+from copypro_account_watcher.planned.opening import Market, check_margin, find_market, magic_of
+from copypro_account_watcher.planned.step import (
     Denies,
     Queues,
     Sends,
@@ -27,6 +26,7 @@ from copypro_account_watcher.step import (
     ask_or_wait,
     backing_off,
 )
+from copypro_account_watcher.state import Copy, Leg, LegStatus
 
 
 def next_pending_step(copy: Copy, live: Live) -> Step | None:

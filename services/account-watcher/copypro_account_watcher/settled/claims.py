@@ -12,8 +12,8 @@ from enum import Enum
 from copypro.trading import OpenOrder
 from copypro.values import Ticket
 
-from copypro_account_watcher.book import Book, Root
-from copypro_account_watcher.evidence import from_ticket, shape
+from copypro_account_watcher.seen.book import Book, Root
+from copypro_account_watcher.seen.evidence import from_ticket, shape
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 
 

@@ -16,9 +16,9 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Lots, RootId, Ticket
 from msgspec import structs
 
-from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import Book, Root
-from copypro_account_watcher.evidence import (
+from copypro_account_watcher.seen import missed, positions
+from copypro_account_watcher.seen.book import Book, Root
+from copypro_account_watcher.seen.evidence import (
     Piece,
     Rows,
     by_ticket,
@@ -26,7 +26,7 @@ from copypro_account_watcher.evidence import (
     shape,
     to_ticket,
 )
-from copypro_account_watcher.recording import Recording
+from copypro_account_watcher.seen.recording import Recording
 
 New = dict[Ticket, OpenOrder]
 # A second trade of the same shape is real only in the same second; later it is a rest.

@@ -17,8 +17,6 @@ from copypro.values import Lots, Mode, OrderKind, Price, Side
 from msgspec import Struct
 from msgspec.structs import replace
 
-from copypro_account_watcher import levels as stops
-from copypro_account_watcher import sizing, symbols
 from copypro_account_watcher.live import (
     Live,
     Need,
@@ -29,8 +27,10 @@ from copypro_account_watcher.live import (
     NeedQuote,
     NeedSpec,
 )
+from copypro_account_watcher.planned import levels as stops
+from copypro_account_watcher.planned import sizing, symbols
+from copypro_account_watcher.planned.worth import worth
 from copypro_account_watcher.state import Copy, Leg, LegStatus
-from copypro_account_watcher.worth import worth
 
 _ALLOWED = {
     TradeMode.FULL: (Side.BUY, Side.SELL),

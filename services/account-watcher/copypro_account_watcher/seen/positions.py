@@ -9,9 +9,9 @@ from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Price
 
-from copypro_account_watcher.book import Root
-from copypro_account_watcher.evidence import Piece, Rows, explain, is_late, is_unseen
-from copypro_account_watcher.recording import Recording
+from copypro_account_watcher.seen.book import Root
+from copypro_account_watcher.seen.evidence import Piece, Rows, explain, is_late, is_unseen
+from copypro_account_watcher.seen.recording import Recording
 
 
 def volume(

@@ -11,7 +11,7 @@ from copypro.trading import BalanceOperation, ClosedOrder, OpenOrder
 from copypro.values import CopyId, RootId, Side, Ticket
 from msgspec import Struct
 
-from copypro_account_watcher.book import Book
+from copypro_account_watcher.seen.book import Book
 
 
 class Look(Struct, frozen=True, kw_only=True):

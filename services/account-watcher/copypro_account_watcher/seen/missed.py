@@ -13,9 +13,9 @@ from copypro.messages import Seen
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import RootId, Ticket
 
-from copypro_account_watcher.book import Root
-from copypro_account_watcher.evidence import Piece, Rows, from_ticket, to_ticket
-from copypro_account_watcher.recording import Recording
+from copypro_account_watcher.seen.book import Root
+from copypro_account_watcher.seen.evidence import Piece, Rows, from_ticket, to_ticket
+from copypro_account_watcher.seen.recording import Recording
 
 
 def tell(

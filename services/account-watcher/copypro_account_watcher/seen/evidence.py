@@ -17,9 +17,9 @@ from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Lots, Platform, RootId, Ticket
 from msgspec import Struct
 
-from copypro_account_watcher.book import Book, Closed, Root, RowKey, RowName, Shape
-from copypro_account_watcher.clock import to_broker, to_utc
-from copypro_account_watcher.looks import Look
+from copypro_account_watcher.seen.book import Book, Closed, Root, RowKey, RowName, Shape
+from copypro_account_watcher.seen.clock import to_broker, to_utc
+from copypro_account_watcher.seen.looks import Look
 
 _FROM = re.compile(r"from #(\d+)")
 _TO = re.compile(r"to #(\d+)")

@@ -10,8 +10,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from copypro.messages import Numbers
 from copypro.values import LARGEST
 
-from copypro_account_watcher.sizing import Slave
-from copypro_account_watcher.symbols import profit_currency_of, rate_of
+from copypro_account_watcher.planned.sizing import Slave
+from copypro_account_watcher.planned.symbols import profit_currency_of, rate_of
 
 BY_CONTRACT = ("Forex", "CFD")
 """Calculations in which profit is move × contract size × lots."""

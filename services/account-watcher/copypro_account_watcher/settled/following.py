@@ -33,14 +33,14 @@ from copypro.trading import (
 from copypro.values import TAG_LENGTH, AttemptId, CopyId, Lots, RootId, Ticket
 from msgspec.structs import replace
 
-from copypro_account_watcher.accepting import about, detach
 from copypro_account_watcher.alerts import halt, raise_alert
-from copypro_account_watcher.book import Book
-from copypro_account_watcher.evidence import from_ticket, reason
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.outcomes import filled_in_part
+from copypro_account_watcher.planned.accepting import about, detach
+from copypro_account_watcher.planned.targets import target_lots
+from copypro_account_watcher.seen.book import Book
+from copypro_account_watcher.seen.evidence import from_ticket, reason
+from copypro_account_watcher.settled.outcomes import filled_in_part
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
-from copypro_account_watcher.targets import target_lots
 from copypro_account_watcher.turn import Turn
 
 CENT = Decimal("0.01")

@@ -30,8 +30,8 @@ from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRe
 from copypro.values import Lots, OrderKind, Platform, Ticket
 from msgspec import Struct
 
-from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.planned.accepting import about, deny
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 
 CALLS = {

@@ -16,12 +16,11 @@ from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, Quote
 from copypro.values import Lots, Mode
 from msgspec.structs import replace
 
-from copypro_account_watcher import pendings
-from copypro_account_watcher.levels import Levels, modified_levels, wants_stop
 from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
-from copypro_account_watcher.opening import Opening, plan_open
-from copypro_account_watcher.state import Copy, Leg, LegStatus
-from copypro_account_watcher.step import (
+from copypro_account_watcher.planned import pendings
+from copypro_account_watcher.planned.levels import Levels, modified_levels, wants_stop
+from copypro_account_watcher.planned.opening import Opening, plan_open
+from copypro_account_watcher.planned.step import (
     Asks,
     Denies,
     Queues,
@@ -32,7 +31,8 @@ from copypro_account_watcher.step import (
     ask_or_wait,
     backing_off,
 )
-from copypro_account_watcher.targets import target_lots, to_close
+from copypro_account_watcher.planned.targets import target_lots, to_close
+from copypro_account_watcher.state import Copy, Leg, LegStatus
 
 CLOSE_SLIPPAGE_POINTS = 10_000
 """A refused exit costs more than a bad one."""

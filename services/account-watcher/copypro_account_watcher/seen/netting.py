@@ -15,10 +15,10 @@ from copypro.messages import Seen
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import RootId
 
-from copypro_account_watcher import missed, positions
-from copypro_account_watcher.book import Book, Change, Root
-from copypro_account_watcher.evidence import Piece, Rows, explain
-from copypro_account_watcher.recording import Recording
+from copypro_account_watcher.seen import missed, positions
+from copypro_account_watcher.seen.book import Book, Change, Root
+from copypro_account_watcher.seen.evidence import Piece, Rows, explain
+from copypro_account_watcher.seen.recording import Recording
 
 
 def settle(rec: Recording, rows: Rows, listed: Mapping[str, OpenOrder]) -> None:

@@ -17,13 +17,14 @@ from copypro.trading import (
 from copypro.values import Lots, Mode, Price, Ticket
 from msgspec.structs import replace
 
-from copypro_account_watcher import late, outcomes
-from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.alerts import clear_alert, halt, raise_alert
-from copypro_account_watcher.applying import apply
-from copypro_account_watcher.claims import unclaimed
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.reconcile import (
+from copypro_account_watcher.planned.accepting import about, deny
+from copypro_account_watcher.seen.recording import like
+from copypro_account_watcher.settled import late, outcomes
+from copypro_account_watcher.settled.applying import apply
+from copypro_account_watcher.settled.claims import unclaimed
+from copypro_account_watcher.settled.reconcile import (
     Absent,
     Ambiguous,
     Found,
@@ -31,7 +32,6 @@ from copypro_account_watcher.reconcile import (
     settle_change,
     settle_open,
 )
-from copypro_account_watcher.recording import like
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 

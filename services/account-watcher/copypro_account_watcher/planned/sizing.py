@@ -15,13 +15,13 @@ from copypro.trading import Figures, Quote, SymbolSpec
 from copypro.values import LARGEST, Lots, Price, Side
 from msgspec import Struct
 
-from copypro_account_watcher.symbols import (
+from copypro_account_watcher.planned.symbols import (
     Rates,
     is_margined_in_itself,
     profit_currency_of,
     rate_of,
 )
-from copypro_account_watcher.targets import floor_to_step, smallest_lots
+from copypro_account_watcher.planned.targets import floor_to_step, smallest_lots
 
 FORCE_MIN_CAP = Decimal("1.5")
 """forceMinLot lifts to the minimum only while that risks at most this many times what was meant."""

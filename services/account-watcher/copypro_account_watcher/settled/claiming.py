@@ -13,14 +13,14 @@ from copypro.messages import CopyIncreased
 from copypro.trading import ClosedOrder, OpenOrder, OpenRequest
 from copypro.values import AttemptId, Lots, Price, Ticket
 
-from copypro_account_watcher import unresolved
-from copypro_account_watcher.accepting import about
 from copypro_account_watcher.alerts import raise_alert
-from copypro_account_watcher.claims import Claim, is_of, whose
-from copypro_account_watcher.evidence import from_ticket, why_removed
-from copypro_account_watcher.following import over, pending_removed, tie
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.reconcile import Found, found_open
+from copypro_account_watcher.planned.accepting import about
+from copypro_account_watcher.seen.evidence import from_ticket, why_removed
+from copypro_account_watcher.settled import unresolved
+from copypro_account_watcher.settled.claims import Claim, is_of, whose
+from copypro_account_watcher.settled.following import over, pending_removed, tie
+from copypro_account_watcher.settled.reconcile import Found, found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 

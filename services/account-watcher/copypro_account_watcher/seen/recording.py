@@ -30,12 +30,12 @@ from copypro.trading import BalanceOperation, ClosedOrder, CloseReason, OpenOrde
 from copypro.values import CopyId, Lots, Platform, Price, RootId, Side, Ticket, digest
 from msgspec.structs import replace
 
-from copypro_account_watcher import evidence
-from copypro_account_watcher.book import PAST_CHANGES, PAST_VOLUMES, Book, Closed, Made, Root
-from copypro_account_watcher.clock import to_broker, to_utc
-from copypro_account_watcher.evidence import Piece
-from copypro_account_watcher.looks import Fact, Look
-from copypro_account_watcher.past import imported_root
+from copypro_account_watcher.seen import evidence
+from copypro_account_watcher.seen.book import PAST_CHANGES, PAST_VOLUMES, Book, Closed, Made, Root
+from copypro_account_watcher.seen.clock import to_broker, to_utc
+from copypro_account_watcher.seen.evidence import Piece
+from copypro_account_watcher.seen.looks import Fact, Look
+from copypro_account_watcher.seen.past import imported_root
 
 MOST_PLACES = 10
 """Of an average price, which a bridge may write with all the digits of a division."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from copypro.trading import DeleteRequest
 
-from copypro_account_watcher.following import tell_part_beside, tie
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.outcomes import Consequence
+from copypro_account_watcher.settled.following import tell_part_beside, tie
+from copypro_account_watcher.settled.outcomes import Consequence
 from copypro_account_watcher.state import Attempt, Copy, Origin
 from copypro_account_watcher.turn import Turn
 
