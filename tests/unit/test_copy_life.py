@@ -19,8 +19,14 @@ from copypro.values import (
     Ticket,
 )
 from copypro_account_watcher.alarms import alarms
-from copypro_account_watcher.live import NeedFigures, NeedList, NeedNames, NeedQuote, NeedSpec
 from copypro_account_watcher.planned.accepting import accept, deny, detach
+from copypro_account_watcher.planned.live import (
+    NeedFigures,
+    NeedList,
+    NeedNames,
+    NeedQuote,
+    NeedSpec,
+)
 from copypro_account_watcher.planned.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copypro.values import CopyId, leg_tag
-from copypro_account_watcher.settled.forgotten import KEPT_S, MOST, Forgotten
+from copypro_account_watcher.forgotten import KEPT_S, MOST, Forgotten
 from copypro_account_watcher.state import Copy
 from msgspec.structs import replace
 

@@ -16,8 +16,8 @@ from copypro.messages import ModifyPendingCopy, PlacePendingCopy
 from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import OrderKind, Platform
 from copypro_account_watcher.alarms import alarms
-from copypro_account_watcher.live import Live, NeedList
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
+from copypro_account_watcher.planned.live import Live, NeedList
 from copypro_account_watcher.planned.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes

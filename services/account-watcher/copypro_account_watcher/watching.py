@@ -30,10 +30,10 @@ from copypro.trading import (
 
 from copypro_account_watcher.history import Importing
 from copypro_account_watcher.host import Host
-from copypro_account_watcher.live import Live
 from copypro_account_watcher.looking import Looking
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.live import Live
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Holders, Proving, unseal
 from copypro_account_watcher.seen.clock import ClockOffset

@@ -17,7 +17,9 @@ from copypro.values import Lots, Mode, OrderKind, Price, Side
 from msgspec import Struct
 from msgspec.structs import replace
 
-from copypro_account_watcher.live import (
+from copypro_account_watcher.planned import levels as stops
+from copypro_account_watcher.planned import sizing, symbols
+from copypro_account_watcher.planned.live import (
     Live,
     Need,
     NeedFigures,
@@ -27,8 +29,6 @@ from copypro_account_watcher.live import (
     NeedQuote,
     NeedSpec,
 )
-from copypro_account_watcher.planned import levels as stops
-from copypro_account_watcher.planned import sizing, symbols
 from copypro_account_watcher.planned.worth import worth
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 

@@ -13,9 +13,9 @@ from copypro.codes import Denial, denied
 from copypro.messages import PlacePendingCopy
 from copypro.trading import DeleteRequest, ModifyRequest, OpenRequest
 
-from copypro_account_watcher.live import Live, NeedList, NeedQuote, NeedSpec
 from copypro_account_watcher.planned import levels as stops
 from copypro_account_watcher.planned import sizing
+from copypro_account_watcher.planned.live import Live, NeedList, NeedQuote, NeedSpec
 from copypro_account_watcher.planned.opening import Market, check_margin, find_market, magic_of
 from copypro_account_watcher.planned.step import (
     Denies,

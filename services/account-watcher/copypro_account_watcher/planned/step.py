@@ -10,7 +10,7 @@ from copypro.trading import Quote, TradeRequest
 from copypro.values import Lots
 from msgspec import Struct
 
-from copypro_account_watcher.live import Live, Need
+from copypro_account_watcher.planned.live import Live, Need
 from copypro_account_watcher.state import Copy
 
 

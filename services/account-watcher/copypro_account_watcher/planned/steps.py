@@ -16,9 +16,9 @@ from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, Quote
 from copypro.values import Lots, Mode
 from msgspec.structs import replace
 
-from copypro_account_watcher.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.planned import pendings
 from copypro_account_watcher.planned.levels import Levels, modified_levels, wants_stop
+from copypro_account_watcher.planned.live import Live, NeedQuote, NeedSpec
 from copypro_account_watcher.planned.opening import Opening, plan_open
 from copypro_account_watcher.planned.step import (
     Asks,

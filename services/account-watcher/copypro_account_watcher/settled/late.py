@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from copypro.trading import ModifyRequest, OpenOrder
 
-from copypro_account_watcher.live import Live
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.live import Live
 from copypro_account_watcher.settled.outcomes import shown
 from copypro_account_watcher.state import Attempt, Leg, LegStatus
 from copypro_account_watcher.turn import Turn

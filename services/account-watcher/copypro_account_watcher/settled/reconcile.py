@@ -15,18 +15,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.memory import Doubt
 from copypro_account_watcher.state import Attempt, Leg
-
-
-class Doubt(Struct):
-    """An attempt without a clear outcome, in its owner's memory and on its owner's monotonic clock: no
-    wall clock, whoever sets it, shortens what must be waited for.
-    """
-
-    since: float
-    """When this owner learned of it: the answer, or the restart that found no answer."""
-    absent_read_at: float | None = None
-    """When its absence was read for the first time, after the wait."""
 
 
 class Found(Struct, frozen=True):
