@@ -22,6 +22,7 @@ from copypro.values import (
 )
 from msgspec import Struct
 
+from copypro_account_watcher.book import Cost
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.state import Account
 from copypro_account_watcher.symbols import Names, names_of
@@ -73,6 +74,7 @@ class Live:
         """The copy whose open is under way: one at a time, so that each is sized by its own figures."""
         self._names: tuple[Names, float] | None = None
         self.positions: Mapping[Ticket, OpenOrder] = {}
+        self.costs: Mapping[str, Cost] = {}
         self.clock_offset_minutes: int | None = None
         self.held: Mapping[str, CopyId] = {}
         """Netting: by symbol, the copy that has it open or under way."""

@@ -34,6 +34,7 @@ from copypro_account_watcher.alerts import (
     raise_alert,
 )
 from copypro_account_watcher.claiming import claim, unseen
+from copypro_account_watcher.costs import note
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.following import follow, follow_tickets, settle_fills
@@ -220,6 +221,8 @@ class Looking:
             follow_stop_outs(memory, message, turn)
             follow_left_open(memory, message, turn)
             self._protecting.told(message)
+        for fact in (*result.facts, *result.late):
+            note(memory.book, fact.message)
         follow_tickets(memory, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(memory.id, root), memory.book.roots[root])

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from copypro_account_watcher import levels as stops
 from copypro_account_watcher import sizing, symbols
+from copypro_account_watcher.costs import cost_of
 from copypro_account_watcher.live import (
     Live,
     Need,
@@ -158,6 +159,7 @@ def find_market(
     if isinstance(checks, Denial):
         # A tick value moves with the market: only fresh terms may refuse.
         return checks if live.has_fresh_spec(name) else live.renew_spec(name)
+    cost = cost_of(name, live.costs, live.positions.values())
     slave = sizing.Slave(
         figures=figures,
         currency=live.currency,
@@ -165,6 +167,8 @@ def find_market(
         quote=quote,
         rates=rates,
         open_lots_same_direction=_open_lots(copy, spec, live),
+        cost_per_lot=cost.per_lot,
+        cost_by=cost.by,
     )
     return Market(symbol=name, how=resolved.how, spec=spec, quote=quote, slave=slave, checks=checks)
 

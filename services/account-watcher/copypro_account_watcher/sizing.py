@@ -45,7 +45,9 @@ class Slave(Struct, frozen=True, kw_only=True):
     open_lots_same_direction: Lots = Decimal(0)
     """Open, pending and in flight, of this symbol and side: what a volume limit counts."""
     cost_per_lot: Decimal = Decimal(0)
-    """Commission of one lot, opened and closed, in the account's currency, where known."""
+    """Commission of one lot, opened and closed, in the account's currency, as far as it is known."""
+    cost_by: str = "none"
+    """From what: a trade that closed, one that is open, or none."""
 
 
 class Sized(Struct, frozen=True):
@@ -205,7 +207,8 @@ def _by_risk(
         return denied("NO_CONVERSION_RATE", pair=pair, **numbers)
     cost = max(slave.cost_per_lot, Decimal(0))
     numbers["risk_money"] = _text(equity * percent / 100)
-    numbers["loss_per_lot"], numbers["cost_per_lot"] = _text(loss), str(cost)
+    numbers["loss_per_lot"] = _text(loss)
+    numbers["cost_per_lot"], numbers["cost_by"] = _text(cost), slave.cost_by
     return equity * percent / (100 * (loss + cost))
 
 
