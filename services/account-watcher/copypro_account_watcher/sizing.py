@@ -29,6 +29,8 @@ MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
 BY_UNTOLD_AMOUNTS = ("Futures", "CfdIndex")
 """Margin calculations by an initial margin or a tick's price, neither of which MT4's bridge tells."""
+TICKS_DIFFER_BY = Decimal("0.1")
+"""A tick's value moves with the rate and is of one side; by more than this it says another contract."""
 _EIGHT_PLACES = Decimal("1e-8")
 SMALLEST = 1 / LARGEST**2
 """Nothing is meant to be smaller than this: by the least that a client may write, a quotient is no number any more."""
@@ -146,8 +148,24 @@ def _contract_ratio(
     numbers["slave_contract_size"] = str(ours)
     if theirs is None or not _is_usable(theirs) or not _is_usable(ours):
         return denied("SYMBOL_MISMATCH", symbol=slave.spec.name, **numbers)
+    by_ticks = _contract_by_ticks(slave)
+    if by_ticks is not None and by_ticks > ours * (1 + TICKS_DIFFER_BY):
+        ours, numbers["slave_contract_by_ticks"] = by_ticks, _text(by_ticks)
     numbers["contract_ratio"] = _text(theirs / ours)
     return theirs, ours
+
+
+def _contract_by_ticks(slave: Slave) -> Decimal | None:
+    """What a lot gains when the price moves by 1.0, in the currency of its profit: of a future its
+    contract's size does not tell it. Only a mapping lets a symbol pass that says two things; the larger
+    one counts then, as for the loss at a stop.
+    """
+    spec, profit = slave.spec, profit_currency_of(slave.spec)
+    rate = rate_of(slave.rates, profit, slave.currency) if profit else None
+    if rate is None or spec.tick_value is None or spec.tick_size <= 0:
+        return None
+    by_ticks = spec.tick_value / spec.tick_size / rate
+    return by_ticks if _is_usable(by_ticks) else None
 
 
 def _ratio(
