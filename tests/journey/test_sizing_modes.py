@@ -44,6 +44,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 margin_currency="EUR",
                 profit_currency="EUR",
                 calculation="CFD",
+                margin_calculation="Futures",
+                margin_initial="4500" if at_master else "180",
             )
             await made.control.quote(server, "DE40", "18000.0", "18001.0")
             await made.control.quote(server, "USDJPY", "149.995", "150.005")
@@ -61,6 +63,8 @@ async def add(
         margin_currency="USD" if name == "XAUUSD" else name[:3],
         profit_currency=name[3:],
         calculation="CFD" if name == "XAUUSD" else "Forex",
+        margin_calculation="CFD" if name == "XAUUSD" else "Forex",
+        margin_divider="20" if name == "XAUUSD" else "1",
     )
     await world.control.quote(server, name, bid, ask)
 
