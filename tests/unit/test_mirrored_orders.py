@@ -97,6 +97,38 @@ def test_ours_that_fills_first_keeps_the_stop_that_the_masters_order_has_by_then
     assert leg.set_stop_loss == D("1.08")
 
 
+def test_a_reverse_order_follows_a_master_that_takes_its_target_away() -> None:
+    """Our stop came from that, 0.011 from the trigger, and stays as far: it must not stay where the
+    master's order is no more, nor be without a stop.
+    """
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.090", tp="1.110", reverse_copy=True)
+    copy = placed(order)
+    moved(copy, order, price=D("1.098"), take_profit=None)
+    first = answered(copy, ModifyRequest)
+    assert (first.price, first.stop_loss, first.take_profit) == (D("1.098"), D("1.109"), D("1.090"))
+    assert next_step(copy, clocked()) == Rests()
+    moved(copy, order, price=D("1.098"), stop_loss=D("1.091"), take_profit=None)
+    second = answered(copy, ModifyRequest)
+    assert (second.price, second.stop_loss, second.take_profit) == (
+        D("1.098"), D("1.109"), D("1.091"),
+    )  # fmt: skip
+    assert next_step(copy, clocked()) == Rests()
+    moved(copy, order, price=D("1.097"), take_profit=D("1.100"))
+    assert answered(copy, ModifyRequest).stop_loss == D("1.100"), "it has one again"
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_a_reverse_orders_stop_is_moved_from_where_it_was_right() -> None:
+    """A former modify was executed late: what it set is not what the stop is counted from."""
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.090", tp="1.110", reverse_copy=True)
+    copy = placed(order)
+    leg = copy.legs[0]
+    leg.overtaken_stop_loss, leg.set_stop_loss, leg.open_price = D("1.110"), D("1.150"), D("1.080")
+    moved(copy, order, price=D("1.098"), take_profit=None)
+    assert answered(copy, ModifyRequest).stop_loss == D("1.109")
+    assert next_step(copy, clocked()) == Rests()
+
+
 def test_ours_that_fills_first_keeps_a_stop_that_the_masters_order_was_given_later() -> None:
     order = places(OrderKind.BUY_LIMIT, "1.099")
     copy = placed(order)
