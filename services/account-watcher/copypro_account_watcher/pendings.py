@@ -166,7 +166,12 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         leg.set_stop_limit_price,
         leg.set_expires_at_broker,
     )
-    if is_so_already:
+    asked_at = leg.levels_asked_at_utc
+    if is_so_already and (asked_at is None or not _is_changed_by_hand(leg, live)):
+        if asked_at is not None and not live.is_listed_since(asked_at):
+            # What its owner made of it just before, the next list shows.
+            return Waits(live.now + timedelta(seconds=live.limits.snapshot_every_s))
+        leg.levels_asked_at_utc = None
         copy.settled_levels, leg.master_price = wanted, pending.price
         copy.levels_late_since_utc = None
         return None
@@ -182,6 +187,15 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
     return Sends(
         kind="modify", leg=leg.number, request=request, numbers=placed.numbers, quote=quote
     )
+
+
+def _is_changed_by_hand(leg: Leg, live: Live) -> bool:
+    """Its owner moved it or its stops: until the master changes its own order, that stands."""
+    listed = None if leg.ticket is None else live.positions.get(leg.ticket)
+    if listed is None or not listed.kind.is_pending:
+        return False
+    ours = (leg.open_price, leg.set_stop_loss, leg.set_take_profit)
+    return (listed.open_price, listed.stop_loss, listed.take_profit) != ours
 
 
 def _stop_distance(leg: Leg) -> Decimal | None:
