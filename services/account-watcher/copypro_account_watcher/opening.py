@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from copypro.codes import Denial, denied
 from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
-from copypro.options import MagicMode
+from copypro.options import MagicMode, RiskType
 from copypro.trading import OpenRequest, Quote, SymbolSpec, TradeMode
 from copypro.values import Lots, Mode, OrderKind, Price, Side
 from msgspec import Struct
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from copypro_account_watcher import levels as stops
 from copypro_account_watcher import sizing, symbols
-from copypro_account_watcher.costs import cost_of
+from copypro_account_watcher.costs import Known, cost_of
 from copypro_account_watcher.live import (
     Live,
     Need,
@@ -159,7 +159,7 @@ def find_market(
     if isinstance(checks, Denial):
         # A tick value moves with the market: only fresh terms may refuse.
         return checks if live.has_fresh_spec(name) else live.renew_spec(name)
-    cost = cost_of(name, live.costs, live.positions.values())
+    cost = _cost(order, name, live)
     slave = sizing.Slave(
         figures=figures,
         currency=live.currency,
@@ -194,6 +194,13 @@ def _open_lots(copy: Copy, spec: SymbolSpec, live: Live) -> Lots:
         ),
         Decimal(0),
     )
+
+
+def _cost(order: OpenCopy | PlacePendingCopy, symbol: str, live: Live) -> Known:
+    """Of a lot, for the one rule that counts it."""
+    if order.options.risk_type is not RiskType.FIXED_RISK:
+        return Known()
+    return cost_of(symbol, live.costs, live.positions.values())
 
 
 def _rates(
