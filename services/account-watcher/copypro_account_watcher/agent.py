@@ -176,7 +176,7 @@ class AccountAgent:
 
     def _take_steps(self, turn: Turn) -> None:
         memory, live = self.memory, self.memory.live
-        live.connected = self._session.connected
+        live.connected, live.costs = self._session.connected, memory.book.costs
         self._permission.refresh(turn)
         if live.mode is Mode.NETTING:
             live.held = {

@@ -90,6 +90,7 @@ def accept(
             if copy.pending is not None:
                 copy.pending = _moved(copy.pending, order)
                 copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
+                copy.leg(PENDING_LEG).levels_asked_at_utc = now
                 _fresh_start(copy)
         case RemovePendingCopy():
             _accept_removal(copy, order)

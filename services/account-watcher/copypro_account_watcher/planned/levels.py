@@ -189,12 +189,15 @@ def pending_levels(
     offset: Decimal | None = None,
     *,
     master_quote_age_s: float = 0.0,
+    stop_distance: Decimal | None = None,
 ) -> PendingLevels | Denial:
     """A mirrored pending order: kind, trigger and stops on the slave.
 
     `offset`: the one fixed when it was placed; None when it is placed now, `master_quote_age_s` after
-    the order's own look. Denials: PENDING_KIND, PENDING_PRICE (the market is beyond the trigger, or
-    too near), REVERSE_NO_STOP.
+    the order's own look. `stop_distance`: of the stop of one that stands from its trigger, above zero
+    where it is above; a reverse order keeps it when the master takes away the target that it came from.
+    Denials: PENDING_KIND, PENDING_PRICE (the market is beyond the trigger, or too near),
+    REVERSE_NO_STOP.
     """
     options = pending.options
     kind = pending.kind.reversed if options.reverse_copy else pending.kind
@@ -223,7 +226,9 @@ def pending_levels(
         same_server=pending.same_server,
     )
     if options.reverse_copy and options.copy_sl and wanted[0] is None:
-        return Denial("REVERSE_NO_STOP", numbers)
+        if stop_distance is None:
+            return Denial("REVERSE_NO_STOP", numbers)
+        wanted = (round_price(entry + stop_distance, spec), wanted[1])
     filled = Quote(symbol=quote.symbol, bid=entry, ask=entry)
     kept = _kept_away(kind.side, wanted, filled, _room(spec, quote), spec)
     return PendingLevels(

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.planned.symbols import Names, names_of
+from copypro_account_watcher.seen.book import Cost
 from copypro_account_watcher.state import Account
 
 
@@ -73,6 +74,7 @@ class Live:
         """The copy whose open is under way: one at a time, so that each is sized by its own figures."""
         self._names: tuple[Names, float] | None = None
         self.positions: Mapping[Ticket, OpenOrder] = {}
+        self.costs: Mapping[str, Cost] = {}
         self.clock_offset_minutes: int | None = None
         self.held: Mapping[str, CopyId] = {}
         """Netting: by symbol, the copy that has it open or under way."""

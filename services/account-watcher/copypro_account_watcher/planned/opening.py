@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from copypro.codes import Denial, denied
 from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
-from copypro.options import MagicMode
+from copypro.options import MagicMode, RiskType
 from copypro.trading import OpenRequest, Quote, SymbolSpec, TradeMode
 from copypro.values import Lots, Mode, OrderKind, Price, Side
 from msgspec import Struct
@@ -30,6 +30,7 @@ from copypro_account_watcher.planned.live import (
     NeedSpec,
 )
 from copypro_account_watcher.planned.worth import worth
+from copypro_account_watcher.seen.costs import Known, cost_of
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 
 _ALLOWED = {
@@ -158,6 +159,7 @@ def find_market(
     if isinstance(checks, Denial):
         # A tick value moves with the market: only fresh terms may refuse.
         return checks if live.has_fresh_spec(name) else live.renew_spec(name)
+    cost = _cost(order, name, live)
     slave = sizing.Slave(
         figures=figures,
         currency=live.currency,
@@ -165,6 +167,8 @@ def find_market(
         quote=quote,
         rates=rates,
         open_lots_same_direction=_open_lots(copy, spec, live),
+        cost_per_lot=cost.per_lot,
+        cost_by=cost.by,
     )
     return Market(symbol=name, how=resolved.how, spec=spec, quote=quote, slave=slave, checks=checks)
 
@@ -190,6 +194,13 @@ def _open_lots(copy: Copy, spec: SymbolSpec, live: Live) -> Lots:
         ),
         Decimal(0),
     )
+
+
+def _cost(order: OpenCopy | PlacePendingCopy, symbol: str, live: Live) -> Known:
+    """Of a lot, for the one rule that counts it."""
+    if order.options.risk_type is not RiskType.FIXED_RISK:
+        return Known()
+    return cost_of(symbol, live.costs, live.positions.values())
 
 
 def _rates(

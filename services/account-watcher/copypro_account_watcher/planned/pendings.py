@@ -8,6 +8,7 @@ bridge deletes by closing, and would close the position that an unseen fill has 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from copypro.codes import Denial, denied
 from copypro.messages import PlacePendingCopy
@@ -136,7 +137,14 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
     if spec is None or quote is None:
         far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
         return ask_or_wait((NeedSpec(copy.symbol), NeedQuote(copy.symbol)), live, far)
-    placed = stops.pending_levels(pending, spec, quote, live.platform, offset=leg.offset)
+    placed = stops.pending_levels(
+        pending,
+        spec,
+        quote,
+        live.platform,
+        offset=leg.offset,
+        stop_distance=_stop_distance(leg),
+    )
     if isinstance(placed, Denial) and placed.code == "PENDING_PRICE":
         # The market may go away again, and ours must not stay where the master's is no more.
         copy.levels_late_since_utc = copy.levels_late_since_utc or live.now
@@ -158,7 +166,12 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         leg.set_stop_limit_price,
         leg.set_expires_at_broker,
     )
-    if is_so_already:
+    asked_at = leg.levels_asked_at_utc
+    if is_so_already and (asked_at is None or not _is_changed_by_hand(leg, live)):
+        if asked_at is not None and not live.is_listed_since(asked_at):
+            # What its owner made of it just before, the next list shows.
+            return Waits(live.now + timedelta(seconds=live.limits.snapshot_every_s))
+        leg.levels_asked_at_utc = None
         copy.settled_levels, leg.master_price = wanted, pending.price
         copy.levels_late_since_utc = None
         return None
@@ -174,6 +187,22 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
     return Sends(
         kind="modify", leg=leg.number, request=request, numbers=placed.numbers, quote=quote
     )
+
+
+def _is_changed_by_hand(leg: Leg, live: Live) -> bool:
+    """Its owner moved it or its stops: until the master changes its own order, that stands."""
+    listed = None if leg.ticket is None else live.positions.get(leg.ticket)
+    if listed is None or not listed.kind.is_pending:
+        return False
+    ours = (leg.open_price, leg.set_stop_loss, leg.set_take_profit)
+    return (listed.open_price, listed.stop_loss, listed.take_profit) != ours
+
+
+def _stop_distance(leg: Leg) -> Decimal | None:
+    """Of our order as it was last right: a modify that was executed late set another trigger and stop."""
+    if leg.overtaken_stop_loss is not None:
+        return leg.overtaken_stop_loss - leg.master_price - (leg.offset or Decimal(0))
+    return None if leg.set_stop_loss is None else leg.set_stop_loss - leg.open_price
 
 
 def _expiry(copy: Copy, pending: PlacePendingCopy, live: Live) -> datetime | None:

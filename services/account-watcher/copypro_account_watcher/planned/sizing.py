@@ -29,6 +29,8 @@ MOST_LOTS = Decimal(100_000)
 """More than any broker's maximum: a volume above it is a mistake, not a size."""
 BY_UNTOLD_AMOUNTS = ("Futures", "CfdIndex")
 """Margin calculations by an initial margin or a tick's price, neither of which MT4's bridge tells."""
+TICKS_DIFFER_BY = Decimal("0.1")
+"""A tick's value moves with the rate and is of one side; by more than this it says another contract."""
 _EIGHT_PLACES = Decimal("1e-8")
 SMALLEST = 1 / LARGEST**2
 """Nothing is meant to be smaller than this: by the least that a client may write, a quotient is no number any more."""
@@ -45,7 +47,9 @@ class Slave(Struct, frozen=True, kw_only=True):
     open_lots_same_direction: Lots = Decimal(0)
     """Open, pending and in flight, of this symbol and side: what a volume limit counts."""
     cost_per_lot: Decimal = Decimal(0)
-    """Commission of one lot, opened and closed, in the account's currency, where known."""
+    """Commission of one lot, opened and closed, in the account's currency, as far as it is known."""
+    cost_by: str = "none"
+    """From what: a trade that closed, one that is open, or none."""
 
 
 class Sized(Struct, frozen=True):
@@ -144,8 +148,24 @@ def _contract_ratio(
     numbers["slave_contract_size"] = str(ours)
     if theirs is None or not _is_usable(theirs) or not _is_usable(ours):
         return denied("SYMBOL_MISMATCH", symbol=slave.spec.name, **numbers)
+    by_ticks = _contract_by_ticks(slave)
+    if by_ticks is not None and by_ticks > ours * (1 + TICKS_DIFFER_BY):
+        ours, numbers["slave_contract_by_ticks"] = by_ticks, _text(by_ticks)
     numbers["contract_ratio"] = _text(theirs / ours)
     return theirs, ours
+
+
+def _contract_by_ticks(slave: Slave) -> Decimal | None:
+    """What a lot gains when the price moves by 1.0, in the currency of its profit: of a future its
+    contract's size does not tell it. Only a mapping lets a symbol pass that says two things; the larger
+    one counts then, as for the loss at a stop.
+    """
+    spec, profit = slave.spec, profit_currency_of(slave.spec)
+    rate = rate_of(slave.rates, profit, slave.currency) if profit else None
+    if rate is None or spec.tick_value is None or spec.tick_size <= 0:
+        return None
+    by_ticks = spec.tick_value / spec.tick_size / rate
+    return by_ticks if _is_usable(by_ticks) else None
 
 
 def _ratio(
@@ -205,7 +225,8 @@ def _by_risk(
         return denied("NO_CONVERSION_RATE", pair=pair, **numbers)
     cost = max(slave.cost_per_lot, Decimal(0))
     numbers["risk_money"] = _text(equity * percent / 100)
-    numbers["loss_per_lot"], numbers["cost_per_lot"] = _text(loss), str(cost)
+    numbers["loss_per_lot"] = _text(loss)
+    numbers["cost_per_lot"], numbers["cost_by"] = _text(cost), slave.cost_by
     return equity * percent / (100 * (loss + cost))
 
 

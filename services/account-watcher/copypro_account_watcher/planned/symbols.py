@@ -54,6 +54,12 @@ PRICE_TOLERANCE_LOOSE = Decimal("0.2")
 """Not to be confirmed by anybody: further apart, the two prices are of another scale or thing."""
 TICK_VALUE_TOLERANCE = Decimal("0.02")
 METAL_CURRENCIES = ("XAU", "XAG", "XPT", "XPD")
+QUOTED_IN = (
+    "USD", "EUR", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD", "CNH", "CNY", "CZK", "DKK", "HKD",
+    "HUF", "ILS", "INR", "KRW", "MXN", "NOK", "PLN", "RON", "RUB", "SAR", "SEK", "SGD", "THB",
+    "TRY", "TWD", "ZAR", "BTC", "ETH",
+)  # fmt: skip
+"""What pairs are priced in: three letters behind a currency (USDIDX, EURBND) need not be another one."""
 METALS = (*METAL_CURRENCIES, "GOLD", "SILVER")
 
 
@@ -308,13 +314,14 @@ def _tick_value(spec: SymbolSpec, currency: str, rates: Rates, numbers: dict[str
 
 def is_margined_in_itself(spec: SymbolSpec) -> bool:
     """Its units are the margin's currency already, and the price is what one of them costs: a metal,
-    or a name that goes on after that currency with another one (EURUSD, BTCUSD).
+    or a name that goes on after that currency with another one (EURUSD, BTCUSD): with that of its
+    profit where the bridge tells it.
     """
-    base = (spec.margin_currency or "").upper()
+    base, profit = (spec.margin_currency or "").upper(), (spec.profit_currency or "").upper()
     if not base:
         return False
     after = spec.name.upper().partition(base)[2][:3]
-    return base in METAL_CURRENCIES or (len(after) == 3 and after.isalpha())
+    return base in METAL_CURRENCIES or after in ((profit,) if profit else QUOTED_IN)
 
 
 def profit_currency_of(spec: SymbolSpec) -> str | None:

@@ -10,13 +10,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from copypro.messages import Numbers
 from copypro.values import LARGEST
 
-from copypro_account_watcher.planned.sizing import Slave
+from copypro_account_watcher.planned.sizing import TICKS_DIFFER_BY, Slave
 from copypro_account_watcher.planned.symbols import profit_currency_of, rate_of
 
 BY_CONTRACT = ("Forex", "CFD")
 """Calculations in which profit is move × contract size × lots."""
-TICKS_DIFFER_BY = Decimal("0.1")
-"""A tick's value moves with the rate and is of one side; by more than this it says another contract."""
 _EIGHT_PLACES = Decimal("1e-8")
 
 

@@ -147,6 +147,20 @@ class Lifecycle(Struct, omit_defaults=True):
     rows_until: RowKey | None = None
 
 
+NEVER = datetime(1, 1, 1)  # noqa: DTZ001  a broker's clock has no zone
+
+
+class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a lot of a symbol was last charged, in the account's currency; and when, at the broker."""
+
+    entry: Decimal = Decimal(0)
+    """By its opening, where the broker books that by itself (MT5)."""
+    entry_at: datetime = NEVER
+    exit: Decimal | None = None
+    """By its closing; on MT4 this is all of it. None: none was seen."""
+    exit_at: datetime = NEVER
+
+
 class Rest(Struct, kw_only=True, omit_defaults=True):
     """The book's record beside its roots, open and closed; bounded."""
 
@@ -159,11 +173,11 @@ class Rest(Struct, kw_only=True, omit_defaults=True):
     operations_forgotten_until_broker: datetime | None = None
     told: dict[Ticket, datetime] = {}
     told_until_broker: datetime | None = None
+    costs: dict[str, Cost] = {}
 
 
 CLOCKS_APART = timedelta(minutes=1)
 """So far a broker's clock may be from ours."""
-NEVER = datetime(1, 1, 1)  # noqa: DTZ001  a broker's clock has no zone
 AT_ALL = datetime(9999, 12, 31)  # noqa: DTZ001
 
 
@@ -172,6 +186,7 @@ class BookLimits(Struct, frozen=True, kw_only=True):
     operations: int = 100
     waiting_rows: int = 200
     told_tickets: int = 1000
+    costs: int = 100
 
 
 def _closed_at(closed: Closed) -> datetime:
@@ -212,6 +227,8 @@ class Book:
         """What closed of these up to then was told when the account was here before, or is imported."""
         self.told_until_broker: datetime | None = None
         """And everything that closed up to then."""
+        self.costs: dict[str, Cost] = {}
+        """By symbol; what was learned last is last."""
         self.by_ticket: dict[Ticket, Root] = {}
         self.by_symbol: dict[str, Root] = {}
         """Netting positions."""
@@ -257,6 +274,7 @@ class Book:
         self.operations = dict(rest.operations)
         self.operations_forgotten_until_broker = rest.operations_forgotten_until_broker
         self.told, self.told_until_broker = dict(rest.told), rest.told_until_broker
+        self.costs = dict(rest.costs)
         for closed in rest.closed:
             self.bury(closed)
 
@@ -278,6 +296,7 @@ class Book:
             operations_forgotten_until_broker=self.operations_forgotten_until_broker,
             told=dict(self.told),
             told_until_broker=self.told_until_broker,
+            costs=dict(self.costs),
         )
 
     def after_removal(self, *, is_past_told: bool) -> Book:
@@ -305,6 +324,7 @@ class Book:
         newest_last = sorted(told.items(), key=lambda item: item[1])
         left.told = dict(newest_last[-self.limits.told_tickets :])
         left.told_until_broker = until if until > NEVER else None
+        left.costs = dict(self.costs)
         return left
 
     # --- questions ----------------------------------------------------------------------------
@@ -437,6 +457,12 @@ class Book:
             oldest = next(iter(self.operations))
             at, until = self.operations.pop(oldest), self.operations_forgotten_until_broker
             self.operations_forgotten_until_broker = at if until is None else max(at, until)
+
+    def learn_cost(self, symbol: str, cost: Cost) -> None:
+        self.costs.pop(symbol, None)
+        self.costs[symbol] = cost
+        while len(self.costs) > self.limits.costs:
+            del self.costs[next(iter(self.costs))]
 
     def lifecycle(self, symbol: str) -> Lifecycle:
         return self.lifecycles.setdefault(symbol, Lifecycle())

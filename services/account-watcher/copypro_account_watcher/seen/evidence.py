@@ -60,6 +60,11 @@ def to_ticket(comment: str) -> Ticket | None:
     return Ticket(int(found[1])) if found else None
 
 
+def is_part(comment: str) -> bool:
+    """Of an MT4 order that was closed in parts."""
+    return from_ticket(comment) is not None or to_ticket(comment) is not None
+
+
 def by_ticket(row: ClosedOrder) -> Ticket | None:
     """Of a close-by: the other ticket."""
     if row.by_ticket is not None:
