@@ -88,6 +88,18 @@ async def test_a_start_whose_account_is_still_being_added_says_that_it_did_not_s
     assert registered.headers["id"] in answer.json()["message"]
 
 
+@pytest.mark.parametrize("call", ["Start", "StartByAccountId"])
+async def test_fixed_lots_are_not_guessed(
+    calling: Calling, user: User, log: AnsweringLog, call: str
+) -> None:
+    """1.0 is as the master's for a multiplier, and a hundred thousand units for a fixed lot."""
+    pair = {"masterAccountId": user.ids["master"], "slaveAccountId": user.ids["slave"]}
+    answer = await calling.call(f"/{call}", pair | {"riskType": "FixedLot"}, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER"), answer.text
+    assert answer.json()["message"].startswith("riskValue: FixedLot needs ")
+    assert commands(log) == []
+
+
 # --- RemoveAccount --------------------------------------------------------------------------------
 
 

@@ -113,6 +113,8 @@ class Options(Parameters):
         )
 
     def _check(self) -> None:
+        if self.risk_type is RiskType.FIXED_LOT and "risk_value" not in self.model_fields_set:
+            raise bad("riskValue", "FixedLot needs the lots of each copy")
         for name, value in (("riskValue", self.risk_value), ("lotRefiner", self.lot_refiner)):
             if not value.is_finite() or value <= 0 or value > MOST_LOTS:
                 raise bad(name, f"{value} is not above 0 and at most {MOST_LOTS}")
