@@ -88,6 +88,17 @@ async def test_a_start_whose_account_is_still_being_added_says_that_it_did_not_s
     assert registered.headers["id"] in answer.json()["message"]
 
 
+async def test_accounts_given_inline_are_meant_whatever_a_bridge_calls_them(
+    calling: Calling, user: User, log: AnsweringLog
+) -> None:
+    """Clients of the original send the bridge's tokens beside: no account of ours has such an id."""
+    log.unanswered.add("RegisterAccount")
+    given = INLINE | {"masterApiId": "a bridge's token", "slaveApiId": user.ids["slave"]}
+    answer = await calling.call("/Start", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "NOT_STARTED"), answer.text
+    assert kinds(log) == ["RegisterAccount"]
+
+
 @pytest.mark.parametrize("call", ["Start", "StartByAccountId"])
 async def test_fixed_lots_are_not_guessed(
     calling: Calling, user: User, log: AnsweringLog, call: str
