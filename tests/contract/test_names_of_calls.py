@@ -49,3 +49,13 @@ async def test_another_method_is_told_which_there_are(calling: Calling) -> None:
     assert answer.status_code == 405
     said = {"code": "WRONG_METHOD", "message": "calls are GET or POST: use one of them"}
     assert answer.json() == said
+
+
+async def test_a_post_takes_what_its_address_has_too_and_the_body_wins(calling: Calling) -> None:
+    """Programs move from GET to POST by their method alone, with an empty body."""
+    wish = {"email": "a@b.de", "passwordHash": "7" * 64}
+    answer = await calling.client.post("/SignUp", params=wish)
+    assert answer.status_code == 200, answer.text
+    given = {"email": "another@b.de", "PASSWORDHASH": wish["passwordHash"]}
+    answer = await calling.client.post("/SignIn", params=given, json={"email": wish["email"]})
+    assert answer.status_code == 200, answer.text
