@@ -111,6 +111,30 @@ async def test_fixed_lots_are_not_guessed(
     assert commands(log) == []
 
 
+@pytest.mark.parametrize("side", ["masterAccountId", "slaveAccountId"])
+async def test_an_account_that_is_not_there_is_told_by_its_side(
+    calling: Calling, user: User, side: str
+) -> None:
+    pair = {"masterAccountId": user.ids["master"], "slaveAccountId": user.ids["slave"]}
+    answer = await calling.call("/Start", pair | {side: "none"}, key=user.key)
+    said = {"code": "UNKNOWN_ACCOUNT", "message": f"{side}: no such account: see Accounts"}
+    assert (answer.status_code, answer.json()) == (404, said)
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "message"),
+    [
+        ("OpenOrders", {"apiId": "none"}, "accountId: no such account: see Accounts"),
+        ("GetCopier", {"id": "none"}, "id: no such copier: see UserCopiers"),
+    ],
+)
+async def test_what_is_not_there_is_told_by_its_field_and_where_to_look(
+    calling: Calling, user: User, call: str, given: dict[str, str], message: str
+) -> None:
+    answer = await calling.call(f"/{call}", given, key=user.key)
+    assert (answer.status_code, answer.json()["message"]) == (404, message)
+
+
 # --- RemoveAccount --------------------------------------------------------------------------------
 
 

@@ -181,7 +181,7 @@ class Copiers:
     async def _side(self, user: UserId, given: Start, role: Literal["master", "slave"]) -> Doc:
         id_ = given.account_id(role)
         if id_ is not None:
-            return await self._core.registration(user, id_)
+            return await self._core.registration(user, id_, f"{role}AccountId")
         inline = given.account(role)
         if inline is None:
             raise bad(f"{role}AccountId", "is required (or the account inline)")
