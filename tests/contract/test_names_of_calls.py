@@ -20,9 +20,21 @@ async def calling(tmp_path: Path) -> AsyncIterator[Calling]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", ["/Manager/Users", "/manager/users", "/MANAGER/USERS", "/readme"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/Manager/Users",
+        "/manager/users",
+        "/MANAGER/USERS",
+        "/readme",
+        "/Manager/Users/",
+        "/manager/users/",
+    ],
+)
 async def test_a_call_is_named_in_any_case(calling: Calling, path: str, method: str) -> None:
-    """The original takes them so, and its clients write them so."""
+    """The original takes them so, and its clients write them so. A redirect from a slash at the end would
+    lead those who come by a proxy's TLS to plain HTTP, with their key.
+    """
     answer = await calling.call(path, key=OPERATOR, method=method)
     assert answer.status_code == 200
 

@@ -27,7 +27,7 @@ from copypro_gateway.attention import Attention
 from copypro_gateway.audit import AuditTrail
 from copypro_gateway.auth import Auth
 from copypro_gateway.callbacks import Callbacks
-from copypro_gateway.calls import Calls
+from copypro_gateway.calls import CallRoute, Calls
 from copypro_gateway.commands import Commands
 from copypro_gateway.copiers import Copiers
 from copypro_gateway.core import Core, GatewaySettings
@@ -117,7 +117,10 @@ def create_app(
         )
     app.add_middleware(Guard, safety=safety)
     app.add_middleware(Measured, meter=meter)
+    routes = [route for route in app.routes if isinstance(route, Route)]
     app.add_middleware(
-        AnyCase, paths=[route.path for route in app.routes if isinstance(route, Route)]
+        AnyCase,
+        calls=[route.path for route in routes if isinstance(route, CallRoute)],
+        pages=[route.path for route in routes if not isinstance(route, CallRoute)],
     )
     return app
