@@ -11,7 +11,7 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro.envelope import decode, fact, utc_now
 from copypro.ports import Record, Upsert
-from copypro_gateway.symbols import MOST_MAPPINGS
+from copypro_gateway.subjects.symbols import MOST_MAPPINGS
 from copypro_stats.patch import Patch
 from copypro_stats.projections import patches
 

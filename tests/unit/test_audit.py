@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from copypro_gateway.audit import masked
+from copypro_gateway.entry.audit import masked
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro_gateway.copiers import UpdateCopier
-from copypro_gateway.reading import from_body, read
 from copypro_gateway.shapes import copier
+from copypro_gateway.subjects.copiers import UpdateCopier
+from copypro_gateway.wording.reading import from_body, read
 from copypro_stats.patch import plain
 
 COPIER = {"master_registration": "1", "slave_registration": "2", "id": "3"}

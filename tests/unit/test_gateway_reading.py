@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from copypro.options import FilterMode, MagicMode, PendingMode, RiskType, SideFilter, StopMode
 from copypro.values import Platform
-from copypro_gateway.copiers import CopierPause, Start
-from copypro_gateway.errors import ApiError
-from copypro_gateway.keys import AddKey
-from copypro_gateway.logs import Logs
-from copypro_gateway.orders import ClosedOrders
-from copypro_gateway.parameters import ByAccount, moment_of
-from copypro_gateway.reading import from_body, from_query, read
+from copypro_gateway.subjects.copiers import CopierPause, Start
+from copypro_gateway.subjects.keys import AddKey
+from copypro_gateway.subjects.logs import Logs
+from copypro_gateway.subjects.orders import ClosedOrders
+from copypro_gateway.wording.errors import ApiError
+from copypro_gateway.wording.parameters import ByAccount, moment_of
+from copypro_gateway.wording.reading import from_body, from_query, read
 
 
 @pytest.mark.parametrize("name", ["accountId", "ACCOUNTID", "accountid", "apiId", "apiid", "id"])

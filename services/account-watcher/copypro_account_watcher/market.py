@@ -14,7 +14,8 @@ from copypro.trading import SymbolSpec
 from copypro.values import CopyId
 
 from copypro_account_watcher.host import Host
-from copypro_account_watcher.live import (
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.live import (
     Need,
     NeedFigures,
     NeedList,
@@ -23,7 +24,6 @@ from copypro_account_watcher.live import (
     NeedQuote,
     NeedSpec,
 )
-from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
 

@@ -21,12 +21,12 @@ from starlette.types import Scope
 from structlog.contextvars import bound_contextvars
 
 from copypro_gateway.core import GatewaySettings, Pending
-from copypro_gateway.describing import Answers, Describing
-from copypro_gateway.gate import By, Gate
-from copypro_gateway.pages import Page
-from copypro_gateway.parameters import Parameters
-from copypro_gateway.reading import Written, from_body, from_query, read
-from copypro_gateway.repeating import HEADER, Asked, Repeating
+from copypro_gateway.entry.gate import By, Gate
+from copypro_gateway.entry.repeating import HEADER, Asked, Repeating
+from copypro_gateway.wording.describing import Answers, Describing
+from copypro_gateway.wording.pages import Page
+from copypro_gateway.wording.parameters import Parameters
+from copypro_gateway.wording.reading import Written, from_body, from_query, read
 
 Given = TypeVar("Given", bound=Parameters)
 

@@ -22,11 +22,11 @@ from copypro.values import MessageId, Platform, UserId
 from msgspec import Struct
 
 from copypro_gateway import rights
-from copypro_gateway.answers import CommandStatus
-from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
-from copypro_gateway.failures import Style
 from copypro_gateway.owning import OWNER, command_id
 from copypro_gateway.remembering import Remembering
+from copypro_gateway.wording.answers import CommandStatus
+from copypro_gateway.wording.errors import DENIED_STATUS, ApiError, unknown
+from copypro_gateway.wording.failures import Style
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]

@@ -16,11 +16,11 @@ from copypro.errors import BadStatement, LogCorrupt, SettingsError
 from copypro.options import CopierOptions, SymbolMapping
 from copypro.settings import Settings
 from copypro.values import LARGEST, Mode, Platform
-from copypro_gateway.errors import ApiError
-from copypro_gateway.options import Options
-from copypro_gateway.parameters import Parameters
-from copypro_gateway.reading import read
-from copypro_gateway.symbols import AddSymbolMapping
+from copypro_gateway.subjects.symbols import AddSymbolMapping
+from copypro_gateway.wording.errors import ApiError
+from copypro_gateway.wording.options import Options
+from copypro_gateway.wording.parameters import Parameters
+from copypro_gateway.wording.reading import read
 from msgspec import Struct
 
 from copypro_standalone.backtest import sources
