@@ -163,6 +163,16 @@ class Market:
 
     # --- for those who show it ----------------------------------------------------------------
 
+    async def list_symbols(self, terminal: Terminal) -> None:
+        """For whoever maps symbols before anything trades. Not kept: most accounts never ask for their own."""
+        try:
+            names = await terminal.symbols()
+        except TerminalError as error:
+            logger.info("symbols not listed", account=self._memory.id, code=error.code)
+            return
+        if self._session.terminal is terminal and self._session.is_current:
+            await self._publish_names(names)
+
     async def _publish_names(self, names: Sequence[str]) -> None:
         """The account's symbols, in bounded pieces."""
         account, size = self._memory.id, self._host.limits.symbols_a_piece

@@ -335,6 +335,8 @@ class Watching:
         self._agent.connected(turn)
         await self._agent.act(turn)
         if not account.history_done and session.terminal is not None:
+            symbols = self._market.list_symbols(session.terminal)
+            host.spawn(symbols, f"symbols-{memory.id[:8]}")
             importing = Importing(memory, host, session, session.terminal)
             host.spawn(importing.run(), f"import-{memory.id[:8]}")
 

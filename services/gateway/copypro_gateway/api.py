@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from copypro_gateway.calls import Calls
+from copypro_gateway.calls import CallRoute, Calls
 from copypro_gateway.core import Core, GatewaySettings
 from copypro_gateway.entry.any_case import AnyCase
 from copypro_gateway.entry.audit import AuditTrail
@@ -117,7 +117,10 @@ def create_app(
         )
     app.add_middleware(Guard, safety=safety)
     app.add_middleware(Measured, meter=meter)
+    routes = [route for route in app.routes if isinstance(route, Route)]
     app.add_middleware(
-        AnyCase, paths=[route.path for route in app.routes if isinstance(route, Route)]
+        AnyCase,
+        calls=[route.path for route in routes if isinstance(route, CallRoute)],
+        pages=[route.path for route in routes if not isinstance(route, CallRoute)],
     )
     return app

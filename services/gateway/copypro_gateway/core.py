@@ -132,11 +132,11 @@ class Core:
 
     # --- whose it is --------------------------------------------------------------------------
 
-    async def registration(self, user: UserId | None, id: str) -> Doc:
-        """`user` None: the calls that the original documents with the id alone."""
+    async def registration(self, user: UserId | None, id: str, field: str = "accountId") -> Doc:
+        """`user` None: the calls that the original documents with the id alone. `field`: what named it."""
         doc = await self.models.get(c.REGISTRATIONS, id)
         if doc is None or (user is not None and doc["user"] != user):
-            raise unknown("account")
+            raise unknown("account", field)
         return doc
 
     async def registrations_of(self, user: UserId) -> Sequence[Doc]:

@@ -26,7 +26,10 @@ logger = structlog.get_logger("gateway")
 Answer = TypeVar("Answer")
 MASK = "***"
 MOST_LETTERS = 512
-_SECRET = re.compile(r"password|secret|token|invite|hash|key(?!.*id$)|code", re.IGNORECASE)
+_SECRET = re.compile(
+    r"password|secret|token|invite|hash|key(?!.*id$)|code|(master|slave)ApiId", re.IGNORECASE
+)
+"""Clients of the original give a bridge's token as an ApiId of Start."""
 _ADDRESS = re.compile(r"url", re.IGNORECASE)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 from copypro import collections as c
 from copypro import messages as m
@@ -40,11 +40,13 @@ class CopierPause(ByCopier):
 class Start(Options):
     """By ids, or the older form with both accounts inline."""
 
-    master_account_id: Text | None = Field(
-        None, validation_alias=AliasChoices("masterAccountId", "masterApiId", "master_account_id")
+    master_account_id: Text | None = None
+    slave_account_id: Text | None = None
+    master_api_id: Text | None = Field(
+        None, description="as masterAccountId; ignored beside the inline form"
     )
-    slave_account_id: Text | None = Field(
-        None, validation_alias=AliasChoices("slaveAccountId", "slaveApiId", "slave_account_id")
+    slave_api_id: Text | None = Field(
+        None, description="as slaveAccountId; ignored beside the inline form"
     )
     master_type: Platform | None = None
     master_user: int | None = Field(None, gt=0, lt=2**63)
@@ -57,11 +59,22 @@ class Start(Options):
     slave_server: Text | None = None
     slave_name: Text = ""
 
+    def account_id(self, role: Literal["master", "slave"]) -> str | None:
+        """None: the side is inline. A bridge's token, which the original takes beside it, is no id."""
+        given = (self.master_account_id, self.master_api_id)
+        if role == "slave":
+            given = (self.slave_account_id, self.slave_api_id)
+        named, api_id = given
+        is_inline = None not in self._inline(role).values()
+        return named if named is not None or is_inline else api_id
+
+    def _inline(self, role: str) -> dict[str, Any]:
+        names = ("type", "user", "password", "server")
+        return {name: getattr(self, f"{role}_{name}") for name in names}
+
     def account(self, role: Literal["master", "slave"]) -> AddAccount | None:
         """The inline form of one side, if it is given whole."""
-        given = {
-            name: getattr(self, f"{role}_{name}") for name in ("type", "user", "password", "server")
-        }
+        given = self._inline(role)
         if all(value is None for value in given.values()):
             return None
         for name, value in given.items():
@@ -166,9 +179,9 @@ class Copiers:
         )
 
     async def _side(self, user: UserId, given: Start, role: Literal["master", "slave"]) -> Doc:
-        id_ = given.master_account_id if role == "master" else given.slave_account_id
+        id_ = given.account_id(role)
         if id_ is not None:
-            return await self._core.registration(user, id_)
+            return await self._core.registration(user, id_, f"{role}AccountId")
         inline = given.account(role)
         if inline is None:
             raise bad(f"{role}AccountId", "is required (or the account inline)")

@@ -23,7 +23,7 @@ class Removed(TypedDict):
 
 
 class Order(TypedDict):
-    """Times are the broker's; `type` as MT5 names it."""
+    """Times are the broker's; `type` as MT5 names it. A level of 0 is none."""
 
     ticket: int
     openTime: str
@@ -33,8 +33,8 @@ class Order(TypedDict):
     lots: float | None
     symbol: str | None
     openPrice: float | None
-    stopLoss: float | None
-    takeProfit: float | None
+    stopLoss: float
+    takeProfit: float
     closePrice: float | None
     magicNumber: int
     swap: float | None

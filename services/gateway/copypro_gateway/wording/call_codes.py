@@ -75,6 +75,7 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "DISK_FULL": (507, "the disk is full: nothing was changed", "make room and try again"),
     "LOG_UNAVAILABLE": (503, "the log does not answer; whether this was taken shows later", "look, then try again"),
     "STORE_UNAVAILABLE": (503, "the database does not answer", "try again in a few seconds"),
+    "STARTING": (503, "the program has just started, or waits for its servers", "try again in a few seconds; /health/ready says what it waits for"),
     "TOO_OLD": (503, "a record is of a newer version than this program", "bring the gateway up to date"),
     "INTERNAL_ERROR": (500, "something unexpected happened", "the gateway's log says what"),
 }  # fmt: skip

@@ -22,9 +22,18 @@ def bad(field: str, message: str) -> ApiError:
     return ApiError(400, "INVALID_PARAMETER", f"{field}: {message}")
 
 
-def unknown(what: str) -> ApiError:
-    """Foreign and unknown ids answer the same."""
-    return ApiError(404, f"UNKNOWN_{what.upper()}", f"no such {what}")
+_UNKNOWN = {
+    "account": ("accountId", "no such account: see Accounts"),
+    "copier": ("id", "no such copier: see UserCopiers"),
+    "user": ("email", "no such user"),
+    "callback": ("callbackUrl", "none is set, so there is nothing to test"),
+}
+
+
+def unknown(what: str, field: str = "") -> ApiError:
+    """Foreign and unknown ids answer the same. `field`: the parameter that names it, if not its usual one."""
+    usual, message = _UNKNOWN[what]
+    return ApiError(404, f"UNKNOWN_{what.upper()}", f"{field or usual}: {message}")
 
 
 DENIED_STATUS = {

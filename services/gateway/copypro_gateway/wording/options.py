@@ -77,7 +77,7 @@ class Options(Parameters):
         return CopierOptions(
             risk_type=self.risk_type,
             risk_value=self.risk_value,
-            risk_multiply=self.risk_multiply,
+            risk_multiply=self.risk_multiply or None,
             fixed_master_balance=self.fixed_master_balance,
             contract_alignment=self.contract_alignment,
             force_min_lot=self.force_min_lot,
@@ -113,10 +113,12 @@ class Options(Parameters):
         )
 
     def _check(self) -> None:
+        if self.risk_type is RiskType.FIXED_LOT and "risk_value" not in self.model_fields_set:
+            raise bad("riskValue", "FixedLot needs the lots of each copy")
         for name, value in (("riskValue", self.risk_value), ("lotRefiner", self.lot_refiner)):
             if not value.is_finite() or value <= 0 or value > MOST_LOTS:
                 raise bad(name, f"{value} is not above 0 and at most {MOST_LOTS}")
-        if self.risk_multiply is not None and not 0 < self.risk_multiply <= MOST_LOTS:
+        if self.risk_multiply and not 0 < self.risk_multiply <= MOST_LOTS:
             raise bad(
                 "riskMultiply", f"{self.risk_multiply} is not above 0 and at most {MOST_LOTS}"
             )

@@ -60,8 +60,25 @@ def read(kind: type[Given], written: Written) -> Given:
         raise bad(str(first["loc"][0]) if first["loc"] else "body", _text(first)) from None
 
 
+_A_NUMBER, _WHOLE = "is not a number like 0.5", "is not a whole number"
+_TEXTS = {
+    "missing": "is required",
+    "decimal_type": _A_NUMBER,
+    "decimal_parsing": _A_NUMBER,
+    "float_type": _A_NUMBER,
+    "float_parsing": _A_NUMBER,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false",
+    "string_type": "is not a text in quotes",
+}
+"""In place of the framework's own words, which are a programmer's of another language."""
+
+
 def _text(error: Mapping[str, Any]) -> str:
-    return "is required" if error["type"] == "missing" else str(error["msg"])
+    return _TEXTS.get(error["type"]) or str(error["msg"])
 
 
 def _no_object() -> ApiError:
