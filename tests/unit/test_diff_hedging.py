@@ -16,8 +16,8 @@ from copypro.messages import (
 )
 from copypro.trading import CloseReason, OpenOrder
 from copypro.values import CopyId, OrderKind, RootId, Side, Ticket, copy_id, leg_tag
-from copypro_account_watcher.book import Book, BookLimits
-from copypro_account_watcher.diff import new_symbols
+from copypro_account_watcher.seen.book import Book, BookLimits
+from copypro_account_watcher.seen.diff import new_symbols
 from msgspec import json
 from msgspec.structs import replace
 

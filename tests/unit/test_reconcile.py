@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from copypro.trading import CloseRequest, OpenRequest
 from copypro.values import Mode, OrderKind, Ticket
-from copypro_account_watcher.reconcile import (
+from copypro_account_watcher.settled.reconcile import (
     Absent,
     Ambiguous,
     Doubt,

@@ -11,12 +11,13 @@ from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
 from copypro.values import Ticket
 
-from copypro_account_watcher.book import CLOCKS_APART
-from copypro_account_watcher.clock import DAY
-from copypro_account_watcher.evidence import closed_at_utc, earliest_utc
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.past import imported_operations, imported_positions
+from copypro_account_watcher.seen.book import CLOCKS_APART
+from copypro_account_watcher.seen.clock import DAY
+from copypro_account_watcher.seen.costs import note
+from copypro_account_watcher.seen.evidence import closed_at_utc, earliest_utc, is_part
+from copypro_account_watcher.seen.past import imported_operations, imported_positions
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
 
@@ -59,6 +60,7 @@ class Importing:
         turn = Turn(host.clock())
         self._memory.known.history_done = True
         self._memory.save_account(turn)
+        self._memory.save_book(turn)
         await host.commit(turn)
 
     async def _record_late(self, connected_at: datetime) -> None:
@@ -90,9 +92,14 @@ class Importing:
             *imported_operations(memory.id, paid, now),
             *imported_positions(memory.id, older, now, opened),
         ]
+        told = list(imported_positions(memory.id, news, now, opened))
+        parts = {piece.ticket for piece in past if is_part(piece.comment)}
+        for _, message in (*facts, *told):
+            if getattr(message, "ticket", None) not in parts:
+                note(book, message)
         if news:
             turn = Turn(now)
-            for identity, message in imported_positions(memory.id, news, now, opened):
+            for identity, message in told:
                 turn.fact(memory.id, message, *identity)
             for piece in news:
                 book.tell(piece)

@@ -25,25 +25,26 @@ from copypro.messages import (
 from copypro.trading import OpenOrder, OrdersSeen
 from copypro.values import CopyId, Side, Ticket, tag_in
 
-from copypro_account_watcher import late, unresolved
-from copypro_account_watcher.accounted import Accounted
 from copypro_account_watcher.alerts import (
     clear_all_but,
     follow_left_open,
     follow_stop_outs,
     raise_alert,
 )
-from copypro_account_watcher.claiming import claim, unseen
-from copypro_account_watcher.diff import Look, diff, new_symbols
-from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.following import follow, follow_tickets, settle_fills
 from copypro_account_watcher.host import Act, Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
+from copypro_account_watcher.seen.accounted import Accounted
+from copypro_account_watcher.seen.costs import note
+from copypro_account_watcher.seen.diff import Look, diff, new_symbols
+from copypro_account_watcher.seen.evidence import from_ticket
+from copypro_account_watcher.seen.shown import Shown, by_frame, shows_only
 from copypro_account_watcher.session import Session
-from copypro_account_watcher.shown import Shown, by_frame, shows_only
+from copypro_account_watcher.settled import late, unresolved
+from copypro_account_watcher.settled.claiming import claim, unseen
+from copypro_account_watcher.settled.following import follow, follow_tickets, settle_fills
 from copypro_account_watcher.state import Account, root_key
 from copypro_account_watcher.turn import Turn
 
@@ -220,6 +221,8 @@ class Looking:
             follow_stop_outs(memory, message, turn)
             follow_left_open(memory, message, turn)
             self._protecting.told(message)
+        for fact in (*result.facts, *result.late):
+            note(memory.book, fact.message)
         follow_tickets(memory, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(memory.id, root), memory.book.roots[root])
