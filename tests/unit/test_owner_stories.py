@@ -6,9 +6,11 @@ on unfollowed; or somebody is told.
 from __future__ import annotations
 
 import pytest
+from copypro import messages as m
 from copypro_standalone.backtest.virtual_time import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.examples import examples
 from tests.unit.owner_story import ACTS, HANDS, OUTCOMES, OwnedMaster, OwnersBroker
@@ -244,3 +246,33 @@ def test_netting_what_ours_filled_into_its_owners_position_as_it_was_deleted_is_
 ) -> None:
     """Nothing else of the copy stood there: it stood on for good, untold."""
     told("MT5 netting", [("place", 0.3), ("hand adds", 12.0)], ["full", deletion], [])
+
+
+@pytest.mark.parametrize("kind", ["MT4", "MT5 hedging"])
+def test_what_its_owner_closed_before_it_was_found_is_not_added_to(kind: str) -> None:
+    """Its open was not answered, and the master's add had waited for that: it opened the copy anew."""
+    steps = [("begin", 0.3), ("open", 0.3), ("ours fills in part", 1.0)]
+    told(kind, [*steps, ("hand closes by as much", 12.0)], ["accepted"], ["lists", "before"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_add_that_waits_is_not_sent_once_its_owner_has_closed_what_stood(kind: str) -> None:
+    """It was taken for a leg that stands on: the copy was opened anew."""
+
+    class Slow(OwnedMaster):
+        def does(self, act: str) -> list[m.SlaveOrder]:
+            orders = super().does(act)
+            return [
+                self._delayed(order) if isinstance(order, m.OpenCopy) else order for order in orders
+            ]
+
+        @staticmethod
+        def _delayed(order: m.OpenCopy) -> m.OpenCopy:
+            return replace(order, options=replace(order.options, trade_delay_ms=20_000))
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], [])
+        await lives(broker, [("begin", 60.0), ("open", 1.0), ("hand closes", 60.0)], Slow(broker))
+        assert len([line for line in broker.story if "OpenRequest" in line]) == 1, broker.story
+
+    run(story())

@@ -494,7 +494,7 @@ def _closed(
     if attempt is not None and _is_at(leg, "close", attempt):
         # Our own call did it, or will say that it is gone: also where it was to close less.
         is_owners = isinstance(event, PositionClosed) and bool(attempt.expected_lots)
-        if is_owners and not (is_ours or copy.closing or copy.live_legs):
+        if is_owners and not (is_ours or copy.closing or copy.may_stand):
             copy.detached = f"CLOSED_BY_{event.reason.name}"
         return
     if is_ours and not copy.closing:
@@ -543,7 +543,7 @@ def _tell_detached(copy: Copy, leg: Leg, ticket: Ticket, by: CloseReason, turn: 
     why = f"CLOSED_BY_{by.name}"
     detached = CopyDetached(**about(copy, leg.number), ticket=ticket, reason=why)
     turn.execution(detached, copy.origin, f"{leg.number}/detached")
-    if not copy.live_legs and not leg.is_extra:
+    if not copy.may_stand and not leg.is_extra:
         copy.detached = why
 
 
