@@ -276,3 +276,25 @@ def test_an_add_that_waits_is_not_sent_once_its_owner_has_closed_what_stood(kind
         assert len([line for line in broker.story if "OpenRequest" in line]) == 1, broker.story
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    ("steps", "shows"),
+    [
+        ([("begin", 1.0), ("hand closes by less", 0.3), ("hand trades as we do", 0.3)], []),
+        ([("begin", 60.0), ("hand closes by less", 5.0), ("hand trades as we do", 0.0)], []),
+        ([("begin", 12.0), ("hand reduces", 0.3), ("hand trades as we do", 0.3)], ["after"]),
+    ],
+)
+def test_mt4_its_owners_trade_with_the_comment_of_our_rest_is_not_that(
+    steps: Steps, shows: list[str]
+) -> None:
+    """It was followed when the rest was closed, as no list had shown that: nobody was told."""
+    told("MT4", [*steps, ("hand closes", 12.0)], [], shows)
+
+
+def test_mt4_the_rest_of_ours_is_followed_beside_its_owners_trade_with_its_comment() -> None:
+    """A part had been closed before: that trade was taken for the rest, which stood on for good."""
+    steps = [("begin", 0.0), ("hand reduces", 12.0), ("hand reduces", 0.0)]
+    more = [("hand trades as we do", 0.3), ("hand closes by less", 0.3)]
+    told("MT4", [*steps, *more], [], ["lists", "after"])

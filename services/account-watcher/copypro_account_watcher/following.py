@@ -180,8 +180,8 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     and without our tag, is the first that is seen of it.
     """
     former = from_ticket(event.comment)
-    standing = (leg for leg in copy.legs if leg.status is LegStatus.OPEN)
-    leg = next((leg for leg in standing if former is not None and leg.ticket == former), None)
+    unseen = (leg for leg in copy.legs if leg.status is LegStatus.OPEN and leg.slave_root is None)
+    leg = next((leg for leg in unseen if former is not None and leg.ticket == former), None)
     if leg is not None:
         leg.ticket, leg.lots, leg.moved = event.ticket, min(leg.lots, event.lots), False
     return leg
