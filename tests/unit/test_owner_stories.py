@@ -298,3 +298,13 @@ def test_mt4_the_rest_of_ours_is_followed_beside_its_owners_trade_with_its_comme
     steps = [("begin", 0.0), ("hand reduces", 12.0), ("hand reduces", 0.0)]
     more = [("hand trades as we do", 0.3), ("hand closes by less", 0.3)]
     told("MT4", [*steps, *more], [], ["lists", "after"])
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+@pytest.mark.parametrize("part", ["hand closes by less", "hand closes a part"])
+def test_mt4_what_was_found_by_its_shape_and_ends_before_its_chain_is_told_is_over(
+    part: str, is_strict: bool
+) -> None:
+    """Only the last ticket of the chain was the leg's: its close was refused for ever."""
+    steps = [("begin", 5.0), (part, 0.3), ("close", 12.0)]
+    told("MT4", steps, ["restart, filled late", "lost, filled"], [], is_strict=is_strict)

@@ -133,7 +133,7 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
     copy = memory.copies.get(event.copy)
     if copy is None:
         return
-    leg = next((leg for leg in copy.legs if _is_it(leg, event)), None)
+    leg = next((leg for leg in copy.legs if _is_it(memory.book, leg, event)), None)
     if leg is None:
         leg = _unanswered(memory, copy, event)
     if leg is None and isinstance(event, PositionOpened):
@@ -158,8 +158,13 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
     memory.touch(copy, turn)
 
 
-def _is_it(leg: Leg, event: PositionOpened | PendingPlaced) -> bool:
-    return leg.ticket == event.ticket or leg.slave_root == event.root
+def _is_it(book: Book, leg: Leg, event: PositionOpened | PendingPlaced) -> bool:
+    """MT4: also under a later ticket of its chain, by which it was found; it may have ended since."""
+    if leg.ticket == event.ticket or leg.slave_root == event.root:
+        return True
+    if leg.ticket is None or leg.slave_root is not None or book.is_netting:
+        return False
+    return book.root_ever_of(leg.ticket) == event.root
 
 
 def _unanswered(memory: Memory, copy: Copy, event: PositionOpened | PendingPlaced) -> Leg | None:
