@@ -308,3 +308,15 @@ def test_mt4_what_was_found_by_its_shape_and_ends_before_its_chain_is_told_is_ov
     """Only the last ticket of the chain was the leg's: its close was refused for ever."""
     steps = [("begin", 5.0), (part, 0.3), ("close", 12.0)]
     told("MT4", steps, ["restart, filled late", "lost, filled"], [], is_strict=is_strict)
+
+
+def test_mt4_what_was_found_by_its_shape_was_as_large_as_its_closed_parts_and_the_rest() -> None:
+    """The rest was taken for all of it, of which the master's next part was closed."""
+
+    async def story() -> None:
+        broker = OwnersBroker("MT4", ["restart, filled late"], [])
+        steps = [("begin", 5.0), ("hand closes by less", 0.3), ("reduce", 12.0)]
+        await lives(broker, steps, OwnedMaster(broker))
+        assert broker.held == D("0.01"), broker.story
+
+    run(story())
