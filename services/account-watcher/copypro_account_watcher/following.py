@@ -217,7 +217,8 @@ def _are_all_told(memory: Memory, leg: Leg) -> bool:
     nothing is left to be told, but of a close that was given up.
     """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
-    if root is None or leg.closes_late or leg.ticket in memory.live.just_changed:
+    just_called = memory.live.just_changed.keys() | memory.live.just_ended.keys()
+    if root is None or leg.closes_late or leg.ticket in just_called:
         return False
     held = _lots([leg for _, leg in _legs(memory, root.root)])
     listed = memory.live.positions.get(root.ticket)
