@@ -6,9 +6,11 @@ on unfollowed; or somebody is told.
 from __future__ import annotations
 
 import pytest
+from copypro import messages as m
 from copypro_standalone.backtest.virtual_time import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.examples import examples
 from tests.unit.owner_story import ACTS, HANDS, OUTCOMES, OwnedMaster, OwnersBroker
@@ -244,3 +246,77 @@ def test_netting_what_ours_filled_into_its_owners_position_as_it_was_deleted_is_
 ) -> None:
     """Nothing else of the copy stood there: it stood on for good, untold."""
     told("MT5 netting", [("place", 0.3), ("hand adds", 12.0)], ["full", deletion], [])
+
+
+@pytest.mark.parametrize("kind", ["MT4", "MT5 hedging"])
+def test_what_its_owner_closed_before_it_was_found_is_not_added_to(kind: str) -> None:
+    """Its open was not answered, and the master's add had waited for that: it opened the copy anew."""
+    steps = [("begin", 0.3), ("open", 0.3), ("ours fills in part", 1.0)]
+    told(kind, [*steps, ("hand closes by as much", 12.0)], ["accepted"], ["lists", "before"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_add_that_waits_is_not_sent_once_its_owner_has_closed_what_stood(kind: str) -> None:
+    """It was taken for a leg that stands on: the copy was opened anew."""
+
+    class Slow(OwnedMaster):
+        def does(self, act: str) -> list[m.SlaveOrder]:
+            orders = super().does(act)
+            return [
+                self._delayed(order) if isinstance(order, m.OpenCopy) else order for order in orders
+            ]
+
+        @staticmethod
+        def _delayed(order: m.OpenCopy) -> m.OpenCopy:
+            return replace(order, options=replace(order.options, trade_delay_ms=20_000))
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], [])
+        await lives(broker, [("begin", 60.0), ("open", 1.0), ("hand closes", 60.0)], Slow(broker))
+        assert len([line for line in broker.story if "OpenRequest" in line]) == 1, broker.story
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("steps", "shows"),
+    [
+        ([("begin", 1.0), ("hand closes by less", 0.3), ("hand trades as we do", 0.3)], []),
+        ([("begin", 60.0), ("hand closes by less", 5.0), ("hand trades as we do", 0.0)], []),
+        ([("begin", 12.0), ("hand reduces", 0.3), ("hand trades as we do", 0.3)], ["after"]),
+    ],
+)
+def test_mt4_its_owners_trade_with_the_comment_of_our_rest_is_not_that(
+    steps: Steps, shows: list[str]
+) -> None:
+    """It was followed when the rest was closed, as no list had shown that: nobody was told."""
+    told("MT4", [*steps, ("hand closes", 12.0)], [], shows)
+
+
+def test_mt4_the_rest_of_ours_is_followed_beside_its_owners_trade_with_its_comment() -> None:
+    """A part had been closed before: that trade was taken for the rest, which stood on for good."""
+    steps = [("begin", 0.0), ("hand reduces", 12.0), ("hand reduces", 0.0)]
+    more = [("hand trades as we do", 0.3), ("hand closes by less", 0.3)]
+    told("MT4", [*steps, *more], [], ["lists", "after"])
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+@pytest.mark.parametrize("part", ["hand closes by less", "hand closes a part"])
+def test_mt4_what_was_found_by_its_shape_and_ends_before_its_chain_is_told_is_over(
+    part: str, is_strict: bool
+) -> None:
+    """Only the last ticket of the chain was the leg's: its close was refused for ever."""
+    steps = [("begin", 5.0), (part, 0.3), ("close", 12.0)]
+    told("MT4", steps, ["restart, filled late", "lost, filled"], [], is_strict=is_strict)
+
+
+def test_mt4_what_was_found_by_its_shape_was_as_large_as_its_closed_parts_and_the_rest() -> None:
+    """The rest was taken for all of it, of which the master's next part was closed."""
+
+    async def story() -> None:
+        broker = OwnersBroker("MT4", ["restart, filled late"], [])
+        steps = [("begin", 5.0), ("hand closes by less", 0.3), ("reduce", 12.0)]
+        await lives(broker, steps, OwnedMaster(broker))
+        assert broker.held == D("0.01"), broker.story
+
+    run(story())

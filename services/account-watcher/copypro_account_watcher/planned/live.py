@@ -176,6 +176,11 @@ class Live:
         """What stands is known by a list that was asked for after this moment, not only by frames."""
         return self._listed_at >= self.mono - (self.now - moment).total_seconds()
 
+    def misses(self, ticket: Ticket | None) -> bool:
+        """No list shows it that may be of after our last call."""
+        is_shown = ticket in self.positions or ticket in self.just_changed
+        return self._listed_at > -inf and not is_shown
+
     def is_unavailable(self, need: Need) -> bool:
         """It was asked for just now and the broker had no answer."""
         failed_at = self._missing.get(need)

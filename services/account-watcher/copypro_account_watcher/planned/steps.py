@@ -274,6 +274,10 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
         return Waits(min(pause.until, expires_at))
     if live.is_opening_another(copy.copy):
         return Queues(expires_at)
+    if any(other.status is LegStatus.OPEN and live.misses(other.ticket) for other in copy.legs):
+        # Its owner may have closed it, after which nothing is added: that is looked for.
+        again_at = live.now + timedelta(seconds=live.limits.missing_every_s)
+        return Waits(min(again_at, expires_at))
     plan = plan_open(copy, leg, order, live)
     match plan:
         case Denial() if plan.numbers.get("copy") in live.leaving:

@@ -10,7 +10,7 @@ from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Price
 
 from copypro_account_watcher.seen.book import Root
-from copypro_account_watcher.seen.evidence import Piece, Rows, explain, is_late, is_unseen
+from copypro_account_watcher.seen.evidence import Piece, Rows, explain, is_late, is_unseen, name
 from copypro_account_watcher.seen.recording import Recording
 
 
@@ -75,9 +75,12 @@ def is_proof(
     rec: Recording, ended: Sequence[ClosedOrder], pieces: Sequence[Piece], root: Root
 ) -> bool:
     """That it is gone: not by what may be the rows of reductions that were told without any, or of what a
-    growth hid beside them, unless no other row comes.
+    growth hid beside them, unless no other row comes. Nor by what history has of before its first list,
+    beside one that is short.
     """
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
+    if not any(piece.row in seen or name(piece.row) in rec.book.ends for piece in pieces):
+        return rec.asked("owed", root.root)
     owed, closed = root.unrowed_lots, _lots(seen)
     if owed <= 0 or ended[-1].lots <= 0 or closed == owed + root.open_lots:
         return True

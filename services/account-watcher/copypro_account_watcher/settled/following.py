@@ -133,7 +133,7 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
     copy = memory.copies.get(event.copy)
     if copy is None:
         return
-    leg = next((leg for leg in copy.legs if _is_it(leg, event)), None)
+    leg = next((leg for leg in copy.legs if _is_it(memory.book, leg, event)), None)
     if leg is None:
         leg = _unanswered(memory, copy, event)
     if leg is None and isinstance(event, PositionOpened):
@@ -158,8 +158,13 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
     memory.touch(copy, turn)
 
 
-def _is_it(leg: Leg, event: PositionOpened | PendingPlaced) -> bool:
-    return leg.ticket == event.ticket or leg.slave_root == event.root
+def _is_it(book: Book, leg: Leg, event: PositionOpened | PendingPlaced) -> bool:
+    """MT4: also under a later ticket of its chain, by which it was found; it may have ended since."""
+    if leg.ticket == event.ticket or leg.slave_root == event.root:
+        return True
+    if leg.ticket is None or leg.slave_root is not None or book.is_netting:
+        return False
+    return book.root_ever_of(leg.ticket) == event.root
 
 
 def _unanswered(memory: Memory, copy: Copy, event: PositionOpened | PendingPlaced) -> Leg | None:
@@ -180,8 +185,8 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     and without our tag, is the first that is seen of it.
     """
     former = from_ticket(event.comment)
-    standing = (leg for leg in copy.legs if leg.status is LegStatus.OPEN)
-    leg = next((leg for leg in standing if former is not None and leg.ticket == former), None)
+    unseen = (leg for leg in copy.legs if leg.status is LegStatus.OPEN and leg.slave_root is None)
+    leg = next((leg for leg in unseen if former is not None and leg.ticket == former), None)
     if leg is not None:
         leg.ticket, leg.lots, leg.moved = event.ticket, min(leg.lots, event.lots), False
     return leg
@@ -212,7 +217,8 @@ def _are_all_told(memory: Memory, leg: Leg) -> bool:
     nothing is left to be told, but of a close that was given up.
     """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
-    if root is None or leg.closes_late or leg.ticket in memory.live.just_changed:
+    just_called = memory.live.just_changed.keys() | memory.live.just_ended.keys()
+    if root is None or leg.closes_late or leg.ticket in just_called:
         return False
     held = _lots([leg for _, leg in _legs(memory, root.root)])
     listed = memory.live.positions.get(root.ticket)
@@ -494,7 +500,7 @@ def _closed(
     if attempt is not None and _is_at(leg, "close", attempt):
         # Our own call did it, or will say that it is gone: also where it was to close less.
         is_owners = isinstance(event, PositionClosed) and bool(attempt.expected_lots)
-        if is_owners and not (is_ours or copy.closing or copy.live_legs):
+        if is_owners and not (is_ours or copy.closing or copy.may_stand):
             copy.detached = f"CLOSED_BY_{event.reason.name}"
         return
     if is_ours and not copy.closing:
@@ -543,7 +549,7 @@ def _tell_detached(copy: Copy, leg: Leg, ticket: Ticket, by: CloseReason, turn: 
     why = f"CLOSED_BY_{by.name}"
     detached = CopyDetached(**about(copy, leg.number), ticket=ticket, reason=why)
     turn.execution(detached, copy.origin, f"{leg.number}/detached")
-    if not copy.live_legs and not leg.is_extra:
+    if not copy.may_stand and not leg.is_extra:
         copy.detached = why
 
 

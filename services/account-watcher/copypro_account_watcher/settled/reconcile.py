@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest
-from copypro.values import Mode, Ticket, tag_in
+from copypro.values import Lots, Mode, Ticket, tag_in
 from msgspec import Struct
 from msgspec.structs import replace
 
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.memory import Doubt
+from copypro_account_watcher.seen.evidence import from_ticket, to_ticket
 from copypro_account_watcher.state import Attempt, Leg
 
 
@@ -110,8 +111,10 @@ def settle_open(
         evidence = f"position {grown.ticket} has {grown.lots} lots more than the copy's other legs"
         return Found(grown, True, evidence)
     if alike:
-        evidence = f"open order {alike[0].ticket} has its magic and shape, and no tag"
-        return Found(_as_done(alike[0]), True, evidence)
+        order = alike[0]
+        evidence = f"open order {order.ticket} has its magic and shape, and no tag"
+        lots = min(request.lots, _ever_lots(order, ended))
+        return Found(_as_done(replace(order, lots=lots)), True, evidence)
     if doubt.absent_read_at is None:
         doubt.absent_read_at = now
     again_at = doubt.absent_read_at + limits.absence_reads_apart_s
@@ -147,6 +150,16 @@ def _same_shape(order: OpenOrder, request: OpenRequest) -> bool:
         and order.magic == request.magic
         and order.lots <= request.lots
     )
+
+
+def _ever_lots(order: OpenOrder, ended: Sequence[ClosedOrder]) -> Lots:
+    """MT4: with what was closed of it before, under the tickets that led to this one."""
+    lots, ticket, origin = order.lots, order.ticket, from_ticket(order.comment)
+    for row in sorted(ended, key=lambda row: row.ticket, reverse=True):
+        if row.ticket < ticket and (row.ticket == origin or to_ticket(row.comment) == ticket):
+            lots += row.lots
+            ticket, origin = row.ticket, from_ticket(row.comment)
+    return lots
 
 
 def _as_done(order: OpenOrder) -> Done:
