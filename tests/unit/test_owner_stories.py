@@ -244,3 +244,13 @@ def test_netting_what_ours_filled_into_its_owners_position_as_it_was_deleted_is_
 ) -> None:
     """Nothing else of the copy stood there: it stood on for good, untold."""
     told("MT5 netting", [("place", 0.3), ("hand adds", 12.0)], ["full", deletion], [])
+
+
+@pytest.mark.parametrize("answer", ["unlisted, filled", "lost, filled", "restart, filled"])
+@pytest.mark.parametrize("master", ["reduce", "close"])
+def test_netting_a_close_that_nobody_answered_and_an_add_hid_is_not_made_again(
+    master: str, answer: str
+) -> None:
+    """No list showed less, and it was made again with its owner's lots."""
+    steps = [("begin", 12.0), (master, 0.0), ("hand trades as we do", 12.0)]
+    told("MT5 netting", steps, ["full", answer], [])

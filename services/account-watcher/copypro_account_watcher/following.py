@@ -44,6 +44,7 @@ from copypro_account_watcher.targets import target_lots
 from copypro_account_watcher.turn import Turn
 
 CENT = Decimal("0.01")
+BY_BROKER = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
 
 
 def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
@@ -77,6 +78,31 @@ def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
                     pending_removed(memory, copy, leg, event.ticket, event.reason, rest, turn)
                 else:
                     _left_ended(memory, copy, leg, turn)
+
+
+def follow_hidden(memory: Memory, event: OrderEvent, turn: Turn) -> None:
+    """Netting: a part that history alone tells, since an add hid it from the lists. Of our closes that
+    asked for so much the answered ones are in the ledger already, and came first.
+    """
+    if not isinstance(event, PositionReduced) or not memory.book.is_netting:
+        return
+    root, at, lots = memory.book.roots.get(event.root), event.deal.time_utc, event.deal.lots
+    is_of_before = root is None or (at is not None and at <= root.first_seen_at_utc)
+    if is_of_before or event.deal.ticket < 0 or event.reason in BY_BROKER:
+        return
+    for copy, legs in _open_legs(memory, event.root):
+        asked = [leg for leg in legs for piece in leg.asked_pieces if piece == lots]
+        if not asked:
+            continue
+        leg = min(asked, key=lambda leg: _is_unanswered(copy, leg))
+        leg.asked_pieces = without(leg.asked_pieces, lots)
+        if len(asked) == 1 and _is_unanswered(copy, leg):
+            _take_off(memory, copy, leg, [leg], leg.lots - lots, event, turn)
+        memory.touch(copy, turn)
+
+
+def _is_unanswered(copy: Copy, leg: Leg) -> bool:
+    return copy.is_unresolved and _is_at(leg, "close", copy.attempt)
 
 
 def follow_tickets(memory: Memory, changed: Iterable[RootId], turn: Turn) -> None:
@@ -397,9 +423,8 @@ def _is_asked(
     or that took more than any of them: that the rest is what it should be is asserted once for each. A
     deal that was made from what a list shows may be several.
     """
-    by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
     lots, asked = event.deal.lots, [piece for leg in legs for piece in leg.asked_pieces]
-    if not asked or event.reason in by_broker:
+    if not asked or event.reason in BY_BROKER:
         return False
     is_made = event.deal.ticket < 0
     if lots in asked:

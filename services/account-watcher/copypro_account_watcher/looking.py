@@ -36,7 +36,12 @@ from copypro_account_watcher.alerts import (
 from copypro_account_watcher.claiming import claim, unseen
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.following import follow, follow_tickets, settle_fills
+from copypro_account_watcher.following import (
+    follow,
+    follow_hidden,
+    follow_tickets,
+    settle_fills,
+)
 from copypro_account_watcher.host import Act, Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
@@ -210,6 +215,7 @@ class Looking:
         )
         for fact in result.late:
             turn.fact(memory.id, fact.message, *fact.identity)
+            follow_hidden(memory, fact.message, turn)
             follow_stop_outs(memory, fact.message, turn)
         for fact in result.facts:
             message = fact.message

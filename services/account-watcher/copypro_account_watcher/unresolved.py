@@ -71,14 +71,23 @@ def _settle_one(
     turn: Turn,
 ) -> float | None:
     now, doubt = memory.live.mono, memory.doubt(attempt, memory.live.mono)
-    if not isinstance(attempt.request, OpenRequest):
+    leg, request = copy.leg(attempt.leg), attempt.request
+    if not isinstance(request, OpenRequest):
         if asked_at is None:
             return now
-        wait_until = settle_change(attempt, doubt, memory.live.mode, asked_at)
+        wait_until = settle_change(
+            attempt,
+            doubt,
+            leg,
+            memory.live.mode,
+            asked_at=asked_at,
+            ended=ended,
+            now=now,
+            limits=memory.limits,
+        )
         if wait_until is None:
             planned_anew(memory, copy, "a later look shows what stands", turn)
         return wait_until
-    leg, request = copy.leg(attempt.leg), attempt.request
     more = grown(memory, copy, orders)
     finding = settle_open(
         attempt,
