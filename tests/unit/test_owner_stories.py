@@ -254,3 +254,18 @@ def test_netting_a_close_that_nobody_answered_and_an_add_hid_is_not_made_again(
     """No list showed less, and it was made again with its owner's lots."""
     steps = [("begin", 12.0), (master, 0.0), ("hand trades as we do", 12.0)]
     told("MT5 netting", steps, ["full", answer], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_its_owner_closes_is_not_a_part_of_before_its_first_list(kind: str) -> None:
+    """As much was left as that part had: a close of ours was said to have taken too much, and its
+    copier opened nothing any more.
+    """
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], ["lists", "before"])
+        steps = [("begin", 1.0), ("reduce", 0.3), ("hand closes", 12.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker, is_strict=True))
+        assert "CLOSED_TOO_MUCH" not in raised
+
+    run(story())

@@ -62,6 +62,7 @@ def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
                     _reduced_unanswered(memory, copy, leg, event, turn)
         case PositionClosed():
             of_root = _legs(memory, event.root)
+            _forget_told(of_root, event)
             parts = iter(_parts(event, [leg.lots for _, leg in of_root if leg.is_live]))
             for copy, leg in of_root:
                 if leg.is_live:
@@ -457,6 +458,16 @@ def _told(legs: Sequence[Leg], piece: Lots) -> None:
 def _all_told(legs: Sequence[Leg]) -> None:
     for leg in legs:
         leg.asked_pieces = []
+
+
+def _forget_told(of_root: Sequence[tuple[Copy, Leg]], event: PositionClosed) -> None:
+    """Of closes that are all answered nothing is untold where the position had what our ledger says: its
+    first list showed what they had left of it.
+    """
+    live = [leg for _, leg in of_root if leg.is_live]
+    is_open = any(leg.closes_late or _is_at(leg, "close", copy.attempt) for copy, leg in of_root)
+    if event.deal.lots == _lots(live) and not is_open:
+        _all_told(live)
 
 
 def _halt(
