@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.unit.mirror_story import LOTS
 from tests.unit.owner_story import ACTS, HANDS, OUTCOMES, OwnedMaster, OwnersBroker
 from tests.unit.slave_builders import D
 from tests.unit.slave_story import KINDS, SHOWS, lives
@@ -267,5 +268,20 @@ def test_what_its_owner_closes_is_not_a_part_of_before_its_first_list(kind: str)
         steps = [("begin", 1.0), ("reduce", 0.3), ("hand closes", 12.0)]
         raised = await lives(broker, steps, OwnedMaster(broker, is_strict=True))
         assert "CLOSED_TOO_MUCH" not in raised
+
+    run(story())
+
+
+@pytest.mark.parametrize("master", ["fill", "remove", "close"])
+def test_netting_ours_that_filled_into_its_owners_position_before_any_list_is_followed(
+    master: str,
+) -> None:
+    """It was taken to wait for good, and what it had filled was never closed."""
+
+    async def story() -> None:
+        broker = OwnersBroker("MT5 netting", [], [])
+        steps = [("place", 0.0), ("hand trades alike", 1.0), ("ours fills", 30.0), (master, 60.0)]
+        assert "INFERRED" in await lives(broker, steps, OwnedMaster(broker))
+        assert (broker.held, broker.own_lots) == (D(0), LOTS)
 
     run(story())

@@ -72,7 +72,8 @@ def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
         case PendingRemoved() if event.root not in memory.book.roots:
             for copy, leg in _legs(memory, event.root):
                 if leg.status is LegStatus.PLACED and event.reason == "merged":
-                    _merged(memory, copy, leg, event, turn)
+                    if not merged(memory, copy, leg, turn):
+                        pending_removed(memory, copy, leg, event.ticket, "merged", leg.lots, turn)
                 elif leg.status is LegStatus.PLACED:
                     known = memory.book.closed.get(event.root)
                     rest = leg.lots if known is None else known.lots
@@ -294,17 +295,19 @@ def _filled_lots(book: Book, copy: Copy, leg: Leg, event: PositionOpened | OpenO
     return min(own if own > 0 else event.lots, max(leg.lots - rest, Decimal(0)) or event.lots)
 
 
-def _merged(memory: Memory, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn) -> None:
-    """Netting: into the position that was there, as far as that has more than the copy's other legs."""
+def merged(memory: Memory, copy: Copy, leg: Leg, turn: Turn) -> bool:
+    """Netting: a mirrored order is part of the position that is there, as far as that has more than the
+    copy's other legs; False: it has not.
+    """
     root = memory.book.by_symbol.get(copy.symbol)
     position = None if root is None else memory.live.positions.get(root.ticket)
     others = _lots([other for other in copy.legs if other.status is LegStatus.OPEN])
     if root is None or position is None or position.lots <= others:
-        pending_removed(memory, copy, leg, event.ticket, event.reason, leg.lots, turn)
-        return
+        return False
     leg.slave_root = root.root
     _filled(memory, copy, leg, replace(position, open_price=leg.open_price), turn)
     memory.touch(copy, turn)
+    return True
 
 
 def _ask_what_stands(memory: Memory, leg: Leg) -> None:

@@ -33,7 +33,7 @@ from copypro_account_watcher.alerts import (
     follow_stop_outs,
     raise_alert,
 )
-from copypro_account_watcher.claiming import claim, unseen
+from copypro_account_watcher.claiming import claim, filled_unseen, unseen
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
 from copypro_account_watcher.following import (
@@ -421,7 +421,8 @@ class Looking:
         now, limits = self._host.monotonic(), self._host.limits
         for ticket in missing:
             since = self.missing.setdefault(ticket, now)
-            if now - since >= limits.missing_polls * limits.missing_every_s:
+            is_long = now - since >= limits.missing_polls * limits.missing_every_s
+            if is_long and not filled_unseen(memory, ticket, turn):
                 text = f"ticket {ticket} vanished and no history shows that it closed: nothing is closed"
                 raise_alert(memory, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
         if any(self.missing[ticket] == now for ticket in missing):
