@@ -285,3 +285,35 @@ def test_netting_ours_that_filled_into_its_owners_position_before_any_list_is_fo
         assert (broker.held, broker.own_lots) == (D(0), LOTS)
 
     run(story())
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_netting_what_its_owner_cut_and_our_add_hid_is_no_close_that_was_given_up(
+    is_strict: bool,
+) -> None:
+    """None was: less was left than the closes of ours were to leave, and their copier was stopped."""
+    steps = [
+        ("begin", 60.0),
+        ("hand closes a part", 0.0),
+        ("open", 0.3),
+        ("reduce", 5.0),
+        ("reduce", 1.0),
+    ]
+    told("MT5 netting", steps, [], [], is_strict=is_strict)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_what_its_owner_closes_while_a_part_is_asked_for_is_his_where_that_is_refused(
+    kind: str, is_strict: bool
+) -> None:
+    """It was said to have closed too much; and the master's next add is no copy of its own."""
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], ["lists", "before"])
+        steps = [("begin", 60.0), ("reduce", 0.0), ("hand closes", 12.0), ("open", 12.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker, is_strict=is_strict))
+        assert "CLOSED_TOO_MUCH" not in raised
+        assert broker.held == 0
+
+    run(story())

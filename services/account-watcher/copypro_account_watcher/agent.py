@@ -35,6 +35,7 @@ from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_o
 from copypro_account_watcher.apart import as_received, compare_clocks
 from copypro_account_watcher.applying import apply
 from copypro_account_watcher.commands import Commands
+from copypro_account_watcher.following import halt_if_it_took_more
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.keys import Keys
 from copypro_account_watcher.market import Market
@@ -349,6 +350,7 @@ class AccountAgent:
         match answer:
             case Done() if answer.filled or attempt.kind != "open":
                 answer = self._with_rest(attempt, answer)
+                halt_if_it_took_more(memory, copy, attempt, turn)
                 result = outcomes.done(copy, attempt, answer, platform, times)
             case Done():
                 error = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")

@@ -62,7 +62,6 @@ def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
                     _reduced_unanswered(memory, copy, leg, event, turn)
         case PositionClosed():
             of_root = _legs(memory, event.root)
-            _forget_told(of_root, event)
             parts = iter(_parts(event, [leg.lots for _, leg in of_root if leg.is_live]))
             for copy, leg in of_root:
                 if leg.is_live:
@@ -330,8 +329,8 @@ def _reduced(
     # Of several legs it may be of before the last one was opened.
     is_outdated = len(together) > 1 and event.ticket in memory.live.just_changed
     is_too_much = not is_outdated and _is_below_target(memory, copy, together, event)
-    if is_too_much and is_ours:
-        _halt(memory, copy, event, "a close that was given up was executed after all", turn)
+    if is_too_much and is_ours and _is_fault(memory, of_root, event):
+        _halt(memory, copy, event.ticket, "a close that was given up was executed after all", turn)
     elif is_too_much and not copy.options.strict_close:
         leave_alone(memory, copy, "VOLUME_CHANGED", turn)
         return
@@ -444,9 +443,35 @@ def _is_asked(
         return False  # a close of all that there was came after them
     if isinstance(event, PositionReduced) and event.open_lots >= _lots(legs):
         return False  # it was never ours: a late frame's growth, or on netting the owner's own
+    is_close = any(_is_at(leg, "close", copy.attempt) for leg in legs)
+    if isinstance(event, PositionClosed) and is_close and not copy.is_unresolved:
+        return False  # its answer tells whose doing that was
     _all_told(legs)
-    _halt(memory, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
+    _halt(memory, copy, event.ticket, _took_more(asked[-1], lots), turn)
     return True
+
+
+def _is_fault(memory: Memory, legs: Sequence[Leg], event: PositionReduced | PositionClosed) -> bool:
+    """A close of ours took more than it was asked, as was just told, or was given up and may have been
+    executed after all; else what is less than it should be its owner took.
+    """
+    return event.ticket in memory.known.halted or any(leg.closes_late for leg in legs)
+
+
+def halt_if_it_took_more(memory: Memory, copy: Copy, attempt: Attempt, turn: Turn) -> None:
+    """A close of ours that was done, by its answer or as far as anybody can tell, and with it all of a leg
+    of which it was asked for a part.
+    """
+    request, closed = attempt.request, copy.leg(attempt.leg).closed
+    if closed is None or not isinstance(request, CloseRequest) or request.lots is None:
+        return
+    if copy.leg(attempt.leg).status is LegStatus.ENDED and closed.lots > request.lots:
+        copy.detached = ""
+        _halt(memory, copy, closed.ticket, _took_more(request.lots, closed.lots), turn)
+
+
+def _took_more(asked: Lots, closed: Lots) -> str:
+    return f"a close of {asked} lots closed {closed}"
 
 
 def _lots(legs: Sequence[Leg]) -> Lots:
@@ -463,25 +488,8 @@ def _all_told(legs: Sequence[Leg]) -> None:
         leg.asked_pieces = []
 
 
-def _forget_told(of_root: Sequence[tuple[Copy, Leg]], event: PositionClosed) -> None:
-    """Of closes that are all answered nothing is untold where the position had what our ledger says: its
-    first list showed what they had left of it.
-    """
-    live = [leg for _, leg in of_root if leg.is_live]
-    is_open = any(leg.closes_late or _is_at(leg, "close", copy.attempt) for copy, leg in of_root)
-    if event.deal.lots == _lots(live) and not is_open:
-        _all_told(live)
-
-
-def _halt(
-    memory: Memory,
-    copy: Copy,
-    event: PositionReduced | PositionClosed,
-    why: str,
-    turn: Turn,
-) -> None:
-    text = f"{why}, of ticket {event.ticket}"
-    halt(memory, copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
+def _halt(memory: Memory, copy: Copy, ticket: Ticket, why: str, turn: Turn) -> None:
+    halt(memory, copy.copier, ticket, "CLOSED_TOO_MUCH", f"{why}, of ticket {ticket}", turn)
 
 
 def _is_below_target(
@@ -536,8 +544,9 @@ def _closed(
         if is_owners and not (is_ours or copy.closing or copy.live_legs):
             copy.detached = f"CLOSED_BY_{event.reason.name}"
         return
-    if is_ours and not copy.closing:
-        _halt(memory, copy, event, "a close that was given up was executed after all", turn)
+    is_fault = is_ours and _is_fault(memory, [leg], event)
+    if is_fault and not copy.closing:
+        _halt(memory, copy, event.ticket, "a close that was given up was executed after all", turn)
     is_deleted = _is_at(leg, "delete", attempt)
     why = copy.closing or copy.pending_gone
     if is_deleted and not why:
@@ -547,7 +556,7 @@ def _closed(
             " the master holds this trade and the slave does not"
         )
         raise_alert(memory, turn, "MIRROR_CLOSED", f"mirror/{copy.copy}", text, ticket=event.ticket)
-    if copy.closing or is_ours or is_deleted:
+    if copy.closing or is_fault or is_deleted:
         _tell_closed(copy, leg, part, why or "CLOSED_TOO_MUCH", turn)
     else:
         _tell_detached(copy, leg, part.ticket, event.reason, turn)

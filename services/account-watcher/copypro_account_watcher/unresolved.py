@@ -22,6 +22,7 @@ from copypro_account_watcher.accepting import about, deny
 from copypro_account_watcher.alerts import clear_alert, halt, raise_alert
 from copypro_account_watcher.applying import apply
 from copypro_account_watcher.claims import unclaimed
+from copypro_account_watcher.following import halt_if_it_took_more
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.reconcile import (
     Absent,
@@ -252,6 +253,7 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         _shrunk(memory, copy, leg, attempt.request)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
+        halt_if_it_took_more(memory, copy, attempt, turn)
         result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
         apply(memory, copy, attempt, result, origin, turn)
     elif isinstance(attempt.request, ModifyRequest):
