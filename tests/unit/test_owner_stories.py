@@ -317,3 +317,12 @@ def test_what_its_owner_closes_while_a_part_is_asked_for_is_his_where_that_is_re
         assert broker.held == 0
 
     run(story())
+
+
+@pytest.mark.parametrize("act", ["hand closes", "hand closes by as much"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_masters_add_to_what_its_owner_closed_before_its_open_was_answered_is_not_opened(
+    kind: str, act: str
+) -> None:
+    """History told that it had opened, and the add went out before it told the end as well."""
+    told(kind, [("begin", 5.0), (act, 1.0), ("open", 0.0)], ["accepted"], [])

@@ -541,7 +541,7 @@ def _closed(
     if attempt is not None and _is_at(leg, "close", attempt):
         # Our own call did it, or will say that it is gone: also where it was to close less.
         is_owners = isinstance(event, PositionClosed) and bool(attempt.expected_lots)
-        if is_owners and not (is_ours or copy.closing or copy.live_legs):
+        if is_owners and not (is_ours or copy.closing or _may_stand(copy)):
             copy.detached = f"CLOSED_BY_{event.reason.name}"
         return
     is_fault = is_ours and _is_fault(memory, [leg], event)
@@ -591,8 +591,16 @@ def _tell_detached(copy: Copy, leg: Leg, ticket: Ticket, by: CloseReason, turn: 
     why = f"CLOSED_BY_{by.name}"
     detached = CopyDetached(**about(copy, leg.number), ticket=ticket, reason=why)
     turn.execution(detached, copy.origin, f"{leg.number}/detached")
-    if not copy.live_legs and not leg.is_extra:
+    if not leg.is_extra and not _may_stand(copy):
         copy.detached = why
+
+
+def _may_stand(copy: Copy) -> bool:
+    """Something of it; what waits and was not sent yet opens nothing anew."""
+    under_way = None if copy.attempt is None else copy.attempt.leg
+    return any(
+        leg.status is not LegStatus.WAITING or leg.number == under_way for leg in copy.live_legs
+    )
 
 
 def pending_removed(

@@ -198,6 +198,7 @@ def found(memory: Memory, copy: Copy, finding: Found, turn: Turn) -> None:
         memory.wants_look = True
     else:
         memory.wants_history = True  # it has ended already, which history alone tells
+        memory.live.found_ended.add(finding.answer.ticket)
 
 
 def close_duplicate(memory: Memory, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
