@@ -326,3 +326,9 @@ def test_the_masters_add_to_what_its_owner_closed_before_its_open_was_answered_i
 ) -> None:
     """History told that it had opened, and the add went out before it told the end as well."""
     told(kind, [("begin", 5.0), (act, 1.0), ("open", 0.0)], ["accepted"], [])
+
+
+def test_mt4_a_rest_that_was_found_by_its_shape_and_closed_unseen_has_ended() -> None:
+    """Nothing tied it to the trade whose rest it was: its close was refused for ever, as VANISHED."""
+    steps = [("begin", 0.0), ("session lost", 0.3), ("reduce", 0.0), ("hand closes by less", 0.3)]
+    told("MT4", steps, ["restart, filled beside", "restart, filled beside"], [])

@@ -48,6 +48,8 @@ BY_BROKER = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OU
 
 
 def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
+    if isinstance(event, PositionReduced | PositionClosed) and not memory.book.is_netting:
+        _tie_by_ticket(memory, event)
     match event:
         case PositionOpened() | PendingPlaced():
             _opened(memory, event, turn)
@@ -122,6 +124,15 @@ def _legs(memory: Memory, root: RootId) -> list[tuple[Copy, Leg]]:
         for leg in copy.legs
         if leg.slave_root == root
     ]
+
+
+def _tie_by_ticket(memory: Memory, event: PositionReduced | PositionClosed) -> None:
+    """A leg that was found under the ticket of a rest, before any look told whose rest that is."""
+    for copy in memory.copies.values():
+        for leg in copy.legs:
+            is_free = leg.slave_root is None and leg.status is LegStatus.OPEN
+            if is_free and leg.ticket == event.ticket:
+                leg.slave_root = event.root
 
 
 def _open_legs(memory: Memory, root: RootId) -> list[tuple[Copy, list[Leg]]]:
