@@ -332,3 +332,11 @@ def test_mt4_a_rest_that_was_found_by_its_shape_and_closed_unseen_has_ended() ->
     """Nothing tied it to the trade whose rest it was: its close was refused for ever, as VANISHED."""
     steps = [("begin", 0.0), ("session lost", 0.3), ("reduce", 0.0), ("hand closes by less", 0.3)]
     told("MT4", steps, ["restart, filled beside", "restart, filled beside"], [])
+
+
+def test_netting_a_close_that_was_done_in_part_is_not_told_by_the_one_of_its_rest() -> None:
+    """Nobody answered that, and its deal was left for the first: it was made again with its owner's lots.
+    (A close that would fill further is done in part.)
+    """
+    steps = [("begin", 12.0), ("hand adds", 60.0), ("close", 12.0)]
+    told("MT5 netting", steps, ["full", "fills further", "unlisted, filled"], [])
