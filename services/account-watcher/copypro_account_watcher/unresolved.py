@@ -116,10 +116,13 @@ def _settle_one(
 
 
 def _shown(memory: Memory, leg: Leg, request: OpenRequest) -> Done | None:
-    """What a look took for the leg by its tag, which MT4 drops where the owner closes a part."""
+    """What a look took for the leg by its tag, which MT4 drops where the owner closes a part; of an order
+    with what had not filled of it.
+    """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
     if root is not None and not root.is_pending and not memory.book.is_netting:
-        return Done(ticket=root.ticket, lots=root.ever_lots, price=root.open_price)
+        lots = root.ever_lots + root.rest_lots
+        return Done(ticket=root.ticket, lots=lots, price=root.open_price)
     if leg.closed is None:
         return None
     price = leg.closed.price if request.price is None else request.price
