@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.examples import examples
+from tests.unit.mirror_story import LOTS
 from tests.unit.owner_story import ACTS, HANDS, OUTCOMES, OwnedMaster, OwnersBroker
 from tests.unit.slave_builders import D
 from tests.unit.slave_story import KINDS, SHOWS, lives
@@ -278,6 +279,31 @@ def test_an_add_that_waits_is_not_sent_once_its_owner_has_closed_what_stood(kind
     run(story())
 
 
+@pytest.mark.parametrize("answer", ["unlisted, filled", "lost, filled", "restart, filled"])
+@pytest.mark.parametrize("master", ["reduce", "close"])
+def test_netting_a_close_that_nobody_answered_and_an_add_hid_is_not_made_again(
+    master: str, answer: str
+) -> None:
+    """No list showed less, and it was made again with its owner's lots."""
+    steps = [("begin", 12.0), (master, 0.0), ("hand trades as we do", 12.0)]
+    told("MT5 netting", steps, ["full", answer], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_its_owner_closes_is_not_a_part_of_before_its_first_list(kind: str) -> None:
+    """As much was left as that part had: a close of ours was said to have taken too much, and its
+    copier opened nothing any more.
+    """
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], ["lists", "before"])
+        steps = [("begin", 1.0), ("reduce", 0.3), ("hand closes", 12.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker, is_strict=True))
+        assert "CLOSED_TOO_MUCH" not in raised
+
+    run(story())
+
+
 @pytest.mark.parametrize(
     ("steps", "shows"),
     [
@@ -320,3 +346,73 @@ def test_mt4_what_was_found_by_its_shape_was_as_large_as_its_closed_parts_and_th
         assert broker.held == D("0.01"), broker.story
 
     run(story())
+
+
+@pytest.mark.parametrize("master", ["fill", "remove", "close"])
+def test_netting_ours_that_filled_into_its_owners_position_before_any_list_is_followed(
+    master: str,
+) -> None:
+    """It was taken to wait for good, and what it had filled was never closed."""
+
+    async def story() -> None:
+        broker = OwnersBroker("MT5 netting", [], [])
+        steps = [("place", 0.0), ("hand trades alike", 1.0), ("ours fills", 30.0), (master, 60.0)]
+        assert "INFERRED" in await lives(broker, steps, OwnedMaster(broker))
+        assert (broker.held, broker.own_lots) == (D(0), LOTS)
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_netting_what_its_owner_cut_and_our_add_hid_is_no_close_that_was_given_up(
+    is_strict: bool,
+) -> None:
+    """None was: less was left than the closes of ours were to leave, and their copier was stopped."""
+    steps = [
+        ("begin", 60.0),
+        ("hand closes a part", 0.0),
+        ("open", 0.3),
+        ("reduce", 5.0),
+        ("reduce", 1.0),
+    ]
+    told("MT5 netting", steps, [], [], is_strict=is_strict)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_what_its_owner_closes_while_a_part_is_asked_for_is_his_where_that_is_refused(
+    kind: str, is_strict: bool
+) -> None:
+    """It was said to have closed too much; and the master's next add is no copy of its own."""
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], ["lists", "before"])
+        steps = [("begin", 60.0), ("reduce", 0.0), ("hand closes", 12.0), ("open", 12.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker, is_strict=is_strict))
+        assert "CLOSED_TOO_MUCH" not in raised
+        assert broker.held == 0
+
+    run(story())
+
+
+@pytest.mark.parametrize("act", ["hand closes", "hand closes by as much"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_masters_add_to_what_its_owner_closed_before_its_open_was_answered_is_not_opened(
+    kind: str, act: str
+) -> None:
+    """History told that it had opened, and the add went out before it told the end as well."""
+    told(kind, [("begin", 5.0), (act, 1.0), ("open", 0.0)], ["accepted"], [])
+
+
+def test_mt4_a_rest_that_was_found_by_its_shape_and_closed_unseen_has_ended() -> None:
+    """Nothing tied it to the trade whose rest it was: its close was refused for ever, as VANISHED."""
+    steps = [("begin", 0.0), ("session lost", 0.3), ("reduce", 0.0), ("hand closes by less", 0.3)]
+    told("MT4", steps, ["restart, filled beside", "restart, filled beside"], [])
+
+
+def test_netting_a_close_that_was_done_in_part_is_not_told_by_the_one_of_its_rest() -> None:
+    """Nobody answered that, and its deal was left for the first: it was made again with its owner's lots.
+    (A close that would fill further is done in part.)
+    """
+    steps = [("begin", 12.0), ("hand adds", 60.0), ("close", 12.0)]
+    told("MT5 netting", steps, ["full", "fills further", "unlisted, filled"], [])

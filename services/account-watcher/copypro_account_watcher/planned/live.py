@@ -86,6 +86,8 @@ class Live:
         """Tickets whose lots our own calls changed, and when: likewise."""
         self.just_modified: dict[Ticket, float] = {}
         """Tickets whose levels our own calls set, and when: likewise."""
+        self.found_ended: set[Ticket] = set()
+        """Tickets that nobody answered and history alone shows: how they ended is still to be told."""
         self._listed_at = -inf
         """When the last whole list was asked for."""
         self._figures: tuple[Figures, float] | None = None
