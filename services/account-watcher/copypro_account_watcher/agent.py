@@ -47,6 +47,7 @@ from copypro_account_watcher.removing import finish_removals
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.settled.applying import apply
+from copypro_account_watcher.settled.following import halt_if_it_took_more
 from copypro_account_watcher.state import Attempt, Copy, LegStatus, Origin
 from copypro_account_watcher.turn import Turn
 from copypro_account_watcher.watching import Watching
@@ -349,6 +350,7 @@ class AccountAgent:
         match answer:
             case Done() if answer.filled or attempt.kind != "open":
                 answer = self._with_rest(attempt, answer)
+                halt_if_it_took_more(memory, copy, attempt, turn)
                 result = outcomes.done(copy, attempt, answer, platform, times)
             case Done():
                 error = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")

@@ -43,8 +43,13 @@ from copypro_account_watcher.seen.evidence import from_ticket
 from copypro_account_watcher.seen.shown import Shown, by_frame, shows_only
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.settled import late, unresolved
-from copypro_account_watcher.settled.claiming import claim, unseen
-from copypro_account_watcher.settled.following import follow, follow_tickets, settle_fills
+from copypro_account_watcher.settled.claiming import claim, filled_unseen, unseen
+from copypro_account_watcher.settled.following import (
+    follow,
+    follow_hidden,
+    follow_tickets,
+    settle_fills,
+)
 from copypro_account_watcher.state import Account, root_key
 from copypro_account_watcher.turn import Turn
 
@@ -211,6 +216,7 @@ class Looking:
         )
         for fact in result.late:
             turn.fact(memory.id, fact.message, *fact.identity)
+            follow_hidden(memory, fact.message, turn)
             follow_stop_outs(memory, fact.message, turn)
         for fact in result.facts:
             message = fact.message
@@ -418,7 +424,8 @@ class Looking:
         now, limits = self._host.monotonic(), self._host.limits
         for ticket in missing:
             since = self.missing.setdefault(ticket, now)
-            if now - since >= limits.missing_polls * limits.missing_every_s:
+            is_long = now - since >= limits.missing_polls * limits.missing_every_s
+            if is_long and not filled_unseen(memory, ticket, turn):
                 text = f"ticket {ticket} vanished and no history shows that it closed: nothing is closed"
                 raise_alert(memory, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
         if any(self.missing[ticket] == now for ticket in missing):

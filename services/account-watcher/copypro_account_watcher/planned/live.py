@@ -86,6 +86,8 @@ class Live:
         """Tickets whose lots our own calls changed, and when: likewise."""
         self.just_modified: dict[Ticket, float] = {}
         """Tickets whose levels our own calls set, and when: likewise."""
+        self.found_ended: set[Ticket] = set()
+        """Tickets that nobody answered and history alone shows: how they ended is still to be told."""
         self._listed_at = -inf
         """When the last whole list was asked for."""
         self._figures: tuple[Figures, float] | None = None
@@ -175,6 +177,11 @@ class Live:
     def is_listed_since(self, moment: datetime) -> bool:
         """What stands is known by a list that was asked for after this moment, not only by frames."""
         return self._listed_at >= self.mono - (self.now - moment).total_seconds()
+
+    def misses(self, ticket: Ticket | None) -> bool:
+        """No list shows it that may be of after our last call."""
+        is_shown = ticket in self.positions or ticket in self.just_changed
+        return self._listed_at > -inf and not is_shown
 
     def is_unavailable(self, need: Need) -> bool:
         """It was asked for just now and the broker had no answer."""

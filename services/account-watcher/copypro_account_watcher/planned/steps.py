@@ -272,8 +272,15 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
         return Waits(expires_at)
     if (pause := backing_off(copy, live)) is not None:
         return Waits(min(pause.until, expires_at))
+    if any(_is_ended_untold(each, live) for each in copy.legs):
+        # Perhaps its owner closed it, which the next look is about to tell.
+        return Waits(min(live.now + timedelta(seconds=live.limits.later_close_first_s), expires_at))
     if live.is_opening_another(copy.copy):
         return Queues(expires_at)
+    if any(other.status is LegStatus.OPEN and live.misses(other.ticket) for other in copy.legs):
+        # Its owner may have closed it, after which nothing is added: that is looked for.
+        again_at = live.now + timedelta(seconds=live.limits.missing_every_s)
+        return Waits(min(again_at, expires_at))
     plan = plan_open(copy, leg, order, live)
     match plan:
         case Denial() if plan.numbers.get("copy") in live.leaving:
@@ -290,6 +297,11 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
                 quote=plan.quote,
             )
     return ask_or_wait(plan, live, expires_at)
+
+
+def _is_ended_untold(leg: Leg, live: Live) -> bool:
+    is_gone = leg.ticket in live.found_ended and leg.ticket not in live.positions
+    return leg.status is LegStatus.OPEN and is_gone
 
 
 def expired(order: OpenCopy, live: Live) -> Denial:

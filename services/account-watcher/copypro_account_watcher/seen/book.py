@@ -399,6 +399,10 @@ class Book:
         root = self.by_ticket.get(ticket)
         return None if root is None else root.root
 
+    def root_ever_of(self, ticket: Ticket) -> RootId | None:
+        """Or the one that is over."""
+        return self.root_of(ticket) or self.closed_tickets.get(ticket)
+
     def of_order(self, order: OpenOrder) -> Root | None:
         """The open root of an entry of the list: by its symbol where that has one position only."""
         if self.is_netting and not order.kind.is_pending:

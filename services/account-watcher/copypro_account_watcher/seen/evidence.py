@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -239,9 +239,9 @@ class Rows:
         """
         return bool(self.of_ticket(order.ticket)) and not self.with_list(order)
 
-    def is_untold(self, row: ClosedOrder, root: Root, *, gone: bool = False) -> bool:
+    def is_untold(self, row: ClosedOrder, root: Root) -> bool:
         """MT5: nobody has told this part, and no list will show less for it: it closed before its position
-        was first seen, or as much was added at once. `gone`: nothing is open any more.
+        was first seen, or as much was added at once. Of the latter only once a list has had its time.
         """
         if row.lots <= 0 or self._book.platform is not Platform.MT5:
             return False
@@ -249,7 +249,7 @@ class Rows:
             return False
         if is_unseen(self._book, self._look, row, root):
             return True
-        return self._is_hidden(row, root, gone=gone)
+        return self._is_hidden(row, root)
 
     def untold_of_closed(self) -> Iterator[tuple[Closed, ClosedOrder]]:
         """MT5, by history: parts of positions that are over, which no look showed. A row that is not a
@@ -288,15 +288,12 @@ class Rows:
         """By history, with its deal's own number."""
         return self.is_of_history(row) and row.deal != row.ticket
 
-    def _is_hidden(self, row: ClosedOrder, root: Root, *, gone: bool) -> bool:
+    def _is_hidden(self, row: ClosedOrder, root: Root) -> bool:
         """By its number, since frames may tell of it by another time."""
-        look, numbers = self._look, {deal for _, deal in root.spent}
+        numbers = {deal for _, deal in root.spent}
         if not self.is_numbered(row) or not numbers.isdisjoint(root.tickets):
             return False
-        if not is_under_watch(self._book, look, row.closed_at_broker, None, row.closed_at_utc):
-            return False
-        at = closed_at_utc(row, look.clock_offset_minutes)
-        return at is not None and (gone or at + timedelta(seconds=look.row_wait_s) <= look.at_utc)
+        return is_under_watch(self._book, self._look, row.closed_at_broker, None, row.closed_at_utc)
 
     def cancelled(self, ticket: Ticket) -> ClosedOrder | None:
         """The row that says a pending order ended without a fill."""

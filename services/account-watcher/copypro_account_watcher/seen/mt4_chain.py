@@ -155,22 +155,19 @@ def _continuation(
 ) -> OpenOrder | None:
     if not new:
         return None
-    for order in new.values():
-        if from_ticket(order.comment) == root.ticket:
-            return order
     named = to_ticket(row.comment) if row is not None else None
     if named is not None:
         return new.get(named)
+    for order in new.values():
+        if from_ticket(order.comment) == root.ticket and _may_be_left(root, order.lots):
+            return order
     alike = [
         order
         for order in new.values()
         if order.ticket > root.ticket
         and shape(order) == root.shape
         and not _is_anothers(rec, root, order)
-        and (
-            (lots := ended.lots_with(order)) < root.open_lots
-            or (_is_told(root) and lots == root.open_lots)
-        )
+        and _may_be_left(root, ended.lots_with(order))
     ]
     if row is not None and row.lots > 0:
         rest = root.open_lots - row.lots
@@ -178,6 +175,11 @@ def _continuation(
         exact = [order for order in alike if order.lots == rest]
         alike = exact or alike
     return min(alike, key=lambda order: order.ticket, default=None)
+
+
+def _may_be_left(root: Root, lots: Lots) -> bool:
+    """All of it, once what its present ticket closed is told."""
+    return lots < root.open_lots or (_is_told(root) and lots == root.open_lots)
 
 
 def _is_anothers(rec: Recording, root: Root, order: OpenOrder) -> bool:
@@ -276,7 +278,7 @@ class _Ended:
         chain: list[ClosedOrder] = []
         ticket, origin = order.ticket, from_ticket(order.comment)
         while True:
-            named = [] if origin is None else [origin]
+            named = [] if origin is None or self._went_on(origin, ticket) else [origin]
             former = self._next(chain, [*named, *self._formers.get(ticket, ())])
             if former is None:
                 return chain
@@ -297,6 +299,12 @@ class _Ended:
             if rest is None:
                 return chain
             chain.append(rest)
+
+    def _went_on(self, ticket: Ticket, other: Ticket) -> bool:
+        """As another one than this, whose comment its owner may have copied."""
+        row = self.of.get(ticket)
+        rest = None if row is None else to_ticket(row.comment)
+        return rest is not None and rest != other
 
     def _next(self, chain: list[ClosedOrder], tickets: list[Ticket]) -> ClosedOrder | None:
         for ticket in tickets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 from copypro.messages import Seen
@@ -10,7 +11,15 @@ from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Price
 
 from copypro_account_watcher.seen.book import Root
-from copypro_account_watcher.seen.evidence import Piece, Rows, explain, is_late, is_unseen
+from copypro_account_watcher.seen.evidence import (
+    Piece,
+    Rows,
+    closed_at_utc,
+    explain,
+    is_late,
+    is_unseen,
+    name,
+)
 from copypro_account_watcher.seen.recording import Recording
 
 
@@ -39,13 +48,26 @@ def told_late(
     """
     ended = ended if gone else rows.that_are_parts(ended)
     unseen = [row for row in ended if is_unseen(rec.book, rec.look, row, root)]
+    rec.keeps_all("hidden")
     for row in (*(row for row in ended if row not in unseen), *unseen):
-        is_untold = rows.is_untold(row, root, gone=gone)
+        is_untold = rows.is_untold(row, root)
+        is_untold = is_untold and (row in unseen or _had_its_list(rec, row, root, gone=gone))
         is_hidden = is_untold and row not in unseen and root.unrowed_lots > 0
         if is_hidden or is_late(rec.book, rec.look, row, root.unrowed_lots):
             rec.row_came(root, row, gone=gone)
         elif is_untold:
             rec.untold_part(root, row, gone=gone)
+
+
+def _had_its_list(rec: Recording, row: ClosedOrder, root: Root, *, gone: bool) -> bool:
+    """A list that shows less for this row would be here by now: by the row's time or, where the broker's
+    clock is ahead or nobody knows it, since history first had it. `gone`: nothing is open any more.
+    """
+    look = rec.look
+    at = closed_at_utc(row, look.clock_offset_minutes)
+    if at is not None and (gone or at + timedelta(seconds=look.row_wait_s) <= look.at_utc):
+        return True
+    return not gone and rec.waited("hidden", f"{root.root}/{row.deal}")
 
 
 def besides(rows: Sequence[ClosedOrder], pieces: Sequence[Piece]) -> list[ClosedOrder]:
@@ -75,9 +97,12 @@ def is_proof(
     rec: Recording, ended: Sequence[ClosedOrder], pieces: Sequence[Piece], root: Root
 ) -> bool:
     """That it is gone: not by what may be the rows of reductions that were told without any, or of what a
-    growth hid beside them, unless no other row comes.
+    growth hid beside them, unless no other row comes. Nor by what history has of before its first list,
+    beside one that is short.
     """
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
+    if not any(piece.row in seen or name(piece.row) in rec.book.ends for piece in pieces):
+        return rec.asked("owed", root.root)
     owed, closed = root.unrowed_lots, _lots(seen)
     if owed <= 0 or ended[-1].lots <= 0 or closed == owed + root.open_lots:
         return True

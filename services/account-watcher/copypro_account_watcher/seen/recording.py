@@ -84,6 +84,11 @@ class Recording:
         if doubt in self.book.doubts and self.look.history_at_utc != self.look.at_utc:
             self._doubts[doubt] = self.book.doubts[doubt]
 
+    def keeps_all(self, what: str) -> None:
+        for doubt, name in self.book.doubts:
+            if doubt == what:
+                self.keeps(doubt, name)
+
     def outdates(self, what: str, name: object) -> None:
         """What is shown now is newer than what was in doubt."""
         self.book.doubts.pop((what, str(name)), None)

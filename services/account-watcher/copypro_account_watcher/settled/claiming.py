@@ -19,7 +19,7 @@ from copypro_account_watcher.planned.accepting import about
 from copypro_account_watcher.seen.evidence import from_ticket, why_removed
 from copypro_account_watcher.settled import unresolved
 from copypro_account_watcher.settled.claims import Claim, is_of, whose
-from copypro_account_watcher.settled.following import over, pending_removed, tie
+from copypro_account_watcher.settled.following import merged, over, pending_removed, tie
 from copypro_account_watcher.settled.reconcile import Found, found_open
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
@@ -203,6 +203,31 @@ def unseen(memory: Memory, orders: Sequence[OpenOrder]) -> list[Ticket]:
     ]
     listed = {order.ticket for order in orders} if standing else ()
     return [ticket for ticket in standing if ticket not in listed]
+
+
+def filled_unseen(memory: Memory, ticket: Ticket, turn: Turn) -> bool:
+    """Netting: a mirrored order that no list ever showed, and no history tells to be cancelled. Nothing
+    stood on its symbol when it was placed: it is taken for part of what has as much more than the copy.
+    """
+    placed = (
+        (copy, leg)
+        for copy in memory.copies.values()
+        for leg in copy.legs
+        if leg.ticket == ticket and leg.status is LegStatus.PLACED and not _is_known(memory, leg)
+    )
+    for copy, leg in placed:
+        root = memory.book.by_symbol.get(copy.symbol)
+        others = sum((o.lots for o in copy.legs if o.status is LegStatus.OPEN), Decimal(0))
+        if root is None or root.side is not copy.side or root.open_lots < others + leg.lots:
+            continue
+        if merged(memory, copy, leg, turn):
+            text = (
+                f"order {ticket} is gone and no history shows that it was cancelled: it was taken to"
+                f" have filled into position {leg.ticket}"
+            )
+            raise_alert(memory, turn, "INFERRED", f"inferred/{copy.copy}", text, ticket=ticket)
+            return True
+    return False
 
 
 def _is_known(memory: Memory, leg: Leg) -> bool:

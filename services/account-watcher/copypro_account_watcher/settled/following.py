@@ -44,9 +44,12 @@ from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 from copypro_account_watcher.turn import Turn
 
 CENT = Decimal("0.01")
+BY_BROKER = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
 
 
 def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
+    if isinstance(event, PositionReduced | PositionClosed) and not memory.book.is_netting:
+        _tie_by_ticket(memory, event)
     match event:
         case PositionOpened() | PendingPlaced():
             _opened(memory, event, turn)
@@ -70,13 +73,39 @@ def follow(memory: Memory, event: OrderEvent, turn: Turn) -> None:
         case PendingRemoved() if event.root not in memory.book.roots:
             for copy, leg in _legs(memory, event.root):
                 if leg.status is LegStatus.PLACED and event.reason == "merged":
-                    _merged(memory, copy, leg, event, turn)
+                    if not merged(memory, copy, leg, turn):
+                        pending_removed(memory, copy, leg, event.ticket, "merged", leg.lots, turn)
                 elif leg.status is LegStatus.PLACED:
                     known = memory.book.closed.get(event.root)
                     rest = leg.lots if known is None else known.lots
                     pending_removed(memory, copy, leg, event.ticket, event.reason, rest, turn)
                 else:
                     _left_ended(memory, copy, leg, turn)
+
+
+def follow_hidden(memory: Memory, event: OrderEvent, turn: Turn) -> None:
+    """Netting: a part that history alone tells, since an add hid it from the lists. Of our closes that
+    asked for so much the answered ones are in the ledger already, and came first.
+    """
+    if not isinstance(event, PositionReduced) or not memory.book.is_netting:
+        return
+    root, at, lots = memory.book.roots.get(event.root), event.deal.time_utc, event.deal.lots
+    is_of_before = root is None or (at is not None and at <= root.first_seen_at_utc)
+    if is_of_before or event.deal.ticket < 0 or event.reason in BY_BROKER:
+        return
+    for copy, legs in _open_legs(memory, event.root):
+        asked = [leg for leg in legs for piece in leg.asked_pieces if piece == lots]
+        if not asked:
+            continue
+        leg = min(asked, key=lambda leg: _is_unanswered(copy, leg))
+        leg.asked_pieces = without(leg.asked_pieces, lots)
+        if len(asked) == 1 and _is_unanswered(copy, leg):
+            _take_off(memory, copy, leg, [leg], leg.lots - lots, event, turn)
+        memory.touch(copy, turn)
+
+
+def _is_unanswered(copy: Copy, leg: Leg) -> bool:
+    return copy.is_unresolved and _is_at(leg, "close", copy.attempt)
 
 
 def follow_tickets(memory: Memory, changed: Iterable[RootId], turn: Turn) -> None:
@@ -95,6 +124,15 @@ def _legs(memory: Memory, root: RootId) -> list[tuple[Copy, Leg]]:
         for leg in copy.legs
         if leg.slave_root == root
     ]
+
+
+def _tie_by_ticket(memory: Memory, event: PositionReduced | PositionClosed) -> None:
+    """A leg that was found under the ticket of a rest, before any look told whose rest that is."""
+    for copy in memory.copies.values():
+        for leg in copy.legs:
+            is_free = leg.slave_root is None and leg.status is LegStatus.OPEN
+            if is_free and leg.ticket == event.ticket:
+                leg.slave_root = event.root
 
 
 def _open_legs(memory: Memory, root: RootId) -> list[tuple[Copy, list[Leg]]]:
@@ -133,7 +171,7 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
     copy = memory.copies.get(event.copy)
     if copy is None:
         return
-    leg = next((leg for leg in copy.legs if _is_it(leg, event)), None)
+    leg = next((leg for leg in copy.legs if _is_it(memory.book, leg, event)), None)
     if leg is None:
         leg = _unanswered(memory, copy, event)
     if leg is None and isinstance(event, PositionOpened):
@@ -158,8 +196,13 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
     memory.touch(copy, turn)
 
 
-def _is_it(leg: Leg, event: PositionOpened | PendingPlaced) -> bool:
-    return leg.ticket == event.ticket or leg.slave_root == event.root
+def _is_it(book: Book, leg: Leg, event: PositionOpened | PendingPlaced) -> bool:
+    """MT4: also under a later ticket of its chain, by which it was found; it may have ended since."""
+    if leg.ticket == event.ticket or leg.slave_root == event.root:
+        return True
+    if leg.ticket is None or leg.slave_root is not None or book.is_netting:
+        return False
+    return book.root_ever_of(leg.ticket) == event.root
 
 
 def _unanswered(memory: Memory, copy: Copy, event: PositionOpened | PendingPlaced) -> Leg | None:
@@ -180,8 +223,8 @@ def _rest_of(copy: Copy, event: PositionOpened) -> Leg | None:
     and without our tag, is the first that is seen of it.
     """
     former = from_ticket(event.comment)
-    standing = (leg for leg in copy.legs if leg.status is LegStatus.OPEN)
-    leg = next((leg for leg in standing if former is not None and leg.ticket == former), None)
+    unseen = (leg for leg in copy.legs if leg.status is LegStatus.OPEN and leg.slave_root is None)
+    leg = next((leg for leg in unseen if former is not None and leg.ticket == former), None)
     if leg is not None:
         leg.ticket, leg.lots, leg.moved = event.ticket, min(leg.lots, event.lots), False
     return leg
@@ -212,7 +255,8 @@ def _are_all_told(memory: Memory, leg: Leg) -> bool:
     nothing is left to be told, but of a close that was given up.
     """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
-    if root is None or leg.closes_late or leg.ticket in memory.live.just_changed:
+    just_called = memory.live.just_changed.keys() | memory.live.just_ended.keys()
+    if root is None or leg.closes_late or leg.ticket in just_called:
         return False
     held = _lots([leg for _, leg in _legs(memory, root.root)])
     listed = memory.live.positions.get(root.ticket)
@@ -267,17 +311,19 @@ def _filled_lots(book: Book, copy: Copy, leg: Leg, event: PositionOpened | OpenO
     return min(own if own > 0 else event.lots, max(leg.lots - rest, Decimal(0)) or event.lots)
 
 
-def _merged(memory: Memory, copy: Copy, leg: Leg, event: PendingRemoved, turn: Turn) -> None:
-    """Netting: into the position that was there, as far as that has more than the copy's other legs."""
+def merged(memory: Memory, copy: Copy, leg: Leg, turn: Turn) -> bool:
+    """Netting: a mirrored order is part of the position that is there, as far as that has more than the
+    copy's other legs; False: it has not.
+    """
     root = memory.book.by_symbol.get(copy.symbol)
     position = None if root is None else memory.live.positions.get(root.ticket)
     others = _lots([other for other in copy.legs if other.status is LegStatus.OPEN])
     if root is None or position is None or position.lots <= others:
-        pending_removed(memory, copy, leg, event.ticket, event.reason, leg.lots, turn)
-        return
+        return False
     leg.slave_root = root.root
     _filled(memory, copy, leg, replace(position, open_price=leg.open_price), turn)
     memory.touch(copy, turn)
+    return True
 
 
 def _ask_what_stands(memory: Memory, leg: Leg) -> None:
@@ -300,8 +346,8 @@ def _reduced(
     # Of several legs it may be of before the last one was opened.
     is_outdated = len(together) > 1 and event.ticket in memory.live.just_changed
     is_too_much = not is_outdated and _is_below_target(memory, copy, together, event)
-    if is_too_much and is_ours:
-        _halt(memory, copy, event, "a close that was given up was executed after all", turn)
+    if is_too_much and is_ours and _is_fault(memory, of_root, event):
+        _halt(memory, copy, event.ticket, "a close that was given up was executed after all", turn)
     elif is_too_much and not copy.options.strict_close:
         leave_alone(memory, copy, "VOLUME_CHANGED", turn)
         return
@@ -397,9 +443,8 @@ def _is_asked(
     or that took more than any of them: that the rest is what it should be is asserted once for each. A
     deal that was made from what a list shows may be several.
     """
-    by_broker = (CloseReason.STOP_LOSS, CloseReason.TAKE_PROFIT, CloseReason.STOP_OUT)
     lots, asked = event.deal.lots, [piece for leg in legs for piece in leg.asked_pieces]
-    if not asked or event.reason in by_broker:
+    if not asked or event.reason in BY_BROKER:
         return False
     is_made = event.deal.ticket < 0
     if lots in asked:
@@ -415,9 +460,35 @@ def _is_asked(
         return False  # a close of all that there was came after them
     if isinstance(event, PositionReduced) and event.open_lots >= _lots(legs):
         return False  # it was never ours: a late frame's growth, or on netting the owner's own
+    is_close = any(_is_at(leg, "close", copy.attempt) for leg in legs)
+    if isinstance(event, PositionClosed) and is_close and not copy.is_unresolved:
+        return False  # its answer tells whose doing that was
     _all_told(legs)
-    _halt(memory, copy, event, f"a close of {asked[-1]} lots closed {lots}", turn)
+    _halt(memory, copy, event.ticket, _took_more(asked[-1], lots), turn)
     return True
+
+
+def _is_fault(memory: Memory, legs: Sequence[Leg], event: PositionReduced | PositionClosed) -> bool:
+    """A close of ours took more than it was asked, as was just told, or was given up and may have been
+    executed after all; else what is less than it should be its owner took.
+    """
+    return event.ticket in memory.known.halted or any(leg.closes_late for leg in legs)
+
+
+def halt_if_it_took_more(memory: Memory, copy: Copy, attempt: Attempt, turn: Turn) -> None:
+    """A close of ours that was done, by its answer or as far as anybody can tell, and with it all of a leg
+    of which it was asked for a part.
+    """
+    request, closed = attempt.request, copy.leg(attempt.leg).closed
+    if closed is None or not isinstance(request, CloseRequest) or request.lots is None:
+        return
+    if copy.leg(attempt.leg).status is LegStatus.ENDED and closed.lots > request.lots:
+        copy.detached = ""
+        _halt(memory, copy, closed.ticket, _took_more(request.lots, closed.lots), turn)
+
+
+def _took_more(asked: Lots, closed: Lots) -> str:
+    return f"a close of {asked} lots closed {closed}"
 
 
 def _lots(legs: Sequence[Leg]) -> Lots:
@@ -434,15 +505,8 @@ def _all_told(legs: Sequence[Leg]) -> None:
         leg.asked_pieces = []
 
 
-def _halt(
-    memory: Memory,
-    copy: Copy,
-    event: PositionReduced | PositionClosed,
-    why: str,
-    turn: Turn,
-) -> None:
-    text = f"{why}, of ticket {event.ticket}"
-    halt(memory, copy.copier, event.ticket, "CLOSED_TOO_MUCH", text, turn)
+def _halt(memory: Memory, copy: Copy, ticket: Ticket, why: str, turn: Turn) -> None:
+    halt(memory, copy.copier, ticket, "CLOSED_TOO_MUCH", f"{why}, of ticket {ticket}", turn)
 
 
 def _is_below_target(
@@ -494,11 +558,12 @@ def _closed(
     if attempt is not None and _is_at(leg, "close", attempt):
         # Our own call did it, or will say that it is gone: also where it was to close less.
         is_owners = isinstance(event, PositionClosed) and bool(attempt.expected_lots)
-        if is_owners and not (is_ours or copy.closing or copy.live_legs):
+        if is_owners and not (is_ours or copy.closing or copy.may_stand):
             copy.detached = f"CLOSED_BY_{event.reason.name}"
         return
-    if is_ours and not copy.closing:
-        _halt(memory, copy, event, "a close that was given up was executed after all", turn)
+    is_fault = is_ours and _is_fault(memory, [leg], event)
+    if is_fault and not copy.closing:
+        _halt(memory, copy, event.ticket, "a close that was given up was executed after all", turn)
     is_deleted = _is_at(leg, "delete", attempt)
     why = copy.closing or copy.pending_gone
     if is_deleted and not why:
@@ -508,7 +573,7 @@ def _closed(
             " the master holds this trade and the slave does not"
         )
         raise_alert(memory, turn, "MIRROR_CLOSED", f"mirror/{copy.copy}", text, ticket=event.ticket)
-    if copy.closing or is_ours or is_deleted:
+    if copy.closing or is_fault or is_deleted:
         _tell_closed(copy, leg, part, why or "CLOSED_TOO_MUCH", turn)
     else:
         _tell_detached(copy, leg, part.ticket, event.reason, turn)
@@ -543,7 +608,7 @@ def _tell_detached(copy: Copy, leg: Leg, ticket: Ticket, by: CloseReason, turn: 
     why = f"CLOSED_BY_{by.name}"
     detached = CopyDetached(**about(copy, leg.number), ticket=ticket, reason=why)
     turn.execution(detached, copy.origin, f"{leg.number}/detached")
-    if not copy.live_legs and not leg.is_extra:
+    if not copy.may_stand and not leg.is_extra:
         copy.detached = why
 
 

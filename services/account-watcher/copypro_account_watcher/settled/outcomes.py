@@ -213,6 +213,7 @@ def _closed(
     leg = copy.leg(attempt.leg)
     ticket = leg.ticket if leg.ticket is not None else answer.ticket
     left = _left(leg, attempt, answer)
+    _took_less(leg, attempt, answer)
     # On MT4 the rest has another ticket by now.
     is_unseen = platform is Platform.MT4 and leg.ticket == asked
     if attempt.expected_lots is None or attempt.expected_lots == 0:
@@ -250,6 +251,14 @@ def _closed(
         price=answer.price,
     )
     return Consequence(events=[reduced], look=leg.moved)
+
+
+def _took_less(leg: Leg, attempt: Attempt, answer: Done) -> None:
+    """Than was asked, by its answer: that is the deal that will come."""
+    request, asked = attempt.request, leg.asked_pieces
+    wanted = request.lots if isinstance(request, CloseRequest) else None
+    if wanted is not None and wanted in asked and 0 < answer.lots < wanted:
+        leg.asked_pieces = [*without(asked, wanted), answer.lots]
 
 
 def _left(leg: Leg, attempt: Attempt, answer: Done) -> Lots:

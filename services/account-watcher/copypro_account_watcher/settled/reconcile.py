@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest
-from copypro.values import Mode, Ticket, tag_in
+from copypro.values import Lots, Mode, Ticket, tag_in
 from msgspec import Struct
 from msgspec.structs import replace
 
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.memory import Doubt
-from copypro_account_watcher.state import Attempt, Leg
+from copypro_account_watcher.seen.evidence import from_ticket, to_ticket
+from copypro_account_watcher.state import Attempt, Leg, LegStatus
 
 
 class Found(Struct, frozen=True):
@@ -110,12 +111,12 @@ def settle_open(
         evidence = f"position {grown.ticket} has {grown.lots} lots more than the copy's other legs"
         return Found(grown, True, evidence)
     if alike:
-        evidence = f"open order {alike[0].ticket} has its magic and shape, and no tag"
-        return Found(_as_done(alike[0]), True, evidence)
-    if doubt.absent_read_at is None:
-        doubt.absent_read_at = now
-    again_at = doubt.absent_read_at + limits.absence_reads_apart_s
-    if now < again_at:
+        order = alike[0]
+        evidence = f"open order {order.ticket} has its magic and shape, and no tag"
+        lots = min(request.lots, _ever_lots(order, ended))
+        return Found(_as_done(replace(order, lots=lots)), True, evidence)
+    again_at = _read_again_at(doubt, now, limits)
+    if again_at is not None:
         return NotYet(again_at)
     return Absent(
         f"neither open orders nor history show tag {leg.tag} or its shape, read twice,"
@@ -127,17 +128,47 @@ def found_open(order: OpenOrder, evidence: str, *duplicates: Ticket) -> Found:
     return Found(_as_done(order), False, evidence, duplicates)
 
 
-def settle_change(attempt: Attempt, doubt: Doubt, mode: Mode, asked_at: float) -> float | None:
+def settle_change(
+    attempt: Attempt,
+    doubt: Doubt,
+    leg: Leg,
+    mode: Mode,
+    *,
+    asked_at: float,
+    ended: Sequence[ClosedOrder] | None,
+    now: float,
+    limits: WatcherLimits,
+) -> float | None:
     """When a modify, close or delete without an answer may be planned anew from the books as
     they then are; None: now. A full close by ticket may be repeated after any later look; a
-    partial or a netting close may still come, and is waited out.
+    partial or a netting close may still come, and is waited out. On netting an add hides it from
+    the lists: that it was not executed only history tells, read twice.
     """
     since = doubt.since
-    if isinstance(attempt.request, CloseRequest):
-        partial = bool(attempt.expected_lots)
-        if partial or mode is Mode.NETTING:
-            since += attempt.wait_s
-    return None if asked_at > since else since
+    is_netting = mode is Mode.NETTING
+    if isinstance(attempt.request, CloseRequest) and (attempt.expected_lots or is_netting):
+        since += attempt.wait_s
+    if asked_at <= since:
+        return since
+    if not (is_netting and _is_untold(attempt, leg)):
+        return None
+    return now if ended is None else _read_again_at(doubt, now, limits)
+
+
+def _is_untold(attempt: Attempt, leg: Leg) -> bool:
+    """A close of a leg that stands, of which no deal was seen."""
+    request = attempt.request
+    if not isinstance(request, CloseRequest) or leg.status is not LegStatus.OPEN:
+        return False
+    return request.lots in leg.asked_pieces
+
+
+def _read_again_at(doubt: Doubt, now: float, limits: WatcherLimits) -> float | None:
+    """An absence is read for the first time, or once more; None: so long after that it is believed."""
+    if doubt.absent_read_at is None:
+        doubt.absent_read_at = now
+    again_at = doubt.absent_read_at + limits.absence_reads_apart_s
+    return again_at if now < again_at else None
 
 
 def _same_shape(order: OpenOrder, request: OpenRequest) -> bool:
@@ -147,6 +178,16 @@ def _same_shape(order: OpenOrder, request: OpenRequest) -> bool:
         and order.magic == request.magic
         and order.lots <= request.lots
     )
+
+
+def _ever_lots(order: OpenOrder, ended: Sequence[ClosedOrder]) -> Lots:
+    """MT4: with what was closed of it before, under the tickets that led to this one."""
+    lots, ticket, origin = order.lots, order.ticket, from_ticket(order.comment)
+    for row in sorted(ended, key=lambda row: row.ticket, reverse=True):
+        if row.ticket < ticket and (row.ticket == origin or to_ticket(row.comment) == ticket):
+            lots += row.lots
+            ticket, origin = row.ticket, from_ticket(row.comment)
+    return lots
 
 
 def _as_done(order: OpenOrder) -> Done:

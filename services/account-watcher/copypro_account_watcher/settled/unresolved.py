@@ -24,6 +24,7 @@ from copypro_account_watcher.seen.recording import like
 from copypro_account_watcher.settled import late, outcomes
 from copypro_account_watcher.settled.applying import apply
 from copypro_account_watcher.settled.claims import unclaimed
+from copypro_account_watcher.settled.following import halt_if_it_took_more
 from copypro_account_watcher.settled.reconcile import (
     Absent,
     Ambiguous,
@@ -71,14 +72,23 @@ def _settle_one(
     turn: Turn,
 ) -> float | None:
     now, doubt = memory.live.mono, memory.doubt(attempt, memory.live.mono)
-    if not isinstance(attempt.request, OpenRequest):
+    leg, request = copy.leg(attempt.leg), attempt.request
+    if not isinstance(request, OpenRequest):
         if asked_at is None:
             return now
-        wait_until = settle_change(attempt, doubt, memory.live.mode, asked_at)
+        wait_until = settle_change(
+            attempt,
+            doubt,
+            leg,
+            memory.live.mode,
+            asked_at=asked_at,
+            ended=ended,
+            now=now,
+            limits=memory.limits,
+        )
         if wait_until is None:
             planned_anew(memory, copy, "a later look shows what stands", turn)
         return wait_until
-    leg, request = copy.leg(attempt.leg), attempt.request
     more = grown(memory, copy, orders)
     finding = settle_open(
         attempt,
@@ -106,10 +116,13 @@ def _settle_one(
 
 
 def _shown(memory: Memory, leg: Leg, request: OpenRequest) -> Done | None:
-    """What a look took for the leg by its tag, which MT4 drops where the owner closes a part."""
+    """What a look took for the leg by its tag, which MT4 drops where the owner closes a part; of an order
+    with what had not filled of it.
+    """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
     if root is not None and not root.is_pending and not memory.book.is_netting:
-        return Done(ticket=root.ticket, lots=root.ever_lots, price=root.open_price)
+        lots = root.ever_lots + root.rest_lots
+        return Done(ticket=root.ticket, lots=lots, price=root.open_price)
     if leg.closed is None:
         return None
     price = leg.closed.price if request.price is None else request.price
@@ -188,6 +201,7 @@ def found(memory: Memory, copy: Copy, finding: Found, turn: Turn) -> None:
         memory.wants_look = True
     else:
         memory.wants_history = True  # it has ended already, which history alone tells
+        memory.live.found_ended.add(finding.answer.ticket)
 
 
 def close_duplicate(memory: Memory, copy: Copy, leg: Leg, ticket: Ticket, turn: Turn) -> None:
@@ -243,6 +257,7 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         _shrunk(memory, copy, leg, attempt.request)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
+        halt_if_it_took_more(memory, copy, attempt, turn)
         result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
         apply(memory, copy, attempt, result, origin, turn)
     elif isinstance(attempt.request, ModifyRequest):
