@@ -363,22 +363,28 @@ def import_statement(
 
     if not check and not key:
         _fail("set COPYPRO_KEY to your userKey (SignIn gives one), or use --check")
-    try:
-        reports = [
-            importing.checked(path, lenient=lenient)
-            if check
-            else asyncio.run(importing.imported(url, key, path, lenient=lenient))
-            for path in files
-        ]
-    except BadStatement as error:
-        _fail(error)
+    reports: list[importing.Report] = []
+    refused: BadStatement | None = None
+    for path in files:
+        try:
+            reports.append(
+                importing.checked(path, lenient=lenient)
+                if check
+                else asyncio.run(importing.imported(url, key, path, lenient=lenient))
+            )
+        except BadStatement as error:
+            refused = error
+            break
     if as_json:
         for report in reports:
             typer.echo(json.dumps(report))
     elif check:
         importing.show(reports)
     else:
-        typer.echo("\n".join(map(importing.told, reports)))
+        for report in reports:
+            typer.echo(importing.told(report))
+    if refused is not None:
+        _fail(refused)
 
 
 @rebuilds.command("stats")
