@@ -33,6 +33,7 @@ from copypro_account_watcher.alerts import (
     follow_stop_outs,
     raise_alert,
 )
+from copypro_account_watcher.apart import see_time
 from copypro_account_watcher.claiming import claim, unseen
 from copypro_account_watcher.diff import Look, diff, new_symbols
 from copypro_account_watcher.evidence import from_ticket
@@ -157,7 +158,7 @@ class Looking:
             return
         turn = Turn(self._host.clock())
         live = memory.live
-        live.now, live.mono = turn.now, self._host.monotonic()
+        see_time(memory, turn, self._host.monotonic())
         live.learn_figures(shown.figures)
         self._see_clock(shown, turn.now)
         live.clock_offset_minutes = self._session.offset.minutes
