@@ -100,7 +100,7 @@ def _serve(*services: str, test_limits: bool) -> None:
     import structlog
     import uvloop
     from copypro.errors import CopyProError, ServiceEnded
-    from copypro.settings import load
+    from copypro.settings import load, mistyped
 
     from copypro_standalone import serving
     from copypro_standalone.limits import REAL_LIMITS, scaled_limits
@@ -110,6 +110,8 @@ def _serve(*services: str, test_limits: bool) -> None:
     try:
         settings = load()
         configure(as_json=settings.log_json, simulated=settings.simulated)
+        for name, meant in mistyped(os.environ).items():
+            structlog.get_logger("copypro").warning("nothing reads this", name=name, meant=meant)
         limits = scaled_limits(os.environ, wanted=test_limits)
         ring = Ring(settings, *limits, services=services)
         if limits != REAL_LIMITS:
