@@ -141,6 +141,7 @@ async def test_an_alert_is_posted_and_logged_with_the_account_as_a_person_knows_
         await killed(running)
     nobodys, after = receiver.taken
     assert "login" not in nobodys
+    assert after["numbers"] == {}, "there also where there are none: a receiver may read it"
     assert (after["login"], after["server"]) == (1001, "Alpha-MT5")
     assert after["registrations"] == ["b" * 32]
     line = [line for line in lines if line["event"] == "alert"][-1]

@@ -44,7 +44,7 @@ def posts_of(envelope: Envelope) -> list[Posted]:
     """What an event gives to post, whether anybody wants it or not."""
     event = envelope.message
     if isinstance(event, AlertRaised):
-        return [_posted(envelope, msgspec.to_builtins(event))]
+        return [_posted(envelope, {"numbers": {}, **msgspec.to_builtins(event)})]
     if isinstance(event, EquityProtectorTriggered | EquityProtectorReset):
         return [_posted(envelope, _told(event), to=event.registration)]
     row = trade_log_told_by(event)
