@@ -33,7 +33,9 @@ from copypro.envelope import Consequences, decode
 from copypro.messages import PositionOpened
 from copypro.ports import Outgoing, Record
 from copypro.values import MessageId
-from copypro_account_watcher import diff, looking, opening, steps
+from copypro_account_watcher import looking
+from copypro_account_watcher.planned import opening, steps
+from copypro_account_watcher.seen import diff
 from copypro_replicator.replicating import Replicating
 
 from benchmarks.world import Commits, Wire, World, spread, world

@@ -22,10 +22,10 @@ from copypro.ports import Outgoing, ReadModels, Upsert
 from copypro.values import Platform
 from copypro.wiring import operators_metrics
 from copypro_gateway.api import create_app
-from copypro_gateway.auth import hash_of
 from copypro_gateway.core import GatewaySettings
-from copypro_gateway.failures import Style
-from copypro_gateway.safety import Safety
+from copypro_gateway.entry.auth import hash_of
+from copypro_gateway.entry.safety import Safety
+from copypro_gateway.wording.failures import Style
 from fastapi import FastAPI
 
 from tests.contract.stores import Place

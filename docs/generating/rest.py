@@ -8,8 +8,8 @@ from typing import Any
 from copypro.codes import CODES
 from copypro.values import Platform
 from copypro_gateway.api import create_app
-from copypro_gateway.call_codes import CALL_CODES
 from copypro_gateway.core import GatewaySettings
+from copypro_gateway.wording.call_codes import CALL_CODES
 from fastapi import FastAPI
 
 

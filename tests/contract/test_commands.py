@@ -11,7 +11,7 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro.envelope import decode, fact, utc_now
 from copypro.ports import Record, Upsert
-from copypro_gateway.symbols import MOST_MAPPINGS
+from copypro_gateway.subjects.symbols import MOST_MAPPINGS
 from copypro_stats.patch import Patch
 from copypro_stats.projections import patches
 
@@ -86,6 +86,53 @@ async def test_a_start_whose_account_is_still_being_added_says_that_it_did_not_s
     (registered,) = commands(log)
     assert answer.json()["message"].startswith("masterUser: ")
     assert registered.headers["id"] in answer.json()["message"]
+
+
+async def test_accounts_given_inline_are_meant_whatever_a_bridge_calls_them(
+    calling: Calling, user: User, log: AnsweringLog
+) -> None:
+    """Clients of the original send the bridge's tokens beside: no account of ours has such an id."""
+    log.unanswered.add("RegisterAccount")
+    given = INLINE | {"masterApiId": "a bridge's token", "slaveApiId": user.ids["slave"]}
+    answer = await calling.call("/Start", given, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "NOT_STARTED"), answer.text
+    assert kinds(log) == ["RegisterAccount"]
+
+
+@pytest.mark.parametrize("call", ["Start", "StartByAccountId"])
+async def test_fixed_lots_are_not_guessed(
+    calling: Calling, user: User, log: AnsweringLog, call: str
+) -> None:
+    """1.0 is as the master's for a multiplier, and a hundred thousand units for a fixed lot."""
+    pair = {"masterAccountId": user.ids["master"], "slaveAccountId": user.ids["slave"]}
+    answer = await calling.call(f"/{call}", pair | {"riskType": "FixedLot"}, key=user.key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_PARAMETER"), answer.text
+    assert answer.json()["message"].startswith("riskValue: FixedLot needs ")
+    assert commands(log) == []
+
+
+@pytest.mark.parametrize("side", ["masterAccountId", "slaveAccountId"])
+async def test_an_account_that_is_not_there_is_told_by_its_side(
+    calling: Calling, user: User, side: str
+) -> None:
+    pair = {"masterAccountId": user.ids["master"], "slaveAccountId": user.ids["slave"]}
+    answer = await calling.call("/Start", pair | {side: "none"}, key=user.key)
+    said = {"code": "UNKNOWN_ACCOUNT", "message": f"{side}: no such account: see Accounts"}
+    assert (answer.status_code, answer.json()) == (404, said)
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "message"),
+    [
+        ("OpenOrders", {"apiId": "none"}, "accountId: no such account: see Accounts"),
+        ("GetCopier", {"id": "none"}, "id: no such copier: see UserCopiers"),
+    ],
+)
+async def test_what_is_not_there_is_told_by_its_field_and_where_to_look(
+    calling: Calling, user: User, call: str, given: dict[str, str], message: str
+) -> None:
+    answer = await calling.call(f"/{call}", given, key=user.key)
+    assert (answer.status_code, answer.json()["message"]) == (404, message)
 
 
 # --- RemoveAccount --------------------------------------------------------------------------------

@@ -20,9 +20,21 @@ async def calling(tmp_path: Path) -> AsyncIterator[Calling]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", ["/Manager/Users", "/manager/users", "/MANAGER/USERS", "/readme"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/Manager/Users",
+        "/manager/users",
+        "/MANAGER/USERS",
+        "/readme",
+        "/Manager/Users/",
+        "/manager/users/",
+    ],
+)
 async def test_a_call_is_named_in_any_case(calling: Calling, path: str, method: str) -> None:
-    """The original takes them so, and its clients write them so."""
+    """The original takes them so, and its clients write them so. A redirect from a slash at the end would
+    lead those who come by a proxy's TLS to plain HTTP, with their key.
+    """
     answer = await calling.call(path, key=OPERATOR, method=method)
     assert answer.status_code == 200
 
@@ -49,3 +61,13 @@ async def test_another_method_is_told_which_there_are(calling: Calling) -> None:
     assert answer.status_code == 405
     said = {"code": "WRONG_METHOD", "message": "calls are GET or POST: use one of them"}
     assert answer.json() == said
+
+
+async def test_a_post_takes_what_its_address_has_too_and_the_body_wins(calling: Calling) -> None:
+    """Programs move from GET to POST by their method alone, with an empty body."""
+    wish = {"email": "a@b.de", "passwordHash": "7" * 64}
+    answer = await calling.client.post("/SignUp", params=wish)
+    assert answer.status_code == 200, answer.text
+    given = {"email": "another@b.de", "PASSWORDHASH": wish["passwordHash"]}
+    answer = await calling.client.post("/SignIn", params=given, json={"email": wish["email"]})
+    assert answer.status_code == 200, answer.text

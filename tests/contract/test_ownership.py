@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from copypro_gateway.scopes import RULES, rule_of
+from copypro_gateway.entry.scopes import RULES, rule_of
 
 from tests.contract.stores import Place
 from tests.gateway import OPERATOR, SECRET_NAME, Calling, User, a_gateway, a_user

@@ -8,7 +8,7 @@ import pytest
 from copypro import collections as c
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.ports import Upsert
-from copypro_gateway.pages import newest
+from copypro_gateway.wording.pages import newest
 
 MOMENTS = (1, 2, 2, 2, 3, 4, 4, 5)
 """Seconds at which orders were closed: several at once, as when an account is flattened."""

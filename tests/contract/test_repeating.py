@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from copypro.adapters.sqlite_repeats import SqliteRepeats
-from copypro_gateway.errors import ApiError
-from copypro_gateway.failures import Failures, Style
-from copypro_gateway.repeating import ABANDONED, KEPT, Asked, Repeating
+from copypro_gateway.entry.repeating import ABANDONED, KEPT, Asked, Repeating
+from copypro_gateway.wording.errors import ApiError
+from copypro_gateway.wording.failures import Failures, Style
 from fastapi import Response
 
 ASKED = Asked(owner="u", call="Remove", said=b"{}")

@@ -10,8 +10,8 @@ import pytest
 from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.ports import Reset, UserKey
 from copypro.values import UserId
-from copypro_gateway.auth import Auth
-from copypro_gateway.errors import ApiError
+from copypro_gateway.entry.auth import Auth
+from copypro_gateway.wording.errors import ApiError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EMAIL, OLD = "a@example.com", "0" * 64

@@ -14,7 +14,7 @@ from copypro.envelope import utc_now
 from copypro.ports import Document, Upsert
 from copypro.values import UserId
 from copypro_gateway.core import Core, GatewaySettings
-from copypro_gateway.logs import CopierLogs, TradeLogsAll
+from copypro_gateway.subjects.logs import CopierLogs, TradeLogsAll
 
 USER = UserId("u")
 

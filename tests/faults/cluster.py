@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from copypro import topics
+from copypro.adapters.kafka_log import OFFSETS
 from copypro.ports import Record
 from copypro.settings import Settings
 from copypro.wiring import create_topics, open_history
@@ -87,14 +89,42 @@ class Cluster:
     def all(self) -> list[Program]:
         return [program for made in self.programs.values() for program in made]
 
+    async def stop(self) -> None:
+        """All of them in order, and what is shown last: once it has read what the others wrote."""
+        showing = self.programs["stats"]
+        for program in self.all():
+            if program not in showing:
+                assert await program.terminate() == 0
+        written = {
+            (topic.name, record.partition): record.offset
+            for topic in topics.STATS.inputs
+            for record in await self._all_records(topic)
+        }
+
+        async def has_read() -> bool:
+            read = {
+                (topic, record.partition): offset
+                for record in await self._all_records(topics.STATS.state)
+                if record.key == OFFSETS
+                for topic, offset in msgspec.json.decode(record.value or b"{}").items()
+            }
+            return all(read.get(place, 0) > offset for place, offset in written.items())
+
+        await showing[0].until(has_read)
+        for program in showing:
+            assert await program.terminate() == 0
+
     async def end(self) -> None:
         for program in self.all():
             await program.end()
 
     async def records(self, topic: topics.Topic, kind: str) -> list[Record]:
+        return [r for r in await self._all_records(topic) if r.headers["type"] == kind]
+
+    async def _all_records(self, topic: topics.Topic) -> list[Record]:
         history = open_history(self.settings)
         found = history.records(topic, await history.spans(topic))
-        return [r async for batch in found for r in batch if r.headers["type"] == kind]
+        return [record async for batch in found for record in batch]
 
     def said(self, kind: str, event: str) -> list[tuple[float, Program, dict[str, Any]]]:
         """Lines of one event by all processes of a kind, oldest first: when (seconds since 1970), who,

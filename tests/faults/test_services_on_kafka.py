@@ -247,6 +247,7 @@ async def test_a_gateway_waits_for_its_database_and_is_not_ready_while_it_is_awa
             begun = time.monotonic()
             assert await gateway.terminate() == 0
             assert time.monotonic() - begun < 10
+            assert not [one for one in events(gateway) if one.startswith("cut off")]
             assert events(gateway).count("waiting") <= 2
         finally:
             await gateway.end()

@@ -302,7 +302,10 @@ def test_a_real_report_is_replayed_whole(tmp_path: Path, name: str) -> None:
 WRONG: list[tuple[list[str], str]] = [
     (["-o", "riskTipe=FixedLot"], "option: there is no riskTipe: did you mean riskType?"),
     (["-o", "riskType=Random"], "riskType: Input should be"),
+    (["-o", "zzz=1"], "option: there is no zzz; there are riskType, riskValue,"),
     (["-o", "riskValue=0"], "riskValue: 0 is not above 0"),
+    (["-o", "riskValue=0,5"], "riskValue: is not a number like 0.5"),
+    (["-o", "riskType=fixedlot"], "riskValue: FixedLot needs the lots of each copy"),
     (["-o", "riskValue"], "option: riskValue is not name=value"),
     (["--balance", "much"], "balance: much is not a number"),
     (["--balance", "-5"], "balance: -5 is not above 0"),

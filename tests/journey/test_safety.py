@@ -14,7 +14,7 @@ import pytest
 from copypro.envelope import utc_now
 from copypro.ports import UserKey
 from copypro.topics import AUDIT
-from copypro_gateway.auth import hash_of
+from copypro_gateway.entry.auth import hash_of
 
 from tests.journey.commands import copypro
 from tests.journey.world import CANARY, OPERATOR, World

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from copypro_gateway.scopes import RULES
+from copypro_gateway.entry.scopes import RULES
 
 from tests.journey.commands import copypro
 from tests.journey.receiver import a_receiver

@@ -44,6 +44,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 margin_currency="EUR",
                 profit_currency="EUR",
                 calculation="CFD",
+                margin_calculation="Futures",
+                margin_initial="4500" if at_master else "180",
             )
             await made.control.quote(server, "DE40", "18000.0", "18001.0")
             await made.control.quote(server, "USDJPY", "149.995", "150.005")
@@ -61,6 +63,8 @@ async def add(
         margin_currency="USD" if name == "XAUUSD" else name[:3],
         profit_currency=name[3:],
         calculation="CFD" if name == "XAUUSD" else "Forex",
+        margin_calculation="CFD" if name == "XAUUSD" else "Forex",
+        margin_divider="20" if name == "XAUUSD" else "1",
     )
     await world.control.quote(server, name, bid, ask)
 
@@ -148,6 +152,34 @@ async def test_the_rule_books_example(world: World, name: str, pairing: str) -> 
         await master.close(ticket)
         await pair.has()
         await pair.logged(("opened", given.becomes), ("closed", given.becomes))
+
+
+@on_all_pairings
+async def test_fixed_risk_counts_what_the_trade_before_was_charged(
+    world: World, pairing: str
+) -> None:
+    """Of 10,000 USD the first leaves about 9,995: 99.95 / 266.67 = 0.374, and / 273.67 = 0.365."""
+    for server in SLAVES:
+        await world.control.set_symbol(server, "EURJPY", commission_per_lot="7")
+    risk = {"riskType": "FixedRisk", "riskValue": "1"}
+    given = a_pair(world, PAIRINGS[pairing], of_slave={"balance": "10000"}, **risk)
+    async with given as pair:
+
+        async def is_told() -> bool:
+            closed = await world.call("ClosedOrders", accountId=pair.slave.id)
+            return [order["commission"] for order in closed] == [-2.59]
+
+        for becomes, by in (("0.37", "none"), ("0.36", "closed")):
+            ticket = await pair.master.open("EURJPY", "Buy", "1.00", stop_loss="162.100")
+            await pair.has(becomes)
+            row = await pair.answered("opened", 1 if by == "none" else 2)
+            assert f"cost_by = {by}" in [message["message"] for message in row["messages"]]
+            await pair.master.close(ticket)
+            await pair.has()
+            if by == "none":
+                await world.eventually(is_told)
+    for server in SLAVES:
+        await world.control.set_symbol(server, "EURJPY", commission_per_lot="0")
 
 
 @on_all_pairings

@@ -9,8 +9,8 @@ from typing import Any
 from copypro.messages import Context, OrderEvent, Seen
 from copypro.trading import BalanceOperation, ClosedOrder, CloseReason, Figures, OpenOrder
 from copypro.values import AccountId, Mode, OrderKind, Platform, Ticket
-from copypro_account_watcher.book import Book, Closed, Root
-from copypro_account_watcher.diff import Look, Result, diff
+from copypro_account_watcher.seen.book import Book, Closed, Root
+from copypro_account_watcher.seen.diff import Look, Result, diff
 from msgspec import json
 
 D = Decimal

@@ -369,6 +369,8 @@ class OwnersBroker(MirrorBroker):
             where[left.ticket] = left
             if where is self.open:
                 self.ours.add(left.ticket)
+            if order.ticket in self.by_hand:
+                self.by_hand[left.ticket] = self.by_hand.pop(order.ticket)
 
     def _reverses(self, order: OpenOrder) -> None:
         self._takes(order, None)

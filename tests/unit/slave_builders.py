@@ -26,10 +26,10 @@ from copypro.values import (
     Ticket,
     UserId,
 )
-from copypro_account_watcher.accepting import accept
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.live import Live
-from copypro_account_watcher.sizing import Slave
+from copypro_account_watcher.planned.accepting import accept
+from copypro_account_watcher.planned.live import Live
+from copypro_account_watcher.planned.sizing import Slave
 from copypro_account_watcher.state import Account, Attempt, Copy, LegStatus, Origin, Registration
 
 D = Decimal

@@ -24,8 +24,8 @@ from copypro.trading import (
     TradeRequest,
 )
 from copypro.values import Lots, Mode, OrderKind, Platform, Ticket
+from copypro_account_watcher.planned.targets import target_lots
 from copypro_account_watcher.state import Copy, LegStatus, copy_key
-from copypro_account_watcher.targets import target_lots
 from msgspec.structs import replace
 
 from tests.unit.slave_builders import D, opens, spec

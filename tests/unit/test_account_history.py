@@ -135,7 +135,7 @@ async def test_a_closed_order_has_the_stops_that_it_had_at_last() -> None:
     models = await projected(opened(), modified("1.07", "1.10"), modified(None, "1.11"), closed())
     (row,) = await models.find(c.CLOSED_ORDERS)
     order = closed_order(row, "MT5")
-    assert (order["stopLoss"], order["takeProfit"]) == (None, 1.11)
+    assert (order["stopLoss"], order["takeProfit"]) == (0, 1.11)
     assert await models.find(c.ROOTS) == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from copypro_gateway.audit import masked
+from copypro_gateway.entry.audit import masked
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,8 @@ from copypro_gateway.audit import masked
         ("accountId", "0123", "0123"),
         ("keyId", "0123", "0123"),
         ("newPassword", "s3cr3t", "***"),
+        ("masterApiId", "s3cr3t", "***"),
+        ("slaveApiId", "s3cr3t", "***"),
     ],
 )
 def test_nothing_that_may_be_a_secret_is_noted(name: str, given: str, noted: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from copypro.values import RootId, Ticket
-from copypro_account_watcher.claims import Claim, unclaimed, whose
+from copypro_account_watcher.settled.claims import Claim, unclaimed, whose
 from copypro_account_watcher.state import Copy, LegStatus
 
 from tests.unit.diff_builders import Watch, hedging, mt4, order, row

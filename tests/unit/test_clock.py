@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from copypro_account_watcher.clock import ClockOffset, HostClock, age_s, to_broker, to_utc
+from copypro_account_watcher.seen.clock import ClockOffset, HostClock, age_s, to_broker, to_utc
 from hypothesis import given
 from hypothesis import strategies as st
 from mt_simulator.model import Platform, Server

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro_gateway.copiers import UpdateCopier
-from copypro_gateway.reading import from_body, read
 from copypro_gateway.shapes import copier
+from copypro_gateway.subjects.copiers import UpdateCopier
+from copypro_gateway.wording.reading import from_body, read
 from copypro_stats.patch import plain
 
 COPIER = {"master_registration": "1", "slave_registration": "2", "id": "3"}
@@ -44,3 +44,9 @@ def test_what_a_copier_shows_changes_nothing_when_it_is_sent_back(told: dict[str
     options = given(told).to_options()
     shown: Any = copier(COPIER | {"options": plain(options)}, {})
     assert given(shown).to_options() == options
+
+
+def test_a_multiplier_of_none_is_an_absent_one() -> None:
+    """Clients with fields for all parameters send 0 for those that they do not use."""
+    told = given({"riskType": "FixedLot", "riskValue": "0.07", "riskMultiply": 0})
+    assert told.to_options() == given({"riskType": "FixedLot", "riskValue": "0.07"}).to_options()

@@ -18,10 +18,18 @@ from copypro.values import (
     Platform,
     Ticket,
 )
-from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept, deny, detach
 from copypro_account_watcher.alarms import alarms
-from copypro_account_watcher.live import NeedFigures, NeedList, NeedNames, NeedQuote, NeedSpec
+from copypro_account_watcher.planned.accepting import accept, deny, detach
+from copypro_account_watcher.planned.live import (
+    NeedFigures,
+    NeedList,
+    NeedNames,
+    NeedQuote,
+    NeedSpec,
+)
+from copypro_account_watcher.planned.step import Asks, Denies, Queues, Rests, Sends, Waits
+from copypro_account_watcher.planned.steps import next_step
+from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import (
     Attempt,
     Copy,
@@ -29,8 +37,6 @@ from copypro_account_watcher.state import (
     LegStatus,
     as_now,
 )
-from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
-from copypro_account_watcher.steps import next_step
 
 from tests.unit.slave_builders import (
     LIMITS,

@@ -16,8 +16,8 @@ from copypro.messages import (
 )
 from copypro.trading import CloseReason, OpenOrder
 from copypro.values import CopyId, OrderKind, RootId, Side, Ticket, copy_id, leg_tag
-from copypro_account_watcher.book import Book, BookLimits
-from copypro_account_watcher.diff import new_symbols
+from copypro_account_watcher.seen.book import Book, BookLimits
+from copypro_account_watcher.seen.diff import new_symbols
 from msgspec import json
 from msgspec.structs import replace
 
@@ -652,6 +652,33 @@ def test_a_late_frame_does_not_end_what_was_closed_in_part_before_any_list_showe
     assert names(watch.all).count("PositionClosed") == 0
     end = row(1, "0.05", deal=9, opened=5, closed=20)
     assert names(watch.later(10).sees(closed=(end,))) == ["PositionClosed"]
+
+
+@pytest.mark.parametrize("began", [hedging, netting])
+def test_what_was_closed_in_part_before_its_first_list_does_not_end_it_beside_a_short_one(
+    began: Callable[[], Watch],
+) -> None:
+    """As much as was left: it was told as closed, and so were its copies."""
+    watch = began().later(10)
+    rest, part = order(1, "0.05", opened=5), row(1, "0.05", deal=8, opened=5, closed=6)
+    watch.snapshot(rest)
+    watch.later(60).reads_history(closed=(part,))
+    assert watch.result.missing == (1,)
+    watch.later(1).snapshot(rest)
+    assert names(watch.all).count("PositionClosed") == 0
+    end = row(1, "0.05", deal=9, opened=5, closed=80)
+    watch.later(10).reads_history(closed=(part, end))
+    assert names(watch.all)[-1] == "PositionClosed"
+
+
+def test_what_history_goes_on_to_tell_no_more_of_is_over_by_what_may_be_of_before() -> None:
+    """By a clock that is not quite the broker's."""
+    watch = hedging().later(10)
+    watch.snapshot(order(1, "0.05", opened=5))
+    closed = (row(1, "0.05", deal=8, opened=5, closed=6),)
+    watch.later(60).reads_history(closed=closed)
+    watch.later(6).reads_history(closed=closed)
+    assert names(watch.all)[-1] == "PositionClosed"
 
 
 @pytest.mark.parametrize("is_part_told", [True, False])

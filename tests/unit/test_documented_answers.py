@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypedDict
 
 import pytest
-from copypro_gateway.describing import Describing
+from copypro_gateway.wording.describing import Describing
 
 from docs.generating.rest import application
 from tests.documented import document, problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from copypro_gateway.emails import is_one_address
+from copypro_gateway.entry.emails import is_one_address
 
 
 @pytest.mark.parametrize(

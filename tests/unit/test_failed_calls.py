@@ -14,7 +14,13 @@ from copypro.messages import CallBegun, CallEnded
 from copypro.ports import Record
 from copypro.topics import Topic
 from copypro.values import MessageId, UserId
-from copypro_gateway.failed_calls import STARTING, FailedCalls, FailedOf, ended_calls, failed_call
+from copypro_gateway.subjects.failed_calls import (
+    STARTING,
+    FailedCalls,
+    FailedOf,
+    ended_calls,
+    failed_call,
+)
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ME = UserId("me")

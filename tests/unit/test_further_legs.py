@@ -11,12 +11,12 @@ from copypro.errors import Refused
 from copypro.options import SymbolMapping
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import Platform, Side, Ticket
-from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept, deny
 from copypro_account_watcher.alarms import alarms
+from copypro_account_watcher.planned.accepting import accept, deny
+from copypro_account_watcher.planned.step import Denies, Rests, Sends
+from copypro_account_watcher.planned.steps import next_step
+from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, LegStatus
-from copypro_account_watcher.step import Denies, Rests, Sends
-from copypro_account_watcher.steps import next_step
 from msgspec.structs import replace
 
 from tests.unit.slave_builders import (

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from copypro.options import FilterMode, MagicMode, PendingMode, RiskType, SideFilter, StopMode
 from copypro.values import Platform
-from copypro_gateway.copiers import CopierPause, Start
-from copypro_gateway.errors import ApiError
-from copypro_gateway.keys import AddKey
-from copypro_gateway.logs import Logs
-from copypro_gateway.orders import ClosedOrders
-from copypro_gateway.parameters import ByAccount, moment_of
-from copypro_gateway.reading import from_body, from_query, read
+from copypro_gateway.subjects.copiers import CopierPause, Start
+from copypro_gateway.subjects.keys import AddKey
+from copypro_gateway.subjects.logs import Logs
+from copypro_gateway.subjects.orders import ClosedOrders
+from copypro_gateway.wording.errors import ApiError
+from copypro_gateway.wording.parameters import ByAccount, moment_of
+from copypro_gateway.wording.reading import from_body, from_query, read
 
 
 @pytest.mark.parametrize("name", ["accountId", "ACCOUNTID", "accountid", "apiId", "apiid", "id"])
@@ -74,6 +75,27 @@ def test_a_refusal_names_the_field_and_never_the_value(
     assert refused.value.status == 400
     assert refused.value.message.startswith(message)
     assert "s3cret" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"riskValue": "0,5"}, "riskValue: is not a number like 0.5"),
+        ({"riskValue": {}}, "riskValue: is not a number like 0.5"),
+        ({"maxAgeS": "soon"}, "maxAgeS: is not a number like 0.5"),
+        ({"tradeDelayMs": 0.5}, "tradeDelayMs: is not a whole number"),
+        ({"masterUser": "me"}, "masterUser: is not a whole number"),
+        ({"copySL": "maybe"}, "copySL: is neither true nor false"),
+        ({"masterPassword": 12345}, "masterPassword: is not a text in quotes"),
+    ],
+)
+def test_what_is_of_another_kind_is_told_in_the_words_of_those_who_call(
+    body: dict[str, object], message: str
+) -> None:
+    """Not in those of the language that this is written in."""
+    with pytest.raises(ApiError) as refused:
+        read(Start, from_body(msgspec.json.encode(body)))
+    assert refused.value.message == message
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b'"id"', b"{", b"\xff", b"[" * 100_000])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from copypro_gateway.buckets import Buckets
-from copypro_gateway.guessing import Guessing, GuessLimits, Try
+from copypro_gateway.entry.buckets import Buckets
+from copypro_gateway.entry.guessing import Guessing, GuessLimits, Try
 
 LIMITS = GuessLimits()
 OWNER = Try("Owner@example.com", "10.0.0.1")

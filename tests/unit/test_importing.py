@@ -14,8 +14,8 @@ from copypro.errors import PartitionLost
 from copypro.ports import Outgoing
 from copypro.trading import ClosedOrder
 from copypro.values import AccountId, Platform, RootId
-from copypro_account_watcher.book import Book, BookLimits, Rest
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.seen.book import Book, BookLimits, Rest
 from copypro_standalone.backtest.virtual_time import run
 from msgspec import json
 from msgspec.structs import replace

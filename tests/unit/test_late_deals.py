@@ -17,7 +17,7 @@ from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.messages import PositionClosed, PositionIncreased, PositionOpened, PositionReduced
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import AccountId, OrderKind
-from copypro_account_watcher.book import Book, Rest
+from copypro_account_watcher.seen.book import Book, Rest
 from copypro_standalone.backtest.virtual_time import run
 from copypro_stats.batch import Parts, batch_of
 from msgspec import json

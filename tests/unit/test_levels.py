@@ -11,7 +11,7 @@ from copypro.messages import Context
 from copypro.options import CopierOptions, StopMode
 from copypro.trading import Quote, SymbolSpec
 from copypro.values import AccountId, CopierId, CopyId, MessageId, OrderKind, Platform, RootId, Side
-from copypro_account_watcher.levels import (
+from copypro_account_watcher.planned.levels import (
     Levels,
     PendingLevels,
     levels,

@@ -9,7 +9,7 @@ from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, StopMode
 from copypro.trading import Quote, SymbolSpec
 from copypro.values import OrderKind, Platform, Side
-from copypro_account_watcher.levels import (
+from copypro_account_watcher.planned.levels import (
     PendingLevels,
     levels,
     pending_levels,

@@ -23,7 +23,7 @@ from copypro.statements.ledger import ledger_of
 from copypro.statistics import Report, Statistics
 from copypro.topics import ORDER_EVENTS
 from copypro.values import AccountId, MessageId, RegistrationId, UserId
-from copypro_account_watcher.past import imported_operations, imported_positions
+from copypro_account_watcher.seen.past import imported_operations, imported_positions
 from copypro_stats.batch import Batch, Parts
 from copypro_stats.projections import patches
 from hypothesis import example, given, settings

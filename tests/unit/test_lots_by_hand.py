@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from copypro.codes import Denial
-from copypro.options import CopierOptions, RiskType
+from copypro.options import CopierOptions, RiskType, SymbolMapping
 from copypro.trading import SymbolSpec
 from copypro.values import Side
-from copypro_account_watcher.sizing import Sized, Slave, size
-from copypro_account_watcher.symbols import rate_of
-from copypro_account_watcher.worth import worth
+from copypro_account_watcher.planned.sizing import Sized, Slave, size
+from copypro_account_watcher.planned.symbols import rate_of
+from copypro_account_watcher.planned.worth import worth
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -180,6 +182,44 @@ def test_lots_of_another_contract_and_money(
     sized = size(order, made, None, D("1.10002"))
     found = sized.lots if isinstance(sized, Sized) else None
     assert found == (None if lots is None else D(lots))
+
+
+INDEX_CFD = spec("US500", digits=2, contract="1", profit_currency="USD")
+"""1 USD a point."""
+
+
+@pytest.mark.parametrize(
+    ("account", "ticks", "lots"),
+    [
+        # 12.50 USD a tick of 0.25 are 50 a point, where the contract says 1: 50 / 50
+        ("USD", {"tick": "0.25", "tick_value": D("12.5")}, "1"),
+        # the same in euros: 50 / 1.10 a point
+        ("EUR", {"tick": "0.25", "tick_value": D("12.5") / D("1.10")}, "1"),
+        # and in cents
+        ("USC", {"tick": "0.25", "tick_value": D(1250)}, "1"),
+        # a tick's value that is a little old
+        ("USD", {"tick": "0.25", "tick_value": D("0.27")}, "50"),
+        # one of less than the contract adds no risk by itself
+        ("USD", {"tick": "0.25", "tick_value": D("0.0025")}, "50"),
+        # in a currency whose rate is not known
+        ("CHF", {"tick": "0.25", "tick_value": D("12.5")}, "50"),
+        ("USD", {}, "50"),
+    ],
+)
+def test_a_future_for_a_cfd_is_sized_by_what_its_ticks_are_worth(
+    account: str, ticks: dict[str, Any], lots: str
+) -> None:
+    """A person has mapped them: their ticks differ, which nothing else may be copied with."""
+    future = spec(
+        "ESZ6", digits=2, contract="1", lot=("1", "100", "1"), profit_currency="USD", **ticks
+    )
+    mapping = SymbolMapping(master_symbol="US500", slave_symbol="ESZ6")
+    order = opens("50", master=context(symbol=INDEX_CFD), mapping=mapping)
+    made = replace(slave(currency=account, symbol=future), rates=RATES)
+    sized = size(order, made, None, D("5000.00"))
+    assert isinstance(sized, Sized), sized
+    assert sized.lots == D(lots)
+    assert ("slave_contract_by_ticks" in sized.numbers) == (lots == "1")
 
 
 def test_what_is_in_no_currency_has_no_rate() -> None:

@@ -233,3 +233,10 @@ def test_ours_is_as_its_masters_also_when_a_former_change_of_it_comes_late() -> 
     """The master's had a stop since: ours was without it for good."""
     steps = [("place", 0.3), ("reduce", 0.0), ("move", 0.0), ("move", 5.0), ("protect", 0.0)]
     told("MT4", ["restart, filled", "lost, filled late"], ["lists"], steps)
+
+
+def test_the_rest_of_ours_that_a_short_list_lacks_is_known_after_a_restart() -> None:
+    """Nobody had answered, and its filled part was taken for all of it: the rest waited on, unfollowed."""
+    outcomes, shows = ["restart, filled in part", "answered late", "lost, filled late"], ["before"]
+    steps = [("place", 0.0), ("stop", 60.0), ("short list", 12.0), ("open", 12.0)]
+    told("MT5 hedging", outcomes, shows, steps)

@@ -13,15 +13,22 @@ from copypro import messages as m
 from copypro.codes import Denial
 from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
-from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
+from copypro.trading import (
+    CloseRequest,
+    DeleteRequest,
+    Done,
+    ModifyRequest,
+    OpenOrder,
+    OpenRequest,
+)
 from copypro.values import OrderKind, Platform
-from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept, deny, unplaced
 from copypro_account_watcher.alarms import alarms
-from copypro_account_watcher.live import Live, NeedList
+from copypro_account_watcher.planned.accepting import accept, deny, unplaced
+from copypro_account_watcher.planned.live import Live, NeedList
+from copypro_account_watcher.planned.step import Denies, Rests, Sends, Waits
+from copypro_account_watcher.planned.steps import next_step
+from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, LegStatus
-from copypro_account_watcher.step import Denies, Rests, Sends, Waits
-from copypro_account_watcher.steps import next_step
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
@@ -95,6 +102,87 @@ def test_ours_that_fills_first_keeps_the_stop_that_the_masters_order_has_by_then
     )  # fmt: skip
     assert next_step(copy, clocked()) == Rests()
     assert leg.set_stop_loss == D("1.08")
+
+
+def by_hand(copy: Copy, order: PlacePendingCopy, price: str = "1.099", **levels: Any) -> Live:
+    """A list that shows ours as its owner left it."""
+    leg, made = copy.legs[0], clocked()
+    listed = OpenOrder(
+        ticket=TICKET,
+        symbol="EURUSD",
+        kind=order.kind,
+        lots=D("0.10"),
+        open_price=D(price),
+        opened_at_broker=SEEN_AT.replace(tzinfo=None),
+        **{"stop_loss": leg.set_stop_loss, "take_profit": leg.set_take_profit} | levels,
+    )
+    made.looked((listed,), made.mono)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("price", "levels"),
+    [("1.085", {}), ("1.099", {"stop_loss": None}), ("1.099", {"take_profit": D("1.2")})],
+)
+def test_what_its_owner_made_of_ours_stands_until_the_master_changes_its_own(
+    price: str, levels: dict[str, Decimal | None]
+) -> None:
+    """Whatever the master changes: here what is not copied."""
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.090", copy_tp=False)
+    copy = placed(order)
+    changed = by_hand(copy, order, price, **levels)
+    assert next_step(copy, changed) == Rests()
+    moved(copy, order, take_profit=D("1.150"))
+    step = next_step(copy, changed)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert (step.request.price, step.request.stop_loss) == (D("1.099"), D("1.090"))
+    copy.attempt = attempt(step.kind, step.request)
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.099"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, changed) == Rests(), "that list is of before"
+
+
+def test_what_its_owner_left_of_ours_as_it_was_is_not_set_again() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.090", copy_tp=False)
+    copy = placed(order)
+    moved(copy, order, take_profit=D("1.150"))
+    assert isinstance(next_step(copy, clocked()), Waits), "the next list shows what it is"
+    assert next_step(copy, by_hand(copy, order)) == Rests()
+    assert copy.settled_levels is not None
+    assert next_step(copy, by_hand(copy, order, "1.085")) == Rests(), "changed after it"
+
+
+def test_a_reverse_order_follows_a_master_that_takes_its_target_away() -> None:
+    """Our stop came from that, 0.011 from the trigger, and stays as far: it must not stay where the
+    master's order is no more, nor be without a stop.
+    """
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.090", tp="1.110", reverse_copy=True)
+    copy = placed(order)
+    moved(copy, order, price=D("1.098"), take_profit=None)
+    first = answered(copy, ModifyRequest)
+    assert (first.price, first.stop_loss, first.take_profit) == (D("1.098"), D("1.109"), D("1.090"))
+    assert next_step(copy, clocked()) == Rests()
+    moved(copy, order, price=D("1.098"), stop_loss=D("1.091"), take_profit=None)
+    second = answered(copy, ModifyRequest)
+    assert (second.price, second.stop_loss, second.take_profit) == (
+        D("1.098"), D("1.109"), D("1.091"),
+    )  # fmt: skip
+    assert next_step(copy, clocked()) == Rests()
+    moved(copy, order, price=D("1.097"), take_profit=D("1.100"))
+    assert answered(copy, ModifyRequest).stop_loss == D("1.100"), "it has one again"
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_a_reverse_orders_stop_is_moved_from_where_it_was_right() -> None:
+    """A former modify was executed late: what it set is not what the stop is counted from."""
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.090", tp="1.110", reverse_copy=True)
+    copy = placed(order)
+    leg = copy.legs[0]
+    leg.overtaken_stop_loss, leg.set_stop_loss, leg.open_price = D("1.110"), D("1.150"), D("1.080")
+    moved(copy, order, price=D("1.098"), take_profit=None)
+    assert answered(copy, ModifyRequest).stop_loss == D("1.109")
+    assert next_step(copy, clocked()) == Rests()
 
 
 def test_ours_that_fills_first_keeps_a_stop_that_the_masters_order_was_given_later() -> None:

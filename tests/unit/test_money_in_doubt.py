@@ -13,8 +13,8 @@ from copypro import messages as m
 from copypro import topics
 from copypro.messages import OrderEvent, Seen
 from copypro.values import RootId, Side, Ticket
-from copypro_account_watcher.accounted import Accounted, unexplained
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.seen.accounted import Accounted, unexplained
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 

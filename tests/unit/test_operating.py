@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from copypro.adapters.sqlite_log import SqliteLog
 from copypro.settings import Settings
-from copypro_gateway.errors import ApiError
+from copypro_gateway.wording.errors import ApiError
 from copypro_standalone import explaining, operating
 
 

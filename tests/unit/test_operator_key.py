@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from copypro_gateway.auth import check_operator, hash_of
-from copypro_gateway.errors import ApiError
+from copypro_gateway.entry.auth import check_operator, hash_of
+from copypro_gateway.wording.errors import ApiError
 
 
 @pytest.mark.parametrize("key", [None, "", "any"])

@@ -6,11 +6,14 @@ on unfollowed; or somebody is told.
 from __future__ import annotations
 
 import pytest
+from copypro import messages as m
 from copypro_standalone.backtest.virtual_time import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.examples import examples
+from tests.unit.mirror_story import LOTS
 from tests.unit.owner_story import ACTS, HANDS, OUTCOMES, OwnedMaster, OwnersBroker
 from tests.unit.slave_builders import D
 from tests.unit.slave_story import KINDS, SHOWS, lives
@@ -244,3 +247,172 @@ def test_netting_what_ours_filled_into_its_owners_position_as_it_was_deleted_is_
 ) -> None:
     """Nothing else of the copy stood there: it stood on for good, untold."""
     told("MT5 netting", [("place", 0.3), ("hand adds", 12.0)], ["full", deletion], [])
+
+
+@pytest.mark.parametrize("kind", ["MT4", "MT5 hedging"])
+def test_what_its_owner_closed_before_it_was_found_is_not_added_to(kind: str) -> None:
+    """Its open was not answered, and the master's add had waited for that: it opened the copy anew."""
+    steps = [("begin", 0.3), ("open", 0.3), ("ours fills in part", 1.0)]
+    told(kind, [*steps, ("hand closes by as much", 12.0)], ["accepted"], ["lists", "before"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_add_that_waits_is_not_sent_once_its_owner_has_closed_what_stood(kind: str) -> None:
+    """It was taken for a leg that stands on: the copy was opened anew."""
+
+    class Slow(OwnedMaster):
+        def does(self, act: str) -> list[m.SlaveOrder]:
+            orders = super().does(act)
+            return [
+                self._delayed(order) if isinstance(order, m.OpenCopy) else order for order in orders
+            ]
+
+        @staticmethod
+        def _delayed(order: m.OpenCopy) -> m.OpenCopy:
+            return replace(order, options=replace(order.options, trade_delay_ms=20_000))
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], [])
+        await lives(broker, [("begin", 60.0), ("open", 1.0), ("hand closes", 60.0)], Slow(broker))
+        assert len([line for line in broker.story if "OpenRequest" in line]) == 1, broker.story
+
+    run(story())
+
+
+@pytest.mark.parametrize("answer", ["unlisted, filled", "lost, filled", "restart, filled"])
+@pytest.mark.parametrize("master", ["reduce", "close"])
+def test_netting_a_close_that_nobody_answered_and_an_add_hid_is_not_made_again(
+    master: str, answer: str
+) -> None:
+    """No list showed less, and it was made again with its owner's lots."""
+    steps = [("begin", 12.0), (master, 0.0), ("hand trades as we do", 12.0)]
+    told("MT5 netting", steps, ["full", answer], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_its_owner_closes_is_not_a_part_of_before_its_first_list(kind: str) -> None:
+    """As much was left as that part had: a close of ours was said to have taken too much, and its
+    copier opened nothing any more.
+    """
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], ["lists", "before"])
+        steps = [("begin", 1.0), ("reduce", 0.3), ("hand closes", 12.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker, is_strict=True))
+        assert "CLOSED_TOO_MUCH" not in raised
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("steps", "shows"),
+    [
+        ([("begin", 1.0), ("hand closes by less", 0.3), ("hand trades as we do", 0.3)], []),
+        ([("begin", 60.0), ("hand closes by less", 5.0), ("hand trades as we do", 0.0)], []),
+        ([("begin", 12.0), ("hand reduces", 0.3), ("hand trades as we do", 0.3)], ["after"]),
+    ],
+)
+def test_mt4_its_owners_trade_with_the_comment_of_our_rest_is_not_that(
+    steps: Steps, shows: list[str]
+) -> None:
+    """It was followed when the rest was closed, as no list had shown that: nobody was told."""
+    told("MT4", [*steps, ("hand closes", 12.0)], [], shows)
+
+
+def test_mt4_the_rest_of_ours_is_followed_beside_its_owners_trade_with_its_comment() -> None:
+    """A part had been closed before: that trade was taken for the rest, which stood on for good."""
+    steps = [("begin", 0.0), ("hand reduces", 12.0), ("hand reduces", 0.0)]
+    more = [("hand trades as we do", 0.3), ("hand closes by less", 0.3)]
+    told("MT4", [*steps, *more], [], ["lists", "after"])
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+@pytest.mark.parametrize("part", ["hand closes by less", "hand closes a part"])
+def test_mt4_what_was_found_by_its_shape_and_ends_before_its_chain_is_told_is_over(
+    part: str, is_strict: bool
+) -> None:
+    """Only the last ticket of the chain was the leg's: its close was refused for ever."""
+    steps = [("begin", 5.0), (part, 0.3), ("close", 12.0)]
+    told("MT4", steps, ["restart, filled late", "lost, filled"], [], is_strict=is_strict)
+
+
+def test_mt4_what_was_found_by_its_shape_was_as_large_as_its_closed_parts_and_the_rest() -> None:
+    """The rest was taken for all of it, of which the master's next part was closed."""
+
+    async def story() -> None:
+        broker = OwnersBroker("MT4", ["restart, filled late"], [])
+        steps = [("begin", 5.0), ("hand closes by less", 0.3), ("reduce", 12.0)]
+        await lives(broker, steps, OwnedMaster(broker))
+        assert broker.held == D("0.01"), broker.story
+
+    run(story())
+
+
+@pytest.mark.parametrize("master", ["fill", "remove", "close"])
+def test_netting_ours_that_filled_into_its_owners_position_before_any_list_is_followed(
+    master: str,
+) -> None:
+    """It was taken to wait for good, and what it had filled was never closed."""
+
+    async def story() -> None:
+        broker = OwnersBroker("MT5 netting", [], [])
+        steps = [("place", 0.0), ("hand trades alike", 1.0), ("ours fills", 30.0), (master, 60.0)]
+        assert "INFERRED" in await lives(broker, steps, OwnedMaster(broker))
+        assert (broker.held, broker.own_lots) == (D(0), LOTS)
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_netting_what_its_owner_cut_and_our_add_hid_is_no_close_that_was_given_up(
+    is_strict: bool,
+) -> None:
+    """None was: less was left than the closes of ours were to leave, and their copier was stopped."""
+    steps = [
+        ("begin", 60.0),
+        ("hand closes a part", 0.0),
+        ("open", 0.3),
+        ("reduce", 5.0),
+        ("reduce", 1.0),
+    ]
+    told("MT5 netting", steps, [], [], is_strict=is_strict)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_what_its_owner_closes_while_a_part_is_asked_for_is_his_where_that_is_refused(
+    kind: str, is_strict: bool
+) -> None:
+    """It was said to have closed too much; and the master's next add is no copy of its own."""
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, [], ["lists", "before"])
+        steps = [("begin", 60.0), ("reduce", 0.0), ("hand closes", 12.0), ("open", 12.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker, is_strict=is_strict))
+        assert "CLOSED_TOO_MUCH" not in raised
+        assert broker.held == 0
+
+    run(story())
+
+
+@pytest.mark.parametrize("act", ["hand closes", "hand closes by as much"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_masters_add_to_what_its_owner_closed_before_its_open_was_answered_is_not_opened(
+    kind: str, act: str
+) -> None:
+    """History told that it had opened, and the add went out before it told the end as well."""
+    told(kind, [("begin", 5.0), (act, 1.0), ("open", 0.0)], ["accepted"], [])
+
+
+def test_mt4_a_rest_that_was_found_by_its_shape_and_closed_unseen_has_ended() -> None:
+    """Nothing tied it to the trade whose rest it was: its close was refused for ever, as VANISHED."""
+    steps = [("begin", 0.0), ("session lost", 0.3), ("reduce", 0.0), ("hand closes by less", 0.3)]
+    told("MT4", steps, ["restart, filled beside", "restart, filled beside"], [])
+
+
+def test_netting_a_close_that_was_done_in_part_is_not_told_by_the_one_of_its_rest() -> None:
+    """Nobody answered that, and its deal was left for the first: it was made again with its owner's lots.
+    (A close that would fill further is done in part.)
+    """
+    steps = [("begin", 12.0), ("hand adds", 60.0), ("close", 12.0)]
+    told("MT5 netting", steps, ["full", "fills further", "unlisted, filled"], [])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from copypro.trading import CloseRequest, OpenRequest
 from copypro.values import Mode, OrderKind, Ticket
-from copypro_account_watcher.reconcile import (
+from copypro_account_watcher.settled.reconcile import (
     Absent,
     Ambiguous,
     Doubt,
@@ -17,7 +17,8 @@ from copypro_account_watcher.reconcile import (
     settle_change,
     settle_open,
 )
-from copypro_account_watcher.state import Attempt
+from copypro_account_watcher.state import Attempt, Leg, LegStatus
+from msgspec.structs import replace
 
 from tests.unit.diff_builders import order, row
 from tests.unit.slave_builders import LIMITS, D, attempt, wanted
@@ -155,7 +156,30 @@ def test_a_close_is_planned_anew_once_it_cannot_come_any_more(
     unanswered = attempt("close", request, expected=D(expected))
     unanswered.wait_s = WAIT_S
     doubt = Doubt(SINCE)
-    assert settle_change(unanswered, doubt, mode, SINCE) is not None, "the look is not later"
-    soon = settle_change(unanswered, doubt, mode, SINCE + 1)
+    assert planned_at(unanswered, doubt, mode, SINCE) is not None, "the look is not later"
+    soon = planned_at(unanswered, doubt, mode, SINCE + 1)
     assert soon == (SINCE + WAIT_S if waits else None)
-    assert settle_change(unanswered, doubt, mode, SINCE + WAIT_S + 1) is None
+    assert planned_at(unanswered, doubt, mode, SINCE + WAIT_S + 1) is None
+
+
+def test_netting_a_close_that_no_list_showed_is_planned_anew_once_history_is_read_twice() -> None:
+    """What was added in the same moment hides it from the lists."""
+    request = CloseRequest(ticket=Ticket(8), symbol="EURUSD", lots=D("0.05"))
+    unanswered, doubt = attempt("close", request, expected=D("0.05")), Doubt(SINCE)
+    unanswered.wait_s = 0.0
+    untold = replace(LEG, status=LegStatus.OPEN, asked_pieces=[D("0.05")])
+    told = replace(untold, asked_pieces=[])
+    first, later = SINCE + 1, SINCE + 1 + APART_S
+    assert planned_at(unanswered, doubt, Mode.NETTING, first, told, ended=None) is None
+    assert planned_at(unanswered, doubt, Mode.NETTING, first, untold, ended=None) == first
+    assert planned_at(unanswered, doubt, Mode.NETTING, first, untold) == later
+    assert planned_at(unanswered, doubt, Mode.NETTING, later, untold, ended=None) == later
+    assert planned_at(unanswered, doubt, Mode.NETTING, later, untold) is None
+
+
+def planned_at(
+    unanswered: Attempt, doubt: Doubt, mode: Mode, at: float, leg: Leg = LEG, ended: Any = ()
+) -> float | None:
+    return settle_change(
+        unanswered, doubt, leg, mode, asked_at=at, ended=ended, now=at, limits=LIMITS
+    )

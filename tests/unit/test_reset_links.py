@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from copypro_gateway.passwords import is_below
+from copypro_gateway.subjects.passwords import is_below
 
 HOST = "https://mine.example.com"
 

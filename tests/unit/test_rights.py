@@ -15,7 +15,7 @@ from copypro.values import (
     UserId,
 )
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.live import Live
+from copypro_account_watcher.planned.live import Live
 from copypro_account_watcher.state import Account, Origin, Registration, Removal
 
 ME, OTHER, LEAVING = (RegistrationId(digit * 32) for digit in "123")

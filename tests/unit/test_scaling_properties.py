@@ -16,12 +16,12 @@ from copypro import messages as m
 from copypro.options import RiskType, SmallRest
 from copypro.trading import CloseRequest, Done, OpenRequest
 from copypro.values import Platform, Ticket
-from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import accept
+from copypro_account_watcher.planned.accepting import accept
+from copypro_account_watcher.planned.step import Rests, Sends
+from copypro_account_watcher.planned.steps import next_step
+from copypro_account_watcher.planned.targets import floor_to_step, target_lots
+from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, LegStatus
-from copypro_account_watcher.step import Rests, Sends
-from copypro_account_watcher.steps import next_step
-from copypro_account_watcher.targets import floor_to_step, target_lots
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ from copypro.codes import CODES, Denial
 from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, RiskType, SymbolMapping
 from copypro.values import OrderKind, Side
-from copypro_account_watcher.sizing import Sized, Slave, margin_check, size
+from copypro_account_watcher.planned.sizing import Sized, Slave, margin_check, size
 
 from tests.unit.slave_builders import D, context, figures, opens, places, quote, slave, spec
 
@@ -601,6 +601,30 @@ def test_on_mt4_the_margin_of_a_metal_or_a_pair_counts_its_price_once(
     denial = margin_check(D("0.02"), to, None, DEFAULT)
     assert denial is not None
     assert denial.numbers["required"] == required
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "profit"),
+    [
+        ("USDIDX", "USD", None),
+        ("USDIDX", "USD", "USD"),
+        ("usdidx.m", "USD", None),
+        ("EURBND", "EUR", None),
+        ("EURUSD50", "EUR", "EUR"),
+    ],
+)
+def test_on_mt4_an_index_named_for_a_currency_is_no_pair(
+    name: str, base: str, profit: str | None
+) -> None:
+    """0.02 lots of 1,000 at 105.50: 2,110, of which a divider of 20 takes 105.50."""
+    symbol = spec(
+        name, digits=3, contract="1000", margin_currency=base, margin_divider=D(20),
+        profit_currency=profit, calculation="CFD",
+    )  # fmt: skip
+    to = slave("1", currency=base, symbol=symbol, at=quote("105.480", "105.500", name))
+    denial = margin_check(D("0.02"), to, None, DEFAULT)
+    assert denial is not None
+    assert denial.numbers["required"] == "105.5"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from copypro.codes import CODES, Denial
 from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, RiskType
 from copypro.trading import SymbolSpec
-from copypro_account_watcher.sizing import FORCE_MIN_CAP, Sized, Slave, size
+from copypro_account_watcher.planned.sizing import FORCE_MIN_CAP, Sized, Slave, size
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -111,10 +111,11 @@ def recomputed(numbers: dict[str, str]) -> Decimal:
         return equity * factor / 100 / max(losses)
     raw = D(numbers["master_lots"]) * factor
     if "master_contract_size" in numbers:
-        raw = raw * D(numbers["master_contract_size"]) / D(numbers["slave_contract_size"])
+        ours = numbers.get("slave_contract_by_ticks", numbers["slave_contract_size"])
+        raw = raw * D(numbers["master_contract_size"]) / D(ours)
     if "slave_money" in numbers:
-        ours, theirs = (D(numbers[name].split()[0]) for name in ("slave_money", "master_money"))
-        raw = raw * ours * D(numbers["rate"]) / theirs
+        money, theirs = (D(numbers[name].split()[0]) for name in ("slave_money", "master_money"))
+        raw = raw * money * D(numbers["rate"]) / theirs
     return raw
 
 

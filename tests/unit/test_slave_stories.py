@@ -81,3 +81,13 @@ def test_a_late_frames_growth_that_never_was_is_no_close_of_too_much() -> None:
         assert "CLOSED_TOO_MUCH" not in raised
 
     run(told())
+
+
+def test_netting_a_late_frame_tells_no_deal_of_a_close_that_was_answered_just_now() -> None:
+    """It was taken off what had filled further, whose own close was lost: that stood for good, untold."""
+
+    async def told() -> None:
+        broker = Broker("MT5 netting", ["fills further", "full", "lost"], ["stale"])
+        await lives(broker, [("open", 0.3), ("close", 0.0)])
+
+    run(told())

@@ -8,7 +8,7 @@ from copypro.topics import ACCOUNT_SYMBOLS
 from copypro_standalone.backtest.virtual_time import run
 
 from tests.unit.diff_builders import order
-from tests.unit.watched import ACCOUNT, watched
+from tests.unit.watched import ACCOUNT, Watched, watched
 
 
 def test_a_symbol_named_by_a_number_takes_no_piece_s_place_and_others_keep_their_keys() -> None:
@@ -25,5 +25,22 @@ def test_a_symbol_named_by_a_number_takes_no_piece_s_place_and_others_keep_their
                 "terms/0": m.SymbolLearned,
                 "EURUSD": m.SymbolLearned,
             }
+
+    run(work())
+
+
+def test_an_accounts_symbols_are_listed_when_it_is_new_and_not_with_each_session() -> None:
+    """Whoever maps symbols does so before anything trades, and a master never asks for its own."""
+
+    def lists(account: Watched) -> list[tuple[str, ...]]:
+        return [each.names for each in account.told(m.AccountSymbols, ACCOUNT_SYMBOLS)]
+
+    async def work() -> None:
+        async with watched() as account:
+            await account.until(lambda: lists(account) == [("EURUSD", "0")])
+            account.bridge.ends_session(reconnects_s=0.0)
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            await account.looked()
+            assert len(lists(account)) == 1
 
     run(work())

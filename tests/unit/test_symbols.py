@@ -11,7 +11,7 @@ from copypro.messages import Context
 from copypro.options import RiskType, SymbolMapping
 from copypro.trading import Quote, SymbolSpec
 from copypro.values import Side
-from copypro_account_watcher.symbols import (
+from copypro_account_watcher.planned.symbols import (
     MAJORS,
     Affix,
     Resolved,

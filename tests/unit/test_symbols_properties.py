@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copypro.codes import CODES
-from copypro_account_watcher.symbols import MAJORS, Resolved, conversion_symbols, resolve
+from copypro_account_watcher.planned.symbols import MAJORS, Resolved, conversion_symbols, resolve
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,12 @@ from decimal import Decimal
 import pytest
 from copypro.options import SmallRest
 from copypro.trading import SymbolSpec
-from copypro_account_watcher.targets import floor_to_step, smallest_lots, target_lots, to_close
+from copypro_account_watcher.planned.targets import (
+    floor_to_step,
+    smallest_lots,
+    target_lots,
+    to_close,
+)
 
 from tests.unit.slave_builders import D, spec
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from copypro_account_watcher.sizing import Slave
-from copypro_account_watcher.worth import worth
+from copypro_account_watcher.planned.sizing import Slave
+from copypro_account_watcher.planned.worth import worth
 
 from tests.unit.slave_builders import D, slave, spec
 

@@ -72,6 +72,7 @@ class Bridge:
         self.orders: tuple[OpenOrder, ...] = ()
         self.closed: tuple[ClosedOrder, ...] = ()
         self.operations: tuple[BalanceOperation, ...] = ()
+        self.profit_currency: str | None = None
         self.history_lags_s = 0.0
         """Behind the balance."""
         self.history_takes_s = 0.0
@@ -190,7 +191,7 @@ class _Session:
         return ["EURUSD", "0"]
 
     async def symbol(self, name: str) -> SymbolSpec:
-        return spec(name=name)
+        return spec(name=name, profit_currency=self._bridge.profit_currency)
 
     async def quote(self, name: str, max_age_s: float) -> Quote:
         return quote("1.10000", "1.10002", name)

@@ -28,12 +28,9 @@ from copypro.trading import (
 from copypro.values import AccountId, AttemptId, CopyId, Mode, digest, leg_tag
 from msgspec.structs import replace
 
-from copypro_account_watcher import outcomes
-from copypro_account_watcher.accepting import about, accept, deny, unplaced
 from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_open
 from copypro_account_watcher.apart import as_received, compare_clocks, see_time, set_back
-from copypro_account_watcher.applying import apply
 from copypro_account_watcher.commands import Commands
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.keys import Keys
@@ -41,13 +38,17 @@ from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.overdue import Overdue
 from copypro_account_watcher.permission import Permission
+from copypro_account_watcher.planned.accepting import about, accept, deny, unplaced
+from copypro_account_watcher.planned.step import Asks, Denies, Queues, Rests, Sends, Waits
+from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Proving
 from copypro_account_watcher.removing import finish_removals
 from copypro_account_watcher.session import Session
+from copypro_account_watcher.settled import outcomes
+from copypro_account_watcher.settled.applying import apply
+from copypro_account_watcher.settled.following import halt_if_it_took_more
 from copypro_account_watcher.state import Attempt, Copy, LegStatus, Origin
-from copypro_account_watcher.step import Asks, Denies, Queues, Rests, Sends, Waits
-from copypro_account_watcher.steps import next_step
 from copypro_account_watcher.turn import Turn
 from copypro_account_watcher.watching import Watching
 
@@ -177,7 +178,7 @@ class AccountAgent:
 
     def _take_steps(self, turn: Turn) -> None:
         memory, live = self.memory, self.memory.live
-        live.connected = self._session.connected
+        live.connected, live.costs = self._session.connected, memory.book.costs
         self._permission.refresh(turn)
         if live.mode is Mode.NETTING:
             live.held = {
@@ -350,6 +351,7 @@ class AccountAgent:
         match answer:
             case Done() if answer.filled or attempt.kind != "open":
                 answer = self._with_rest(attempt, answer)
+                halt_if_it_took_more(memory, copy, attempt, turn)
                 result = outcomes.done(copy, attempt, answer, platform, times)
             case Done():
                 error = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")

@@ -24,14 +24,14 @@ from copypro.messages import (
 from copypro.trading import Done, OpenOrder, OpenRequest
 from copypro.values import Mode, Ticket
 
-from copypro_account_watcher import unresolved
 from copypro_account_watcher.alerts import clear_alert, settle_halt
 from copypro_account_watcher.keys import Keys
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Proving, updated
-from copypro_account_watcher.reconcile import Absent, Found
 from copypro_account_watcher.removing import copies_of
+from copypro_account_watcher.settled import unresolved
+from copypro_account_watcher.settled.reconcile import Absent, Found
 from copypro_account_watcher.state import Account, Attempt, Copy, Origin, Registration, Removal
 from copypro_account_watcher.turn import Turn
 

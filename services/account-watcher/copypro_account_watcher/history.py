@@ -9,11 +9,12 @@ from copypro.errors import TerminalError
 from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
 
-from copypro_account_watcher.book import CLOCKS_APART, NEVER
-from copypro_account_watcher.evidence import closed_at_utc, earliest_utc
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.past import imported_operations, imported_positions
+from copypro_account_watcher.seen.book import CLOCKS_APART, NEVER
+from copypro_account_watcher.seen.costs import note
+from copypro_account_watcher.seen.evidence import closed_at_utc, earliest_utc, is_part
+from copypro_account_watcher.seen.past import imported_operations, imported_positions
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
 
@@ -50,6 +51,7 @@ class Importing:
         turn = Turn(host.clock())
         self._memory.known.history_done = True
         self._memory.save_account(turn)
+        self._memory.save_book(turn)
         await host.commit(turn)
 
     async def _record(self, history: History) -> None:
@@ -66,9 +68,14 @@ class Importing:
             *imported_operations(memory.id, history, now),
             *imported_positions(memory.id, older, now, opened),
         ]
+        told = list(imported_positions(memory.id, news, now, opened))
+        parts = {piece.ticket for piece in past if is_part(piece.comment)}
+        for _, message in (*facts, *told):
+            if getattr(message, "ticket", None) not in parts:
+                note(book, message)
         if news:
             turn = Turn(now)
-            for identity, message in imported_positions(memory.id, news, now, opened):
+            for identity, message in told:
                 turn.fact(memory.id, message, *identity)
             for piece in news:
                 former = book.told.get(piece.ticket, NEVER)

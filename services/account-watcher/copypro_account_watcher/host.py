@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from copypro.ports import Clock, Monotonic, ShortOfRoom, TerminalFactory, Vault
 from copypro.values import Platform
 
-from copypro_account_watcher.clock import HostClock
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.seen.clock import HostClock
 from copypro_account_watcher.turn import Turn
 
 Act = Callable[[Turn], Awaitable[None]]

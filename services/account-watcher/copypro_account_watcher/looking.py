@@ -25,8 +25,6 @@ from copypro.messages import (
 from copypro.trading import OpenOrder, OrdersSeen
 from copypro.values import CopyId, Side, Ticket, tag_in
 
-from copypro_account_watcher import late, unresolved
-from copypro_account_watcher.accounted import Accounted
 from copypro_account_watcher.alerts import (
     clear_all_but,
     follow_left_open,
@@ -34,17 +32,25 @@ from copypro_account_watcher.alerts import (
     raise_alert,
 )
 from copypro_account_watcher.apart import see_time
-from copypro_account_watcher.claiming import claim, unseen
-from copypro_account_watcher.diff import Look, diff, new_symbols
-from copypro_account_watcher.evidence import from_ticket
-from copypro_account_watcher.following import follow, follow_tickets, settle_fills
 from copypro_account_watcher.host import Act, Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
+from copypro_account_watcher.seen.accounted import Accounted
+from copypro_account_watcher.seen.costs import note
+from copypro_account_watcher.seen.diff import Look, diff, new_symbols
+from copypro_account_watcher.seen.evidence import from_ticket
+from copypro_account_watcher.seen.shown import Shown, by_frame, shows_only
 from copypro_account_watcher.session import Session
-from copypro_account_watcher.shown import Shown, by_frame, shows_only
+from copypro_account_watcher.settled import late, unresolved
+from copypro_account_watcher.settled.claiming import claim, filled_unseen, unseen
+from copypro_account_watcher.settled.following import (
+    follow,
+    follow_hidden,
+    follow_tickets,
+    settle_fills,
+)
 from copypro_account_watcher.state import Account, root_key
 from copypro_account_watcher.turn import Turn
 
@@ -211,6 +217,7 @@ class Looking:
         )
         for fact in result.late:
             turn.fact(memory.id, fact.message, *fact.identity)
+            follow_hidden(memory, fact.message, turn)
             follow_stop_outs(memory, fact.message, turn)
         for fact in result.facts:
             message = fact.message
@@ -221,6 +228,8 @@ class Looking:
             follow_stop_outs(memory, message, turn)
             follow_left_open(memory, message, turn)
             self._protecting.told(message)
+        for fact in (*result.facts, *result.late):
+            note(memory.book, fact.message)
         follow_tickets(memory, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(memory.id, root), memory.book.roots[root])
@@ -416,7 +425,8 @@ class Looking:
         now, limits = self._host.monotonic(), self._host.limits
         for ticket in missing:
             since = self.missing.setdefault(ticket, now)
-            if now - since >= limits.missing_polls * limits.missing_every_s:
+            is_long = now - since >= limits.missing_polls * limits.missing_every_s
+            if is_long and not filled_unseen(memory, ticket, turn):
                 text = f"ticket {ticket} vanished and no history shows that it closed: nothing is closed"
                 raise_alert(memory, turn, "VANISHED", f"missing/{ticket}", text, ticket=ticket)
         if any(self.missing[ticket] == now for ticket in missing):

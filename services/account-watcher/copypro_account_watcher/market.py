@@ -14,7 +14,8 @@ from copypro.trading import SymbolSpec
 from copypro.values import CopyId
 
 from copypro_account_watcher.host import Host
-from copypro_account_watcher.live import (
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.live import (
     Need,
     NeedFigures,
     NeedList,
@@ -23,7 +24,6 @@ from copypro_account_watcher.live import (
     NeedQuote,
     NeedSpec,
 )
-from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
 
@@ -162,6 +162,16 @@ class Market:
             raise
 
     # --- for those who show it ----------------------------------------------------------------
+
+    async def list_symbols(self, terminal: Terminal) -> None:
+        """For whoever maps symbols before anything trades. Not kept: most accounts never ask for their own."""
+        try:
+            names = await terminal.symbols()
+        except TerminalError as error:
+            logger.info("symbols not listed", account=self._memory.id, code=error.code)
+            return
+        if self._session.terminal is terminal and self._session.is_current:
+            await self._publish_names(names)
 
     async def _publish_names(self, names: Sequence[str]) -> None:
         """The account's symbols, in bounded pieces."""

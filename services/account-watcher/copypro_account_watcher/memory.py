@@ -8,12 +8,12 @@ import msgspec
 from copypro.ports import Record
 from copypro.trading import OpenOrder
 from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Platform
+from msgspec import Struct
 
-from copypro_account_watcher.book import Book, Closed, Rest, Root
 from copypro_account_watcher.forgotten import Forgotten
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.live import Live
-from copypro_account_watcher.reconcile import Doubt
+from copypro_account_watcher.planned.live import Live
+from copypro_account_watcher.seen.book import Book, Closed, Rest, Root
 from copypro_account_watcher.state import (
     Account,
     Attempt,
@@ -27,6 +27,17 @@ from copypro_account_watcher.state import (
     copy_key,
 )
 from copypro_account_watcher.turn import Turn
+
+
+class Doubt(Struct):
+    """An attempt without a clear outcome, in its owner's memory and on its owner's monotonic clock: no
+    wall clock, whoever sets it, shortens what must be waited for.
+    """
+
+    since: float
+    """When this owner learned of it: the answer, or the restart that found no answer."""
+    absent_read_at: float | None = None
+    """When its absence was read for the first time, after the wait."""
 
 
 class Memory:

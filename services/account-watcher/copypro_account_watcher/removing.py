@@ -6,10 +6,10 @@ from copypro import topics
 from copypro.messages import AccountRemoved
 from copypro.values import RegistrationId, Ticket
 
-from copypro_account_watcher.accepting import detach
 from copypro_account_watcher.alerts import clear_alert
 from copypro_account_watcher.keys import Keys
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.accepting import detach
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.state import Account, Copy, Removal, closed_key, root_key
 from copypro_account_watcher.turn import Turn

@@ -33,9 +33,9 @@ from copypro.readiness import Readiness, broke_at, wait_for_upgrade, while_owned
 from copypro.values import AccountId, Platform
 
 from copypro_account_watcher.agent import AccountAgent
-from copypro_account_watcher.clock import HostClock
 from copypro_account_watcher.imported import IMPORTED, NUMBER, ImportedAgent
 from copypro_account_watcher.limits import WatcherLimits
+from copypro_account_watcher.seen.clock import HostClock
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")

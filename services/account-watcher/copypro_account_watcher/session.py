@@ -6,8 +6,8 @@ import asyncio
 
 from copypro.ports import Terminal
 
-from copypro_account_watcher.clock import ClockOffset
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.seen.clock import ClockOffset
 
 
 class Session:

@@ -367,6 +367,13 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
         return any(leg.status in (LegStatus.OPEN, LegStatus.PLACED) for leg in self.legs)
 
     @property
+    def may_stand(self) -> bool:
+        """That, or nobody has answered yet whether it is; what was never sent is not."""
+        return self.standing or (
+            self.attempt is not None and self.attempt.kind in ("open", "place")
+        )
+
+    @property
     def over(self) -> bool:
         """Nothing stands or can come to stand, nothing is under way, nothing more will be asked: it
         may be forgotten. Until then this record tells how it ended.

@@ -28,17 +28,17 @@ from copypro.trading import (
     StreamOpened,
 )
 
-from copypro_account_watcher.clock import ClockOffset
 from copypro_account_watcher.history import Importing
 from copypro_account_watcher.host import Host
-from copypro_account_watcher.live import Live
 from copypro_account_watcher.looking import Looking
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.live import Live
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Holders, Proving, unseal
+from copypro_account_watcher.seen.clock import ClockOffset
+from copypro_account_watcher.seen.shown import Shown, are_the_same_trades
 from copypro_account_watcher.session import Session
-from copypro_account_watcher.shown import Shown, are_the_same_trades
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
 
@@ -335,6 +335,8 @@ class Watching:
         self._agent.connected(turn)
         await self._agent.act(turn)
         if not account.history_done and session.terminal is not None:
+            symbols = self._market.list_symbols(session.terminal)
+            host.spawn(symbols, f"symbols-{memory.id[:8]}")
             importing = Importing(memory, host, session, session.terminal)
             host.spawn(importing.run(), f"import-{memory.id[:8]}")
 

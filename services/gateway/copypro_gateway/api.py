@@ -19,40 +19,40 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from copypro_gateway.about import About
-from copypro_gateway.account_settings import AccountSettings
-from copypro_gateway.accounts import Accounts
-from copypro_gateway.any_case import AnyCase
-from copypro_gateway.attention import Attention
-from copypro_gateway.audit import AuditTrail
-from copypro_gateway.auth import Auth
-from copypro_gateway.callbacks import Callbacks
-from copypro_gateway.calls import Calls
-from copypro_gateway.commands import Commands
-from copypro_gateway.copiers import Copiers
+from copypro_gateway.calls import CallRoute, Calls
 from copypro_gateway.core import Core, GatewaySettings
-from copypro_gateway.dead_letters import DeadLetters
-from copypro_gateway.failed_calls import FailedCalls
-from copypro_gateway.failures import Failures
-from copypro_gateway.gate import Gate
-from copypro_gateway.guard import Guard
-from copypro_gateway.importing import Importing
-from copypro_gateway.keys import Keys
-from copypro_gateway.logs import CopierLogs
-from copypro_gateway.managing import Managing
-from copypro_gateway.measuring import Measured
-from copypro_gateway.orders import Orders
-from copypro_gateway.pages import NEXT_TO
-from copypro_gateway.passwords import Passwords
-from copypro_gateway.protection import Protection
-from copypro_gateway.quality import Quality
-from copypro_gateway.repeating import Repeating
-from copypro_gateway.safety import DEFAULTS, Safety
+from copypro_gateway.entry.any_case import AnyCase
+from copypro_gateway.entry.audit import AuditTrail
+from copypro_gateway.entry.auth import Auth
+from copypro_gateway.entry.gate import Gate
+from copypro_gateway.entry.guard import Guard
+from copypro_gateway.entry.measuring import Measured
+from copypro_gateway.entry.repeating import Repeating
+from copypro_gateway.entry.safety import DEFAULTS, Safety
 from copypro_gateway.statistics import TradeStats
-from copypro_gateway.summaries import Summaries
-from copypro_gateway.symbols import Symbols
+from copypro_gateway.subjects.about import About
+from copypro_gateway.subjects.account_settings import AccountSettings
+from copypro_gateway.subjects.accounts import Accounts
+from copypro_gateway.subjects.attention import Attention
+from copypro_gateway.subjects.callbacks import Callbacks
+from copypro_gateway.subjects.commands import Commands
+from copypro_gateway.subjects.copiers import Copiers
+from copypro_gateway.subjects.dead_letters import DeadLetters
+from copypro_gateway.subjects.failed_calls import FailedCalls
+from copypro_gateway.subjects.importing import Importing
+from copypro_gateway.subjects.keys import Keys
+from copypro_gateway.subjects.logs import CopierLogs
+from copypro_gateway.subjects.managing import Managing
+from copypro_gateway.subjects.orders import Orders
+from copypro_gateway.subjects.passwords import Passwords
+from copypro_gateway.subjects.protection import Protection
+from copypro_gateway.subjects.quality import Quality
+from copypro_gateway.subjects.summaries import Summaries
+from copypro_gateway.subjects.symbols import Symbols
+from copypro_gateway.subjects.users import SigningUp
 from copypro_gateway.trying import add_documentation
-from copypro_gateway.users import SigningUp
+from copypro_gateway.wording.failures import Failures
+from copypro_gateway.wording.pages import NEXT_TO
 
 
 def create_app(
@@ -117,7 +117,10 @@ def create_app(
         )
     app.add_middleware(Guard, safety=safety)
     app.add_middleware(Measured, meter=meter)
+    routes = [route for route in app.routes if isinstance(route, Route)]
     app.add_middleware(
-        AnyCase, paths=[route.path for route in app.routes if isinstance(route, Route)]
+        AnyCase,
+        calls=[route.path for route in routes if isinstance(route, CallRoute)],
+        pages=[route.path for route in routes if not isinstance(route, CallRoute)],
     )
     return app

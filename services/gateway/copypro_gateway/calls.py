@@ -21,12 +21,12 @@ from starlette.types import Scope
 from structlog.contextvars import bound_contextvars
 
 from copypro_gateway.core import GatewaySettings, Pending
-from copypro_gateway.describing import Answers, Describing
-from copypro_gateway.gate import By, Gate
-from copypro_gateway.pages import Page
-from copypro_gateway.parameters import Parameters
-from copypro_gateway.reading import from_body, from_query, read
-from copypro_gateway.repeating import HEADER, Asked, Repeating
+from copypro_gateway.entry.gate import By, Gate
+from copypro_gateway.entry.repeating import HEADER, Asked, Repeating
+from copypro_gateway.wording.describing import Answers, Describing
+from copypro_gateway.wording.pages import Page
+from copypro_gateway.wording.parameters import Parameters
+from copypro_gateway.wording.reading import Written, from_body, from_query, read
 
 Given = TypeVar("Given", bound=Parameters)
 
@@ -187,10 +187,10 @@ async def _answered(acting: Awaitable[Any]) -> Response:
         return accepted(pending)
 
 
-async def _written(request: Request) -> Any:
-    if request.method == "GET":
-        return from_query(request.query_params.multi_items())
-    return from_body(await request.body())
+async def _written(request: Request) -> Written:
+    """Of a POST both the address and the body, whose word counts."""
+    written = from_query(request.query_params.multi_items())
+    return written if request.method == "GET" else {**written, **from_body(await request.body())}
 
 
 def encoded(answer: Any) -> Response:

@@ -22,11 +22,11 @@ from copypro.values import MessageId, Platform, UserId
 from msgspec import Struct
 
 from copypro_gateway import rights
-from copypro_gateway.answers import CommandStatus
-from copypro_gateway.errors import DENIED_STATUS, ApiError, unknown
-from copypro_gateway.failures import Style
 from copypro_gateway.owning import OWNER, command_id
 from copypro_gateway.remembering import Remembering
+from copypro_gateway.wording.answers import CommandStatus
+from copypro_gateway.wording.errors import DENIED_STATUS, ApiError, unknown
+from copypro_gateway.wording.failures import Style
 
 logger = structlog.get_logger("gateway")
 Doc = dict[str, Any]
@@ -132,11 +132,11 @@ class Core:
 
     # --- whose it is --------------------------------------------------------------------------
 
-    async def registration(self, user: UserId | None, id: str) -> Doc:
-        """`user` None: the calls that the original documents with the id alone."""
+    async def registration(self, user: UserId | None, id: str, field: str = "accountId") -> Doc:
+        """`user` None: the calls that the original documents with the id alone. `field`: what named it."""
         doc = await self.models.get(c.REGISTRATIONS, id)
         if doc is None or (user is not None and doc["user"] != user):
-            raise unknown("account")
+            raise unknown("account", field)
         return doc
 
     async def registrations_of(self, user: UserId) -> Sequence[Doc]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from copypro_gateway.errors import ApiError
+from copypro_gateway.wording.errors import ApiError
 
 Doc = dict[str, Any]
 

@@ -10,7 +10,9 @@ from copypro.account_history import listed_ticket_of, open_price_of
 from copypro.ports import KeyScope, UserKey
 from copypro.trade_logs import number as number
 
-from copypro_gateway.account_answers import (
+from copypro_gateway.entry.auth import key_id
+from copypro_gateway.rights import may_read
+from copypro_gateway.wording.account_answers import (
     Account,
     AccountSummary,
     EquityProtector,
@@ -19,10 +21,8 @@ from copypro_gateway.account_answers import (
     SymbolChoice,
     Trip,
 )
-from copypro_gateway.answers import Key, Order
-from copypro_gateway.auth import key_id
-from copypro_gateway.copier_answers import Copier
-from copypro_gateway.rights import may_read
+from copypro_gateway.wording.answers import Key, Order
+from copypro_gateway.wording.copier_answers import Copier
 
 Doc = dict[str, Any]
 STALE_S = 90.0
@@ -119,8 +119,8 @@ def open_order(order: Doc) -> Order:
         "lots": number(order["lots"]),
         "symbol": order["symbol"],
         "openPrice": number(order["open_price"]),
-        "stopLoss": number(order.get("stop_loss")),
-        "takeProfit": number(order.get("take_profit")),
+        "stopLoss": number(order.get("stop_loss")) or 0.0,
+        "takeProfit": number(order.get("take_profit")) or 0.0,
         "closePrice": number(order.get("close_price")),
         "magicNumber": order.get("magic", 0),
         "swap": number(order.get("swap")),
@@ -141,8 +141,8 @@ def closed_order(order: Doc, platform: str) -> Order:
         "lots": number(order["lots"]),
         "symbol": order.get("symbol"),
         "openPrice": number(open_price_of(order)),
-        "stopLoss": number(order.get("stop_loss")),
-        "takeProfit": number(order.get("take_profit")),
+        "stopLoss": number(order.get("stop_loss")) or 0.0,
+        "takeProfit": number(order.get("take_profit")) or 0.0,
         "closePrice": number(order["close_price"]),
         "magicNumber": order.get("magic", 0),
         "swap": number(order.get("swap")),

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from mt_simulator import rollover
+from mt_simulator import margins, rollover
 from mt_simulator.model import (
     D0,
     Account,
@@ -112,9 +112,8 @@ class Brokers:
         return _money(raw * self.rate(server, symbol.profit_currency, account.currency))
 
     def margin(self, account: Account, symbol: Symbol, lots: Decimal, price: Decimal) -> Decimal:
-        server = self.server_of(account)
-        value = lots * symbol.contract_size * price / account.leverage
-        return _money(value * self.rate(server, symbol.profit_currency, account.currency))
+        value, currency = margins.required(symbol, lots, price, account.leverage)
+        return _money(value * self.rate(self.server_of(account), currency, account.currency))
 
     def figures(self, account: Account) -> dict[str, Decimal]:
         server = self.server_of(account)

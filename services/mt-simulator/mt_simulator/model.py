@@ -31,6 +31,14 @@ class Symbol(Struct, kw_only=True):
     profit_currency: str = "USD"
     margin_currency: str = "EUR"
     calculation: str = "Forex"
+    """Of the profit."""
+    margin_calculation: str = ""
+    """Forex, CFD, CfdLeverage, CfdIndex or Futures; empty: as `margins` says."""
+    margin_divider: Decimal = Decimal(1)
+    margin_initial: Decimal = D0
+    """Of a lot, in the margin's currency, where the broker has set one; of a future always."""
+    tick_price: Decimal = D0
+    """Of a CFD on an index, in the currency of its profit."""
     lot_min: Decimal = Decimal("0.01")
     lot_max: Decimal = Decimal(100)
     lot_step: Decimal = Decimal("0.01")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from mt_simulator import margins
 from mt_simulator.face import Call, Face, Session
 from mt_simulator.model import D0, Account, Change, Closed, Order, Platform, Refusal, Symbol
 from mt_simulator.wire import Params, double, encode, stamp
@@ -70,10 +71,10 @@ class Mt4Face(Face):
                 "spread": 0,
                 "marginCurrency": symbol.margin_currency,
                 "profitMode": symbol.calculation,
-                "marginMode": symbol.calculation,
+                "marginMode": margins.calculation_of(symbol),
                 "contractSize": symbol.contract_size,
                 "currency": symbol.name,
-                "marginDivider": Decimal(account.leverage),
+                "marginDivider": margins.divider(symbol, account.leverage),
                 "code": 0,
                 "ex": {"trade": _TRADE.get(symbol.trade_mode, 2), "description": symbol.name},
             },

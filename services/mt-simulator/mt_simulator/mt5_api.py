@@ -162,6 +162,7 @@ class Mt5Face(Face):
             "stopsLevel": symbol.stops_level,
             "freezeLevel": symbol.freeze_level,
             "volumeLimit": int(symbol.volume_limit * scale),
+            "initialMargin": symbol.margin_initial,
             "groupName": "demo",
         }
         return {"symbol": symbol.name, "symbolInfo": info, "symbolGroup": group}

@@ -13,7 +13,7 @@ SYMBOLS: tuple[tuple[str, int, str, str, str], ...] = (
     ("USDJPY", 3, "100000", "USD", "JPY"),
     ("USDCHF", 5, "100000", "USD", "CHF"),
     ("AUDUSD", 5, "100000", "AUD", "USD"),
-    ("XAUUSD", 2, "100", "XAU", "USD"),
+    ("XAUUSD", 2, "100", "USD", "USD"),
 )
 PRICES = {
     "EURUSD": "1.10000",
@@ -32,7 +32,7 @@ def build_default_world(control: Control) -> list[str]:
     control.add_server(name=MT5, platform="MT5")
     for server in (MT4, MT5):
         for name, digits, contract, base, profit in SYMBOLS:
-            calculation = "CFD" if name.startswith("XAU") else "Forex"
+            gold = {"calculation": "CFD", "margin_calculation": "CFD", "margin_divider": "100"}
             control.add_symbol(
                 server,
                 name=name,
@@ -40,7 +40,7 @@ def build_default_world(control: Control) -> list[str]:
                 contract_size=contract,
                 margin_currency=base,
                 profit_currency=profit,
-                calculation=calculation,
+                **(gold if name.startswith("XAU") else {}),
             )
             bid = Decimal(PRICES[name])
             control.quote(server, name, str(bid), str(bid + Decimal(1).scaleb(-digits) * 10))

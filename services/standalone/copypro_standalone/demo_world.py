@@ -146,13 +146,15 @@ def symbol_fields(name: str) -> dict[str, Any]:
     metal = base in ("XAU", "XAG")
     digits = {"XAU": 2, "XAG": 3}.get(base, 3 if profit == "JPY" else 5)
     contract = {"XAU": "100", "XAG": "5000"}.get(base, "100000")
-    return {
+    fields = {
         "digits": digits,
         "contract_size": contract,
         "profit_currency": profit,
-        "margin_currency": base,
+        "margin_currency": profit if metal else base,
         "calculation": "CFD" if metal else "Forex",
     }
+    one_percent = {"margin_calculation": "CFD", "margin_divider": "100"}
+    return fields | one_percent if metal else fields
 
 
 def bid_ask(name: str, price: Decimal, *, buys: bool) -> tuple[Decimal, Decimal]:

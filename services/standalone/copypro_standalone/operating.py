@@ -13,8 +13,8 @@ from copypro.ports import UserKey, Users
 from copypro.settings import Settings
 from copypro.values import UserId
 from copypro.wiring import open_history, open_models, open_users
-from copypro_gateway.auth import Auth
-from copypro_gateway.errors import ApiError
+from copypro_gateway.entry.auth import Auth
+from copypro_gateway.wording.errors import ApiError
 from copypro_stats import rebuilding
 from msgspec import Struct
 

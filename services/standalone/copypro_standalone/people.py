@@ -89,7 +89,7 @@ def revoke(
 def _run(made: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
     """Errors are said in one line, and the command ends with 2."""
     from copypro.errors import CopyProError
-    from copypro_gateway.errors import ApiError
+    from copypro_gateway.wording.errors import ApiError
 
     try:
         return asyncio.run(made())

@@ -294,8 +294,8 @@ class Ring:
 
     def _gateway(self, log: ObservedLog, stores: Stores) -> App:
         from copypro_gateway.api import create_app
-        from copypro_gateway.auth import hash_of
         from copypro_gateway.core import GatewaySettings
+        from copypro_gateway.entry.auth import hash_of
 
         from copypro_standalone.safe import safety_of
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from copypro.settings import Settings
-from copypro_gateway.auth import SignUps
-from copypro_gateway.safety import Safety
+from copypro_gateway.entry.auth import SignUps
+from copypro_gateway.entry.safety import Safety
 
 
 def safety_of(settings: Settings) -> Safety:

@@ -60,6 +60,8 @@ class MongoLimits(Struct, frozen=True, kw_only=True):
     """Dropping one collection, which waits for what a busy server has under way."""
     held_s: float = 30.0
     """How long a rebuild may hold the writers while it switches."""
+    close_s: float = 1.0
+    """Telling a server that we are gone."""
 
 
 class MongoDatabase:
@@ -150,7 +152,9 @@ class MongoDatabase:
             raise _in_our_words(error, self._place) from None
 
     async def close(self) -> None:
-        await self._client.close()
+        """A server that does not answer is not waited for: it ends its sessions by itself."""
+        with pymongo.timeout(self.limits.close_s):
+            await self._client.close()
 
     # --- what this database is ------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from copypro import messages as m
 from copypro.values import Mode, Platform, RootId, Ticket
-from copypro_account_watcher.book import CLOCKS_APART
-from copypro_account_watcher.evidence import from_ticket, to_ticket
+from copypro_account_watcher.seen.book import CLOCKS_APART
+from copypro_account_watcher.seen.evidence import from_ticket, to_ticket
 from msgspec import Struct
 
 from copypro_standalone.backtest.history import (

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pydantic
 from copypro.errors import BadStatement, LogCorrupt, SettingsError
 from copypro.options import CopierOptions, SymbolMapping
 from copypro.settings import Settings
 from copypro.values import LARGEST, Mode, Platform
-from copypro_gateway.errors import ApiError
-from copypro_gateway.options import Options
-from copypro_gateway.symbols import AddSymbolMapping
+from copypro_gateway.subjects.symbols import AddSymbolMapping
+from copypro_gateway.wording.errors import ApiError
+from copypro_gateway.wording.options import Options
+from copypro_gateway.wording.parameters import Parameters
+from copypro_gateway.wording.reading import read
 from msgspec import Struct
 
 from copypro_standalone.backtest import sources
@@ -40,7 +41,9 @@ from copypro_standalone.report.facts import facts_of
 from copypro_standalone.report.page import page
 
 OPTIONS = {
-    field.alias or name: name for name, field in Options.model_fields.items() if name != "user_key"
+    field.alias or name: name
+    for name, field in Options.model_fields.items()
+    if name not in Parameters.model_fields
 }
 """Start's options, by their names in REST."""
 
@@ -209,12 +212,9 @@ def _option(name: str) -> str:
 
 def checked(options: Mapping[str, Any]) -> CopierOptions:
     """By the same reading as Start's. Errors: SettingsError that names the option."""
+    written = {name.lower(): [value] for name, value in options.items()}
     try:
-        return Options.model_validate(options).to_options()
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][-1]) if first["loc"] else "option"
-        raise SettingsError(f"{name}: {first['msg']}") from None
+        return read(Options, written).to_options()
     except ApiError as error:
         raise SettingsError(error.message) from None
 

@@ -1,0 +1,72 @@
+"""What goes into the diff of an account, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+
+from copypro.messages import Context, OrderEvent, Seen
+from copypro.trading import BalanceOperation, ClosedOrder, OpenOrder
+from copypro.values import CopyId, RootId, Side, Ticket
+from msgspec import Struct
+
+from copypro_account_watcher.seen.book import Book
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """One look at an account. `closed` and `operations` are evidence, from a frame or from history."""
+
+    orders: tuple[OpenOrder, ...]
+    seen: Seen
+    at_utc: datetime
+    whole: bool = True
+    """The full list, of a synchronised session or of a frame; else what is not listed is unknown."""
+    closed: tuple[ClosedOrder, ...] = ()
+    operations: tuple[BalanceOperation, ...] = ()
+    contexts: Mapping[str, Context] = {}
+    """By symbol; `new_symbols` says which are needed."""
+    copies: Mapping[Ticket, CopyId] = {}
+    """Tickets that are known to be legs of our copies."""
+    withheld: AbstractSet[tuple[str, Side]] = frozenset()
+    """An open of ours is unanswered: new unmatched orders of these are not announced yet."""
+    clock_offset_minutes: int | None = None
+    missed_since_utc: datetime | None = None
+    """For a book whose record was never written: since when the account has been watched."""
+    row_wait_s: float = 1.0
+    """How long a change that only the list shows waits for its deal (profit, commission, price).
+
+    Frames of one action come one after another, and the deal is mostly in the last of them; a
+    frame that comes late shows a change that never was. The next look after this wait settles it.
+    """
+    history_at_utc: datetime | None = None
+    """The newest look that history was read for, this one included."""
+    history_lag_s: float = 5.0
+    """So long after a list shows a change history may still not have it."""
+
+
+class Fact(Struct, frozen=True):
+    """`identity` and the message's type name one fact: from a frame, a snapshot or another owner
+    of the account it is the same.
+    """
+
+    identity: tuple[str | int, ...]
+    message: OrderEvent
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    late: tuple[Fact, ...]
+    """Told before, with a made deal, and now with its figures: for those who count money alone."""
+    facts: tuple[Fact, ...]
+    """In the order in which to record them: closes, then changes, then opens."""
+    book: Book
+    changed: tuple[RootId, ...]
+    """Roots whose record must be written again."""
+    gone: tuple[RootId, ...]
+    """Roots whose record must be removed."""
+    missing: tuple[Ticket, ...]
+    """Tickets that vanished, or shrank, without proof: history may have it. Nothing is closed."""
+    known: int
+    """Roots before this look: what share of them is missing tells a mass vanishing."""
+    unknown_tags: tuple[OpenOrder, ...]
+    """Orders with a valid leg tag that no copy of ours has: another installation trades here."""

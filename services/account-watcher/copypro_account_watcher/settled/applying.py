@@ -1,0 +1,35 @@
+"""What an attempt led to, recorded, and what follows from it for the account."""
+
+from __future__ import annotations
+
+from copypro.trading import DeleteRequest
+
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.settled.following import tell_part_beside, tie
+from copypro_account_watcher.settled.outcomes import Consequence
+from copypro_account_watcher.state import Attempt, Copy, Origin
+from copypro_account_watcher.turn import Turn
+
+
+def apply(
+    memory: Memory, copy: Copy, attempt: Attempt, result: Consequence, origin: Origin, turn: Turn
+) -> None:
+    live = memory.live
+    tie(memory.book, copy, copy.leg(attempt.leg))
+    for event in result.events:
+        turn.execution(event, origin, attempt.id)
+    if result.refresh_symbol and copy.symbol:
+        live.forget_symbol(copy.symbol)
+    memory.broker_stop = result.pause_opens or memory.broker_stop
+    if result.counts_as:
+        memory.refusals.append(result.counts_as)
+    if result.look:
+        memory.wants_look = True
+    if isinstance(attempt.request, DeleteRequest):
+        tell_part_beside(memory, copy, attempt.request.ticket, turn)
+    memory.touch(copy, turn)
+    if copy.attempt is None:
+        memory.certain(attempt)
+    elif copy.is_unresolved:
+        memory.doubt(copy.attempt, live.mono)
+        memory.wants_history = True

@@ -1,0 +1,130 @@
+"""What a client wrote into what a call takes: names and words in any case, empty values as absent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from pydantic import AliasChoices, ValidationError
+from pydantic.fields import FieldInfo
+
+from copypro_gateway.wording.errors import ApiError, bad
+from copypro_gateway.wording.parameters import Parameters
+
+Given = TypeVar("Given", bound=Parameters)
+Written = Mapping[str, list[Any]]
+"""By name in lower case, every value that came under it."""
+
+
+def from_query(pairs: Iterable[tuple[str, str]]) -> Written:
+    written: dict[str, list[Any]] = {}
+    for name, value in pairs:
+        written.setdefault(name.lower(), []).append(value)
+    return written
+
+
+def from_body(body: bytes) -> Written:
+    """Errors: 400 for what is no JSON object."""
+    try:
+        found = msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, RecursionError):
+        raise _no_object() from None
+    if not isinstance(found, dict):
+        raise _no_object()
+    return {
+        str(name).lower(): value if isinstance(value, list) else [value]
+        for name, value in found.items()
+    }
+
+
+def read(kind: type[Given], written: Written) -> Given:
+    """Of two spellings of one parameter, the first that it is documented by. An empty value is an absent
+    one; of several, where one is taken, the last counts. Unknown names are ignored, as the
+    original does. Errors: 400 that names the field, never its value, which may be a secret.
+    """
+    given: dict[str, Any] = {}
+    for field in _fields(kind):
+        for spelling in field.spellings:
+            values = [value for value in written.get(spelling, ()) if value not in ("", None)]
+            if values:
+                given[field.name] = values if field.many else field.word(values[-1])
+                break
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise bad(str(first["loc"][0]) if first["loc"] else "body", _text(first)) from None
+
+
+_A_NUMBER, _WHOLE = "is not a number like 0.5", "is not a whole number"
+_TEXTS = {
+    "missing": "is required",
+    "decimal_type": _A_NUMBER,
+    "decimal_parsing": _A_NUMBER,
+    "float_type": _A_NUMBER,
+    "float_parsing": _A_NUMBER,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false",
+    "string_type": "is not a text in quotes",
+}
+"""In place of the framework's own words, which are a programmer's of another language."""
+
+
+def _text(error: Mapping[str, Any]) -> str:
+    return _TEXTS.get(error["type"]) or str(error["msg"])
+
+
+def _no_object() -> ApiError:
+    return bad("body", 'is not a JSON object like {"accountId": "…"}')
+
+
+class _Field(msgspec.Struct, frozen=True):
+    """`name`: as pydantic takes it; `spellings`: as clients may; `words`: those it may be, if it is one."""
+
+    name: str
+    spellings: tuple[str, ...]
+    many: bool
+    words: Mapping[str, str]
+
+    def word(self, value: Any) -> Any:
+        return self.words.get(value.lower(), value) if isinstance(value, str) else value
+
+
+@cache
+def _fields(kind: type[Parameters]) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(
+            names[0],
+            tuple(each.lower() for each in names),
+            get_origin(field.annotation) is list,
+            {word.lower(): word for word in _words(field.annotation)},
+        )
+        for field, names in (
+            (field, _names(name, field)) for name, field in kind.model_fields.items()
+        )
+    )
+
+
+def _words(annotation: Any) -> list[str]:
+    """Of an enumeration or a Literal, optional or not."""
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return [each.value for each in annotation]
+    if get_origin(annotation) is Literal:
+        return [str(each) for each in get_args(annotation)]
+    if get_origin(annotation) in (Union, UnionType):
+        return [word for each in get_args(annotation) for word in _words(each)]
+    return []
+
+
+def _names(name: str, field: FieldInfo) -> list[str]:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [choice for choice in alias.choices if isinstance(choice, str)]
+    return [alias if isinstance(alias, str) else name]
