@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -16,6 +18,10 @@ from copypro.errors import SettingsError
 
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+_CLIENTS = ("COPYPRO_URL", "COPYPRO_KEY")
+"""Of commands that call the gateway."""
+_ALIKE = 0.91
+"""A letter more, less or another; Kubernetes' COPYPRO_SERVICE_HOST is further from COPYPRO_SERVICE_PORT."""
 AsItIs = Annotated[str, StringConstraints(strip_whitespace=False)]
 
 
@@ -173,6 +179,18 @@ def load(data: Path | None = None) -> Settings:
         first = error.errors()[0]
         told = first["msg"].removeprefix("Value error, ")
         raise SettingsError(": ".join([*map(str, first["loc"]), told])) from None
+
+
+def mistyped(names: Iterable[str]) -> dict[str, str]:
+    """Of these variables' names those that nothing reads though they look like a setting's, and which."""
+    known = [str(field.alias) for field in Settings.model_fields.values()]
+    read = {name.upper(): name for name in (*known, *_CLIENTS)}
+    near = {
+        name: get_close_matches(name.upper(), read, n=1, cutoff=_ALIKE)
+        for name in names
+        if name.upper() not in read
+    }
+    return {name: read[found[0]] for name, found in near.items() if found}
 
 
 def _names_host(address: str, *schemes: str) -> bool:
