@@ -395,6 +395,30 @@ def test_what_its_owner_closes_while_a_part_is_asked_for_is_his_where_that_is_re
     run(story())
 
 
+@pytest.mark.parametrize("answer", ["answered late", "lost, filled", "restart, filled"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_its_owner_closes_after_a_part_that_is_not_answered_yet_is_his(
+    kind: str, answer: str
+) -> None:
+    """More than that part: ours was said to have closed too much, and its copier was stopped."""
+
+    class Reduces(OwnedMaster):
+        def does(self, act: str) -> list[m.SlaveOrder]:
+            return [
+                replace(order, fraction=D("0.8")) if isinstance(order, m.ReduceCopy) else order
+                for order in super().does(act)
+            ]
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, ["full", answer], [])
+        steps = [("begin", 60.0), ("reduce", 1.0), ("hand closes", 60.0), ("open", 12.0)]
+        raised = await lives(broker, steps, Reduces(broker))
+        assert "CLOSED_TOO_MUCH" not in raised
+        assert broker.held == 0
+
+    run(story())
+
+
 @pytest.mark.parametrize("act", ["hand closes", "hand closes by as much"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_masters_add_to_what_its_owner_closed_before_its_open_was_answered_is_not_opened(

@@ -477,12 +477,14 @@ def _is_fault(memory: Memory, legs: Sequence[Leg], event: PositionReduced | Posi
 
 def halt_if_it_took_more(memory: Memory, copy: Copy, attempt: Attempt, turn: Turn) -> None:
     """A close of ours that was done, by its answer or as far as anybody can tell, and with it all of a leg
-    of which it was asked for a part.
+    of which it was asked for a part. Where that part was told by itself, its owner closed the rest.
     """
-    request, closed = attempt.request, copy.leg(attempt.leg).closed
+    request, leg = attempt.request, copy.leg(attempt.leg)
+    closed = leg.closed
     if closed is None or not isinstance(request, CloseRequest) or request.lots is None:
         return
-    if copy.leg(attempt.leg).status is LegStatus.ENDED and closed.lots > request.lots:
+    is_untold = request.lots in leg.asked_pieces
+    if is_untold and leg.status is LegStatus.ENDED and closed.lots > request.lots:
         copy.detached = ""
         _halt(memory, copy, closed.ticket, _took_more(request.lots, closed.lots), turn)
 
