@@ -13,10 +13,11 @@ from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.errors import Refused
-from copypro.trading import Done, TradeRequest
+from copypro.trading import Done, OpenOrder, TradeRequest
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 
+from tests.unit.diff_builders import order, row
 from tests.unit.slave_story import OF, Broker
 from tests.unit.watched import ACCOUNT, Watched, now, watched
 
@@ -113,3 +114,48 @@ def test_a_pause_of_opens_ends() -> None:
 
 async def _refuses(request: TradeRequest) -> Done:
     raise Refused("NO_MONEY", "no")
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_part_whose_deal_nobody_tells_is_told(is_away: bool) -> None:
+    """Also where it was set back between two sessions."""
+
+    async def work() -> None:
+        clock = Clock()
+        async with watched(clock=clock) as account:
+            shows(account, order(7, "0.10"))
+            await account.until(lambda: account.told(m.PositionOpened))
+            shows(account, order(7, "0.06"))
+            await asyncio.sleep(0.1)
+            if is_away:
+                account.bridge.ends_session(8.0)
+                await account.until(lambda: account.told(m.AccountDisconnected))
+            clock.back = HOUR
+            await account.until(lambda: account.told(m.PositionReduced))
+
+    run(work())
+
+
+def test_what_history_has_fewer_lots_of_is_closed_once_that_was_read_again() -> None:
+    """A frame told of a growth that never was."""
+
+    async def work() -> None:
+        clock = Clock()
+        async with watched(clock=clock) as account:
+            shows(account, order(7, "0.06"))
+            await account.until(lambda: account.told(m.PositionOpened))
+            shows(account, order(7, "0.10"))
+            await account.until(lambda: account.told(m.PositionIncreased))
+            account.bridge.closed = (row(7, "0.06"),)
+            shows(account)
+            await asyncio.sleep(2)
+            clock.back, reads = HOUR, account.bridge.histories
+            await account.until(lambda: account.told(m.PositionClosed))
+            assert account.bridge.histories > reads + 3
+
+    run(work())
+
+
+def shows(account: Watched, *orders: OpenOrder) -> None:
+    account.bridge.orders = orders
+    account.bridge.frame()

@@ -41,6 +41,7 @@ def see_time(memory: Memory, turn: Turn, mono: float) -> None:
     back, live.now, live.mono = live.now - turn.now, turn.now, mono
     if back <= timedelta(seconds=memory.limits.clock_off_s):
         return
+    memory.book.set_back(turn.now)
     for copy in memory.copies.values():
         set_back(copy, turn.now)
         memory.touch(copy, turn)

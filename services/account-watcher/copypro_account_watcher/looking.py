@@ -197,6 +197,8 @@ class Looking:
         account = memory.known
         if shown.has_history:
             self._history_read_at = turn.now
+        elif self._history_read_at is not None:  # unless the clock was set back since
+            self._history_read_at = min(self._history_read_at, turn.now)
         result = diff(
             memory.book,
             Look(

@@ -200,7 +200,8 @@ class Watching:
         """Until the session is lost or another password should be used."""
         memory, session = self._memory, self._session
         live = Live(info.platform, self._host.limits)
-        live.opening = memory.live.opening  # a new session ends no call of the former one
+        # A new session ends no call of the former one, and the clock may be set back in between.
+        live.opening, live.now = memory.live.opening, memory.live.now
         live.mode, live.currency = info.mode, info.currency
         memory.live = live
         memory.book.follow(info.platform, info.mode)

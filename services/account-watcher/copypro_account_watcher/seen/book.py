@@ -500,6 +500,10 @@ class Book:
             at, until = self.operations.pop(oldest), self.operations_forgotten_until_broker
             self.operations_forgotten_until_broker = at if until is None else max(at, until)
 
+    def set_back(self, now: datetime) -> None:
+        """The clock was: no doubt is of later than now."""
+        self.doubts = {doubt: min(since, now) for doubt, since in self.doubts.items()}
+
     def learn_cost(self, symbol: str, cost: Cost) -> None:
         self.costs.pop(symbol, None)
         self.costs[symbol] = cost
