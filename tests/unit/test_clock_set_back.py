@@ -16,8 +16,10 @@ from copypro.errors import Refused
 from copypro.trading import Done, OpenOrder, TradeRequest
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
+from msgspec.structs import replace
 
 from tests.unit.diff_builders import order, row
+from tests.unit.slave_builders import D
 from tests.unit.slave_story import OF, Broker
 from tests.unit.watched import ACCOUNT, Watched, now, watched
 
@@ -152,6 +154,32 @@ def test_what_history_has_fewer_lots_of_is_closed_once_that_was_read_again() -> 
             clock.back, reads = HOUR, account.bridge.histories
             await account.until(lambda: account.told(m.PositionClosed))
             assert account.bridge.histories > reads + 3
+
+    run(work())
+
+
+def test_what_the_slaves_owner_sets_stands() -> None:
+    """It counted as set before the master's latest, which was set again at each answer of the broker's."""
+
+    async def work() -> None:
+        clock = Clock()
+        async with watched(clock=clock) as account:
+            broker = Broker("MT5 hedging", [], [])
+            broker.attach(account)
+            await account.open()
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            stop = m.ModifyCopy(copy=OF, slave=ACCOUNT, stop_loss=D("1.05"), take_profit=None)
+            await account.order(stop)
+            await account.until(lambda: account.told(m.CopyModified, topics.EXECUTIONS))
+            await account.order(stop)
+            await asyncio.sleep(0.1)
+            clock.back = HOUR
+            await asyncio.sleep(30)
+            (ticket,) = broker.ours
+            broker.open[ticket] = replace(broker.open[ticket], stop_loss=D("1.04"))
+            shows(account, *broker.listed)
+            await asyncio.sleep(30)
+            assert broker.open[ticket].stop_loss == D("1.04")
 
     run(work())
 

@@ -60,6 +60,7 @@ def set_back(copy: Copy, now: datetime) -> None:
         copy.attempt.unresolved_at_utc = _by(copy.attempt.unresolved_at_utc, now)
     for leg in copy.legs:
         leg.naked_since_utc = _by(leg.naked_since_utc, now)
+        leg.levels_asked_at_utc = _by(leg.levels_asked_at_utc, now)
         if leg.order is not None:
             leg.order = _seen_by(leg.order, now)
 
