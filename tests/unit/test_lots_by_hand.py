@@ -10,7 +10,7 @@ from copypro.options import CopierOptions, RiskType, SymbolMapping
 from copypro.trading import SymbolSpec
 from copypro.values import Side
 from copypro_account_watcher.planned.sizing import Sized, Slave, size
-from copypro_account_watcher.planned.symbols import rate_of
+from copypro_account_watcher.planned.symbols import conversions, rate_of
 from copypro_account_watcher.planned.worth import worth
 from msgspec import Struct
 from msgspec.structs import replace
@@ -220,6 +220,44 @@ def test_a_future_for_a_cfd_is_sized_by_what_its_ticks_are_worth(
     assert isinstance(sized, Sized), sized
     assert sized.lots == D(lots)
     assert ("slave_contract_by_ticks" in sized.numbers) == (lots == "1")
+
+
+@pytest.mark.parametrize(
+    ("of_master", "lots"),
+    [
+        # the same contract, which says 1 on both sides and has ticks of 50 a point
+        ({"tick": "0.25", "tick_value": D("12.5")}, "3"),
+        # its tick's value a little older
+        ({"tick": "0.25", "tick_value": D("12.3")}, "3"),
+        # a smaller one, of 5 a point: 3 of these are 0.3 of ours
+        ({"tick": "0.25", "tick_value": D("1.25")}, "0.3"),
+        # a larger one adds no more than contracts say, which a person has seen
+        ({"tick": "0.25", "tick_value": D("125")}, "3"),
+    ],
+)
+@pytest.mark.parametrize("currency", ["USD", "EUR"])
+def test_a_future_for_a_future_is_sized_by_the_ticks_of_both(
+    currency: str, of_master: dict[str, Any], lots: str
+) -> None:
+    """Where the master's account is in euros its ticks are."""
+    future = spec(
+        "ESZ6",
+        digits=2,
+        contract="1",
+        profit_currency="USD",
+        tick="0.25",
+        tick_value=D("12.5"),
+    )
+    value = of_master["tick_value"] / (D("1.10") if currency == "EUR" else 1)
+    theirs = spec(
+        "ES", digits=2, contract="1", profit_currency="USD", **{**of_master, "tick_value": value}
+    )
+    mapping = SymbolMapping(master_symbol="ES", slave_symbol="ESZ6")
+    order = opens("3", master=context(symbol=theirs, currency=currency), mapping=mapping)
+    rates = {pair: RATES[pair] for pair in conversions(order, future, "USD")}
+    sized = size(order, replace(slave(symbol=future), rates=rates), None, D("5000.00"))
+    assert isinstance(sized, Sized), sized
+    assert sized.lots == D(lots)
 
 
 def test_what_is_in_no_currency_has_no_rate() -> None:

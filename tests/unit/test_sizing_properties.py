@@ -112,7 +112,8 @@ def recomputed(numbers: dict[str, str]) -> Decimal:
     raw = D(numbers["master_lots"]) * factor
     if "master_contract_size" in numbers:
         ours = numbers.get("slave_contract_by_ticks", numbers["slave_contract_size"])
-        raw = raw * D(numbers["master_contract_size"]) / D(ours)
+        size_of_master = numbers.get("master_contract_by_ticks", numbers["master_contract_size"])
+        raw = raw * D(size_of_master) / D(ours)
     if "slave_money" in numbers:
         money, theirs = (D(numbers[name].split()[0]) for name in ("slave_money", "master_money"))
         raw = raw * money * D(numbers["rate"]) / theirs

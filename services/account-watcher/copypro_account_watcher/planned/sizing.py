@@ -146,26 +146,30 @@ def _contract_ratio(
     theirs, ours = None if master is None else master.contract_size, slave.spec.contract_size
     numbers["master_contract_size"] = "unknown" if theirs is None else str(theirs)
     numbers["slave_contract_size"] = str(ours)
-    if theirs is None or not _is_usable(theirs) or not _is_usable(ours):
+    if master is None or theirs is None or not _is_usable(theirs) or not _is_usable(ours):
         return denied("SYMBOL_MISMATCH", symbol=slave.spec.name, **numbers)
-    by_ticks = _contract_by_ticks(slave)
-    if by_ticks is not None and by_ticks > ours * (1 + TICKS_DIFFER_BY):
-        ours, numbers["slave_contract_by_ticks"] = by_ticks, _text(by_ticks)
+    their_ticks = _by_ticks(master, theirs, order.context.currency, slave.rates)
+    our_ticks = _by_ticks(slave.spec, ours, slave.currency, slave.rates)
+    if theirs * our_ticks > their_ticks * ours * (1 + TICKS_DIFFER_BY):
+        theirs, ours = their_ticks, our_ticks
+        numbers["master_contract_by_ticks"] = _text(theirs)
+        numbers["slave_contract_by_ticks"] = _text(ours)
     numbers["contract_ratio"] = _text(theirs / ours)
     return theirs, ours
 
 
-def _contract_by_ticks(slave: Slave) -> Decimal | None:
-    """What a lot gains when the price moves by 1.0, in the currency of its profit: of a future its
-    contract's size does not tell it. Only a mapping lets a symbol pass that says two things; the larger
-    one counts then, as for the loss at a stop.
+def _by_ticks(spec: SymbolSpec, contract: Decimal, currency: str, rates: Rates) -> Decimal:
+    """What a lot gains when the price moves by 1.0, in the currency of its profit, where its ticks say more
+    than its contract, which does not tell it of a future. Only a mapping lets a symbol pass that says
+    two things. What makes fewer lots counts then, as for the loss at a stop.
     """
-    spec, profit = slave.spec, profit_currency_of(slave.spec)
-    rate = rate_of(slave.rates, profit, slave.currency) if profit else None
+    profit = profit_currency_of(spec)
+    rate = rate_of(rates, profit, currency) if profit else None
     if rate is None or spec.tick_value is None or spec.tick_size <= 0:
-        return None
+        return contract
     by_ticks = spec.tick_value / spec.tick_size / rate
-    return by_ticks if _is_usable(by_ticks) else None
+    is_more = _is_usable(by_ticks) and by_ticks > contract * (1 + TICKS_DIFFER_BY)
+    return by_ticks if is_more else contract
 
 
 def _ratio(

@@ -372,6 +372,9 @@ def conversions(
     profit = profit_currency_of(spec)
     if profit:
         wanted.add((profit, slave_currency))
+    master = order.context.spec
+    if order.mapping is not None and master is not None and master.tick_value and profit:
+        wanted.add((profit_currency_of(master) or profit, order.context.currency))
     if spec.margin_divider and spec.margin_currency:
         wanted.add((spec.margin_currency, slave_currency))
     wholes = {(_whole(source)[0], _whole(target)[0]) for source, target in wanted}
