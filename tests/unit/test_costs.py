@@ -229,6 +229,27 @@ def test_parts_of_an_mt4_order_in_the_past_tell_nothing() -> None:
     run(work())
 
 
+def test_the_latest_closing_of_the_past_counts_whatever_their_tickets() -> None:
+    past = BEGAN - timedelta(days=3)
+    closings = ((5, -90, "-0.70"), (6, -30, "-0.70"), (7, -60, "-0.10"))
+    closed = tuple(
+        replace(
+            row(ticket, "0.10", closed=at, commission=D(charged)),
+            closed_at_utc=past,
+            opened_at_utc=past,
+        )
+        for ticket, at, charged in closings
+    )
+
+    async def work() -> None:
+        async with watched(ONE_PAGE, closed=closed, platform=Platform.MT4) as account:
+            await account.until(lambda: len(account.told(m.PositionClosed)) == 3)
+            await account.looked()
+            assert costs_of(account) == {"EURUSD": Cost(exit=D(7), exit_at=broker(-30))}
+
+    run(work())
+
+
 def costs_of(account: Watched) -> dict[str, Cost]:
     book = Book(ACCOUNT)
     for part in account.log.states[topics.WATCHER_STATE.name]:

@@ -15,7 +15,7 @@ from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.seen.book import CLOCKS_APART
 from copypro_account_watcher.seen.clock import DAY
-from copypro_account_watcher.seen.costs import note
+from copypro_account_watcher.seen.costs import note_all
 from copypro_account_watcher.seen.evidence import closed_at_utc, earliest_utc, is_part
 from copypro_account_watcher.seen.past import imported_operations, imported_positions
 from copypro_account_watcher.session import Session
@@ -94,9 +94,8 @@ class Importing:
         ]
         told = list(imported_positions(memory.id, news, now, opened))
         parts = {piece.ticket for piece in past if is_part(piece.comment)}
-        for _, message in (*facts, *told):
-            if getattr(message, "ticket", None) not in parts:
-                note(book, message)
+        events = (message for _, message in (*facts, *told))
+        note_all(book, (e for e in events if getattr(e, "ticket", None) not in parts))
         if news:
             turn = Turn(now)
             for identity, message in told:

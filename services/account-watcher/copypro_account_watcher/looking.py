@@ -38,7 +38,7 @@ from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.seen.accounted import Accounted
-from copypro_account_watcher.seen.costs import note
+from copypro_account_watcher.seen.costs import note_all
 from copypro_account_watcher.seen.diff import Look, diff, new_symbols
 from copypro_account_watcher.seen.evidence import from_ticket
 from copypro_account_watcher.seen.shown import Shown, by_frame, shows_only
@@ -230,8 +230,7 @@ class Looking:
             follow_stop_outs(memory, message, turn)
             follow_left_open(memory, message, turn)
             self._protecting.told(message)
-        for fact in (*result.facts, *result.late):
-            note(memory.book, fact.message)
+        note_all(memory.book, (fact.message for fact in (*result.facts, *result.late)))
         follow_tickets(memory, result.changed, turn)
         for root in result.changed:
             turn.remember(root_key(memory.id, root), memory.book.roots[root])

@@ -32,6 +32,15 @@ class Known(Struct, frozen=True):
     """closed; open, where a closing may cost more; or none, where nothing was ever seen."""
 
 
+def note_all(book: Book, events: Iterable[OrderEvent]) -> None:
+    """What they tell, in the order of their times. A charge that is as before keeps its time: the book is
+    not written for it.
+    """
+    told = [event for event in events if isinstance(event, PositionOpened | PositionClosed)]
+    for event in sorted(told, key=lambda event: event.deal.time_broker or NEVER):
+        note(book, event)
+
+
 def note(book: Book, event: OrderEvent) -> None:
     """What it tells, unless something newer has."""
     if not isinstance(event, PositionOpened | PositionClosed):
