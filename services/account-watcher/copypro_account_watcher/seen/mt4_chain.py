@@ -409,9 +409,8 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
             continue
         chain = ended.since(row)
         if to_ticket(chain[-1].comment) is not None:
-            for piece in reversed(
-                chain
-            ):  # to a ticket that is known, or that no look has shown yet
+            # It goes on under a ticket that is known, or that no look has shown yet.
+            for piece in reversed(chain):
                 _belongs_to_known(rec, rows, piece)
             continue
         origin = from_ticket(row.comment)
