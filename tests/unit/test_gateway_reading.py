@@ -105,6 +105,36 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"riskValue": NaN}', "JSON is malformed: invalid character (byte 14)"),
+        (b'{"riskValue": 1e999}', "a number is too large"),
+        (b'{"riskValue": -1e999}', "a number is too large"),
+        (b'{"masterName": "\xfcber"}', "it is not UTF-8"),
+        (b'{"\xfc": 1}', "it is not UTF-8"),
+        ('{"riskValue": 2}'.encode("utf-16"), "it is not UTF-8"),
+        ('{"riskValue": 2}'.encode("utf-16-le"), "JSON is malformed: object keys must be strings"),
+        (b'{"masterName": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "it is nested too deeply"),
+        (b'{"riskValue": 0,5}', "JSON is malformed: object keys must be strings (byte 16)"),
+        (b'{"riskValue": 2', "Input data was truncated"),
+        (b"riskValue=2", "JSON is malformed: invalid character (byte 0)"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_why(body: bytes, reason: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        from_body(body)
+    assert (refused.value.status, refused.value.code) == (400, "INVALID_PARAMETER")
+    assert refused.value.message.startswith('body: is not a JSON object like {"accountId": "…"}: ')
+    assert f": {reason}" in refused.value.message
+
+
+def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
+    """.NET and PowerShell write one before UTF-8."""
+    assert from_body(b'\xef\xbb\xbf{"riskValue": 2}') == from_body(b'{"riskValue": 2}')
+    assert from_body(b"\xef\xbb\xbf") == {}
+
+
+@pytest.mark.parametrize(
     ("written", "stored"),
     [
         ("2026-01-31", "2026-01-31T00:00:00.000"),

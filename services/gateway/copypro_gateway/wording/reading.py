@@ -36,11 +36,17 @@ def from_query(pairs: Iterable[tuple[str, str]]) -> Written:
 
 
 def from_body(body: bytes) -> Written:
-    """Errors: 400 for what is no JSON object."""
+    """Errors: 400 for what is no JSON object, and why it is none."""
     try:
-        found = msgspec.json.decode(body or b"{}")
-    except (msgspec.DecodeError, RecursionError):
-        raise _no_object() from None
+        found = msgspec.json.decode(body.decode("utf-8-sig") or "{}")
+    except UnicodeDecodeError:
+        raise _no_object("it is not UTF-8") from None
+    except RecursionError:
+        raise _no_object("it is nested too deeply") from None
+    except msgspec.ValidationError:  # where any JSON is taken, only of numbers beyond a double
+        raise _no_object("a number is too large") from None
+    except msgspec.DecodeError as error:
+        raise _no_object(str(error)) from None
     if not isinstance(found, dict):
         raise _no_object()
     return {
@@ -106,8 +112,9 @@ def _text(error: Mapping[str, Any]) -> str:
     return _TEXTS.get(error["type"]) or str(error["msg"])
 
 
-def _no_object() -> ApiError:
-    return bad("body", 'is not a JSON object like {"accountId": "…"}')
+def _no_object(reason: str = "") -> ApiError:
+    text = 'is not a JSON object like {"accountId": "…"}'
+    return bad("body", f"{text}: {reason}" if reason else text)
 
 
 class _Field(msgspec.Struct, frozen=True):
