@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from copypro.options import FilterMode, MagicMode, PendingMode, RiskType, SideFilter, StopMode
 from copypro.values import Platform
+from copypro_gateway.subjects.account_settings import SymbolsEnable
 from copypro_gateway.subjects.copiers import CopierPause, Start
 from copypro_gateway.subjects.keys import AddKey
 from copypro_gateway.subjects.logs import Logs
@@ -132,6 +133,40 @@ def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
     """.NET and PowerShell write one before UTF-8."""
     assert from_body(b'\xef\xbb\xbf{"riskValue": 2}') == from_body(b'{"riskValue": 2}')
     assert from_body(b"\xef\xbb\xbf") == {}
+
+
+@pytest.mark.parametrize("value", ["[]", "[2]", "[1, 2]", '[""]', "[null]"])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("riskValue", "is not a number like 0.5"),
+        ("masterUser", "is not a whole number"),
+        ("copySL", "is neither true nor false"),
+        ("masterServer", "is not a text in quotes"),
+        ("riskType", "Input should be 'FixedLot'"),
+    ],
+)
+def test_a_list_where_one_value_is_taken_is_refused_by_name(
+    name: str, told: str, value: str
+) -> None:
+    """An empty one was as if it were absent, and of several the last one counted."""
+    with pytest.raises(ApiError) as refused:
+        read(Start, from_body(f'{{"{name}": {value}}}'.encode()))
+    assert refused.value.message.startswith(f"{name}: {told}")
+
+
+@pytest.mark.parametrize("value", ["[]", '[""]', "[null]", "null", '""'])
+def test_an_empty_list_of_many_values_is_an_absent_one(value: str) -> None:
+    written = from_body(f'{{"accountId": "7", "enableAllSymbols": true, "off": {value}}}'.encode())
+    assert read(SymbolsEnable, written).off == []
+
+
+def test_many_values_are_a_list_or_a_name_written_again() -> None:
+    rest = [("id", "7"), ("enableAllSymbols", "true")]
+    written = from_body(b'{"id": "7", "enableAllSymbols": true, "off": ["A", "", "B"]}')
+    assert read(SymbolsEnable, written).off == ["A", "B"]
+    assert read(SymbolsEnable, from_query([*rest, ("off", "A"), ("off", "B")])).off == ["A", "B"]
+    assert read(SymbolsEnable, from_body(b'{"id": "7", "enableAllSymbols": 1, "off": "A"}')).off
 
 
 @pytest.mark.parametrize(

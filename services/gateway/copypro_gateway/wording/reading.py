@@ -49,10 +49,7 @@ def from_body(body: bytes) -> Written:
         raise _no_object(str(error)) from None
     if not isinstance(found, dict):
         raise _no_object()
-    return {
-        str(name).lower(): value if isinstance(value, list) else [value]
-        for name, value in found.items()
-    }
+    return {str(name).lower(): [value] for name, value in found.items()}
 
 
 def read(kind: type[Given], written: Written) -> Given:
@@ -64,7 +61,8 @@ def read(kind: type[Given], written: Written) -> Given:
     given: dict[str, Any] = {}
     for field in _fields(kind):
         for spelling in field.spellings:
-            values = [value for value in written.get(spelling, ()) if value not in ("", None)]
+            under = field.given(written.get(spelling, []))
+            values = [value for value in under if value not in ("", None)]
             if values:
                 given[field.name] = values if field.many else field.word(values[-1])
                 break
@@ -124,6 +122,12 @@ class _Field(msgspec.Struct, frozen=True):
     spellings: tuple[str, ...]
     many: bool
     words: Mapping[str, str]
+
+    def given(self, values: list[Any]) -> list[Any]:
+        """A list in a body is many values only where many are taken."""
+        if not self.many:
+            return values
+        return [one for each in values for one in (each if isinstance(each, list) else [each])]
 
     def word(self, value: Any) -> Any:
         return self.words.get(value.lower(), value) if isinstance(value, str) else value
