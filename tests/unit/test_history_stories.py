@@ -39,3 +39,8 @@ def test_what_closed_and_what_was_paid_is_told_once(
 def test_what_a_position_cost_to_open_counts_once_when_it_closes_after_two_removals() -> None:
     steps = [("open", 12.0), ("again", 0.0), ("remove", 0.0), ("close", 0.0)]
     told("MT5 hedging", steps, [], is_dated=False)
+
+
+def test_on_netting_what_closed_after_a_removal_is_told_although_the_clock_was_put_back() -> None:
+    acts = ("open", "close", "open", "clock back", "remove", "close", "add")
+    told("MT5 netting", [(act, 12.0) for act in acts], [], is_dated=True)

@@ -124,6 +124,8 @@ def test_what_is_read_and_what_others_set_is_no_slip() -> None:
         "COPYPRO_VERSION",
         "KAFKA_PORT",
         "COPYPRO_SERVICE_HOST",
+        "COPYPRO_PORT",
+        "COPYPRO_HOME",
     ]
     others += ["COPYPRO_GATEWAY_SERVICE_HOST", "COPYPRO_GATEWAY_PORT_5020_TCP", "KAFKA_HEAP_OPTS"]
     assert mistyped([*names, *map(str.lower, names), *clients, *others]) == {}

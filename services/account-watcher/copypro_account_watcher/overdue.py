@@ -1,5 +1,5 @@
-"""An account that is out of reach while copies stand on it: looked at by the clock, since nothing
-happens that would tell. The alert is cleared when it is reached again.
+"""An account that is out of reach, and how long it may be: looked at by the clock, since nothing happens
+that would tell. The alert is cleared when it is reached again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Overdue:
         self._down_code = code
         if self._down_since is None:
             self._down_since = self._host.monotonic()
-        self._look_in(self._limit_s)
+        self._look_in(self._look_again_s)
 
     def up(self, turn: Turn) -> None:
         self._down_since, self._down_code = None, ""
@@ -42,7 +42,7 @@ class Overdue:
     # --- the clock ----------------------------------------------------------------------------
 
     @property
-    def _limit_s(self) -> float:
+    def _look_again_s(self) -> float:
         return self._host.limits.close_alert_after_s
 
     def _look_in(self, delay_s: float) -> None:
@@ -70,10 +70,11 @@ class Overdue:
         if memory.account is None or memory.account.removed:
             return
         standing = sum(1 for copy in memory.copies.values() if copy.standing)
-        if standing and span_s >= self._limit_s and not memory.account.refused:
-            text = (
-                f"the account cannot be reached ({self._down_code}); {standing} copies stand open"
-            )
-            raise_alert(memory, turn, "ACCOUNT_DOWN", DOWN, text, open_copies=standing)
-        else:
-            self._look_in(self._limit_s)
+        limits = self._host.limits
+        limit_s = limits.close_alert_after_s if standing else limits.away_alert_after_s
+        if span_s < limit_s or memory.account.refused:
+            self._look_in(self._look_again_s)
+            return
+        what = f"{standing} copies stand open" if standing else "what it trades is not seen"
+        text = f"the account cannot be reached ({self._down_code}); {what}"
+        raise_alert(memory, turn, "ACCOUNT_DOWN", DOWN, text, open_copies=standing)
