@@ -91,3 +91,18 @@ def test_netting_a_late_frame_tells_no_deal_of_a_close_that_was_answered_just_no
         await lives(broker, [("open", 0.3), ("close", 0.0)])
 
     run(told())
+
+
+def test_netting_a_part_that_was_answered_beside_a_close_that_was_given_up_is_not_its_owners() -> (
+    None
+):
+    """What the part left was taken for the owner's once the next close was not answered: it stood for good,
+    untold.
+    """
+
+    async def told() -> None:
+        broker = Broker("MT5 netting", ["full", "unlisted", "part", "lost"], [])
+        await lives(broker, [("open", 5.0), ("close", 60.0)])
+        assert not broker.stands, broker.story
+
+    run(told())

@@ -98,7 +98,7 @@ def follow_hidden(memory: Memory, event: OrderEvent, turn: Turn) -> None:
         if not asked:
             continue
         leg = min(asked, key=lambda leg: _is_unanswered(copy, leg))
-        leg.asked_pieces = without(leg.asked_pieces, lots)
+        leg.tell(lots)
         if len(asked) == 1 and _is_unanswered(copy, leg):
             _take_off(memory, copy, leg, [leg], leg.lots - lots, event, turn)
         memory.touch(copy, turn)
@@ -241,7 +241,7 @@ def settle_fills(memory: Memory, turn: Turn) -> None:
                 tie(memory.book, copy, leg)  # it was found before any look told its root
                 memory.touch(copy, turn)
             if leg.asked_pieces and _are_all_told(memory, leg):
-                leg.asked_pieces = []
+                leg.tell_all()
                 memory.touch(copy, turn)
             order = listed.get(leg.ticket) if leg.ticket is not None else None
             if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
@@ -380,7 +380,7 @@ def _owned_beside(
     """Netting: what a position had, before this deal, beside what the legs hold and what closes of theirs
     took that are answered and not told yet. What was given up is still in the ledger.
     """
-    answered = [piece for leg in legs if not leg.closes_late for piece in leg.asked_pieces]
+    answered = [piece for leg in legs for piece in leg.answered_pieces]
     if copy.attempt is not None and isinstance(copy.attempt.request, CloseRequest):
         answered = without(answered, copy.attempt.request.lots or Decimal(0))
     untold = sum(answered, Decimal(0))
@@ -496,13 +496,12 @@ def _lots(legs: Sequence[Leg]) -> Lots:
 
 
 def _told(legs: Sequence[Leg], piece: Lots) -> None:
-    leg = next(leg for leg in legs if piece in leg.asked_pieces)
-    leg.asked_pieces = without(leg.asked_pieces, piece)
+    next(leg for leg in legs if piece in leg.asked_pieces).tell(piece)
 
 
 def _all_told(legs: Sequence[Leg]) -> None:
     for leg in legs:
-        leg.asked_pieces = []
+        leg.tell_all()
 
 
 def _halt(memory: Memory, copy: Copy, ticket: Ticket, why: str, turn: Turn) -> None:
