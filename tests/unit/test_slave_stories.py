@@ -106,3 +106,17 @@ def test_netting_a_part_that_was_answered_beside_a_close_that_was_given_up_is_no
         assert not broker.stands, broker.story
 
     run(told())
+
+
+@pytest.mark.parametrize("answer", ["lost", "unlisted"])
+def test_netting_what_filled_further_hides_no_close_from_the_one_after_it(answer: str) -> None:
+    """As much was closed as had filled meanwhile: the deal of that was taken for the next one's, which
+    nobody had answered, and what had filled stood for good, untold.
+    """
+
+    async def told() -> None:
+        broker = Broker("MT5 netting", ["fills further", "full", answer], ["before"])
+        await lives(broker, [("open", 5.0), ("close", 60.0)])
+        assert not broker.stands, broker.story
+
+    run(told())

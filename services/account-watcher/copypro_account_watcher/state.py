@@ -213,6 +213,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """One of them was given up."""
     given_up_pieces: list[Lots] = []
     """Those that were."""
+    closes_hidden: bool = False
+    """Netting: it filled further by as much as was closed, so that no list shows that this was done."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""
@@ -270,9 +272,10 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
         if piece not in self.answered_pieces:
             self.given_up_pieces = without(self.given_up_pieces, piece)
         self.asked_pieces = without(self.asked_pieces, piece)
+        self.closes_hidden = self.closes_hidden and bool(self.answered_pieces)
 
     def tell_all(self) -> None:
-        self.asked_pieces, self.given_up_pieces = [], []
+        self.asked_pieces, self.given_up_pieces, self.closes_hidden = [], [], False
 
     @property
     def is_extra(self) -> bool:

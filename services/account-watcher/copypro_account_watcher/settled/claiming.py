@@ -143,6 +143,7 @@ def _filled_further(memory: Memory, copy: Copy, orders: Sequence[OpenOrder], tur
                     )
                 leg.status, leg.ticket, leg.slave_root = LegStatus.OPEN, order.ticket, root.root
                 leg.closed = None
+            leg.closes_hidden = memory.book.is_netting and bool(leg.answered_pieces)
             _fill(memory, copy, leg, part, price, turn)
             more -= part
         for leg in due:

@@ -252,11 +252,11 @@ def settle_fills(memory: Memory, turn: Turn) -> None:
 def _are_all_told(memory: Memory, leg: Leg) -> bool:
     """Netting: a close that an add hid from every list has no deal that will be told. What the lists
     have told is what our ledger says, or more that its owner added, and they are of after our last call:
-    nothing is left to be told, but of a close that was given up.
+    nothing is left to be told, but of a close that was given up, or that a further fill of ours hid.
     """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
     just_called = memory.live.just_changed.keys() | memory.live.just_ended.keys()
-    if root is None or leg.closes_late or leg.ticket in just_called:
+    if root is None or leg.closes_late or leg.closes_hidden or leg.ticket in just_called:
         return False
     held = _lots([leg for _, leg in _legs(memory, root.root)])
     listed = memory.live.positions.get(root.ticket)
