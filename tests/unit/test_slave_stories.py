@@ -120,3 +120,17 @@ def test_netting_what_filled_further_hides_no_close_from_the_one_after_it(answer
         assert not broker.stands, broker.story
 
     run(told())
+
+
+@pytest.mark.parametrize("shown", ["before", "after"])
+def test_netting_what_is_taken_for_the_owners_beside_a_close_that_nobody_answered_is_told(
+    shown: str,
+) -> None:
+    """A late frame had shown a growth that never was: what stood was taken for his, untold."""
+
+    async def told() -> None:
+        broker = Broker("MT5 netting", ["fills further", "full", "lost"], ["stale", shown])
+        raised = await lives(broker, [("open", 0.3), ("close", 0.0)])
+        assert "LEFT_OPEN" in raised
+
+    run(told())

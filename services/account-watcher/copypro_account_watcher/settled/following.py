@@ -354,6 +354,8 @@ def _reduced(
     taken, left = _taken(copy, together), event.open_lots
     if is_ours and memory.book.is_netting and _is_at(taken, "close", copy.attempt):
         left -= owned
+        if owned > 0 and event.deal.ticket < 0:
+            _tell_taken_for_owners(memory, owned, event, turn)
     if len(together) == 1 and left > 0:
         # What is told may be older than our last answer.
         taken.lots = min(taken.lots, left)
@@ -362,6 +364,18 @@ def _reduced(
     for leg in together:
         leg.ticket, leg.moved = event.ticket, False
     memory.touch(copy, turn)
+
+
+def _tell_taken_for_owners(memory: Memory, owned: Lots, event: PositionReduced, turn: Turn) -> None:
+    """What a late frame showed more, and never was, looks like an add of the owner's, with which a close of
+    ours was done that no history tells yet. It is not touched.
+    """
+    text = (
+        f"a close of {event.deal.lots} lots was not answered, and no history shows it: it is taken for"
+        f" done, and {owned} lots of position {event.ticket} for its owner's"
+    )
+    cause = f"left/{event.root}"
+    raise_alert(memory, turn, "LEFT_OPEN", cause, text, ticket=event.ticket, lots=owned)
 
 
 def _reduced_unanswered(
