@@ -416,3 +416,35 @@ def test_netting_a_close_that_was_done_in_part_is_not_told_by_the_one_of_its_res
     """
     steps = [("begin", 12.0), ("hand adds", 60.0), ("close", 12.0)]
     told("MT5 netting", steps, ["full", "fills further", "unlisted, filled"], [])
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [
+            ("begin", 5.0),
+            ("reduce", 5.0),
+            ("hand trades as we do", 0.3),
+            ("hand closes by more", 1.0),
+        ],
+        [
+            ("begin", 1.0),
+            ("reduce", 60.0),
+            ("hand trades as we do", 0.0),
+            ("hand's stop fires", 5.0),
+        ],
+        [("begin", 12.0), ("hand trades as we do", 12.0), ("close", 12.0)],
+    ],
+)
+def test_its_owners_trade_with_our_comment_is_not_touched(steps: Steps) -> None:
+    """It has not our magic number. It was taken for the copy, under another ticket, and closed with its
+    master's, or for one too many, and closed at once.
+    """
+
+    async def story() -> None:
+        broker = OwnersBroker("MT5 hedging", [], [])
+        raised = await lives(broker, steps, OwnedMaster(broker))
+        assert [order.magic for order in broker.open.values()] == [0], broker.story
+        assert raised == ["LEFT_OPEN"]
+
+    run(story())
