@@ -448,3 +448,16 @@ def test_its_owners_trade_with_our_comment_is_not_touched(steps: Steps) -> None:
         assert raised == ["LEFT_OPEN"]
 
     run(story())
+
+
+def test_its_owners_trade_with_our_comment_is_not_what_nobody_answered() -> None:
+    """Ours had been seen and was closed by its owner: his other trade was found in its place."""
+
+    async def story() -> None:
+        broker = OwnersBroker("MT5 hedging", ["lost, filled beside"], ["before", "lists", "before"])
+        steps = [("place", 0.3), ("hand trades as we do", 1.0), ("hand closes by as much", 5.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker))
+        assert [order.magic for order in broker.open.values()] == [0], broker.story
+        assert raised == ["LEFT_OPEN"]
+
+    run(story())
