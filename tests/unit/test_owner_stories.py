@@ -461,3 +461,10 @@ def test_its_owners_trade_with_our_comment_is_not_what_nobody_answered() -> None
         assert raised == ["LEFT_OPEN"]
 
     run(story())
+
+
+def test_mt4_what_is_found_once_its_copy_was_left_is_told_with_its_ticket() -> None:
+    """Its open had not been answered when its owner cut another leg: nobody knew the ticket yet."""
+    steps = [("begin", 12.0), ("open", 5.0)]
+    hands = [("hand closes by less", 0.3), ("hand closes a part", 12.0)]
+    told("MT4", [*steps, *hands], ["refused", "part", "accepted"], [])

@@ -4,13 +4,27 @@ what stands there, no more than the master's part, and nothing when that is flat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from copypro import messages as m
 from copypro_standalone.backtest.virtual_time import run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.unit.slave_story import ACTS, KINDS, OUTCOMES, SHOWS, Broker, lives
+from tests.unit.slave_story import (
+    ACTS,
+    KINDS,
+    OF,
+    OUTCOMES,
+    SHOWS,
+    Broker,
+    Master,
+    for_a_person,
+    lives,
+)
+from tests.unit.watched import ACCOUNT, Watched
 
 Steps = list[tuple[str, float]]
 STEPS = st.tuples(st.sampled_from(ACTS), st.sampled_from((0.0, 0.3, 5.0, 60.0)))
@@ -132,5 +146,28 @@ def test_netting_what_is_taken_for_the_owners_beside_a_close_that_nobody_answere
         broker = Broker("MT5 netting", ["fills further", "full", "lost"], ["stale", shown])
         raised = await lives(broker, [("open", 0.3), ("close", 0.0)])
         assert "LEFT_OPEN" in raised
+
+    run(told())
+
+
+@pytest.mark.parametrize("answer", ["answered late", "lost, filled", "restart, filled", "accepted"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_opens_once_its_copy_was_left_is_told_to_be_left(kind: str, answer: str) -> None:
+    """Its call was under way: it stood, and nobody was told that nothing closes it any more."""
+
+    class Leaver(Master):
+        acts: Sequence[str] = (*Master.acts, "leave")
+
+        def does(self, act: str) -> list[m.SlaveOrder]:
+            if act == "leave":
+                return [m.DetachCopy(copy=OF, slave=ACCOUNT, reason="COPIER_STOPPED")]
+            return super().does(act)
+
+        def at_rest(self, account: Watched, broker: Broker) -> None:
+            (alert,) = for_a_person(account)
+            assert (alert.code, alert.numbers["ticket"]) == ("LEFT_OPEN", "101")
+
+    async def told() -> None:
+        await lives(Broker(kind, [answer], []), [("open", 0.3), ("leave", 60.0)], Leaver())
 
     run(told())
