@@ -28,7 +28,7 @@ from copypro.errors import (
 )
 from copypro.ports import Outgoing
 from copypro.settings import Settings
-from copypro.wiring import Stores, open_history, open_models, open_users
+from copypro.wiring import Stores, open_history, open_models, open_users, rotate_keys
 from structlog.testing import capture_logs
 
 from tests.servers import topics_on
@@ -129,6 +129,26 @@ async def test_a_key_file_without_a_key_is_named(used: Path, content: bytes, say
     (used / "secret.key").write_bytes(content)
     with pytest.raises(SecretsError, match=says):
         await opened(used)
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+async def test_a_key_file_that_was_lost_is_asked_for_and_no_other_takes_its_place(
+    used: Path, is_empty: bool
+) -> None:
+    """One that is made beside what it does not open looks as if it were the right one."""
+    key = (used / "secret.key").read_bytes()
+    lose(used, "secret.key")
+    if is_empty:
+        (used / "secret.key").touch()
+    for use in (opened(used), rotate_keys(settings_of(used), dry_run=False)):
+        with pytest.raises(SecretsError, match=r"secret\.key is missing.*restore it.*for good"):
+            await use
+    assert (used / "secret.key").exists() == is_empty
+    (used / "secret.key").write_bytes(key)
+    await opened(used)
+    lose(used, "secret.key")
+    lose(used, "vault.db")
+    await opened(used)
 
 
 def test_a_key_that_could_not_be_written_is_made_at_the_next_start(tmp_path: Path) -> None:

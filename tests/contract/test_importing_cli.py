@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from copypro.errors import BadStatement
+from copypro_standalone.cli import app
 from copypro_standalone.importing import imported
+from typer.testing import CliRunner
 
 from tests.served import served
 
@@ -24,7 +26,8 @@ async def url() -> AsyncIterator[str]:
         if body == b"refused":
             refusal = {"code": "BAD_STATEMENT", "message": "line 3: no time of opening"}
             return web.json_response(refusal, status=400)
-        return web.json_response({"accountId": "a", "lenient": request.query["lenient"]})
+        done = {"accountId": "a", "added": 3, "same": 0, "contradictions": [], "problems": []}
+        return web.json_response({**done, "lenient": request.query["lenient"]})
 
     async with served("/ImportStatement", answer) as address:
         yield address
@@ -34,7 +37,8 @@ async def test_each_answer_is_understood_and_none_is_a_traceback(url: str, tmp_p
     path = tmp_path / "a.htm"
     path.write_bytes(b"good")
     found = await imported(url, "key", path, lenient=True)
-    assert found == {"file": str(path), "accountId": "a", "lenient": "true"}
+    assert found["file"] == str(path)
+    assert (found["accountId"], found["lenient"]) == ("a", "true")
     path.write_bytes(b"refused")
     with pytest.raises(BadStatement, match=r"a\.htm: line 3: no time of opening$"):
         await imported(url, "key", path, lenient=False)
@@ -43,3 +47,20 @@ async def test_each_answer_is_understood_and_none_is_a_traceback(url: str, tmp_p
         await imported(url, "key", path, lenient=False, within_s=0.5)
     with pytest.raises(BadStatement, match="is `copypro up` running"):
         await imported("http://127.0.0.1:1", "key", path, lenient=False)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_what_was_imported_before_a_file_that_was_refused_is_told(
+    url: str, tmp_path: Path, as_json: bool
+) -> None:
+    paths = [tmp_path / name for name in ("good.htm", "bad.htm", "after.htm")]
+    for path, content in zip(paths, (b"good", b"refused", b"good"), strict=True):
+        path.write_bytes(content)
+    options = ["--url", url, "--key", "key", *(["--json"] if as_json else [])]
+    ended = await asyncio.to_thread(
+        CliRunner().invoke, app, ["import", "statement", *options, *map(str, paths)]
+    )
+    assert ended.exit_code == 2
+    (told,) = ended.stdout.splitlines()
+    assert "good.htm" in told
+    assert "bad.htm: line 3" in ended.stderr

@@ -11,8 +11,18 @@ from typing import Any, TypeVar
 import pytest
 from copypro import collections as c
 from copypro.adapters.mongo_database import ABOUT, MongoDatabase, MongoLimits, Session
-from copypro.errors import CopyProError, SettingsError, StoreRefused, StoreUnavailable
+from copypro.adapters.mongo_vault import KEYS
+from copypro.errors import (
+    CopyProError,
+    KeyDestroyed,
+    SecretsError,
+    SettingsError,
+    StoreRefused,
+    StoreUnavailable,
+)
 from copypro.ports import Document
+from copypro.values import RegistrationId
+from cryptography.fernet import Fernet
 from pymongo import AsyncMongoClient
 
 from infra.local.servers import Mongo
@@ -164,6 +174,23 @@ async def test_a_newer_schema_is_refused(mongo: MongoPlace) -> None:
     error = await refusal(mongo.url)
     assert isinstance(error, StoreRefused)
     assert "newer version (99)" in str(error)
+
+
+async def test_after_keys_that_were_lost_for_good_the_vault_begins_anew(mongo: MongoPlace) -> None:
+    """As docs/operations.md says it, under *Secret keys*."""
+    lost, new = ([Fernet.generate_key().decode()] for _ in range(2))
+    one = RegistrationId("1" * 32)
+    sealed = await (await mongo.vault(lost)).seal(one, "s3cret")
+    with pytest.raises(SecretsError, match="restore the key"):
+        await mongo.vault(new)
+    async with AsyncMongoClient[dict[str, Any]](mongo.url) as client:
+        database = client.get_default_database()
+        await database[KEYS].drop()
+        await database[ABOUT].delete_one({"_id": "canary"})
+    vault = await mongo.vault(new)
+    with pytest.raises(KeyDestroyed):
+        await vault.unseal(one, sealed)
+    assert await vault.unseal(one, await vault.seal(one, "an0ther")) == "an0ther"
 
 
 async def test_every_declared_field_has_an_index_that_find_uses(mongo: MongoPlace) -> None:

@@ -9,16 +9,19 @@ from datetime import UTC, datetime
 import pytest
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
+from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.adapters.webhooks import Webhooks
 from copypro.callbacks import Receiver as To
 from copypro.envelope import encode, fact
-from copypro.messages import AlertRaised
-from copypro.ports import Post
-from copypro.values import AccountId, RegistrationId
+from copypro.errors import StoreUnavailable
+from copypro.messages import AccountRegistered, AlertRaised
+from copypro.ports import Document, Post
+from copypro.values import AccountId, Platform, RegistrationId, UserId
 from copypro_stats import service
 from copypro_stats.posting import PostLimits
-from copypro_stats.receivers import Receivers
+from copypro_stats.receivers import Receivers, posts_of
+from structlog.testing import capture_logs
 
 from tests.journey.receiver import Receiver, a_receiver
 from tests.waiting import eventually, until
@@ -39,6 +42,11 @@ async def models(tmp_path: object) -> AsyncIterator[SqliteReadModels]:
     made = await SqliteReadModels.open(tmp_path)  # type: ignore[arg-type]
     yield made
     await made.close()
+
+
+class Away(MemoryReadModels):
+    async def get(self, collection: str, id: str) -> Document | None:
+        raise StoreUnavailable("away")
 
 
 def clock() -> datetime:
@@ -111,6 +119,43 @@ async def test_an_alert_is_posted_with_its_id_and_forgotten_once_it_was_taken(
     assert {body["id"] for body in receiver.tries[:4]} == {receiver.taken[0]["id"]}
     assert (receiver.taken[0]["code"], receiver.taken[0]["account"]) == ("CLOSE_FAILS", ACCOUNT)
     await killed(running)
+
+
+async def test_an_alert_is_posted_and_logged_with_the_account_as_a_person_knows_it(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    """Whoever is woken by it cannot look up what only the log calls the account."""
+    log = MemoryLog()
+    registered = AccountRegistered(
+        account=ACCOUNT, registration=RegistrationId("b" * 32), user=UserId("c" * 32),
+        platform=Platform.MT5, server="Alpha-MT5", login=1001, name="a name", generation=1,
+    )  # fmt: skip
+    envelope = fact(registered, clock(), ACCOUNT, "registered")
+    with capture_logs() as lines:
+        running = started(log, models, receiver)
+        await raised(log, "of nobody")
+        await until(lambda: len(receiver.taken) == 1)
+        await log.append([encode(topics.ORDER_EVENTS, ACCOUNT, envelope)])
+        await raised(log, "of 1001")
+        await until(lambda: len(receiver.taken) == 2)
+        await killed(running)
+    nobodys, after = receiver.taken
+    assert "login" not in nobodys
+    assert after["numbers"] == {}, "there also where there are none: a receiver may read it"
+    assert (after["login"], after["server"]) == (1001, "Alpha-MT5")
+    assert after["registrations"] == ["b" * 32]
+    line = [line for line in lines if line["event"] == "alert"][-1]
+    assert (line["login"], line["server"]) == (1001, "Alpha-MT5")
+
+
+async def test_an_alert_does_not_wait_for_a_database_to_name_its_account(
+    receiver: Receiver,
+) -> None:
+    alert = AlertRaised(account=ACCOUNT, code="CLOSE_FAILS", cause="c", text="t")
+    (posted,) = posts_of(fact(alert, clock(), ACCOUNT, "c"))
+    told = Receivers(Away(), unsealed, Webhooks(clock, within_s=60), receiver.url)
+    assert await told.post(posted) == ""
+    assert [body["cause"] for body in receiver.taken] == ["c"]
 
 
 async def test_a_kill_before_it_was_taken_loses_nothing(

@@ -75,16 +75,22 @@ async def test_an_account_out_of_reach_while_copies_stand_is_an_alert_also_after
     await alerts(world)
 
 
-async def test_an_account_out_of_reach_without_copies_is_no_alert(world: World) -> None:
-    _, slave, _ = await copied(world)
-    await world.control.bridge("MT4", down=True)  # the master's: nothing of ours stands on it
-    await world.control.bridge("MT5", down=True)
-    await alerts(world, "ACCOUNT_DOWN")
-    (alert,) = await world.call("Alerts")
-    assert world.ring is not None
-    registration = await world.ring.stores.models.get("registrations", slave.id)
-    assert registration is not None
-    assert alert["account"] == registration["account"]
+async def test_a_master_out_of_reach_is_an_alert_later_than_an_account_with_copies(
+    tmp_path: Path,
+) -> None:
+    limits = replace(FAST, close_alert_after_s=0.2, away_alert_after_s=1.0)
+    async with a_world(tmp_path / "data", limits) as world:
+        master, slave, _ = await copied(world)
+        for platform in ("MT4", "MT5"):
+            await world.control.bridge(platform, down=True)
+        await alerts(world, "ACCOUNT_DOWN", "ACCOUNT_DOWN")
+        later, first = await world.call("Alerts")
+        assert (later["accountId"], first["accountId"]) == (master.id, slave.id)
+        assert "is not seen" in later["text"]
+        assert "1 copies stand open" in first["text"]
+        for platform in ("MT4", "MT5"):
+            await world.control.bridge(platform, down=False)
+        await alerts(world)
 
 
 async def test_a_master_that_is_stopped_out_is_an_alert_until_it_trades_again(world: World) -> None:

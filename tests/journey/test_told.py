@@ -71,6 +71,10 @@ async def test_several_that_could_be_ours_are_for_a_person(world: World) -> None
     await slave.open("EURUSD", "Buy", "0.40", magic=magic)
     await alerted(world, "NEEDS_PERSON")
     (attempt,) = await world.call("Unresolved")
+    assert "open 0.5 EURUSD Buy" in attempt["evidence"], "what to look for in the terminal"
+    (alert,) = await world.call("Alerts")
+    assert attempt["evidence"] in alert["text"]
+    assert "`copypro settle`" in alert["text"]
     await world.call("Settle", accountId=slave.id, attempt=attempt["id"], ticket=mine)
     await outcomes(world, copier, "opened")
     await all_clear(world)

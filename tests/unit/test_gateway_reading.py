@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from copypro.options import FilterMode, MagicMode, PendingMode, RiskType, SideFilter, StopMode
 from copypro.values import Platform
+from copypro_gateway.subjects.account_settings import SymbolsEnable
 from copypro_gateway.subjects.copiers import CopierPause, Start
 from copypro_gateway.subjects.keys import AddKey
 from copypro_gateway.subjects.logs import Logs
@@ -102,6 +103,70 @@ def test_what_is_of_another_kind_is_told_in_the_words_of_those_who_call(
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(ApiError, match=r"^body: is not a JSON object"):
         from_body(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"riskValue": NaN}', "JSON is malformed: invalid character (byte 14)"),
+        (b'{"riskValue": 1e999}', "a number is too large"),
+        (b'{"riskValue": -1e999}', "a number is too large"),
+        (b'{"masterName": "\xfcber"}', "it is not UTF-8"),
+        (b'{"\xfc": 1}', "it is not UTF-8"),
+        ('{"riskValue": 2}'.encode("utf-16"), "it is not UTF-8"),
+        ('{"riskValue": 2}'.encode("utf-16-le"), "JSON is malformed: object keys must be strings"),
+        (b'{"masterName": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "it is nested too deeply"),
+        (b'{"riskValue": 0,5}', "JSON is malformed: object keys must be strings (byte 16)"),
+        (b'{"riskValue": 2', "Input data was truncated"),
+        (b"riskValue=2", "JSON is malformed: invalid character (byte 0)"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_why(body: bytes, reason: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        from_body(body)
+    assert (refused.value.status, refused.value.code) == (400, "INVALID_PARAMETER")
+    assert refused.value.message.startswith('body: is not a JSON object like {"accountId": "…"}: ')
+    assert f": {reason}" in refused.value.message
+
+
+def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
+    """.NET and PowerShell write one before UTF-8."""
+    assert from_body(b'\xef\xbb\xbf{"riskValue": 2}') == from_body(b'{"riskValue": 2}')
+    assert from_body(b"\xef\xbb\xbf") == {}
+
+
+@pytest.mark.parametrize("value", ["[]", "[2]", "[1, 2]", '[""]', "[null]"])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("riskValue", "is not a number like 0.5"),
+        ("masterUser", "is not a whole number"),
+        ("copySL", "is neither true nor false"),
+        ("masterServer", "is not a text in quotes"),
+        ("riskType", "Input should be 'FixedLot'"),
+    ],
+)
+def test_a_list_where_one_value_is_taken_is_refused_by_name(
+    name: str, told: str, value: str
+) -> None:
+    """An empty one was as if it were absent, and of several the last one counted."""
+    with pytest.raises(ApiError) as refused:
+        read(Start, from_body(f'{{"{name}": {value}}}'.encode()))
+    assert refused.value.message.startswith(f"{name}: {told}")
+
+
+@pytest.mark.parametrize("value", ["[]", '[""]', "[null]", "null", '""'])
+def test_an_empty_list_of_many_values_is_an_absent_one(value: str) -> None:
+    written = from_body(f'{{"accountId": "7", "enableAllSymbols": true, "off": {value}}}'.encode())
+    assert read(SymbolsEnable, written).off == []
+
+
+def test_many_values_are_a_list_or_a_name_written_again() -> None:
+    rest = [("id", "7"), ("enableAllSymbols", "true")]
+    written = from_body(b'{"id": "7", "enableAllSymbols": true, "off": ["A", "", "B"]}')
+    assert read(SymbolsEnable, written).off == ["A", "B"]
+    assert read(SymbolsEnable, from_query([*rest, ("off", "A"), ("off", "B")])).off == ["A", "B"]
+    assert read(SymbolsEnable, from_body(b'{"id": "7", "enableAllSymbols": 1, "off": "A"}')).off
 
 
 @pytest.mark.parametrize(

@@ -51,3 +51,8 @@ def test_what_was_told_without_its_row_has_its_figures_after_a_removal(
     """Its profit was 0 for good."""
     steps = [("open", 20.0), (history, 0.3), ("close part", 20.0), ("again", 2.0)]
     told(kind, steps, [], is_dated=is_dated)
+
+
+def test_on_netting_what_closed_after_a_removal_is_told_although_the_clock_was_put_back() -> None:
+    acts = ("open", "close", "open", "clock back", "remove", "close", "add")
+    told("MT5 netting", [(act, 12.0) for act in acts], [], is_dated=True)

@@ -13,9 +13,9 @@ from copypro.adapters.memory_log import MemoryLog
 from copypro.errors import PartitionLost
 from copypro.ports import Outgoing
 from copypro.trading import BalanceOperation, ClosedOrder, History
-from copypro.values import AccountId, Platform, RootId, Ticket
+from copypro.values import AccountId, Mode, OrderKind, Platform, RootId, Ticket
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.seen.book import Book, BookLimits, Rest
+from copypro_account_watcher.seen.book import SPENT_ROWS, Book, BookLimits, Rest
 from copypro_standalone.backtest.virtual_time import run
 from msgspec import json
 from msgspec.structs import replace
@@ -322,6 +322,45 @@ def test_a_part_is_known_by_its_deal_whenever_the_clock_says_that_it_closed(seco
     book = left(watch)
     assert book.was_told(part)
     assert not book.was_told(row(1, "0.10", deal=22, closed=50 + seconds))
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_on_netting_what_was_told_of_its_symbol_before_is_not_of_a_position(is_cut: bool) -> None:
+    """The clock was put back, and it closed just as its account was removed."""
+    watch = Watch(mode=Mode.NETTING)
+    watch.starts(order(1))
+    former, part = row(1, deal=21), row(2, "0.10", deal=22, opened=90, closed=120)
+    watch.snapshot(closed=(former,))
+    watch.snapshot(order(2, "0.30", opened=90))
+    if is_cut:
+        watch.snapshot(order(2, "0.20", opened=90), closed=(part,))
+    book = left(watch)
+    assert book.was_told(former)
+    assert book.was_told(part) == is_cut
+    assert not book.was_told(row(2, "0.20", deal=23, opened=90, closed=-7000))
+
+
+def test_a_position_that_was_turned_over_has_the_deals_of_both_sides() -> None:
+    """Under one number."""
+    watch = Watch(mode=Mode.NETTING)
+    watch.starts(order(1, identifier=1))
+    turned = row(1, deal=21, closed=60)
+    other_side = order(2, "0.30", OrderKind.SELL, opened=60, identifier=1)
+    watch.snapshot(other_side, closed=(turned,))
+    book = left(watch)
+    assert book.was_told(turned)
+    assert not book.was_told(row(1, "0.30", OrderKind.SELL, deal=23, opened=60, closed=-7000))
+
+
+def test_parts_are_no_news_of_which_there_were_more_than_are_remembered() -> None:
+    watch = Watch()
+    watch.starts(order(1, "0.30"))
+    for number in range(SPENT_ROWS + 2):
+        watch.book.roots[RootId("1")].spend((broker(number), 100 + number))
+    book = left(watch)
+    assert book.was_told(row(1, deal=100, closed=0))
+    assert book.was_told(row(1, deal=101 + SPENT_ROWS, closed=1 + SPENT_ROWS))
+    assert not book.was_told(row(1, deal=102 + SPENT_ROWS, closed=2 + SPENT_ROWS))
 
 
 def test_what_opening_cost_is_told_once_however_often_the_account_is_removed() -> None:

@@ -16,13 +16,15 @@ from copypro.journal import OUTCOMES, OperatorsJournal
 from copypro.lines import line_of
 from copypro.messages import Seen
 from copypro.ports import Told
-from copypro.trading import CloseRequest, Done
+from copypro.trading import AccountInfo, CloseRequest, Done
 from copypro.values import (
     AccountId,
     AttemptId,
     CopierId,
     CopyId,
     MessageId,
+    Mode,
+    Platform,
     RootId,
     Side,
     Ticket,
@@ -190,6 +192,18 @@ def _leaves(kind: type[Any]) -> Iterator[type[Any]]:
     for child in kind.__subclasses__():
         yield child
         yield from _leaves(child)
+
+
+def test_a_connected_account_is_told_as_a_person_knows_it() -> None:
+    """All other lines have the log's own name of it, and no command lists that beside the login."""
+    info = AccountInfo(
+        platform=Platform.MT5, server="Alpha-MT5", login=1001, currency="USD",
+        mode=Mode.HEDGING, investor=False,
+    )  # fmt: skip
+    account = AccountId("1" * 32)
+    line = line_of(m.AccountConnected(account=account, info=info, clock_offset_minutes=None))
+    assert line is not None
+    assert line.fields == {"account": account, "login": 1001, "server": "Alpha-MT5"}
 
 
 def test_no_line_holds_what_a_person_wrote() -> None:

@@ -157,6 +157,26 @@ def test_an_account_out_of_reach_is_an_alert_also_after_its_password_was_refused
     run(work())
 
 
+def test_an_account_without_copies_is_an_alert_once_it_is_out_of_reach_for_long() -> None:
+    """Nothing said that a master's trades were missed."""
+
+    def down(account: Watched) -> list[m.AlertRaised]:
+        return [alert for alert in account.told(m.AlertRaised) if alert.code == "ACCOUNT_DOWN"]
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            account.bridge.away = {"connect"}
+            account.bridge.ends_session(reconnects_s=0.0)
+            await account.until(lambda: account.told(m.AccountDisconnected))
+            await asyncio.sleep(QUICK.away_alert_after_s - 1.0)
+            assert not down(account)
+            await account.until(lambda: down(account))
+            account.bridge.away = set()
+            await account.until(lambda: account.told(m.AlertCleared))
+
+    run(work())
+
+
 def test_a_proof_of_life_is_as_old_as_what_it_shows() -> None:
     """It is told once in a while, and the account may have hung since."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from copypro.adapters.kafka_client import Clients, KafkaLimits
 from copypro.errors import SettingsError
-from copypro.settings import load
+from copypro.settings import Settings, load, mistyped
 from copypro.wiring import kafka_settings
 
 SASL = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "PLAIN"}
@@ -97,3 +97,35 @@ def test_a_file_that_is_no_certificate_is_named(
 def test_only_what_a_service_reads_can_be_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refused(monkeypatch, COPYPRO_SET_ASIDE="audit/0/12")
     assert "slave-orders" in said
+
+
+def test_a_name_that_is_nearly_a_settings_is_told_with_the_one_that_was_meant() -> None:
+    """Nobody reads it: no alert would be posted, and the log would be in this folder, not on Kafka."""
+    given = [
+        "COPYPRO_ALERTS_URL",
+        "KAFKA_BOOTSTRAP_SERVER",
+        "COPYPRO_SIGNUP",
+        "COPYPRO_REQUIRE_KEYS",
+    ]
+    assert mistyped(given) == {
+        "COPYPRO_ALERTS_URL": "COPYPRO_ALERT_URL",
+        "KAFKA_BOOTSTRAP_SERVER": "KAFKA_BOOTSTRAP_SERVERS",
+        "COPYPRO_SIGNUP": "COPYPRO_SIGN_UP",
+        "COPYPRO_REQUIRE_KEYS": "COPYPRO_REQUIRE_KEY",
+    }
+
+
+def test_what_is_read_and_what_others_set_is_no_slip() -> None:
+    names = [str(field.alias) for field in Settings.model_fields.values()]
+    clients = ["COPYPRO_URL", "COPYPRO_KEY"]
+    others = [
+        "PATH",
+        "COPYPRO_TEST_LIMITS",
+        "COPYPRO_VERSION",
+        "KAFKA_PORT",
+        "COPYPRO_SERVICE_HOST",
+        "COPYPRO_PORT",
+        "COPYPRO_HOME",
+    ]
+    others += ["COPYPRO_GATEWAY_SERVICE_HOST", "COPYPRO_GATEWAY_PORT_5020_TCP", "KAFKA_HEAP_OPTS"]
+    assert mistyped([*names, *map(str.lower, names), *clients, *others]) == {}

@@ -57,6 +57,13 @@ def test_a_ticket_that_cannot_be_it_is_refused(listed: list[OpenOrder]) -> None:
     assert unclear.attempt is not None
 
 
+def test_of_an_account_that_is_out_of_reach_nothing_is_said_of_what_stands() -> None:
+    """After a restart no list has shown it: "not open" would have a person settle it as nothing."""
+    unclear = unanswered()
+    assert settled(unclear, connected=False) == "ACCOUNT_CONNECTING"
+    assert unclear.attempt is not None
+
+
 def unanswered() -> Copy:
     unclear = wanted()
     unclear.copy = CopyId("d" * 32)
@@ -65,9 +72,12 @@ def unanswered() -> Copy:
     return unclear
 
 
-def settled(unclear: Copy, *others: Copy, listed: Sequence[OpenOrder] = ()) -> str:
+def settled(
+    unclear: Copy, *others: Copy, listed: Sequence[OpenOrder] = (), connected: bool = True
+) -> str:
     """The code with which a person's word on TICKET was denied."""
     memory = Memory(unclear.slave, WatcherLimits())
+    memory.live.connected = connected
     memory.live.looked(listed, None)
     for copy in (*others, unclear):
         memory.know(copy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copypro import messages as m
 from copypro.envelope import decode
-from copypro.topics import ACCOUNT_SYMBOLS
+from copypro.topics import ACCOUNT_SYMBOLS, ACCOUNT_WATCHER
 from copypro_standalone.backtest.virtual_time import run
 
 from tests.unit.diff_builders import order
@@ -35,9 +35,15 @@ def test_an_accounts_symbols_are_listed_when_it_is_new_and_not_with_each_session
     def lists(account: Watched) -> list[tuple[str, ...]]:
         return [each.names for each in account.told(m.AccountSymbols, ACCOUNT_SYMBOLS)]
 
+    def is_imported(account: Watched) -> bool:
+        kept = account.log.state(ACCOUNT_WATCHER.state.name)
+        values = (record.value or b"" for part in kept for record in part.values())
+        return any(b'"history_done":true' in value for value in values)
+
     async def work() -> None:
         async with watched() as account:
             await account.until(lambda: lists(account) == [("EURUSD", "0")])
+            await account.until(lambda: is_imported(account))
             account.bridge.ends_session(reconnects_s=0.0)
             await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
             await account.looked()

@@ -314,6 +314,7 @@ async def watched(
     history_takes_s: float = 0.0,
     log: MemoryLog | None = None,
     platform: Platform = Platform.MT5,
+    clock: Callable[[], datetime] = now,
 ) -> AsyncIterator[Watched]:
     """In a virtual loop."""
     bridge, log = Bridge(mode, platform), log or MemoryLog()
@@ -324,7 +325,7 @@ async def watched(
             cast(Any, log),
             {platform: bridge.of},
             cast(Any, Vault()),
-            now,
+            clock,
             asyncio.get_running_loop().time,
             limits or WatcherLimits(),
         )

@@ -117,7 +117,8 @@ def _of_account(event: Message) -> Line | None:
             registration = {"registration": event.registration}
             return Line(INFO, _words(event), account | registration)
         case m.AccountConnected():
-            return Line(INFO, "account connected", account)
+            known = {"login": event.info.login, "server": event.info.server}
+            return Line(INFO, "account connected", account | known)
         case m.AccountDisconnected() | m.AccountRefused():
             why = {"code": event.code, "message": event.message}
             return Line(WARNING, _words(event), account | why)

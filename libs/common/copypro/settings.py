@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -13,9 +14,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from copypro import topics
 from copypro.dead_letters import Place
 from copypro.errors import SettingsError
+from copypro.near import near
 
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+_CLIENTS = ("COPYPRO_URL", "COPYPRO_KEY")
+"""Of commands that call the gateway."""
+_TWO_SLIPS_FROM = 20
+"""Letters: Kubernetes' COPYPRO_SERVICE_HOST is no slip of COPYPRO_SERVICE_PORT, which has fewer."""
 AsItIs = Annotated[str, StringConstraints(strip_whitespace=False)]
 
 
@@ -173,6 +179,18 @@ def load(data: Path | None = None) -> Settings:
         first = error.errors()[0]
         told = first["msg"].removeprefix("Value error, ")
         raise SettingsError(": ".join([*map(str, first["loc"]), told])) from None
+
+
+def mistyped(names: Iterable[str]) -> dict[str, str]:
+    """Of these variables' names those that nothing reads though they look like a setting's, and which."""
+    known = [str(field.alias) for field in Settings.model_fields.values()]
+    read = {name.upper(): name for name in (*known, *_CLIENTS)}
+    meant = {
+        name: near(name, read.values(), two_from=_TWO_SLIPS_FROM)
+        for name in names
+        if name.upper() not in read
+    }
+    return {name: found for name, found in meant.items() if found is not None}
 
 
 def _names_host(address: str, *schemes: str) -> bool:

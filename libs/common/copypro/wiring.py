@@ -40,7 +40,13 @@ from copypro.adapters.mongo_users import MongoUsers
 from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
-from copypro.adapters.sealing import KeySource, add_key, keep_newest_key, load_or_make_key
+from copypro.adapters.sealing import (
+    KEY_FILE,
+    KeySource,
+    add_key,
+    keep_newest_key,
+    load_or_make_key,
+)
 from copypro.adapters.sqlite_file import is_new, make_folder
 from copypro.adapters.sqlite_history import SqliteHistory
 from copypro.adapters.sqlite_log import FILE as LOG_FILE
@@ -55,7 +61,7 @@ from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
 from copypro.adapters.webhooks import Webhooks
 from copypro.envelope import utc_now
-from copypro.errors import CopyProError, LogCorrupt
+from copypro.errors import CopyProError, LogCorrupt, SecretsError
 from copypro.health import App
 from copypro.ports import (
     EventLog,
@@ -216,6 +222,20 @@ def _require_log(folder: Path) -> None:
         )
 
 
+def _require_key(folder: Path) -> None:
+    """Errors: SecretsError, for a folder whose key file was lost: another one opens nothing in it, and
+    would look as if it did.
+    """
+    path = folder / KEY_FILE
+    is_lost = not path.exists() or path.stat().st_size == 0
+    if is_lost and not is_new(folder / VAULT_FILE):
+        raise SecretsError(
+            f"{path} is missing or empty, and {VAULT_FILE} is sealed by the key that was in it: restore"
+            " it from a backup, or set COPYPRO_SECRET_KEYS to that key; is it lost for good, see"
+            " *Secret keys* in docs/operations.md"
+        )
+
+
 def _say_if_new(store: Store, folder: Path) -> None:
     file, lost = _FILES.get(store, ("", ""))
     if file and is_new(folder / file):
@@ -304,7 +324,10 @@ async def _kafka_admin(settings: Settings) -> AsyncIterator[kafka_topics.Admin]:
 def _keys(settings: Settings) -> Sequence[str]:
     if settings.secret_keys:
         return settings.secret_keys.split(",")
-    return load_or_make_key(settings.data.resolve())
+    folder = settings.data.resolve()
+    if not settings.mongo:
+        _require_key(folder)
+    return load_or_make_key(folder)
 
 
 def _renew(settings: Settings) -> KeySource | None:
@@ -409,6 +432,7 @@ async def rotate_keys(settings: Settings, *, dry_run: bool) -> Rewrapped:
     if dry_run:
         found = await _rewrap(settings, dry_run=True)
         return Rewrapped(keys=found.keys, rewrapped=found.keys)
+    _keys(settings)
     add_key(folder)
     done = await _rewrap(settings, dry_run=False)
     keep_newest_key(folder)

@@ -30,7 +30,7 @@ from msgspec.structs import replace
 
 from copypro_account_watcher.alarms import ALARMS, alarms
 from copypro_account_watcher.alerts import clear_alert, raise_alert, tell_left_open
-from copypro_account_watcher.apart import as_received, compare_clocks
+from copypro_account_watcher.apart import as_received, compare_clocks, see_time, set_back
 from copypro_account_watcher.commands import Commands
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.keys import Keys
@@ -89,6 +89,7 @@ class AccountAgent:
             return
         self._started = True
         for copy in self.memory.copies.values():
+            set_back(copy, self._host.clock())
             if copy.attempt is not None:
                 self._left_behind(copy.attempt)
         self.memory.touch_all()
@@ -194,7 +195,7 @@ class AccountAgent:
                 self._advance(copy, turn)
 
     def _see_time(self, turn: Turn) -> None:
-        self.memory.live.now, self.memory.live.mono = turn.now, self._host.monotonic()
+        see_time(self.memory, turn, self._host.monotonic())
 
     def _look_as_wanted(self) -> None:
         memory = self.memory

@@ -4,17 +4,20 @@ An order cannot have been seen after it came here. If it says so, the other cloc
 by at least the difference: left as it is, the copy would wait for that moment and count as fresh for
 that much longer. The other way round nothing can be told: a clock that is behind looks like an order
 that took long, and is EXPIRED when that was too long (decision 44).
+
+And this machine's own clock, when it is set back.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from copypro.messages import OpenCopy, SlaveOrder
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.state import Copy
 from copypro_account_watcher.turn import Turn
 
 
@@ -22,10 +25,46 @@ def as_received(order: SlaveOrder, now: datetime) -> SlaveOrder:
     """Seen, and fresh, no later than now."""
     if not isinstance(order, OpenCopy) or order.seen_at_utc <= now:
         return order
-    fresh = order.fresh_from_utc
+    return _seen_by(order, now)
+
+
+def _seen_by(order: OpenCopy, now: datetime) -> OpenCopy:
     return msgspec.structs.replace(
-        order, seen_at_utc=now, fresh_from_utc=None if fresh is None else min(fresh, now)
+        order,
+        seen_at_utc=min(order.seen_at_utc, now),
+        fresh_from_utc=_by(order.fresh_from_utc, now),
     )
+
+
+def see_time(memory: Memory, turn: Turn, mono: float) -> None:
+    live = memory.live
+    back, live.now, live.mono = live.now - turn.now, turn.now, mono
+    if back <= timedelta(seconds=memory.limits.clock_off_s):
+        return
+    for copy in memory.copies.values():
+        set_back(copy, turn.now)
+        memory.touch(copy, turn)
+
+
+def set_back(copy: Copy, now: datetime) -> None:
+    """The clock was, or may have been while nobody watched: nothing has begun later than now, and what was
+    put off waits no longer. It would wait until the clock is as late again as it was.
+    """
+    copy.not_before_utc = None
+    copy.closing_since_utc = _by(copy.closing_since_utc, now)
+    copy.levels_late_since_utc = _by(copy.levels_late_since_utc, now)
+    copy.reduction_late_since_utc = _by(copy.reduction_late_since_utc, now)
+    copy.pending_filled_at_utc = _by(copy.pending_filled_at_utc, now)
+    if copy.attempt is not None:
+        copy.attempt.unresolved_at_utc = _by(copy.attempt.unresolved_at_utc, now)
+    for leg in copy.legs:
+        leg.naked_since_utc = _by(leg.naked_since_utc, now)
+        if leg.order is not None:
+            leg.order = _seen_by(leg.order, now)
+
+
+def _by(moment: datetime | None, now: datetime) -> datetime | None:
+    return None if moment is None else min(moment, now)
 
 
 def compare_clocks(memory: Memory, order: SlaveOrder, turn: Turn) -> None:

@@ -189,6 +189,12 @@ class Commands:
         evidence = f"settled by {command.by}"
         if isinstance(request, OpenRequest) and command.ticket is not None:
             order = memory.live.positions.get(command.ticket)
+            if order is None and not memory.live.connected:
+                text = (
+                    f"the account is out of reach, so whether {command.ticket} is open is not known;"
+                    " settle again when Accounts shows it connected"
+                )
+                return self._deny(turn, origin, "ACCOUNT_CONNECTING", text)
             if order is None or not _could_be(order, request, memory.live.mode):
                 side = request.kind.side
                 text = (

@@ -36,7 +36,11 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     breaker_window_s: float = 60.0
     breaker_pause_s: float = 60.0
     close_alert_after_s: float = 30.0
-    """A close that is still not done raises an alert, and so does what was told as closed and stands."""
+    """A close that is still not done raises an alert, and so does what was told as closed and stands, or
+    an account that is out of reach while copies stand on it.
+    """
+    away_alert_after_s: float = 300.0
+    """Any other account that is out of reach so long: a master's trades are missed."""
     unresolved_alert_after_s: float = 10.0
     """An attempt that nobody could settle so long raises an alert."""
     room_poll_s: float = 0.05

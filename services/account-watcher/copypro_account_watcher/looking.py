@@ -31,6 +31,7 @@ from copypro_account_watcher.alerts import (
     follow_stop_outs,
     raise_alert,
 )
+from copypro_account_watcher.apart import see_time
 from copypro_account_watcher.host import Act, Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
@@ -163,7 +164,7 @@ class Looking:
             return
         turn = Turn(self._host.clock())
         live = memory.live
-        live.now, live.mono = turn.now, self._host.monotonic()
+        see_time(memory, turn, self._host.monotonic())
         live.learn_figures(shown.figures)
         self._see_clock(shown, turn.now)
         live.clock_offset_minutes = self._session.offset.minutes

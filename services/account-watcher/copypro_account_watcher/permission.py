@@ -29,15 +29,17 @@ class Permission:
 
     def __init__(self, memory: Memory, host: Host, session: Session) -> None:
         self._memory, self._host, self._session = memory, host, session
-        self._marks: list[tuple[datetime, str]] = []
+        self._marks: list[tuple[float, str]] = []
+        """On the monotonic clock, as is the end of the pause: a clock that is set back prolongs neither."""
         self._paused_until: datetime | None = None
+        self._pause_ends = 0.0
 
     def refresh(self, turn: Turn) -> None:
         """Decides anew, for the steps of this turn."""
         memory, account = self._memory, self._memory.account
         if account is not None and account.removed:
             self._start_over()
-        if self._paused_until is not None and turn.now >= self._paused_until:
+        if self._paused_until is not None and self._host.monotonic() >= self._pause_ends:
             self._paused_until = None
         if self._paused_until is None:
             # Also that of a pause which a restart ended.
@@ -71,14 +73,14 @@ class Permission:
 
     def _count(self, what: str, turn: Turn) -> None:
         """Too many refusals ("stop") or unclear answers ("unknown") in a minute pause opens."""
-        limits = self._host.limits
-        since = turn.now - timedelta(seconds=limits.breaker_window_s)
-        self._marks = [mark for mark in self._marks if mark[0] > since] + [(turn.now, what)]
+        limits, now = self._host.limits, self._host.monotonic()
+        since = now - limits.breaker_window_s
+        self._marks = [mark for mark in self._marks if mark[0] > since] + [(now, what)]
         stops = sum(1 for _, kind in self._marks if kind == "stop")
         unknowns = len(self._marks) - stops
         if stops >= limits.breaker_stops or unknowns >= limits.breaker_unknowns:
             until = turn.now + timedelta(seconds=limits.breaker_pause_s)
-            self._paused_until = until
+            self._paused_until, self._pause_ends = until, now + limits.breaker_pause_s
             self._marks.clear()
             text = (
                 f"{stops} refusals and {unknowns} unclear answers in {limits.breaker_window_s:g} s"

@@ -23,10 +23,18 @@ from structlog.contextvars import bound_contextvars
 from copypro_gateway.core import GatewaySettings, Pending
 from copypro_gateway.entry.gate import By, Gate
 from copypro_gateway.entry.repeating import HEADER, Asked, Repeating
+from copypro_gateway.entry.scopes import rule_of
 from copypro_gateway.wording.describing import Answers, Describing
 from copypro_gateway.wording.pages import Page
 from copypro_gateway.wording.parameters import Parameters
-from copypro_gateway.wording.reading import Written, from_body, from_query, read
+from copypro_gateway.wording.reading import (
+    Written,
+    from_body,
+    from_query,
+    read,
+    refuse_mistyped,
+    spellings,
+)
 
 Given = TypeVar("Given", bound=Parameters)
 
@@ -63,6 +71,7 @@ class Calls:
         self._repeating = repeating
         self._describing = Describing()
         self._describing.attach(app)
+        self._names: set[str] = set()
 
     def open(
         self, name: str, kind: type[Given], handler: Callable[[Given], Awaitable[Any]], *, tag: str
@@ -148,8 +157,13 @@ class Calls:
         *,
         changes: bool,
     ) -> None:
+        self._names |= spellings(kind)
+
         async def answer(request: Request) -> Response:
-            given = read(kind, await _written(request))
+            written = await _written(request)
+            if rule_of(name).audited:
+                refuse_mistyped(kind, written, self._names)
+            given = read(kind, written)
             by = await who(request, given)
 
             async def run() -> Response:

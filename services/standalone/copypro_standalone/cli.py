@@ -100,7 +100,7 @@ def _serve(*services: str, test_limits: bool) -> None:
     import structlog
     import uvloop
     from copypro.errors import CopyProError, ServiceEnded
-    from copypro.settings import load
+    from copypro.settings import load, mistyped
 
     from copypro_standalone import serving
     from copypro_standalone.limits import REAL_LIMITS, scaled_limits
@@ -110,6 +110,8 @@ def _serve(*services: str, test_limits: bool) -> None:
     try:
         settings = load()
         configure(as_json=settings.log_json, simulated=settings.simulated)
+        for name, meant in mistyped(os.environ).items():
+            structlog.get_logger("copypro").warning("nothing reads this", name=name, meant=meant)
         limits = scaled_limits(os.environ, wanted=test_limits)
         ring = Ring(settings, *limits, services=services)
         if limits != REAL_LIMITS:
@@ -363,22 +365,28 @@ def import_statement(
 
     if not check and not key:
         _fail("set COPYPRO_KEY to your userKey (SignIn gives one), or use --check")
-    try:
-        reports = [
-            importing.checked(path, lenient=lenient)
-            if check
-            else asyncio.run(importing.imported(url, key, path, lenient=lenient))
-            for path in files
-        ]
-    except BadStatement as error:
-        _fail(error)
+    reports: list[importing.Report] = []
+    refused: BadStatement | None = None
+    for path in files:
+        try:
+            reports.append(
+                importing.checked(path, lenient=lenient)
+                if check
+                else asyncio.run(importing.imported(url, key, path, lenient=lenient))
+            )
+        except BadStatement as error:
+            refused = error
+            break
     if as_json:
         for report in reports:
             typer.echo(json.dumps(report))
     elif check:
         importing.show(reports)
     else:
-        typer.echo("\n".join(map(importing.told, reports)))
+        for report in reports:
+            typer.echo(importing.told(report))
+    if refused is not None:
+        _fail(refused)
 
 
 @rebuilds.command("stats")

@@ -16,7 +16,7 @@ from copypro.messages import AlertRaised, EquityProtectorReset, EquityProtectorT
 from copypro.ports import Post, ReadModels
 from copypro.trade_logs import trade_log
 from copypro.trade_sides import sides_of
-from copypro.values import RegistrationId
+from copypro.values import AccountId, RegistrationId
 from msgspec import Struct
 
 from copypro_stats.trade_logs import trade_log_told_by
@@ -44,7 +44,7 @@ def posts_of(envelope: Envelope) -> list[Posted]:
     """What an event gives to post, whether anybody wants it or not."""
     event = envelope.message
     if isinstance(event, AlertRaised):
-        return [_posted(envelope, msgspec.to_builtins(event))]
+        return [_posted(envelope, {"numbers": {}, **msgspec.to_builtins(event)})]
     if isinstance(event, EquityProtectorTriggered | EquityProtectorReset):
         return [_posted(envelope, _told(event), to=event.registration)]
     row = trade_log_told_by(event)
@@ -78,6 +78,21 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+async def named(models: ReadModels, account: AccountId) -> dict[str, Any]:
+    """Login, server and registrations; nothing of an account that is gone, or while the database does
+    not answer: an alert waits for neither.
+    """
+    try:
+        known = await models.get(c.ACCOUNTS, account)
+        registrations = await models.find(c.REGISTRATIONS, {"account": account})
+    except (StoreUnavailable, StoreRefused):
+        return {}
+    if known is None or "login" not in known:
+        return {}
+    ids = [registration["id"] for registration in registrations]
+    return {"login": known["login"], "server": known["server"], "registrations": ids}
+
+
 class _Undecided(Exception):
     """Decisions and what came of them are told by partitions of their own: one may be ahead."""
 
@@ -107,6 +122,8 @@ class Receivers:
         try:
             receiver = await self._receiver(posted.to)
             body = posted.body or await self._body(posted, in_part)
+            if posted.to == OPERATOR:
+                body = await self._named(body)
         except _Undecided:
             return "the decision before it is not projected yet"
         except StoreUnavailable:
@@ -118,6 +135,11 @@ class Receivers:
         if receiver is None or not body:
             return ""
         return await self._post(receiver, posted.id, body)
+
+    async def _named(self, alert: bytes) -> bytes:
+        """Beside what only the log calls the account, what a person does."""
+        told = msgspec.json.decode(alert)
+        return msgspec.json.encode(told | await named(self._models, AccountId(told["account"])))
 
     async def _receiver(self, to: str) -> Receiver | None:
         if to == OPERATOR:

@@ -25,7 +25,7 @@ from copypro_stats.batch import Batch, Parts, batch_of
 from copypro_stats.keeper import Keeper
 from copypro_stats.pausing import commands
 from copypro_stats.posting import Outbox, PostLimits, posting
-from copypro_stats.receivers import Receivers
+from copypro_stats.receivers import Receivers, named
 
 logger = structlog.get_logger("stats")
 Answer = TypeVar("Answer")
@@ -108,6 +108,7 @@ async def _project(
                 account=alert.account,
                 text=alert.text,
                 correlation=envelope.correlation,
+                **await named(models, alert.account),
             )
         if receivers is not None and batch.posts:
             wanted = await patience.until_answered(

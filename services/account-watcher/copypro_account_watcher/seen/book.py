@@ -217,10 +217,13 @@ def _closed_at(closed: Closed) -> datetime:
 
 
 def _told_of(of: Root | Closed, *ended: datetime) -> tuple[datetime, Sequence[int]]:
-    """MT5: until when, and the numbers of its deals, where all are known."""
+    """MT5: until when, and the numbers of its deals, where all are known. On netting the rows up to its
+    first one are of those that had the symbol before it, and told as theirs.
+    """
     numbers = [deal for _, deal in of.spent]
-    until = NEVER if of.rows_until is None else of.rows_until[0]
-    is_owed = bool(of.made) or of.unrowed_lots > 0 or of.rows_until is not None
+    own_until = of.rows_until if len(numbers) >= SPENT_ROWS else None
+    until = NEVER if own_until is None else own_until[0]
+    is_owed = bool(of.made) or of.unrowed_lots > 0 or own_until is not None
     is_numbered = not is_owed and set(numbers).isdisjoint(of.tickets)
     return max(until, *ended, *(at for at, _ in of.spent), NEVER), numbers if is_numbered else ()
 

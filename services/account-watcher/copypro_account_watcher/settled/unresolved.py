@@ -276,9 +276,11 @@ def _needs_person(
     attempt.person = True
     leg = copy.leg(attempt.leg)
     common = about(copy, leg.number) | {"attempt": attempt.id}
-    event = CopyNeedsPerson(**common, evidence=finding.evidence)
+    asked = attempt.request
+    assert isinstance(asked, OpenRequest)
+    evidence = f"a call to open {asked.lots} {asked.symbol} {asked.kind}: {finding.evidence}"
+    event = CopyNeedsPerson(**common, evidence=evidence)
     turn.execution(event, leg.origin or copy.origin, attempt.id)
-    raise_alert(
-        memory, turn, "NEEDS_PERSON", f"attempt/{attempt.id}", finding.evidence, attempt=attempt.id
-    )
+    text = f"{evidence}; see what it opened in the terminal, then `copypro settle`"
+    raise_alert(memory, turn, "NEEDS_PERSON", f"attempt/{attempt.id}", text, attempt=attempt.id)
     memory.touch(copy, turn)

@@ -41,7 +41,7 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     "ALREADY_REGISTERED": (409, "of two calls at once that added the account, the other one was first", "nothing: AddAccount again changes that one"),
     "ACCOUNT_LEAVING": (409, "the account is being removed, which waits until its copies are closed", "add it once Accounts shows it no more, or let RemoveAccount leave the trades open"),
     "PLATFORM_OFF": (400, "no bridge is set for this platform", "set ApiMT4 or ApiMT5 to its address"),
-    "ACCOUNT_CONNECTING": (409, "the account's password has not logged in yet", "try again when Accounts shows it connected"),
+    "ACCOUNT_CONNECTING": (409, "the account is not connected: its password has not logged in yet, or its bridge or broker is out of reach", "try again when Accounts shows it connected"),
     "NOT_PROVED": (403, "the account's password was refused", "set the right one by ChangePassword"),
     "READ_ONLY": (400, "the account's password is an investor password", "set the trading password by ChangePassword"),
     "ACCOUNT_DISABLED": (409, "the master account is disabled", "enable it by AccountSetEnabled"),

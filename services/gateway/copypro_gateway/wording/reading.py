@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from functools import cache
+from itertools import islice
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
+from copypro.near import near
 from pydantic import AliasChoices, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -18,6 +20,12 @@ from copypro_gateway.wording.parameters import Parameters
 Given = TypeVar("Given", bound=Parameters)
 Written = Mapping[str, list[Any]]
 """By name in lower case, every value that came under it."""
+_TWO_SLIPS_FROM = 8
+"""Letters. Below, two slips make too many names of one."""
+_MOST_UNKNOWN = 50
+"""Names that are compared: nobody mistypes as many, and each takes its time."""
+_SENT_BACK = frozenset(("account", "copier"))
+"""What answers have beside an id, and a client that sends a whole one back."""
 
 
 def from_query(pairs: Iterable[tuple[str, str]]) -> Written:
@@ -28,28 +36,33 @@ def from_query(pairs: Iterable[tuple[str, str]]) -> Written:
 
 
 def from_body(body: bytes) -> Written:
-    """Errors: 400 for what is no JSON object."""
+    """Errors: 400 for what is no JSON object, and why it is none."""
     try:
-        found = msgspec.json.decode(body or b"{}")
-    except (msgspec.DecodeError, RecursionError):
-        raise _no_object() from None
+        found = msgspec.json.decode(body.decode("utf-8-sig") or "{}")
+    except UnicodeDecodeError:
+        raise _no_object("it is not UTF-8") from None
+    except RecursionError:
+        raise _no_object("it is nested too deeply") from None
+    except msgspec.ValidationError:  # where any JSON is taken, only of numbers beyond a double
+        raise _no_object("a number is too large") from None
+    except msgspec.DecodeError as error:
+        raise _no_object(str(error)) from None
     if not isinstance(found, dict):
         raise _no_object()
-    return {
-        str(name).lower(): value if isinstance(value, list) else [value]
-        for name, value in found.items()
-    }
+    return {str(name).lower(): [value] for name, value in found.items()}
 
 
 def read(kind: type[Given], written: Written) -> Given:
     """Of two spellings of one parameter, the first that it is documented by. An empty value is an absent
     one; of several, where one is taken, the last counts. Unknown names are ignored, as the
-    original does. Errors: 400 that names the field, never its value, which may be a secret.
+    original does (but see `refuse_mistyped`). Errors: 400 that names the field, never its value, which
+    may be a secret.
     """
     given: dict[str, Any] = {}
     for field in _fields(kind):
         for spelling in field.spellings:
-            values = [value for value in written.get(spelling, ()) if value not in ("", None)]
+            under = field.given(written.get(spelling, []))
+            values = [value for value in under if value not in ("", None)]
             if values:
                 given[field.name] = values if field.many else field.word(values[-1])
                 break
@@ -58,6 +71,22 @@ def read(kind: type[Given], written: Written) -> Given:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise bad(str(first["loc"][0]) if first["loc"] else "body", _text(first)) from None
+
+
+def spellings(kind: type[Parameters]) -> frozenset[str]:
+    """Every name of its parameters, in lower case."""
+    return frozenset(spelling for field in _fields(kind) for spelling in field.spellings)
+
+
+def refuse_mistyped(kind: type[Parameters], written: Written, known: Collection[str]) -> None:
+    """For calls that change something: what was meant would have its default there. `known`: the names
+    that any call takes. Errors: 400 that names the one written and the one meant.
+    """
+    unknown = (name for name in written if name not in known and name not in _SENT_BACK)
+    for name in islice(unknown, _MOST_UNKNOWN):
+        meant = near(name, _documented(kind), two_from=_TWO_SLIPS_FROM)
+        if meant is not None:
+            raise bad(name, f"is no parameter of this call: {meant} is")
 
 
 _A_NUMBER, _WHOLE = "is not a number like 0.5", "is not a whole number"
@@ -81,8 +110,9 @@ def _text(error: Mapping[str, Any]) -> str:
     return _TEXTS.get(error["type"]) or str(error["msg"])
 
 
-def _no_object() -> ApiError:
-    return bad("body", 'is not a JSON object like {"accountId": "…"}')
+def _no_object(reason: str = "") -> ApiError:
+    text = 'is not a JSON object like {"accountId": "…"}'
+    return bad("body", f"{text}: {reason}" if reason else text)
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -92,6 +122,12 @@ class _Field(msgspec.Struct, frozen=True):
     spellings: tuple[str, ...]
     many: bool
     words: Mapping[str, str]
+
+    def given(self, values: list[Any]) -> list[Any]:
+        """A list in a body is many values only where many are taken."""
+        if not self.many:
+            return values
+        return [one for each in values for one in (each if isinstance(each, list) else [each])]
 
     def word(self, value: Any) -> Any:
         return self.words.get(value.lower(), value) if isinstance(value, str) else value
@@ -110,6 +146,11 @@ def _fields(kind: type[Parameters]) -> tuple[_Field, ...]:
             (field, _names(name, field)) for name, field in kind.model_fields.items()
         )
     )
+
+
+@cache
+def _documented(kind: type[Parameters]) -> tuple[str, ...]:
+    return tuple(each for name, field in kind.model_fields.items() for each in _names(name, field))
 
 
 def _words(annotation: Any) -> list[str]:

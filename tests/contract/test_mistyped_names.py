@@ -1,0 +1,117 @@
+"""A parameter's name that is nearly one of its call's: what was meant would have its default, ten times the
+lots or an account's protector off. What calls and names there are is read from the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from copypro_gateway.entry.scopes import rule_of
+
+from tests.contract.stores import Place, SqlitePlace
+from tests.gateway import OPERATOR, Calling, a_gateway, a_user
+
+ANSWERS_SENT_BACK = {
+    "Start": ("Copier",),
+    "StartByAccountId": ("Copier", "Started"),
+    "UpdateCopier": ("Copier",),
+    "CopierPause": ("Copier",),
+    "Remove": ("Copier", "ManagedCopier", "Started"),
+    "AddAccount": ("Account",),
+    "UpdateAccount": ("Account", "DetailedAccount"),
+    "AccountSetEnabled": ("Account",),
+    "ChangePassword": ("Account",),
+    "RemoveAccount": ("Account",),
+    "SymbolsEnable": ("SymbolChoice", "Account"),
+    "UpdateEquityProtector": ("EquityProtector", "Account"),
+    "UpdateEquityProtectorCallback": ("EquityProtector", "Account"),
+    "AddSymbolMapping": ("MappedSymbol", "Copier"),
+    "DeleteSymbolMapping": ("MappedSymbol", "Copier"),
+    "Settle": ("Alert", "UnresolvedAttempt"),
+    "RemoveKey": ("KeyListed", "KeyAdded"),
+}
+"""Clients read what there is, change a field and send it whole."""
+
+
+@pytest.fixture
+async def calling(tmp_path: Path) -> AsyncIterator[Calling]:
+    place: Place = SqlitePlace(tmp_path)
+    async with a_gateway(place, tmp_path, require_key=True) as made:
+        yield made
+    await place.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_copier_is_not_started_with_a_default_in_place_of_what_was_meant(
+    tmp_path: Path, method: str
+) -> None:
+    place = SqlitePlace(tmp_path)
+    async with a_gateway(place, tmp_path, require_key=True) as calling:
+        user = await a_user(place, calling, "mine")
+        pair = {"masterAccountId": user.ids["master"], "slaveAccountId": user.ids["slave"]}
+        given = pair | {"riskValu": "0.1"}
+        answer = await calling.call("/Start", given, key=user.key, method=method)
+        assert answer.status_code == 400
+        assert answer.json() == {
+            "code": "INVALID_PARAMETER",
+            "message": "riskvalu: is no parameter of this call: riskValue is",
+        }
+        given = pair | {"colour": "red", "riskValue": "0.1"}
+        answer = await calling.call("/Start", given, key=user.key, method=method)
+        assert answer.status_code == 202, answer.text
+    await place.close()
+
+
+async def test_a_slip_in_any_name_of_a_call_that_changes_something_is_told(
+    calling: Calling,
+) -> None:
+    tried = 0
+    for path, names in changing(calling):
+        for name in names:
+            if len(name) < 3:
+                continue
+            slip = name[:-2] + name[-1]
+            answer = await calling.call(path, {slip: "1"}, key=OPERATOR)
+            assert answer.status_code == 400, (path, slip)
+            assert answer.json()["message"].startswith(f"{slip.lower()}: is no parameter"), (
+                path,
+                slip,
+            )
+            tried += 1
+    assert tried > 200
+
+
+async def test_no_name_that_any_call_takes_is_a_slip(calling: Calling) -> None:
+    """The original's clients send what another of its calls takes, and it is ignored, as there."""
+    known = {name: "" for _, names in all_calls(calling) for name in names}
+    for path, _ in changing(calling):
+        answer = await calling.call(path, known, key=OPERATOR)
+        assert "is no parameter" not in answer.text, (path, answer.text)
+
+
+async def test_no_name_of_an_answer_that_is_sent_back_is_a_slip(calling: Calling) -> None:
+    shapes = calling.app.openapi()["components"]["schemas"]
+    for call, answers in ANSWERS_SENT_BACK.items():
+        for each in answers:
+            whole = dict.fromkeys(shapes[each]["properties"], "")
+            answer = await calling.call(f"/{call}", whole, key=OPERATOR)
+            assert "is no parameter" not in answer.text, (call, each, answer.text)
+
+
+async def test_a_call_that_only_looks_ignores_what_it_does_not_know(calling: Calling) -> None:
+    answer = await calling.call("/Manager/Users", {"pagesiz": "1"}, key=OPERATOR)
+    assert answer.status_code == 200
+
+
+def changing(calling: Calling) -> Iterator[tuple[str, list[str]]]:
+    return ((path, names) for path, names in all_calls(calling) if rule_of(path[1:]).audited)
+
+
+def all_calls(calling: Calling) -> Iterator[tuple[str, list[str]]]:
+    """Those that take parameters, with the names of these."""
+    for path, methods in calling.paths.items():
+        if "get" in methods and "post" in methods and "{" not in path:
+            parameters = methods["get"].get("parameters", [])
+            yield path, [each["name"] for each in parameters if each["in"] == "query"]
