@@ -171,3 +171,13 @@ def test_what_opens_once_its_copy_was_left_is_told_to_be_left(kind: str, answer:
         await lives(Broker(kind, [answer], []), [("open", 0.3), ("leave", 60.0)], Leaver())
 
     run(told())
+
+
+def test_netting_the_deal_of_a_part_that_was_answered_is_not_the_next_closes() -> None:
+    """No list had shown the position before: its deal was taken off once more, and as much stood on."""
+
+    async def told() -> None:
+        broker = Broker("MT5 netting", ["full", "part", "lost"], [])
+        await lives(broker, [("open", 0.3), ("reduce", 0.0)])
+
+    run(told())

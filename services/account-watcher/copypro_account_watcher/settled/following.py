@@ -97,15 +97,18 @@ def follow_hidden(memory: Memory, event: OrderEvent, turn: Turn) -> None:
         asked = [leg for leg in legs for piece in leg.asked_pieces if piece == lots]
         if not asked:
             continue
-        leg = min(asked, key=lambda leg: _is_unanswered(copy, leg))
+        leg = min(asked, key=lambda leg: _is_unanswered(copy, leg, lots))
         leg.tell(lots)
-        if len(asked) == 1 and _is_unanswered(copy, leg):
+        if len(asked) == 1 and _is_unanswered(copy, leg, lots):
             _take_off(memory, copy, leg, [leg], leg.lots - lots, event, turn)
         memory.touch(copy, turn)
 
 
-def _is_unanswered(copy: Copy, leg: Leg) -> bool:
-    return copy.is_unresolved and _is_at(leg, "close", copy.attempt)
+def _is_unanswered(copy: Copy, leg: Leg, lots: Lots) -> bool:
+    """A close of it that asked for so much."""
+    request = None if copy.attempt is None else copy.attempt.request
+    is_asked = isinstance(request, CloseRequest) and request.lots == lots
+    return is_asked and copy.is_unresolved and _is_at(leg, "close", copy.attempt)
 
 
 def follow_tickets(memory: Memory, changed: Iterable[RootId], turn: Turn) -> None:
