@@ -175,7 +175,7 @@ class HistoryBroker:
 
     async def _is_told(self) -> None:
         """Until history has told all that the list shows: by another clock it may seem older than the first
-        look, and of an account that is removed nothing waits for it.
+        look.
         """
         await asyncio.sleep(2 * CUT_S if self.misbehaved else SOON_S)
 
@@ -187,8 +187,6 @@ class HistoryBroker:
             self.dies.set()
         elif act == "session lost":
             self.bridge.ends_session(2.0)
-        if act in ("remove", "again") and self.misbehaved:
-            await self._is_told()
         if act in ("remove", "again"):
             await self.account.command(m.RemoveAccount(account=ACCOUNT, registration=REGISTRATION))
         if act in ("add", "again"):

@@ -41,7 +41,7 @@ KINDS = {
     "MT5 hedging": (Platform.MT5, Mode.HEDGING),
     "MT5 netting": (Platform.MT5, Mode.NETTING),
 }
-FOR_A_PERSON = {"STILL_OPEN", "VANISHED", "UNRESOLVED", "NEEDS_PERSON"}
+FOR_A_PERSON = {"STILL_OPEN", "LEFT_OPEN", "VANISHED", "UNRESOLVED", "NEEDS_PERSON"}
 OUTCOMES = (
     "full",
     "part",

@@ -16,7 +16,7 @@ OURS, OTHER = Ticket(77), Ticket(78)
 def claimed(copy: Copy, *tickets: Ticket, watch: Watch | None = None) -> list[Claim]:
     """What each of these tickets, all with the first leg's tag, is to the copy."""
     book, leg = (watch or hedging()).book, copy.legs[0]
-    orders = [order(ticket, comment=leg.tag) for ticket in tickets]
+    orders = [order(ticket, comment=leg.tag, magic=copy.magic) for ticket in tickets]
     return [whose(each, copy, leg, book, set(tickets)) for each in orders]
 
 
@@ -48,6 +48,15 @@ def test_what_shows_after_the_leg_ended_is_one_too_many_unless_it_ended_itself()
     watch.sees(order(OTHER))
     watch.sees(closed=(row(OTHER),))
     assert claimed(copy, OTHER, watch=watch) == [Claim.KNOWN], "a list from before it ended"
+
+
+@pytest.mark.parametrize("status", [LegStatus.OPEN, LegStatus.LEFT, LegStatus.ENDED])
+def test_what_has_its_tag_and_not_its_magic_is_its_owners(status: LegStatus) -> None:
+    copy = standing()
+    copy.legs[0].status = status
+    copy.magic += 1
+    twin = order(OTHER, comment=copy.legs[0].tag, magic=copy.magic - 1)
+    assert whose(twin, copy, copy.legs[0], hedging().book, {OTHER}) is Claim.OWNERS
 
 
 def test_what_was_given_up_and_shows_is_late() -> None:

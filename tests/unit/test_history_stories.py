@@ -4,6 +4,7 @@ broker's lots, prices and profit.
 
 from __future__ import annotations
 
+import pytest
 from copypro_standalone.backtest.virtual_time import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,17 @@ def test_what_closed_and_what_was_paid_is_told_once(
 def test_what_a_position_cost_to_open_counts_once_when_it_closes_after_two_removals() -> None:
     steps = [("open", 12.0), ("again", 0.0), ("remove", 0.0), ("close", 0.0)]
     told("MT5 hedging", steps, [], is_dated=False)
+
+
+@pytest.mark.parametrize("history", ["history away", "history cut", "history empty"])
+@pytest.mark.parametrize("is_dated", [True, False])
+@pytest.mark.parametrize("kind", ["MT4", "MT5 hedging"])
+def test_what_was_told_without_its_row_has_its_figures_after_a_removal(
+    kind: str, history: str, *, is_dated: bool
+) -> None:
+    """Its profit was 0 for good."""
+    steps = [("open", 20.0), (history, 0.3), ("close part", 20.0), ("again", 2.0)]
+    told(kind, steps, [], is_dated=is_dated)
 
 
 def test_on_netting_what_closed_after_a_removal_is_told_although_the_clock_was_put_back() -> None:

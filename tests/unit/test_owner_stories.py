@@ -440,3 +440,55 @@ def test_netting_a_close_that_was_done_in_part_is_not_told_by_the_one_of_its_res
     """
     steps = [("begin", 12.0), ("hand adds", 60.0), ("close", 12.0)]
     told("MT5 netting", steps, ["full", "fills further", "unlisted, filled"], [])
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [
+            ("begin", 5.0),
+            ("reduce", 5.0),
+            ("hand trades as we do", 0.3),
+            ("hand closes by more", 1.0),
+        ],
+        [
+            ("begin", 1.0),
+            ("reduce", 60.0),
+            ("hand trades as we do", 0.0),
+            ("hand's stop fires", 5.0),
+        ],
+        [("begin", 12.0), ("hand trades as we do", 12.0), ("close", 12.0)],
+    ],
+)
+def test_its_owners_trade_with_our_comment_is_not_touched(steps: Steps) -> None:
+    """It has not our magic number. It was taken for the copy, under another ticket, and closed with its
+    master's, or for one too many, and closed at once.
+    """
+
+    async def story() -> None:
+        broker = OwnersBroker("MT5 hedging", [], [])
+        raised = await lives(broker, steps, OwnedMaster(broker))
+        assert [order.magic for order in broker.open.values()] == [0], broker.story
+        assert raised == ["LEFT_OPEN"]
+
+    run(story())
+
+
+def test_its_owners_trade_with_our_comment_is_not_what_nobody_answered() -> None:
+    """Ours had been seen and was closed by its owner: his other trade was found in its place."""
+
+    async def story() -> None:
+        broker = OwnersBroker("MT5 hedging", ["lost, filled beside"], ["before", "lists", "before"])
+        steps = [("place", 0.3), ("hand trades as we do", 1.0), ("hand closes by as much", 5.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker))
+        assert [order.magic for order in broker.open.values()] == [0], broker.story
+        assert raised == ["LEFT_OPEN"]
+
+    run(story())
+
+
+def test_mt4_what_is_found_once_its_copy_was_left_is_told_with_its_ticket() -> None:
+    """Its open had not been answered when its owner cut another leg: nobody knew the ticket yet."""
+    steps = [("begin", 12.0), ("open", 5.0)]
+    hands = [("hand closes by less", 0.3), ("hand closes a part", 12.0)]
+    told("MT4", [*steps, *hands], ["refused", "part", "accepted"], [])

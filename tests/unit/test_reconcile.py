@@ -57,6 +57,17 @@ def test_a_tagged_order_is_it_at_once_and_any_further_one_is_too_many() -> None:
     assert (found.answer.ticket, found.inferred, found.duplicates) == (8, False, (9,))
 
 
+def test_what_has_its_tag_and_not_its_magic_is_its_owners_beside_what_has_both() -> None:
+    his, ours = order(8, comment=LEG.tag), order(9, comment=LEG.tag, magic=7)
+    found = settled(Doubt(SINCE), 0, his, ours)
+    assert isinstance(found, Found)
+    assert (found.answer.ticket, found.duplicates) == (9, ())
+    ended = (row(7, comment=LEG.tag, magic=7),)
+    found = settled(Doubt(SINCE), 0, his, ended=ended)
+    assert isinstance(found, Found)
+    assert (found.answer.ticket, found.duplicates) == (7, ())
+
+
 def test_an_order_that_filled_in_part_is_listed_twice_and_is_no_second_one() -> None:
     position = order(8, "0.04", comment=LEG.tag)
     rest = order(8, "0.06", OrderKind.BUY_LIMIT, comment=LEG.tag)

@@ -17,6 +17,7 @@ from copypro_account_watcher.seen.book import CLOCKS_APART
 from copypro_account_watcher.seen.clock import DAY
 from copypro_account_watcher.seen.costs import note_all
 from copypro_account_watcher.seen.evidence import closed_at_utc, earliest_utc, is_part
+from copypro_account_watcher.seen.owed import owed_closings
 from copypro_account_watcher.seen.past import imported_operations, imported_positions
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
@@ -92,11 +93,12 @@ class Importing:
             *imported_operations(memory.id, paid, now),
             *imported_positions(memory.id, older, now, opened),
         ]
-        told = list(imported_positions(memory.id, news, now, opened))
+        owed = list(owed_closings(book, history.closed))
+        told = [*owed, *imported_positions(memory.id, news, now, opened)]
         parts = {piece.ticket for piece in past if is_part(piece.comment)}
         events = (message for _, message in (*facts, *told))
         note_all(book, (e for e in events if getattr(e, "ticket", None) not in parts))
-        if news:
+        if told:
             turn = Turn(now)
             for identity, message in told:
                 turn.fact(memory.id, message, *identity)

@@ -211,6 +211,10 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """
     closes_late: bool = False
     """One of them was given up."""
+    given_up_pieces: list[Lots] = []
+    """Those that were."""
+    closes_hidden: bool = False
+    """Netting: it filled further by as much as was closed, so that no list shows that this was done."""
     open_price: Price = Decimal(0)
     offset: Decimal | None = None
     """Slave's price minus master's, fixed at copying: every later stop uses it."""
@@ -254,6 +258,24 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     def is_live(self) -> bool:
         """It is still to be sent, or to be followed."""
         return self.status in (LegStatus.WAITING, LegStatus.PLACED, LegStatus.OPEN)
+
+    @property
+    def answered_pieces(self) -> list[Lots]:
+        """Of those asked for, the ones that were taken or are under way, and that no look has told yet."""
+        answered = self.asked_pieces
+        for piece in self.given_up_pieces:
+            answered = without(answered, piece)
+        return answered
+
+    def tell(self, piece: Lots) -> None:
+        """The deal of one of those asked for was seen: of an answered one sooner than of one given up."""
+        if piece not in self.answered_pieces:
+            self.given_up_pieces = without(self.given_up_pieces, piece)
+        self.asked_pieces = without(self.asked_pieces, piece)
+        self.closes_hidden = self.closes_hidden and bool(self.answered_pieces)
+
+    def tell_all(self) -> None:
+        self.asked_pieces, self.given_up_pieces, self.closes_hidden = [], [], False
 
     @property
     def is_extra(self) -> bool:

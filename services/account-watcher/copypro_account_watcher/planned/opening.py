@@ -274,12 +274,10 @@ def check_margin(
     return {"margin_required": "unknown" if required is None else f"{required:.2f}"}
 
 
-def magic_of(order: OpenCopy | PlacePendingCopy) -> int:
-    return (
-        order.options.magic_number
-        if order.options.copy_magic_number is MagicMode.CUSTOM
-        else order.magic
-    )
+def magic_of(wanted: Copy | OpenCopy | PlacePendingCopy) -> int:
+    """What is opened for it has this one."""
+    is_custom = wanted.options.copy_magic_number is MagicMode.CUSTOM
+    return wanted.options.magic_number if is_custom else wanted.magic
 
 
 def slippage_points(numbers: Numbers, spec: SymbolSpec) -> int:

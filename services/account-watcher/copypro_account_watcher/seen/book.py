@@ -54,6 +54,22 @@ class Made(Struct, frozen=True, omit_defaults=True):
     """Price by lots of what has."""
 
 
+class Owed(Struct, frozen=True, omit_defaults=True):
+    """A made closing of before its account was removed: history, read for the next time, may have it."""
+
+    made: Made
+    deals: tuple[int, ...] = ()
+    """Of its root those that were told with rows."""
+
+    def is_of(self, row: ClosedOrder) -> bool:
+        """Of as many lots, under its number, and no later one."""
+        told = self.made.told
+        number, at = max(told.deal.ticket, 0) or told.ticket, told.deal.time_broker
+        if at is None or row.closed_at_broker > at + CLOCKS_APART or row.cancelled:
+            return False
+        return (row.ticket, row.lots) == (number, self.made.left) and row.deal not in self.deals
+
+
 class Root(Struct, kw_only=True, omit_defaults=True):
     """The checkpoint of one root: all that is needed to tell what changed since."""
 
@@ -175,6 +191,7 @@ class Rest(Struct, kw_only=True, omit_defaults=True):
     told: dict[Ticket, datetime] = {}
     told_deals: dict[Ticket, tuple[int, ...]] = {}
     told_until_broker: datetime | None = None
+    owed: tuple[Owed, ...] = ()
     costs: dict[str, Cost] = {}
 
 
@@ -188,6 +205,7 @@ class BookLimits(Struct, frozen=True, kw_only=True):
     operations: int = 100
     waiting_rows: int = 200
     told_tickets: int = 1000
+    owed: int = 100
     costs: int = 100
 
 
@@ -243,6 +261,8 @@ class Book:
         """of these, where rows have numbers, these deals: a clock goes through an hour twice."""
         self.told_until_broker: datetime | None = None
         """And everything that closed up to then."""
+        self.owed: tuple[Owed, ...] = ()
+        """What was told then without its figures."""
         self.costs: dict[str, Cost] = {}
         """By symbol; what was learned last is last."""
         self.by_ticket: dict[Ticket, Root] = {}
@@ -290,7 +310,7 @@ class Book:
         self.operations = dict(rest.operations)
         self.operations_forgotten_until_broker = rest.operations_forgotten_until_broker
         self.told, self.told_deals = dict(rest.told), dict(rest.told_deals)
-        self.told_until_broker = rest.told_until_broker
+        self.told_until_broker, self.owed = rest.told_until_broker, rest.owed
         self.costs = dict(rest.costs)
         for closed in rest.closed:
             self.bury(closed)
@@ -314,6 +334,7 @@ class Book:
             told=dict(self.told),
             told_deals=dict(self.told_deals),
             told_until_broker=self.told_until_broker,
+            owed=self.owed,
             costs=dict(self.costs),
         )
 
@@ -336,8 +357,15 @@ class Book:
         left.told = dict(list(told.items())[-self.limits.told_tickets :])
         left.told_deals = {ticket: deals[ticket] for ticket in left.told if ticket in deals}
         left.told_until_broker = until if until > NEVER else None
+        left.owed = (*self.owed, *self._owed_here())[-self.limits.owed :]
         left.costs = dict(self.costs)
         return left
+
+    def _owed_here(self) -> Iterator[Owed]:
+        known: list[Closed | Root] = [*self.closed.values(), *self.roots.values()]
+        for of in known:
+            deals = tuple(deal for _, deal in of.spent)
+            yield from (Owed(made, deals) for made in of.made)
 
     def _told_here(self) -> Iterator[tuple[Ticket, datetime, Sequence[int]]]:
         """Of each ticket, up to when what closed was told, and deals. On MT4 each part has a ticket."""

@@ -291,7 +291,7 @@ class Recording:
             row, none = pieces[0].row, Decimal(0)
             pieces = [Piece(row, root.open_lots)]
             paid = replace(row, lots=more, profit=none, swap=none, commission=none, fee=none)
-            made = _with_row(root.made, paid) or []
+            made = with_row(root.made, paid) or []
             root.made = list(self._told_whole(made, root.ticket, root.open_lots))
             root.unrowed_lots = none
         for at, piece in enumerate(pieces[:-1]):
@@ -309,7 +309,7 @@ class Recording:
             root.made = _grown(root.made, hidden)
         root.unrowed_lots -= row.lots
         self.touch(root)
-        made = _with_row(root.made, row)
+        made = with_row(root.made, row)
         if made is None:  # in the middle of a chain
             self.untold_part(root, row, gone=gone)
             return
@@ -336,7 +336,7 @@ class Recording:
         is_reversal = evidence.reason(row) is CloseReason.REVERSED
         known = row.lots - hidden if was_reversed and not is_reversal else Decimal(0)
         self.moved(symbol, side, -known - hidden, at_broker=at)
-        made = _with_row(_grown(closed.made, hidden), row)
+        made = with_row(_grown(closed.made, hidden), row)
         unrowed = closed.unrowed_lots + hidden - row.lots
         if made is None:
             after = replace(closed, unrowed_lots=unrowed)
@@ -640,7 +640,7 @@ class Recording:
         self.changed[root.root] = None
 
 
-def _with_row(made: Sequence[Made], row: ClosedOrder) -> list[Made] | None:
+def with_row(made: Sequence[Made], row: ClosedOrder) -> list[Made] | None:
     """With its figures in the deal that it is likeliest of; a row of several is told with the last of
     them. None: it is of none.
     """

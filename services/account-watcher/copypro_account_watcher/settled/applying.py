@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from copypro.messages import CopyDetached
 from copypro.trading import DeleteRequest
 
+from copypro_account_watcher.alerts import tell_left_open
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.settled.following import tell_part_beside, tie
 from copypro_account_watcher.settled.outcomes import Consequence
@@ -18,6 +20,8 @@ def apply(
     tie(memory.book, copy, copy.leg(attempt.leg))
     for event in result.events:
         turn.execution(event, origin, attempt.id)
+        if isinstance(event, CopyDetached) and not memory.known.removed:
+            tell_left_open(memory, event, turn)
     if result.refresh_symbol and copy.symbol:
         live.forget_symbol(copy.symbol)
     memory.broker_stop = result.pause_opens or memory.broker_stop

@@ -57,6 +57,9 @@ def claim(
             case Claim.EXTRA:
                 memory.know(copy)
                 unresolved.close_duplicate(memory, copy, leg, order.ticket, turn)
+            case Claim.OWNERS:
+                _tell_owners(memory, order, turn)
+                continue
             case Claim.REST:
                 _rest(memory, copy, leg, order, turn)
         memory.touch(copy, turn)
@@ -65,6 +68,16 @@ def claim(
         _filled_further(memory, copy, orders, turn)
     if ended is not None:
         _end_what_went_unseen(memory, listed, ended, turn)
+
+
+def _tell_owners(memory: Memory, order: OpenOrder, turn: Turn) -> None:
+    ticket = order.ticket
+    text = (
+        f"ticket {ticket} carries the tag of a copy and not its magic number: it is taken for its"
+        " owner's, and left alone"
+    )
+    cause = f"left/{memory.book.root_of(ticket) or ticket}"
+    raise_alert(memory, turn, "LEFT_OPEN", cause, text, ticket=ticket)
 
 
 def _rest(memory: Memory, copy: Copy, leg: Leg, order: OpenOrder, turn: Turn) -> None:
@@ -143,6 +156,7 @@ def _filled_further(memory: Memory, copy: Copy, orders: Sequence[OpenOrder], tur
                     )
                 leg.status, leg.ticket, leg.slave_root = LegStatus.OPEN, order.ticket, root.root
                 leg.closed = None
+            leg.closes_hidden = memory.book.is_netting and bool(leg.answered_pieces)
             _fill(memory, copy, leg, part, price, turn)
             more -= part
         for leg in due:

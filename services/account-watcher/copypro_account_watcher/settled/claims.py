@@ -12,6 +12,7 @@ from enum import Enum
 from copypro.trading import OpenOrder
 from copypro.values import Ticket
 
+from copypro_account_watcher.planned.opening import magic_of
 from copypro_account_watcher.seen.book import Book, Root
 from copypro_account_watcher.seen.evidence import from_ticket, shape
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -22,6 +23,7 @@ class Claim(Enum):
     MOVED = "the leg, under another ticket than before"
     LATE = "an open that was given up as absent"
     EXTRA = "one position too many"
+    OWNERS = "a trade of the account's owner with our comment: it has not our magic number"
     REST = "what had not filled yet of a mirrored order whose filled part has ended"
 
 
@@ -39,6 +41,8 @@ def whose(order: OpenOrder, copy: Copy, leg: Leg, book: Book, listed: Container[
         return Claim.KNOWN  # its answer, or what settles it, says whose the order is
     if leg.status is LegStatus.LOST:
         return Claim.LATE
+    if order.magic != magic_of(copy):
+        return Claim.OWNERS
     stands = leg.status in (LegStatus.OPEN, LegStatus.LEFT)
     if stands and leg.ticket not in listed:
         return Claim.MOVED

@@ -97,15 +97,18 @@ def follow_hidden(memory: Memory, event: OrderEvent, turn: Turn) -> None:
         asked = [leg for leg in legs for piece in leg.asked_pieces if piece == lots]
         if not asked:
             continue
-        leg = min(asked, key=lambda leg: _is_unanswered(copy, leg))
-        leg.asked_pieces = without(leg.asked_pieces, lots)
-        if len(asked) == 1 and _is_unanswered(copy, leg):
+        leg = min(asked, key=lambda leg: _is_unanswered(copy, leg, lots))
+        leg.tell(lots)
+        if len(asked) == 1 and _is_unanswered(copy, leg, lots):
             _take_off(memory, copy, leg, [leg], leg.lots - lots, event, turn)
         memory.touch(copy, turn)
 
 
-def _is_unanswered(copy: Copy, leg: Leg) -> bool:
-    return copy.is_unresolved and _is_at(leg, "close", copy.attempt)
+def _is_unanswered(copy: Copy, leg: Leg, lots: Lots) -> bool:
+    """A close of it that asked for so much."""
+    request = None if copy.attempt is None else copy.attempt.request
+    is_asked = isinstance(request, CloseRequest) and request.lots == lots
+    return is_asked and copy.is_unresolved and _is_at(leg, "close", copy.attempt)
 
 
 def follow_tickets(memory: Memory, changed: Iterable[RootId], turn: Turn) -> None:
@@ -241,7 +244,7 @@ def settle_fills(memory: Memory, turn: Turn) -> None:
                 tie(memory.book, copy, leg)  # it was found before any look told its root
                 memory.touch(copy, turn)
             if leg.asked_pieces and _are_all_told(memory, leg):
-                leg.asked_pieces = []
+                leg.tell_all()
                 memory.touch(copy, turn)
             order = listed.get(leg.ticket) if leg.ticket is not None else None
             if leg.status is LegStatus.PLACED and order is not None and not order.kind.is_pending:
@@ -252,11 +255,11 @@ def settle_fills(memory: Memory, turn: Turn) -> None:
 def _are_all_told(memory: Memory, leg: Leg) -> bool:
     """Netting: a close that an add hid from every list has no deal that will be told. What the lists
     have told is what our ledger says, or more that its owner added, and they are of after our last call:
-    nothing is left to be told, but of a close that was given up.
+    nothing is left to be told, but of a close that was given up, or that a further fill of ours hid.
     """
     root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
     just_called = memory.live.just_changed.keys() | memory.live.just_ended.keys()
-    if root is None or leg.closes_late or leg.ticket in just_called:
+    if root is None or leg.closes_late or leg.closes_hidden or leg.ticket in just_called:
         return False
     held = _lots([leg for _, leg in _legs(memory, root.root)])
     listed = memory.live.positions.get(root.ticket)
@@ -354,6 +357,8 @@ def _reduced(
     taken, left = _taken(copy, together), event.open_lots
     if is_ours and memory.book.is_netting and _is_at(taken, "close", copy.attempt):
         left -= owned
+        if owned > 0 and event.deal.ticket < 0:
+            _tell_taken_for_owners(memory, owned, event, turn)
     if len(together) == 1 and left > 0:
         # What is told may be older than our last answer.
         taken.lots = min(taken.lots, left)
@@ -362,6 +367,18 @@ def _reduced(
     for leg in together:
         leg.ticket, leg.moved = event.ticket, False
     memory.touch(copy, turn)
+
+
+def _tell_taken_for_owners(memory: Memory, owned: Lots, event: PositionReduced, turn: Turn) -> None:
+    """What a late frame showed more, and never was, looks like an add of the owner's, with which a close of
+    ours was done that no history tells yet. It is not touched.
+    """
+    text = (
+        f"a close of {event.deal.lots} lots was not answered, and no history shows it: it is taken for"
+        f" done, and {owned} lots of position {event.ticket} for its owner's"
+    )
+    cause = f"left/{event.root}"
+    raise_alert(memory, turn, "LEFT_OPEN", cause, text, ticket=event.ticket, lots=owned)
 
 
 def _reduced_unanswered(
@@ -380,7 +397,7 @@ def _owned_beside(
     """Netting: what a position had, before this deal, beside what the legs hold and what closes of theirs
     took that are answered and not told yet. What was given up is still in the ledger.
     """
-    answered = [piece for leg in legs if not leg.closes_late for piece in leg.asked_pieces]
+    answered = [piece for leg in legs for piece in leg.answered_pieces]
     if copy.attempt is not None and isinstance(copy.attempt.request, CloseRequest):
         answered = without(answered, copy.attempt.request.lots or Decimal(0))
     untold = sum(answered, Decimal(0))
@@ -498,13 +515,12 @@ def _lots(legs: Sequence[Leg]) -> Lots:
 
 
 def _told(legs: Sequence[Leg], piece: Lots) -> None:
-    leg = next(leg for leg in legs if piece in leg.asked_pieces)
-    leg.asked_pieces = without(leg.asked_pieces, piece)
+    next(leg for leg in legs if piece in leg.asked_pieces).tell(piece)
 
 
 def _all_told(legs: Sequence[Leg]) -> None:
     for leg in legs:
-        leg.asked_pieces = []
+        leg.tell_all()
 
 
 def _halt(memory: Memory, copy: Copy, ticket: Ticket, why: str, turn: Turn) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from copypro.errors import OutcomeUnknown, Refused
 from copypro.messages import (
     CopyClosed,
+    CopyDetached,
     CopyIncreased,
     CopyModified,
     CopyNotSent,
@@ -80,10 +81,10 @@ def done(
                 lots=answer.lots,
                 price=request.price,
             )
-            return Consequence(events=[placed])
+            return Consequence(events=[placed, *_left(copy, leg)])
         case OpenRequest():
             opened = stands(copy, attempt, answer, common)
-            return Consequence(events=[opened], look=leg.due_lots > 0)
+            return Consequence(events=[opened, *_left(copy, leg)], look=leg.due_lots > 0)
         case ModifyRequest():
             _set(leg, attempt)
             _levels_set(copy)
@@ -99,6 +100,13 @@ def done(
             return _closed(copy, attempt, request.ticket, answer, platform, common)
     rest = answer.lots or (Decimal(0) if leg.closed is None else leg.closed.lots)
     return Consequence(events=[_removed(copy, leg, request.ticket, rest, common)], look=True)
+
+
+def _left(copy: Copy, leg: Leg) -> list[ExecutionEvent]:
+    """Its copy was left while this was under way: that was told without its ticket."""
+    if leg.status is not LegStatus.LEFT:
+        return []
+    return [CopyDetached(**about(copy, leg.number), ticket=leg.ticket, reason=copy.detached)]
 
 
 def _removed(
@@ -212,7 +220,7 @@ def _closed(
 ) -> Consequence:
     leg = copy.leg(attempt.leg)
     ticket = leg.ticket if leg.ticket is not None else answer.ticket
-    left = _left(leg, attempt, answer)
+    left = _rest(leg, attempt, answer)
     _took_less(leg, attempt, answer)
     # On MT4 the rest has another ticket by now.
     is_unseen = platform is Platform.MT4 and leg.ticket == asked
@@ -261,7 +269,7 @@ def _took_less(leg: Leg, attempt: Attempt, answer: Done) -> None:
         leg.asked_pieces = [*without(asked, wanted), answer.lots]
 
 
-def _left(leg: Leg, attempt: Attempt, answer: Done) -> Lots:
+def _rest(leg: Leg, attempt: Attempt, answer: Done) -> Lots:
     """Of what was held when the close was sent; a look may have shown already that it is less."""
     if not answer.lots:
         return Decimal(0)

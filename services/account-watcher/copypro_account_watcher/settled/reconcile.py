@@ -71,6 +71,10 @@ def settle_open(
         # A mirrored order that was deleted before the market was asked had the same tag.
         tagged = [order for order in tagged if not order.kind.is_pending]
         gone = [p for p in gone if not p.cancelled and p.ticket != leg.replaced]
+    its_own = [order for order in tagged if order.magic == request.magic]
+    is_shown_elsewhere = shown is not None and shown.ticket not in {o.ticket for o in tagged}
+    if its_own or is_shown_elsewhere or any(piece.magic == request.magic for piece in gone):
+        tagged = its_own  # what has the tag and not its magic is the owner's
     free = set(unclaimed)
     alike = [order for order in orders if order.ticket in free and _same_shape(order, request)]
     if tagged:

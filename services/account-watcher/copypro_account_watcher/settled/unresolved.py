@@ -254,6 +254,8 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
     turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
     if isinstance(attempt.request, CloseRequest):
         leg.closes_late = bool(leg.asked_pieces)
+        if (lots := attempt.request.lots) in leg.answered_pieces and lots is not None:
+            leg.given_up_pieces = [*leg.given_up_pieces, lots]
         _shrunk(memory, copy, leg, attempt.request)
     if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
         copy.attempt = attempt
