@@ -263,3 +263,13 @@ def test_the_end_of_a_position_that_was_told_late_is_not_that_of_the_next_one() 
     assert sorted(names(events)) == ["PositionClosed", "PositionOpened", "PositionOpened"]
     assert watch.later(10).reads_history(closed=(former,)) == []
     assert set(watch.book.roots) == {"EURUSD:1:7"}
+
+
+def test_one_that_ended_before_a_late_frame_showed_it_is_not_the_next_one() -> None:
+    """Its end may be of before its first list; but the next one stands in its place."""
+    watch = netting()
+    watch.later(12).sees(order(1, opened=5))  # late: it has ended
+    end = row(1, deal=9, opened=5, closed=8)
+    events = watch.later(2).reads_history(order(7, opened=10), closed=(end,))
+    assert names(events) == ["PositionClosed", "PositionOpened"]
+    assert set(watch.book.roots) == {"EURUSD:2:7"}

@@ -258,7 +258,9 @@ def _closing_pieces(
     for found in (_before(own, after), own, before, of_symbol):
         pieces = explain(found, root.open_lots, gone=True) if found else None
         if pieces is not None:
-            return pieces if positions.is_proof(rec, of_symbol, pieces, root) else None
+            is_short = after is None
+            is_proof = positions.is_proof(rec, of_symbol, pieces, root, is_short=is_short)
+            return pieces if is_proof else None
     return positions.all_that_is_told(rec, rows, _before(own, after), root)
 
 

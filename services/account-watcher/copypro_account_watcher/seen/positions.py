@@ -83,7 +83,7 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     pieces = explain(ended, root.open_lots, gone=True, so_far=root.ever_lots)
     if pieces is None:
         pieces = all_that_is_told(rec, rows, ended, root)
-    elif not is_proof(rec, ended, pieces, root):
+    elif not is_proof(rec, ended, pieces, root, is_short=True):
         pieces = None
     if pieces is None:
         rec.missing[root.ticket] = None
@@ -94,14 +94,20 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
 
 
 def is_proof(
-    rec: Recording, ended: Sequence[ClosedOrder], pieces: Sequence[Piece], root: Root
+    rec: Recording,
+    ended: Sequence[ClosedOrder],
+    pieces: Sequence[Piece],
+    root: Root,
+    *,
+    is_short: bool,
 ) -> bool:
     """That it is gone: not by what may be the rows of reductions that were told without any, or of what a
-    growth hid beside them, unless no other row comes. Nor by what history has of before its first list,
-    beside one that is short.
+    growth hid beside them, unless no other row comes. `is_short`: the list, that has nothing in its
+    place, may be; then not by what history has of before its first list either.
     """
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
-    if not any(piece.row in seen or name(piece.row) in rec.book.ends for piece in pieces):
+    is_of_before = not any(p.row in seen or name(p.row) in rec.book.ends for p in pieces)
+    if is_short and is_of_before:
         return rec.asked("owed", root.root)
     owed, closed = root.unrowed_lots, _lots(seen)
     if owed <= 0 or ended[-1].lots <= 0 or closed == owed + root.open_lots:
