@@ -167,6 +167,8 @@ async def demo(folder: Path, *options: str) -> asyncio.subprocess.Process:
         sys.executable, "-m", "copypro_standalone", "demo", "--trades", str(few), *options,
         env=os.environ | {"TMPDIR": str(folder), "COLUMNS": "200"}, start_new_session=True,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        # A suite that runs under nohup hands it on that a closed terminal is to be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )  # fmt: skip
 
 
