@@ -24,6 +24,7 @@ from copypro.ports import Document
 from copypro.values import RegistrationId
 from cryptography.fernet import Fernet
 from pymongo import AsyncMongoClient
+from pymongo.errors import AutoReconnect
 
 from infra.local.servers import Mongo
 from tests.conftest import start_or_skip
@@ -225,6 +226,30 @@ async def test_a_call_that_took_too_long_is_in_nobodys_way(mongo: MongoPlace) ->
         await models.upsert([put("1", "a/0", 2, {"copier": "y"})])
     assert await models.find(c.TRADE_LOGS, {"copier": "y"}) == [{"copier": "y", "id": "1"}]
     await hasty.close()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_is_cancelled_in_the_moment_of_its_answer_ends(
+    mongo: MongoPlace, *, fails: bool
+) -> None:
+    database = await mongo.database()
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asked = asyncio.Event()
+
+    async def call() -> None:
+        with database.asking():
+            asked.set()
+            await asyncio.wait_for(answer, 60)  # as the driver does
+
+    calling = asyncio.create_task(call())
+    await asked.wait()
+    if fails:
+        answer.set_exception(AutoReconnect("the connection is gone"))
+    else:
+        answer.set_result(None)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
 
 
 @pytest.fixture

@@ -102,3 +102,26 @@ async def test_the_first_orders_are_committed_before_the_last_are_planned(
     partition.goes_on.set()
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_an_owner_ends_though_one_of_its_tasks_was_cancelled_and_did_not_hear_it() -> None:
+    partition = FedPartition([])
+    owner = Owner(cast(Any, partition), {}, cast(Any, None), clock, time.monotonic, WatcherLimits())
+    begun, heard = asyncio.Event(), []
+
+    async def deaf_once() -> None:
+        while len(heard) < 2:
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            except asyncio.CancelledError as error:
+                heard.append(error)
+
+    running = asyncio.create_task(owner.run())
+    owner.spawn(deaf_once(), "deaf")
+    await begun.wait()
+    running.cancel()
+    async with asyncio.timeout(60):
+        await asyncio.wait([running])
+    assert running.cancelled()
+    assert len(heard) == 2

@@ -47,6 +47,8 @@ MOST_COMMITS = 4
 """Of inputs, under way at a time."""
 LET_GO_TURNS = 3
 """Of the loop: the commit's task, the log's, and one for what came between."""
+CANCEL_AGAIN_S = 1.0
+"""Libraries lose a cancellation now and then, and what takes its leave of a bridge needs a moment."""
 RECORDED = (PartitionLost, LogFull, LogClosed)
 """Ends of a commit: it has told the owner itself."""
 
@@ -325,12 +327,20 @@ class Owner:
         return [task for agent in self._agents.values() for task in agent.calls]
 
     async def _stop(self, reader: asyncio.Task[None]) -> None:
-        tasks = [*self._tasks, reader]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """One that goes on is asked again: as long as it does, nobody follows these accounts."""
+        reader.add_done_callback(_heard)
+        while going_on := [task for task in (*self._tasks, reader) if not task.done()]:
+            for task in going_on:
+                task.cancel()
+            await asyncio.wait(going_on, timeout=CANCEL_AGAIN_S)
         for agent in self._agents.values():
             await agent.disconnect()
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """What it ended with is told by whoever ran it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

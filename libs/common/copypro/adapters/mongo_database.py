@@ -6,6 +6,7 @@ shown is ever rolled back. No message of these carries more of the address than 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -146,7 +147,7 @@ class MongoDatabase:
     def asking(self, within_s: float | None = None) -> Iterator[None]:
         """One call of ours. Errors: StoreUnavailable, StoreRefused."""
         try:
-            with pymongo.timeout(within_s or self.limits.read_s):
+            with _hearing_cancels(), pymongo.timeout(within_s or self.limits.read_s):
                 yield
         except PyMongoError as error:
             raise _in_our_words(error, self._place) from None
@@ -249,6 +250,22 @@ class _Json(TypeDecoder):
 
     def transform_bson(self, value: Any) -> Any:
         return msgspec.json.decode(value)
+
+
+@contextmanager
+def _hearing_cancels() -> Iterator[None]:
+    """Who is cancelled meanwhile is told so. The driver waits by `asyncio.wait_for`, which before
+    Python 3.12 forgets it when the answer comes in the same moment (CPython issue 86296): the task
+    would go on for ever, and whoever ended it would wait for it.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        yield
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _connected(url: str, limits: MongoLimits) -> MongoDatabase:
