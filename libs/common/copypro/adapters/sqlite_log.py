@@ -397,7 +397,11 @@ class SqliteLog:
     def _settle(self, transaction: _Transaction) -> None:
         """Back in the loop: what waited meanwhile is written first, then the writers go on."""
         jobs, error = transaction.jobs, transaction.error
-        if error is not None:
+        ended = {topic: end for job in jobs for topic, end in job.ends.items()}
+        if error is None:
+            # Before what waits is written: where that fails, the order goes on behind this.
+            self._durable_ends.update(ended)
+        else:
             jobs = jobs + self._waiting
             self._waiting = []
             self._ends = dict(self._durable_ends)
@@ -422,8 +426,6 @@ class SqliteLog:
                 job.done.set_exception(error)
         if error is None:
             # After the writers: what waits for its attempt's commit is a call to a broker.
-            ended = {topic: end for job in jobs for topic, end in job.ends.items()}
-            self._durable_ends.update(ended)
             self._wake(ended.keys(), durable=True)
 
     def _wait_for_room(self, error: LogFull) -> None:

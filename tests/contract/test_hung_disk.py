@@ -1,0 +1,80 @@
+"""A disk that hangs, fails or never rests, under the log in one file: nobody waits without a word."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from copypro import topics
+from copypro.adapters.data_folder import take_lock
+from copypro.adapters.sqlite_log import SqliteLog, _open_file
+from copypro.errors import PartitionLost
+from copypro.ports import Outgoing
+
+ROLE = topics.REPLICATOR
+EVENTS, STATE = topics.ORDER_EVENTS.name, ROLE.state.name
+
+
+def out(value: bytes) -> Outgoing:
+    return Outgoing(EVENTS, "a", value, {})
+
+
+class Disk:
+    """A connection to a file on a disk that fails these statements, once each, and may hang."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.fails: dict[str, str] = {}
+        self.answers = threading.Event()
+        self.answers.set()
+        self.takes_s = 0.0
+        self.is_committing = threading.Event()
+
+    def execute(self, statement: str, *rest: Any) -> sqlite3.Cursor:
+        if statement == "COMMIT":
+            self.is_committing.set()
+            self.answers.wait(60)
+            time.sleep(self.takes_s)
+        if error := self.fails.pop(statement, ""):
+            raise sqlite3.OperationalError(error)
+        return self._connection.execute(statement, *rest)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+@asynccontextmanager
+async def log_on(folder: Path) -> AsyncIterator[tuple[SqliteLog, Disk]]:
+    disk = Disk(_open_file(folder / "log.db"))
+    log = SqliteLog(cast(sqlite3.Connection, disk), {}, folder, take_lock(folder), 0.01)
+    yield log, disk
+    await asyncio.wait_for(log.close(), 60)
+
+
+async def test_what_became_durable_stays_though_what_waited_behind_it_was_refused(
+    tmp_path: Path,
+) -> None:
+    async with log_on(tmp_path) as (log, disk):
+        owners = aiter(log.partitions(ROLE))
+        first = await anext(owners)
+        disk.answers.clear()
+        kept = asyncio.create_task(first.commit([Outgoing(STATE, "kept", b"1", {})]))
+        await asyncio.to_thread(disk.is_committing.wait, 60)
+        refused = asyncio.create_task(first.commit([Outgoing(STATE, "refused", b"2", {})]))
+        await asyncio.sleep(0)
+        disk.fails = {"BEGIN IMMEDIATE": "database is locked"}
+        disk.answers.set()
+        await kept
+        with pytest.raises(PartitionLost):
+            await refused
+        second = await asyncio.wait_for(anext(owners), 60)
+        await second.commit([Outgoing(STATE, "next", b"3", {})])
+        found = {record.key: record.value async for record in second.restore()}
+        assert found == {"kept": b"1", "next": b"3"}
