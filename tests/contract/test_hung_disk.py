@@ -15,7 +15,7 @@ import pytest
 from copypro import topics
 from copypro.adapters.data_folder import take_lock
 from copypro.adapters.sqlite_log import SqliteLog, _open_file
-from copypro.errors import PartitionLost
+from copypro.errors import LogError, PartitionLost
 from copypro.ports import Outgoing
 
 ROLE = topics.REPLICATOR
@@ -56,6 +56,17 @@ async def log_on(folder: Path) -> AsyncIterator[tuple[SqliteLog, Disk]]:
     log = SqliteLog(cast(sqlite3.Connection, disk), {}, folder, take_lock(folder), 0.01)
     yield log, disk
     await asyncio.wait_for(log.close(), 60)
+
+
+async def test_a_transaction_that_cannot_even_be_undone_fails_and_the_next_is_written(
+    tmp_path: Path,
+) -> None:
+    async with log_on(tmp_path) as (log, disk):
+        disk.fails = dict.fromkeys(("COMMIT", "ROLLBACK"), "disk I/O error")
+        with pytest.raises(LogError, match="disk I/O error"):
+            await asyncio.wait_for(log.append([out(b"lost")]), 20)
+        await asyncio.wait_for(log.append([out(b"kept")]), 20)
+        assert [record.value for record in log.records_on_disk(EVENTS, 0, 10)] == [b"kept"]
 
 
 async def test_what_became_durable_stays_though_what_waited_behind_it_was_refused(

@@ -350,8 +350,7 @@ class SqliteLog:
             self._loop.call_soon_threadsafe(self._settle, transaction)
 
     def _undo(self, transaction: _Transaction, error: sqlite3.Error) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        """What cannot be undone now is before the next transaction."""
         transaction.error = _failure(self._folder / FILE, error)
 
     def _insert(self, jobs: list[_Job]) -> None:
@@ -376,6 +375,11 @@ class SqliteLog:
                     added.setdefault(topic, []).append(row)
             for topic, offset in job.consumed.items():
                 consumed[job.role, topic] = offset
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as refused:
+            logger.error("a transaction is not undone yet", reason=str(refused))
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         for topic, rows in added.items():
@@ -400,6 +404,8 @@ class SqliteLog:
         ended = {topic: end for job in jobs for topic, end in job.ends.items()}
         if error is None:
             # Before what waits is written: where that fails, the order goes on behind this.
+        if connection.in_transaction:  # of one that failed
+            connection.execute("ROLLBACK")
             self._durable_ends.update(ended)
         else:
             jobs = jobs + self._waiting
