@@ -69,6 +69,30 @@ async def test_a_transaction_that_cannot_even_be_undone_fails_and_the_next_is_wr
         assert [record.value for record in log.records_on_disk(EVENTS, 0, 10)] == [b"kept"]
 
 
+async def test_a_reader_that_is_behind_goes_on_though_the_log_never_rests(tmp_path: Path) -> None:
+    async with log_on(tmp_path) as (log, disk):
+        await log.append([out(b"%d" % n) for n in range(3000)])
+        over = asyncio.Event()
+        disk.takes_s = 0.01
+
+        async def write() -> None:
+            await asyncio.sleep(0.002 * len(writers))
+            while not over.is_set():
+                await log.append([out(b"more")])
+                await asyncio.sleep(0.005)
+
+        writers: list[asyncio.Task[None]] = []
+        for _ in range(10):
+            writers.append(asyncio.create_task(write()))
+            await asyncio.sleep(0.003)
+        partition = await anext(aiter(log.partitions(ROLE)))
+        read = asyncio.create_task(partition.read())
+        done, _ = await asyncio.wait([read], timeout=20)
+        over.set()
+        await asyncio.gather(*writers)
+        assert done
+
+
 async def test_what_became_durable_stays_though_what_waited_behind_it_was_refused(
     tmp_path: Path,
 ) -> None:

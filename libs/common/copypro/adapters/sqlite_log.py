@@ -154,6 +154,8 @@ class SqliteLog:
         self._is_writing = False
         self._is_answered = False
         """What came last consumed inputs, and nobody in this process reads what it led to."""
+        self._placed = self._settled = 0
+        """Jobs that have a place in the order, and those of them that are durable or have failed."""
         self._written = asyncio.Event()
         self._to_commit: queue.SimpleQueue[_Transaction | None] = queue.SimpleQueue()
         self._closed = False
@@ -219,7 +221,7 @@ class SqliteLog:
 
     async def limit_pages(self, pages: int) -> None:
         """Lets the file grow no further than this: a full disk, for tests and for quotas."""
-        await self.flushed()
+        await self._at_rest()
         self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
     async def check_room(self) -> None:
@@ -258,6 +260,7 @@ class SqliteLog:
                     tail = self._tails[topic] = _Tail()
                 tail.add(record)
         self._waiting.append(_Job(records, ended, consumed, role, done))
+        self._placed += 1
         self._is_answered = not self._wake(ended.keys(), durable=False) and bool(consumed)
         if not self._is_writing:
             self._is_writing = True
@@ -265,7 +268,14 @@ class SqliteLog:
         return done
 
     async def flushed(self) -> None:
-        """Until everything that has a place in the order is durable, or has failed."""
+        """Until everything that has a place in the order by now is durable, or has failed."""
+        until = self._placed
+        while self._settled < until:
+            self._written.clear()
+            await self._written.wait()
+
+    async def _at_rest(self) -> None:
+        """Until nothing waits to be written, which under a steady load is never."""
         while self._is_writing:
             self._written.clear()
             await self._written.wait()
@@ -352,6 +362,11 @@ class SqliteLog:
     def _undo(self, transaction: _Transaction, error: sqlite3.Error) -> None:
         """What cannot be undone now is before the next transaction."""
         transaction.error = _failure(self._folder / FILE, error)
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as refused:
+            logger.error("a transaction is not undone yet", reason=str(refused))
 
     def _insert(self, jobs: list[_Job]) -> None:
         added: dict[str, list[_Row]] = {}
@@ -375,12 +390,9 @@ class SqliteLog:
                     added.setdefault(topic, []).append(row)
             for topic, offset in job.consumed.items():
                 consumed[job.role, topic] = offset
-        try:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        except sqlite3.Error as refused:
-            logger.error("a transaction is not undone yet", reason=str(refused))
         connection = self._connection
+        if connection.in_transaction:  # of one that failed
+            connection.execute("ROLLBACK")
         connection.execute("BEGIN IMMEDIATE")
         for topic, rows in added.items():
             connection.executemany(f'INSERT INTO "{topic}" VALUES (?, ?, ?, ?, ?)', rows)
@@ -404,8 +416,6 @@ class SqliteLog:
         ended = {topic: end for job in jobs for topic, end in job.ends.items()}
         if error is None:
             # Before what waits is written: where that fails, the order goes on behind this.
-        if connection.in_transaction:  # of one that failed
-            connection.execute("ROLLBACK")
             self._durable_ends.update(ended)
         else:
             jobs = jobs + self._waiting
@@ -418,11 +428,12 @@ class SqliteLog:
                 self._break(error)
             for partition in list(self._partitions):
                 partition.lose(f"a commit of this process failed: {error}")
+        self._settled += len(jobs)
+        self._written.set()
         if self._waiting:
             self._write()
         else:
             self._is_writing = False
-            self._written.set()
         for job in jobs:
             if job.done.done():
                 continue
@@ -444,7 +455,7 @@ class SqliteLog:
     async def _until_room(self) -> None:
         while True:
             await asyncio.sleep(self._room_every_s)
-            await self.flushed()
+            await self._at_rest()
             if self._has_room():
                 break
         logger.warning("the disk has room again: work goes on")
