@@ -238,7 +238,7 @@ async def test_a_full_disk_writes_nothing_and_the_log_works_again_with_room(tmp_
 async def test_while_the_disk_is_full_nobody_owns_anything_and_it_says_so(tmp_path: Path) -> None:
     """Owners that start over at each refused call would log in at every broker each time."""
     log = await SqliteLog.open(tmp_path, room_every_s=0.01)
-    await log.check_room()
+    await log.check()
     owners = aiter(log.partitions(ROLE))
     partition = await anext(owners)
     await log.limit_pages(1)
@@ -250,10 +250,10 @@ async def test_while_the_disk_is_full_nobody_owns_anything_and_it_says_so(tmp_pa
             await log.append([out(EVENTS, "a", b"x" * 200_000)])
     assert not waiting.done()
     with pytest.raises(LogFull, match=r"cannot be written: .*full: nothing is done until it can"):
-        await log.check_room()
+        await log.check()
     await log.limit_pages(1_000_000)
     again = await asyncio.wait_for(waiting, 60)
-    await log.check_room()
+    await log.check()
     await again.commit([out(STATE, "k", b"after")])
     assert await restored(again) == {"k": b"after"}
     await log.close()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,8 +16,10 @@ import pytest
 from copypro import topics
 from copypro.adapters.data_folder import take_lock
 from copypro.adapters.sqlite_log import SqliteLog, _open_file
-from copypro.errors import LogError, PartitionLost
+from copypro.errors import LogError, LogUnavailable, PartitionLost
 from copypro.ports import Outgoing
+
+from tests.waiting import eventually
 
 ROLE = topics.REPLICATOR
 EVENTS, STATE = topics.ORDER_EVENTS.name, ROLE.state.name
@@ -53,7 +56,7 @@ class Disk:
 @asynccontextmanager
 async def log_on(folder: Path) -> AsyncIterator[tuple[SqliteLog, Disk]]:
     disk = Disk(_open_file(folder / "log.db"))
-    log = SqliteLog(cast(sqlite3.Connection, disk), {}, folder, take_lock(folder), 0.01)
+    log = SqliteLog(cast(sqlite3.Connection, disk), {}, folder, take_lock(folder), held_up_s=0.1)
     yield log, disk
     await asyncio.wait_for(log.close(), 60)
 
@@ -67,6 +70,24 @@ async def test_a_transaction_that_cannot_even_be_undone_fails_and_the_next_is_wr
             await asyncio.wait_for(log.append([out(b"lost")]), 20)
         await asyncio.wait_for(log.append([out(b"kept")]), 20)
         assert [record.value for record in log.records_on_disk(EVENTS, 0, 10)] == [b"kept"]
+
+
+async def test_a_disk_that_holds_up_a_commit_is_named_until_it_confirms_it(tmp_path: Path) -> None:
+    async with log_on(tmp_path) as (log, disk):
+        disk.answers.clear()
+        appending = asyncio.create_task(log.append([out(b"1")]))
+        await eventually(partial(held_up, log))
+        disk.answers.set()
+        await appending
+        assert not await held_up(log)
+
+
+async def held_up(log: SqliteLog) -> bool:
+    try:
+        await log.check()
+    except LogUnavailable as error:
+        return "has not confirmed a commit" in str(error)
+    return False
 
 
 async def test_a_reader_that_is_behind_goes_on_though_the_log_never_rests(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ class Stores:
             file_log = await SqliteLog.open(settings.data.resolve())
             self.log = file_log
             self._opened.append(file_log)
-            self._probes["log"] = file_log.check_room
+            self._probes["log"] = file_log.check
             self._log_folder = settings.data.resolve()
             return None
         limits = KafkaLimits(session_timeout_s=settings.session_timeout_s)

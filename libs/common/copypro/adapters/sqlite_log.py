@@ -36,6 +36,7 @@ from copypro.errors import (
     LogCorrupt,
     LogError,
     LogFull,
+    LogUnavailable,
     PartitionLost,
     StoreRefused,
 )
@@ -53,6 +54,8 @@ QUIET_TURNS = 3
 BATCH = 512
 """Most records that one read gives."""
 ROOM_EVERY_S = 1.0
+HELD_UP_S = 5.0
+"""A disk that takes longer than this for one commit is named: nothing is recorded or sent meanwhile."""
 ROOM_BYTES = 1 << 20
 """So much must go into a file that was full before anybody works with it again."""
 
@@ -136,10 +139,11 @@ class SqliteLog:
         ends: dict[str, int],
         folder: Path,
         lock: IO[str],
-        room_every_s: float,
+        room_every_s: float = ROOM_EVERY_S,
+        held_up_s: float = HELD_UP_S,
     ) -> None:
         self._connection, self._folder, self._lock = connection, folder, lock
-        self._room_every_s = room_every_s
+        self._room_every_s, self._held_up_s = room_every_s, held_up_s
         self._roomy = asyncio.Event()
         self._roomy.set()
         self._full_because = ""
@@ -157,6 +161,7 @@ class SqliteLog:
         self._placed = self._settled = 0
         """Jobs that have a place in the order, and those of them that are durable or have failed."""
         self._written = asyncio.Event()
+        self._committing_since = float("inf")
         self._to_commit: queue.SimpleQueue[_Transaction | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._commit, name="sqlite-log", daemon=True)
@@ -224,10 +229,17 @@ class SqliteLog:
         await self._at_rest()
         self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
-    async def check_room(self) -> None:
-        """Errors: LogFull, as long as nothing is done here for want of room."""
+    async def check(self) -> None:
+        """Whether it is written. Errors: LogFull, as long as nothing is done here for want of room;
+        LogUnavailable, as long as the disk holds up one commit.
+        """
         if self._full_because:
             raise LogFull(f"{self._full_because}: nothing is done until it can be")
+        waited_s = self._loop.time() - self._committing_since
+        if waited_s > self._held_up_s:
+            raise LogUnavailable(
+                f"the disk has not confirmed a commit for {waited_s:.0f} s: nothing is done until it does"
+            )
 
     # --- for partitions -----------------------------------------------------------------------
 
@@ -348,6 +360,7 @@ class SqliteLog:
             self._undo(transaction, error)
             self._settle(transaction)
         else:
+            self._committing_since = self._loop.time()
             self._to_commit.put(transaction)
 
     def _commit(self) -> None:
@@ -429,6 +442,7 @@ class SqliteLog:
             for partition in list(self._partitions):
                 partition.lose(f"a commit of this process failed: {error}")
         self._settled += len(jobs)
+        self._committing_since = float("inf")
         self._written.set()
         if self._waiting:
             self._write()
