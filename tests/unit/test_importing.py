@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from copypro import messages as m
+from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
-from copypro.errors import PartitionLost
+from copypro.errors import PartitionLost, Unavailable
 from copypro.ports import Outgoing
 from copypro.trading import BalanceOperation, ClosedOrder, History
 from copypro.values import AccountId, Mode, OrderKind, Platform, RootId, Ticket
@@ -21,7 +22,7 @@ from msgspec import json
 from msgspec.structs import replace
 
 from tests.unit.diff_builders import D, Watch, broker, order, row
-from tests.unit.watched import ACCOUNT, BEGAN, REGISTRATION, Watched, watched
+from tests.unit.watched import ACCOUNT, BEGAN, REGISTRATION, Watched, now, watched
 
 
 def test_what_closed_in_the_moment_of_the_first_look_is_told_once() -> None:
@@ -392,3 +393,46 @@ def test_a_record_from_before_this_was_known_is_read() -> None:
     book = Book(AccountId("a" * 32))
     book.restore_rest(json.encode(Rest()))
     assert not book.was_told(row(1))
+
+
+def test_a_past_of_which_a_page_could_not_be_read_is_read_later_in_the_same_session() -> None:
+    """A session lives for weeks: until its end the account's statistics would lack its past."""
+    closed_at = BEGAN.replace(tzinfo=None) - timedelta(days=200)
+    piece = replace(row(77), closed_at_broker=closed_at, opened_at_broker=closed_at)
+    tries: list[datetime] = []
+
+    def tells(since: datetime, until: datetime) -> History:
+        if since <= closed_at < until:
+            tries.append(now())
+            if len(tries) < 3:
+                raise Unavailable("UNREACHABLE", "the bridge did not answer in time")
+            return History(closed=(piece,), operations=())
+        return History(closed=(), operations=())
+
+    async def work() -> None:
+        async with watched(history_takes_s=0.1) as account:
+            account.bridge.tells = tells
+            await account.until(lambda: account.told(m.PositionClosed))
+            assert [event.ticket for event in account.told(m.PositionClosed)] == [77]
+            assert len(account.told(m.AccountConnected)) == 1
+            assert tries[1] - tries[0] >= timedelta(seconds=WatcherLimits().reconnect_first_s)
+
+    run(work())
+
+
+def test_symbols_that_could_not_be_listed_are_listed_later_in_the_same_session() -> None:
+    async def work() -> None:
+        async with watched(history_takes_s=30.0) as account:
+            await account.until(lambda: account.told(m.AccountSymbols, topics.ACCOUNT_SYMBOLS))
+            account.bridge.away.add("symbols")
+            account.bridge.ends_session(0.1)
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            await asyncio.sleep(1)
+            account.bridge.away.clear()
+            listed = len(account.told(m.AccountSymbols, topics.ACCOUNT_SYMBOLS))
+            await account.until(
+                lambda: len(account.told(m.AccountSymbols, topics.ACCOUNT_SYMBOLS)) > listed
+            )
+            assert len(account.told(m.AccountConnected)) == 2
+
+    run(work())

@@ -90,7 +90,7 @@ class Bridge:
         self.proves_s: dict[str, float] = {}
         """The same of a login that proves one."""
         self.away: set[str] = set()
-        """Logins that are not possible now: `connect`, `prove`."""
+        """What is not possible now: the logins `connect` and `prove`, `symbols`."""
         self.is_down = False
         self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
         self._shown_from = float("-inf")
@@ -192,6 +192,8 @@ class _Session:
             yield update
 
     async def symbols(self) -> list[str]:
+        if "symbols" in self._bridge.away:
+            raise Unavailable("UNREACHABLE", "away")
         return ["EURUSD", "0"]
 
     async def symbol(self, name: str) -> SymbolSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from copypro.errors import TerminalError
@@ -34,8 +35,8 @@ class Importing:
         """Operations that are told."""
 
     async def run(self) -> None:
-        """Newest page first. A page that fails ends it; the next connect starts it again, and what
-        was imported before has the same ids.
+        """Newest page first, each however often it takes. The end of the session ends it; the next
+        connect starts it again, and what was imported before has the same ids.
         """
         host, limits, began_s = self._host, self._host.limits, self._host.monotonic()
         connected_at = host.clock().replace(tzinfo=None)
@@ -44,7 +45,7 @@ class Importing:
         try:
             while until > oldest:
                 since = max(oldest, until - timedelta(days=limits.import_page_days))
-                history = await self._terminal.history(since, until)
+                history = await self._read(since, until)
                 if self._is_over:
                     return
                 await self._record(history)
@@ -64,11 +65,16 @@ class Importing:
         self._memory.save_book(turn)
         await host.commit(turn)
 
+    async def _read(self, since: datetime, until: datetime) -> History:
+        terminal = self._terminal
+        ask = partial(terminal.history, since, until)
+        return await self._session.patiently(terminal, ask, self._host.limits)
+
     async def _record_late(self, connected_at: datetime) -> None:
         """What was just before the first look, and history may not have had yet; what was after it is
         told by the looks.
         """
-        history = await self._terminal.history(connected_at - DAY, connected_at + DAY)
+        history = await self._read(connected_at - DAY, connected_at + DAY)
         since = self._book.since_utc
         if self._is_over or since is None:
             return

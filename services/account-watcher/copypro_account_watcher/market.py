@@ -165,12 +165,13 @@ class Market:
 
     async def list_symbols(self, terminal: Terminal) -> None:
         """For whoever maps symbols before anything trades. Not kept: most accounts never ask for their own."""
+        session, limits = self._session, self._host.limits
         try:
-            names = await terminal.symbols()
+            names = await session.patiently(terminal, terminal.symbols, limits)
         except TerminalError as error:
             logger.info("symbols not listed", account=self._memory.id, code=error.code)
             return
-        if self._session.terminal is terminal and self._session.is_current:
+        if session.terminal is terminal and session.is_current:
             await self._publish_names(names)
 
     async def _publish_names(self, names: Sequence[str]) -> None:
