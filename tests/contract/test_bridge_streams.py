@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,7 @@ from copypro.adapters.bridge_streams import Streams
 from copypro.adapters.mt5_terminal import Mt5Dialect
 from copypro.errors import Unavailable
 from copypro.ports import TerminalLimits
-from copypro.trading import StreamOpened
+from copypro.trading import Quote, StreamOpened
 from copypro.values import Platform
 
 TOKEN = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -95,4 +96,35 @@ async def test_who_is_cancelled_while_streams_close_is_cancelled(serve: Serve) -
     with pytest.raises(asyncio.CancelledError):
         await closing
     await updates.aclose()  # type: ignore[attr-defined]
+    await known.aclose()
+
+
+async def test_quotes_that_could_not_be_subscribed_again_are_tried_again(serve: Serve) -> None:
+    """A socket without its subscription is open and silent for ever."""
+    tries, subscribed = 0, asyncio.Event()
+
+    async def bridge(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        if request.path.endswith("OnQuote"):
+            await subscribed.wait()
+            data = {"symbol": "EURUSD", "bid": 1.1, "ask": 1.2, "time": "2026-03-02T12:00:00"}
+            await socket.send_json({"type": "Quote", "data": data})
+        async for _ in socket:
+            continue
+        return socket
+
+    async def subscribe() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise Unavailable("HTTP_429", "too many requests")
+        subscribed.set()
+
+    known = Bridge(Platform.MT5, await serve(bridge), LIMITS, 1000)
+    streams = Streams(known, TOKEN, Mt5Dialect(), subscribe)
+    async with asyncio.timeout(20), aclosing(streams.updates(quotes=True)) as updates:  # type: ignore[type-var]
+        async for update in updates:
+            if isinstance(update, Quote):
+                break
     await known.aclose()

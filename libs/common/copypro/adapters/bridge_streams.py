@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 
 import aiohttp
 from aiohttp import WSMsgType
@@ -123,8 +122,8 @@ class Streams:
         async with socket:
             if path == ORDERS:
                 self._tell(StreamOpened())
-            else:
-                await self._subscribe_again()
+            elif reason := await self._not_subscribed():
+                return reason
             async for message in socket:
                 if message.type not in _DATA:
                     break
@@ -134,10 +133,13 @@ class Streams:
             return "lost: a frame above the limit"
         return "lost" if frames else "closed before any frame"
 
-    async def _subscribe_again(self) -> None:
-        # Without the subscription this socket stays silent; the next life asks again.
-        with suppress(Unavailable):
+    async def _not_subscribed(self) -> str:
+        """Why not; empty: it is. Without a subscription a socket stays silent: the next life asks again."""
+        try:
             await self._resubscribe()
+        except Unavailable as error:
+            return error.message
+        return ""
 
     def _read(self, path: str, frame: bytes) -> None:
         try:
