@@ -123,6 +123,25 @@ async def test_who_lost_a_partition_owns_it_no_more_and_the_next_owner_counts_an
     assert told["replicator PartitionLost"] == 1
 
 
+async def test_a_partition_that_its_owner_reads_no_more_is_not_ready_and_is_named() -> None:
+    """Whatever its owner waits for: the end of a task, a database, a thread."""
+    seen = Seen()
+    partition = await seen.take()
+    await seen.append(1)
+    await partition.read()
+    seen.now = 20.0
+    assert seen.ownership.not_ready() == []
+    reading = asyncio.create_task(partition.read())
+    await asyncio.sleep(0)
+    seen.now = 3600.0
+    assert seen.ownership.not_ready() == [], "it waits for more"
+    reading.cancel()
+    await asyncio.wait([reading])
+    seen.now += 45.0
+    said = "replicator partition 0: nobody has read on for 45 s: see the log"
+    assert seen.ownership.not_ready() == [said]
+
+
 async def test_a_closed_log_fails_what_is_appended_and_counts_it() -> None:
     seen = Seen()
     await seen.log.close()

@@ -17,6 +17,7 @@ from copypro.values import AccountId, CopyId
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.service import Owner
 from copypro_account_watcher.turn import Turn
+from structlog.testing import capture_logs
 
 
 class SlowPartition:
@@ -117,11 +118,15 @@ async def test_an_owner_ends_though_one_of_its_tasks_was_cancelled_and_did_not_h
             except asyncio.CancelledError as error:
                 heard.append(error)
 
-    running = asyncio.create_task(owner.run())
-    owner.spawn(deaf_once(), "deaf")
-    await begun.wait()
-    running.cancel()
-    async with asyncio.timeout(60):
-        await asyncio.wait([running])
+    with capture_logs() as said:
+        running = asyncio.create_task(owner.run())
+        owner.spawn(deaf_once(), "deaf")
+        await begun.wait()
+        running.cancel()
+        async with asyncio.timeout(60):
+            await asyncio.wait([running])
     assert running.cancelled()
     assert len(heard) == 2
+    assert [(line["event"], line["tasks"]) for line in said] == [
+        ("an owner waits for its end", ["deaf"])
+    ]

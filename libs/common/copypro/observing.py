@@ -18,6 +18,8 @@ from copypro.topics import Role
 
 FIRST_WITHIN_S = 15.0
 """Who joins a group of processes is given its share by then, if there is one left."""
+UNREAD_S = 30.0
+"""An owner asks for more long before this, whatever it has to do with what it read."""
 APPENDS = "gateway"
 """The role under which appends, which consume nothing, are counted."""
 
@@ -58,7 +60,7 @@ class Ownership:
             self.meter.lost(owned.role.name)
 
     def not_ready(self) -> list[str]:
-        """Why not; empty: every partition is restored and read. Whoever is given none within the time
+        """Why not; empty: every partition is restored and read on. Whoever is given none within the time
         is ready too: others own them all.
         """
         since = self.monotonic() - self._first_within_s
@@ -67,12 +69,18 @@ class Ownership:
             for role, joined_at in self._joined_at.items()
             if joined_at > since
         ]
-        return waiting + [
+        restoring = [
             f"{role}: {count} of {self.counts()[role]} partitions are being restored"
             for role, count in Counter(
                 role for (role, _), owned in self._owned.items() if not owned.restored
             ).items()
         ]
+        left = [
+            f"{role} partition {number}: nobody has read on for {owned.unread_s():.0f} s: see the log"
+            for (role, number), owned in sorted(self._owned.items())
+            if owned.unread_s() > UNREAD_S
+        ]
+        return [*waiting, *restoring, *left]
 
     def counts(self) -> dict[str, int]:
         """Partitions by role."""
@@ -120,6 +128,8 @@ class ObservedPartition:
         self._partition, self._ownership = partition, ownership
         self._assigned_at = ownership.monotonic()
         self._asked = False
+        self._reads, self._read_at = 0, float("inf")
+        """Reads that wait now, and when the last one ended."""
 
     @property
     def number(self) -> int:
@@ -136,6 +146,7 @@ class ObservedPartition:
 
     async def read(self) -> Sequence[Record]:
         """First asked when the owner has its memory back."""
+        self._reads += 1
         try:
             if not self.restored:
                 await self._restored()
@@ -143,6 +154,9 @@ class ObservedPartition:
         except LogError:
             self._ownership.lost(self)
             raise
+        finally:
+            self._reads -= 1
+            self._read_at = self._ownership.monotonic()
         if len(self.positions) < len(self.role.inputs):
             for record in records:
                 self.positions.setdefault(record.topic, record.offset)
@@ -167,6 +181,10 @@ class ObservedPartition:
 
     def end_offset(self, topic: str) -> int:
         return self._partition.end_offset(topic)
+
+    def unread_s(self) -> float:
+        """How long nobody has asked for more."""
+        return 0.0 if self._reads else max(0.0, self._ownership.monotonic() - self._read_at)
 
     async def _restored(self) -> None:
         """A role without memory never restores; it too begins only once it has taken over."""

@@ -329,10 +329,15 @@ class Owner:
     async def _stop(self, reader: asyncio.Task[None]) -> None:
         """One that goes on is asked again: as long as it does, nobody follows these accounts."""
         reader.add_done_callback(_heard)
+        is_said = False
         while going_on := [task for task in (*self._tasks, reader) if not task.done()]:
             for task in going_on:
                 task.cancel()
-            await asyncio.wait(going_on, timeout=CANCEL_AGAIN_S)
+            _, late = await asyncio.wait(going_on, timeout=CANCEL_AGAIN_S)
+            if late and not is_said:
+                names, number = sorted(task.get_name() for task in late), self._partition.number
+                logger.warning("an owner waits for its end", partition=number, tasks=names)
+                is_said = True
         for agent in self._agents.values():
             await agent.disconnect()
 
