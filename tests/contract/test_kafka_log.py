@@ -408,6 +408,37 @@ async def test_a_broker_killed_and_restarted_loses_nothing_and_repeats_nothing(
         assert {int(value or b"") for value in inputs} == set(range(sent))
 
 
+class NotesNothing(Clients):
+    """Its group's coordinator takes offsets and never answers, as one whose topic lacks replicas: the
+    library then asks for ever.
+    """
+
+    def consumer(self, **how: Any) -> Any:
+        made = super().consumer(**how)
+        made.commit = self._commit
+        return made
+
+    async def _commit(self, _: object) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_coordinator_that_notes_no_offsets_holds_up_no_record(
+    kafka_settings: KafkaSettings,
+) -> None:
+    log = await opened(kafka_settings)
+    limits = msgspec.structs.replace(FAST, group_offsets_every_s=0.0)
+    log.clients = NotesNothing(kafka_settings, limits)
+    owned = Owned(log)
+    await owned.until(2)
+    partition = owned.partitions[partition_of("k", 2)]
+    for value in (b"first", b"second", b"third"):
+        await log.append([out(EVENTS, "k", value)])
+        records = await read_all(partition, 1)
+        assert [record.value for record in records] == [value]
+        await partition.commit([], records)
+    await owned.close()
+
+
 async def appended(log: KafkaLog, value: bytes) -> int:
     """One record, tried until it was acknowledged; it may then stand more than once."""
     async with asyncio.timeout(120):

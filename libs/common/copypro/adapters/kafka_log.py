@@ -150,6 +150,7 @@ class _Group:
 
     async def next(self) -> KafkaPartition | None:
         """The next one assigned; None when the log closes. Raises what nobody expected."""
+        self._noting: asyncio.Task[None] | None = None
         given = await self._given.get()
         if isinstance(given, BaseException):
             raise given
@@ -231,7 +232,7 @@ class _Group:
                 await self._check_progress(consumer)
             if now - noted_at > limits.group_offsets_every_s:
                 noted_at = now
-                await self._note_offsets(consumer)
+                self._note_beside(consumer)
 
     def _deliver(self, place: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         owner = self._owners.get(place.partition)
@@ -296,6 +297,11 @@ class _Group:
         for number in sorted(numbers):
             owner = self._owners.get(number)
             if owner is None:
+    def _note_beside(self, consumer: AIOKafkaConsumer) -> None:
+        """A coordinator that takes none is asked by the library for ever: nothing waits for it."""
+        if self._noting is None or self._noting.done():
+            self._noting = asyncio.create_task(self._note_offsets(consumer))
+
                 self._own(number)
             elif owner.is_open and not owner.is_held:
                 self.read_from(owner)
@@ -403,6 +409,8 @@ class KafkaPartition:
     def __init__(self, group: _Group, number: int) -> None:
         self.number = number
         self.is_open = False
+        if self._noting is not None:
+            self._noting.cancel()
         """Restored, so that what is fetched is for it."""
         self.is_held = False
         """It was given more than it took: nothing is fetched for it until it has taken that."""
