@@ -38,6 +38,7 @@ from infra.local.servers import Kafka, free_port
 from tests.conftest import own_server
 from tests.contract.test_event_log import read_all, restored
 from tests.servers import topics_on
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 ROLE = topics.REPLICATOR
@@ -436,6 +437,30 @@ async def test_a_coordinator_that_notes_no_offsets_holds_up_no_record(
         records = await read_all(partition, 1)
         assert [record.value for record in records] == [value]
         await partition.commit([], records)
+    await owned.close()
+
+
+async def test_a_group_that_is_not_joined_is_named_until_it_is(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """Its brokers answer, and refuse it: such a process owns nothing and is not ready."""
+    log = await opened(kafka_settings)
+    limits = msgspec.structs.replace(FAST, joined_within_s=0.5)
+    refused = msgspec.structs.replace(limits, session_timeout_s=0.5)  # too short for a broker
+    log.clients = Clients(kafka_settings, refused)
+    owned = Owned(log)
+
+    async def is_named() -> bool:
+        try:
+            await log.check()
+        except LogUnavailable as error:
+            return "replicator has not joined its group for" in str(error)
+        return False
+
+    await eventually(is_named)
+    log.clients = Clients(kafka_settings, limits)
+    await owned.until(2)
+    assert not await is_named()
     await owned.close()
 
 

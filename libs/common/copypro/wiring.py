@@ -198,7 +198,7 @@ class Stores:
         log = await KafkaLog.open(kafka_settings(settings), limits)
         self.log = log
         self._opened.append(log)
-        self._probes["log"] = log.clients.knock
+        self._probes["log"] = log.check
         return log.cluster_id
 
 

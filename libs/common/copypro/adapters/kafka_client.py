@@ -44,6 +44,8 @@ class KafkaLimits(Struct, frozen=True, kw_only=True):
     again_cap_s: float = 5.0
     say_again_s: float = 30.0
     """How often it is said that the brokers cannot be reached."""
+    joined_within_s: float = 20.0
+    """A group that is not joined for longer, at first or anew, is named."""
     stalled_s: float = 15.0
     """Records that are there and do not come for so long: the group is joined anew."""
     long_poll_s: float = 0.1

@@ -75,6 +75,14 @@ class KafkaLog:
         """Kafka's own id of the cluster and our prefix: what tells this log from every other."""
         return f"{self.layout.cluster}/{self.clients.settings.prefix}"
 
+    async def check(self) -> None:
+        """Whether it is there for us. Errors: LogUnavailable (nobody answers, or a group is not joined for
+        long), LogRefused (credentials).
+        """
+        await self.clients.knock()
+        for group in self._groups:
+            group.check()
+
     async def append(self, messages: Sequence[Outgoing]) -> None:
         """Errors also: LogUnavailable; then nobody knows whether it was written."""
         async with self._starting:
@@ -142,7 +150,11 @@ class _Group:
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen_at: dict[TopicPartition, int] = {}
         self._running: asyncio.Task[None] | None = None
+        self._noting: asyncio.Task[None] | None = None
         self._said_at = float("-inf")
+        self._apart_since: float | None = asyncio.get_running_loop().time()
+        """Since when it is in no assignment; None: it is in one."""
+        self._apart_because = "no answer"
 
     def start(self) -> None:
         self._running = asyncio.create_task(self._run(), name=f"group-{self.role.name}")
@@ -150,7 +162,6 @@ class _Group:
 
     async def next(self) -> KafkaPartition | None:
         """The next one assigned; None when the log closes. Raises what nobody expected."""
-        self._noting: asyncio.Task[None] | None = None
         given = await self._given.get()
         if isinstance(given, BaseException):
             raise given
@@ -178,8 +189,24 @@ class _Group:
         finally:
             await self._leave("the log is closed")
 
+    def check(self) -> None:
+        """Errors: LogUnavailable."""
+        if self._apart_since is None:
+            return
+        waited_s = asyncio.get_running_loop().time() - self._apart_since
+        if waited_s > self.log.clients.limits.joined_within_s:
+            text = f"{self.role.name} has not joined its group for {waited_s:.0f} s"
+            raise LogUnavailable(f"{text} ({self._apart_because})")
+
+    def apart(self) -> None:
+        """It is in no assignment until the next one."""
+        if self._apart_since is None:
+            self._apart_since = asyncio.get_running_loop().time()
+            self._apart_because = "no answer"
+
     def _say(self, error: LogError) -> None:
         """Once, and then twice a minute."""
+        self._apart_because = str(error)
         now = asyncio.get_running_loop().time()
         if now - self._said_at >= self.log.clients.limits.say_again_s:
             self._said_at = now
@@ -270,6 +297,11 @@ class _Group:
                     raise LogUnavailable(f"{place.topic}/{place.partition} stalled")
         self._seen_at = behind
 
+    def _note_beside(self, consumer: AIOKafkaConsumer) -> None:
+        """A coordinator that takes none is asked by the library for ever: nothing waits for it."""
+        if self._noting is None or self._noting.done():
+            self._noting = asyncio.create_task(self._note_offsets(consumer))
+
     async def _note_offsets(self, consumer: AIOKafkaConsumer) -> None:
         """For operators' lag tools only; a failure means nothing."""
         offsets = {
@@ -290,6 +322,7 @@ class _Group:
         """What the group gave this process. Whoever stays goes on from where it had read to."""
         if self._consumer is None:
             return  # given while it leaves: it is the others' in a moment
+        self._apart_since = None
         numbers = {place.partition for place in places}
         self._assigned = frozenset(numbers)
         for number in self._owners.keys() - numbers:
@@ -297,11 +330,6 @@ class _Group:
         for number in sorted(numbers):
             owner = self._owners.get(number)
             if owner is None:
-    def _note_beside(self, consumer: AIOKafkaConsumer) -> None:
-        """A coordinator that takes none is asked by the library for ever: nothing waits for it."""
-        if self._noting is None or self._noting.done():
-            self._noting = asyncio.create_task(self._note_offsets(consumer))
-
                 self._own(number)
             elif owner.is_open and not owner.is_held:
                 self.read_from(owner)
@@ -379,7 +407,10 @@ class _Group:
         return [TopicPartition(topic, number) for topic in self.topics]
 
     async def _leave(self, reason: str) -> None:
+        self.apart()
         self._assigned = frozenset()
+        if self._noting is not None:
+            self._noting.cancel()
         owners, self._owners = list(self._owners.values()), {}
         error = LogClosed(reason) if self.log.closed else PartitionLost(reason)
         await asyncio.gather(*(owner.hand_over(error) for owner in owners))
@@ -398,6 +429,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         logger.info("partitions are shared anew", role=self._group.role.name)
+        self._group.apart()
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._group.assigned(assigned)
@@ -409,8 +441,6 @@ class KafkaPartition:
     def __init__(self, group: _Group, number: int) -> None:
         self.number = number
         self.is_open = False
-        if self._noting is not None:
-            self._noting.cancel()
         """Restored, so that what is fetched is for it."""
         self.is_held = False
         """It was given more than it took: nothing is fetched for it until it has taken that."""
