@@ -21,6 +21,7 @@ from copypro.errors import MailUnavailable
 from copypro.ports import Email
 
 from tests.contract.test_http_server import certificate
+from tests.waiting import until
 
 USER = "copypro@example.com"
 PASSWORD = "c4n4ry/p4ss:w0rd"
@@ -181,3 +182,24 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(tls: tuple[Path,
 async def test_nobody_there_is_an_error_too() -> None:
     with pytest.raises(MailUnavailable, match="ConnectionRefusedError"):
         await SmtpMail("smtp://127.0.0.1:1", SENDER).send(EMAIL)
+
+
+async def test_a_server_that_says_nothing_takes_no_thread_from_anybody_else() -> None:
+    """Names of bridges are looked up in those, and passwords checked."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    mail = SmtpMail(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}", SENDER)
+    sending = [asyncio.create_task(mail.send(EMAIL)) for _ in range(40)]
+    await until(lambda: bool(writers))
+    async with asyncio.timeout(5):
+        await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+    for task in sending:
+        task.cancel()
+    for writer in writers:
+        writer.close()
+    await asyncio.wait(sending)
+    server.close()

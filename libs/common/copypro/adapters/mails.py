@@ -7,6 +7,7 @@ import json
 import os
 import smtplib
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid, parseaddr
@@ -17,6 +18,8 @@ from copypro.errors import MailUnavailable
 from copypro.ports import Email
 
 CALL_S = 20.0
+AT_ONCE = 2
+"""Letters on their way: a server that hangs takes none of the threads that look up bridges' names."""
 FILE = "mail.jsonl"
 
 
@@ -28,6 +31,7 @@ class SmtpMail:
     def __init__(self, address: str, sender: str) -> None:
         self._to: SplitResult = urlsplit(address)
         self._sender = sender
+        self._threads = ThreadPoolExecutor(AT_ONCE, "mail")
 
     async def send(self, email: Email) -> None:
         message = EmailMessage()
@@ -37,7 +41,8 @@ class SmtpMail:
         message["Message-ID"] = make_msgid(domain=parseaddr(self._sender)[1].rpartition("@")[2])
         message.set_content(email.text)
         try:
-            await asyncio.to_thread(self._deliver, message)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._deliver, message)
         except (OSError, smtplib.SMTPException) as error:
             text = f"the mail server does not take a letter: {type(error).__name__}"
             raise MailUnavailable(text) from None
