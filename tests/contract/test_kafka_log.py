@@ -464,6 +464,31 @@ async def test_a_group_that_is_not_joined_is_named_until_it_is(
     await owned.close()
 
 
+async def test_calls_that_append_while_no_broker_answers_fail_together() -> None:
+    """One after another each would try to begin anew: the last is done long after its caller left."""
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    limits = KafkaLimits(start_s=1.0)
+    log = KafkaLog(
+        Clients(KafkaSettings(bootstrap=f"127.0.0.1:{port}"), limits),
+        kafka_topics.Layout("none", "", {EVENTS: kafka_topics.Found(1)}),
+    )
+    appending = [log.append([out(EVENTS, "k")]) for _ in range(10)]
+    async with asyncio.timeout(9.0):
+        found = await asyncio.gather(*appending, return_exceptions=True)
+    assert [type(one) for one in found] == [LogUnavailable] * 10
+    late = asyncio.create_task(log.append([out(EVENTS, "k")]))
+    await asyncio.sleep(0)
+    await log.close()
+    with pytest.raises(LogClosed):
+        await late
+    server.close()
+
+
 async def appended(log: KafkaLog, value: bytes) -> int:
     """One record, tried until it was acknowledged; it may then stand more than once."""
     async with asyncio.timeout(120):

@@ -55,7 +55,7 @@ class KafkaLog:
         self.clients, self.layout = clients, layout
         self.closed = False
         self._appending: TransactionalWriter | None = None
-        self._starting = asyncio.Lock()
+        self._making: asyncio.Task[TransactionalWriter] | None = None
         self._groups: list[_Group] = []
 
     @classmethod
@@ -85,13 +85,11 @@ class KafkaLog:
 
     async def append(self, messages: Sequence[Outgoing]) -> None:
         """Errors also: LogUnavailable; then nobody knows whether it was written."""
-        async with self._starting:
-            if self.closed:
-                raise LogClosed("the log is closed")
-            if self._appending is None or self._appending.failure is not None:
-                self._appending = await self._new_writer()
+        if self.closed:
+            raise LogClosed("the log is closed")
+        writer = await self._writer()
         try:
-            await self._appending.submit([self.write(out) for out in messages])
+            await writer.submit([self.write(out) for out in messages])
         except PartitionLost as error:
             raise LogUnavailable(f"an append was undone: {error}") from error
 
@@ -108,10 +106,12 @@ class KafkaLog:
 
     async def close(self) -> None:
         self.closed = True
-        async with self._starting:
-            if self._appending is not None:
-                await self._appending.finish()
-                await self._appending.close(LogClosed("the log is closed"))
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.wait([self._making])
+        if self._appending is not None:
+            await self._appending.finish()
+            await self._appending.close(LogClosed("the log is closed"))
         await asyncio.gather(*(group.close() for group in list(self._groups)))
 
     # --- for partitions -----------------------------------------------------------------------
@@ -128,11 +128,28 @@ class KafkaLog:
     def record(self, found: ConsumerRecord) -> Record:
         return as_record(found, self.clients.settings.prefix)
 
+    async def _writer(self) -> TransactionalWriter:
+        """One that works. All who ask while it is made share what becomes of that: one after another,
+        the last would be tried long after its caller had left.
+        """
+        appending = self._appending
+        if appending is not None and appending.failure is None:
+            return appending
+        if self._making is None or self._making.done():
+            self._making = asyncio.create_task(self._new_writer(), name="append")
+            self._making.add_done_callback(_heard)
+        making = self._making
+        await asyncio.wait([making])
+        if self.closed:
+            raise LogClosed("the log is closed")
+        return making.result()
+
     async def _new_writer(self) -> TransactionalWriter:
         if self._appending is not None:
             await self._appending.close(LogUnavailable("an earlier append failed"))
         writer = TransactionalWriter(self.clients, self.clients.name(f"append-{uuid.uuid4().hex}"))
         await writer.start()
+        self._appending = writer
         return writer
 
 
@@ -668,6 +685,12 @@ class KafkaPartition:
             self._opening.cancel()
             await asyncio.wait([self._opening])
         await self._writer.close(error)
+
+
+def _heard(making: asyncio.Task[TransactionalWriter]) -> None:
+    """By whoever waited for it, unless nobody did any more."""
+    if not making.cancelled():
+        making.exception()
 
 
 def as_record(found: ConsumerRecord, prefix: str) -> Record:
