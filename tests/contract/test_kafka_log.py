@@ -38,7 +38,7 @@ from infra.local.servers import Kafka, free_port
 from tests.conftest import own_server
 from tests.contract.test_event_log import read_all, restored
 from tests.servers import topics_on
-from tests.waiting import eventually
+from tests.waiting import eventually, until
 
 pytestmark = pytest.mark.slow
 ROLE = topics.REPLICATOR
@@ -461,6 +461,32 @@ async def test_a_group_that_is_not_joined_is_named_until_it_is(
     log.clients = Clients(kafka_settings, limits)
     await owned.until(2)
     assert not await is_named()
+    await owned.close()
+
+
+class Counting(Clients):
+    """Notes when each group is joined."""
+
+    joined_at: list[float]
+
+    def consumer(self, **how: Any) -> Any:
+        if "group_id" in how:
+            self.joined_at.append(asyncio.get_running_loop().time())
+        return super().consumer(**how)
+
+
+async def test_a_group_that_refuses_is_joined_ever_later(kafka_settings: KafkaSettings) -> None:
+    """Each try has all its members share their partitions anew."""
+    log = await opened(kafka_settings)
+    refused = msgspec.structs.replace(
+        FAST, session_timeout_s=0.5, again_first_s=0.5, again_cap_s=5.0
+    )
+    log.clients = clients = Counting(kafka_settings, refused)
+    clients.joined_at = []
+    owned = Owned(log)
+    await until(lambda: len(clients.joined_at) == 5)
+    before, last = clients.joined_at[-2:]
+    assert last - before >= 2.0
     await owned.close()
 
 

@@ -42,6 +42,8 @@ class KafkaLimits(Struct, frozen=True, kw_only=True):
     """From the fence to the last state record read."""
     again_first_s: float = 0.1
     again_cap_s: float = 5.0
+    lasted_s: float = 30.0
+    """A group that broke after so long is joined anew at once."""
     say_again_s: float = 30.0
     """How often it is said that the brokers cannot be reached."""
     joined_within_s: float = 20.0

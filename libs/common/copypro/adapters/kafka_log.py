@@ -189,20 +189,20 @@ class _Group:
 
     async def _run(self) -> None:
         """Until cancelled or the log closes. Joins anew, with back-off, when the log was unreachable."""
-        tries = 0
+        tries, limits, time = 0, self.log.clients.limits, asyncio.get_running_loop().time
         try:
             while not self.log.closed:
+                begun = time()
                 try:
                     await self._join()
-                    tries = 0
                     await self._pump()
                 except LogError as error:
                     self._say(error)
                 except KafkaError as error:
                     self._say(meaning(error))
+                tries = 0 if time() - begun > limits.lasted_s else tries + 1
                 await self._leave("the log became unreachable")
-                await asyncio.sleep(_back_off(tries, self.log.clients.limits))
-                tries += 1
+                await asyncio.sleep(_back_off(max(0, tries - 1), limits))
         finally:
             await self._leave("the log is closed")
 
