@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -280,3 +282,26 @@ async def test_a_redirect_is_not_followed_and_no_answer_is_too_late(
     assert await post(To(one.url), "1", b"{}") == "TimeoutError"
     assert len(one.posts) == 2
     assert "bytes are more than" in await post(To(one.url), "1", b"x" * 300_000)
+
+
+async def test_names_that_nobody_answers_for_take_no_thread_from_anybody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whose callback it is decides whose name server is asked; names of bridges are looked up too."""
+    answers, look_up = threading.Event(), socket.getaddrinfo
+
+    def hangs(host: str, *how: Any, **more: Any) -> Any:
+        if host.startswith("silent"):
+            answers.wait(60)
+        return look_up("localhost", *how, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    post = Webhooks(clock, 0.5)
+    urls = [f"http://silent{number}.example/" for number in range(40)]
+    try:
+        assert await asyncio.gather(*(post(To(url), "1", b"{}") for url in urls))
+        async with asyncio.timeout(5):
+            await asyncio.get_running_loop().getaddrinfo("bridge", 80)
+            await post(To("http://operator.example:1", trusted=True), "1", b"{}")
+    finally:
+        answers.set()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -20,6 +22,8 @@ from copypro.callbacks import (
 from copypro.ports import Clock
 
 MOST_BYTES = 262_144
+NAMES_AT_ONCE = 4
+"""Looked up for users: a name server of theirs that hangs takes none of the threads that look up bridges."""
 NOT_PUBLIC = "its address is private, loopback or reserved"
 
 
@@ -34,6 +38,7 @@ class Webhooks:
         self, clock: Clock, within_s: float = 10.0, *, private_allowed: bool = False
     ) -> None:
         self._clock, self._within_s, self._private_allowed = clock, within_s, private_allowed
+        self._threads = ThreadPoolExecutor(NAMES_AT_ONCE, "names")
 
     async def __call__(self, receiver: Receiver, id: str, body: bytes) -> str:
         """Empty when the receiver took it (a status of 200 to 299), else the reason, without the
@@ -42,8 +47,9 @@ class Webhooks:
         if len(body) > MOST_BYTES:
             return f"{len(body)} bytes are more than {MOST_BYTES}"
         anywhere = receiver.trusted or self._private_allowed
+        resolver = Resolver(None if receiver.trusted else self._threads, anywhere=anywhere)
         connector = aiohttp.TCPConnector(
-            resolver=Resolver(anywhere=anywhere), use_dns_cache=False, limit=1, force_close=True
+            resolver=resolver, use_dns_cache=False, limit=1, force_close=True
         )
         timeout = aiohttp.ClientTimeout(total=self._within_s)
         try:
@@ -85,14 +91,16 @@ class Resolver(AbstractResolver):
     a name that changes its mind in between (DNS rebinding) gains nothing.
     """
 
-    def __init__(self, *, anywhere: bool) -> None:
-        self._anywhere = anywhere
+    def __init__(self, threads: Executor | None, *, anywhere: bool) -> None:
+        """`threads` None: those of everybody."""
+        self._threads, self._anywhere = threads, anywhere
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         loop = asyncio.get_running_loop()
-        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, family=family)
+        infos = await loop.run_in_executor(self._threads, look_up)
         found = [
             ResolveResult(
                 hostname=host,
