@@ -89,6 +89,32 @@ async def test_who_joins_is_not_ready_until_it_has_its_share_or_there_is_none_fo
     assert seen.ownership.not_ready() == ["replicator: 1 of 1 partitions are being restored"]
 
 
+async def test_a_partition_whose_restoring_fails_again_and_again_is_never_ready_in_between() -> (
+    None
+):
+    seen = Seen()
+    first = await seen.take()
+    seen.inner.lose(ROLE, 0)
+    with pytest.raises(PartitionLost):
+        await first.read()
+    said = ["replicator: 1 of 1 partitions are being restored"]
+    seen.now += 10.0
+    assert seen.ownership.not_ready() == said
+    second = await seen.take()
+    assert seen.ownership.not_ready() == said
+    await seen.append(1)
+    await second.read()
+    assert seen.ownership.not_ready() == []
+
+
+async def test_a_partition_that_another_process_restores_keeps_nobody_waiting_for_it() -> None:
+    seen = Seen()
+    partition = await seen.take()
+    partition.give_up("assigned to another process")
+    seen.now += 30.0
+    assert seen.ownership.not_ready() == []
+
+
 async def test_lag_is_what_is_read_or_waits_and_is_not_committed() -> None:
     seen = Seen()
     partition = await seen.take()

@@ -18,6 +18,8 @@ from copypro.topics import Role
 
 FIRST_WITHIN_S = 15.0
 """Who joins a group of processes is given its share by then, if there is one left."""
+AGAIN_WITHIN_S = 20.0
+"""A partition whose restoring failed is taken over again by then, unless another process has it."""
 UNREAD_S = 30.0
 """An owner asks for more long before this, whatever it has to do with what it read."""
 APPENDS = "gateway"
@@ -41,6 +43,8 @@ class Ownership:
         self._first_within_s = first_within_s
         self._owned: dict[tuple[str, int], ObservedPartition] = {}
         self._joined_at: dict[str, float] = {}
+        self._failed_at: dict[tuple[str, int], float] = {}
+        """When restoring a partition failed, which is tried again."""
 
     def join(self, role: Role) -> None:
         """This process is about to ask for its share of a role's partitions."""
@@ -49,6 +53,7 @@ class Ownership:
     def own(self, role: Role, partition: Partition) -> ObservedPartition:
         owned = ObservedPartition(role, partition, self)
         self._owned[role.name, partition.number] = owned
+        self._failed_at.pop((role.name, partition.number), None)
         self._joined_at.pop(role.name, None)
         self.meter.assigned(role.name)
         return owned
@@ -58,6 +63,8 @@ class Ownership:
         if self._owned.get(place) is owned:
             del self._owned[place]
             self.meter.lost(owned.role.name)
+            if not owned.restored:
+                self._failed_at[place] = self.monotonic()
 
     def not_ready(self) -> list[str]:
         """Why not; empty: every partition is restored and read on. Whoever is given none within the time
@@ -69,18 +76,24 @@ class Ownership:
             for role, joined_at in self._joined_at.items()
             if joined_at > since
         ]
-        restoring = [
-            f"{role}: {count} of {self.counts()[role]} partitions are being restored"
-            for role, count in Counter(
-                role for (role, _), owned in self._owned.items() if not owned.restored
-            ).items()
+        return [*waiting, *self._restoring(), *self._left()]
+
+    def _restoring(self) -> list[str]:
+        since = self.monotonic() - AGAIN_WITHIN_S
+        failed = Counter(role for (role, _), at in self._failed_at.items() if at > since)
+        restored = Counter(role for (role, _), owned in self._owned.items() if owned.restored)
+        return [
+            f"{role}: {count - restored[role]} of {count} partitions are being restored"
+            for role, count in (Counter(self.counts()) + failed).items()
+            if count > restored[role]
         ]
-        left = [
+
+    def _left(self) -> list[str]:
+        return [
             f"{role} partition {number}: nobody has read on for {owned.unread_s():.0f} s: see the log"
             for (role, number), owned in sorted(self._owned.items())
             if owned.unread_s() > UNREAD_S
         ]
-        return [*waiting, *restoring, *left]
 
     def counts(self) -> dict[str, int]:
         """Partitions by role."""
