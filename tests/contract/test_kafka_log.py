@@ -490,6 +490,20 @@ async def test_a_group_that_refuses_is_joined_ever_later(kafka_settings: KafkaSe
     await owned.close()
 
 
+async def test_what_is_no_text_in_a_record_ends_no_process(kafka_settings: KafkaSettings) -> None:
+    """Written by another's hand, or with headers of a tool that traces: it is for whoever reads it."""
+    owned = Owned(await opened(kafka_settings))
+    await owned.until(2)
+    writer = TransactionalWriter(Clients(kafka_settings, FAST), "another's")
+    await writer.start()
+    headers = [("trace", b"\xff\x00"), ("id", b"1")]
+    await writer.submit([Write(f"{kafka_settings.prefix}{EVENTS}", 0, b"\xfe", b"{}", headers)])
+    await writer.close(LogClosed("the test is over"))
+    (record,) = await read_all(owned.partitions[0], 1)
+    assert (record.value, record.headers["id"]) == (b"{}", "1")
+    await owned.close()
+
+
 async def test_calls_that_append_while_no_broker_answers_fail_together() -> None:
     """One after another each would try to begin anew: the last is done long after its caller left."""
 

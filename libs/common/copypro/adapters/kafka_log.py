@@ -694,10 +694,15 @@ def _heard(making: asyncio.Task[TransactionalWriter]) -> None:
 
 
 def as_record(found: ConsumerRecord, prefix: str) -> Record:
-    headers = {name: value.decode() for name, value in found.headers}
-    key = (found.key or b"").decode()
+    """Of what is no text (another's hand, or a tool that traces, wrote it) what can be read."""
+    headers = {name: _text(value) for name, value in found.headers}
+    key = _text(found.key)
     topic, at = found.topic[len(prefix) :], found.timestamp / 1000
     return Record(topic, found.partition, found.offset, key, found.value, headers, at)
+
+
+def _text(found: bytes | None) -> str:
+    return (found or b"").decode(errors="replace")
 
 
 def _back_off(tries: int, limits: KafkaLimits) -> float:
