@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Never, cast
 
 import pytest
 from copypro import topics
@@ -13,7 +13,7 @@ from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.sqlite_log import SqliteLog
 from copypro.adapters.sqlite_read_models import SqliteReadModels
 from copypro.errors import StoreRefused, StoreUnavailable
-from copypro.ports import EventLog
+from copypro.ports import EventLog, Partition
 from copypro.readiness import Readiness, while_owned
 from copypro_account_watcher import service as watcher
 from copypro_account_watcher.limits import WatcherLimits
@@ -238,3 +238,24 @@ async def test_what_a_person_must_set_right_is_said_by_its_own_words_alone() -> 
     assert said["reason"] == "read-models.db is damaged: move it away"
     assert "exc_info" not in said
     assert readiness.told == ["failed 1 times, last with StoreRefused: see the log"]
+
+
+async def test_a_partition_that_cannot_even_be_read_is_given_up_as_any_that_breaks() -> None:
+    """A disk's error, an offset that is none: the process and its other partitions go on."""
+
+    class Unreadable:
+        number = 0
+
+        def __init__(self) -> None:
+            self.given_up: list[str] = []
+
+        async def read(self) -> Never:
+            raise StoreUnavailable("log.db cannot be read or written: check the disk")
+
+        def give_up(self, reason: str) -> None:
+            self.given_up.append(reason)
+
+    partition, readiness = Unreadable(), Counted("stats")
+    await while_owned(partition.read(), cast(Partition, partition), readiness, SOON_S)
+    assert partition.given_up == ["it broke: StoreUnavailable"]
+    assert readiness.told == ["failed 1 times, last with StoreUnavailable: see the log"]

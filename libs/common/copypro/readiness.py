@@ -58,7 +58,7 @@ class Readiness:
         self.not_ready(number, f"failed {times} times, last with {with_what}: see the log")
         try:
             async with asyncio.timeout(wait_s):
-                await _until_lost(partition)
+                await _until_lost_or_unreadable(partition)
         except (TimeoutError, PartitionLost, LogClosed):
             partition.give_up(f"it broke: {type(error).__name__}")
         finally:
@@ -122,9 +122,23 @@ async def wait_for_upgrade(partition: Partition, newer: BadRecord, readiness: Re
 
 
 async def _until_lost(partition: Partition) -> Never:
-    """Goes on reading, and drops what it reads: only so is the loss or the log's end noticed."""
+    """Goes on reading, and drops what it reads: only so is the loss or the log's end noticed. Errors:
+    whatever reading breaks on.
+    """
     while True:
         await partition.read()
         await asyncio.sleep(
             0
         )  # what lies ready is read without a pause: the others have their turn
+
+
+async def _until_lost_or_unreadable(partition: Partition) -> Never:
+    """Without an end where it cannot be read: its next owner tries."""
+    try:
+        await _until_lost(partition)
+    except (PartitionLost, LogClosed):
+        raise
+    except Exception:
+        logger.exception("the partition cannot be read", partition=partition.number)
+    while True:
+        await asyncio.Event().wait()
