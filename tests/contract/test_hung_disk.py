@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -134,3 +134,30 @@ async def test_what_became_durable_stays_though_what_waited_behind_it_was_refuse
         await second.commit([Outgoing(STATE, "next", b"3", {})])
         found = {record.key: record.value async for record in second.restore()}
         assert found == {"kept": b"1", "next": b"3"}
+
+
+async def test_while_another_program_locks_the_file_nobody_owns_anything_and_it_says_so(
+    tmp_path: Path,
+) -> None:
+    """Each new owner would log in at every broker, and hold the whole process up for five seconds."""
+    log = await SqliteLog.open(tmp_path, room_every_s=0.01)
+    owners = aiter(log.partitions(ROLE))
+    first = await anext(owners)
+    with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(PartitionLost, match="locked by another program"):
+            await first.commit([Outgoing(STATE, "k", b"1", {})])
+        begun = asyncio.get_running_loop().time()
+        waiting = asyncio.create_task(anext(owners))
+        with pytest.raises(LogUnavailable, match="locked"):
+            await log.append([out(b"1")])
+        with pytest.raises(LogUnavailable, match=r"locked .*: nothing is done until it can"):
+            await log.check()
+        await asyncio.sleep(0.1)  # it is tried meanwhile, and again
+        assert not waiting.done()
+        assert asyncio.get_running_loop().time() - begun < 4.0
+        other.execute("ROLLBACK")
+    second = await asyncio.wait_for(waiting, 60)
+    await second.commit([Outgoing(STATE, "k", b"2", {})])
+    await log.check()
+    await log.close()

@@ -15,6 +15,7 @@ from copypro.errors import SettingsError, StoreRefused, StoreUnavailable
 _REMEDY = "set COPYPRO_DATA to a folder that this program may write and nobody else uses"
 FROM_THE_LOG = "read-models.db"
 """All that is in it follows from the log: of this file there is no backup."""
+BUSY_S = 5.0
 _PRIMARY = 0xFF
 """Extended result codes keep the primary one in their lowest byte."""
 Answer = TypeVar("Answer")
@@ -35,7 +36,7 @@ def unusable(path: Path, error: OSError) -> SettingsError:
 
 
 def open_file(
-    path: Path, application_id: int, tables: str, schema: int = 1, *, busy_s: float = 5.0
+    path: Path, application_id: int, tables: str, schema: int = 1, *, busy_s: float = BUSY_S
 ) -> sqlite3.Connection:
     """Durable at every commit; what is not there yet is made, all of it or nothing.
 

@@ -30,7 +30,15 @@ import structlog
 
 from copypro import topics
 from copypro.adapters.data_folder import take_lock
-from copypro.adapters.sqlite_file import check_file, is_damage, is_empty, open_file, said, saying
+from copypro.adapters.sqlite_file import (
+    BUSY_S,
+    check_file,
+    is_damage,
+    is_empty,
+    open_file,
+    said,
+    saying,
+)
 from copypro.errors import (
     LogClosed,
     LogCorrupt,
@@ -146,7 +154,7 @@ class SqliteLog:
         self._room_every_s, self._held_up_s = room_every_s, held_up_s
         self._roomy = asyncio.Event()
         self._roomy.set()
-        self._full_because = ""
+        self._unwritable: LogFull | LogUnavailable | None = None
         self._waiting_for_room: asyncio.Task[None] | None = None
         self._damage = ""
         self._loop = asyncio.get_running_loop()
@@ -189,8 +197,8 @@ class SqliteLog:
         await self._submit(messages, {}, "")
 
     async def partitions(self, role: Role) -> AsyncIterator[Partition]:
-        """Gives the one partition, and gives it anew each time its former owner failed, once the disk
-        has room. Errors: LogCorrupt, once the file turned out to be damaged.
+        """Gives the one partition, and gives it anew each time its former owner failed, once the file
+        can be written. Errors: LogCorrupt, once the file turned out to be damaged.
         """
         while True:
             await self._roomy.wait()
@@ -231,10 +239,10 @@ class SqliteLog:
 
     async def check(self) -> None:
         """Whether it is written. Errors: LogFull, as long as nothing is done here for want of room;
-        LogUnavailable, as long as the disk holds up one commit.
+        LogUnavailable, as long as another program holds the file locked or the disk one commit up.
         """
-        if self._full_because:
-            raise LogFull(f"{self._full_because}: nothing is done until it can be")
+        if self._unwritable is not None:
+            raise type(self._unwritable)(f"{self._unwritable}: nothing is done until it can be")
         waited_s = self._loop.time() - self._committing_since
         if waited_s > self._held_up_s:
             raise LogUnavailable(
@@ -256,6 +264,10 @@ class SqliteLog:
             return done
         if self._damage:
             done.set_exception(LogCorrupt(self._damage))
+            return done
+        if isinstance(self._unwritable, LogUnavailable):
+            # Each try would hold up the loop for as long as a write waits for the lock.
+            done.set_exception(LogUnavailable(str(self._unwritable)))
             return done
         now, ends = time.time(), self._ends
         records: list[Record] = []
@@ -435,7 +447,7 @@ class SqliteLog:
             self._waiting = []
             self._ends = dict(self._durable_ends)
             self._tails.clear()
-            if isinstance(error, LogFull):
+            if isinstance(error, LogFull | LogUnavailable):
                 self._wait_for_room(error)
             if isinstance(error, LogCorrupt):
                 self._break(error)
@@ -459,10 +471,10 @@ class SqliteLog:
             # After the writers: what waits for its attempt's commit is a call to a broker.
             self._wake(ended.keys(), durable=True)
 
-    def _wait_for_room(self, error: LogFull) -> None:
+    def _wait_for_room(self, error: LogFull | LogUnavailable) -> None:
         if self._roomy.is_set() and not self._closed:
-            logger.error("nothing is done until there is room on the disk", reason=str(error))
-            self._full_because = str(error)
+            logger.error("nothing is done until the log can be written", reason=str(error))
+            self._unwritable = error
             self._roomy.clear()
             self._waiting_for_room = asyncio.create_task(self._until_room(), name="room")
 
@@ -472,8 +484,8 @@ class SqliteLog:
             await self._at_rest()
             if self._has_room():
                 break
-        logger.warning("the disk has room again: work goes on")
-        self._full_because = ""
+        logger.warning("the log can be written again: work goes on")
+        self._unwritable = None
         self._roomy.set()
 
     def _has_room(self) -> bool:
@@ -481,12 +493,15 @@ class SqliteLog:
         loop itself waits for the disk, while there is no owner whom that could delay.
         """
         try:
+            self._connection.execute("PRAGMA busy_timeout = 0")
             self._connection.execute("DROP TABLE IF EXISTS room")
             self._connection.execute("CREATE TABLE room (filled BLOB)")
             self._connection.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM_BYTES,))
             self._connection.execute("DROP TABLE room")
         except sqlite3.Error:
             return False
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
         return True
 
     def _wake(self, names: AbstractSet[str], *, durable: bool) -> bool:
@@ -556,7 +571,10 @@ class _SqlitePartition:
         offsets: dict[str, int] = {}
         for record in consumed:
             offsets[record.topic] = record.offset + 1
-        await self._log._submit(outputs, offsets, self.role.name)
+        try:
+            await self._log._submit(outputs, offsets, self.role.name)
+        except LogUnavailable as error:
+            raise PartitionLost(str(error)) from error
 
     def end_offset(self, topic: str) -> int:
         return self._log.end_offset(topic)
@@ -661,6 +679,8 @@ def _failure(path: Path, error: sqlite3.Error) -> LogError:
     if is_damage(error):
         return LogCorrupt(str(said(path, error)))
     code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_BUSY:
+        return LogUnavailable(f"the log cannot be written: {error} by another program")
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or "disk" in str(error):
         return LogFull(f"the log cannot be written: {error}")
     return PartitionLost(f"the log failed: {error}")
