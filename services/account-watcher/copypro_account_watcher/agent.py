@@ -217,16 +217,15 @@ class AccountAgent:
     def _advance(self, copy: Copy, turn: Turn) -> None:
         until: datetime | None = None
         if (event := unplaced(copy)) is not None:
-            turn.execution(event, copy.leg(event.leg).origin or copy.origin, f"{event.leg}/pending")
+            turn.execution(event, copy.origin_of(copy.leg(event.leg)), f"{event.leg}/pending")
             self.memory.save(copy, turn)
         while True:
             step = next_step(copy, self.memory.live)
             match step:
                 case Denies():
                     leg = copy.leg(step.leg)
-                    origin = leg.origin or copy.origin
                     event = deny(copy, leg, step.denial.code, dict(step.denial.numbers))
-                    turn.execution(event, origin, f"{leg.number}")
+                    turn.execution(event, copy.origin_of(leg), f"{leg.number}")
                     self.memory.save(copy, turn)
                     continue
                 case Waits():
@@ -285,7 +284,7 @@ class AccountAgent:
             numbers=step.numbers,
             seen_at_utc=leg.order.seen_at_utc if leg.order is not None else None,
         )
-        turn.execution(started, leg.origin or copy.origin, attempt.id)
+        turn.execution(started, copy.origin_of(leg), attempt.id)
         self.memory.save(copy, turn)
         turn.then(lambda at: self._call(terminal, copy, attempt, at))
 
@@ -346,7 +345,6 @@ class AccountAgent:
         self._release(copy)
         if copy.attempt is not attempt:
             return  # settled meanwhile by the broker's books: the late answer agrees or is moot
-        origin = copy.leg(attempt.leg).origin or copy.origin
         platform = memory.known.platform
         match answer:
             case Done() if answer.filled or attempt.kind != "open":
@@ -372,7 +370,7 @@ class AccountAgent:
             live.just_ended[leg.ticket] = live.mono
         if attempt.kind == "delete" and leg.ticket is None and leg.replaced is not None:
             live.just_ended[leg.replaced] = live.mono
-        apply(memory, copy, attempt, result, origin, turn)
+        apply(memory, copy, attempt, result, turn)
         if attempt.kind == "modify" and leg.ticket is not None:
             live.just_modified[leg.ticket] = live.mono
         elif leg.status is LegStatus.OPEN and leg.ticket is not None:

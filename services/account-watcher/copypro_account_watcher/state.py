@@ -355,6 +355,10 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
                 return leg
         raise LookupError(f"copy {self.copy} has no leg {number}")
 
+    def origin_of(self, leg: Leg) -> Origin:
+        """Of what is told of it."""
+        return leg.origin or self.origin
+
     def left_of(self, leg: Leg) -> Decimal:
         """The fraction of the leg's original volume that should be left: only what the master took
         off since it was added. A mirrored order may have filled further than the master's: what it has

@@ -189,7 +189,7 @@ def found(memory: Memory, copy: Copy, finding: Found, turn: Turn) -> None:
     platform = memory.known.platform
     result = outcomes.done(copy, attempt, finding.answer, platform, {})
     result.events.insert(0, reconciled)
-    apply(memory, copy, attempt, result, leg.origin or copy.origin, turn)
+    apply(memory, copy, attempt, result, turn)
     cause = f"attempt/{attempt.id}"
     clear_alert(memory, turn, cause)
     if finding.inferred:
@@ -225,14 +225,8 @@ def close_duplicate(memory: Memory, copy: Copy, leg: Leg, ticket: Ticket, turn: 
 
 def absent(memory: Memory, copy: Copy, finding: Absent, turn: Turn) -> None:
     """It does not stand, and an open is never sent twice."""
-    attempt = copy.attempt
-    assert attempt is not None
-    leg = copy.leg(attempt.leg)
-    origin = leg.origin or copy.origin
-    common = about(copy, leg.number) | {"attempt": attempt.id}
-    copy.attempt = None
-    reconciled = CopyReconciled(**common, found=None, evidence=finding.evidence)
-    turn.execution(reconciled, origin, attempt.id)
+    attempt, leg = _not_found(copy, finding.evidence, turn)
+    origin = copy.origin_of(leg)
     denied = deny(copy, leg, "NOT_RESENT", {"attempt": attempt.id})
     turn.execution(denied, origin, f"{leg.number}")
     if attempt.kind == "place" and not denied.pending:
@@ -245,13 +239,7 @@ def absent(memory: Memory, copy: Copy, finding: Absent, turn: Turn) -> None:
 
 def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
     """A change whose effect, if it had one, is in the books by now: what is left to do is done."""
-    attempt = copy.attempt
-    assert attempt is not None
-    leg = copy.leg(attempt.leg)
-    origin = leg.origin or copy.origin
-    common = about(copy, leg.number) | {"attempt": attempt.id}
-    copy.attempt = None
-    turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
+    attempt, leg = _not_found(copy, evidence, turn)
     if isinstance(attempt.request, CloseRequest):
         leg.closes_late = bool(leg.asked_pieces)
         if (lots := attempt.request.lots) in leg.answered_pieces and lots is not None:
@@ -261,11 +249,23 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         copy.attempt = attempt
         halt_if_it_took_more(memory, copy, attempt, turn)
         result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
-        apply(memory, copy, attempt, result, origin, turn)
+        apply(memory, copy, attempt, result, turn)
     elif isinstance(attempt.request, ModifyRequest):
         late.give_up(leg, attempt, memory.live)
     clear_alert(memory, turn, f"attempt/{attempt.id}")
     memory.touch(copy, turn)
+
+
+def _not_found(copy: Copy, evidence: str, turn: Turn) -> tuple[Attempt, Leg]:
+    """Its attempt is over: the books show nothing of it, or not what became of it."""
+    attempt = copy.attempt
+    assert attempt is not None
+    leg, copy.attempt = copy.leg(attempt.leg), None
+    reconciled = CopyReconciled(
+        **about(copy, leg.number), attempt=attempt.id, found=None, evidence=evidence
+    )
+    turn.execution(reconciled, copy.origin_of(leg), attempt.id)
+    return attempt, leg
 
 
 def _needs_person(
@@ -280,7 +280,7 @@ def _needs_person(
     assert isinstance(asked, OpenRequest)
     evidence = f"a call to open {asked.lots} {asked.symbol} {asked.kind}: {finding.evidence}"
     event = CopyNeedsPerson(**common, evidence=evidence)
-    turn.execution(event, leg.origin or copy.origin, attempt.id)
+    turn.execution(event, copy.origin_of(leg), attempt.id)
     text = f"{evidence}; see what it opened in the terminal, then `copypro settle`"
     raise_alert(memory, turn, "NEEDS_PERSON", f"attempt/{attempt.id}", text, attempt=attempt.id)
     memory.touch(copy, turn)
