@@ -47,7 +47,7 @@ from copypro_account_watcher.removing import finish_removals
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.settled.applying import apply
-from copypro_account_watcher.settled.following import halt_if_it_took_more
+from copypro_account_watcher.settled.asked import halt_if_it_took_more
 from copypro_account_watcher.state import Attempt, Copy, LegStatus, Origin
 from copypro_account_watcher.turn import Turn
 from copypro_account_watcher.watching import Watching

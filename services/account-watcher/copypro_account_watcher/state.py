@@ -355,6 +355,11 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
                 return leg
         raise LookupError(f"copy {self.copy} has no leg {number}")
 
+    def is_calling(self, leg: Leg, kind: str) -> bool:
+        """A call of this kind on this leg is under way, or nobody knows what became of it."""
+        attempt = self.attempt
+        return attempt is not None and attempt.kind == kind and attempt.leg == leg.number
+
     def origin_of(self, leg: Leg) -> Origin:
         """Of what is told of it."""
         return leg.origin or self.origin

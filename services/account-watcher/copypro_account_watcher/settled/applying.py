@@ -7,8 +7,9 @@ from copypro.trading import DeleteRequest
 
 from copypro_account_watcher.alerts import tell_left_open
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.settled.following import tell_part_beside, tie
+from copypro_account_watcher.settled.mirrored import tell_part_beside
 from copypro_account_watcher.settled.outcomes import Consequence
+from copypro_account_watcher.settled.ties import tie
 from copypro_account_watcher.state import Attempt, Copy
 from copypro_account_watcher.turn import Turn
 

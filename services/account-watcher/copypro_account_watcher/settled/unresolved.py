@@ -23,8 +23,8 @@ from copypro_account_watcher.planned.accepting import about, deny
 from copypro_account_watcher.seen.recording import like
 from copypro_account_watcher.settled import late, outcomes
 from copypro_account_watcher.settled.applying import apply
+from copypro_account_watcher.settled.asked import halt_if_it_took_more
 from copypro_account_watcher.settled.claims import unclaimed
-from copypro_account_watcher.settled.following import halt_if_it_took_more
 from copypro_account_watcher.settled.reconcile import (
     Absent,
     Ambiguous,
@@ -33,6 +33,7 @@ from copypro_account_watcher.settled.reconcile import (
     settle_change,
     settle_open,
 )
+from copypro_account_watcher.settled.ties import lots_of
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
@@ -137,7 +138,7 @@ def grown(memory: Memory, copy: Copy, orders: Sequence[OpenOrder]) -> Done | Non
     order = next((o for o in orders if o.symbol == copy.symbol and not o.kind.is_pending), None)
     if memory.live.mode is not Mode.NETTING or not legs or order is None:
         return None
-    more = order.lots - sum((leg.lots for leg in legs), Decimal(0))
+    more = order.lots - lots_of(legs)
     if more <= 0 or order.kind.side is not copy.side:
         return None
     return Done(ticket=order.ticket, lots=more, price=price_of(more, order, legs))
@@ -163,7 +164,7 @@ def _shrunk(memory: Memory, copy: Copy, leg: Leg, request: CloseRequest) -> None
     legs = [
         each for each in copy.legs if each.status is LegStatus.OPEN and each.ticket == leg.ticket
     ]
-    gone = sum((each.lots for each in legs), Decimal(0)) - listed.lots
+    gone = lots_of(legs) - listed.lots
     taken = min(leg.lots, max(Decimal(0), gone))
     leg.lots -= taken
     if taken > 0 and leg.lots == 0:
