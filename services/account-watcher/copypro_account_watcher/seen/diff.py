@@ -171,8 +171,8 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
 
 def _stands_still(rec: Recording, root: Root) -> None:
     """A pending order, unless a list was without it: a frame that has it again is late, or that list was."""
-    if rec.look.seen is Seen.LIVE and rec.stood("unlisted", root.root):
-        rec.waited("unlisted", root.root)
+    if rec.look.seen is Seen.LIVE and rec.doubts.stood("unlisted", root.root):
+        rec.doubts.waited("unlisted", root.root)
     else:
         rec.book.listed_at[root.root] = rec.look.at_utc
 
@@ -214,7 +214,7 @@ def _vanished(
             # The position it became part of has grown by it: told as that root's increase.
             rec.merged(root)
         else:
-            rec.waited("unlisted", root.root)
+            rec.doubts.waited("unlisted", root.root)
             rec.missing[root.ticket] = None
     if book.platform is Platform.MT4:
         return
@@ -260,7 +260,7 @@ def _rests(rec: Recording, rows: Rows) -> None:
                 root.rest_lots = pending[root.ticket]
                 rec.touch(root)
         elif root.rest_lots and filled.get(root.ticket) == root.open_lots:
-            if rec.waited("rest", root.root) and rec.look.seen is not Seen.LIVE:
+            if rec.doubts.waited("rest", root.root) and rec.look.seen is not Seen.LIVE:
                 cancelled = rows.cancelled(root.ticket)
                 why = "" if cancelled is None else why_removed(cancelled, root.comment, None)
                 rec.rest_removed(root, why)
@@ -285,7 +285,7 @@ def _newcomers(rec: Recording, rows: Rows, new: Listed, net: Mapping[str, OpenOr
             continue
         root_id = RootId(str(order.identifier or order.ticket))
         pieces = rows.with_list(order)
-        if rows.tells_now(order) and not rec.waited("partly", order.ticket):
+        if rows.tells_now(order) and not rec.doubts.waited("partly", order.ticket):
             rec.missing[order.ticket] = None  # closed in part, or wholly and the list is late
         elif pieces and rec.book.mode is Mode.HEDGING:
             missed.tell(rec, rows, root_id, pieces, order)

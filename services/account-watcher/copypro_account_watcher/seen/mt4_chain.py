@@ -108,7 +108,7 @@ def _partly(
         rec.reduced(root, rest, piece=piece, ticket=named)
         rec.missing[named] = None
     else:
-        if rec.waited("rest", root.root):
+        if rec.doubts.waited("rest", root.root):
             rec.reduced(root, rest, piece=piece)
         rec.missing[root.ticket] = None
 
@@ -134,7 +134,7 @@ def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) 
 def _is_settled(rec: Recording, doubt: str, root: Root, after: OpenOrder) -> bool:
     """What only looks like the rest may be left of another trade, which history tells of."""
     is_named = from_ticket(after.comment) == root.ticket
-    return rec.waited(doubt, root.root) if is_named else rec.asked(doubt, root.root)
+    return rec.doubts.waited(doubt, root.root) if is_named else rec.doubts.asked(doubt, root.root)
 
 
 def _hold(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
@@ -233,7 +233,7 @@ def _closed_lots(
     known = rec.book.by_ticket.get(other)
     if known is not None and known.ticket == other:
         return min(root.open_lots, known.open_lots)
-    return root.open_lots if rec.waited("hedge", root.root) else None
+    return root.open_lots if rec.doubts.waited("hedge", root.root) else None
 
 
 def _told_of(book: Book, rows: Rows, ticket: Ticket) -> Lots | None:
@@ -326,7 +326,7 @@ def newcomers(rec: Recording, rows: Rows, new: New) -> None:
         if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
             continue
         chain = ended.before(order)
-        if chain and not _has_history(rec) and not rec.asked("origin", ticket):
+        if chain and not _has_history(rec) and not rec.doubts.asked("origin", ticket):
             first = chain[0].ticket  # it may have begun earlier: history tells
             rec.missing[first] = None
             for piece in chain:
@@ -346,12 +346,12 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
         root = book.by_ticket.get(origin)
         if root is None:
             return False
-        return not rec.waited("rest first", order.ticket)
+        return not rec.doubts.waited("rest first", order.ticket)
     if look.seen is Seen.BASELINE:
         return False
     of_order = shape(order)
     if any(_may_have_filled(rec, root, order) for root in book.roots.values()):
-        return not rec.asked("filled", order.ticket)
+        return not rec.doubts.asked("filled", order.ticket)
     for closed in book.closed.values():
         if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
             return _is_in_between(rec, order)
@@ -361,19 +361,19 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
         if root.unrowed_lots and root.tickets[0] < order.ticket < root.ticket:
             return _is_in_between(rec, order)
         if order.ticket < root.tickets[0] and root.ticket in rec.missing:
-            return not rec.waited("former", order.ticket)  # or from before its first look
+            return not rec.doubts.waited("former", order.ticket)  # or from before its first look
         if root.open_lots > order.lots and root.ticket in rec.missing:
-            return not rec.asked("twin", order.ticket)  # one of them is its rest
+            return not rec.doubts.asked("twin", order.ticket)  # one of them is its rest
         if root.open_lots > order.lots:
             age = look.at_utc - root.first_seen_at_utc
             if age > timedelta(seconds=TWIN_AFTER_S):
-                return not rec.waited("twin", order.ticket)
+                return not rec.doubts.waited("twin", order.ticket)
     return False
 
 
 def _is_in_between(rec: Recording, order: OpenOrder) -> bool:
     """A late frame's ticket from the middle of a chain, which was skipped; not if it goes on standing."""
-    stands = rec.waited("in between", order.ticket, rec.look.history_lag_s)
+    stands = rec.doubts.waited("in between", order.ticket, rec.look.history_lag_s)
     return not stands or rec.look.seen is Seen.LIVE
 
 
@@ -390,7 +390,7 @@ def _may_have_filled(rec: Recording, root: Root, order: OpenOrder | ClosedOrder)
 
 def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
     """The rest of a ticket that nobody knows: history may know it, for a while."""
-    if rec.look.seen is Seen.BASELINE or rec.asked("origin", order.ticket):
+    if rec.look.seen is Seen.BASELINE or rec.doubts.asked("origin", order.ticket):
         return True
     origin = from_ticket(order.comment)
     if origin is not None:
@@ -416,11 +416,11 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
         origin = from_ticket(row.comment)
         if origin is None and len(chain) > 1:
             origin = ticket  # the comment that its close left tells of no former one
-        if origin is not None and not _has_history(rec) and not rec.asked("origin", ticket):
+        if origin is not None and not _has_history(rec) and not rec.doubts.asked("origin", ticket):
             rec.missing[origin] = None
             continue
         may_be_rest = any(_may_have_filled(rec, root, row) for root in pending)
-        if may_be_rest and not rec.asked("filled", ticket):
+        if may_be_rest and not rec.doubts.asked("filled", ticket):
             continue
         missed.tell(rec, rows, RootId(str(ticket)), chain)
 

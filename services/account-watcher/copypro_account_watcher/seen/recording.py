@@ -8,7 +8,7 @@ number and content.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from copypro.messages import (
@@ -33,6 +33,7 @@ from msgspec.structs import replace
 from copypro_account_watcher.seen import evidence
 from copypro_account_watcher.seen.book import PAST_CHANGES, PAST_VOLUMES, Book, Closed, Made, Root
 from copypro_account_watcher.seen.clock import to_broker, to_utc
+from copypro_account_watcher.seen.doubts import Doubts
 from copypro_account_watcher.seen.evidence import Piece
 from copypro_account_watcher.seen.looks import Fact, Look
 from copypro_account_watcher.seen.past import imported_root
@@ -44,6 +45,7 @@ MOST_PLACES = 10
 class Recording:
     def __init__(self, book: Book, look: Look) -> None:
         self.book, self.look = book, look
+        self.doubts = Doubts(book, look)
         self._is_mt5 = book.platform is Platform.MT5
         self.changed: dict[RootId, None] = {}
         self.gone: dict[RootId, None] = {}
@@ -54,52 +56,13 @@ class Recording:
         self._changes: list[Fact] = []
         self._opens: list[Fact] = []
         self._opened_now: set[RootId] = set()
-        self._doubts: dict[tuple[str, str], datetime] = {}
 
     def facts(self) -> tuple[Fact, ...]:
         """Closes first, then changes, then opens: whoever follows takes risk off before adding any."""
         return (*self._closes, *self._changes, *self._opens)
 
-    # --- doubt --------------------------------------------------------------------------------
-
-    def waited(self, what: str, name: object, seconds: float | None = None) -> bool:
-        """True once this doubt stood in every look for so long, or the time that rows are waited for."""
-        doubt, look = (what, str(name)), self.look
-        since = self.book.doubts.get(doubt, look.at_utc)
-        self._doubts[doubt] = since
-        wait_s = look.row_wait_s if seconds is None else seconds
-        return look.at_utc - since >= timedelta(seconds=wait_s)
-
-    def asked(self, what: str, name: object) -> bool:
-        """And history, which may lag, was read so much later and has not settled it: what looks alike
-        may be another's.
-        """
-        has_waited, read_at = self.waited(what, name), self.look.history_at_utc
-        lag = timedelta(seconds=self.look.history_lag_s)
-        return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)] + lag
-
-    def keeps(self, what: str, name: object) -> None:
-        """A doubt that history led to: a look without it settles nothing."""
-        doubt = (what, str(name))
-        if doubt in self.book.doubts and self.look.history_at_utc != self.look.at_utc:
-            self._doubts[doubt] = self.book.doubts[doubt]
-
-    def keeps_all(self, what: str) -> None:
-        for doubt, name in self.book.doubts:
-            if doubt == what:
-                self.keeps(doubt, name)
-
-    def outdates(self, what: str, name: object) -> None:
-        """What is shown now is newer than what was in doubt."""
-        self.book.doubts.pop((what, str(name)), None)
-
-    def stood(self, what: str, name: object) -> bool:
-        """The look before had this doubt as well."""
-        return (what, str(name)) in self.book.doubts
-
     def finish(self) -> None:
-        """Doubts that this look no longer showed are over."""
-        self.book.doubts = self._doubts
+        self.doubts.finish()
         for root in self.gone:
             self.changed.pop(root, None)
 
@@ -129,7 +92,7 @@ class Recording:
         else:
             root = self._new_root(order, root_id)
             grown, is_opening = order.lots, True
-        since = self._told_since("grown", root)
+        since = self.doubts.settle("grown", root.root)
         self.moved(root.symbol, root.side, grown, since, is_opening=is_opening)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
@@ -181,7 +144,7 @@ class Recording:
         root.ever_lots += added
         root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
-        self.moved(root.symbol, root.side, added, self._told_since("grown", root))
+        self.moved(root.symbol, root.side, added, self.doubts.settle("grown", root.root))
         root.deal = order.deal or root.deal
         message = PositionIncreased(
             account=self.book.account,
@@ -396,15 +359,11 @@ class Recording:
         something is left it may be newer than the deal. What was in doubt is one change: what is told
         with it is newer.
         """
-        since = self.look.at_utc if is_over or not known else self._told_since("shrunk", root)
+        is_new = is_over or not known
+        since = self.look.at_utc if is_new else self.doubts.settle("shrunk", root.root)
         hidden = max(Decimal(0), proved - known)
         self.moved(root.symbol, root.side, hidden, since, at_broker if is_over else None)
         self.moved(root.symbol, root.side, -max(known, proved), since, at_broker)
-
-    def _told_since(self, doubt: str, root: Root) -> datetime:
-        """When it was first seen, and in doubt, which is over."""
-        self._doubts.pop((doubt, root.root), None)
-        return self.book.doubts.pop((doubt, root.root), self.look.at_utc)
 
     def moved(
         self,
