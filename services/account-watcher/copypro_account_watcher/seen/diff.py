@@ -21,7 +21,7 @@ from copypro.trading import OpenOrder
 from copypro.values import Mode, Platform, RootId, Ticket, tag_in
 from msgspec.structs import replace
 
-from copypro_account_watcher.seen import missed, mt4_chain, netting, positions
+from copypro_account_watcher.seen import late_rows, missed, mt4_chain, netting, positions
 from copypro_account_watcher.seen.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
 from copypro_account_watcher.seen.evidence import Rows, is_late, is_under_watch, why_removed
 from copypro_account_watcher.seen.looks import Fact, Look, Result
@@ -301,9 +301,9 @@ def _late(rec: Recording, rows: Rows) -> None:
             is_more = 0 < unrowed < row.lots and rows.is_numbered(row)  # a growth was missed
             lots = unrowed if is_more else row.lots
             if closed.made and is_late(rec.book, rec.look, replace(row, lots=lots), unrowed):
-                closed = rec.row_of_closed_came(closed, row)
+                closed = late_rows.row_of_closed_came(rec, closed, row)
     for closed, row in list(rows.untold_of_closed()):
-        rec.untold_part_of_closed(rec.book.closed[closed.root], row)
+        late_rows.untold_part_of_closed(rec, rec.book.closed[closed.root], row)
 
 
 def _operations(rec: Recording) -> None:

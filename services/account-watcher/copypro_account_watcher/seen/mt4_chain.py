@@ -16,7 +16,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Lots, RootId, Ticket
 from msgspec import structs
 
-from copypro_account_watcher.seen import missed, positions
+from copypro_account_watcher.seen import late_rows, missed, positions
 from copypro_account_watcher.seen.book import Book, Root
 from copypro_account_watcher.seen.evidence import (
     Piece,
@@ -436,13 +436,13 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
         if linked is not None and linked in book.closed_tickets:
             closed = book.closed[book.closed_tickets[linked]]
             if _is_before(row, closed.tickets):
-                rec.untold_part_of_closed(closed, row)
+                late_rows.untold_part_of_closed(rec, closed, row)
             rows.use(row.ticket)
             return True
         if linked is not None and linked in book.by_ticket:
             root = book.by_ticket[linked]
             if _is_before(row, root.tickets):
-                rec.untold_part(root, row)
+                late_rows.untold_part(rec, root, row)
                 rows.use(row.ticket)
             else:
                 _pay(rec, rows, row, root)
@@ -458,7 +458,7 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
         if (closed.shape == of_row and row.ticket > closed.tickets[0]) and (
             closed.unrowed_lots >= row.lots > 0
         ):
-            rec.row_of_closed_came(closed, row)
+            late_rows.row_of_closed_came(rec, closed, row)
             rows.use(row.ticket)
             return True
     return False
@@ -473,6 +473,6 @@ def _is_before(row: ClosedOrder, tickets: Sequence[Ticket]) -> bool:
 def _pay(rec: Recording, rows: Rows, row: ClosedOrder, root: Root) -> None:
     """Of what was told without rows: what comes after the ticket that it has now is not told yet."""
     if row.ticket < root.ticket and root.unrowed_lots >= row.lots > Decimal(0):
-        rec.row_came(root, row)
+        late_rows.row_came(rec, root, row)
         rec.book.name(root, row.ticket)
         rows.use(row.ticket)

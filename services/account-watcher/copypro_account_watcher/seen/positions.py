@@ -10,6 +10,7 @@ from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Price
 
+from copypro_account_watcher.seen import late_rows
 from copypro_account_watcher.seen.book import Root
 from copypro_account_watcher.seen.evidence import (
     Piece,
@@ -54,9 +55,9 @@ def told_late(
         is_untold = is_untold and (row in unseen or _had_its_list(rec, row, root, gone=gone))
         is_hidden = is_untold and row not in unseen and root.unrowed_lots > 0
         if is_hidden or is_late(rec.book, rec.look, row, root.unrowed_lots):
-            rec.row_came(root, row, gone=gone)
+            late_rows.row_came(rec, root, row, gone=gone)
         elif is_untold:
-            rec.untold_part(root, row, gone=gone)
+            late_rows.untold_part(rec, root, row, gone=gone)
 
 
 def _had_its_list(rec: Recording, row: ClosedOrder, root: Root, *, gone: bool) -> bool:
@@ -158,7 +159,7 @@ def _grown(
     told_late(rec, rows, ended, root)
     if rec.look.seen is Seen.LIVE:
         root.unproved_lots += order.lots - root.open_lots
-    rec.increased(root, order.lots, order)
+    rec.increased(root, order)
 
 
 def _shrunk(

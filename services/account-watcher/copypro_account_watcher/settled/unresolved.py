@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from copypro_account_watcher.alerts import clear_alert, halt, raise_alert
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.planned.accepting import about, deny
-from copypro_account_watcher.seen.recording import like
+from copypro_account_watcher.seen.made import rounded
 from copypro_account_watcher.settled import late, outcomes
 from copypro_account_watcher.settled.applying import apply
 from copypro_account_watcher.settled.asked import halt_if_it_took_more
@@ -147,7 +147,7 @@ def grown(memory: Memory, copy: Copy, orders: Sequence[OpenOrder]) -> Done | Non
 def price_of(more: Lots, order: OpenOrder, legs: Sequence[Leg]) -> Price:
     """Of what a position has more than these legs, by its own price and theirs."""
     paid = order.open_price * order.lots - sum(leg.open_price * leg.lots for leg in legs)
-    price = like(paid / more, order.open_price, order.digits) if more else Decimal(0)
+    price = rounded(paid / more, order.open_price, order.digits) if more else Decimal(0)
     return price if price > 0 else order.open_price
 
 
