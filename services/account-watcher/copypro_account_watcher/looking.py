@@ -39,8 +39,9 @@ from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.seen.accounted import Accounted
 from copypro_account_watcher.seen.costs import note_all
-from copypro_account_watcher.seen.diff import Look, diff, new_symbols
+from copypro_account_watcher.seen.diff import diff, new_symbols
 from copypro_account_watcher.seen.evidence import from_ticket
+from copypro_account_watcher.seen.looks import Look
 from copypro_account_watcher.seen.shown import Shown, by_frame, shows_only
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.settled import late, unresolved

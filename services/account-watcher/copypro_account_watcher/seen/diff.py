@@ -6,7 +6,7 @@ all its known lots. What vanished without proof is reported as missing; the call
 and looks again. A list that shows less of a position is proof by itself; its deal is waited for
 (`Look.row_wait_s`) and made up if it does not come. The same look twice changes nothing.
 
-`diff` changes the book in place and returns it; the same book and look always give the same
+`diff` changes the book in place; the same book and look always give the same
 result. Times, contexts and limits are in the look.
 """
 
@@ -22,30 +22,15 @@ from copypro.values import Mode, Platform, RootId, Ticket, tag_in
 from msgspec.structs import replace
 
 from copypro_account_watcher.seen import late_rows, missed, mt4_chain, netting, positions
-from copypro_account_watcher.seen.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
+from copypro_account_watcher.seen.book import Book, Root
 from copypro_account_watcher.seen.evidence import Rows, is_late, is_under_watch, why_removed
-from copypro_account_watcher.seen.looks import Fact, Look, Result
+from copypro_account_watcher.seen.looks import Look, Result
 from copypro_account_watcher.seen.recording import Recording
-
-__all__ = [
-    "Book",
-    "BookLimits",
-    "Closed",
-    "Fact",
-    "Lifecycle",
-    "Look",
-    "Rest",
-    "Result",
-    "Root",
-    "diff",
-    "new_symbols",
-]
 
 
 def diff(book: Book, look: Look) -> Result:
     if book.since_utc is None:
         book.since_utc = look.missed_since_utc or look.at_utc
-    known = len(book.roots)
     rec, rows = Recording(book, look), Rows(book, look)
     _operations(rec)
     listed, net = _listing(book, look.orders)
@@ -72,11 +57,9 @@ def diff(book: Book, look: Look) -> Result:
     return Result(
         late=tuple(rec.late),
         facts=rec.facts(),
-        book=book,
         changed=tuple(rec.changed),
         gone=tuple(rec.gone),
         missing=tuple(rec.missing),
-        known=known,
         unknown_tags=_unknown_tags(book, look),
     )
 
