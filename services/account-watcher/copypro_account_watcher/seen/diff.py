@@ -27,6 +27,8 @@ from copypro_account_watcher.seen.evidence import Rows, is_late, is_under_watch,
 from copypro_account_watcher.seen.looks import Look, Result
 from copypro_account_watcher.seen.recording import Recording
 
+Listed = dict[Ticket, OpenOrder]
+
 
 def diff(book: Book, look: Look) -> Result:
     if book.since_utc is None:
@@ -38,7 +40,7 @@ def diff(book: Book, look: Look) -> Result:
     for order in listed.values():
         root = book.by_ticket.get(order.ticket)
         if root is None or not _is_as_known(rows, root, order):
-            _listed(rec, rows, order, new)
+            _compare(rec, rows, order, new)
     netting.settle(rec, rows, net)
     if look.whole:
         _vanished(rec, rows, listed, new, {order.ticket for order in net.values()})
@@ -77,9 +79,6 @@ def new_symbols(book: Book, orders: Iterable[OpenOrder]) -> set[str]:
         elif order.lots > root.open_lots or order.kind is not root.kind:
             symbols.add(order.symbol)
     return symbols
-
-
-Listed = dict[Ticket, OpenOrder]
 
 
 def _listing(book: Book, orders: Iterable[OpenOrder]) -> tuple[Listed, dict[str, OpenOrder]]:
@@ -122,7 +121,7 @@ def _is_as_known(rows: Rows, root: Root, order: OpenOrder) -> bool:
     )
 
 
-def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
+def _compare(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
     book = rec.book
     root = book.by_ticket.get(order.ticket)
     if root is None and order.identifier is not None:

@@ -188,7 +188,7 @@ def _set(leg: Leg, attempt: Attempt) -> None:
         leg.open_price = request.price
 
 
-def shown(leg: Leg, order: OpenOrder) -> None:
+def set_as_listed(leg: Leg, order: OpenOrder) -> None:
     """What the broker's list shows is what stands, whatever became of the call that was to set it."""
     leg.set_stop_loss, leg.set_take_profit = order.stop_loss, order.take_profit
     if order.kind.is_pending:

@@ -21,7 +21,7 @@ from copypro_account_watcher.alerts import clear_alert, halt, raise_alert
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.planned.accepting import about, deny
 from copypro_account_watcher.seen.made import rounded
-from copypro_account_watcher.settled import late, outcomes
+from copypro_account_watcher.settled import late_modifies, outcomes
 from copypro_account_watcher.settled.applying import apply
 from copypro_account_watcher.settled.asked import halt_if_it_took_more
 from copypro_account_watcher.settled.claims import unclaimed
@@ -252,7 +252,7 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
         apply(memory, copy, attempt, result, turn)
     elif isinstance(attempt.request, ModifyRequest):
-        late.give_up(leg, attempt, memory.live)
+        late_modifies.give_up(leg, attempt, memory.live)
     clear_alert(memory, turn, f"attempt/{attempt.id}")
     memory.touch(copy, turn)
 
