@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from copypro.adapters.sqlite_log import SqliteLog
+from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.ports import Upsert
 from copypro_standalone.cli import app
 from mt_simulator.main import start
 from typer.testing import CliRunner
@@ -67,6 +71,43 @@ def test_a_question_that_nobody_answers_ends_in_one_line() -> None:
     ended = CliRunner().invoke(app, ["users", "add", "a@example.com"], input="")
     assert ended.exit_code == 1
     assert ended.stderr.splitlines()[-1] == "copypro: not answered: nothing was done"
+
+
+async def data_in(folder: Path) -> None:
+    """A log of ours, and read models with one alert."""
+    log = await SqliteLog.open(folder)
+    models = await SqliteReadModels.open(folder)
+    alert = {"id": "1", "open": True, "account": "a" * 32}
+    await models.upsert([Upsert(collection="alerts", id="1", source="s", version=1, fields=alert)])
+    await models.close()
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("PRAGMA user_version = 99", "newer version (99)"),
+        ("PRAGMA application_id = 7", "belongs to another program"),
+        ("UPDATE doc_alerts SET document = x'ff00'", "is damaged"),
+    ],
+)
+def test_a_list_of_data_that_cannot_be_read_ends_in_one_line(
+    change: str, named: str, tmp_path: Path
+) -> None:
+    asyncio.run(data_in(tmp_path))
+    with closing(sqlite3.connect(tmp_path / "read-models.db", isolation_level=None)) as file:
+        file.execute(change)
+    said = refused("alerts", "--data", str(tmp_path))
+    assert named in said
+    assert "read-models.db" in said
+
+
+def test_a_story_from_a_log_that_is_spoilt_ends_in_one_line(tmp_path: Path) -> None:
+    asyncio.run(data_in(tmp_path))
+    with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as file:
+        file.execute("INSERT INTO \"order-events\" VALUES (0, 'key', x'00', x'ff', 0)")
+        file.execute("REPLACE INTO ends VALUES ('order-events', 1)")
+    assert "log.db is damaged" in refused("explain", "1001", "5", "--data", str(tmp_path))
 
 
 def test_no_command_shows_what_there_is() -> None:
