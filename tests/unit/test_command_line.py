@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from copypro import topics
 from copypro.adapters.sqlite_log import SqliteLog
 from copypro.adapters.sqlite_read_models import SqliteReadModels
+from copypro.envelope import Envelope, encode, utc_now
+from copypro.messages import CallBegun
 from copypro.ports import Upsert
+from copypro.values import MessageId
 from copypro_standalone.cli import app
 from mt_simulator.main import start
 from typer.testing import CliRunner
@@ -83,6 +90,14 @@ async def data_in(folder: Path) -> None:
     await log.close()
 
 
+async def audited_in(folder: Path) -> None:
+    log = await SqliteLog.open(folder)
+    id_, begun = MessageId("1"), CallBegun(call="SignIn", parameters={})
+    line = Envelope(id=id_, correlation=id_, time=utc_now(), message=begun)
+    await log.append([encode(topics.AUDIT, topics.AUDIT_KEY, line)])
+    await log.close()
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -108,6 +123,42 @@ def test_a_story_from_a_log_that_is_spoilt_ends_in_one_line(tmp_path: Path) -> N
         file.execute("INSERT INTO \"order-events\" VALUES (0, 'key', x'00', x'ff', 0)")
         file.execute("REPLACE INTO ends VALUES ('order-events', 1)")
     assert "log.db is damaged" in refused("explain", "1001", "5", "--data", str(tmp_path))
+
+
+def ran(*arguments: str, stdout: int) -> tuple[int, str]:
+    """As a process: its exit code and what it said on standard error."""
+    command = [sys.executable, "-m", "copypro_standalone", *arguments]
+    run = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    return run.returncode, run.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["version", "--help", "audit export"])
+def test_an_answer_for_which_there_is_no_room_ends_in_one_line(
+    arguments: str, unbuffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COPYPRO_DATA", str(tmp_path))
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    asyncio.run(audited_in(tmp_path))
+    with open("/dev/full", "w") as full:
+        code, said = ran(*arguments.split(), stdout=full.fileno())
+    what = "copypro: standard output cannot be written: No space left on device"
+    assert (code, said.splitlines()[-1]) == (2, what)
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("arguments", ["version", "--help", "audit export"])
+def test_whoever_reads_an_answer_may_stop(
+    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COPYPRO_DATA", str(tmp_path))
+    asyncio.run(audited_in(tmp_path))
+    reader, writer = os.pipe()
+    os.close(reader)
+    code, said = ran(*arguments.split(), stdout=writer)
+    os.close(writer)
+    assert code == 1
+    assert "Error" not in said
 
 
 def test_no_command_shows_what_there_is() -> None:
