@@ -80,6 +80,17 @@ def test_a_question_that_nobody_answers_ends_in_one_line() -> None:
     assert ended.stderr.splitlines()[-1] == "copypro: not answered: nothing was done"
 
 
+def test_a_password_may_come_by_a_pipe(tmp_path: Path) -> None:
+    asyncio.run(data_in(tmp_path))
+    adding = ["users", "add", "a@example.com", "--data", str(tmp_path)]
+    command = [sys.executable, "-m", "copypro_standalone", *adding]
+    added = subprocess.run(
+        command, input="a password\n", capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (added.returncode, added.stderr) == (0, "")
+    assert len(added.stdout.split()) == 1, "the userKey alone"
+
+
 async def data_in(folder: Path) -> None:
     """A log of ours, and read models with one alert."""
     log = await SqliteLog.open(folder)
