@@ -149,6 +149,15 @@ async def test_a_demo_that_is_ended_before_its_check_has_not_passed(tmp_path: Pa
     assert not folders_in(tmp_path)
 
 
+async def test_a_demo_that_is_killed_takes_its_simulated_bridges_with_it(tmp_path: Path) -> None:
+    process = await demo(tmp_path, "--speed", "0.1")
+    try:
+        await until(lambda: any((path / "log.db").exists() for path in folders_in(tmp_path)))
+        await ended(process, signal.SIGKILL)
+    finally:
+        await gone(process)
+
+
 async def test_bridges_whose_port_is_taken_listen_on_free_ones() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
