@@ -182,6 +182,8 @@ class Stores:
             opened = await _open_kept(store, settings, database)
             setattr(self, store.value, opened)
             self._opened.append(opened)
+        if not settings.mongo:
+            _say_if_shared(settings.data.resolve())
 
     async def _open_log(self) -> str | None:
         """What tells this log from every other, where it is a server's."""
@@ -242,6 +244,23 @@ def _say_if_new(store: Store, folder: Path) -> None:
         logger.error(
             "a file of this data folder is missing or empty and is made anew", file=file, lost=lost
         )
+
+
+def _say_if_shared(folder: Path) -> None:
+    """As a copy may leave it that kept no modes. In a folder of its owner's alone nobody gets at a file."""
+    if not _is_shared(folder):
+        return
+    for path in (folder, folder / KEY_FILE):
+        if _is_shared(path):
+            logger.warning(
+                "others on this machine may read this: passwords and keys are in it",
+                path=str(path),
+                do=f"chmod go= {path}",
+            )
+
+
+def _is_shared(path: Path) -> bool:
+    return path.exists() and bool(path.stat().st_mode & 0o077)
 
 
 _FILES = {
