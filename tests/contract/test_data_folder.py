@@ -78,6 +78,10 @@ def has_modes(folder: Path, mode: int, of_key: int) -> None:
     (folder / "secret.key").chmod(of_key)
 
 
+def moved(folder: Path) -> None:
+    folder.rename(folder.parent / "elsewhere")
+
+
 def a_folder(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.mkdir()
@@ -300,6 +304,16 @@ async def test_room_that_comes_and_goes_around_the_limit_is_too_little_until_the
             found.append(None if free_bytes is None else free_bytes >> 20)
     await stores.close()
     assert found == [None, 99, 101, 149, None, None, None, 99]
+
+
+async def test_a_folder_that_was_moved_away_from_a_running_program_is_named(used: Path) -> None:
+    """What no longer is there has no room left either, which alone said nothing of it."""
+    stores = await Stores.open(settings_of(used))
+    assert await stores.unreachable() == []
+    moved(used)
+    reason = f"{used} is not there any more: stop, and put it back or set COPYPRO_DATA"
+    assert await stores.unreachable() == [reason]
+    await stores.close()
 
 
 @pytest.mark.slow

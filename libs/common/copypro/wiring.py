@@ -149,8 +149,13 @@ class Stores:
         return self._free_bytes if self._is_short else None
 
     async def unreachable(self) -> list[str]:
-        """The servers that do not answer now, with what they said."""
+        """The servers that do not answer now, with what they said; and a folder that is gone."""
         reasons: list[str] = []
+        folder = self._log_folder
+        if folder is not None and not folder.exists():
+            reasons.append(
+                f"{folder} is not there any more: stop, and put it back or set COPYPRO_DATA"
+            )
         for name, probe in self._probes.items():
             try:
                 async with asyncio.timeout(PROBE_S):
