@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import typer
 from copypro import topics
 from copypro.adapters.sqlite_log import SqliteLog
 from copypro.adapters.sqlite_read_models import SqliteReadModels
@@ -21,6 +22,7 @@ from copypro.messages import CallBegun
 from copypro.ports import Upsert
 from copypro.values import MessageId
 from copypro_standalone.cli import app
+from copypro_standalone.people import add
 from mt_simulator.main import start
 from typer.testing import CliRunner
 
@@ -89,6 +91,15 @@ def test_a_password_may_come_by_a_pipe(tmp_path: Path) -> None:
     )
     assert (added.returncode, added.stderr) == (0, "")
     assert len(added.stdout.split()) == 1, "the userKey alone"
+
+
+def test_without_any_input_a_password_is_not_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a supervisor that closes it."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(typer.Abort):
+        add("a@example.com", data=tmp_path)
 
 
 async def data_in(folder: Path) -> None:

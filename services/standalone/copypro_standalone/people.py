@@ -37,10 +37,10 @@ def add(
 
 
 def _asked_for() -> str:
-    if sys.stdin.isatty():
+    if sys.stdin and sys.stdin.isatty():
         answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         return answer
-    line = sys.stdin.readline()
+    line = sys.stdin.readline() if sys.stdin else ""
     if not line:
         raise typer.Abort
     return line.rstrip("\r\n")
