@@ -88,8 +88,8 @@ class AccountAgent:
         if self._started:
             return
         self._started = True
+        set_back(self.memory, self._host.clock())
         for copy in self.memory.copies.values():
-            set_back(copy, self._host.clock())
             if copy.attempt is not None:
                 self._left_behind(copy.attempt)
         self.memory.touch_all()

@@ -326,6 +326,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Refusals in a row of the present step."""
     first_try_at_utc: datetime | None = None
     not_before_utc: datetime | None = None
+    refusal: tuple[str, str] | None = None
+    """The broker's last one of what is wanted now: of which kind of call, and what it said."""
     corrections: int = 0
     """Of the present step: how often the broker asked for something else."""
     levels_late_since_utc: datetime | None = None
