@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 import structlog
-from copypro.errors import CredentialsRefused, TerminalError
+from copypro.errors import CredentialsRefused, Refused, TerminalError, Unavailable
 from copypro.messages import AccountConnected, AccountDisconnected, Seen
 from copypro.ports import Terminal
 from copypro.trading import (
@@ -431,7 +431,7 @@ class Watching:
 
     async def _read_evidence(self, terminal: Terminal) -> bool:
         """History for what vanished and for what nobody answered, applied with a fresh list. False:
-        there was no such list.
+        there was no such list. A bridge that has a list and no history goes on to be followed by that.
         """
         memory = self._memory
         limits, now = self._host.limits, self._host.clock()
@@ -442,7 +442,12 @@ class Watching:
         ]
         margin = timedelta(seconds=limits.history_margin_s)
         since = min([alive, *started]) + offset - margin
-        history = await terminal.history(_naive(since), _naive(now + offset + margin))
+        try:
+            history = await terminal.history(_naive(since), _naive(now + offset + margin))
+        except (Refused, Unavailable) as error:
+            logger.warning("history not read", account=memory.id, code=error.code)
+            self._looking.put_off_history()
+            return True
         return await self._snapshot(terminal, history)
 
 
