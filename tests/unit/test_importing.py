@@ -392,3 +392,47 @@ def test_a_record_from_before_this_was_known_is_read() -> None:
     book = Book(AccountId("a" * 32))
     book.restore_rest(json.encode(Rest()))
     assert not book.was_told(row(1))
+
+
+class Weighs(MemoryLog):
+    """How much one commit held at most, and one record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most, self.heaviest = 0, 0
+
+    def _put(self, messages: Sequence[Outgoing], owner: Any) -> None:
+        super()._put(messages, owner)
+        self.most = max(self.most, len(messages))
+        self.heaviest = max(self.heaviest, *(len(out.value or b"") for out in messages))
+
+
+def test_thousands_that_closed_in_the_last_day_are_imported_piece_by_piece() -> None:
+    """And are no news once the clock is known, or put back."""
+    count, hour = 3000, timedelta(hours=1)
+    began_at_broker = BEGAN.replace(tzinfo=None) + 2 * hour
+    closed = tuple(
+        replace(row(number), opened_at_broker=at, closed_at_broker=at)
+        for number in range(1, count + 1)
+        for at in [began_at_broker - 23 * hour * (count - number) / count]
+    )
+
+    def history(since: datetime, until: datetime) -> History:
+        within = (piece for piece in closed if since <= piece.closed_at_broker < until)
+        return History(closed=tuple(within), operations=())
+
+    async def work() -> None:
+        log = Weighs()
+        async with watched(platform=Platform.MT4, log=log, history_takes_s=0.1) as account:
+            account.bridge.tells = history
+            for number in range(40):
+                account.bridge.tick(2 * hour if number < 20 else hour)
+                await asyncio.sleep(3)
+            account.bridge.ends_session(1.0)
+            await asyncio.sleep(30)
+            told = [event.root for event in account.told(m.PositionClosed)]
+            assert sorted(told) == sorted({f"imported:{number}" for number in range(1, count + 1)})
+        assert log.most <= 300
+        assert log.heaviest <= 100_000
+
+    run(work())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,7 +14,7 @@ from copypro.values import Ticket
 
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.seen.book import CLOCKS_APART
+from copypro_account_watcher.seen.book import CLOCKS_APART, NEVER
 from copypro_account_watcher.seen.clock import DAY
 from copypro_account_watcher.seen.costs import note_all
 from copypro_account_watcher.seen.evidence import closed_at_utc, earliest_utc, is_part
@@ -24,6 +25,8 @@ from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
 FACTS_A_TURN = 200
+TICKETS_A_TURN = FACTS_A_TURN // 2
+"""Each was opened and closed."""
 
 
 class Importing:
@@ -78,12 +81,8 @@ class Importing:
         await self._record(History(closed=news, operations=history.operations))
 
     async def _record(self, history: History) -> None:
-        """What looks could take for news is told in one turn, with the mark that it was: whoever is killed
-        beside it leaves both or none.
-        """
-        memory, host, book = self._memory, self._host, self._book
-        now = host.clock()
-        past = self._past(history)
+        memory, book, now = self._memory, self._book, self._host.clock()
+        past = self._past(history.closed)
         opened = book.tickets() | book.told.keys()
         news = [piece for piece in past if self._is_like_news(piece)]
         older = [piece for piece in past if not self._is_like_news(piece)]
@@ -98,38 +97,61 @@ class Importing:
         parts = {piece.ticket for piece in past if is_part(piece.comment)}
         events = (message for _, message in (*facts, *told))
         note_all(book, (e for e in events if getattr(e, "ticket", None) not in parts))
-        if told:
+        if owed:
             turn = Turn(now)
-            for identity, message in told:
+            for identity, message in owed:
                 turn.fact(memory.id, message, *identity)
-            for piece in news:
-                book.tell(piece)
             memory.save_book(turn)
-            await host.commit(turn)
+            await self._host.commit(turn)
+        await self._tell_news(news, opened)
         for at in range(0, len(facts), FACTS_A_TURN):
             if self._is_over:
                 return
-            turn = Turn(host.clock())
+            turn = Turn(self._host.clock())
             for identity, message in facts[at : at + FACTS_A_TURN]:
                 turn.fact(memory.id, message, *identity)
-            await host.commit(turn)
+            await self._host.commit(turn)
+
+    async def _tell_news(self, news: Sequence[ClosedOrder], opened: Container[Ticket]) -> None:
+        """What looks could take for news, oldest first, each with the mark that it was told: whoever is
+        killed beside it leaves both or none. Of the newest tickets each is marked, of all before them
+        until when they closed.
+        """
+        memory, book = self._memory, self._book
+        tickets = _by_ticket(news)
+        unmarked = len(tickets) - book.limits.told_tickets
+        for begin in range(0, len(tickets), TICKETS_A_TURN):
+            if self._is_over:
+                return
+            turn = Turn(self._host.clock())
+            for at, pieces in enumerate(tickets[begin : begin + TICKETS_A_TURN], start=begin):
+                untold = self._past(pieces)  # a look may have told it meanwhile
+                for identity, message in imported_positions(memory.id, untold, turn.now, opened):
+                    turn.fact(memory.id, message, *identity)
+                for piece in untold:
+                    if at < unmarked:
+                        book.forget_until(piece.closed_at_broker)
+                    else:
+                        book.tell(piece)
+            memory.save_book(turn)
+            await self._host.commit(turn)
 
     @property
     def _is_over(self) -> bool:
         """The account was removed meanwhile; added again, it has an import of its own."""
         return self._memory.book is not self._book
 
-    def _past(self, history: History) -> list[ClosedOrder]:
+    def _past(self, closed: Sequence[ClosedOrder]) -> list[ClosedOrder]:
         """What nobody has told, and closed before the first look: what closed later looks tell. Of a
         position that stood then, the parts that surely were closed earlier.
         """
         book = self._book
         known, since = book.tickets(), book.since_utc
         if since is None:
-            return [piece for piece in history.closed if not book.was_told(piece)]
+            return [piece for piece in closed if not book.was_told(piece)]
         return [
             piece
-            for piece in history.closed
+            for piece in closed
             if not book.was_told(piece)
             and (
                 self._is_before(piece, since - CLOCKS_APART)
@@ -142,9 +164,11 @@ class Importing:
         """It closed before the first look, and may have closed after it by a clock that is not known yet,
         or that its broker puts back.
         """
-        since, offset = self._book.since_utc, self._session.offset.minutes
+        book, offset = self._book, self._session.offset.minutes
         at = closed_at_utc(piece, offset or 0)
-        return since is not None and at is not None and at > since - DAY
+        if book.since_utc is None or at is None or at <= book.since_utc - DAY:
+            return False
+        return piece.closed_at_broker > (book.forgotten_until_broker or NEVER)
 
     def _is_before(self, piece: ClosedOrder, moment: datetime) -> bool:
         at = closed_at_utc(piece, self._session.offset.minutes)
@@ -154,3 +178,11 @@ class Importing:
         offset = self._session.offset.minutes
         at = piece.closed_at_utc or earliest_utc(piece.closed_at_broker, offset)
         return at is not None and at > moment
+
+
+def _by_ticket(pieces: Sequence[ClosedOrder]) -> list[list[ClosedOrder]]:
+    """What closed last is last."""
+    found: dict[Ticket, list[ClosedOrder]] = {}
+    for piece in pieces:
+        found.setdefault(piece.ticket, []).append(piece)
+    return sorted(found.values(), key=lambda group: max(piece.closed_at_broker for piece in group))
