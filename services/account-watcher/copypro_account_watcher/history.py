@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from copypro.errors import TerminalError
+from copypro.errors import Refused, TerminalError, Unavailable
 from copypro.ports import Terminal
 from copypro.trading import ClosedOrder, History
 from copypro.values import Ticket
@@ -30,50 +30,91 @@ TICKETS_A_TURN = FACTS_A_TURN // 2
 
 
 class Importing:
-    def __init__(self, memory: Memory, host: Host, session: Session, terminal: Terminal) -> None:
+    """Of one account, for as long as it is here: a session goes on where the one before it ended."""
+
+    def __init__(self, memory: Memory, host: Host, session: Session) -> None:
         self._memory, self._host, self._session = memory, host, session
-        self._terminal, self._book = terminal, memory.book
+        self._book = memory.book
+        self._one_at_a_time = asyncio.Lock()
+        self._began_s, self._connected_at = host.monotonic(), host.clock().replace(tzinfo=None)
+        self._until = self._newest
+        self._rows: dict[datetime, int] = {}
+        """So many of each page are told."""
         self._paid: set[Ticket] = set()
         """Operations that are told."""
+        self._tries = 0
 
-    async def run(self) -> None:
-        """Newest page first. A page that fails ends it; the next connect starts it again, and what
-        was imported before has the same ids.
+    async def run(self, terminal: Terminal) -> None:
+        """Newest page first. What cannot be read now, or is not whole, is asked for again, ever more
+        seldom. Of a process that ended the next one begins anew: what was imported has the same ids.
         """
-        host, limits, began_s = self._host, self._host.limits, self._host.monotonic()
-        connected_at = host.clock().replace(tzinfo=None)
-        until = connected_at + timedelta(days=1)
-        oldest = connected_at - timedelta(days=limits.import_days)
-        try:
-            while until > oldest:
-                since = max(oldest, until - timedelta(days=limits.import_page_days))
-                history = await self._terminal.history(since, until)
-                if self._is_over:
-                    return
-                await self._record(history)
-                until = since
-            await asyncio.sleep(began_s + limits.history_lag_s - host.monotonic())
-            if self._is_over:
-                return
-            await self._record_late(connected_at)
-        except TerminalError as error:
-            logger.info("history not read whole", account=self._memory.id, code=error.code)
-            return
-        if self._is_over:
-            return
-        turn = Turn(host.clock())
-        self._memory.known.history_done = True
-        self._memory.save_account(turn)
-        self._memory.save_book(turn)
-        await host.commit(turn)
+        limits = self._host.limits
+        wait_s = limits.import_again_first_s
+        while not await self._has_ended(terminal):
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, limits.import_again_cap_s)
 
-    async def _record_late(self, connected_at: datetime) -> None:
+    async def _has_ended(self, terminal: Terminal) -> bool:
+        """It is read, or this session no longer reads it."""
+        async with self._one_at_a_time:
+            if not self._is_wanted(terminal):
+                return True
+            try:
+                await self._read(terminal)
+            except (Refused, Unavailable) as error:
+                logger.info("history not read whole", account=self._memory.id, code=error.code)
+                return False
+            except TerminalError:
+                return True
+            if not self._is_wanted(terminal):
+                return True
+            if not self._is_believable():
+                logger.warning("history shows no payment", account=self._memory.id)
+                self._until = self._newest
+                return False
+            turn = Turn(self._host.clock())
+            self._memory.known.history_done = True
+            self._memory.save_account(turn)
+            self._memory.save_book(turn)
+            await self._host.commit(turn)
+            return True
+
+    async def _read(self, terminal: Terminal) -> None:
+        limits = self._host.limits
+        oldest = self._connected_at - timedelta(days=limits.import_days)
+        while self._until > oldest and self._is_wanted(terminal):
+            since = max(oldest, self._until - timedelta(days=limits.import_page_days))
+            history = await terminal.history(since, self._until)
+            if self.is_over:
+                return
+            rows = len(history.closed) + len(history.operations)
+            if rows > self._rows.get(since, 0):
+                await self._record(history)
+            self._rows[since], self._until = rows, since
+        await asyncio.sleep(self._began_s + limits.history_lag_s - self._host.monotonic())
+        if self._is_wanted(terminal):
+            await self._record_late(terminal)
+
+    def _is_believable(self) -> bool:
+        """Money came by a payment. A past without one is not whole: bridges answer so while their data
+        load. For good it is so where the broker keeps no more.
+        """
+        self._tries += 1
+        has_money = bool(self._memory.known.balance)
+        return bool(self._paid) or not has_money or self._tries >= self._host.limits.import_tries
+
+    @property
+    def _newest(self) -> datetime:
+        """Brokers' clocks are ahead of ours by less."""
+        return self._connected_at + DAY
+
+    async def _record_late(self, terminal: Terminal) -> None:
         """What was just before the first look, and history may not have had yet; what was after it is
         told by the looks.
         """
-        history = await self._terminal.history(connected_at - DAY, connected_at + DAY)
+        history = await terminal.history(self._connected_at - DAY, self._newest)
         since = self._book.since_utc
-        if self._is_over or since is None:
+        if self.is_over or since is None:
             return
         second = since.replace(microsecond=0)
         before = (piece for piece in history.closed if self._is_before(piece, second))
@@ -105,7 +146,7 @@ class Importing:
             await self._host.commit(turn)
         await self._tell_news(news, opened)
         for at in range(0, len(facts), FACTS_A_TURN):
-            if self._is_over:
+            if self.is_over:
                 return
             turn = Turn(self._host.clock())
             for identity, message in facts[at : at + FACTS_A_TURN]:
@@ -121,7 +162,7 @@ class Importing:
         tickets = _by_ticket(news)
         unmarked = len(tickets) - book.limits.told_tickets
         for begin in range(0, len(tickets), TICKETS_A_TURN):
-            if self._is_over:
+            if self.is_over:
                 return
             turn = Turn(self._host.clock())
             for at, pieces in enumerate(tickets[begin : begin + TICKETS_A_TURN], start=begin):
@@ -137,9 +178,13 @@ class Importing:
             await self._host.commit(turn)
 
     @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """The account was removed meanwhile; added again, it has an import of its own."""
         return self._memory.book is not self._book
+
+    def _is_wanted(self, terminal: Terminal) -> bool:
+        is_done = self.is_over or self._memory.known.history_done
+        return not is_done and self._session.terminal is terminal
 
     def _past(self, closed: Sequence[ClosedOrder]) -> list[ClosedOrder]:
         """What nobody has told, and closed before the first look: what closed later looks tell. Of a
@@ -147,18 +192,25 @@ class Importing:
         """
         book = self._book
         known, since = book.tickets(), book.since_utc
+        untold = [piece for piece in closed if not book.was_told(piece)]
         if since is None:
-            return [piece for piece in closed if not book.was_told(piece)]
+            return untold
         return [
             piece
-            for piece in closed
-            if not book.was_told(piece)
-            and (
+            for piece in untold
+            if (
                 self._is_before(piece, since - CLOCKS_APART)
                 if piece.ticket in known
-                else not self._is_after(piece, since + CLOCKS_APART)
+                else not self._is_after(piece, self._latest(since))
             )
         ]
+
+    def _latest(self, since: datetime) -> datetime:
+        """Just then clocks may differ, and what is told is marked before a look can tell it."""
+        waited_s = self._host.monotonic() - self._began_s
+        if waited_s < self._host.limits.history_lag_s:
+            return since + CLOCKS_APART
+        return since.replace(microsecond=0) - timedelta.resolution
 
     def _is_like_news(self, piece: ClosedOrder) -> bool:
         """It closed before the first look, and may have closed after it by a clock that is not known yet,

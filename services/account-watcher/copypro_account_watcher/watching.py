@@ -86,6 +86,7 @@ class Watching:
         self._held: list[OrdersSeen] | None = None
         """Frames that wait for a snapshot; None: none has to."""
         self._looking = Looking(memory, host, session, market, protecting, agent.act)
+        self._importing: Importing | None = None
 
     # --- from the agent -----------------------------------------------------------------------
 
@@ -338,8 +339,9 @@ class Watching:
         if not account.history_done and session.terminal is not None:
             symbols = self._market.list_symbols(session.terminal)
             host.spawn(symbols, f"symbols-{memory.id[:8]}")
-            importing = Importing(memory, host, session, session.terminal)
-            host.spawn(importing.run(), f"import-{memory.id[:8]}")
+            if self._importing is None or self._importing.is_over:
+                self._importing = Importing(memory, host, session)
+            host.spawn(self._importing.run(session.terminal), f"import-{memory.id[:8]}")
 
     # --- looks --------------------------------------------------------------------------------
 
