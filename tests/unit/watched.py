@@ -58,6 +58,8 @@ EASTERN = timedelta(hours=14, minutes=1)
 """The broker's clock before UTC. No quote tells it here: what is new by it is new by any clock."""
 WITHIN_S = 120.0
 """Of the virtual loop."""
+LIMITS = WatcherLimits(import_tries=1)
+"""Nobody paid in what the account has."""
 
 
 class Bridge:
@@ -327,7 +329,7 @@ async def watched(
             cast(Any, Vault()),
             clock,
             asyncio.get_running_loop().time,
-            limits or WatcherLimits(),
+            limits or LIMITS,
         )
     )
     account = Watched(bridge, log)

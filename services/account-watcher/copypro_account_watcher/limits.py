@@ -76,6 +76,11 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     history_margin_s: float = 86_400.0
     import_days: int = 3650
     import_page_days: int = 90
+    import_again_first_s: float = 10.0
+    import_again_cap_s: float = 3600.0
+    """What cannot be read of the past now is asked for again after so long."""
+    import_tries: int = 6
+    """So often a past without a payment is read before it is taken for whole."""
     reconnect_first_s: float = 1.0
     reconnect_cap_s: float = 60.0
     publish_every_s: float = 1.0

@@ -113,6 +113,10 @@ class Looking:
         """Of all who wait for history the first counts."""
         self.history_at = at if self.history_at is None else min(self.history_at, at)
 
+    def put_off_history(self) -> None:
+        """It cannot be read now."""
+        self.history_at = self._host.monotonic() + self._host.limits.snapshot_every_s
+
     def is_history_due(self) -> bool:
         return self.history_at is not None and self.history_at <= self._host.monotonic()
 
