@@ -251,7 +251,12 @@ def _table(
     return rows
 
 
-_TABLES = {Platform.MT4: _table(_MT4, _MT5), Platform.MT5: _table(_MT5, _MT4)}
+_MT5_GENERAL = {str(number): _Row(_UNK) for number in range(18)}
+"""MT5's own numbers for trouble of its server and on the way to it; of MT4's they say other things."""
+_TABLES = {
+    Platform.MT4: _table(_MT4, _MT5),
+    Platform.MT5: _table(_MT5, _MT4) | _MT5_GENERAL,
+}
 _PREFIXES = ("TRADE_RETCODE_", "ERR_")
 
 
