@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
+from copypro.options import RiskType
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import (
     CopyId,
@@ -227,6 +228,28 @@ def test_a_stop_set_while_the_rest_has_no_ticket_yet_is_set_once_it_has() -> Non
     step = next_step(copy, live())
     assert isinstance(step, Sends)
     assert step.kind == "modify"
+
+
+def test_a_stop_that_the_master_moved_before_our_open_is_what_that_is_sized_by() -> None:
+    """Sized by the former one, whose 10 pips were not even crossed, it would risk five times as much."""
+    copy = wanted(sl="1.09902", risk_type=RiskType.FIXED_RISK, trade_delay_ms=500)
+    accept(copy, modify(copy, "1.09502"), ORIGIN, SEEN_AT)
+    market = live(age_s=1)
+    market.learn_spec(spec(profit_currency="USD"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert (step.request.stop_loss, step.request.lots) == (D("1.09502"), D("0.2"))
+    copy.attempt = attempt("open", step.request)
+    answer = Done(ticket=TICKET, lots=D("0.2"), price=D("1.10002"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, market) == Rests()
+
+
+def test_a_former_stop_of_the_masters_is_no_reason_to_open_nothing() -> None:
+    copy = wanted(sl="1.10050")
+    accept(copy, modify(copy, "1.09000"), ORIGIN, SEEN_AT)
+    assert isinstance(next_step(copy, live()), Sends)
 
 
 def test_what_the_master_closed_before_our_open_is_not_opened() -> None:

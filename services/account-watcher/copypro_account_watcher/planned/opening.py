@@ -67,6 +67,10 @@ def plan_open(
     copy: Copy, leg: Leg, order: OpenCopy, live: Live
 ) -> Opening | Denial | tuple[Need, ...]:
     """The request, the refusal, or what must be read first."""
+    if (order.stop_loss, order.take_profit) != (copy.stop_loss, copy.take_profit):
+        # The master moved them while this waited.
+        order = replace(order, stop_loss=copy.stop_loss, take_profit=copy.take_profit)
+        leg.order = order
     found = find_market(copy, order, live)
     if not isinstance(found, Market):
         return found
