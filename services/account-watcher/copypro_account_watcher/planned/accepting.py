@@ -164,9 +164,7 @@ def _accept_open(
 ) -> tuple[Copy, list[ExecutionEvent]]:
     if copy is None:
         copy = _new_copy(order, origin)
-    # The copier may be reversed by now: what is open has its side, and what is added follows it.
-    if (reverse := copy.options.reverse_copy) is not order.options.reverse_copy:
-        order = replace(order, options=replace(order.options, reverse_copy=reverse))
+    order = _as_begun(copy, order)
     copy.origin = origin
     copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
     known = next((leg for leg in copy.legs if leg.number == order.leg), None)
@@ -211,6 +209,29 @@ def _accept_open(
             )
         return copy, [deny(copy, leg, "ALREADY_COPIED", {"by_leg": str(PENDING_LEG)})]
     return copy, []
+
+
+def _as_begun(copy: Copy, order: OpenCopy) -> OpenCopy:
+    """The copier may have other options by now: what is open has its side, its stops and its magic by
+    those of before, and what is added follows it.
+    """
+    begun = copy.options
+    if order.options == begun:
+        return order
+    options = replace(
+        order.options,
+        reverse_copy=begun.reverse_copy,
+        copy_sl=begun.copy_sl,
+        copy_tp=begun.copy_tp,
+        sl_mode=begun.sl_mode,
+        fixed_sl_pips=begun.fixed_sl_pips,
+        fixed_tp_pips=begun.fixed_tp_pips,
+        sl_refinement_pips=begun.sl_refinement_pips,
+        tp_refinement_pips=begun.tp_refinement_pips,
+        copy_magic_number=begun.copy_magic_number,
+        magic_number=begun.magic_number,
+    )
+    return replace(order, options=options, magic=copy.magic)
 
 
 def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | None:

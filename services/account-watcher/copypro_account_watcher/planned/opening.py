@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from copypro.codes import Denial, denied
 from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
-from copypro.options import MagicMode, RiskType
+from copypro.options import CopierOptions, MagicMode, RiskType
 from copypro.trading import OpenRequest, Quote, SymbolSpec, TradeMode
 from copypro.values import Lots, Mode, OrderKind, Price, Side
 from msgspec import Struct
@@ -92,7 +92,7 @@ def plan_open(
     if isinstance(sized, Denial):
         return sized
     kind = OrderKind(side.value)
-    margin = check_margin(kind, sized.lots, found, copy, live)
+    margin = check_margin(kind, sized.lots, found, order.options, live)
     if not isinstance(margin, dict):
         return margin
     copy.symbol = found.symbol
@@ -264,7 +264,7 @@ def _alone_on_netting(copy: Copy, symbol: str, live: Live) -> Denial | tuple[Nee
 
 
 def check_margin(
-    kind: OrderKind, lots: Decimal, found: Market, copy: Copy, live: Live
+    kind: OrderKind, lots: Decimal, found: Market, options: CopierOptions, live: Live
 ) -> Numbers | Denial | tuple[Need, ...]:
     known, per_lot = live.margin_per_lot(found.symbol, kind.side)
     if not known:
@@ -272,7 +272,7 @@ def check_margin(
         if not live.is_unavailable(need):
             return (need,)
     required = None if per_lot is None else per_lot * lots
-    refused = sizing.margin_check(lots, found.slave, required, copy.options)
+    refused = sizing.margin_check(lots, found.slave, required, options)
     if refused is not None:
         return refused
     return {"margin_required": "unknown" if required is None else f"{required:.2f}"}

@@ -87,7 +87,7 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     sized = sizing.size(pending, found.slave, placed.stop_loss, placed.price)
     if isinstance(sized, Denial):
         return Denies(leg.number, sized)
-    margin = check_margin(placed.kind, sized.lots, found, copy, live)
+    margin = check_margin(placed.kind, sized.lots, found, pending.options, live)
     if isinstance(margin, Denial):
         return Denies(leg.number, margin)
     if not isinstance(margin, dict):
