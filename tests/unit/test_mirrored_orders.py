@@ -13,6 +13,7 @@ from copypro import messages as m
 from copypro.codes import Denial
 from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
+from copypro.options import RiskType, StopMode
 from copypro.trading import (
     CloseRequest,
     DeleteRequest,
@@ -21,7 +22,7 @@ from copypro.trading import (
     OpenOrder,
     OpenRequest,
 )
-from copypro.values import OrderKind, Platform
+from copypro.values import Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
 from copypro_account_watcher.planned.live import Live, NeedList
@@ -48,7 +49,7 @@ from tests.unit.slave_builders import (
     reduce,
     spec,
 )
-from tests.unit.watched import ACCOUNT, REGISTRATION, now, watched
+from tests.unit.watched import ACCOUNT, EASTERN, REGISTRATION, now, watched
 
 WHOLE = D(1)
 
@@ -676,6 +677,80 @@ def test_a_contract_of_another_size_is_refused_however_long_its_order_waited() -
     denial = waited(copy, bid="1.12000", age_s=600)
     assert denial is not None
     assert denial.code == "SYMBOL_MISMATCH"
+
+
+def fills_at(price: str, ticket: int, lots: str, **more: Any) -> OpenOrder:
+    return OpenOrder(
+        ticket=Ticket(ticket),
+        symbol="EURUSD",
+        kind=OrderKind.BUY,
+        lots=D(lots),
+        open_price=D(price),
+        opened_at_broker=(now() + EASTERN).replace(tzinfo=None),
+        **more,
+    )
+
+
+@pytest.mark.parametrize("into_owners", [False, True])
+def test_a_stop_limit_that_filled_keeps_its_stop_as_far_from_its_limit_as_the_masters_is(
+    into_owners: bool,
+) -> None:
+    """By distance it counts from where both fill: from its trigger it would be set far below."""
+
+    async def story() -> None:
+        async with watched(mode=Mode.NETTING) as account:
+            asked: list[Any] = []
+
+            async def does(request: Any) -> Done:
+                asked.append(request)
+                return Done(ticket=TICKET, lots=D("0.10"), price=D("1.105"))
+
+            account.bridge.does = does
+            limit, stop = "1.0995", D("1.0985")
+            order = places(
+                OrderKind.BUY_STOP_LIMIT,
+                "1.105",
+                stop_limit=limit,
+                sl=str(stop),
+                sl_mode=StopMode.DISTANCE,
+            )
+            about = {"slave": ACCOUNT, "registration": REGISTRATION, "seen_at_utc": now()}
+            await account.order(replace(order, **about))
+            await account.until(lambda: account.told(m.CopyPendingPlaced, topics.EXECUTIONS))
+            tagged = {"comment": asked[0].comment, "magic": asked[0].magic}
+            waits = fills_at("1.105", TICKET, "0.10", stop_loss=stop, **tagged)
+            waits = replace(waits, kind=OrderKind.BUY_STOP_LIMIT, stop_limit_price=D(limit))
+            owners = (fills_at(limit, 60, "0.30"),) if into_owners else ()
+            account.bridge.orders = (waits, *owners)
+            await account.looked()
+            filled = fills_at(limit, TICKET, "0.10", stop_loss=stop, **tagged)
+            if into_owners:
+                filled = replace(owners[0], lots=D("0.40"))
+            account.bridge.orders = (filled,)
+            account.bridge.frame()
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            await account.looked()
+            assert {request.stop_loss for request in asked} == {stop}
+
+    run(story())
+
+
+def test_a_stop_limit_is_sized_by_the_price_it_fills_at() -> None:
+    order = places(
+        OrderKind.BUY_STOP_LIMIT,
+        "1.105",
+        stop_limit="1.104",
+        sl="1.103",
+        risk_type=RiskType.FIXED_RISK,
+    )
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    market = clocked()
+    market.learn_spec(spec(profit_currency="USD"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots == D("1"), "100 USD by 10 pips"
 
 
 @pytest.mark.parametrize("answer", [None, Refused("MARKET_CLOSED", "")])

@@ -84,7 +84,8 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     )
     if isinstance(placed, Denial):
         return Denies(leg.number, placed)
-    sized = sizing.size(pending, found.slave, placed.stop_loss, placed.price)
+    entry = placed.price if placed.stop_limit_price is None else placed.stop_limit_price
+    sized = sizing.size(pending, found.slave, placed.stop_loss, entry)
     if isinstance(sized, Denial):
         return Denies(leg.number, sized)
     margin = check_margin(placed.kind, sized.lots, found, pending.options, live)

@@ -68,8 +68,8 @@ def size(
 ) -> Sized | Denial:
     """The volume to open with, valid for the symbol; or the refusal with its numbers.
 
-    `stop_loss` is the final stop on the slave, `entry` its executable price (a pending order's
-    trigger); both matter only for risk by stop. `share`: what the master has left of the order's
+    `stop_loss` is the final stop on the slave, `entry` its executable price (what a pending
+    order fills at); both matter only for risk by stop. `share`: what the master has left of the order's
     lots. Denials: INVALID_VOLUME for anything that is no
     volume at all, BELOW_MIN_LOT, ABOVE_MAX_LOT, VOLUME_LIMIT, and what a rule needs but nobody
     knows (NO_STOP, STOPS_TOO_CLOSE, NO_CONVERSION_RATE, …_BALANCE_UNKNOWN, SYMBOL_MISMATCH).
