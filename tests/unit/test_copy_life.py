@@ -559,13 +559,18 @@ def modifying(copy: Copy, stop_loss: str) -> Attempt:
     return copy.attempt
 
 
-def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set() -> None:
-    """The server may have opened the position anew under another one: look, then try again."""
+@pytest.mark.parametrize(
+    ("platform", "code"), [(Platform.MT5, "INVALID_TICKET"), (Platform.MT4, "INVALID_PARAM")]
+)
+def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set(
+    platform: Platform, code: str
+) -> None:
+    """The position may have another one by now, as after a part was closed: look, then try again."""
     copy = standing(sl="1.05")
     copy.legs[0].set_stop_loss = D("1.05")
     under_way = modifying(copy, "1.06")
     found = outcomes.refused(
-        copy, under_way, Refused("INVALID_TICKET", ""), Platform.MT5, SEEN_AT, LIMITS, TIMES
+        copy, under_way, Refused(code, ""), platform, SEEN_AT, LIMITS, TIMES
     )
     assert found.look
     assert copy.legs[0].set_stop_loss == D("1.05")
