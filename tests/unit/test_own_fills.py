@@ -193,6 +193,42 @@ def test_the_next_open_is_checked_by_the_figures_of_the_frame_that_waits() -> No
     story(next_one)
 
 
+@pytest.mark.parametrize("is_shown", [False, True])
+def test_the_next_open_is_checked_with_what_the_one_before_took_where_no_list_shows_that_yet(
+    is_shown: bool,
+) -> None:
+    """Its frame may come after its answer. The margin of both is more than is free of the equity."""
+
+    async def next_one(account: Watched, broker: Broker) -> None:
+        bridge = account.bridge
+        bridge.equity = D("2")
+        bridge.frame()
+        await account.until(lambda: bridge.has_shown_all)
+
+        async def does(request: TradeRequest) -> Done:
+            assert isinstance(request, OpenRequest)
+            if is_shown:
+                bridge.margin += D("1")
+                return Done(
+                    ticket=broker.shows(request.lots, request.comment).ticket,
+                    lots=request.lots,
+                    price=D("1.10002"),
+                )
+            return Done(ticket=Ticket(100), lots=request.lots, price=D("1.10002"))
+
+        bridge.does = does
+        for number in range(2):
+            await order(account, number)
+        executions = (m.CopyOpened, m.CopyDenied)
+        await account.until(
+            lambda: sum(len(account.told(kind, topics.EXECUTIONS)) for kind in executions) == 2
+        )
+        (denied,) = account.told(m.CopyDenied, topics.EXECUTIONS)
+        assert (denied.code, denied.numbers["free_margin"]) == ("NOT_ENOUGH_MARGIN", "1")
+
+    story(next_one)
+
+
 def test_a_fill_that_nobody_answered_is_looked_at_at_once() -> None:
     async def silent(account: Watched, broker: Broker) -> None:
         broker.is_silent = True
