@@ -38,6 +38,7 @@ from copypro_account_watcher.state import (
     LegStatus,
     as_now,
 )
+from msgspec.structs import replace
 
 from tests.unit.slave_builders import (
     LIMITS,
@@ -244,6 +245,29 @@ def test_a_stop_that_the_master_moved_before_our_open_is_what_that_is_sized_by()
     answer = Done(ticket=TICKET, lots=D("0.2"), price=D("1.10002"))
     outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
     assert next_step(copy, market) == Rests()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"risk_type": RiskType.FIXED_RISK}, "NO_STOP"),
+        ({"reverse_copy": True}, "REVERSE_NO_STOP"),
+    ],
+)
+def test_a_stop_that_the_copy_needs_may_be_set_a_moment_after_the_open(
+    options: dict[str, Any], code: str
+) -> None:
+    """As where the master's broker takes stops only afterwards."""
+    copy, limit = wanted(**options), timedelta(seconds=LIMITS.stop_wait_s)
+    assert next_step(copy, live(age_s=1)) == Waits(SEEN_AT + limit)
+    late = next_step(copy, live(age_s=LIMITS.stop_wait_s))
+    assert isinstance(late, Denies)
+    assert late.denial.code == code
+    levels = replace(modify(copy, "1.09502"), take_profit=D("1.11"))
+    accept(copy, levels, ORIGIN, SEEN_AT)
+    market = live(age_s=2)
+    market.learn_spec(spec(profit_currency="USD"))
+    assert isinstance(next_step(copy, market), Sends)
 
 
 def test_a_former_stop_of_the_masters_is_no_reason_to_open_nothing() -> None:
