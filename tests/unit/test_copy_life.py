@@ -593,9 +593,7 @@ def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set(
     copy = standing(sl="1.05")
     copy.legs[0].set_stop_loss = D("1.05")
     under_way = modifying(copy, "1.06")
-    found = outcomes.refused(
-        copy, under_way, Refused(code, ""), platform, SEEN_AT, LIMITS, TIMES
-    )
+    found = outcomes.refused(copy, under_way, Refused(code, ""), platform, SEEN_AT, LIMITS, TIMES)
     assert found.look
     assert copy.legs[0].set_stop_loss == D("1.05")
     assert isinstance(next_step(copy, live(age_s=60)), Sends)

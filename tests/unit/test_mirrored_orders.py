@@ -13,7 +13,7 @@ from copypro import messages as m
 from copypro.codes import Denial
 from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
-from copypro.options import RiskType, StopMode
+from copypro.options import MagicMode, RiskType, StopMode
 from copypro.trading import (
     CloseRequest,
     DeleteRequest,
@@ -25,6 +25,7 @@ from copypro.trading import (
 from copypro.values import Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
+from copypro_account_watcher.planned.levels import modified_levels
 from copypro_account_watcher.planned.live import Live, NeedList
 from copypro_account_watcher.planned.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
@@ -668,6 +669,30 @@ def test_a_fill_is_decided_on_by_what_holds_then_where_nothing_was_ever_sent(cod
     assert deny(copy, copy.legs[0], step.denial.code, {}).pending
     assert filled(copy, "0.10") == []
     assert answered(copy, OpenRequest).kind is OrderKind.BUY
+
+
+@pytest.mark.parametrize("is_denied", [True, False])
+def test_a_fill_is_decided_on_by_the_options_of_then_where_nothing_was_ever_sent(
+    is_denied: bool,
+) -> None:
+    """A copier that was reversed, or given a stop of its own, since the order was placed."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099", copy_sl=False), ORIGIN, SEEN_AT)
+    assert copy is not None
+    if is_denied:
+        deny(copy, copy.legs[0], "PENDING_PRICE", {})
+    now_reversed = {"reverse_copy": True, "fixed_sl_pips": 50, "magic_number": 5}
+    fill = opens(copy_magic_number=MagicMode.CUSTOM, **now_reversed)
+    accept(copy, replace(fill, from_pending=True), ORIGIN, SEEN_AT)
+    assert (unplaced(copy) is None) is is_denied
+    request = answered(copy, OpenRequest)
+    assert (request.kind, request.stop_loss, request.magic) == (OrderKind.SELL, D("1.10500"), 5)
+    accept(copy, modify_nothing(copy), ORIGIN, SEEN_AT)
+    copy.legs[0].open_price = D("1.10000")
+    assert modified_levels(copy, copy.legs[0], spec(), quote("1.1")).stop_loss == D("1.10500")
+
+
+def modify_nothing(copy: Copy) -> m.ModifyCopy:
+    return m.ModifyCopy(copy=copy.copy, slave=copy.slave, stop_loss=None, take_profit=None)
 
 
 def test_a_contract_of_another_size_is_refused_however_long_its_order_waited() -> None:

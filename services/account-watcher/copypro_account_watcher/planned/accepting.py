@@ -26,7 +26,7 @@ from copypro.messages import (
     SlaveOrder,
 )
 from copypro.protection import CODE as EQUITY_PROTECTION
-from copypro.values import leg_tag
+from copypro.values import Side, leg_tag
 from msgspec.structs import replace
 
 from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin
@@ -164,10 +164,13 @@ def _accept_open(
 ) -> tuple[Copy, list[ExecutionEvent]]:
     if copy is None:
         copy = _new_copy(order, origin)
+    known = next((leg for leg in copy.legs if leg.number == order.leg), None)
+    if known is not None and order.from_pending and _is_unsent(copy, known):
+        # As it was never sent: its fill is decided on anew.
+        copy.options, copy.side, copy.magic = order.options, _side_of(order), order.magic
     order = _as_begun(copy, order)
     copy.origin = origin
     copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
-    known = next((leg for leg in copy.legs if leg.number == order.leg), None)
     if known is not None and order.from_pending:
         if (ended := _ended_unfilled(copy, known)) is not None:
             status, known.order = known.status, order  # which is what is denied
@@ -175,7 +178,7 @@ def _accept_open(
             known.status = status  # a lost one may still show
             return copy, [denied]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
-        if copy.denied is not None:  # as it was never sent: its fill is decided on anew
+        if copy.denied is not None:
             known.status, copy.denied, copy.pending = LegStatus.WAITING, None, None
         if known.status in (LegStatus.WAITING, LegStatus.PLACED):
             known.order, known.origin = order, origin
@@ -209,6 +212,14 @@ def _accept_open(
             )
         return copy, [deny(copy, leg, "ALREADY_COPIED", {"by_leg": str(PENDING_LEG)})]
     return copy, []
+
+
+def _is_unsent(copy: Copy, mirrored: Leg) -> bool:
+    """The master's order was to be mirrored, and that was refused here or still waits."""
+    if copy.denied is not None:
+        return _ended_unfilled(copy, mirrored) is None
+    is_waiting = mirrored.status is LegStatus.WAITING and mirrored.placed_by is None
+    return is_waiting and copy.attempt is None
 
 
 def _as_begun(copy: Copy, order: OpenCopy) -> OpenCopy:
@@ -285,7 +296,6 @@ def _accept_pending(copy: Copy, order: PlacePendingCopy, origin: Origin) -> Copy
 
 
 def _new_copy(order: OpenCopy | PlacePendingCopy, origin: Origin) -> Copy:
-    side = order.side if isinstance(order, OpenCopy) else order.kind.side
     return Copy(
         copy=order.copy,
         copier=order.copier,
@@ -294,12 +304,18 @@ def _new_copy(order: OpenCopy | PlacePendingCopy, origin: Origin) -> Copy:
         slave=order.slave,
         root=order.root,
         master_symbol=order.symbol,
-        side=side.opposite if order.options.reverse_copy else side,
+        side=_side_of(order),
         options=order.options,
         same_server=order.same_server,
         magic=order.magic,
         origin=origin,
     )
+
+
+def _side_of(order: OpenCopy | PlacePendingCopy) -> Side:
+    """The slave's."""
+    side = order.side if isinstance(order, OpenCopy) else order.kind.side
+    return side.opposite if order.options.reverse_copy else side
 
 
 def _moved(pending: PlacePendingCopy, order: ModifyPendingCopy) -> PlacePendingCopy:
