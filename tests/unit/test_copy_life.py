@@ -17,6 +17,7 @@ from copypro.values import (
     Mode,
     OrderKind,
     Platform,
+    Side,
     Ticket,
 )
 from copypro_account_watcher.alarms import alarms
@@ -245,6 +246,28 @@ def test_a_stop_that_the_master_moved_before_our_open_is_what_that_is_sized_by()
     answer = Done(ticket=TICKET, lots=D("0.2"), price=D("1.10002"))
     outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
     assert next_step(copy, market) == Rests()
+
+
+@pytest.mark.parametrize(
+    ("level_points", "stop", "lots"),
+    [(0, "1.09999", None), (0, "1.09998", "25"), (50, "1.09951", None), (50, "1.09950", "1.92")],
+)
+def test_a_stop_that_had_to_be_widened_is_no_risk_to_size_by(
+    level_points: int, stop: str, lots: str | None
+) -> None:
+    """So near a stop is noise: as near as the broker takes one it would be 25 lots for 100 dollars."""
+    copy, market = wanted(sl=stop, risk_type=RiskType.FIXED_RISK), live()
+    market.learn_spec(spec(profit_currency="USD", stops_level_points=level_points))
+    market.learn_margin("EURUSD", Side.BUY, D("100"))
+    step = next_step(copy, market)
+    if lots is None:
+        assert isinstance(step, Denies)
+        assert step.denial.code == "STOPS_TOO_CLOSE"
+        assert step.denial.numbers["stop_loss"] == f"{D(stop):.5f}"
+    else:
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, OpenRequest)
+        assert step.request.lots == D(lots)
 
 
 @pytest.mark.parametrize(

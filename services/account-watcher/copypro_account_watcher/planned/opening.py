@@ -88,7 +88,8 @@ def plan_open(
     slippage = stops.slippage_check(order, side, quote, levels.offset)
     if isinstance(slippage, Denial):
         return slippage
-    sized = sizing.size(order, found.slave, levels.stop_loss, entry, copy.fraction / order.fraction)
+    share = copy.fraction / order.fraction
+    sized = sizing.size(order, found.slave, levels.wanted_stop_loss, entry, share)
     if isinstance(sized, Denial):
         return sized
     kind = OrderKind(side.value)

@@ -85,7 +85,7 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     if isinstance(placed, Denial):
         return Denies(leg.number, placed)
     entry = placed.price if placed.stop_limit_price is None else placed.stop_limit_price
-    sized = sizing.size(pending, found.slave, placed.stop_loss, entry)
+    sized = sizing.size(pending, found.slave, placed.wanted_stop_loss, entry)
     if isinstance(sized, Denial):
         return Denies(leg.number, sized)
     margin = check_margin(placed.kind, sized.lots, found, pending.options, live)
