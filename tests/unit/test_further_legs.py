@@ -14,6 +14,7 @@ from copypro.values import Platform, Side, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny
 from copypro_account_watcher.planned.levels import modified_levels
+from copypro_account_watcher.planned.live import Live
 from copypro_account_watcher.planned.opening import magic_of
 from copypro_account_watcher.planned.step import Denies, Rests, Sends
 from copypro_account_watcher.planned.steps import next_step
@@ -47,9 +48,9 @@ def grows(copy: Copy, *, after_s: float = 0.0, **more: Any) -> None:
     accept(copy, added, ORIGIN, at)
 
 
-def opened(copy: Copy) -> OpenRequest:
+def opened(copy: Copy, market: Live | None = None) -> OpenRequest:
     """The next step is an open, and the broker fills it."""
-    step = next_step(copy, live())
+    step = next_step(copy, market or live())
     assert isinstance(step, Sends)
     assert isinstance(step.request, OpenRequest)
     copy.attempt = attempt("open", step.request)
@@ -121,6 +122,26 @@ def test_a_symbol_mapped_anew_meanwhile_does_not_move_a_copy_that_stands() -> No
     assert isinstance(step.request, OpenRequest)
     assert (step.request.symbol, step.request.lots) == ("EURUSD", D("0.10"))
     assert copy.symbol == "EURUSD"
+
+
+@pytest.mark.parametrize("now", ["mapped anew", "unmapped"])
+def test_a_symbol_mapped_anew_meanwhile_leaves_a_copy_its_own_lots(now: str) -> None:
+    """Those of its own mapping: by the copier's rule it would be ten times as much, and the newer
+    mapping's are another symbol's.
+    """
+    copy = wanted(
+        mapping=SymbolMapping(master_symbol="EURUSD", slave_symbol="EUR", slave_lots=D("0.02"))
+    )
+    market = live()
+    market.learn_names(("EUR", "EURUSD"))
+    market.learn_spec(spec("EUR"))
+    market.learn_quote(quote("1.10000", "1.10002", "EUR"))
+    market.learn_margin("EUR", Side.BUY, D("10"))
+    assert opened(copy, market).lots == D("0.02")
+    other = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD", slave_lots=D("0.05"))
+    grows(copy, lots="0.20", mapping=other if now == "mapped anew" else None)
+    request = opened(copy, market)
+    assert (request.symbol, request.lots) == ("EUR", D("0.02"))
 
 
 def test_a_copier_that_is_reversed_meanwhile_does_not_turn_the_stops_of_a_copy_that_stands() -> (

@@ -71,6 +71,8 @@ def plan_open(
         # The master moved them while this waited.
         order = replace(order, stop_loss=copy.stop_loss, take_profit=copy.take_profit)
         leg.order = order
+    if copy.standing and copy.mapping is not None and not _is_mapped_so(copy, order):
+        order = replace(order, mapping=copy.mapping)
     found = find_market(copy, order, live)
     if not isinstance(found, Market):
         return found
@@ -96,7 +98,7 @@ def plan_open(
     margin = check_margin(kind, sized.lots, found, order.options, live)
     if not isinstance(margin, dict):
         return margin
-    copy.symbol = found.symbol
+    copy.symbol, copy.mapping = found.symbol, order.mapping
     leg.offset, leg.master_price = levels.offset, order.master_price
     leg.base = copy.fraction  # what the master closed before is not in our volume
     request = OpenRequest(
@@ -176,6 +178,11 @@ def find_market(
         cost_by=cost.by,
     )
     return Market(symbol=name, how=resolved.how, spec=spec, quote=quote, slave=slave, checks=checks)
+
+
+def _is_mapped_so(copy: Copy, order: OpenCopy) -> bool:
+    """To the copy's own symbol, if perhaps with other lots."""
+    return order.mapping is not None and order.mapping.slave_symbol == copy.symbol
 
 
 def _symbol(

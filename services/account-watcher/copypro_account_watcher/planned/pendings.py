@@ -93,7 +93,8 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
         return Denies(leg.number, margin)
     if not isinstance(margin, dict):
         return ask_or_wait(margin, live, far)
-    copy.symbol, copy.pending_kind = found.symbol, placed.kind
+    copy.symbol, copy.mapping = found.symbol, pending.mapping
+    copy.pending_kind = placed.kind
     leg.offset, leg.master_price = placed.offset, pending.price
     request = OpenRequest(
         symbol=found.symbol,
