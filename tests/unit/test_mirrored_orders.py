@@ -292,6 +292,32 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
     assert next_step(refused, clocked()) == Rests()
 
 
+def test_a_fill_is_copied_that_comes_after_the_market_was_too_near_to_place_ours() -> None:
+    """By a distance that the broker does not tell: as where our own check finds it too near."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.09990"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    finals = []
+    for _ in range(LIMITS.now_tries):
+        step = next_step(copy, clocked())
+        assert isinstance(step, Sends)
+        copy.attempt = attempt(step.kind, step.request)
+        error = Refused("INVALID_PRICE", "")
+        (rejected,) = outcomes.refused(
+            copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES
+        ).events
+        assert isinstance(rejected, m.CopyRejected)
+        finals.append(rejected.final)
+    assert finals == [False, False, True]
+    assert next_step(copy, clocked()) == Rests()
+    assert filled(copy, "0.10") == []
+    market = clocked()
+    market.learn_quote(quote("1.10050", "1.10052"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert step.kind == "open"
+    assert step.numbers["offset"] == "0.00050", "of now, not of when it was to be placed"
+
+
 def test_a_fill_of_the_masters_order_is_not_copied_where_a_protector_deleted_ours() -> None:
     """Nothing was told of it: its trade log stayed planned for good."""
     copy = placed(places(OrderKind.BUY_LIMIT, "1.09900"))

@@ -179,7 +179,8 @@ def _accept_open(
             return copy, [denied]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
         if copy.denied is not None:
-            known.status, copy.denied, copy.pending = LegStatus.WAITING, None, None
+            known.status, known.offset = LegStatus.WAITING, None
+            copy.denied = copy.pending = None
         if known.status in (LegStatus.WAITING, LegStatus.PLACED):
             known.order, known.origin = order, origin
         copy.pending_filled_at_utc, copy.pending_filled_lots = now, order.lots
