@@ -19,12 +19,12 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import CopyId, OrderKind, RootId, Ticket
+from copypro.values import CopyId, OrderKind, RootId, Side, Ticket
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
-from tests.unit.slave_builders import D, opens
+from tests.unit.slave_builders import D, live, opens
 from tests.unit.watched import ACCOUNT, EASTERN, REGISTRATION, Watched, now, watched
 
 LONG_S = 1000.0
@@ -191,6 +191,19 @@ def test_the_next_open_is_checked_by_the_figures_of_the_frame_that_waits() -> No
         assert denied.numbers["free_margin"] == "0.50"
 
     story(next_one)
+
+
+def test_what_was_opened_and_closed_between_two_lists_takes_no_margin() -> None:
+    market = live()
+    free = market.figures()
+    market.just_changed[Ticket(100)] = market.mono
+    market.learn_opened(Ticket(100), "EURUSD", Side.BUY, D("0.10"))
+    taken = market.figures()
+    assert free is not None
+    assert taken is not None
+    assert (taken.free_margin, taken.margin) == (free.free_margin - 100, free.margin + 100)
+    market.just_ended[Ticket(100)] = market.mono
+    assert market.figures() == free
 
 
 @pytest.mark.parametrize("is_shown", [False, True])

@@ -105,7 +105,9 @@ class Live:
         """With the margin of what our own calls have opened since."""
         if self._figures is None or self.mono - self._figures[1] > self.limits.figures_age_s:
             return None
-        figures, taken = self._figures[0], sum(self._just_taken.values(), Decimal(0))
+        stands = self._just_taken.keys() - self.just_ended.keys()
+        taken = sum((self._just_taken[ticket] for ticket in stands), Decimal(0))
+        figures = self._figures[0]
         if not taken:
             return figures
         free_margin = figures.free_margin - taken
