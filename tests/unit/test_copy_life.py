@@ -798,6 +798,42 @@ def test_what_waits_is_denied_when_its_copy_is_let_go() -> None:
     assert (step.denial.code, step.denial.numbers) == ("DETACHED", {"reason": "COPIER_STOPPED"})
 
 
+def stop_order(copy: Copy) -> m.RemovePendingCopy:
+    return m.RemovePendingCopy(
+        copy=copy.copy, slave=copy.slave, reason="COPIER_STOPPED", opens_nothing=True
+    )
+
+
+def test_what_waits_when_its_copier_is_stopped_is_not_opened() -> None:
+    """For a delay, its turn or a session: a stopped copier follows what it has opened."""
+    copy = wanted(trade_delay_ms=5000)
+    accept(copy, stop_order(copy), ORIGIN, SEEN_AT)
+    step = next_step(copy, live(age_s=6))
+    assert isinstance(step, Denies)
+    assert (step.leg, step.denial.code) == (0, "COPIER_STOPPED")
+
+
+def test_what_is_under_way_when_its_copier_is_stopped_is_not_tried_again_and_else_followed() -> (
+    None
+):
+    copy, other = wanted(), wanted()
+    for each in (copy, other):
+        step = next_step(each, live())
+        assert isinstance(step, Sends)
+        each.attempt = attempt("open", step.request)
+        accept(each, stop_order(each), ORIGIN, SEEN_AT)
+    refused(copy, copy.attempt, "MARKET_CLOSED")
+    step = next_step(copy, live(age_s=10))
+    assert isinstance(step, Denies)
+    assert step.denial.code == "COPIER_STOPPED"
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.10002"))
+    outcomes.done(other, other.attempt, answer, Platform.MT5, TIMES)
+    accept(other, reduce(other, "0.5"), ORIGIN, SEEN_AT)
+    step = next_step(other, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+
+
 def test_what_is_under_way_when_its_copy_is_let_go_is_left_once_it_stands() -> None:
     copy = wanted()
     sends = next_step(copy, live())

@@ -318,6 +318,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     closing_since_utc: datetime | None = None
     forget: bool = False
     """No more orders of this copy will come."""
+    stopped: bool = False
+    """Its copier was: what stands is followed, what waits is not opened."""
     detached: str = ""
     """Why it is no longer ours to manage; kept until the root's close arrives."""
     denied: tuple[str, dict[str, str]] | None = None

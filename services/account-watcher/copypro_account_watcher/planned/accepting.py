@@ -93,6 +93,7 @@ def accept(
                 copy.leg(PENDING_LEG).levels_asked_at_utc = now
                 _fresh_start(copy)
         case RemovePendingCopy():
+            copy.stopped = copy.stopped or order.opens_nothing
             _accept_removal(copy, order)
         case _:
             assert_never(order)

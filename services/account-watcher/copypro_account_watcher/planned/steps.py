@@ -65,6 +65,7 @@ def _next_step(copy: Copy, live: Live) -> Step:
         return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
     step = (
         _without_the_first(copy)
+        or (_deny_waiting(copy, "COPIER_STOPPED") if copy.stopped else None)
         or _waiting_too_long(copy, live)
         or _naked(copy, live)
         or _reduce(copy, live)
