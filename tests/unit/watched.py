@@ -127,6 +127,11 @@ class Bridge:
     def frame(self, closed: ClosedOrder | None = None) -> None:
         self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures, closed=closed))
 
+    @property
+    def has_shown_all(self) -> bool:
+        """No frame is still to be read."""
+        return self._frames.empty()
+
     def ends_session(self, reconnects_s: float) -> None:
         """And takes so long for the next one."""
         self.connects_s[TRADES] = reconnects_s

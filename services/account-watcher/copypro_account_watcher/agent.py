@@ -375,6 +375,8 @@ class AccountAgent:
             live.just_modified[leg.ticket] = live.mono
         elif leg.status is LegStatus.OPEN and leg.ticket is not None:
             live.just_changed[leg.ticket] = live.mono
+            if attempt.kind == "open":
+                live.learn_opened(leg.ticket, copy.symbol, copy.side, leg.lots)
 
     def _with_rest(self, attempt: Attempt, answer: Done) -> Done:
         """Of an order that is deleted no more was left than the latest list showed of it."""

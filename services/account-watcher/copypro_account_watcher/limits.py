@@ -25,6 +25,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     later_close_cap_s: float = 60.0
     code_wait_share: float = 1.0
     """Of the waits that the table of result codes asks for."""
+    stop_wait_s: float = 3.0
+    """A stop that a copy needs is waited for so long after the master's open: some brokers take none with it."""
     stops_tries: int = 3
     """Of a modify that the broker wants corrected."""
     stops_within_s: float = 10.0

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from copypro.codes import Denial, denied
 from copypro.messages import OpenCopy, PlacePendingCopy, Rights, SymbolChoice
-from copypro.options import CopierOptions
+from copypro.options import CopierOptions, SymbolMapping
 from copypro.protection import Protector
 from copypro.trading import AccountInfo, Done, TradeRequest
 from copypro.values import (
@@ -303,6 +303,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """The latest slave order."""
     symbol: str = ""
     """The slave's name for it; empty until resolved."""
+    mapping: SymbolMapping | None = None
+    """By which that was found: what is added keeps it, and its lots, whatever is mapped by then."""
     legs: list[Leg] = []
     fraction: Decimal = Decimal(1)
     """What the master has left of the first leg."""
@@ -316,6 +318,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     closing_since_utc: datetime | None = None
     forget: bool = False
     """No more orders of this copy will come."""
+    stopped: bool = False
+    """Its copier was: what stands is followed, what waits is not opened."""
     detached: str = ""
     """Why it is no longer ours to manage; kept until the root's close arrives."""
     denied: tuple[str, dict[str, str]] | None = None

@@ -32,6 +32,8 @@ def pending_filled(
     leg.due_lots = max(Decimal(0), leg.lots - filled)
     leg.ticket, leg.original_lots, leg.lots = event.ticket, filled, filled
     leg.open_price = event.open_price
+    if copy.pending is not None and copy.pending.stop_limit_price is not None:
+        leg.master_price = copy.pending.stop_limit_price  # where the master's fills
     leg.set_stop_loss, leg.set_take_profit = event.stop_loss, event.take_profit
     copy.settled_levels = None  # a gap may have cost it a stop
     opened = CopyOpened(
@@ -76,7 +78,8 @@ def merged(memory: Memory, copy: Copy, leg: Leg, turn: Turn) -> bool:
     if root is None or position is None or position.lots <= others:
         return False
     leg.slave_root = root.root
-    pending_filled(memory, copy, leg, replace(position, open_price=leg.open_price), turn)
+    own_price = leg.set_stop_limit_price or leg.open_price
+    pending_filled(memory, copy, leg, replace(position, open_price=own_price), turn)
     memory.touch(copy, turn)
     return True
 

@@ -380,7 +380,10 @@ def refused(
             copy.bare_open = True
             return Consequence(events=[rejected(final=False)], refresh_symbol=True)
     leg, final = copy.leg(attempt.leg), rejected(final=True)
-    denied = deny(copy, leg, "BROKER_REFUSED", {"code": error.code})
+    # An order too near the market says nothing against a copy of the master's fill.
+    is_too_near = attempt.kind == "place" and verdict.class_ is Class.NOW
+    why = "PENDING_PRICE" if is_too_near else "BROKER_REFUSED"
+    denied = deny(copy, leg, why, {"code": error.code})
     stop_account = verdict.class_ is Class.STOP_ACCOUNT
     is_of_fill = attempt.kind == "place" and not denied.pending
     return Consequence(
