@@ -150,6 +150,36 @@ def test_a_feed_of_an_hour_ago_beside_one_of_now_changes_nothing() -> None:
     assert clock.minutes == 180
 
 
+@pytest.mark.parametrize("minutes", [-300, 0, 60, 120, 345])
+def test_a_clock_that_was_hours_ahead_and_is_put_right_is_known_as_such(minutes: int) -> None:
+    """All its ticks seemed old, so that each trade was hours old by them, and not copied."""
+    clock = ClockOffset()
+    changed = ticks(clock, minutes + 180, count=60)
+    ticks(clock, minutes, start=changed, count=30)
+    assert clock.minutes == minutes
+
+
+def test_one_tick_of_the_future_does_not_hide_a_clock_that_is_not_known_yet() -> None:
+    clock = ClockOffset()
+    ticks(clock, 600, count=1)
+    ticks(clock, 120, start=NOW + timedelta(seconds=1), count=30)
+    assert clock.minutes == 120
+
+
+def test_a_feed_that_plays_last_friday_again_shows_no_clock() -> None:
+    clock = ClockOffset()
+    ticks(clock, 120, start=NOW + timedelta(days=2), count=60, late_s=86_400)
+    ticks(clock, 120, start=NOW + timedelta(days=2), count=60, late_s=172_800)
+    assert clock.minutes is None
+
+
+def test_a_market_whose_quotes_are_late_by_less_than_an_hour_changes_nothing() -> None:
+    clock = ClockOffset()
+    later = ticks(clock, 180)
+    ticks(clock, 180, start=later, count=600, late_s=900)
+    assert clock.minutes == 180
+
+
 def test_times_convert_both_ways_and_stay_unknown_without_an_offset() -> None:
     at_broker = datetime(2026, 3, 6, 14, 30)
     assert to_utc(at_broker, 120) == datetime(2026, 3, 6, 12, 30, tzinfo=UTC)

@@ -10,12 +10,14 @@ import msgspec
 import pytest
 from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
+from copypro.options import RiskType
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import (
     CopyId,
     Mode,
     OrderKind,
     Platform,
+    Side,
     Ticket,
 )
 from copypro_account_watcher.alarms import alarms
@@ -37,6 +39,7 @@ from copypro_account_watcher.state import (
     LegStatus,
     as_now,
 )
+from msgspec.structs import replace
 
 from tests.unit.slave_builders import (
     LIMITS,
@@ -229,6 +232,73 @@ def test_a_stop_set_while_the_rest_has_no_ticket_yet_is_set_once_it_has() -> Non
     assert step.kind == "modify"
 
 
+def test_a_stop_that_the_master_moved_before_our_open_is_what_that_is_sized_by() -> None:
+    """Sized by the former one, whose 10 pips were not even crossed, it would risk five times as much."""
+    copy = wanted(sl="1.09902", risk_type=RiskType.FIXED_RISK, trade_delay_ms=500)
+    accept(copy, modify(copy, "1.09502"), ORIGIN, SEEN_AT)
+    market = live(age_s=1)
+    market.learn_spec(spec(profit_currency="USD"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert (step.request.stop_loss, step.request.lots) == (D("1.09502"), D("0.2"))
+    copy.attempt = attempt("open", step.request)
+    answer = Done(ticket=TICKET, lots=D("0.2"), price=D("1.10002"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    assert next_step(copy, market) == Rests()
+
+
+@pytest.mark.parametrize(
+    ("level_points", "stop", "lots"),
+    [(0, "1.09999", None), (0, "1.09998", "25"), (50, "1.09951", None), (50, "1.09950", "1.92")],
+)
+def test_a_stop_that_had_to_be_widened_is_no_risk_to_size_by(
+    level_points: int, stop: str, lots: str | None
+) -> None:
+    """So near a stop is noise: as near as the broker takes one it would be 25 lots for 100 dollars."""
+    copy, market = wanted(sl=stop, risk_type=RiskType.FIXED_RISK), live()
+    market.learn_spec(spec(profit_currency="USD", stops_level_points=level_points))
+    market.learn_margin("EURUSD", Side.BUY, D("100"))
+    step = next_step(copy, market)
+    if lots is None:
+        assert isinstance(step, Denies)
+        assert step.denial.code == "STOPS_TOO_CLOSE"
+        assert step.denial.numbers["stop_loss"] == f"{D(stop):.5f}"
+    else:
+        assert isinstance(step, Sends)
+        assert isinstance(step.request, OpenRequest)
+        assert step.request.lots == D(lots)
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"risk_type": RiskType.FIXED_RISK}, "NO_STOP"),
+        ({"reverse_copy": True}, "REVERSE_NO_STOP"),
+    ],
+)
+def test_a_stop_that_the_copy_needs_may_be_set_a_moment_after_the_open(
+    options: dict[str, Any], code: str
+) -> None:
+    """As where the master's broker takes stops only afterwards."""
+    copy, limit = wanted(**options), timedelta(seconds=LIMITS.stop_wait_s)
+    assert next_step(copy, live(age_s=1)) == Waits(SEEN_AT + limit)
+    late = next_step(copy, live(age_s=LIMITS.stop_wait_s))
+    assert isinstance(late, Denies)
+    assert late.denial.code == code
+    levels = replace(modify(copy, "1.09502"), take_profit=D("1.11"))
+    accept(copy, levels, ORIGIN, SEEN_AT)
+    market = live(age_s=2)
+    market.learn_spec(spec(profit_currency="USD"))
+    assert isinstance(next_step(copy, market), Sends)
+
+
+def test_a_former_stop_of_the_masters_is_no_reason_to_open_nothing() -> None:
+    copy = wanted(sl="1.10050")
+    accept(copy, modify(copy, "1.09000"), ORIGIN, SEEN_AT)
+    assert isinstance(next_step(copy, live()), Sends)
+
+
 def test_what_the_master_closed_before_our_open_is_not_opened() -> None:
     """And what it closes after it is taken from what was opened."""
     copy = wanted(lots="1.00", copy_sl=False)
@@ -344,7 +414,9 @@ def test_a_partial_close_that_fails_for_long_is_told_until_it_is_done() -> None:
     refused(copy, copy.attempt, "TRADE_DISABLED")
     long_after = SEEN_AT + timedelta(seconds=LIMITS.close_alert_after_s)
     assert alarms(copy, SEEN_AT, LIMITS) == ({}, long_after)
-    assert alarms(copy, long_after, LIMITS)[0]["close"].code == "CLOSE_FAILS"
+    alarm = alarms(copy, long_after, LIMITS)[0]["close"]
+    assert alarm.code == "CLOSE_FAILS"
+    assert alarm.text.endswith(": the broker answered TRADE_DISABLED")
     copy.attempt = attempt("close", step.request, expected=step.expected_lots)
     answer = Done(ticket=TICKET, lots=D("0.05"), price=D("1.1"))
     outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
@@ -536,14 +608,17 @@ def modifying(copy: Copy, stop_loss: str) -> Attempt:
     return copy.attempt
 
 
-def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set() -> None:
-    """The server may have opened the position anew under another one: look, then try again."""
+@pytest.mark.parametrize(
+    ("platform", "code"), [(Platform.MT5, "INVALID_TICKET"), (Platform.MT4, "INVALID_PARAM")]
+)
+def test_a_stop_refused_for_a_missing_ticket_is_not_taken_for_set(
+    platform: Platform, code: str
+) -> None:
+    """The position may have another one by now, as after a part was closed: look, then try again."""
     copy = standing(sl="1.05")
     copy.legs[0].set_stop_loss = D("1.05")
     under_way = modifying(copy, "1.06")
-    found = outcomes.refused(
-        copy, under_way, Refused("INVALID_TICKET", ""), Platform.MT5, SEEN_AT, LIMITS, TIMES
-    )
+    found = outcomes.refused(copy, under_way, Refused(code, ""), platform, SEEN_AT, LIMITS, TIMES)
     assert found.look
     assert copy.legs[0].set_stop_loss == D("1.05")
     assert isinstance(next_step(copy, live(age_s=60)), Sends)
@@ -723,6 +798,42 @@ def test_what_waits_is_denied_when_its_copy_is_let_go() -> None:
     step = next_step(copy, live())
     assert isinstance(step, Denies)
     assert (step.denial.code, step.denial.numbers) == ("DETACHED", {"reason": "COPIER_STOPPED"})
+
+
+def stop_order(copy: Copy) -> m.RemovePendingCopy:
+    return m.RemovePendingCopy(
+        copy=copy.copy, slave=copy.slave, reason="COPIER_STOPPED", opens_nothing=True
+    )
+
+
+def test_what_waits_when_its_copier_is_stopped_is_not_opened() -> None:
+    """For a delay, its turn or a session: a stopped copier follows what it has opened."""
+    copy = wanted(trade_delay_ms=5000)
+    accept(copy, stop_order(copy), ORIGIN, SEEN_AT)
+    step = next_step(copy, live(age_s=6))
+    assert isinstance(step, Denies)
+    assert (step.leg, step.denial.code) == (0, "COPIER_STOPPED")
+
+
+def test_what_is_under_way_when_its_copier_is_stopped_is_not_tried_again_and_else_followed() -> (
+    None
+):
+    copy, other = wanted(), wanted()
+    for each in (copy, other):
+        step = next_step(each, live())
+        assert isinstance(step, Sends)
+        each.attempt = attempt("open", step.request)
+        accept(each, stop_order(each), ORIGIN, SEEN_AT)
+    refused(copy, copy.attempt, "MARKET_CLOSED")
+    step = next_step(copy, live(age_s=10))
+    assert isinstance(step, Denies)
+    assert step.denial.code == "COPIER_STOPPED"
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.10002"))
+    outcomes.done(other, other.attempt, answer, Platform.MT5, TIMES)
+    accept(other, reduce(other, "0.5"), ORIGIN, SEEN_AT)
+    step = next_step(other, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
 
 
 def test_what_is_under_way_when_its_copy_is_let_go_is_left_once_it_stands() -> None:

@@ -8,7 +8,9 @@ import pytest
 from copypro import messages as m
 from copypro.messages import Seen
 from copypro.options import CopierOptions, FilterMode, SideFilter, SymbolMapping
+from copypro.trading import CloseReason
 from copypro.values import CopierId, RootId, Side, leg_tag, magic_of
+from msgspec.structs import replace
 
 from tests.unit.copying_builders import (
     CONTEXT,
@@ -235,8 +237,14 @@ def test_levels_always_are_the_whole_state_and_reach_later_legs() -> None:
 def test_a_close_closes_and_is_terminal() -> None:
     given = desk(start(), opened())
     order = only(given.when(closed()), m.CloseCopy)
-    assert order == m.CloseCopy(copy=COPY, slave=SLAVE, reason="MASTER_Unknown")
+    assert order == m.CloseCopy(copy=COPY, slave=SLAVE, reason="MASTER_Closed")
     assert given.each(closed(), modified("1.0", None), reduced("0.1"), increased()) == []
+
+
+def test_a_close_says_why_the_master_closed_where_its_broker_does() -> None:
+    stopped = replace(closed(), reason=CloseReason.STOP_LOSS)
+    order = only(desk(start(), opened()).when(stopped), m.CloseCopy)
+    assert order.reason == "MASTER_StopLoss"
 
 
 def test_a_reversal_closes_the_old_root_before_it_opens_the_new_one() -> None:

@@ -136,7 +136,9 @@ def test_a_symbol_mapped_again_has_one_mapping() -> None:
 
 def test_stop_and_follow_goes_on_until_flat() -> None:
     given = desk(start(), opened())
-    assert names(given.when(stop())) == ["CopierStopped"]
+    stopped, nothing_more = given.when(stop())
+    assert names([stopped, nothing_more]) == ["CopierStopped", "RemovePendingCopy"]
+    assert nothing_more.opens_nothing, "what waits on the slave is not what the copier has opened"
     assert given.when(opened(RootId("502"))) == []
     assert names(given.each(reduced("0.5"), closed())) == ["ReduceCopy", "CloseCopy"]
 
@@ -237,7 +239,7 @@ def test_what_a_removed_master_had_open_is_joined_only_once_it_is_seen_again() -
     found = opened(lots=D("0.40"), stop_loss=D("1.06"), seen=m.Seen.BASELINE)
     order = only(given.when(found), m.OpenCopy)
     assert (order.root, order.lots, order.stop_loss) == (found.root, D("0.40"), D("1.06"))
-    assert names(given.when(stop(SECOND))) == ["CopierStopped"]
+    assert names(given.when(stop(SECOND))) == ["CopierStopped", "RemovePendingCopy"]
 
 
 def test_what_is_seen_again_is_joined_as_it_is_also_before_its_former_copiers_end_is_read() -> None:

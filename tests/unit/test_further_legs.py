@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 from copypro.errors import Refused
-from copypro.options import SymbolMapping
+from copypro.options import MagicMode, SymbolMapping
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import Platform, Side, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny
+from copypro_account_watcher.planned.levels import modified_levels
+from copypro_account_watcher.planned.live import Live
+from copypro_account_watcher.planned.opening import magic_of
 from copypro_account_watcher.planned.step import Denies, Rests, Sends
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes
@@ -45,9 +48,9 @@ def grows(copy: Copy, *, after_s: float = 0.0, **more: Any) -> None:
     accept(copy, added, ORIGIN, at)
 
 
-def opened(copy: Copy) -> OpenRequest:
+def opened(copy: Copy, market: Live | None = None) -> OpenRequest:
     """The next step is an open, and the broker fills it."""
-    step = next_step(copy, live())
+    step = next_step(copy, market or live())
     assert isinstance(step, Sends)
     assert isinstance(step.request, OpenRequest)
     copy.attempt = attempt("open", step.request)
@@ -121,6 +124,26 @@ def test_a_symbol_mapped_anew_meanwhile_does_not_move_a_copy_that_stands() -> No
     assert copy.symbol == "EURUSD"
 
 
+@pytest.mark.parametrize("now", ["mapped anew", "unmapped"])
+def test_a_symbol_mapped_anew_meanwhile_leaves_a_copy_its_own_lots(now: str) -> None:
+    """Those of its own mapping: by the copier's rule it would be ten times as much, and the newer
+    mapping's are another symbol's.
+    """
+    copy = wanted(
+        mapping=SymbolMapping(master_symbol="EURUSD", slave_symbol="EUR", slave_lots=D("0.02"))
+    )
+    market = live()
+    market.learn_names(("EUR", "EURUSD"))
+    market.learn_spec(spec("EUR"))
+    market.learn_quote(quote("1.10000", "1.10002", "EUR"))
+    market.learn_margin("EUR", Side.BUY, D("10"))
+    assert opened(copy, market).lots == D("0.02")
+    other = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD", slave_lots=D("0.05"))
+    grows(copy, lots="0.20", mapping=other if now == "mapped anew" else None)
+    request = opened(copy, market)
+    assert (request.symbol, request.lots) == ("EUR", D("0.02"))
+
+
 def test_a_copier_that_is_reversed_meanwhile_does_not_turn_the_stops_of_a_copy_that_stands() -> (
     None
 ):
@@ -130,6 +153,51 @@ def test_a_copier_that_is_reversed_meanwhile_does_not_turn_the_stops_of_a_copy_t
     grows(copy, sl="1.05", tp="1.20", reverse_copy=True)
     request = opened(copy)
     assert (request.kind, request.stop_loss, request.take_profit) == ("Buy", D("1.05"), D("1.20"))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "stop"),
+    [
+        ({"copy_sl": False}, {"copy_sl": True}, None),
+        ({"copy_sl": True}, {"copy_sl": False}, D("1.05")),
+        ({"fixed_sl_pips": 50, "copy_sl": False}, {"copy_sl": True}, D("1.09502")),
+        ({"sl_refinement_pips": 10}, {"sl_mode": "Distance"}, D("1.04900")),
+    ],
+)
+def test_what_is_added_has_its_stop_by_the_rules_of_the_copy_that_stands(
+    before: dict[str, Any], now: dict[str, Any], stop: Decimal | None
+) -> None:
+    """Each later change of the master's is set by those: a stop by other ones would be taken away again."""
+    copy = standing(sl="1.05", tp="1.20", **before)
+    grows(copy, sl="1.05", tp="1.20", **now)
+    assert opened(copy).stop_loss == stop
+    accept(copy, modify(copy, "1.05"), ORIGIN, SEEN_AT)
+    added = copy.legs[1]
+    levels = modified_levels(copy, added, spec(), quote("1.10000", "1.10002"))
+    assert levels.stop_loss == stop
+
+
+def test_what_is_added_has_the_magic_by_which_the_copy_is_known() -> None:
+    copy = standing(copy_magic_number=MagicMode.CUSTOM, magic_number=5)
+    grows(copy, copy_magic_number=MagicMode.CUSTOM, magic_number=7)
+    assert opened(copy).magic == magic_of(copy) == 5
+
+
+@pytest.mark.parametrize(
+    ("now", "code"),
+    [
+        ({"margin_reserve": D("0.995")}, "NOT_ENOUGH_MARGIN"),
+        ({"min_margin_level": D(100_000)}, "MARGIN_LEVEL"),
+    ],
+)
+def test_what_is_added_leaves_as_much_margin_as_its_copier_wants_by_now(
+    now: dict[str, Any], code: str
+) -> None:
+    copy = standing()
+    grows(copy, **now)
+    step = next_step(copy, live())
+    assert isinstance(step, Denies)
+    assert step.denial.code == code
 
 
 def test_a_leg_that_cannot_be_reduced_keeps_no_other_one_from_it() -> None:

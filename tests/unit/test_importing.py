@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,13 +17,13 @@ from copypro.ports import Outgoing
 from copypro.trading import BalanceOperation, ClosedOrder, History
 from copypro.values import AccountId, Mode, OrderKind, Platform, RootId, Ticket
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.seen.book import SPENT_ROWS, Book, BookLimits, Rest
+from copypro_account_watcher.seen.book import NEVER, SPENT_ROWS, Book, BookLimits, Rest
 from copypro_standalone.backtest.virtual_time import run
 from msgspec import json
 from msgspec.structs import replace
 
 from tests.unit.diff_builders import D, Watch, broker, order, row
-from tests.unit.watched import ACCOUNT, BEGAN, REGISTRATION, Watched, now, watched
+from tests.unit.watched import ACCOUNT, BEGAN, REGISTRATION, Watched, watched
 
 
 def test_what_closed_in_the_moment_of_the_first_look_is_told_once() -> None:
@@ -395,27 +396,154 @@ def test_a_record_from_before_this_was_known_is_read() -> None:
     assert not book.was_told(row(1))
 
 
-def test_a_past_of_which_a_page_could_not_be_read_is_read_later_in_the_same_session() -> None:
-    """A session lives for weeks: until its end the account's statistics would lack its past."""
-    closed_at = BEGAN.replace(tzinfo=None) - timedelta(days=200)
-    piece = replace(row(77), closed_at_broker=closed_at, opened_at_broker=closed_at)
-    tries: list[datetime] = []
+class Weighs(MemoryLog):
+    """How much one commit held at most, and one record."""
 
-    def tells(since: datetime, until: datetime) -> History:
-        if since <= closed_at < until:
-            tries.append(now())
-            if len(tries) < 3:
-                raise Unavailable("UNREACHABLE", "the bridge did not answer in time")
-            return History(closed=(piece,), operations=())
-        return History(closed=(), operations=())
+    def __init__(self) -> None:
+        super().__init__()
+        self.most, self.heaviest = 0, 0
+
+    def _put(self, messages: Sequence[Outgoing], owner: Any) -> None:
+        super()._put(messages, owner)
+        self.most = max(self.most, len(messages))
+        self.heaviest = max(self.heaviest, *(len(out.value or b"") for out in messages))
+
+
+def test_thousands_that_closed_in_the_last_day_are_imported_piece_by_piece() -> None:
+    """And are no news once the clock is known, or put back."""
+    count, hour = 3000, timedelta(hours=1)
+    began_at_broker = BEGAN.replace(tzinfo=None) + 2 * hour
+    closed = tuple(
+        replace(row(number), opened_at_broker=at, closed_at_broker=at)
+        for number in range(1, count + 1)
+        for at in [began_at_broker - 23 * hour * (count - number) / count]
+    )
+
+    def history(since: datetime, until: datetime) -> History:
+        within = (piece for piece in closed if since <= piece.closed_at_broker < until)
+        return History(closed=tuple(within), operations=())
 
     async def work() -> None:
-        async with watched(history_takes_s=0.1) as account:
-            account.bridge.tells = tells
-            await account.until(lambda: account.told(m.PositionClosed))
-            assert [event.ticket for event in account.told(m.PositionClosed)] == [77]
-            assert len(account.told(m.AccountConnected)) == 1
-            assert tries[1] - tries[0] >= timedelta(seconds=WatcherLimits().reconnect_first_s)
+        log = Weighs()
+        async with watched(platform=Platform.MT4, log=log, history_takes_s=0.1) as account:
+            account.bridge.tells = history
+            for number in range(40):
+                account.bridge.tick(2 * hour if number < 20 else hour)
+                await asyncio.sleep(3)
+            account.bridge.ends_session(1.0)
+            await asyncio.sleep(30)
+            told = [event.root for event in account.told(m.PositionClosed)]
+            assert sorted(told) == sorted({f"imported:{number}" for number in range(1, count + 1)})
+        assert log.most <= 300
+        assert log.heaviest <= 100_000
+
+    run(work())
+
+
+def is_imported(account: Watched) -> bool:
+    kept = account.log.state(topics.WATCHER_STATE.name)
+    values = (record.value or b"" for part in kept for record in part.values())
+    return any(b'"history_done":true' in value for value in values)
+
+
+class Paged:
+    """A past of a closing and a payment each week, or so. Counts how often each of its pages was asked for."""
+
+    def __init__(self) -> None:
+        self.rows: list[ClosedOrder] = []
+        self.operations: list[BalanceOperation] = []
+        self.asked: list[datetime] = []
+        self.fails = False
+        self.loaded_from = NEVER
+        """Of before nothing is told."""
+        for week in range(1, 101):
+            at = BEGAN.replace(tzinfo=None) - timedelta(weeks=week)
+            self.rows.append(replace(row(week), opened_at_broker=at, closed_at_broker=at))
+        self.operations.append(
+            BalanceOperation(ticket=Ticket(900), kind="Balance", amount=D(10_000), time_broker=at)
+        )
+
+    def tells(self, since: datetime, until: datetime) -> History:
+        self.asked.append(until)
+        if self.fails:
+            raise Unavailable("HTTP_429", "too many")
+        since = max(since, self.loaded_from)
+        return History(
+            closed=tuple(one for one in self.rows if since <= one.closed_at_broker < until),
+            operations=tuple(one for one in self.operations if since <= one.time_broker < until),
+        )
+
+    def is_told(self, account: Watched) -> bool:
+        told = Counter(event.ticket for event in account.told(m.PositionClosed))
+        paid = account.told(m.BalanceChanged)
+        return told == Counter(range(1, 101)) and len(paid) == 1
+
+
+def test_an_import_goes_on_where_the_session_before_ended() -> None:
+    """They end within the five seconds that history may lag."""
+    past = Paged()
+
+    async def work() -> None:
+        async with watched(WatcherLimits(), platform=Platform.MT4, history_takes_s=0.5) as account:
+            account.bridge.tells = past.tells
+            for _ in range(20):
+                await asyncio.sleep(3.0)
+                account.bridge.ends_session(1.0)
+            assert is_imported(account)
+            assert past.is_told(account)
+            assert len(past.asked) <= 41 + 20 + 20, "and what looks and sessions asked"
+
+    run(work())
+
+
+def test_a_page_that_fails_is_read_again_in_the_same_session() -> None:
+    past = Paged()
+    past.fails = True
+
+    async def work() -> None:
+        async with watched(WatcherLimits(), platform=Platform.MT4, history_takes_s=0.1) as account:
+            account.bridge.tells = past.tells
+            await asyncio.sleep(2.0)
+            past.fails = False
+            await account.until(lambda: is_imported(account))
+            assert past.is_told(account)
+
+    run(work())
+
+
+@pytest.mark.parametrize("days", [0, 40, 400])
+def test_a_past_without_a_payment_is_read_again_while_its_bridge_loads_it(days: int) -> None:
+    """Nothing of it, or only the last days."""
+    past = Paged()
+    past.loaded_from = BEGAN.replace(tzinfo=None) - timedelta(days=days)
+
+    async def work() -> None:
+        async with watched(WatcherLimits(), platform=Platform.MT4, history_takes_s=0.1) as account:
+            account.bridge.tells = past.tells
+            await asyncio.sleep(20.0)
+            assert not is_imported(account)
+            past.loaded_from = NEVER
+            await account.until(lambda: is_imported(account))
+            assert set(range(1, 101)) == {e.ticket for e in account.told(m.PositionClosed)}
+            assert len(account.told(m.BalanceChanged)) == 1
+
+    run(work())
+
+
+def test_a_past_that_never_shows_a_payment_is_taken_as_it_is() -> None:
+    past = Paged()
+    past.operations.clear()
+
+    async def work() -> None:
+        async with watched(WatcherLimits(), platform=Platform.MT4, history_takes_s=0.1) as account:
+            account.bridge.tells = past.tells
+            await asyncio.sleep(600.0)
+            assert is_imported(account)
+            asked = len(past.asked)
+            await asyncio.sleep(600.0)
+            assert len(past.asked) == asked
+            told = Counter(event.ticket for event in account.told(m.PositionClosed))
+            assert told == Counter(range(1, 101)), "once"
 
     run(work())
 

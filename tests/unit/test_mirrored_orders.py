@@ -13,6 +13,7 @@ from copypro import messages as m
 from copypro.codes import Denial
 from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
+from copypro.options import MagicMode, RiskType, StopMode
 from copypro.trading import (
     CloseRequest,
     DeleteRequest,
@@ -21,9 +22,10 @@ from copypro.trading import (
     OpenOrder,
     OpenRequest,
 )
-from copypro.values import OrderKind, Platform
+from copypro.values import Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
+from copypro_account_watcher.planned.levels import modified_levels
 from copypro_account_watcher.planned.live import Live, NeedList
 from copypro_account_watcher.planned.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
@@ -48,7 +50,7 @@ from tests.unit.slave_builders import (
     reduce,
     spec,
 )
-from tests.unit.watched import ACCOUNT, REGISTRATION, now, watched
+from tests.unit.watched import ACCOUNT, EASTERN, REGISTRATION, now, watched
 
 WHOLE = D(1)
 
@@ -288,6 +290,32 @@ def test_a_fill_of_the_masters_order_is_not_copied_for_the_reason_that_ended_our
     assert (denied.code, denied.numbers) == ("BROKER_REFUSED", {"code": "NO_MONEY"})
     assert not denied.pending, "it is the fill that is not copied"
     assert next_step(refused, clocked()) == Rests()
+
+
+def test_a_fill_is_copied_that_comes_after_the_market_was_too_near_to_place_ours() -> None:
+    """By a distance that the broker does not tell: as where our own check finds it too near."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.09990"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    finals = []
+    for _ in range(LIMITS.now_tries):
+        step = next_step(copy, clocked())
+        assert isinstance(step, Sends)
+        copy.attempt = attempt(step.kind, step.request)
+        error = Refused("INVALID_PRICE", "")
+        (rejected,) = outcomes.refused(
+            copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES
+        ).events
+        assert isinstance(rejected, m.CopyRejected)
+        finals.append(rejected.final)
+    assert finals == [False, False, True]
+    assert next_step(copy, clocked()) == Rests()
+    assert filled(copy, "0.10") == []
+    market = clocked()
+    market.learn_quote(quote("1.10050", "1.10052"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert step.kind == "open"
+    assert step.numbers["offset"] == "0.00050", "of now, not of when it was to be placed"
 
 
 def test_a_fill_of_the_masters_order_is_not_copied_where_a_protector_deleted_ours() -> None:
@@ -669,6 +697,30 @@ def test_a_fill_is_decided_on_by_what_holds_then_where_nothing_was_ever_sent(cod
     assert answered(copy, OpenRequest).kind is OrderKind.BUY
 
 
+@pytest.mark.parametrize("is_denied", [True, False])
+def test_a_fill_is_decided_on_by_the_options_of_then_where_nothing_was_ever_sent(
+    is_denied: bool,
+) -> None:
+    """A copier that was reversed, or given a stop of its own, since the order was placed."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099", copy_sl=False), ORIGIN, SEEN_AT)
+    assert copy is not None
+    if is_denied:
+        deny(copy, copy.legs[0], "PENDING_PRICE", {})
+    now_reversed = {"reverse_copy": True, "fixed_sl_pips": 50, "magic_number": 5}
+    fill = opens(copy_magic_number=MagicMode.CUSTOM, **now_reversed)
+    accept(copy, replace(fill, from_pending=True), ORIGIN, SEEN_AT)
+    assert (unplaced(copy) is None) is is_denied
+    request = answered(copy, OpenRequest)
+    assert (request.kind, request.stop_loss, request.magic) == (OrderKind.SELL, D("1.10500"), 5)
+    accept(copy, modify_nothing(copy), ORIGIN, SEEN_AT)
+    copy.legs[0].open_price = D("1.10000")
+    assert modified_levels(copy, copy.legs[0], spec(), quote("1.1")).stop_loss == D("1.10500")
+
+
+def modify_nothing(copy: Copy) -> m.ModifyCopy:
+    return m.ModifyCopy(copy=copy.copy, slave=copy.slave, stop_loss=None, take_profit=None)
+
+
 def test_a_contract_of_another_size_is_refused_however_long_its_order_waited() -> None:
     order = places(OrderKind.BUY_LIMIT, "1.099", master=context(symbol=spec(contract="0")))
     copy, _ = accept(None, order, ORIGIN, SEEN_AT)
@@ -676,6 +728,80 @@ def test_a_contract_of_another_size_is_refused_however_long_its_order_waited() -
     denial = waited(copy, bid="1.12000", age_s=600)
     assert denial is not None
     assert denial.code == "SYMBOL_MISMATCH"
+
+
+def fills_at(price: str, ticket: int, lots: str, **more: Any) -> OpenOrder:
+    return OpenOrder(
+        ticket=Ticket(ticket),
+        symbol="EURUSD",
+        kind=OrderKind.BUY,
+        lots=D(lots),
+        open_price=D(price),
+        opened_at_broker=(now() + EASTERN).replace(tzinfo=None),
+        **more,
+    )
+
+
+@pytest.mark.parametrize("into_owners", [False, True])
+def test_a_stop_limit_that_filled_keeps_its_stop_as_far_from_its_limit_as_the_masters_is(
+    into_owners: bool,
+) -> None:
+    """By distance it counts from where both fill: from its trigger it would be set far below."""
+
+    async def story() -> None:
+        async with watched(mode=Mode.NETTING) as account:
+            asked: list[Any] = []
+
+            async def does(request: Any) -> Done:
+                asked.append(request)
+                return Done(ticket=TICKET, lots=D("0.10"), price=D("1.105"))
+
+            account.bridge.does = does
+            limit, stop = "1.0995", D("1.0985")
+            order = places(
+                OrderKind.BUY_STOP_LIMIT,
+                "1.105",
+                stop_limit=limit,
+                sl=str(stop),
+                sl_mode=StopMode.DISTANCE,
+            )
+            about = {"slave": ACCOUNT, "registration": REGISTRATION, "seen_at_utc": now()}
+            await account.order(replace(order, **about))
+            await account.until(lambda: account.told(m.CopyPendingPlaced, topics.EXECUTIONS))
+            tagged = {"comment": asked[0].comment, "magic": asked[0].magic}
+            waits = fills_at("1.105", TICKET, "0.10", stop_loss=stop, **tagged)
+            waits = replace(waits, kind=OrderKind.BUY_STOP_LIMIT, stop_limit_price=D(limit))
+            owners = (fills_at(limit, 60, "0.30"),) if into_owners else ()
+            account.bridge.orders = (waits, *owners)
+            await account.looked()
+            filled = fills_at(limit, TICKET, "0.10", stop_loss=stop, **tagged)
+            if into_owners:
+                filled = replace(owners[0], lots=D("0.40"))
+            account.bridge.orders = (filled,)
+            account.bridge.frame()
+            await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
+            await account.looked()
+            assert {request.stop_loss for request in asked} == {stop}
+
+    run(story())
+
+
+def test_a_stop_limit_is_sized_by_the_price_it_fills_at() -> None:
+    order = places(
+        OrderKind.BUY_STOP_LIMIT,
+        "1.105",
+        stop_limit="1.104",
+        sl="1.103",
+        risk_type=RiskType.FIXED_RISK,
+    )
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    market = clocked()
+    market.learn_spec(spec(profit_currency="USD"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots == D("1"), "100 USD by 10 pips"
 
 
 @pytest.mark.parametrize("answer", [None, Refused("MARKET_CLOSED", "")])

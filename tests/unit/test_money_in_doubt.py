@@ -78,6 +78,8 @@ MODIFIED = m.PositionModified(
         ("-5000", "0", [paid("-5000")], "0"),
         ("-5000", "0", [paid("-5000"), paid("100", "Credit")], "0"),
         ("0", "-20.07", [closed("-20")], "0"),  # in its own frame, costs and all
+        ("0", "-120", [closed("-20")], "0"),
+        ("0", "-5020", [closed("-20")], "-5000"),  # more than any costs
         ("-5000", "-20", [closed("-20")], "-5000"),  # a trade explains no withdrawal
         ("-5020.5", "0", [closed("-20", "-0.5")], "-5000"),
         ("-20", "0", [closed("-20")], "0"),
@@ -88,7 +90,7 @@ MODIFIED = m.PositionModified(
 def test_what_is_told_explains_its_own_money_and_no_other(
     before: str, moved: str, told: Sequence[OrderEvent], left: str
 ) -> None:
-    assert unexplained(D(before), D(moved), told, is_frame=True) == D(left)
+    assert unexplained(D(before), D(moved), told, costs=D(100)) == D(left)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_what_is_told_explains_its_own_money_and_no_other(
     [("0", "-20", "0"), ("0", "-5020", "-5000"), ("-5000", "-20", "-5000")],
 )
 def test_a_list_may_show_a_withdrawal_beside_a_trade(before: str, moved: str, left: str) -> None:
-    assert unexplained(D(before), D(moved), [closed("-20")], is_frame=False) == D(left)
+    assert unexplained(D(before), D(moved), [closed("-20")], costs=D(0)) == D(left)
 
 
 def test_a_doubt_ends_when_it_has_waited_long_enough_and_the_next_one_waits_anew() -> None:
@@ -265,6 +267,31 @@ def test_money_that_moved_beside_a_trade_is_judged_though_nobody_ever_explains_i
         bridge.frame()
         await account.until(lambda: triggered(account))
         assert triggered(account)[0].protector.start_balance == 10000
+
+    at_work(work)
+
+
+@pytest.mark.parametrize("lags_s", [0, 3])
+@pytest.mark.parametrize("is_opened", [True, False])
+def test_a_withdrawal_just_before_the_frame_of_a_trade_is_told_and_no_loss(
+    is_opened: bool, lags_s: float
+) -> None:
+    """No look was between the two."""
+
+    async def work(account: Watched) -> None:
+        bridge = account.bridge
+        bridge.orders = (order(7),)
+        await account.protect(stop_loss_percent=D(5))
+        await asyncio.sleep(10)
+        bridge.history_lags_s = lags_s
+        bridge.pays("-5000")
+        bridge.balance, bridge.equity = bridge.balance - 7, bridge.equity - 7
+        bridge.orders = (order(7), order(8)) if is_opened else ()
+        bridge.frame(None if is_opened else row(7, deal=78, profit=D(-7)))
+        await asyncio.sleep(15)
+        assert [event.amount for event in account.told(m.BalanceChanged)] == [-5000]
+        assert triggered(account) == []
+        assert account.start() == 5000
 
     at_work(work)
 

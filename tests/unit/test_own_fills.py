@@ -19,12 +19,12 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import CopyId, OrderKind, RootId, Ticket
+from copypro.values import CopyId, OrderKind, RootId, Side, Ticket
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
-from tests.unit.slave_builders import D, opens
+from tests.unit.slave_builders import D, live, opens
 from tests.unit.watched import ACCOUNT, EASTERN, REGISTRATION, Watched, now, watched
 
 LONG_S = 1000.0
@@ -189,6 +189,55 @@ def test_the_next_open_is_checked_by_the_figures_of_the_frame_that_waits() -> No
         (denied,) = account.told(m.CopyDenied, topics.EXECUTIONS)
         assert denied.code == "NOT_ENOUGH_MARGIN"
         assert denied.numbers["free_margin"] == "0.50"
+
+    story(next_one)
+
+
+def test_what_was_opened_and_closed_between_two_lists_takes_no_margin() -> None:
+    market = live()
+    free = market.figures()
+    market.just_changed[Ticket(100)] = market.mono
+    market.learn_opened(Ticket(100), "EURUSD", Side.BUY, D("0.10"))
+    taken = market.figures()
+    assert free is not None
+    assert taken is not None
+    assert (taken.free_margin, taken.margin) == (free.free_margin - 100, free.margin + 100)
+    market.just_ended[Ticket(100)] = market.mono
+    assert market.figures() == free
+
+
+@pytest.mark.parametrize("is_shown", [False, True])
+def test_the_next_open_is_checked_with_what_the_one_before_took_where_no_list_shows_that_yet(
+    is_shown: bool,
+) -> None:
+    """Its frame may come after its answer. The margin of both is more than is free of the equity."""
+
+    async def next_one(account: Watched, broker: Broker) -> None:
+        bridge = account.bridge
+        bridge.equity = D("2")
+        bridge.frame()
+        await account.until(lambda: bridge.has_shown_all)
+
+        async def does(request: TradeRequest) -> Done:
+            assert isinstance(request, OpenRequest)
+            if is_shown:
+                bridge.margin += D("1")
+                return Done(
+                    ticket=broker.shows(request.lots, request.comment).ticket,
+                    lots=request.lots,
+                    price=D("1.10002"),
+                )
+            return Done(ticket=Ticket(100), lots=request.lots, price=D("1.10002"))
+
+        bridge.does = does
+        for number in range(2):
+            await order(account, number)
+        executions = (m.CopyOpened, m.CopyDenied)
+        await account.until(
+            lambda: sum(len(account.told(kind, topics.EXECUTIONS)) for kind in executions) == 2
+        )
+        (denied,) = account.told(m.CopyDenied, topics.EXECUTIONS)
+        assert (denied.code, denied.numbers["free_margin"]) == ("NOT_ENOUGH_MARGIN", "1")
 
     story(next_one)
 

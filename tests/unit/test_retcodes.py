@@ -96,6 +96,14 @@ def test_what_differs_for_other_calls(
     assert classify(platform, code, call).class_ is class_
 
 
+@pytest.mark.parametrize("code", [str(number) for number in range(18)])
+@pytest.mark.parametrize("call", [CallKind.OPEN, CallKind.MODIFY, CallKind.CLOSE, CallKind.DELETE])
+def test_mt5s_general_numbers_are_not_mt4s_and_prove_nothing(code: str, call: CallKind) -> None:
+    """MT4's 9 refuses for good; MT5's is a time-out, after which the order may stand."""
+    assert classify(Platform.MT5, code, call).class_ is UNKNOWN
+    assert classify(Platform.MT5, code, CallKind.READ).class_ is LATER
+
+
 @pytest.mark.parametrize("code", ["NO_ANSWER", "UNREADABLE", "HTTP_502", "HTTP_404"])
 def test_trouble_on_the_way_is_listed_so_it_is_settled_with_all_the_waits(code: str) -> None:
     assert is_listed(code)

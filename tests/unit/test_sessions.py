@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
 from copypro import messages as m
 from copypro import topics
-from copypro.trading import Done, TradeRequest
+from copypro.errors import Refused, TerminalError, Unavailable
+from copypro.trading import Done, History, TradeRequest
 from copypro.values import Platform, RegistrationId, Ticket, UserId
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
+from msgspec.structs import replace
 
-from tests.unit.diff_builders import D, order
+from tests.unit.diff_builders import D, order, row
+from tests.unit.slave_story import KINDS
 from tests.unit.test_generations import again, removal
 from tests.unit.watched import ACCOUNT, LOGIN, REGISTRATION, SERVER, TRADES, Watched, now, watched
 
@@ -265,5 +269,33 @@ def test_a_former_password_of_several_users_is_tried_once_after_another_was_prov
             whose = {event.registration for event in account.told(m.AccountRefused)}
             assert whose == set(OTHERS)
             assert account.bridge.logins.count(TRADES) == tries + 1
+
+    run(work())
+
+
+@pytest.mark.parametrize("error", [Unavailable("UNREADABLE", "no"), Refused("NO_HISTORY", "no")])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_account_whose_history_cannot_be_read_is_followed_by_its_lists(
+    kind: str, error: TerminalError
+) -> None:
+    """In one session; what vanished is told to a person, and as closed once history shows that."""
+
+    def history(*_: datetime) -> History:
+        raise error
+
+    async def work() -> None:
+        platform, mode = KINDS[kind]
+        async with watched(platform=platform, mode=mode, orders=(order(7),)) as account:
+            bridge = account.bridge
+            await account.looked()
+            bridge.tells, bridge.orders, logins = history, (), len(bridge.logins)
+            await asyncio.sleep(600)
+            assert [alert.code for alert in account.told(m.AlertRaised)] == ["VANISHED"]
+            bridge.orders = (replace(order(8), symbol="GBPUSD"),)
+            await asyncio.sleep(15)
+            assert [event.ticket for event in account.told(m.PositionOpened)] == [7, 8]
+            assert len(bridge.logins) == logins
+            bridge.tells, bridge.closed = None, (row(7, deal=78),)
+            await account.until(lambda: account.told(m.PositionClosed))
 
     run(work())

@@ -58,6 +58,8 @@ EASTERN = timedelta(hours=14, minutes=1)
 """The broker's clock before UTC. No quote tells it here: what is new by it is new by any clock."""
 WITHIN_S = 120.0
 """Of the virtual loop."""
+LIMITS = WatcherLimits(import_tries=1)
+"""Nobody paid in what the account has."""
 
 
 class Bridge:
@@ -124,6 +126,11 @@ class Bridge:
 
     def frame(self, closed: ClosedOrder | None = None) -> None:
         self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures, closed=closed))
+
+    @property
+    def has_shown_all(self) -> bool:
+        """No frame is still to be read."""
+        return self._frames.empty()
 
     def ends_session(self, reconnects_s: float) -> None:
         """And takes so long for the next one."""
@@ -329,7 +336,7 @@ async def watched(
             cast(Any, Vault()),
             clock,
             asyncio.get_running_loop().time,
-            limits or WatcherLimits(),
+            limits or LIMITS,
         )
     )
     account = Watched(bridge, log)

@@ -941,11 +941,14 @@ class ModifyPendingCopy(Message, frozen=True, kw_only=True):
 class RemovePendingCopy(Message, frozen=True, kw_only=True):
     """The master's pending order is gone: delete the mirrored one if it still waits. If it filled in
     part, only its rest is, or what fills further is not copied: the copy is held to the same share.
+    `opens_nothing`: its copier was stopped; what of the copy was not sent yet, of whatever kind, is not
+    opened any more.
     """
 
     copy: CopyId
     slave: AccountId
     reason: str
+    opens_nothing: bool = False
 
 
 SlaveOrder = (

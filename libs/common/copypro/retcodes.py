@@ -41,7 +41,7 @@ class Verdict(Struct, frozen=True):
     about_expiry: bool = False
     """The broker takes no expiry, or not this one."""
     is_gone: bool = False
-    """There is no such ticket: it ended, or has another number by now."""
+    """There may be no such ticket: it ended, or has another number by now."""
     note: str = ""
     """What to do besides, for the person or the code that corrects it."""
 
@@ -73,7 +73,13 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     1: (_Row(_UNK, change=_OK), ("NO_RESULT",)),
     2: (_Row(_UNK), ("COMMON_ERROR",)),
     3: (
-        _Row(_STOP, less=_LATER, note="look again: the ticket may be gone"),
+        _Row(
+            _STOP,
+            change=_FIX,
+            less=_LATER,
+            is_gone=True,
+            note="look again: the ticket may be gone",
+        ),
         ("INVALID_PARAM", "INVALID_TRADE_PARAMETERS"),
     ),
     4: (_Row(_LATER, 60.0), ("SERVER_BUSY",)),
@@ -251,7 +257,12 @@ def _table(
     return rows
 
 
-_TABLES = {Platform.MT4: _table(_MT4, _MT5), Platform.MT5: _table(_MT5, _MT4)}
+_MT5_GENERAL = {str(number): _Row(_UNK) for number in range(18)}
+"""MT5's own numbers for trouble of its server and on the way to it; of MT4's they say other things."""
+_TABLES = {
+    Platform.MT4: _table(_MT4, _MT5),
+    Platform.MT5: _table(_MT5, _MT4) | _MT5_GENERAL,
+}
 _PREFIXES = ("TRADE_RETCODE_", "ERR_")
 
 

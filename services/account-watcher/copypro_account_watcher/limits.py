@@ -25,6 +25,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     later_close_cap_s: float = 60.0
     code_wait_share: float = 1.0
     """Of the waits that the table of result codes asks for."""
+    stop_wait_s: float = 3.0
+    """A stop that a copy needs is waited for so long after the master's open: some brokers take none with it."""
     stops_tries: int = 3
     """Of a modify that the broker wants corrected."""
     stops_within_s: float = 10.0
@@ -76,6 +78,11 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     history_margin_s: float = 86_400.0
     import_days: int = 3650
     import_page_days: int = 90
+    import_again_first_s: float = 10.0
+    import_again_cap_s: float = 3600.0
+    """What cannot be read of the past now is asked for again after so long."""
+    import_tries: int = 6
+    """So often a past without a payment is read before it is taken for whole."""
     reconnect_first_s: float = 1.0
     reconnect_cap_s: float = 60.0
     publish_every_s: float = 1.0

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from copypro.codes import Denial, denied
 from copypro.messages import OpenCopy, PlacePendingCopy, Rights, SymbolChoice
-from copypro.options import CopierOptions
+from copypro.options import CopierOptions, SymbolMapping
 from copypro.protection import Protector
 from copypro.trading import AccountInfo, Done, TradeRequest
 from copypro.values import (
@@ -303,6 +303,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """The latest slave order."""
     symbol: str = ""
     """The slave's name for it; empty until resolved."""
+    mapping: SymbolMapping | None = None
+    """By which that was found: what is added keeps it, and its lots, whatever is mapped by then."""
     legs: list[Leg] = []
     fraction: Decimal = Decimal(1)
     """What the master has left of the first leg."""
@@ -316,6 +318,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     closing_since_utc: datetime | None = None
     forget: bool = False
     """No more orders of this copy will come."""
+    stopped: bool = False
+    """Its copier was: what stands is followed, what waits is not opened."""
     detached: str = ""
     """Why it is no longer ours to manage; kept until the root's close arrives."""
     denied: tuple[str, dict[str, str]] | None = None
@@ -326,6 +330,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Refusals in a row of the present step."""
     first_try_at_utc: datetime | None = None
     not_before_utc: datetime | None = None
+    refusal: tuple[str, str] | None = None
+    """The broker's last one of what is wanted now: of which kind of call, and what it said."""
     corrections: int = 0
     """Of the present step: how often the broker asked for something else."""
     levels_late_since_utc: datetime | None = None
@@ -354,6 +360,15 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
             if leg.number == number:
                 return leg
         raise LookupError(f"copy {self.copy} has no leg {number}")
+
+    def is_calling(self, leg: Leg, kind: str) -> bool:
+        """A call of this kind on this leg is under way, or nobody knows what became of it."""
+        attempt = self.attempt
+        return attempt is not None and attempt.kind == kind and attempt.leg == leg.number
+
+    def origin_of(self, leg: Leg) -> Origin:
+        """Of what is told of it."""
+        return leg.origin or self.origin
 
     def left_of(self, leg: Leg) -> Decimal:
         """The fraction of the leg's original volume that should be left: only what the master took

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 import structlog
-from copypro.errors import CredentialsRefused, TerminalError
+from copypro.errors import CredentialsRefused, Refused, TerminalError, Unavailable
 from copypro.messages import AccountConnected, AccountDisconnected, Seen
 from copypro.ports import Terminal
 from copypro.trading import (
@@ -86,6 +86,7 @@ class Watching:
         self._held: list[OrdersSeen] | None = None
         """Frames that wait for a snapshot; None: none has to."""
         self._looking = Looking(memory, host, session, market, protecting, agent.act)
+        self._importing: Importing | None = None
 
     # --- from the agent -----------------------------------------------------------------------
 
@@ -338,8 +339,9 @@ class Watching:
         if not account.history_done and session.terminal is not None:
             symbols = self._market.list_symbols(session.terminal)
             host.spawn(symbols, f"symbols-{memory.id[:8]}")
-            importing = Importing(memory, host, session, session.terminal)
-            host.spawn(importing.run(), f"import-{memory.id[:8]}")
+            if self._importing is None or self._importing.is_over:
+                self._importing = Importing(memory, host, session)
+            host.spawn(self._importing.run(session.terminal), f"import-{memory.id[:8]}")
 
     # --- looks --------------------------------------------------------------------------------
 
@@ -431,7 +433,7 @@ class Watching:
 
     async def _read_evidence(self, terminal: Terminal) -> bool:
         """History for what vanished and for what nobody answered, applied with a fresh list. False:
-        there was no such list.
+        there was no such list. A bridge that has a list and no history goes on to be followed by that.
         """
         memory = self._memory
         limits, now = self._host.limits, self._host.clock()
@@ -442,7 +444,12 @@ class Watching:
         ]
         margin = timedelta(seconds=limits.history_margin_s)
         since = min([alive, *started]) + offset - margin
-        history = await terminal.history(_naive(since), _naive(now + offset + margin))
+        try:
+            history = await terminal.history(_naive(since), _naive(now + offset + margin))
+        except (Refused, Unavailable) as error:
+            logger.warning("history not read", account=memory.id, code=error.code)
+            self._looking.put_off_history()
+            return True
         return await self._snapshot(terminal, history)
 
 

@@ -8,6 +8,7 @@ from copypro import messages as m
 from copypro.codes import denied
 from copypro.envelope import Envelope
 from copypro.messages import Seen
+from copypro.trading import CloseReason
 from copypro.values import AccountId
 from msgspec.structs import replace
 
@@ -173,7 +174,12 @@ def _closed(turn: Turn, envelope: Envelope, event: m.PositionClosed) -> None:
         turn.because_of(envelope.id, envelope.correlation)
     _never_joined(turn, root)
     turn.memory.remove_root(root)
-    _close(turn, followed, f"MASTER_{event.reason.value}")
+    _close(turn, followed, _why_closed(event.reason))
+
+
+def _why_closed(reason: CloseReason) -> str:
+    """MT4 tells only of stops and of what the broker closed, no list tells anything."""
+    return "MASTER_Closed" if reason is CloseReason.UNKNOWN else f"MASTER_{reason.value}"
 
 
 def _close(turn: Turn, followed: Iterable[tuple[AccountId, Decision]], reason: str) -> None:

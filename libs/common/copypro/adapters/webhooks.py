@@ -19,12 +19,14 @@ from copypro.callbacks import (
     is_public,
     signature,
 )
-from copypro.ports import Clock
+from copypro.ports import Clock, NotTaken
 
 MOST_BYTES = 262_144
 NAMES_AT_ONCE = 4
 """Looked up for users: a name server of theirs that hangs takes none of the threads that look up bridges."""
 NOT_PUBLIC = "its address is private, loopback or reserved"
+_LATER = (408, 425, 429)
+"""It may take the same one later, and the next one no sooner."""
 
 
 class NotPublic(OSError):
@@ -40,12 +42,10 @@ class Webhooks:
         self._clock, self._within_s, self._private_allowed = clock, within_s, private_allowed
         self._threads = ThreadPoolExecutor(NAMES_AT_ONCE, "names")
 
-    async def __call__(self, receiver: Receiver, id: str, body: bytes) -> str:
-        """Empty when the receiver took it (a status of 200 to 299), else the reason, without the
-        address, which may hold a token.
-        """
+    async def __call__(self, receiver: Receiver, id: str, body: bytes) -> NotTaken | None:
+        """Taken is a status of 200 to 299. No reason shows the address, which may hold a token."""
         if len(body) > MOST_BYTES:
-            return f"{len(body)} bytes are more than {MOST_BYTES}"
+            return NotTaken(f"{len(body)} bytes are more than {MOST_BYTES}", refused=True)
         anywhere = receiver.trusted or self._private_allowed
         resolver = Resolver(None if receiver.trusted else self._threads, anywhere=anywhere)
         connector = aiohttp.TCPConnector(
@@ -57,7 +57,7 @@ class Webhooks:
             # As it will be connected to: other scripts' digits and dots are read as ours, and the
             # resolver is asked about names alone.
             if not anywhere and is_not_public_host(url.raw_host or ""):
-                return NOT_PUBLIC
+                return NotTaken(NOT_PUBLIC)
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
                 session.post(
@@ -67,11 +67,10 @@ class Webhooks:
                     allow_redirects=False,
                 ) as response,
             ):
-                taken = 200 <= response.status < 300
-                return "" if taken else f"status {response.status}"
+                return _said(response.status)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             cause = error.__cause__ or error.__context__
-            return NOT_PUBLIC if isinstance(cause, NotPublic) else type(error).__name__
+            return NotTaken(NOT_PUBLIC if isinstance(cause, NotPublic) else type(error).__name__)
 
     def _headers(self, receiver: Receiver, id: str, body: bytes) -> dict[str, str]:
         headers = {
@@ -84,6 +83,13 @@ class Webhooks:
             headers[TIMESTAMP_HEADER] = timestamp
             headers[SIGNATURE_HEADER] = signature(receiver.secret, timestamp, body)
         return headers
+
+
+def _said(status: int) -> NotTaken | None:
+    if 200 <= status < 300:
+        return None
+    refused = 400 <= status < 500 and status not in _LATER
+    return NotTaken(f"status {status}", refused)
 
 
 class Resolver(AbstractResolver):

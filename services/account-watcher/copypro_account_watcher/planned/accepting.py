@@ -26,7 +26,7 @@ from copypro.messages import (
     SlaveOrder,
 )
 from copypro.protection import CODE as EQUITY_PROTECTION
-from copypro.values import leg_tag
+from copypro.values import Side, leg_tag
 from msgspec.structs import replace
 
 from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin
@@ -93,6 +93,7 @@ def accept(
                 copy.leg(PENDING_LEG).levels_asked_at_utc = now
                 _fresh_start(copy)
         case RemovePendingCopy():
+            copy.stopped = copy.stopped or order.opens_nothing
             _accept_removal(copy, order)
         case _:
             assert_never(order)
@@ -164,12 +165,13 @@ def _accept_open(
 ) -> tuple[Copy, list[ExecutionEvent]]:
     if copy is None:
         copy = _new_copy(order, origin)
-    # The copier may be reversed by now: what is open has its side, and what is added follows it.
-    if (reverse := copy.options.reverse_copy) is not order.options.reverse_copy:
-        order = replace(order, options=replace(order.options, reverse_copy=reverse))
+    known = next((leg for leg in copy.legs if leg.number == order.leg), None)
+    if known is not None and order.from_pending and _is_unsent(copy, known):
+        # As it was never sent: its fill is decided on anew.
+        copy.options, copy.side, copy.magic = order.options, _side_of(order), order.magic
+    order = _as_begun(copy, order)
     copy.origin = origin
     copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
-    known = next((leg for leg in copy.legs if leg.number == order.leg), None)
     if known is not None and order.from_pending:
         if (ended := _ended_unfilled(copy, known)) is not None:
             status, known.order = known.status, order  # which is what is denied
@@ -177,8 +179,9 @@ def _accept_open(
             known.status = status  # a lost one may still show
             return copy, [denied]
         # The mirrored order may have filled already, or fill in a moment: it gets a short grace.
-        if copy.denied is not None:  # as it was never sent: its fill is decided on anew
-            known.status, copy.denied, copy.pending = LegStatus.WAITING, None, None
+        if copy.denied is not None:
+            known.status, known.offset = LegStatus.WAITING, None
+            copy.denied = copy.pending = None
         if known.status in (LegStatus.WAITING, LegStatus.PLACED):
             known.order, known.origin = order, origin
         copy.pending_filled_at_utc, copy.pending_filled_lots = now, order.lots
@@ -211,6 +214,37 @@ def _accept_open(
             )
         return copy, [deny(copy, leg, "ALREADY_COPIED", {"by_leg": str(PENDING_LEG)})]
     return copy, []
+
+
+def _is_unsent(copy: Copy, mirrored: Leg) -> bool:
+    """The master's order was to be mirrored, and that was refused here or still waits."""
+    if copy.denied is not None:
+        return _ended_unfilled(copy, mirrored) is None
+    is_waiting = mirrored.status is LegStatus.WAITING and mirrored.placed_by is None
+    return is_waiting and copy.attempt is None
+
+
+def _as_begun(copy: Copy, order: OpenCopy) -> OpenCopy:
+    """The copier may have other options by now: what is open has its side, its stops and its magic by
+    those of before, and what is added follows it.
+    """
+    begun = copy.options
+    if order.options == begun:
+        return order
+    options = replace(
+        order.options,
+        reverse_copy=begun.reverse_copy,
+        copy_sl=begun.copy_sl,
+        copy_tp=begun.copy_tp,
+        sl_mode=begun.sl_mode,
+        fixed_sl_pips=begun.fixed_sl_pips,
+        fixed_tp_pips=begun.fixed_tp_pips,
+        sl_refinement_pips=begun.sl_refinement_pips,
+        tp_refinement_pips=begun.tp_refinement_pips,
+        copy_magic_number=begun.copy_magic_number,
+        magic_number=begun.magic_number,
+    )
+    return replace(order, options=options, magic=copy.magic)
 
 
 def _ended_unfilled(copy: Copy, mirrored: Leg) -> tuple[str, dict[str, str]] | None:
@@ -264,7 +298,6 @@ def _accept_pending(copy: Copy, order: PlacePendingCopy, origin: Origin) -> Copy
 
 
 def _new_copy(order: OpenCopy | PlacePendingCopy, origin: Origin) -> Copy:
-    side = order.side if isinstance(order, OpenCopy) else order.kind.side
     return Copy(
         copy=order.copy,
         copier=order.copier,
@@ -273,12 +306,18 @@ def _new_copy(order: OpenCopy | PlacePendingCopy, origin: Origin) -> Copy:
         slave=order.slave,
         root=order.root,
         master_symbol=order.symbol,
-        side=side.opposite if order.options.reverse_copy else side,
+        side=_side_of(order),
         options=order.options,
         same_server=order.same_server,
         magic=order.magic,
         origin=origin,
     )
+
+
+def _side_of(order: OpenCopy | PlacePendingCopy) -> Side:
+    """The slave's."""
+    side = order.side if isinstance(order, OpenCopy) else order.kind.side
+    return side.opposite if order.options.reverse_copy else side
 
 
 def _moved(pending: PlacePendingCopy, order: ModifyPendingCopy) -> PlacePendingCopy:
@@ -310,6 +349,6 @@ def _fresh_start(copy: Copy) -> None:
     """What is wanted changed: waits and counts of the former step no longer apply."""
     copy.tries, copy.corrections = 0, 0
     copy.first_try_at_utc, copy.not_before_utc = None, None
-    copy.settled_levels = None
+    copy.settled_levels, copy.refusal = None, None
     for leg in copy.legs:
         leg.levels_refused = False

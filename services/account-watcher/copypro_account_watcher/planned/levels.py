@@ -36,6 +36,8 @@ class Levels(Struct, frozen=True, kw_only=True):
     offset: Decimal
     """Slave's price minus master's; 0 where prices are taken as they are. Kept with the leg."""
     numbers: Numbers
+    wanted_stop_loss: Price | None = None
+    """Before it was widened to what the broker takes."""
 
 
 class PendingLevels(Levels, frozen=True, kw_only=True):
@@ -103,9 +105,15 @@ def levels(
     )
     if options.reverse_copy and options.copy_sl and wanted[0] is None:
         return Denial("REVERSE_NO_STOP", numbers)
-    kept = _kept_away(side, wanted, quote, _room(spec, quote), spec)
+    kept = _kept_away(side, wanted, quote, room_of(spec, quote), spec)
     numbers |= _told(wanted, kept)
-    return Levels(stop_loss=kept[0], take_profit=kept[1], offset=offset, numbers=numbers)
+    return Levels(
+        stop_loss=kept[0],
+        take_profit=kept[1],
+        offset=offset,
+        numbers=numbers,
+        wanted_stop_loss=wanted[0],
+    )
 
 
 def wants_stop(copy: Copy) -> bool:
@@ -138,7 +146,7 @@ def modified_levels(copy: Copy, leg: Leg, spec: SymbolSpec, quote: Quote) -> Lev
         "master_take_profit": str(copy.take_profit),
         "offset": str(offset),
     }
-    room = _room(spec, quote)
+    room = room_of(spec, quote)
     kept = _kept_away(copy.side, wanted, quote, room, spec)
     kept = (
         _steady(wanted[0], kept[0], leg.set_stop_loss, room),
@@ -230,7 +238,7 @@ def pending_levels(
             return Denial("REVERSE_NO_STOP", numbers)
         wanted = (round_price(entry + stop_distance, spec), wanted[1])
     filled = Quote(symbol=quote.symbol, bid=entry, ask=entry)
-    kept = _kept_away(kind.side, wanted, filled, _room(spec, quote), spec)
+    kept = _kept_away(kind.side, wanted, filled, room_of(spec, quote), spec)
     return PendingLevels(
         stop_loss=kept[0],
         take_profit=kept[1],
@@ -239,6 +247,7 @@ def pending_levels(
         price=price,
         stop_limit_price=stop_limit_price,
         numbers=numbers | {"price": str(price)} | _told(wanted, kept),
+        wanted_stop_loss=wanted[0],
     )
 
 
@@ -364,7 +373,7 @@ def _is_crossed(side: Side, stop_loss: Price, quote: Quote) -> bool:
     return (quote.to_close(side) - stop_loss) * side.sign <= 0
 
 
-def _room(spec: SymbolSpec, quote: Quote) -> Decimal:
+def room_of(spec: SymbolSpec, quote: Quote) -> Decimal:
     """How near the market a level may be. A stop level of 0 says "variable" at many brokers: one
     spread then, and never less than a tick.
     """

@@ -21,6 +21,7 @@ from copypro.values import (
     Ticket,
 )
 from msgspec import Struct
+from msgspec.structs import replace
 
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.planned.symbols import Names, names_of
@@ -86,6 +87,8 @@ class Live:
         """Tickets whose lots our own calls changed, and when: likewise."""
         self.just_modified: dict[Ticket, float] = {}
         """Tickets whose levels our own calls set, and when: likewise."""
+        self._just_taken: dict[Ticket, Decimal] = {}
+        """The margin of those that our own calls opened and no list shows yet: the figures are without it."""
         self.found_ended: set[Ticket] = set()
         """Tickets that nobody answered and history alone shows: how they ended is still to be told."""
         self._listed_at = -inf
@@ -99,9 +102,16 @@ class Live:
     # --- what is known ------------------------------------------------------------------------
 
     def figures(self) -> Figures | None:
+        """With the margin of what our own calls have opened since."""
         if self._figures is None or self.mono - self._figures[1] > self.limits.figures_age_s:
             return None
-        return self._figures[0]
+        stands = self._just_taken.keys() - self.just_ended.keys()
+        taken = sum((self._just_taken[ticket] for ticket in stands), Decimal(0))
+        figures = self._figures[0]
+        if not taken:
+            return figures
+        free_margin = figures.free_margin - taken
+        return replace(figures, margin=figures.margin + taken, free_margin=free_margin)
 
     def spec(self, symbol: str) -> SymbolSpec | None:
         """Errors of age only: a spec that is old is asked for again, never guessed."""
@@ -198,6 +208,11 @@ class Live:
             self.just_ended = _not_shown(self.just_ended, asked_at)
             self.just_changed = _not_shown(self.just_changed, asked_at)
             self.just_modified = _not_shown(self.just_modified, asked_at)
+        self._just_taken = {
+            ticket: margin
+            for ticket, margin in self._just_taken.items()
+            if ticket in self.just_changed and ticket not in self.positions
+        }
 
     # --- what was learned ---------------------------------------------------------------------
 
@@ -220,6 +235,12 @@ class Live:
 
     def learn_missing(self, need: Need) -> None:
         self._missing[need] = self.mono
+
+    def learn_opened(self, ticket: Ticket, symbol: str, side: Side, lots: Lots) -> None:
+        """By a call of ours, as its answer says."""
+        per_lot, _ = self._margins.get((symbol, side), (None, 0.0))
+        if per_lot is not None and ticket not in self.positions:
+            self._just_taken[ticket] = per_lot * lots
 
     def forget_symbol(self, symbol: str) -> None:
         """Its terms may have changed: the broker refused something that should have been right."""

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from copypro.codes import Denial, denied
 from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
-from copypro.options import MagicMode, RiskType
+from copypro.options import CopierOptions, MagicMode, RiskType
 from copypro.trading import OpenRequest, Quote, SymbolSpec, TradeMode
-from copypro.values import Lots, Mode, OrderKind, Price, Side
+from copypro.values import Lots, Mode, OrderKind, Side
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -67,6 +67,12 @@ def plan_open(
     copy: Copy, leg: Leg, order: OpenCopy, live: Live
 ) -> Opening | Denial | tuple[Need, ...]:
     """The request, the refusal, or what must be read first."""
+    if (order.stop_loss, order.take_profit) != (copy.stop_loss, copy.take_profit):
+        # The master moved them while this waited.
+        order = replace(order, stop_loss=copy.stop_loss, take_profit=copy.take_profit)
+        leg.order = order
+    if copy.standing and copy.mapping is not None and not _is_mapped_so(copy, order):
+        order = replace(order, mapping=copy.mapping)
     found = find_market(copy, order, live)
     if not isinstance(found, Market):
         return found
@@ -84,14 +90,15 @@ def plan_open(
     slippage = stops.slippage_check(order, side, quote, levels.offset)
     if isinstance(slippage, Denial):
         return slippage
-    sized = sizing.size(order, found.slave, levels.stop_loss, entry, copy.fraction / order.fraction)
+    share = copy.fraction / order.fraction
+    sized = sizing.size(order, found.slave, levels.wanted_stop_loss, entry, share)
     if isinstance(sized, Denial):
         return sized
     kind = OrderKind(side.value)
-    margin = check_margin(kind, sized.lots, found, copy, live)
+    margin = check_margin(kind, sized.lots, found, order.options, live)
     if not isinstance(margin, dict):
         return margin
-    copy.symbol = found.symbol
+    copy.symbol, copy.mapping = found.symbol, order.mapping
     leg.offset, leg.master_price = levels.offset, order.master_price
     leg.base = copy.fraction  # what the master closed before is not in our volume
     request = OpenRequest(
@@ -171,6 +178,11 @@ def find_market(
         cost_by=cost.by,
     )
     return Market(symbol=name, how=resolved.how, spec=spec, quote=quote, slave=slave, checks=checks)
+
+
+def _is_mapped_so(copy: Copy, order: OpenCopy) -> bool:
+    """To the copy's own symbol, if perhaps with other lots."""
+    return order.mapping is not None and order.mapping.slave_symbol == copy.symbol
 
 
 def _symbol(
@@ -260,7 +272,7 @@ def _alone_on_netting(copy: Copy, symbol: str, live: Live) -> Denial | tuple[Nee
 
 
 def check_margin(
-    kind: OrderKind, lots: Decimal, found: Market, copy: Copy, live: Live
+    kind: OrderKind, lots: Decimal, found: Market, options: CopierOptions, live: Live
 ) -> Numbers | Denial | tuple[Need, ...]:
     known, per_lot = live.margin_per_lot(found.symbol, kind.side)
     if not known:
@@ -268,7 +280,7 @@ def check_margin(
         if not live.is_unavailable(need):
             return (need,)
     required = None if per_lot is None else per_lot * lots
-    refused = sizing.margin_check(lots, found.slave, required, copy.options)
+    refused = sizing.margin_check(lots, found.slave, required, options)
     if refused is not None:
         return refused
     return {"margin_required": "unknown" if required is None else f"{required:.2f}"}
@@ -283,7 +295,3 @@ def magic_of(wanted: Copy | OpenCopy | PlacePendingCopy) -> int:
 def slippage_points(numbers: Numbers, spec: SymbolSpec) -> int:
     """What a broker of the Instant kind may deviate by: the same limit as checked before sending."""
     return min(int(Decimal(numbers["max_slippage"]) / stops.point_of(spec)), MOST_POINTS)
-
-
-def market_price(copy: Copy, quote: Quote) -> Price:
-    return quote.to_open(copy.side)

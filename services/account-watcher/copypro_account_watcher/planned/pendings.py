@@ -84,15 +84,17 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     )
     if isinstance(placed, Denial):
         return Denies(leg.number, placed)
-    sized = sizing.size(pending, found.slave, placed.stop_loss, placed.price)
+    entry = placed.price if placed.stop_limit_price is None else placed.stop_limit_price
+    sized = sizing.size(pending, found.slave, placed.wanted_stop_loss, entry)
     if isinstance(sized, Denial):
         return Denies(leg.number, sized)
-    margin = check_margin(placed.kind, sized.lots, found, copy, live)
+    margin = check_margin(placed.kind, sized.lots, found, pending.options, live)
     if isinstance(margin, Denial):
         return Denies(leg.number, margin)
     if not isinstance(margin, dict):
         return ask_or_wait(margin, live, far)
-    copy.symbol, copy.pending_kind = found.symbol, placed.kind
+    copy.symbol, copy.mapping = found.symbol, pending.mapping
+    copy.pending_kind = placed.kind
     leg.offset, leg.master_price = placed.offset, pending.price
     request = OpenRequest(
         symbol=found.symbol,

@@ -15,6 +15,7 @@ from copypro.trading import Figures, Quote, SymbolSpec
 from copypro.values import LARGEST, Lots, Price, Side
 from msgspec import Struct
 
+from copypro_account_watcher.planned.levels import room_of
 from copypro_account_watcher.planned.symbols import (
     Rates,
     is_margined_in_itself,
@@ -68,11 +69,12 @@ def size(
 ) -> Sized | Denial:
     """The volume to open with, valid for the symbol; or the refusal with its numbers.
 
-    `stop_loss` is the final stop on the slave, `entry` its executable price (a pending order's
-    trigger); both matter only for risk by stop. `share`: what the master has left of the order's
-    lots. Denials: INVALID_VOLUME for anything that is no
-    volume at all, BELOW_MIN_LOT, ABOVE_MAX_LOT, VOLUME_LIMIT, and what a rule needs but nobody
-    knows (NO_STOP, STOPS_TOO_CLOSE, NO_CONVERSION_RATE, …_BALANCE_UNKNOWN, SYMBOL_MISMATCH).
+    `stop_loss` is the stop on the slave, before it is widened to what the broker takes: one that has to
+    be is too near to size by. `entry` is its executable price (what a pending order fills at); both
+    matter only for risk by stop. `share`: what the master has left of the order's lots. Denials:
+    INVALID_VOLUME for anything that is no volume at all, BELOW_MIN_LOT, ABOVE_MAX_LOT, VOLUME_LIMIT,
+    and what a rule needs but nobody knows (NO_STOP, STOPS_TOO_CLOSE, NO_CONVERSION_RATE,
+    …_BALANCE_UNKNOWN, SYMBOL_MISMATCH).
     """
     numbers: Numbers = {}
     raw = _raw_lots(order, slave, stop_loss, entry, numbers)
@@ -215,7 +217,7 @@ def _by_risk(
     if stop_loss is None or (entry - stop_loss) * side.sign <= 0:
         return Denial("NO_STOP", numbers)
     spec, distance = slave.spec, abs(entry - stop_loss)
-    nearest = slave.quote.ask - slave.quote.bid + spec.stops_level_points * spec.point
+    nearest = slave.quote.ask - slave.quote.bid + room_of(spec, slave.quote)
     if distance < nearest:
         # So near a stop is noise, and the volume that it asks for enormous.
         return denied("STOPS_TOO_CLOSE", distance=distance, nearest=nearest, **numbers)

@@ -36,6 +36,8 @@ from copypro_account_watcher.state import Copy, Leg, LegStatus
 
 CLOSE_SLIPPAGE_POINTS = 10_000
 """A refused exit costs more than a bad one."""
+LACKS_STOP = ("NO_STOP", "REVERSE_NO_STOP")
+"""What the master may set a moment after its open."""
 
 
 def next_step(copy: Copy, live: Live) -> Step:
@@ -63,6 +65,7 @@ def _next_step(copy: Copy, live: Live) -> Step:
         return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
     step = (
         _without_the_first(copy)
+        or (_deny_waiting(copy, "COPIER_STOPPED") if copy.stopped else None)
         or _waiting_too_long(copy, live)
         or _naked(copy, live)
         or _reduce(copy, live)
@@ -286,6 +289,8 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
         case Denial() if plan.numbers.get("copy") in live.leaving:
             # A reversal on netting: what is closed for it is still there.
             return Waits(min(live.now + timedelta(seconds=live.limits.room_poll_s), expires_at))
+        case Denial() if plan.code in LACKS_STOP and live.now < (stop_by := _stop_by(order, live)):
+            return Waits(min(stop_by, expires_at))
         case Denial():
             return Denies(leg.number, plan)
         case Opening():
@@ -297,6 +302,10 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
                 quote=plan.quote,
             )
     return ask_or_wait(plan, live, expires_at)
+
+
+def _stop_by(order: OpenCopy, live: Live) -> datetime:
+    return order.seen_at_utc + timedelta(seconds=live.limits.stop_wait_s)
 
 
 def _is_ended_untold(leg: Leg, live: Live) -> bool:

@@ -23,6 +23,8 @@ from copypro.protection import CREDITS
 TRADES = (PositionOpened, PositionIncreased, PositionReduced, PositionClosed)
 """What moves the balance besides its operations; a changed stop, for one, does not."""
 NOTHING = Decimal(0)
+COSTS = Decimal("0.01")
+"""Of the balance: what a frame's trade may have cost beside what its deal says."""
 
 
 class Accounted:
@@ -76,7 +78,8 @@ class Accounted:
         before, moved = self.untold, balance - former
         if has_history and before + moved == 0:
             told = ()  # of a time before the first look: the balance has it already
-        change = unexplained(NOTHING, moved, told, is_frame=is_frame)
+        costs = COSTS * abs(former) if is_frame else NOTHING
+        change = unexplained(NOTHING, moved, told, costs=costs)
         has_traded = is_trading or any(isinstance(event, TRADES) for event in told)
         self._book(change, is_told=bool(told), is_payment=moved != 0 and not has_traded)
         return moved != 0 and self.untold not in (NOTHING, before)
@@ -115,17 +118,18 @@ def _met(amount: Decimal, change: Decimal) -> tuple[Decimal, Decimal]:
 
 
 def unexplained(
-    before: Decimal, moved: Decimal, told: Sequence[OrderEvent], *, is_frame: bool
+    before: Decimal, moved: Decimal, told: Sequence[OrderEvent], *, costs: Decimal
 ) -> Decimal:
     """What is in doubt after a look, in the account's currency; `before` it, and what moved in it.
 
-    A frame is about one thing: a trade in it explains whatever moved with it, since brokers book its
-    costs in several ways. A list shows all that happened since the last look, and what is told may
-    have moved before: there each thing explains its amount and no more.
+    A frame is about one thing: a trade in it explains up to so much more than its amount, since brokers
+    book its costs in several ways. What is more may have been paid just before. A list shows all that
+    happened since the last look, and what is told may have moved before: there each thing explains its
+    amount and no more.
     """
-    if is_frame and moved != 0 and any(isinstance(event, TRADES) for event in told):
-        return before
-    return before + moved - sum(map(_amount, told), NOTHING)
+    rest = moved - sum(map(_amount, told), NOTHING)
+    is_trade = any(isinstance(event, TRADES) for event in told)
+    return before if is_trade and moved != 0 and abs(rest) <= costs else before + rest
 
 
 def _amount(event: OrderEvent) -> Decimal:

@@ -520,9 +520,12 @@ class Book:
         for ticket in closed.tickets:
             if self.closed_tickets.get(ticket) == closed.root:
                 del self.closed_tickets[ticket]
-        at, until = closed.at_broker, self.forgotten_until_broker
-        if at is not None:
-            self.forgotten_until_broker = at if until is None else max(at, until)
+        if closed.at_broker is not None:
+            self.forget_until(closed.at_broker)
+
+    def forget_until(self, at_broker: datetime) -> None:
+        """What closed up to then is told, and its tickets are not kept."""
+        self.forgotten_until_broker = max(at_broker, self.forgotten_until_broker or NEVER)
 
     def remember_operation(self, ticket: Ticket, at_broker: datetime) -> None:
         self.operations[ticket] = at_broker
@@ -532,7 +535,9 @@ class Book:
             self.operations_forgotten_until_broker = at if until is None else max(at, until)
 
     def set_back(self, now: datetime) -> None:
-        """The clock was: no doubt is of later than now."""
+        """The clock was: neither the first look nor any doubt is of later than now."""
+        if self.since_utc is not None:
+            self.since_utc = min(self.since_utc, now)
         self.doubts = {doubt: min(since, now) for doubt, since in self.doubts.items()}
 
     def learn_cost(self, symbol: str, cost: Cost) -> None:

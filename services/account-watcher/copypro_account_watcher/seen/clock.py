@@ -26,7 +26,7 @@ class ClockLimits(Struct, frozen=True, kw_only=True):
     doubt_after_s: float = 3600.0
     """Without a confirming tick for so long (a weekend), the first that disagrees unlearns it."""
     back_after_s: float = 20.0
-    """So long must ticks of an hour ago follow each other as time does: then the clock was put back."""
+    """So long must ticks of the past follow each other as time does: then the clock was put back."""
     in_step_s: float = 5.0
     """What a tick's way here may vary by meanwhile."""
     least_minutes: int = -12 * 60
@@ -49,7 +49,7 @@ class ClockOffset:
         self._candidate: int | None = None
         self._agreeing = 0
         self._back: tuple[datetime, float, int] | None = None
-        """Ticks of an hour ago: since when, how far the first was from that, and how many."""
+        """Ticks of an hour ago or more: since when, how far the first was from UTC, and how many."""
 
     def see(self, time_broker: datetime, now_utc: datetime) -> None:
         """One tick. The first one only starts the watch: it may have waited since Friday."""
@@ -61,7 +61,8 @@ class ClockOffset:
             return  # of no clock there is: beside it all true ticks would seem old
         newest, self._newest = self._newest, max(time_broker, self._newest or time_broker)
         if newest is None or time_broker <= newest:
-            if self.minutes is not None and minutes == self.minutes - HOUR:
+            is_back = self.minutes is None or minutes <= self.minutes - HOUR
+            if is_back and minutes >= limits.least_minutes:
                 self._see_back(time_broker, minutes, residue_s, now_utc)
             return
         if abs(residue_s) > limits.residue_s:
@@ -94,11 +95,13 @@ class ClockOffset:
     def _see_back(
         self, time_broker: datetime, minutes: int, residue_s: float, now_utc: datetime
     ) -> None:
-        """Autumn's repeated hour, whose ticks all seem old, or what a closed market showed last."""
-        limits = self._limits
-        since, first_s, count = self._back or (now_utc, residue_s, 0)
-        if abs(residue_s - first_s) > limits.in_step_s:
-            since, first_s, count = now_utc, residue_s, 0
+        """Autumn's repeated hour, or a clock that was hours ahead and is right again: its ticks all seem
+        old. Or what a closed market showed last.
+        """
+        limits, away_s = self._limits, minutes * 60 + residue_s
+        since, first_s, count = self._back or (now_utc, away_s, 0)
+        if abs(away_s - first_s) > limits.in_step_s:
+            since, first_s, count = now_utc, away_s, 0
         self._back = (since, first_s, count + 1)
         is_long = (now_utc - since).total_seconds() >= limits.back_after_s
         if is_long and count >= limits.agreeing and abs(residue_s) <= limits.residue_s:
