@@ -71,3 +71,14 @@ async def test_a_post_takes_what_its_address_has_too_and_the_body_wins(calling: 
     given = {"email": "another@b.de", "PASSWORDHASH": wish["passwordHash"]}
     answer = await calling.client.post("/SignIn", params=given, json={"email": wish["email"]})
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("empty", ["", None])
+async def test_what_is_empty_in_a_body_hides_nothing_of_its_address(
+    calling: Calling, empty: str | None
+) -> None:
+    """Clients fill in each field that they know; an empty value is an absent one wherever it stands."""
+    wish = {"email": "a@b.de", "passwordHash": "7" * 64}
+    body = {"passwordHash": wish["passwordHash"], "email": empty}
+    answer = await calling.client.post("/SignUp", params=wish, json=body)
+    assert answer.status_code == 200, answer.text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
@@ -162,8 +163,8 @@ class Calls:
         async def answer(request: Request) -> Response:
             written = await _written(request)
             if rule_of(name).audited:
-                refuse_mistyped(kind, written, self._names)
-            given = read(kind, written)
+                refuse_mistyped(kind, chain(*written), self._names)
+            given = read(kind, *written)
             by = await who(request, given)
 
             async def run() -> Response:
@@ -201,10 +202,10 @@ async def _answered(acting: Awaitable[Any]) -> Response:
         return accepted(pending)
 
 
-async def _written(request: Request) -> Written:
-    """Of a POST both the address and the body, whose word counts."""
-    written = from_query(request.query_params.multi_items())
-    return written if request.method == "GET" else {**written, **from_body(await request.body())}
+async def _written(request: Request) -> list[Written]:
+    """Of a POST the body, whose word counts, and the address."""
+    address = from_query(request.query_params.multi_items())
+    return [address] if request.method == "GET" else [from_body(await request.body()), address]
 
 
 def encoded(answer: Any) -> Response:

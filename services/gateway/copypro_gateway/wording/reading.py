@@ -52,20 +52,18 @@ def from_body(body: bytes) -> Written:
     return {str(name).lower(): [value] for name, value in found.items()}
 
 
-def read(kind: type[Given], written: Written) -> Given:
-    """Of two spellings of one parameter, the first that it is documented by. An empty value is an absent
-    one; of several, where one is taken, the last counts. Unknown names are ignored, as the
+def read(kind: type[Given], *written: Written) -> Given:
+    """Of a parameter that is in several places, as the first of them has it. Of two spellings of one
+    parameter, the first that it is documented by. An empty value is an absent one; of several, where
+    one is taken, the last counts. Unknown names are ignored, as the
     original does (but see `refuse_mistyped`). Errors: 400 that names the field, never its value, which
     may be a secret.
     """
     given: dict[str, Any] = {}
     for field in _fields(kind):
-        for spelling in field.spellings:
-            under = field.given(written.get(spelling, []))
-            values = [value for value in under if value not in ("", None)]
-            if values:
-                given[field.name] = values if field.many else field.word(values[-1])
-                break
+        values = next(filter(None, (field.given(place) for place in written)), [])
+        if values:
+            given[field.name] = values if field.many else field.word(values[-1])
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -78,7 +76,9 @@ def spellings(kind: type[Parameters]) -> frozenset[str]:
     return frozenset(spelling for field in _fields(kind) for spelling in field.spellings)
 
 
-def refuse_mistyped(kind: type[Parameters], written: Written, known: Collection[str]) -> None:
+def refuse_mistyped(
+    kind: type[Parameters], written: Iterable[str], known: Collection[str]
+) -> None:
     """For calls that change something: what was meant would have its default there. `known`: the names
     that any call takes. Errors: 400 that names the one written and the one meant.
     """
@@ -123,7 +123,16 @@ class _Field(msgspec.Struct, frozen=True):
     many: bool
     words: Mapping[str, str]
 
-    def given(self, values: list[Any]) -> list[Any]:
+    def given(self, written: Written) -> list[Any]:
+        """Under the first spelling that has any."""
+        for spelling in self.spellings:
+            under = self._apart(written.get(spelling, []))
+            values = [value for value in under if value not in ("", None)]
+            if values:
+                return values
+        return []
+
+    def _apart(self, values: list[Any]) -> list[Any]:
         """A list in a body is many values only where many are taken."""
         if not self.many:
             return values
