@@ -24,7 +24,6 @@ from structlog.contextvars import bound_contextvars
 from copypro_gateway.core import GatewaySettings, Pending
 from copypro_gateway.entry.gate import By, Gate
 from copypro_gateway.entry.repeating import HEADER, Asked, Repeating
-from copypro_gateway.entry.scopes import rule_of
 from copypro_gateway.wording.describing import Answers, Describing
 from copypro_gateway.wording.pages import Page
 from copypro_gateway.wording.parameters import Parameters
@@ -162,8 +161,7 @@ class Calls:
 
         async def answer(request: Request) -> Response:
             written = await _written(request)
-            if rule_of(name).audited:
-                refuse_mistyped(kind, chain(*written), self._names)
+            refuse_mistyped(kind, chain(*written), self._names)
             given = read(kind, *written)
             by = await who(request, given)
 

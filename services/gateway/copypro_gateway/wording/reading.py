@@ -79,8 +79,8 @@ def spellings(kind: type[Parameters]) -> frozenset[str]:
 def refuse_mistyped(
     kind: type[Parameters], written: Iterable[str], known: Collection[str]
 ) -> None:
-    """For calls that change something: what was meant would have its default there. `known`: the names
-    that any call takes. Errors: 400 that names the one written and the one meant.
+    """What was meant would have its default: other lots, or a filter that filters nothing. `known`: the
+    names that any call takes. Errors: 400 that names the one written and the one meant.
     """
     unknown = (name for name in written if name not in known and name not in _SENT_BACK)
     for name in islice(unknown, _MOST_UNKNOWN):
