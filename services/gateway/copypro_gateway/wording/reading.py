@@ -76,9 +76,7 @@ def spellings(kind: type[Parameters]) -> frozenset[str]:
     return frozenset(spelling for field in _fields(kind) for spelling in field.spellings)
 
 
-def refuse_mistyped(
-    kind: type[Parameters], written: Iterable[str], known: Collection[str]
-) -> None:
+def refuse_mistyped(kind: type[Parameters], written: Iterable[str], known: Collection[str]) -> None:
     """What was meant would have its default: other lots, or a filter that filters nothing. `known`: the
     names that any call takes. Errors: 400 that names the one written and the one meant.
     """
