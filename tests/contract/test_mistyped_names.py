@@ -106,6 +106,22 @@ async def test_no_name_of_an_answer_that_is_sent_back_is_a_slip(calling: Calling
             assert "is no parameter" not in answer.text, (call, each, answer.text)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"copier": "7"}, "copier: is no parameter of this call: copierId is"),
+        ({"account": "7"}, "account: is no parameter of this call: accountId is"),
+        ({"account": "7", "id": "8"}, "account: is no parameter of this call: accountId is"),
+    ],
+)
+async def test_what_answers_have_beside_an_id_is_a_slip_without_it(
+    calling: Calling, given: dict[str, str], told: str
+) -> None:
+    """All copiers' quality was the answer, in place of that one's."""
+    answer = await calling.call("/CopyQuality", given, key=OPERATOR)
+    assert (answer.status_code, answer.json()["message"]) == (400, told)
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_what_is_like_no_name_of_the_call_is_ignored(calling: Calling, method: str) -> None:
     """Clients add what keeps their answers from being kept on the way, and what their own servers read."""

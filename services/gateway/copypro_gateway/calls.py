@@ -156,7 +156,7 @@ class Calls:
         return self._read(kind, [from_query(request.query_params.multi_items())])
 
     def _read(self, kind: type[Given], written: Sequence[Written]) -> Given:
-        refuse_mistyped(kind, chain(*written), self._names)
+        refuse_mistyped(kind, dict.fromkeys(chain(*written)), self._names)
         return read(kind, *written)
 
     def _add(

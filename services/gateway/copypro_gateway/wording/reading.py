@@ -76,15 +76,27 @@ def spellings(kind: type[Parameters]) -> frozenset[str]:
     return frozenset(spelling for field in _fields(kind) for spelling in field.spellings)
 
 
-def refuse_mistyped(kind: type[Parameters], written: Iterable[str], known: Collection[str]) -> None:
+def refuse_mistyped(
+    kind: type[Parameters], written: Collection[str], known: Collection[str]
+) -> None:
     """What was meant would have its default: other lots, or a filter that filters nothing. `known`: the
     names that any call takes. Errors: 400 that names the one written and the one meant.
     """
-    unknown = (name for name in written if name not in known and name not in _SENT_BACK)
-    for name in islice(unknown, _MOST_UNKNOWN):
+    for name in islice((name for name in written if name not in known), _MOST_UNKNOWN):
         meant = near(name, _documented(kind), two_from=_TWO_SLIPS_FROM)
-        if meant is not None:
-            raise bad(name, f"is no parameter of this call: {meant} is")
+        if meant is None or (name in _SENT_BACK and _has_other(kind, meant, written)):
+            continue
+        raise bad(name, f"is no parameter of this call: {meant} is")
+
+
+def _has_other(kind: type[Parameters], meant: str, written: Collection[str]) -> bool:
+    """Whether that parameter is written by a name of its own."""
+    return any(
+        spelling in written
+        for field in _fields(kind)
+        if meant.lower() in field.spellings
+        for spelling in field.spellings
+    )
 
 
 _A_NUMBER, _WHOLE = "is not a number like 0.5", "is not a whole number"
