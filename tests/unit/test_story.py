@@ -15,7 +15,7 @@ from copypro.envelope import Envelope, decode, encode, fact
 from copypro.messages import Message
 from copypro.ports import Record
 from copypro.settings import Settings
-from copypro.values import CopyId, OrderKind, RootId, Ticket
+from copypro.values import CopierId, CopyId, OrderKind, RootId, Ticket
 from copypro_standalone import explaining
 from copypro_standalone.explaining import show
 from copypro_standalone.story import Read, Story, tell
@@ -142,6 +142,32 @@ def test_what_a_broker_wrote_is_printed_as_it_is_and_in_one_line(
     assert said in printed[1]
     assert "[/red]=[bold]  comment=from [#1]" in printed[2]
     assert said in printed[3]
+
+
+def test_the_times_of_a_copy_are_those_of_its_copier_not_of_the_next_one_that_only_refuses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = CopierId("1" * 32), CopierId("2" * 32)
+    planned = replace(
+        example(m.CopyPlanned), master=MASTER, root=ROOT, copier=first, seen_at_utc=UTC_TIME
+    )
+    filled = replace(
+        example(m.CopyOpened),
+        master=MASTER, root=ROOT, copier=first, copy=planned.copy, leg=planned.leg,
+        sent_at_utc=UTC_TIME + timedelta(milliseconds=5),
+        answered_at_utc=UTC_TIME + timedelta(milliseconds=7),
+    )  # fmt: skip
+    refused = replace(
+        example(m.CopySkipped),
+        master=MASTER, root=ROOT, copier=second, copy=planned.copy, leg=planned.leg,
+        code="ALREADY_COPIED", seen_at_utc=UTC_TIME + timedelta(hours=1),
+    )  # fmt: skip
+    both = story((), [planned, refused], [filled])
+    (legs,) = both.legs_ms.values()
+    assert legs == {"seen → planned": 0.0, "planned → sent": 5.0, "sent → filled": 2.0}
+    show(both)
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert "[copier 11111111] leg 1 seen → planned" in told
 
 
 @pytest.mark.parametrize("by_itself", ["imported:{ticket}", "late:{ticket}:9"])

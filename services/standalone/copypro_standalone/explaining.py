@@ -104,7 +104,8 @@ def show(story: Story) -> None:
     for line in story.lines:
         assert begun is not None
         after = (line.at - begun).total_seconds() * 1000
-        copiers[line.copy] = _whose(story, line)
+        if line.what == "slave" or line.copy not in copiers:
+            copiers[line.copy] = _whose(story, line)
         console.print(
             Text.assemble(
                 f"{line.at:%Y-%m-%d %H:%M:%S.%f} ",

@@ -110,7 +110,9 @@ def tell(
         if isinstance(event, m.Decided) and event.master == master and event.root == root:
             lines.append(_decision(event, envelope, record))
             legs = times.setdefault(f"{event.copy}.{event.leg}", {})
-            legs["seen"], legs["planned"] = event.seen_at_utc, envelope.time
+            # The pair's next copier refuses what was copied, hours later.
+            if isinstance(event, m.CopyPlanned) or not legs:
+                legs["seen"], legs["planned"] = event.seen_at_utc, envelope.time
     for record, envelope in executions:
         event = envelope.message
         if event.master == master and event.root == root:
