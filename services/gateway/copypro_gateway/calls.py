@@ -229,7 +229,11 @@ def accepted(pending: Pending) -> Response:
 
 
 def bearer(request: Request) -> str:
-    return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    """The key, also without a scheme. What is of another one is for a proxy in front."""
+    scheme, _, rest = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    return "" if rest else scheme
 
 
 def token_of(request: Request, given: Parameters) -> str | None:
