@@ -13,7 +13,7 @@ from copypro import collections as c
 from copypro.ports import Upsert
 
 from tests.contract.stores import SqlitePlace
-from tests.gateway import AnsweringLog, Calling, User, a_gateway, a_user
+from tests.gateway import SECRET_NAME, AnsweringLog, Calling, Doc, User, a_gateway, a_user
 
 MASTERS, SLAVES = ["EURUSD", "GOLD"], ["EURUSD.m", "XAUUSD.m", "XAUUSD.raw", "USDCNH.m"]
 Asked = tuple[Calling, User]
@@ -27,7 +27,7 @@ async def asked(tmp_path: Path) -> AsyncIterator[Asked]:
         user = await a_user(place, calling, "mine")
         for number, (role, names) in enumerate((("master", MASTERS), ("slave", SLAVES))):
             account = f"mine-{role}".ljust(32, "0")
-            piece = {"account": account, "piece": 0, "pieces": 1, "names": names}
+            piece: Doc = {"account": account, "piece": 0, "pieces": 1, "names": names}
             listed = Upsert(
                 collection=c.SYMBOLS,
                 id=f"{account}/0",
@@ -87,3 +87,12 @@ async def test_a_mapping_of_symbols_that_nobody_has_so_is_refused(
     given = {"id": asked[1].ids["copier"], "masterSymbol": master, "slaveSymbol": slave}
     message = await call(asked, "/AddSymbolMapping", **given)
     assert message.removesuffix(": see SymbolList") == told
+
+
+async def test_a_mapping_that_is_written_otherwise_is_not_said_to_be_deleted(asked: Asked) -> None:
+    """It would stand, and go on to choose the symbol and the lots. One that is gone is gone."""
+    copier = {"id": asked[1].ids["copier"]}
+    told = await call(asked, "/DeleteSymbolMapping", **copier, masterSymbol=SECRET_NAME.upper())
+    assert told == f"masterSymbol: is mapped as {SECRET_NAME}: see MappedSymbols"
+    for name in (SECRET_NAME, "SILVER"):
+        assert await call(asked, "/DeleteSymbolMapping", **copier, masterSymbol=name) == ""

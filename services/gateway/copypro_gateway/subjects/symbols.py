@@ -89,7 +89,11 @@ class Symbols:
         return OK
 
     async def unmap(self, user: UserId | None, given: DeleteSymbolMapping) -> Ok:
-        doc = await self._core.copier(user, given.copier_id)
+        doc: Any = await self._core.copier(user, given.copier_id)
+        mapped = [str(each["master_symbol"]) for each in doc.get("mappings", [])]
+        alike = [name for name in mapped if name.lower() == given.master_symbol.lower()]
+        if alike and given.master_symbol not in alike:
+            raise bad("masterSymbol", f"is mapped as {alike[0]}: see MappedSymbols")
         master = AccountId(str(doc["master"]))
         wish = m.UnmapSymbol(
             copier=CopierId(given.copier_id), master=master, master_symbol=given.master_symbol
