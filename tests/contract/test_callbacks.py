@@ -23,6 +23,7 @@ from copypro.callbacks import Receiver as To
 from copypro.envelope import encode, fact
 from copypro.errors import KeyDestroyed, SecretsError, StoreRefused, StoreUnavailable
 from copypro.messages import Message
+from copypro.ports import NotTaken
 from copypro.readiness import Readiness
 from copypro.values import AttemptId, CopierId, CopyId, RegistrationId
 from copypro_stats import service
@@ -261,13 +262,13 @@ async def test_a_user_s_address_is_never_a_private_one(
     """By what it resolves to at the very connection, however it is written."""
     one, _ = receivers
     url = one.url.replace("127.0.0.1", host)
-    reason = await Webhooks(clock, 5.0)(To(url), "1", b"{}")
-    assert reason == ("InvalidUrlClientError" if host.isdecimal() else NOT_PUBLIC)
+    not_taken = await Webhooks(clock, 5.0)(To(url), "1", b"{}")
+    assert not_taken == NotTaken("InvalidUrlClientError" if host.isdecimal() else NOT_PUBLIC)
     assert one.posts == []
 
 
 async def test_an_address_that_is_none_is_a_reason_and_no_error() -> None:
-    assert await Webhooks(clock, 1.0)(To("http://[::1/hook"), "1", b"{}") == "ValueError"
+    assert await Webhooks(clock, 1.0)(To("http://[::1/hook"), "1", b"{}") == NotTaken("ValueError")
 
 
 async def test_a_redirect_is_not_followed_and_no_answer_is_too_late(
@@ -276,7 +277,9 @@ async def test_a_redirect_is_not_followed_and_no_answer_is_too_late(
     one, _ = receivers
     one.statuses = [302, 0]
     post = Webhooks(clock, 0.2, private_allowed=True)
-    assert await post(To(one.url), "1", b"{}") == "status 302"
-    assert await post(To(one.url), "1", b"{}") == "TimeoutError"
+    assert await post(To(one.url), "1", b"{}") == NotTaken("status 302")
+    assert await post(To(one.url), "1", b"{}") == NotTaken("TimeoutError")
     assert len(one.posts) == 2
-    assert "bytes are more than" in await post(To(one.url), "1", b"x" * 300_000)
+    too_long = await post(To(one.url), "1", b"x" * 300_000)
+    assert too_long is not None
+    assert "bytes are more than" in too_long.reason

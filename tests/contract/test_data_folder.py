@@ -73,6 +73,15 @@ def newer(path: Path) -> None:
     connection.close()
 
 
+def has_modes(folder: Path, mode: int, of_key: int) -> None:
+    folder.chmod(mode)
+    (folder / "secret.key").chmod(of_key)
+
+
+def moved(folder: Path) -> None:
+    folder.rename(folder.parent / "elsewhere")
+
+
 def a_folder(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.mkdir()
@@ -208,6 +217,21 @@ async def test_a_file_that_was_lost_beside_the_log_is_named_as_it_is_made_anew(
     assert [(line["log_level"], line["file"]) for line in lines] == [("error", name)]
 
 
+@pytest.mark.parametrize("name", ["", "secret.key"])
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_a_folder_or_a_key_file_that_others_may_read_is_named(
+    used: Path, name: str, is_open: bool
+) -> None:
+    """Restored by a copy that kept no modes."""
+    has_modes(used, 0o755 if is_open else 0o700, 0o644 if name else 0o600)
+    with capture_logs() as lines:
+        await opened(used)
+    told = [(line["log_level"], line["event"], line["path"]) for line in lines]
+    said = ("warning", "others on this machine may read this: passwords and keys are in it")
+    expected = [(*said, str(path)) for path in (used, used / name) if is_open]
+    assert told == list(dict.fromkeys(expected))
+
+
 async def test_damage_that_only_shows_later_is_named_too(used: Path) -> None:
     path = used / "read-models.db"
     models = await SqliteReadModels.open(used)
@@ -280,6 +304,16 @@ async def test_room_that_comes_and_goes_around_the_limit_is_too_little_until_the
             found.append(None if free_bytes is None else free_bytes >> 20)
     await stores.close()
     assert found == [None, 99, 101, 149, None, None, None, 99]
+
+
+async def test_a_folder_that_was_moved_away_from_a_running_program_is_named(used: Path) -> None:
+    """What no longer is there has no room left either, which alone said nothing of it."""
+    stores = await Stores.open(settings_of(used))
+    assert await stores.unreachable() == []
+    moved(used)
+    reason = f"{used} is not there any more: stop, and put it back or set COPYPRO_DATA"
+    assert await stores.unreachable() == [reason]
+    await stores.close()
 
 
 @pytest.mark.slow

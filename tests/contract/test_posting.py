@@ -16,7 +16,7 @@ from copypro.callbacks import Receiver as To
 from copypro.envelope import encode, fact
 from copypro.errors import StoreUnavailable
 from copypro.messages import AccountRegistered, AlertRaised
-from copypro.ports import Document, Post
+from copypro.ports import Document, NotTaken, Post
 from copypro.values import AccountId, Platform, RegistrationId, UserId
 from copypro_stats import service
 from copypro_stats.posting import PostLimits
@@ -95,10 +95,11 @@ async def test_only_a_2xx_is_taken_and_no_reason_shows_the_address(
 ) -> None:
     to = To(receiver.url, trusted=True)
     receiver.statuses = [status]
-    reason = await Webhooks(clock, within_s=1.0 if status == 0 else 60)(to, ID, b"{}")
-    assert reason
-    assert "c4n4ry" not in f"{reason}{to}"
-    assert await Webhooks(clock, within_s=60)(to, ID, b"{}") == ""
+    not_taken = await Webhooks(clock, within_s=1.0 if status == 0 else 60)(to, ID, b"{}")
+    assert not_taken is not None
+    assert not_taken.refused is (status == 400)
+    assert "c4n4ry" not in f"{not_taken}{to}"
+    assert await Webhooks(clock, within_s=60)(to, ID, b"{}") is None
     assert receiver.keys == [ID] * 2
 
 
@@ -154,7 +155,7 @@ async def test_an_alert_does_not_wait_for_a_database_to_name_its_account(
     alert = AlertRaised(account=ACCOUNT, code="CLOSE_FAILS", cause="c", text="t")
     (posted,) = posts_of(fact(alert, clock(), ACCOUNT, "c"))
     told = Receivers(Away(), unsealed, Webhooks(clock, within_s=60), receiver.url)
-    assert await told.post(posted) == ""
+    assert await told.post(posted) is None
     assert [body["cause"] for body in receiver.taken] == ["c"]
 
 
@@ -182,7 +183,7 @@ async def test_a_kill_after_it_was_taken_may_post_it_again_with_the_same_id(
     taken = asyncio.Event()
     post = Webhooks(clock)
 
-    async def dies_when_taken(receiver: To, id: str, body: bytes) -> str:
+    async def dies_when_taken(receiver: To, id: str, body: bytes) -> NotTaken | None:
         """The receiver has it; the process is gone before it can write that down."""
         await post(receiver, id, body)
         taken.set()
@@ -226,6 +227,67 @@ async def test_what_nobody_takes_is_bounded_in_time_and_number(
     running = started(log, models, receiver, **limits)
     await until(lambda: len(receiver.tries) >= len(posted) and not left(log))
     assert list(dict.fromkeys(body["cause"] for body in receiver.tries)) == posted
+    await killed(running)
+
+
+async def test_alerts_that_are_refused_hold_up_none_behind_them(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    """A receiver may refuse one for what it says, and somebody must hear of the next one now."""
+    log = MemoryLog()
+    receiver.refused = {"refused", "refused too", "refused later"}
+    running = started(log, models, receiver, first_wait_s=60.0, cap_wait_s=60.0)
+    await raised(log, "refused", "refused too", "one", "two")
+    await until(lambda: len(receiver.taken) == 2)
+    assert [body["cause"] for body in receiver.taken] == ["one", "two"]
+    await raised(log, "refused later", "three")
+    await until(lambda: len(receiver.taken) == 3)
+    assert receiver.taken[-1]["cause"] == "three", "also while it waits to ask again"
+    await until(lambda: left(log) == 3)
+    await killed(running)
+
+
+async def test_an_alert_that_was_refused_is_posted_again_until_it_is_taken(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    log = MemoryLog()
+    receiver.refused = {"one", "two"}
+    running = started(log, models, receiver)
+    await raised(log, "one", "two")
+    await until(lambda: len(receiver.tries) > 4)
+    assert {body["cause"] for body in receiver.tries[:4]} == {"one", "two"}
+    receiver.refused = {"two"}
+    await until(lambda: left(log) == 1)
+    receiver.refused = set()
+    await until(lambda: not left(log))
+    assert [body["cause"] for body in receiver.taken] == ["one", "two"]
+    await killed(running)
+
+
+async def test_an_alert_that_is_refused_for_too_long_is_given_up(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    log = MemoryLog()
+    receiver.refused = {"one"}
+    with capture_logs() as lines:
+        running = started(log, models, receiver, kept_s=0.2)
+        await raised(log, "one")
+        await until(lambda: bool(receiver.tries) and not left(log))
+        await killed(running)
+    assert lines[-1]["event"] == "alert not delivered: given up"
+    assert lines[-1]["reason"] == "status 422"
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500])
+async def test_one_that_asks_for_patience_is_not_asked_for_the_next(
+    receiver: Receiver, models: SqliteReadModels, status: int
+) -> None:
+    log = MemoryLog()
+    receiver.statuses = [status]
+    running = started(log, models, receiver)
+    await raised(log, "one", "two")
+    await until(lambda: len(receiver.taken) == 2 and not left(log))
+    assert [body["cause"] for body in receiver.tries] == ["one", "one", "two"]
     await killed(running)
 
 

@@ -60,7 +60,8 @@ async def test_a_taken_port_is_said_and_ends(tmp_path: Path) -> None:
         assert second.process is not None
         assert await asyncio.wait_for(second.process.wait(), PATIENCE_S) != 0
         said = second.log.read_text()
-        assert "(Address already in use): set COPYPRO_HOST and COPYPRO_GATEWAY_PORT" in said
+        assert "(Address already in use): CopyPro may be running already; else set" in said
+        assert "COPYPRO_GATEWAY_PORT" in said
         assert await first.terminate() == 0
 
 
@@ -147,6 +148,15 @@ async def test_a_demo_that_is_ended_before_its_check_has_not_passed(tmp_path: Pa
     finally:
         await gone(process)
     assert not folders_in(tmp_path)
+
+
+async def test_a_demo_that_is_killed_takes_its_simulated_bridges_with_it(tmp_path: Path) -> None:
+    process = await demo(tmp_path, "--speed", "0.1")
+    try:
+        await until(lambda: any((path / "log.db").exists() for path in folders_in(tmp_path)))
+        await ended(process, signal.SIGKILL)
+    finally:
+        await gone(process)
 
 
 async def test_bridges_whose_port_is_taken_listen_on_free_ones() -> None:

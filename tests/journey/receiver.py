@@ -17,6 +17,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
+        self.refused: set[str] = set()
+        """Causes of alerts that are answered with 422, always."""
         self.tries: list[dict[str, Any]] = []
         self.taken: list[dict[str, Any]] = []
         self.keys: list[str] = []
@@ -30,6 +32,8 @@ class Receiver:
         self.posts.append((dict(request.headers), await request.read()))
         self.keys.append(request.headers["Idempotency-Key"])
         status = self.statuses.pop(0) if self.statuses else 200
+        if body.get("cause") in self.refused:
+            status = 422
         if status == 0:
             await asyncio.sleep(3600)
         if status == 200:

@@ -10,7 +10,8 @@ from copypro.messages import Context, OrderEvent, Seen
 from copypro.trading import BalanceOperation, ClosedOrder, CloseReason, Figures, OpenOrder
 from copypro.values import AccountId, Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.seen.book import Book, Closed, Root
-from copypro_account_watcher.seen.diff import Look, Result, diff
+from copypro_account_watcher.seen.diff import diff
+from copypro_account_watcher.seen.looks import Look, Result
 from msgspec import json
 
 D = Decimal

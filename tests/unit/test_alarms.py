@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from copypro.errors import Refused
+from copypro.trading import CloseRequest, ModifyRequest
+from copypro.values import Platform
 from copypro_account_watcher.alarms import alarms
+from copypro_account_watcher.planned.accepting import detach
+from copypro_account_watcher.settled.outcomes import refused
 from copypro_account_watcher.state import Copy, LegStatus
 
-from tests.unit.slave_builders import LIMITS, SEEN_AT, D, attempt, standing
+from tests.unit.slave_builders import LIMITS, SEEN_AT, TICKET, TIMES, D, attempt, standing
 
 
 def codes(copy: Copy, age_s: float) -> dict[str, str]:
@@ -32,6 +37,26 @@ def test_a_close_that_takes_long_is_told_when_its_time_comes_whether_or_not_it_w
     assert codes(copy, LIMITS.close_alert_after_s) == {}
 
 
+def test_what_the_broker_has_against_a_call_is_in_its_alert_as_long_as_it_is_the_latest() -> None:
+    copy = standing(sl="1.05")
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    long_after = later(LIMITS.close_alert_after_s)
+
+    def told(kind: str, code: str) -> str:
+        request = {
+            "close": CloseRequest(ticket=TICKET, symbol="EURUSD", lots=None),
+            "modify": ModifyRequest(ticket=TICKET, stop_loss=D("1.05"), take_profit=None),
+        }[kind]
+        under_way, error = attempt(kind, request), Refused(code, "the market sleeps")
+        refused(copy, under_way, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+        return alarms(copy, long_after, LIMITS)[0]["close"].text
+
+    text = f"{TICKET} should be closed and is not"
+    said = told("close", "MARKET_CLOSED")
+    assert said == f"{text}: the broker answered MARKET_CLOSED (the market sleeps)"
+    assert told("modify", "INVALID_STOPS") == text, "that is another matter"
+
+
 def test_a_stop_that_is_late_is_told_and_so_is_a_copy_that_is_closed_for_it() -> None:
     copy = standing(sl="1.05")
     copy.legs[0].set_stop_loss, copy.levels_late_since_utc = D("1.04"), SEEN_AT
@@ -41,6 +66,15 @@ def test_a_stop_that_is_late_is_told_and_so_is_a_copy_that_is_closed_for_it() ->
     assert codes(copy, LIMITS.stops_within_s) == {}
     copy.closing, copy.closing_since_utc = "STOP_NOT_SET", SEEN_AT
     assert codes(copy, 0) == {"stop": "STOP_NOT_SET"}
+    copy.legs[0].status = LegStatus.ENDED
+    assert codes(copy, 0) == {"stop": "STOP_NOT_SET"}, "the master holds it, and the slave does not"
+
+
+def test_a_copy_that_was_left_while_it_was_closed_for_its_stop_is_not_said_to_be_closed() -> None:
+    copy = standing(sl="1.05")
+    copy.closing, copy.closing_since_utc = "STOP_NOT_SET", SEEN_AT
+    detach(copy, "COPIER_STOPPED", forget=True)
+    assert codes(copy, 3600) == {}
 
 
 def test_an_attempt_that_stays_unclear_is_told_unless_a_person_is_asked_already() -> None:

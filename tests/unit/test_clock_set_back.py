@@ -13,17 +13,18 @@ from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.errors import Refused
-from copypro.trading import Done, OpenOrder, TradeRequest
+from copypro.trading import Done, History, OpenOrder, TradeRequest
+from copypro.values import Mode
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
-from tests.unit.diff_builders import order, row
+from tests.unit.diff_builders import UTC_0, Watch, order, row
 from tests.unit.slave_builders import D
 from tests.unit.slave_story import OF, Broker
 from tests.unit.watched import ACCOUNT, Watched, now, watched
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CLOSE = m.CloseCopy(copy=OF, slave=ACCOUNT, reason="MASTER_CLIENT")
 
 
@@ -154,6 +155,58 @@ def test_what_history_has_fewer_lots_of_is_closed_once_that_was_read_again() -> 
             clock.back, reads = HOUR, account.bridge.histories
             await account.until(lambda: account.told(m.PositionClosed))
             assert account.bridge.histories > reads + 3
+
+    run(work())
+
+
+@pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
+def test_what_history_alone_shows_of_an_account_added_before_is_told(mode: Mode) -> None:
+    watch = Watch(mode=mode)
+    watch.later(3600).starts()
+    watch.later(-3000).book.set_back(UTC_0 + timedelta(seconds=watch.at))
+    ended = row(9, deal=90, opened=watch.at + 50, closed=watch.at + 55)
+    watch.later(60).reads_history(closed=(ended,))
+    watch.later(60).reads_history(closed=(ended,))
+    assert [type(event) for event in watch.all] == [m.PositionOpened, m.PositionClosed]
+
+
+@pytest.mark.parametrize("stood", [False, True])
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("back", [HOUR, 400 * DAY])
+def test_what_ended_while_the_bridge_was_away_is_told(
+    back: timedelta, restarts: bool, stood: bool
+) -> None:
+    async def ends(account: Watched, clock: Clock) -> None:
+        if stood:
+            shows(account, order(9))
+            await account.until(lambda: account.told(m.PositionOpened))
+        account.bridge.ends_session(8.0)
+        await account.until(lambda: account.told(m.AccountDisconnected))
+        at = clock()
+        ended = replace(
+            row(9, deal=90),
+            opened_at_broker=at.replace(tzinfo=None),
+            closed_at_broker=at.replace(tzinfo=None),
+            closed_at_utc=at,
+        )
+
+        def tells(since: datetime, until: datetime) -> History:
+            is_of_it = since <= ended.closed_at_broker <= until
+            return History(closed=(ended,) if is_of_it else (), operations=())
+
+        account.bridge.tells, account.bridge.orders = tells, ()
+        await account.until(lambda: account.told(m.PositionClosed))
+
+    async def work() -> None:
+        clock, log = Clock(), MemoryLog()
+        async with watched(clock=clock, log=log) as account:
+            await asyncio.sleep(60)
+            clock.back = back
+            if not restarts:
+                await ends(account, clock)
+                return
+        async with watched(clock=clock, log=log) as again:
+            await ends(again, clock)
 
     run(work())
 

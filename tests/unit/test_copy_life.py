@@ -344,7 +344,9 @@ def test_a_partial_close_that_fails_for_long_is_told_until_it_is_done() -> None:
     refused(copy, copy.attempt, "TRADE_DISABLED")
     long_after = SEEN_AT + timedelta(seconds=LIMITS.close_alert_after_s)
     assert alarms(copy, SEEN_AT, LIMITS) == ({}, long_after)
-    assert alarms(copy, long_after, LIMITS)[0]["close"].code == "CLOSE_FAILS"
+    alarm = alarms(copy, long_after, LIMITS)[0]["close"]
+    assert alarm.code == "CLOSE_FAILS"
+    assert alarm.text.endswith(": the broker answered TRADE_DISABLED")
     copy.attempt = attempt("close", step.request, expected=step.expected_lots)
     answer = Done(ticket=TICKET, lots=D("0.05"), price=D("1.1"))
     outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)

@@ -8,7 +8,7 @@ import pytest
 from copypro.messages import PositionClosed, PositionOpened, PositionReduced, Seen
 from copypro.trading import CloseReason
 from copypro.values import CopyId, OrderKind, Side, Ticket
-from copypro_account_watcher.seen.diff import BookLimits
+from copypro_account_watcher.seen.book import BookLimits
 
 from tests.unit.diff_builders import D, Watch, mt4, names, order, row
 

@@ -11,7 +11,7 @@ from copypro.messages import (
 )
 from copypro.trading import CloseReason
 from copypro.values import OrderKind, RootId, Side
-from copypro_account_watcher.seen.diff import Root
+from copypro_account_watcher.seen.book import Root
 from msgspec import json
 
 from tests.unit.diff_builders import D, Watch, hedging, names, netting, order, row

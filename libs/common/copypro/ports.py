@@ -430,11 +430,19 @@ class Vault(Protocol):
 # --- users' own addresses ---------------------------------------------------------------------
 
 
+class NotTaken(Struct, frozen=True):
+    """Why a receiver did not take a post, without address or secret."""
+
+    reason: str
+    refused: bool = False
+    """It answered that it does not want this one; of another it may think otherwise."""
+
+
 class Post(Protocol):
     """One try to post JSON to an address."""
 
-    async def __call__(self, receiver: Receiver, id: str, body: bytes) -> str:
-        """Empty: it was taken; else why not, without address or secret. `id` tells a repeat."""
+    async def __call__(self, receiver: Receiver, id: str, body: bytes) -> NotTaken | None:
+        """None: it was taken. `id` tells a repeat."""
 
 
 # --- mail -------------------------------------------------------------------------------------

@@ -149,8 +149,13 @@ class Stores:
         return self._free_bytes if self._is_short else None
 
     async def unreachable(self) -> list[str]:
-        """The servers that do not answer now, with what they said."""
+        """The servers that do not answer now, with what they said; and a folder that is gone."""
         reasons: list[str] = []
+        folder = self._log_folder
+        if folder is not None and not folder.exists():
+            reasons.append(
+                f"{folder} is not there any more: stop, and put it back or set COPYPRO_DATA"
+            )
         for name, probe in self._probes.items():
             try:
                 async with asyncio.timeout(PROBE_S):
@@ -182,6 +187,8 @@ class Stores:
             opened = await _open_kept(store, settings, database)
             setattr(self, store.value, opened)
             self._opened.append(opened)
+        if not settings.mongo:
+            _say_if_shared(settings.data.resolve())
 
     async def _open_log(self) -> str | None:
         """What tells this log from every other, where it is a server's."""
@@ -242,6 +249,23 @@ def _say_if_new(store: Store, folder: Path) -> None:
         logger.error(
             "a file of this data folder is missing or empty and is made anew", file=file, lost=lost
         )
+
+
+def _say_if_shared(folder: Path) -> None:
+    """As a copy may leave it that kept no modes. In a folder of its owner's alone nobody gets at a file."""
+    if not _is_shared(folder):
+        return
+    for path in (folder, folder / KEY_FILE):
+        if _is_shared(path):
+            logger.warning(
+                "others on this machine may read this: passwords and keys are in it",
+                path=str(path),
+                do=f"chmod go= {path}",
+            )
+
+
+def _is_shared(path: Path) -> bool:
+    return path.exists() and bool(path.stat().st_mode & 0o077)
 
 
 _FILES = {

@@ -47,7 +47,7 @@ from copypro_account_watcher.removing import finish_removals
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.settled.applying import apply
-from copypro_account_watcher.settled.following import halt_if_it_took_more
+from copypro_account_watcher.settled.asked import halt_if_it_took_more
 from copypro_account_watcher.state import Attempt, Copy, LegStatus, Origin
 from copypro_account_watcher.turn import Turn
 from copypro_account_watcher.watching import Watching
@@ -88,8 +88,8 @@ class AccountAgent:
         if self._started:
             return
         self._started = True
+        set_back(self.memory, self._host.clock())
         for copy in self.memory.copies.values():
-            set_back(copy, self._host.clock())
             if copy.attempt is not None:
                 self._left_behind(copy.attempt)
         self.memory.touch_all()
@@ -217,16 +217,15 @@ class AccountAgent:
     def _advance(self, copy: Copy, turn: Turn) -> None:
         until: datetime | None = None
         if (event := unplaced(copy)) is not None:
-            turn.execution(event, copy.leg(event.leg).origin or copy.origin, f"{event.leg}/pending")
+            turn.execution(event, copy.origin_of(copy.leg(event.leg)), f"{event.leg}/pending")
             self.memory.save(copy, turn)
         while True:
             step = next_step(copy, self.memory.live)
             match step:
                 case Denies():
                     leg = copy.leg(step.leg)
-                    origin = leg.origin or copy.origin
                     event = deny(copy, leg, step.denial.code, dict(step.denial.numbers))
-                    turn.execution(event, origin, f"{leg.number}")
+                    turn.execution(event, copy.origin_of(leg), f"{leg.number}")
                     self.memory.save(copy, turn)
                     continue
                 case Waits():
@@ -285,7 +284,7 @@ class AccountAgent:
             numbers=step.numbers,
             seen_at_utc=leg.order.seen_at_utc if leg.order is not None else None,
         )
-        turn.execution(started, leg.origin or copy.origin, attempt.id)
+        turn.execution(started, copy.origin_of(leg), attempt.id)
         self.memory.save(copy, turn)
         turn.then(lambda at: self._call(terminal, copy, attempt, at))
 
@@ -346,7 +345,6 @@ class AccountAgent:
         self._release(copy)
         if copy.attempt is not attempt:
             return  # settled meanwhile by the broker's books: the late answer agrees or is moot
-        origin = copy.leg(attempt.leg).origin or copy.origin
         platform = memory.known.platform
         match answer:
             case Done() if answer.filled or attempt.kind != "open":
@@ -372,7 +370,7 @@ class AccountAgent:
             live.just_ended[leg.ticket] = live.mono
         if attempt.kind == "delete" and leg.ticket is None and leg.replaced is not None:
             live.just_ended[leg.replaced] = live.mono
-        apply(memory, copy, attempt, result, origin, turn)
+        apply(memory, copy, attempt, result, turn)
         if attempt.kind == "modify" and leg.ticket is not None:
             live.just_modified[leg.ticket] = live.mono
         elif leg.status is LegStatus.OPEN and leg.ticket is not None:

@@ -62,18 +62,25 @@ def _close(copy: Copy, limits: WatcherLimits) -> Possible:
     since, what = copy.closing_since_utc, _tickets(copy.live_legs)
     if since is None and not copy.detached:
         since, what = copy.reduction_late_since_utc, f"a part of {what}"
-    alarm = Alarm("CLOSE_FAILS", f"{what} should be closed and is not")
+    text = f"{what} should be closed and is not{_answered(copy, 'close', 'delete')}"
+    alarm = Alarm("CLOSE_FAILS", text)
     return since, limits.close_alert_after_s, alarm
 
 
 def _stop(copy: Copy, limits: WatcherLimits) -> Possible:
-    if copy.closing == "STOP_NOT_SET":
-        text = f"the stop of {_tickets(copy.legs)} could not be set: it is closed"
+    if copy.closing == "STOP_NOT_SET" and not copy.detached:
+        text = (
+            f"the stop of {_tickets(copy.legs)} could not be set, so it is closed"
+            f"{_answered(copy, 'modify')}"
+        )
         return copy.closing_since_utc, 0.0, Alarm("STOP_NOT_SET", text)
     standing = [leg for leg in copy.live_legs if leg.ticket is not None]
     if not standing or copy.closing or copy.detached:
         return None, 0.0, NOTHING
-    text = f"the master's latest levels are not set on {_tickets(standing)}: the former ones stand"
+    text = (
+        f"the master's latest levels are not set on {_tickets(standing)}: the former ones stand"
+        f"{_answered(copy, 'modify')}"
+    )
     return copy.levels_late_since_utc, limits.stops_within_s, Alarm("STOP_NOT_SET", text)
 
 
@@ -84,6 +91,12 @@ def _unresolved(copy: Copy, limits: WatcherLimits) -> Possible:
     text = f"nobody knows yet what became of a call to {attempt.kind} {copy.symbol}"
     since = attempt.unresolved_at_utc
     return since, limits.unresolved_alert_after_s, Alarm("UNRESOLVED", text)
+
+
+def _answered(copy: Copy, *kinds: str) -> str:
+    """What its broker has against such a call; nothing where none was answered."""
+    kind, said = copy.refusal or ("", "")
+    return f": the broker answered {said}" if kind in kinds else ""
 
 
 def _tickets(legs: list[Leg]) -> str:

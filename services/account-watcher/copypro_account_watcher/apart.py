@@ -41,16 +41,23 @@ def see_time(memory: Memory, turn: Turn, mono: float) -> None:
     back, live.now, live.mono = live.now - turn.now, turn.now, mono
     if back <= timedelta(seconds=memory.limits.clock_off_s):
         return
-    memory.book.set_back(turn.now)
+    set_back(memory, turn.now)
     for copy in memory.copies.values():
-        set_back(copy, turn.now)
         memory.touch(copy, turn)
 
 
-def set_back(copy: Copy, now: datetime) -> None:
+def set_back(memory: Memory, now: datetime) -> None:
     """The clock was, or may have been while nobody watched: nothing has begun later than now, and what was
     put off waits no longer. It would wait until the clock is as late again as it was.
     """
+    memory.book.set_back(now)
+    if memory.account is not None:
+        memory.account.alive_at_utc = _by(memory.account.alive_at_utc, now)
+    for copy in memory.copies.values():
+        _set_back(copy, now)
+
+
+def _set_back(copy: Copy, now: datetime) -> None:
     copy.not_before_utc = None
     copy.closing_since_utc = _by(copy.closing_since_utc, now)
     copy.levels_late_since_utc = _by(copy.levels_late_since_utc, now)

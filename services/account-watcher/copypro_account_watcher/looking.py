@@ -39,11 +39,12 @@ from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.seen.accounted import Accounted
 from copypro_account_watcher.seen.costs import note_all
-from copypro_account_watcher.seen.diff import Look, diff, new_symbols
+from copypro_account_watcher.seen.diff import diff, new_symbols
 from copypro_account_watcher.seen.evidence import from_ticket
+from copypro_account_watcher.seen.looks import Look, Result
 from copypro_account_watcher.seen.shown import Shown, by_frame, shows_only
 from copypro_account_watcher.session import Session
-from copypro_account_watcher.settled import late, unresolved
+from copypro_account_watcher.settled import late_modifies, unresolved
 from copypro_account_watcher.settled.claiming import claim, filled_unseen, unseen
 from copypro_account_watcher.settled.following import (
     follow,
@@ -172,7 +173,7 @@ class Looking:
         live.looked(shown.orders, shown.asked_at)
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
             self._accounted = Accounted(self._host.limits.flow_wait_s)
-        told = self._apply(shown, turn)
+        told = self._follow_changes(shown, turn)
         settled = self._follow_balance(shown, told, turn)
         self._protecting.looked(
             shown.orders,
@@ -186,37 +187,50 @@ class Looking:
         if again is not None:
             self._history_by(again)
         settle_fills(memory, turn)
-        late.set_right(memory, turn, is_whole=shown.is_whole)
+        late_modifies.set_right(memory, turn, is_whole=shown.is_whole)
         self.publishing.seen(shown.orders, shown.figures)
         self._looked_at = live.mono
         await self._act(turn)
 
-    def _apply(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
-        """What happened."""
+    def _follow_changes(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
+        """What happened since the last look: told, followed by our legs, and remembered."""
         memory = self._memory
-        account = memory.known
+        result = diff(memory.book, self._as_look(shown, turn.now))
+        self._tell(result, turn)
+        self._remember(result, turn)
+        if shown.seen is not Seen.LIVE:
+            claim(memory, shown.orders, shown.history, turn)
+        if shown.is_whole:
+            self._note_still_open(shown.orders, turn)
+        gone = [t for t in unseen(memory, shown.orders) if shown.is_whole or t in self.missing]
+        self._note_missing((*result.missing, *gone), turn)
+        self._note_strangers(result.unknown_tags, memory.known, turn)
+        return [fact.message for fact in (*result.late, *result.facts)]
+
+    def _as_look(self, shown: Shown, now: datetime) -> Look:
         if shown.has_history:
-            self._history_read_at = turn.now
+            self._history_read_at = now
         elif self._history_read_at is not None:  # unless the clock was set back since
-            self._history_read_at = min(self._history_read_at, turn.now)
-        result = diff(
-            memory.book,
-            Look(
-                orders=shown.orders,
-                closed=shown.closed,
-                operations=shown.operations,
-                seen=shown.seen,
-                at_utc=turn.now,
-                contexts=self._contexts(shown),
-                copies=self._copies(shown.orders),
-                withheld=self._withheld(),
-                clock_offset_minutes=self._session.offset.minutes,
-                missed_since_utc=account.alive_at_utc,
-                row_wait_s=self._host.limits.row_wait_s,
-                history_at_utc=self._history_read_at,
-                history_lag_s=self._host.limits.history_lag_s,
-            ),
+            self._history_read_at = min(self._history_read_at, now)
+        return Look(
+            orders=shown.orders,
+            closed=shown.closed,
+            operations=shown.operations,
+            seen=shown.seen,
+            at_utc=now,
+            contexts=self._contexts(shown),
+            copies=self._copies(shown.orders),
+            withheld=self._withheld(),
+            clock_offset_minutes=self._session.offset.minutes,
+            missed_since_utc=self._memory.known.alive_at_utc,
+            row_wait_s=self._host.limits.row_wait_s,
+            history_at_utc=self._history_read_at,
+            history_lag_s=self._host.limits.history_lag_s,
         )
+
+    def _tell(self, result: Result, turn: Turn) -> None:
+        """What history told late first, then what this look shows."""
+        memory = self._memory
         for fact in result.late:
             turn.fact(memory.id, fact.message, *fact.identity)
             follow_hidden(memory, fact.message, turn)
@@ -232,6 +246,9 @@ class Looking:
             self._protecting.told(message)
         note_all(memory.book, (fact.message for fact in (*result.facts, *result.late)))
         follow_tickets(memory, result.changed, turn)
+
+    def _remember(self, result: Result, turn: Turn) -> None:
+        memory, account = self._memory, self._memory.known
         for root in result.changed:
             turn.remember(root_key(memory.id, root), memory.book.roots[root])
         for root in result.gone:
@@ -245,14 +262,6 @@ class Looking:
         if alive_at is None or (result.facts and turn.now - alive_at > every):
             account.alive_at_utc = turn.now
             memory.save_account(turn)
-        if shown.seen is not Seen.LIVE:
-            claim(memory, shown.orders, shown.history, turn)
-        if shown.is_whole:
-            self._note_still_open(shown.orders, turn)
-        gone = [t for t in unseen(memory, shown.orders) if shown.is_whole or t in self.missing]
-        self._note_missing((*result.missing, *gone), turn)
-        self._note_strangers(result.unknown_tags, account, turn)
-        return [fact.message for fact in (*result.late, *result.facts)]
 
     def _see_clock(self, shown: Shown, now: datetime) -> None:
         """By the newest of what tells both its times."""

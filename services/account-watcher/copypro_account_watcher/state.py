@@ -326,6 +326,8 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Refusals in a row of the present step."""
     first_try_at_utc: datetime | None = None
     not_before_utc: datetime | None = None
+    refusal: tuple[str, str] | None = None
+    """The broker's last one of what is wanted now: of which kind of call, and what it said."""
     corrections: int = 0
     """Of the present step: how often the broker asked for something else."""
     levels_late_since_utc: datetime | None = None
@@ -354,6 +356,15 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
             if leg.number == number:
                 return leg
         raise LookupError(f"copy {self.copy} has no leg {number}")
+
+    def is_calling(self, leg: Leg, kind: str) -> bool:
+        """A call of this kind on this leg is under way, or nobody knows what became of it."""
+        attempt = self.attempt
+        return attempt is not None and attempt.kind == kind and attempt.leg == leg.number
+
+    def origin_of(self, leg: Leg) -> Origin:
+        """Of what is told of it."""
+        return leg.origin or self.origin
 
     def left_of(self, leg: Leg) -> Decimal:
         """The fraction of the leg's original volume that should be left: only what the master took

@@ -1,7 +1,8 @@
-"""`python -m mt_simulator MT4_PORT MT5_PORT`: an empty world for another program to fill.
+"""`python -m mt_simulator MT4_PORT MT5_PORT [--until-eof]`: an empty world for another program to fill.
 
 Prints one line, `{"mt4": address, "mt5": address}`, once it listens: on any free ports where one of
-these was taken since the other program looked.
+these was taken since the other program looked. With `--until-eof` it ends with its standard input too:
+with whoever holds the other end, however that ends.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ async def main() -> None:
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    if "--until-eof" in sys.argv:
+        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
     sys.stdout.write(json.dumps({"mt4": simulator.mt4_url, "mt5": simulator.mt5_url}) + "\n")
     sys.stdout.flush()
     await stop.wait()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -31,6 +32,19 @@ def write(path: Path, text: str) -> None:
         fail(f"{path} cannot be written: {error.strerror}")
 
 
+def _is_lost(stream: TextIO) -> bool:
+    """It takes not even a line's end: what it holds back is given up, so that its end says nothing."""
+    try:
+        stream.write("\n")
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return True
+    return False
+
+
 class Commands(TyperGroup):
     """Says what is wrong with a command line in one line too, and where its help is."""
 
@@ -48,6 +62,12 @@ class Commands(TyperGroup):
         except typer.Abort:
             typer.echo("copypro: not answered: nothing was done", err=True)
             code = 1
+        except OSError as error:
+            if not _is_lost(sys.stdout):
+                raise
+            text = f"copypro: standard output cannot be written: {error.strerror}"
+            typer.echo(text, err=True)
+            code = 2
         if ends_the_process:
             sys.exit(code)
         return code

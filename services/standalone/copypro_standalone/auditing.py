@@ -46,9 +46,9 @@ def export(
             count, last = asyncio.run(write(history, out))
     except CopyProError as error:
         fail(error)
-    except BrokenPipeError:
-        raise  # whoever read it has read enough
     except OSError as error:
+        if file == STDOUT:
+            raise
         fail(f"{file} cannot be written: {error.strerror}")
     typer.echo(f"{count} lines, the last one's hash {last}", err=True)
 
@@ -86,6 +86,7 @@ async def write(history: LogHistory, out: IO[str]) -> tuple[int, str]:
         number += 1
         line, previous = line_of(event, number, previous)
         out.write(line + "\n")
+    out.flush()
     return number, previous
 
 

@@ -113,13 +113,14 @@ async def _gone(url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def simulator_process(mt4_port: int, mt5_port: int) -> AsyncIterator[tuple[str, str]]:
-    """The bridges in a process of their own, so that latencies are honest; their addresses.
+    """The bridges in a process of their own, so that latencies are honest; their addresses. It ends with
+    this one, also where that is killed.
 
     Errors: SettingsError when they do not start.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "mt_simulator", str(mt4_port), str(mt5_port),
-        stdout=asyncio.subprocess.PIPE,
+        sys.executable, "-m", "mt_simulator", str(mt4_port), str(mt5_port), "--until-eof",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         addresses = await _addresses(process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -20,9 +21,8 @@ Answer = TypeVar("Answer")
 def add(
     email: Annotated[str, typer.Argument(help="the new user signs in with it")],
     password: Annotated[
-        str,
-        typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="asked for"),
-    ],
+        str | None, typer.Option(help="asked for, or the first line of a pipe")
+    ] = None,
     data: Data = Path(".copypro"),
 ) -> None:
     """Make a user where sign-up is closed, also while the program runs; prints the userKey."""
@@ -30,9 +30,20 @@ def add(
 
     from copypro_standalone import operating
 
-    if not password:
+    chosen = _asked_for() if password is None else password
+    if not chosen:
         fail("an empty password is none")
-    typer.echo(_run(lambda: operating.add_user(load(data), email, password)))
+    typer.echo(_run(lambda: operating.add_user(load(data), email, chosen)))
+
+
+def _asked_for() -> str:
+    if sys.stdin and sys.stdin.isatty():
+        answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return answer
+    line = sys.stdin.readline() if sys.stdin else ""
+    if not line:
+        raise typer.Abort
+    return line.rstrip("\r\n")
 
 
 @app.command()

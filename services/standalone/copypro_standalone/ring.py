@@ -7,6 +7,7 @@ other processes. It is the same code with another list of names.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import socket
 import sys
@@ -372,6 +373,8 @@ def _listening_socket(host: str, port: int, setting: str) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=128, reuse_port=False)
     except OSError as error:
         why = str(error.strerror).partition(" (while")[0]  # which says the address once more
+        is_taken = error.errno == errno.EADDRINUSE
+        first = "CopyPro may be running already; else " if is_taken else ""
         raise SettingsError(
-            f"cannot listen on {host}:{port} ({why}): set COPYPRO_HOST and {setting}"
+            f"cannot listen on {host}:{port} ({why}): {first}set COPYPRO_HOST and {setting}"
         ) from None

@@ -3,7 +3,8 @@ what is shown, and no receiver holds up another.
 
 A post is remembered in the commit that consumes its event and forgotten in one of its own once the
 receiver took it. Killed between the two it is posted again, with the same id: at least once, and once by
-id. Each receiver is served by itself, in the order of the events.
+id. Each receiver is served by itself, in the order of the events; only an alert that was refused goes
+behind the others.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from itertools import chain
 
 import msgspec
 import structlog
 from copypro import topics
-from copypro.ports import Clock, Outgoing, Partition
+from copypro.ports import Clock, NotTaken, Outgoing, Partition
 from msgspec import Struct
 
 from copypro_stats.receivers import OPERATOR, Posted, Receivers
@@ -37,6 +39,43 @@ class PostLimits(Struct, frozen=True, kw_only=True):
     """So many may wait for one receiver; what comes beyond is shown and not posted."""
 
 
+class _Queue:
+    """What waits for one receiver, in its order; behind it what was refused."""
+
+    def __init__(self) -> None:
+        self._fresh: dict[str, Posted] = {}
+        self._refused: dict[str, Posted] = {}
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._fresh) + len(self._refused)
+
+    @property
+    def first(self) -> Posted:
+        return next(chain(self._fresh.values(), self._refused.values()))
+
+    def add(self, posted: Posted) -> None:
+        self._fresh[posted.id] = posted
+        self._news.set()
+
+    def remove(self, posted: Posted) -> None:
+        self._fresh.pop(posted.id, None)
+        self._refused.pop(posted.id, None)
+
+    def put_behind(self, posted: Posted) -> None:
+        self.remove(posted)
+        self._refused[posted.id] = posted
+
+    async def is_fresh_within(self, seconds: float) -> bool:
+        """As soon as something waits that was not refused."""
+        if not self._fresh:
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
+        return bool(self._fresh)
+
+
 class Outbox:
     """What one partition has still to post, by receiver, in the order in which it was raised."""
 
@@ -45,8 +84,8 @@ class Outbox:
     ) -> None:
         self._partition, self._receivers = partition, receivers
         self._clock, self._limits = clock, limits
-        self._waiting: dict[str, dict[str, Posted]] = {}
-        """By receiver and id."""
+        self._waiting: dict[str, _Queue] = {}
+        """By receiver."""
         self._remembered: list[Posted] = []
         """In a commit that is under way: posted once that is durable."""
         self._news = asyncio.Event()
@@ -62,7 +101,7 @@ class Outbox:
             if record.key.startswith(PREFIX) and record.value is not None:
                 found.append(msgspec.json.decode(record.value, type=Posted))
         for posted in sorted(found, key=lambda posted: (posted.number, posted.raised_at_utc)):
-            self._waiting.setdefault(posted.to, {})[posted.id] = posted
+            self._waiting.setdefault(posted.to, _Queue()).add(posted)
             self._number = max(self._number, posted.number)
         self._news.set()
 
@@ -83,7 +122,7 @@ class Outbox:
     def committed(self) -> None:
         """What was remembered is durable now."""
         for posted in self._remembered:
-            self._waiting.setdefault(posted.to, {})[posted.id] = posted
+            self._waiting.setdefault(posted.to, _Queue()).add(posted)
         self._remembered.clear()
         self._news.set()
 
@@ -99,31 +138,42 @@ class Outbox:
 
     async def _serve(self, to: str) -> None:
         """Everything for one receiver, one after another; ends when nothing waits."""
-        waiting = self._waiting[to]
+        waiting, wait_s = self._waiting[to], self._limits.first_wait_s
         while waiting:
-            posted = next(iter(waiting.values()))
-            await self._deliver(posted)
-            await self._partition.commit([Outgoing(topics.STATS_STATE.name, _key(posted), None)])
-            del waiting[posted.id]
+            posted = waiting.first
+            not_taken = await self._deliver(posted)
+            if not_taken is None:
+                await self._partition.commit(
+                    [Outgoing(topics.STATS_STATE.name, _key(posted), None)]
+                )
+                waiting.remove(posted)
+                wait_s = self._limits.first_wait_s
+                continue
+            if not_taken.refused and to == OPERATOR:
+                waiting.put_behind(posted)
+                if await waiting.is_fresh_within(wait_s):
+                    continue
+            else:
+                await asyncio.sleep(wait_s)
+            wait_s = min(self._limits.cap_wait_s, wait_s * 2)
         del self._waiting[to]
         self._serving.discard(to)
 
-    async def _deliver(self, posted: Posted) -> None:
-        """Returns when it was taken, when it was not and is too old to be news, or when nobody wants
-        it any more.
+    async def _deliver(self, posted: Posted) -> NotTaken | None:
+        """None when it was taken, when it was not and is too old to be news, or when nobody wants it
+        any more.
         """
         assert self._receivers is not None
-        limits, wait_s = self._limits, self._limits.first_wait_s
+        in_part = self._is_older(posted, self._limits.decision_s)
+        not_taken = await self._receivers.post(posted, in_part)
+        if not_taken is None:
+            return None
         what = "alert" if posted.to == OPERATOR else "callback"
-        while reason := await self._receivers.post(
-            posted, self._is_older(posted, limits.decision_s)
-        ):
-            if self._is_older(posted, limits.kept_s):
-                logger.error(f"{what} not delivered: given up", id=posted.id, reason=reason)
-                return
-            logger.warning(f"{what} not delivered yet", id=posted.id, reason=reason)
-            await asyncio.sleep(wait_s)
-            wait_s = min(limits.cap_wait_s, wait_s * 2)
+        if self._is_older(posted, self._limits.kept_s):
+            logger.error(f"{what} not delivered: given up", id=posted.id, reason=not_taken.reason)
+            return None
+        logger.warning(f"{what} not delivered yet", id=posted.id, reason=not_taken.reason)
+        return not_taken
 
     def _is_older(self, posted: Posted, seconds: float) -> bool:
         return self._clock() - posted.raised_at_utc > timedelta(seconds=seconds)

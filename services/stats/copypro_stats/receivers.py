@@ -13,7 +13,7 @@ from copypro.callbacks import Receiver, receiver_of
 from copypro.envelope import Envelope
 from copypro.errors import KeyDestroyed, SecretsError, StoreRefused, StoreUnavailable
 from copypro.messages import AlertRaised, EquityProtectorReset, EquityProtectorTriggered
-from copypro.ports import Post, ReadModels
+from copypro.ports import NotTaken, Post, ReadModels
 from copypro.trade_logs import trade_log
 from copypro.trade_sides import sides_of
 from copypro.values import AccountId, RegistrationId
@@ -114,10 +114,10 @@ class Receivers:
             told.add(OPERATOR)
         return [posted for posted in posts if posted.to in told]
 
-    async def post(self, posted: Posted, in_part: bool = False) -> str:
-        """Empty: it was taken, or there is nobody to take it; else why not, without any secret. What
-        a person can still set right (a database's rights, a key that is missing here) is a reason, and
-        so is a trade log of which the decision is not projected yet, unless it is told `in_part`.
+    async def post(self, posted: Posted, in_part: bool = False) -> NotTaken | None:
+        """None: it was taken, or there is nobody to take it. Not taken is also what a person can still
+        set right (a database's rights, a key that is missing here), and a trade log of which the
+        decision is not projected yet, unless it is told `in_part`.
         """
         try:
             receiver = await self._receiver(posted.to)
@@ -125,15 +125,15 @@ class Receivers:
             if posted.to == OPERATOR:
                 body = await self._named(body)
         except _Undecided:
-            return "the decision before it is not projected yet"
+            return NotTaken("the decision before it is not projected yet")
         except StoreUnavailable:
-            return "the database does not answer"
+            return NotTaken("the database does not answer")
         except StoreRefused as error:
-            return f"the database refuses: {error}"
+            return NotTaken(f"the database refuses: {error}")
         except SecretsError as error:
-            return f"its callback cannot be opened: {error}"
+            return NotTaken(f"its callback cannot be opened: {error}")
         if receiver is None or not body:
-            return ""
+            return None
         return await self._post(receiver, posted.id, body)
 
     async def _named(self, alert: bytes) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from copypro.adapters.sqlite_file import open_file
+from copypro.adapters.sqlite_file import check_file, open_file
 from copypro.collections import INDEXED
 from copypro.ports import Document, Upsert, newest
 
@@ -47,6 +47,11 @@ def documents_table(collection: str, generation: int) -> str:
 def connect_to_write(path: Path) -> sqlite3.Connection:
     """Errors: StoreRefused, StoreUnavailable."""
     return open_file(path, APPLICATION_ID, _POINTER, SCHEMA, busy_s=BUSY_S)
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Errors: StoreRefused."""
+    check_file(connection, path, APPLICATION_ID, SCHEMA)
 
 
 def live_generation(connection: sqlite3.Connection) -> int:

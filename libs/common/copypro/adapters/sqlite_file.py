@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from copypro.errors import SettingsError, StoreRefused, StoreUnavailable
 
 _REMEDY = "set COPYPRO_DATA to a folder that this program may write and nobody else uses"
@@ -138,33 +140,37 @@ class FileThread:
 
 @contextmanager
 def saying(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours. What is no matter of the file (a value that is taken) passes as it is."""
+    """SQLite's errors as ours, and those of what stands in it and cannot be read. What is no matter of
+    the file (a value that is taken) passes as it is.
+    """
     try:
         yield
     except sqlite3.IntegrityError:
         raise
-    except sqlite3.Error as error:
+    except (sqlite3.Error, msgspec.DecodeError) as error:
         raise said(path, error) from error
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """The file itself is spoilt, or is none of SQLite's."""
+    """The file itself, or what stands in it, is spoilt, or it is none of SQLite's."""
+    if isinstance(error, msgspec.DecodeError):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & _PRIMARY in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def said(path: Path, error: sqlite3.Error) -> StoreRefused | StoreUnavailable | sqlite3.Error:
+def said(path: Path, error: Exception) -> Exception:
+    if is_damage(error):
+        remedy = "restore it from a backup"
+        if path.name == FROM_THE_LOG:
+            remedy = (
+                "move it away, with its -wal and -shm, and start again: it is made from the log"
+            )
+        return StoreRefused(f"{path} is damaged or not a database ({error}): {remedy}")
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return error
     match code & _PRIMARY:
-        case _ if is_damage(error):
-            remedy = "restore it from a backup"
-            if path.name == FROM_THE_LOG:
-                remedy = (
-                    "move it away, with its -wal and -shm, and start again: it is made from the log"
-                )
-            return StoreRefused(f"{path} is damaged or not a database ({error}): {remedy}")
         case sqlite3.SQLITE_FULL:
             return StoreUnavailable(f"{path} cannot grow ({error}): make room on the disk")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:

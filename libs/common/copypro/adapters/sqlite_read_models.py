@@ -59,7 +59,7 @@ class SqliteReadModels:
     async def get(self, collection: str, id: str) -> Document | None:
         with saying(self._path):
             document = self._point(collection, id)
-        return None if document is None else documents.decode(document)  # type: ignore[return-value]
+            return None if document is None else documents.decode(document)  # type: ignore[return-value]
 
     def _point(self, collection: str, id: str) -> bytes | None:
         """One statement, which sees one moment: it also tells whether the generation is still live."""
@@ -173,14 +173,19 @@ class SqliteReadModels:
         return _Snapshot(self._reading)
 
     def _connect_to_read(self) -> sqlite3.Connection:
-        """Errors: StoreRefused, where nothing was ever written."""
+        """Errors: StoreRefused, where nothing was ever written, or not by this version or program."""
         if self._path.exists():
             uri = f"{self._path.as_uri()}?mode=ro"
             connection = sqlite3.connect(
                 uri, uri=True, isolation_level=None, check_same_thread=False
             )
-            if not is_empty(connection):
-                return connection
+            try:
+                documents.check_version(connection, self._path)
+                if not is_empty(connection):
+                    return connection
+            except BaseException:
+                connection.close()
+                raise
             connection.close()
         raise StoreRefused(
             f"{self._path} is missing or empty: start `copypro up`, which makes it from the log"

@@ -17,10 +17,12 @@ from copypro.callbacks import (
     is_public,
     signature,
 )
-from copypro.ports import Clock
+from copypro.ports import Clock, NotTaken
 
 MOST_BYTES = 262_144
 NOT_PUBLIC = "its address is private, loopback or reserved"
+_LATER = (408, 425, 429)
+"""It may take the same one later, and the next one no sooner."""
 
 
 class NotPublic(OSError):
@@ -35,12 +37,10 @@ class Webhooks:
     ) -> None:
         self._clock, self._within_s, self._private_allowed = clock, within_s, private_allowed
 
-    async def __call__(self, receiver: Receiver, id: str, body: bytes) -> str:
-        """Empty when the receiver took it (a status of 200 to 299), else the reason, without the
-        address, which may hold a token.
-        """
+    async def __call__(self, receiver: Receiver, id: str, body: bytes) -> NotTaken | None:
+        """Taken is a status of 200 to 299. No reason shows the address, which may hold a token."""
         if len(body) > MOST_BYTES:
-            return f"{len(body)} bytes are more than {MOST_BYTES}"
+            return NotTaken(f"{len(body)} bytes are more than {MOST_BYTES}", refused=True)
         anywhere = receiver.trusted or self._private_allowed
         connector = aiohttp.TCPConnector(
             resolver=Resolver(anywhere=anywhere), use_dns_cache=False, limit=1, force_close=True
@@ -51,7 +51,7 @@ class Webhooks:
             # As it will be connected to: other scripts' digits and dots are read as ours, and the
             # resolver is asked about names alone.
             if not anywhere and is_not_public_host(url.raw_host or ""):
-                return NOT_PUBLIC
+                return NotTaken(NOT_PUBLIC)
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
                 session.post(
@@ -61,11 +61,10 @@ class Webhooks:
                     allow_redirects=False,
                 ) as response,
             ):
-                taken = 200 <= response.status < 300
-                return "" if taken else f"status {response.status}"
+                return _said(response.status)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             cause = error.__cause__ or error.__context__
-            return NOT_PUBLIC if isinstance(cause, NotPublic) else type(error).__name__
+            return NotTaken(NOT_PUBLIC if isinstance(cause, NotPublic) else type(error).__name__)
 
     def _headers(self, receiver: Receiver, id: str, body: bytes) -> dict[str, str]:
         headers = {
@@ -78,6 +77,13 @@ class Webhooks:
             headers[TIMESTAMP_HEADER] = timestamp
             headers[SIGNATURE_HEADER] = signature(receiver.secret, timestamp, body)
         return headers
+
+
+def _said(status: int) -> NotTaken | None:
+    if 200 <= status < 300:
+        return None
+    refused = 400 <= status < 500 and status not in _LATER
+    return NotTaken(f"status {status}", refused)
 
 
 class Resolver(AbstractResolver):

@@ -310,6 +310,6 @@ def _fresh_start(copy: Copy) -> None:
     """What is wanted changed: waits and counts of the former step no longer apply."""
     copy.tries, copy.corrections = 0, 0
     copy.first_try_at_utc, copy.not_before_utc = None, None
-    copy.settled_levels = None
+    copy.settled_levels, copy.refusal = None, None
     for leg in copy.legs:
         leg.levels_refused = False

@@ -13,7 +13,7 @@ from copypro.codes import Denial, denied
 from copypro.messages import Numbers, OpenCopy, PlacePendingCopy
 from copypro.options import MagicMode, RiskType
 from copypro.trading import OpenRequest, Quote, SymbolSpec, TradeMode
-from copypro.values import Lots, Mode, OrderKind, Price, Side
+from copypro.values import Lots, Mode, OrderKind, Side
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -283,7 +283,3 @@ def magic_of(wanted: Copy | OpenCopy | PlacePendingCopy) -> int:
 def slippage_points(numbers: Numbers, spec: SymbolSpec) -> int:
     """What a broker of the Instant kind may deviate by: the same limit as checked before sending."""
     return min(int(Decimal(numbers["max_slippage"]) / stops.point_of(spec)), MOST_POINTS)
-
-
-def market_price(copy: Copy, quote: Quote) -> Price:
-    return quote.to_open(copy.side)

@@ -532,7 +532,9 @@ class Book:
             self.operations_forgotten_until_broker = at if until is None else max(at, until)
 
     def set_back(self, now: datetime) -> None:
-        """The clock was: no doubt is of later than now."""
+        """The clock was: neither the first look nor any doubt is of later than now."""
+        if self.since_utc is not None:
+            self.since_utc = min(self.since_utc, now)
         self.doubts = {doubt: min(since, now) for doubt, since in self.doubts.items()}
 
     def learn_cost(self, symbol: str, cost: Cost) -> None:

@@ -6,7 +6,7 @@ all its known lots. What vanished without proof is reported as missing; the call
 and looks again. A list that shows less of a position is proof by itself; its deal is waited for
 (`Look.row_wait_s`) and made up if it does not come. The same look twice changes nothing.
 
-`diff` changes the book in place and returns it; the same book and look always give the same
+`diff` changes the book in place; the same book and look always give the same
 result. Times, contexts and limits are in the look.
 """
 
@@ -21,31 +21,18 @@ from copypro.trading import OpenOrder
 from copypro.values import Mode, Platform, RootId, Ticket, tag_in
 from msgspec.structs import replace
 
-from copypro_account_watcher.seen import missed, mt4_chain, netting, positions
-from copypro_account_watcher.seen.book import Book, BookLimits, Closed, Lifecycle, Rest, Root
+from copypro_account_watcher.seen import late_rows, missed, mt4_chain, netting, positions
+from copypro_account_watcher.seen.book import Book, Root
 from copypro_account_watcher.seen.evidence import Rows, is_late, is_under_watch, why_removed
-from copypro_account_watcher.seen.looks import Fact, Look, Result
+from copypro_account_watcher.seen.looks import Look, Result
 from copypro_account_watcher.seen.recording import Recording
 
-__all__ = [
-    "Book",
-    "BookLimits",
-    "Closed",
-    "Fact",
-    "Lifecycle",
-    "Look",
-    "Rest",
-    "Result",
-    "Root",
-    "diff",
-    "new_symbols",
-]
+Listed = dict[Ticket, OpenOrder]
 
 
 def diff(book: Book, look: Look) -> Result:
     if book.since_utc is None:
         book.since_utc = look.missed_since_utc or look.at_utc
-    known = len(book.roots)
     rec, rows = Recording(book, look), Rows(book, look)
     _operations(rec)
     listed, net = _listing(book, look.orders)
@@ -53,7 +40,7 @@ def diff(book: Book, look: Look) -> Result:
     for order in listed.values():
         root = book.by_ticket.get(order.ticket)
         if root is None or not _is_as_known(rows, root, order):
-            _listed(rec, rows, order, new)
+            _compare(rec, rows, order, new)
     netting.settle(rec, rows, net)
     if look.whole:
         _vanished(rec, rows, listed, new, {order.ticket for order in net.values()})
@@ -72,11 +59,9 @@ def diff(book: Book, look: Look) -> Result:
     return Result(
         late=tuple(rec.late),
         facts=rec.facts(),
-        book=book,
         changed=tuple(rec.changed),
         gone=tuple(rec.gone),
         missing=tuple(rec.missing),
-        known=known,
         unknown_tags=_unknown_tags(book, look),
     )
 
@@ -94,9 +79,6 @@ def new_symbols(book: Book, orders: Iterable[OpenOrder]) -> set[str]:
         elif order.lots > root.open_lots or order.kind is not root.kind:
             symbols.add(order.symbol)
     return symbols
-
-
-Listed = dict[Ticket, OpenOrder]
 
 
 def _listing(book: Book, orders: Iterable[OpenOrder]) -> tuple[Listed, dict[str, OpenOrder]]:
@@ -139,7 +121,7 @@ def _is_as_known(rows: Rows, root: Root, order: OpenOrder) -> bool:
     )
 
 
-def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
+def _compare(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
     book = rec.book
     root = book.by_ticket.get(order.ticket)
     if root is None and order.identifier is not None:
@@ -171,8 +153,8 @@ def _listed(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
 
 def _stands_still(rec: Recording, root: Root) -> None:
     """A pending order, unless a list was without it: a frame that has it again is late, or that list was."""
-    if rec.look.seen is Seen.LIVE and rec.stood("unlisted", root.root):
-        rec.waited("unlisted", root.root)
+    if rec.look.seen is Seen.LIVE and rec.doubts.stood("unlisted", root.root):
+        rec.doubts.waited("unlisted", root.root)
     else:
         rec.book.listed_at[root.root] = rec.look.at_utc
 
@@ -214,7 +196,7 @@ def _vanished(
             # The position it became part of has grown by it: told as that root's increase.
             rec.merged(root)
         else:
-            rec.waited("unlisted", root.root)
+            rec.doubts.waited("unlisted", root.root)
             rec.missing[root.ticket] = None
     if book.platform is Platform.MT4:
         return
@@ -260,7 +242,7 @@ def _rests(rec: Recording, rows: Rows) -> None:
                 root.rest_lots = pending[root.ticket]
                 rec.touch(root)
         elif root.rest_lots and filled.get(root.ticket) == root.open_lots:
-            if rec.waited("rest", root.root) and rec.look.seen is not Seen.LIVE:
+            if rec.doubts.waited("rest", root.root) and rec.look.seen is not Seen.LIVE:
                 cancelled = rows.cancelled(root.ticket)
                 why = "" if cancelled is None else why_removed(cancelled, root.comment, None)
                 rec.rest_removed(root, why)
@@ -285,7 +267,7 @@ def _newcomers(rec: Recording, rows: Rows, new: Listed, net: Mapping[str, OpenOr
             continue
         root_id = RootId(str(order.identifier or order.ticket))
         pieces = rows.with_list(order)
-        if rows.tells_now(order) and not rec.waited("partly", order.ticket):
+        if rows.tells_now(order) and not rec.doubts.waited("partly", order.ticket):
             rec.missing[order.ticket] = None  # closed in part, or wholly and the list is late
         elif pieces and rec.book.mode is Mode.HEDGING:
             missed.tell(rec, rows, root_id, pieces, order)
@@ -301,9 +283,9 @@ def _late(rec: Recording, rows: Rows) -> None:
             is_more = 0 < unrowed < row.lots and rows.is_numbered(row)  # a growth was missed
             lots = unrowed if is_more else row.lots
             if closed.made and is_late(rec.book, rec.look, replace(row, lots=lots), unrowed):
-                closed = rec.row_of_closed_came(closed, row)
+                closed = late_rows.row_of_closed_came(rec, closed, row)
     for closed, row in list(rows.untold_of_closed()):
-        rec.untold_part_of_closed(rec.book.closed[closed.root], row)
+        late_rows.untold_part_of_closed(rec, rec.book.closed[closed.root], row)
 
 
 def _operations(rec: Recording) -> None:

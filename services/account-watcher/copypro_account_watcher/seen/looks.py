@@ -11,8 +11,6 @@ from copypro.trading import BalanceOperation, ClosedOrder, OpenOrder
 from copypro.values import CopyId, RootId, Side, Ticket
 from msgspec import Struct
 
-from copypro_account_watcher.seen.book import Book
-
 
 class Look(Struct, frozen=True, kw_only=True):
     """One look at an account. `closed` and `operations` are evidence, from a frame or from history."""
@@ -59,14 +57,11 @@ class Result(Struct, frozen=True, kw_only=True):
     """Told before, with a made deal, and now with its figures: for those who count money alone."""
     facts: tuple[Fact, ...]
     """In the order in which to record them: closes, then changes, then opens."""
-    book: Book
     changed: tuple[RootId, ...]
     """Roots whose record must be written again."""
     gone: tuple[RootId, ...]
     """Roots whose record must be removed."""
     missing: tuple[Ticket, ...]
     """Tickets that vanished, or shrank, without proof: history may have it. Nothing is closed."""
-    known: int
-    """Roots before this look: what share of them is missing tells a mass vanishing."""
     unknown_tags: tuple[OpenOrder, ...]
     """Orders with a valid leg tag that no copy of ours has: another installation trades here."""

@@ -16,7 +16,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Lots, RootId, Ticket
 from msgspec import structs
 
-from copypro_account_watcher.seen import missed, positions
+from copypro_account_watcher.seen import late_rows, missed, positions
 from copypro_account_watcher.seen.book import Book, Root
 from copypro_account_watcher.seen.evidence import (
     Piece,
@@ -108,7 +108,7 @@ def _partly(
         rec.reduced(root, rest, piece=piece, ticket=named)
         rec.missing[named] = None
     else:
-        if rec.waited("rest", root.root):
+        if rec.doubts.waited("rest", root.root):
             rec.reduced(root, rest, piece=piece)
         rec.missing[root.ticket] = None
 
@@ -134,7 +134,7 @@ def _without_row(rec: Recording, root: Root, after: OpenOrder | None, new: New) 
 def _is_settled(rec: Recording, doubt: str, root: Root, after: OpenOrder) -> bool:
     """What only looks like the rest may be left of another trade, which history tells of."""
     is_named = from_ticket(after.comment) == root.ticket
-    return rec.waited(doubt, root.root) if is_named else rec.asked(doubt, root.root)
+    return rec.doubts.waited(doubt, root.root) if is_named else rec.doubts.asked(doubt, root.root)
 
 
 def _hold(rec: Recording, root: Root, after: OpenOrder, new: New) -> None:
@@ -233,7 +233,7 @@ def _closed_lots(
     known = rec.book.by_ticket.get(other)
     if known is not None and known.ticket == other:
         return min(root.open_lots, known.open_lots)
-    return root.open_lots if rec.waited("hedge", root.root) else None
+    return root.open_lots if rec.doubts.waited("hedge", root.root) else None
 
 
 def _told_of(book: Book, rows: Rows, ticket: Ticket) -> Lots | None:
@@ -326,7 +326,7 @@ def newcomers(rec: Recording, rows: Rows, new: New) -> None:
         if rec.is_withheld(order) or _is_late_or_doubtful(rec, order):
             continue
         chain = ended.before(order)
-        if chain and not _has_history(rec) and not rec.asked("origin", ticket):
+        if chain and not _has_history(rec) and not rec.doubts.asked("origin", ticket):
             first = chain[0].ticket  # it may have begun earlier: history tells
             rec.missing[first] = None
             for piece in chain:
@@ -346,12 +346,12 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
         root = book.by_ticket.get(origin)
         if root is None:
             return False
-        return not rec.waited("rest first", order.ticket)
+        return not rec.doubts.waited("rest first", order.ticket)
     if look.seen is Seen.BASELINE:
         return False
     of_order = shape(order)
     if any(_may_have_filled(rec, root, order) for root in book.roots.values()):
-        return not rec.asked("filled", order.ticket)
+        return not rec.doubts.asked("filled", order.ticket)
     for closed in book.closed.values():
         if closed.shape == of_order and closed.tickets[0] < order.ticket < max(closed.tickets):
             return _is_in_between(rec, order)
@@ -361,19 +361,19 @@ def _is_late_or_doubtful(rec: Recording, order: OpenOrder) -> bool:
         if root.unrowed_lots and root.tickets[0] < order.ticket < root.ticket:
             return _is_in_between(rec, order)
         if order.ticket < root.tickets[0] and root.ticket in rec.missing:
-            return not rec.waited("former", order.ticket)  # or from before its first look
+            return not rec.doubts.waited("former", order.ticket)  # or from before its first look
         if root.open_lots > order.lots and root.ticket in rec.missing:
-            return not rec.asked("twin", order.ticket)  # one of them is its rest
+            return not rec.doubts.asked("twin", order.ticket)  # one of them is its rest
         if root.open_lots > order.lots:
             age = look.at_utc - root.first_seen_at_utc
             if age > timedelta(seconds=TWIN_AFTER_S):
-                return not rec.waited("twin", order.ticket)
+                return not rec.doubts.waited("twin", order.ticket)
     return False
 
 
 def _is_in_between(rec: Recording, order: OpenOrder) -> bool:
     """A late frame's ticket from the middle of a chain, which was skipped; not if it goes on standing."""
-    stands = rec.waited("in between", order.ticket, rec.look.history_lag_s)
+    stands = rec.doubts.waited("in between", order.ticket, rec.look.history_lag_s)
     return not stands or rec.look.seen is Seen.LIVE
 
 
@@ -390,7 +390,7 @@ def _may_have_filled(rec: Recording, root: Root, order: OpenOrder | ClosedOrder)
 
 def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
     """The rest of a ticket that nobody knows: history may know it, for a while."""
-    if rec.look.seen is Seen.BASELINE or rec.asked("origin", order.ticket):
+    if rec.look.seen is Seen.BASELINE or rec.doubts.asked("origin", order.ticket):
         return True
     origin = from_ticket(order.comment)
     if origin is not None:
@@ -416,11 +416,11 @@ def unknown_tickets(rec: Recording, rows: Rows) -> None:
         origin = from_ticket(row.comment)
         if origin is None and len(chain) > 1:
             origin = ticket  # the comment that its close left tells of no former one
-        if origin is not None and not _has_history(rec) and not rec.asked("origin", ticket):
+        if origin is not None and not _has_history(rec) and not rec.doubts.asked("origin", ticket):
             rec.missing[origin] = None
             continue
         may_be_rest = any(_may_have_filled(rec, root, row) for root in pending)
-        if may_be_rest and not rec.asked("filled", ticket):
+        if may_be_rest and not rec.doubts.asked("filled", ticket):
             continue
         missed.tell(rec, rows, RootId(str(ticket)), chain)
 
@@ -436,13 +436,13 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
         if linked is not None and linked in book.closed_tickets:
             closed = book.closed[book.closed_tickets[linked]]
             if _is_before(row, closed.tickets):
-                rec.untold_part_of_closed(closed, row)
+                late_rows.untold_part_of_closed(rec, closed, row)
             rows.use(row.ticket)
             return True
         if linked is not None and linked in book.by_ticket:
             root = book.by_ticket[linked]
             if _is_before(row, root.tickets):
-                rec.untold_part(root, row)
+                late_rows.untold_part(rec, root, row)
                 rows.use(row.ticket)
             else:
                 _pay(rec, rows, row, root)
@@ -458,7 +458,7 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
         if (closed.shape == of_row and row.ticket > closed.tickets[0]) and (
             closed.unrowed_lots >= row.lots > 0
         ):
-            rec.row_of_closed_came(closed, row)
+            late_rows.row_of_closed_came(rec, closed, row)
             rows.use(row.ticket)
             return True
     return False
@@ -473,6 +473,6 @@ def _is_before(row: ClosedOrder, tickets: Sequence[Ticket]) -> bool:
 def _pay(rec: Recording, rows: Rows, row: ClosedOrder, root: Root) -> None:
     """Of what was told without rows: what comes after the ticket that it has now is not told yet."""
     if row.ticket < root.ticket and root.unrowed_lots >= row.lots > Decimal(0):
-        rec.row_came(root, row)
+        late_rows.row_came(rec, root, row)
         rec.book.name(root, row.ticket)
         rows.use(row.ticket)

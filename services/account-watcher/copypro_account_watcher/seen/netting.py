@@ -130,9 +130,9 @@ def _changed_by(
     if not matching:
         return None
     name = "+".join(root.root for root in pending)
-    stood = rec.stood("merged", name)
+    stood = rec.doubts.stood("merged", name)
     is_certain = bool(proved) and (stood or rec.look.seen is not Seen.LIVE)
-    if not rec.waited("merged", name) and not is_certain:
+    if not rec.doubts.waited("merged", name) and not is_certain:
         for change in proved:
             known.remove(change)
         return False if proved else None
@@ -201,7 +201,7 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
             return
         known, doubt = rec.book.by_ticket.get(order.ticket), f"{root.root}/{order.ticket}"
         is_fill = known is not None and known.is_pending
-        is_over = rec.waited if is_fill else rec.asked
+        is_over = rec.doubts.waited if is_fill else rec.doubts.asked
         if not is_over("re-ticketed", doubt):
             rec.missing[root.ticket] = None
             return
@@ -222,7 +222,7 @@ def _flipped(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None:
     pieces = _closing_pieces(rec, rows, root, order)
     if pieces is not None:
         _ended(rec, rows, root, pieces, order)
-    elif rec.waited("flipped", f"{root.root}/{order.ticket}"):
+    elif rec.doubts.waited("flipped", f"{root.root}/{order.ticket}"):
         positions.reversed_by(rec, root, order)
     else:
         rec.missing[root.ticket] = None
@@ -245,8 +245,8 @@ def _closing_pieces(
     frame's row of a position that opened later is of the next lifecycle: only history tells whether
     there was one.
     """
-    rec.keeps("owed", root.root)
-    rec.keeps("less", root.root)
+    rec.doubts.keeps("owed", root.root)
+    rec.doubts.keeps("less", root.root)
     of_symbol = rows.that_may_end(rows.symbol_rows(root))
     own = [row for row in of_symbol if row.ticket in root.tickets or row.ticket == root.identifier]
     of_symbol = [

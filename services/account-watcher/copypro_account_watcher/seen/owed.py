@@ -11,7 +11,7 @@ from copypro.values import Lots
 from msgspec.structs import replace
 
 from copypro_account_watcher.seen.book import Book, Root
-from copypro_account_watcher.seen.recording import with_row
+from copypro_account_watcher.seen.made import with_row
 
 
 def owed_closings(

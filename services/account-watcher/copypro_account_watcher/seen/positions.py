@@ -10,6 +10,7 @@ from copypro.messages import Seen
 from copypro.trading import ClosedOrder, CloseReason, OpenOrder
 from copypro.values import Price
 
+from copypro_account_watcher.seen import late_rows
 from copypro_account_watcher.seen.book import Root
 from copypro_account_watcher.seen.evidence import (
     Piece,
@@ -48,15 +49,15 @@ def told_late(
     """
     ended = ended if gone else rows.that_are_parts(ended)
     unseen = [row for row in ended if is_unseen(rec.book, rec.look, row, root)]
-    rec.keeps_all("hidden")
+    rec.doubts.keeps_all("hidden")
     for row in (*(row for row in ended if row not in unseen), *unseen):
         is_untold = rows.is_untold(row, root)
         is_untold = is_untold and (row in unseen or _had_its_list(rec, row, root, gone=gone))
         is_hidden = is_untold and row not in unseen and root.unrowed_lots > 0
         if is_hidden or is_late(rec.book, rec.look, row, root.unrowed_lots):
-            rec.row_came(root, row, gone=gone)
+            late_rows.row_came(rec, root, row, gone=gone)
         elif is_untold:
-            rec.untold_part(root, row, gone=gone)
+            late_rows.untold_part(rec, root, row, gone=gone)
 
 
 def _had_its_list(rec: Recording, row: ClosedOrder, root: Root, *, gone: bool) -> bool:
@@ -67,7 +68,7 @@ def _had_its_list(rec: Recording, row: ClosedOrder, root: Root, *, gone: bool) -
     at = closed_at_utc(row, look.clock_offset_minutes)
     if at is not None and (gone or at + timedelta(seconds=look.row_wait_s) <= look.at_utc):
         return True
-    return not gone and rec.waited("hidden", f"{root.root}/{row.deal}")
+    return not gone and rec.doubts.waited("hidden", f"{root.root}/{row.deal}")
 
 
 def besides(rows: Sequence[ClosedOrder], pieces: Sequence[Piece]) -> list[ClosedOrder]:
@@ -78,8 +79,8 @@ def gone(rec: Recording, rows: Rows, root: Root) -> bool:
     """Not in a whole list: closed if rows prove it for all its lots; else it is only missing."""
     of_root = rows.of_root(root)
     ended = rows.that_may_end(of_root)
-    rec.keeps("owed", root.root)
-    rec.keeps("less", root.root)
+    rec.doubts.keeps("owed", root.root)
+    rec.doubts.keeps("less", root.root)
     pieces = explain(ended, root.open_lots, gone=True, so_far=root.ever_lots)
     if pieces is None:
         pieces = all_that_is_told(rec, rows, ended, root)
@@ -108,7 +109,7 @@ def is_proof(
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
     is_of_before = not any(p.row in seen or name(p.row) in rec.book.ends for p in pieces)
     if is_short and is_of_before:
-        return rec.asked("owed", root.root)
+        return rec.doubts.asked("owed", root.root)
     owed, closed = root.unrowed_lots, _lots(seen)
     if owed <= 0 or ended[-1].lots <= 0 or closed == owed + root.open_lots:
         return True
@@ -116,7 +117,7 @@ def is_proof(
     if closed > owed + root.open_lots and (is_live or others >= owed):
         return True
     is_exact = sum(piece.lots for piece in pieces) == root.open_lots
-    return (is_exact and closed > owed) or rec.asked("owed", root.root)
+    return (is_exact and closed > owed) or rec.doubts.asked("owed", root.root)
 
 
 def all_that_is_told(
@@ -130,7 +131,7 @@ def all_that_is_told(
     owed, closed = max(Decimal(0), root.unrowed_lots), _lots(seen)
     is_all = closed >= root.open_lots - root.unproved_lots
     is_all = is_all or rows.closed_lots(root) >= root.ever_lots - root.unproved_lots - owed
-    if closed <= owed or not is_all or not rec.asked("less", root.root):
+    if closed <= owed or not is_all or not rec.doubts.asked("less", root.root):
         return None
     return [Piece(row, row.lots) for row in seen if row.lots > 0]
 
@@ -150,15 +151,15 @@ def _grown(
     is_part = rec.look.seen is Seen.LIVE and any(r.ticket in root.tickets for r in rec.look.closed)
     is_former = (order.lots, order.open_price) in root.past or is_as_before or is_part
     is_proved = rec.look.seen is not Seen.LIVE and order.deal is not None and not is_as_before
-    if is_former and not is_proved and not rec.waited("grown", root.root):
+    if is_former and not is_proved and not rec.doubts.waited("grown", root.root):
         rec.missing[root.ticket] = None
         return
     if not is_former:
-        rec.outdates("grown", root.root)
+        rec.doubts.outdates("grown", root.root)
     told_late(rec, rows, ended, root)
     if rec.look.seen is Seen.LIVE:
         root.unproved_lots += order.lots - root.open_lots
-    rec.increased(root, order.lots, order)
+    rec.increased(root, order)
 
 
 def _shrunk(
@@ -170,7 +171,7 @@ def _shrunk(
     closed, so_far = root.open_lots - order.lots, root.ever_lots - order.lots
     live = rec.look.seen is Seen.LIVE
     is_former = live and (order.lots, order.open_price) in root.past and not rec.look.closed
-    if is_former and not rec.waited("shrunk", root.root):
+    if is_former and not rec.doubts.waited("shrunk", root.root):
         rec.missing[root.ticket] = None
         return
     pieces = explain(ended, closed, gone=False, so_far=so_far, live=live)
@@ -178,7 +179,7 @@ def _shrunk(
         told_late(rec, rows, besides(ended, pieces), root)
         for piece in pieces:
             rec.reduced(root, root.open_lots - piece.lots, piece=piece)
-    elif rec.waited("shrunk", root.root):
+    elif rec.doubts.waited("shrunk", root.root):
         rec.reduced(root, order.lots, piece=None, price=price_now(rec, order))
     else:
         rec.missing[root.ticket] = None

@@ -8,7 +8,7 @@ number and content.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from copypro.messages import (
@@ -26,25 +26,24 @@ from copypro.messages import (
     PositionReduced,
     Seen,
 )
-from copypro.trading import BalanceOperation, ClosedOrder, CloseReason, OpenOrder
+from copypro.trading import BalanceOperation, CloseReason, OpenOrder
 from copypro.values import CopyId, Lots, Platform, Price, RootId, Side, Ticket, digest
 from msgspec.structs import replace
 
 from copypro_account_watcher.seen import evidence
-from copypro_account_watcher.seen.book import PAST_CHANGES, PAST_VOLUMES, Book, Closed, Made, Root
+from copypro_account_watcher.seen.book import PAST_CHANGES, PAST_VOLUMES, Book, Made, Root
 from copypro_account_watcher.seen.clock import to_broker, to_utc
+from copypro_account_watcher.seen.doubts import Doubts
 from copypro_account_watcher.seen.evidence import Piece
 from copypro_account_watcher.seen.looks import Fact, Look
-from copypro_account_watcher.seen.past import imported_root
-
-MOST_PLACES = 10
-"""Of an average price, which a bridge may write with all the digits of a division."""
+from copypro_account_watcher.seen.made import made_number, plain, rounded, with_row
 
 
 class Recording:
     def __init__(self, book: Book, look: Look) -> None:
         self.book, self.look = book, look
-        self._is_mt5 = book.platform is Platform.MT5
+        self.doubts = Doubts(book, look)
+        self.is_mt5 = book.platform is Platform.MT5
         self.changed: dict[RootId, None] = {}
         self.gone: dict[RootId, None] = {}
         self.missing: dict[Ticket, None] = {}
@@ -54,52 +53,13 @@ class Recording:
         self._changes: list[Fact] = []
         self._opens: list[Fact] = []
         self._opened_now: set[RootId] = set()
-        self._doubts: dict[tuple[str, str], datetime] = {}
 
     def facts(self) -> tuple[Fact, ...]:
         """Closes first, then changes, then opens: whoever follows takes risk off before adding any."""
         return (*self._closes, *self._changes, *self._opens)
 
-    # --- doubt --------------------------------------------------------------------------------
-
-    def waited(self, what: str, name: object, seconds: float | None = None) -> bool:
-        """True once this doubt stood in every look for so long, or the time that rows are waited for."""
-        doubt, look = (what, str(name)), self.look
-        since = self.book.doubts.get(doubt, look.at_utc)
-        self._doubts[doubt] = since
-        wait_s = look.row_wait_s if seconds is None else seconds
-        return look.at_utc - since >= timedelta(seconds=wait_s)
-
-    def asked(self, what: str, name: object) -> bool:
-        """And history, which may lag, was read so much later and has not settled it: what looks alike
-        may be another's.
-        """
-        has_waited, read_at = self.waited(what, name), self.look.history_at_utc
-        lag = timedelta(seconds=self.look.history_lag_s)
-        return has_waited and read_at is not None and read_at >= self._doubts[what, str(name)] + lag
-
-    def keeps(self, what: str, name: object) -> None:
-        """A doubt that history led to: a look without it settles nothing."""
-        doubt = (what, str(name))
-        if doubt in self.book.doubts and self.look.history_at_utc != self.look.at_utc:
-            self._doubts[doubt] = self.book.doubts[doubt]
-
-    def keeps_all(self, what: str) -> None:
-        for doubt, name in self.book.doubts:
-            if doubt == what:
-                self.keeps(doubt, name)
-
-    def outdates(self, what: str, name: object) -> None:
-        """What is shown now is newer than what was in doubt."""
-        self.book.doubts.pop((what, str(name)), None)
-
-    def stood(self, what: str, name: object) -> bool:
-        """The look before had this doubt as well."""
-        return (what, str(name)) in self.book.doubts
-
     def finish(self) -> None:
-        """Doubts that this look no longer showed are over."""
-        self.book.doubts = self._doubts
+        self.doubts.finish()
         for root in self.gone:
             self.changed.pop(root, None)
 
@@ -129,7 +89,7 @@ class Recording:
         else:
             root = self._new_root(order, root_id)
             grown, is_opening = order.lots, True
-        since = self._told_since("grown", root)
+        since = self.doubts.settle("grown", root.root)
         self.moved(root.symbol, root.side, grown, since, is_opening=is_opening)
         root.copy = copy
         opened_at_utc = order.opened_at_utc or to_utc(
@@ -153,8 +113,8 @@ class Recording:
                 lots=order.lots,
                 price=order.open_price,
                 # MT5 charges on entry; MT4 writes the whole commission on the row of the close.
-                commission=order.commission if self._is_mt5 else Decimal(0),
-                entry_cost=order.commission if self._is_mt5 else Decimal(0),
+                commission=order.commission if self.is_mt5 else Decimal(0),
+                entry_cost=order.commission if self.is_mt5 else Decimal(0),
                 time_broker=order.opened_at_broker,
                 time_utc=opened_at_utc,
             ),
@@ -169,9 +129,9 @@ class Recording:
         self._tell(self._opens, root, message, "opened", root.root)
         return root
 
-    def increased(self, root: Root, lots: Lots, order: OpenOrder) -> None:
+    def increased(self, root: Root, order: OpenOrder) -> None:
         """By the list; the price of what was added follows from the two averages."""
-        look = self.look
+        look, lots = self.look, order.lots
         added = lots - root.open_lots
         price = (order.open_price * lots - root.open_price * root.open_lots) / added
         if price <= 0:
@@ -181,7 +141,7 @@ class Recording:
         root.ever_lots += added
         root.rest_lots = max(Decimal(0), root.rest_lots - added)
         root.open_lots, root.open_price = lots, order.open_price
-        self.moved(root.symbol, root.side, added, self._told_since("grown", root))
+        self.moved(root.symbol, root.side, added, self.doubts.settle("grown", root.root))
         root.deal = order.deal or root.deal
         message = PositionIncreased(
             account=self.book.account,
@@ -196,10 +156,10 @@ class Recording:
             seen=look.seen,
             seen_at_utc=look.at_utc,
             deal=Deal(
-                ticket=_made_deal("in", root, root.ever_lots),
+                ticket=made_number("in", root, root.ever_lots),
                 sequence=_count(root),
                 lots=added,
-                price=like(price, order.open_price, order.digits),
+                price=rounded(price, order.open_price, order.digits),
                 time_broker=self._now_at_broker(),
                 time_utc=look.at_utc,
             ),
@@ -208,7 +168,7 @@ class Recording:
             copy=root.copy,
             context=look.contexts.get(root.symbol),
         )
-        self._tell(self._opens, root, message, "increased", root.root, _plain(root.ever_lots))
+        self._tell(self._opens, root, message, "increased", root.root, plain(root.ever_lots))
 
     def reduced(
         self,
@@ -225,20 +185,18 @@ class Recording:
         proved = piece.lots if piece is not None else Decimal(0)
         root.unrowed_lots += max(Decimal(0), closed - proved)
         at = None if piece is None else piece.row.closed_at_broker
-        self._took(root, closed, proved, at, is_over=False)
+        self.took(root, closed, proved, at, is_over=False)
         self._remember_volume(root)
         root.open_lots = lots_left
         if ticket is not None:
             self.book.retickets(root, ticket)
-        message = self._reduction(
-            root, *self._closing_deal(root, closed, piece, price, made_ticket)
-        )
+        message = self.reduction(root, *self.closing_deal(root, closed, piece, price, made_ticket))
         if piece is None:
             root.made = [*root.made, Made(message, closed)]
-        closed_so_far = _plain(root.ever_lots - lots_left)
+        closed_so_far = plain(root.ever_lots - lots_left)
         self._tell(self._closes, root, message, "reduced", root.root, closed_so_far)
 
-    def _reduction(self, root: Root, deal: Deal, reason: CloseReason) -> PositionReduced:
+    def reduction(self, root: Root, deal: Deal, reason: CloseReason) -> PositionReduced:
         return PositionReduced(
             account=self.book.account,
             root=root.root,
@@ -259,10 +217,10 @@ class Recording:
         reason: CloseReason | None = None,
         seen: Seen | None = None,
     ) -> None:
-        deal, told = self._closing_deal(root, root.open_lots, piece, price, None)
+        deal, told = self.closing_deal(root, root.open_lots, piece, price)
         if CloseReason.REVERSED not in (reason, told):  # else by what opened the other side
             at = None if piece is None else deal.time_broker
-            self._took(root, root.open_lots, deal.lots, at, is_over=True)
+            self.took(root, root.open_lots, deal.lots, at, is_over=True)
         message = PositionClosed(
             account=self.book.account,
             root=root.root,
@@ -280,90 +238,25 @@ class Recording:
         self._tell(self._closes, root, message, "closed", root.root)
         self._remove(root, deal.time_broker)
 
-    def closed_in_pieces(
-        self, root: Root, pieces: Sequence[Piece], *, reason: CloseReason | None = None
-    ) -> None:
+    def closed_in_pieces(self, root: Root, pieces: Sequence[Piece]) -> None:
         """All but the last as reductions, as far as they leave something open. One row for all that was
         closed is also that of what was told without any; its money is told once.
         """
         more = pieces[-1].row.lots - root.open_lots
-        if self._is_mt5 and len(pieces) == 1 and 0 < more == root.unrowed_lots:
+        if self.is_mt5 and len(pieces) == 1 and 0 < more == root.unrowed_lots:
             row, none = pieces[0].row, Decimal(0)
             pieces = [Piece(row, root.open_lots)]
             paid = replace(row, lots=more, profit=none, swap=none, commission=none, fee=none)
             made = with_row(root.made, paid) or []
-            root.made = list(self._told_whole(made, root.ticket, root.open_lots))
+            root.made = list(self.tell_whole(made, root.ticket, root.open_lots))
             root.unrowed_lots = none
         for at, piece in enumerate(pieces[:-1]):
             later = sum((other.lots for other in pieces[at + 1 :]), Decimal(0))
             if Decimal(0) < later < root.open_lots:
                 self.reduced(root, later, piece=piece)
-        self.closed(root, piece=pieces[-1], reason=reason)
+        self.closed(root, piece=pieces[-1])
 
-    def row_came(self, root: Root, row: ClosedOrder, *, gone: bool = False) -> None:
-        """Of lots that were recorded as closed without it. What it has more was hidden by a growth."""
-        hidden = max(Decimal(0), row.lots - root.unrowed_lots)
-        if hidden:
-            self._took(root, Decimal(0), hidden, row.closed_at_broker, is_over=gone)
-            root.unrowed_lots += hidden
-            root.made = _grown(root.made, hidden)
-        root.unrowed_lots -= row.lots
-        self.touch(root)
-        made = with_row(root.made, row)
-        if made is None:  # in the middle of a chain
-            self.untold_part(root, row, gone=gone)
-            return
-        root.spend(evidence.key(row))
-        self.book.name(root, row.ticket)
-        root.made = list(self._told_whole(made, root.ticket, root.open_lots))
-
-    def untold_part(self, root: Root, row: ClosedOrder, *, gone: bool = False) -> None:
-        """What is open of it has been told without, and only of this part nobody has."""
-        self.touch(root)
-        is_unseen = evidence.is_unseen(self.book, self.look, row, root)
-        known = row.lots if is_unseen else Decimal(0)
-        self._took(root, known, row.lots, row.closed_at_broker, is_over=gone)
-        piece = Piece(row, row.lots)
-        message = self._reduction(root, *self._closing_deal(root, row.lots, piece, None, None))
-        self.late.append(Fact(("late", root.root, row.deal), message))
-
-    def row_of_closed_came(self, closed: Closed, row: ClosedOrder) -> Closed:
-        """The same of a root that is over."""
-        hidden = max(Decimal(0), row.lots - closed.unrowed_lots)
-        symbol, side, at = row.symbol, row.kind.side, row.closed_at_broker
-        self.moved(symbol, side, hidden, at_broker=at)
-        was_reversed = any(one.told.reason is CloseReason.REVERSED for one in closed.made)
-        is_reversal = evidence.reason(row) is CloseReason.REVERSED
-        known = row.lots - hidden if was_reversed and not is_reversal else Decimal(0)
-        self.moved(symbol, side, -known - hidden, at_broker=at)
-        made = with_row(_grown(closed.made, hidden), row)
-        unrowed = closed.unrowed_lots + hidden - row.lots
-        if made is None:
-            after = replace(closed, unrowed_lots=unrowed)
-        else:
-            left = tuple(self._told_whole(made, closed.tickets[-1], Decimal(0)))
-            spent = (*closed.spent, evidence.key(row)) if left or self._is_mt5 else ()
-            after = replace(closed, unrowed_lots=unrowed, made=left, spent=spent)
-        self.book.bury(after)
-        return after
-
-    def untold_part_of_closed(self, closed: Closed, row: ClosedOrder) -> None:
-        """Told as a root by itself: what opened this one may be forgotten by whoever counts money."""
-        self.book.bury(
-            replace(
-                closed,
-                tickets=tuple(dict.fromkeys((Ticket(row.ticket), *closed.tickets))),
-                spent=(*closed.spent, evidence.key(row)),
-            )
-        )
-        self.moved(row.symbol, row.kind.side, row.lots, at_broker=row.closed_at_broker)
-        self.moved(row.symbol, row.kind.side, -row.lots, at_broker=row.closed_at_broker)
-        part = replace(row, entry_cost=Decimal(0))  # told with its opening
-        root = RootId(f"late:{row.ticket}:{row.deal}")
-        for identity, message in imported_root(self.book.account, root, [part], self.look.at_utc):
-            self.late.append(Fact(tuple(map(str, identity)), message))
-
-    def _told_whole(self, made: Sequence[Made], ticket: Ticket, open_lots: Lots) -> Iterator[Made]:
+    def tell_whole(self, made: Sequence[Made], ticket: Ticket, open_lots: Lots) -> Iterator[Made]:
         """What still lacks rows; the others are told again, by the name that they have."""
         for one in made:
             told = one.told
@@ -389,22 +282,18 @@ class Recording:
         )
         self._tell(self._changes, root, message, "modified", root.root, *_revision(root))
 
-    def _took(
+    def took(
         self, root: Root, known: Lots, proved: Lots, at_broker: datetime | None, *, is_over: bool
     ) -> None:
         """A deal of more lots than a list showed less tells of a growth that no list showed; where
         something is left it may be newer than the deal. What was in doubt is one change: what is told
         with it is newer.
         """
-        since = self.look.at_utc if is_over or not known else self._told_since("shrunk", root)
+        is_new = is_over or not known
+        since = self.look.at_utc if is_new else self.doubts.settle("shrunk", root.root)
         hidden = max(Decimal(0), proved - known)
         self.moved(root.symbol, root.side, hidden, since, at_broker if is_over else None)
         self.moved(root.symbol, root.side, -max(known, proved), since, at_broker)
-
-    def _told_since(self, doubt: str, root: Root) -> datetime:
-        """When it was first seen, and in doubt, which is over."""
-        self._doubts.pop((doubt, root.root), None)
-        return self.book.doubts.pop((doubt, root.root), self.look.at_utc)
 
     def moved(
         self,
@@ -564,7 +453,7 @@ class Recording:
         )
         self._tell(self._opens, root, message, "filled", root.root)
         root.kind = order.kind
-        if self._is_mt5:
+        if self.is_mt5:
             root.rest_lots = max(Decimal(0), root.open_lots - order.lots)
         root.open_lots = root.ever_lots = order.lots
         root.open_price, root.opened_at_broker = order.open_price, order.opened_at_broker
@@ -575,17 +464,17 @@ class Recording:
         self.book.retickets(root, order.ticket)
         self.book.add(root)
 
-    def _closing_deal(
+    def closing_deal(
         self,
         root: Root,
         lots: Lots,
         piece: Piece | None,
-        price: Price | None,
-        made_ticket: int | None,
+        price: Price | None = None,
+        made_ticket: int | None = None,
     ) -> tuple[Deal, CloseReason]:
         look = self.look
         if piece is None:
-            name = _made_deal("out", root, root.ever_lots - root.open_lots)
+            name = made_number("out", root, root.ever_lots - root.open_lots)
             deal = Deal(
                 ticket=made_ticket if made_ticket is not None else name,
                 sequence=_count(root),
@@ -640,79 +529,15 @@ class Recording:
         self.changed[root.root] = None
 
 
-def with_row(made: Sequence[Made], row: ClosedOrder) -> list[Made] | None:
-    """With its figures in the deal that it is likeliest of; a row of several is told with the last of
-    them. None: it is of none.
-    """
-    if sum((one.left for one in made), Decimal(0)) < row.lots:
-        return None
-    found, left = list(made), row.lots
-    fits = [one for one in made if one.left >= left]
-    exact = [one for one in fits if one.left == left]
-    named = [one for one in fits if one.told.deal.ticket == row.deal]
-    for one in (named or exact or fits)[:1] or made:
-        taken = min(one.left, left)
-        left -= taken
-        found[found.index(one)] = _filled(one, row, taken, is_last=left == 0)
-        if left == 0:
-            break
-    return found
-
-
-def _grown(made: Sequence[Made], lots: Lots) -> list[Made]:
-    """The last of them closed so much more than a list showed."""
-    if not made:
-        return []
-    *before, last = made
-    deal = replace(last.told.deal, lots=last.told.deal.lots + lots)
-    return [*before, Made(replace(last.told, deal=deal), last.left + lots, last.value)]
-
-
-def _filled(one: Made, row: ClosedOrder, lots: Lots, *, is_last: bool) -> Made:
-    deal = one.told.deal
-    value = one.value + row.close_price * lots
-    is_whole = one.left == lots
-    price = row.close_price if lots == deal.lots else like(value / deal.lots, row.close_price, None)
-    deal = replace(deal, price=price if is_whole else deal.price)
-    if is_last:
-        deal = replace(
-            deal,
-            profit=deal.profit + row.profit,
-            swap=deal.swap + row.swap,
-            commission=deal.commission + row.commission,
-            fee=deal.fee + row.fee,
-        )
-    told = replace(one.told, deal=deal, reason=evidence.reason(row))
-    return Made(told, one.left - lots, value)
-
-
 def _count(root: Root) -> int:
     root.deals += 1
     return root.deals - 1
 
 
-def _plain(lots: Lots) -> str:
-    """0.1 and 0.10 are the same number, and so the same identity."""
-    return f"{lots.normalize():f}"
-
-
-def _made_deal(direction: str, root: Root, lots: Lots) -> int:
-    """A deal's ticket where the broker's is not known: negative, so that it meets no real one."""
-    return -int(digest("deal", direction, root.root, _plain(lots))[:12], 16)
-
-
-def like(price: Price, average: Price, digits: int | None) -> Price:
-    """Rounded as the broker writes prices, with one digit more where that is only guessed."""
-    exponent = average.as_tuple().exponent
-    guessed = 1 - exponent if isinstance(exponent, int) else MOST_PLACES
-    places = digits if digits is not None else min(guessed, MOST_PLACES)
-    return price.quantize(Decimal(1).scaleb(-places))
-
-
 def _revision(root: Root) -> tuple[int, str]:
     root.revision += 1
     state = _state(root) if root.is_pending else (root.stop_loss, root.take_profit)
-    parts = (_plain(part) if isinstance(part, Decimal) else part for part in state)
+    parts = (plain(part) if isinstance(part, Decimal) else part for part in state)
     return root.revision, digest(*parts)
 
 

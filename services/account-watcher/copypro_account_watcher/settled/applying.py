@@ -7,19 +7,18 @@ from copypro.trading import DeleteRequest
 
 from copypro_account_watcher.alerts import tell_left_open
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.settled.following import tell_part_beside, tie
+from copypro_account_watcher.settled.mirrored import tell_part_beside
 from copypro_account_watcher.settled.outcomes import Consequence
-from copypro_account_watcher.state import Attempt, Copy, Origin
+from copypro_account_watcher.settled.ties import tie
+from copypro_account_watcher.state import Attempt, Copy
 from copypro_account_watcher.turn import Turn
 
 
-def apply(
-    memory: Memory, copy: Copy, attempt: Attempt, result: Consequence, origin: Origin, turn: Turn
-) -> None:
-    live = memory.live
-    tie(memory.book, copy, copy.leg(attempt.leg))
+def apply(memory: Memory, copy: Copy, attempt: Attempt, result: Consequence, turn: Turn) -> None:
+    live, leg = memory.live, copy.leg(attempt.leg)
+    tie(memory.book, copy, leg)
     for event in result.events:
-        turn.execution(event, origin, attempt.id)
+        turn.execution(event, copy.origin_of(leg), attempt.id)
         if isinstance(event, CopyDetached) and not memory.known.removed:
             tell_left_open(memory, event, turn)
     if result.refresh_symbol and copy.symbol:

@@ -19,8 +19,10 @@ from copypro_account_watcher.planned.accepting import about
 from copypro_account_watcher.seen.evidence import from_ticket, why_removed
 from copypro_account_watcher.settled import unresolved
 from copypro_account_watcher.settled.claims import Claim, is_of, whose
-from copypro_account_watcher.settled.following import merged, over, pending_removed, tie
+from copypro_account_watcher.settled.ends import closed_with_position
+from copypro_account_watcher.settled.mirrored import merged, pending_removed
 from copypro_account_watcher.settled.reconcile import Found, found_open
+from copypro_account_watcher.settled.ties import lots_of, tie
 from copypro_account_watcher.state import Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
@@ -231,7 +233,7 @@ def filled_unseen(memory: Memory, ticket: Ticket, turn: Turn) -> bool:
     )
     for copy, leg in placed:
         root = memory.book.by_symbol.get(copy.symbol)
-        others = sum((o.lots for o in copy.legs if o.status is LegStatus.OPEN), Decimal(0))
+        others = lots_of([other for other in copy.legs if other.status is LegStatus.OPEN])
         if root is None or root.side is not copy.side or root.open_lots < others + leg.lots:
             continue
         if merged(memory, copy, leg, turn):
@@ -296,4 +298,6 @@ def _end_with_its_position(
     ]
     closed_lots = sum((row.lots for row in rows), Decimal(0))
     if rows and closed_lots >= leg.lots and memory.book.is_over(rows[0].ticket):
-        over(memory, copy, leg, max(rows, key=lambda row: row.closed_at_broker), turn)
+        closed_with_position(
+            memory, copy, leg, max(rows, key=lambda row: row.closed_at_broker), turn
+        )

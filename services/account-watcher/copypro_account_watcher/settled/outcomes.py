@@ -64,7 +64,7 @@ def done(
     """A positive answer. The attempt is over."""
     leg = copy.leg(attempt.leg)
     common = about(copy, leg.number) | {"attempt": attempt.id} | times
-    copy.attempt = None
+    copy.attempt, copy.refusal = None, None
     _step_done(copy)
     request = attempt.request
     match request:
@@ -188,7 +188,7 @@ def _set(leg: Leg, attempt: Attempt) -> None:
         leg.open_price = request.price
 
 
-def shown(leg: Leg, order: OpenOrder) -> None:
+def set_as_listed(leg: Leg, order: OpenOrder) -> None:
     """What the broker's list shows is what stands, whatever became of the call that was to set it."""
     leg.set_stop_loss, leg.set_take_profit = order.stop_loss, order.take_profit
     if order.kind.is_pending:
@@ -343,7 +343,7 @@ def refused(
 ) -> Consequence:
     """The broker certainly did not do it: again at once, later, corrected, or never."""
     verdict = classify(platform, error.code, CALLS[attempt.kind])
-    copy.attempt = None
+    copy.attempt, copy.refusal = None, (attempt.kind, _said(error))
     _not_taken(copy, attempt)
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
 
@@ -390,6 +390,11 @@ def refused(
         pause_opens=error.code if stop_account else "",
         counts_as="stop",
     )
+
+
+def _said(error: Refused) -> str:
+    says_more = error.message not in ("", error.code)
+    return f"{error.code} ({error.message})" if says_more else error.code
 
 
 def _kind(attempt: Attempt) -> OrderKind | None:

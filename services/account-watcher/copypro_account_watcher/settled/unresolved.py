@@ -20,11 +20,11 @@ from msgspec.structs import replace
 from copypro_account_watcher.alerts import clear_alert, halt, raise_alert
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.planned.accepting import about, deny
-from copypro_account_watcher.seen.recording import like
-from copypro_account_watcher.settled import late, outcomes
+from copypro_account_watcher.seen.made import rounded
+from copypro_account_watcher.settled import late_modifies, outcomes
 from copypro_account_watcher.settled.applying import apply
+from copypro_account_watcher.settled.asked import halt_if_it_took_more
 from copypro_account_watcher.settled.claims import unclaimed
-from copypro_account_watcher.settled.following import halt_if_it_took_more
 from copypro_account_watcher.settled.reconcile import (
     Absent,
     Ambiguous,
@@ -33,6 +33,7 @@ from copypro_account_watcher.settled.reconcile import (
     settle_change,
     settle_open,
 )
+from copypro_account_watcher.settled.ties import lots_of
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
@@ -137,7 +138,7 @@ def grown(memory: Memory, copy: Copy, orders: Sequence[OpenOrder]) -> Done | Non
     order = next((o for o in orders if o.symbol == copy.symbol and not o.kind.is_pending), None)
     if memory.live.mode is not Mode.NETTING or not legs or order is None:
         return None
-    more = order.lots - sum((leg.lots for leg in legs), Decimal(0))
+    more = order.lots - lots_of(legs)
     if more <= 0 or order.kind.side is not copy.side:
         return None
     return Done(ticket=order.ticket, lots=more, price=price_of(more, order, legs))
@@ -146,7 +147,7 @@ def grown(memory: Memory, copy: Copy, orders: Sequence[OpenOrder]) -> Done | Non
 def price_of(more: Lots, order: OpenOrder, legs: Sequence[Leg]) -> Price:
     """Of what a position has more than these legs, by its own price and theirs."""
     paid = order.open_price * order.lots - sum(leg.open_price * leg.lots for leg in legs)
-    price = like(paid / more, order.open_price, order.digits) if more else Decimal(0)
+    price = rounded(paid / more, order.open_price, order.digits) if more else Decimal(0)
     return price if price > 0 else order.open_price
 
 
@@ -163,7 +164,7 @@ def _shrunk(memory: Memory, copy: Copy, leg: Leg, request: CloseRequest) -> None
     legs = [
         each for each in copy.legs if each.status is LegStatus.OPEN and each.ticket == leg.ticket
     ]
-    gone = sum((each.lots for each in legs), Decimal(0)) - listed.lots
+    gone = lots_of(legs) - listed.lots
     taken = min(leg.lots, max(Decimal(0), gone))
     leg.lots -= taken
     if taken > 0 and leg.lots == 0:
@@ -189,7 +190,7 @@ def found(memory: Memory, copy: Copy, finding: Found, turn: Turn) -> None:
     platform = memory.known.platform
     result = outcomes.done(copy, attempt, finding.answer, platform, {})
     result.events.insert(0, reconciled)
-    apply(memory, copy, attempt, result, leg.origin or copy.origin, turn)
+    apply(memory, copy, attempt, result, turn)
     cause = f"attempt/{attempt.id}"
     clear_alert(memory, turn, cause)
     if finding.inferred:
@@ -225,14 +226,8 @@ def close_duplicate(memory: Memory, copy: Copy, leg: Leg, ticket: Ticket, turn: 
 
 def absent(memory: Memory, copy: Copy, finding: Absent, turn: Turn) -> None:
     """It does not stand, and an open is never sent twice."""
-    attempt = copy.attempt
-    assert attempt is not None
-    leg = copy.leg(attempt.leg)
-    origin = leg.origin or copy.origin
-    common = about(copy, leg.number) | {"attempt": attempt.id}
-    copy.attempt = None
-    reconciled = CopyReconciled(**common, found=None, evidence=finding.evidence)
-    turn.execution(reconciled, origin, attempt.id)
+    attempt, leg = _not_found(copy, finding.evidence, turn)
+    origin = copy.origin_of(leg)
     denied = deny(copy, leg, "NOT_RESENT", {"attempt": attempt.id})
     turn.execution(denied, origin, f"{leg.number}")
     if attempt.kind == "place" and not denied.pending:
@@ -245,13 +240,7 @@ def absent(memory: Memory, copy: Copy, finding: Absent, turn: Turn) -> None:
 
 def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
     """A change whose effect, if it had one, is in the books by now: what is left to do is done."""
-    attempt = copy.attempt
-    assert attempt is not None
-    leg = copy.leg(attempt.leg)
-    origin = leg.origin or copy.origin
-    common = about(copy, leg.number) | {"attempt": attempt.id}
-    copy.attempt = None
-    turn.execution(CopyReconciled(**common, found=None, evidence=evidence), origin, attempt.id)
+    attempt, leg = _not_found(copy, evidence, turn)
     if isinstance(attempt.request, CloseRequest):
         leg.closes_late = bool(leg.asked_pieces)
         if (lots := attempt.request.lots) in leg.answered_pieces and lots is not None:
@@ -261,11 +250,23 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         copy.attempt = attempt
         halt_if_it_took_more(memory, copy, attempt, turn)
         result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
-        apply(memory, copy, attempt, result, origin, turn)
+        apply(memory, copy, attempt, result, turn)
     elif isinstance(attempt.request, ModifyRequest):
-        late.give_up(leg, attempt, memory.live)
+        late_modifies.give_up(leg, attempt, memory.live)
     clear_alert(memory, turn, f"attempt/{attempt.id}")
     memory.touch(copy, turn)
+
+
+def _not_found(copy: Copy, evidence: str, turn: Turn) -> tuple[Attempt, Leg]:
+    """Its attempt is over: the books show nothing of it, or not what became of it."""
+    attempt = copy.attempt
+    assert attempt is not None
+    leg, copy.attempt = copy.leg(attempt.leg), None
+    reconciled = CopyReconciled(
+        **about(copy, leg.number), attempt=attempt.id, found=None, evidence=evidence
+    )
+    turn.execution(reconciled, copy.origin_of(leg), attempt.id)
+    return attempt, leg
 
 
 def _needs_person(
@@ -280,7 +281,7 @@ def _needs_person(
     assert isinstance(asked, OpenRequest)
     evidence = f"a call to open {asked.lots} {asked.symbol} {asked.kind}: {finding.evidence}"
     event = CopyNeedsPerson(**common, evidence=evidence)
-    turn.execution(event, leg.origin or copy.origin, attempt.id)
+    turn.execution(event, copy.origin_of(leg), attempt.id)
     text = f"{evidence}; see what it opened in the terminal, then `copypro settle`"
     raise_alert(memory, turn, "NEEDS_PERSON", f"attempt/{attempt.id}", text, attempt=attempt.id)
     memory.touch(copy, turn)

@@ -153,7 +153,8 @@ class Callbacks:
         except SecretsError:
             raise unknown("callback") from None
         body = msgspec.json.encode({**fields, "test": True})
-        reason = await self._post(receiver_of(opened), self._core.new_id(), body)
-        if reason:
-            raise ApiError(502, "CALLBACK_FAILED", f"the receiver did not take it: {reason}")
+        not_taken = await self._post(receiver_of(opened), self._core.new_id(), body)
+        if not_taken is not None:
+            text = f"the receiver did not take it: {not_taken.reason}"
+            raise ApiError(502, "CALLBACK_FAILED", text)
         return OK

@@ -10,7 +10,7 @@ from copypro.trading import ModifyRequest, OpenOrder
 
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.planned.live import Live
-from copypro_account_watcher.settled.outcomes import shown
+from copypro_account_watcher.settled.outcomes import set_as_listed
 from copypro_account_watcher.state import Attempt, Leg, LegStatus
 from copypro_account_watcher.turn import Turn
 
@@ -25,7 +25,7 @@ def give_up(leg: Leg, attempt: Attempt, live: Live) -> None:
         former = _late(leg, order, live)
         if former is not None and not _asks_for(attempt, order):
             _overtaken(leg)
-        shown(leg, order)
+        set_as_listed(leg, order)
     leg.late_modifies = [*leg.late_modifies, attempt][-MOST_MODIFIES:]
 
 
@@ -47,7 +47,7 @@ def set_right(memory: Memory, turn: Turn, *, is_whole: bool) -> None:
             for other in copy.legs:
                 if other.ticket == leg.ticket and other.status is leg.status:
                     _overtaken(other)
-                    shown(other, order)
+                    set_as_listed(other, order)
                     other.levels_refused = False
             copy.settled_levels = None
             memory.touch(copy, turn)
