@@ -71,3 +71,35 @@ async def test_a_post_takes_what_its_address_has_too_and_the_body_wins(calling: 
     given = {"email": "another@b.de", "PASSWORDHASH": wish["passwordHash"]}
     answer = await calling.client.post("/SignIn", params=given, json={"email": wish["email"]})
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("empty", ["", None])
+async def test_what_is_empty_in_a_body_hides_nothing_of_its_address(
+    calling: Calling, empty: str | None
+) -> None:
+    """Clients fill in each field that they know; an empty value is an absent one wherever it stands."""
+    wish = {"email": "a@b.de", "passwordHash": "7" * 64}
+    body = {"passwordHash": wish["passwordHash"], "email": empty}
+    answer = await calling.client.post("/SignUp", params=wish, json=body)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("header", ["Bearer {key}", "bearer {key}", "BEARER  {key}", "{key}"])
+async def test_a_key_comes_with_its_scheme_in_any_case(calling: Calling, header: str) -> None:
+    key = await a_key(calling)
+    headers = {"Authorization": header.format(key=key)}
+    assert (await calling.client.get("/Accounts", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "Digest username=x", "Bearer", ""])
+async def test_what_is_for_a_proxy_in_front_is_no_key(calling: Calling, header: str) -> None:
+    """It asks for a name and a password of its own, and the call has its userKey."""
+    given, headers = {"userKey": await a_key(calling)}, {"Authorization": header}
+    answer = await calling.client.get("/Accounts", params=given, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+
+async def a_key(calling: Calling) -> str:
+    answer = await calling.call("/SignUp", {"email": "a@b.de", "passwordHash": "7" * 64})
+    key: str = answer.json()["userKey"]
+    return key

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from copypro import topics
 from copypro.adapters.sqlite_log import SqliteLog
 from copypro.envelope import encode, fact
+from copypro.errors import BadStatement
 from copypro.messages import AccountRegistered, Deal, PositionOpened, Seen
 from copypro.ports import Outgoing
 from copypro.settings import Settings
@@ -49,3 +51,19 @@ def test_an_account_s_history_is_read_whatever_is_in_the_records_of_others(tmp_p
         return [one.ticket for one in history.opened()]
 
     assert asyncio.run(story()) == [7]
+
+
+async def test_a_login_of_several_accounts_is_told_which_there_are(tmp_path: Path) -> None:
+    """The same login at two brokers: an id of the log alone tells nobody which is which."""
+    other = structs.replace(REGISTERED, account=OTHER, server="Beta")
+    log = await SqliteLog.open(tmp_path)
+    await log.append(
+        [
+            encode(topics.ORDER_EVENTS, event.account, fact(event, AT, "registered"))
+            for event in (REGISTERED, other)
+        ]
+    )
+    await log.close()
+    told = f"name one of Alpha 1001: {OURS}, Beta 1001: {OTHER}"
+    with pytest.raises(BadStatement, match=told):
+        await of_account(Settings(data=tmp_path), "1001", None)

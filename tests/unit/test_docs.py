@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,23 @@ def test_every_file_and_function_that_a_page_names_is_there(page: Path) -> None:
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_what_the_page_of_sizing_multiplies_follows_from_what_was_measured() -> None:
+    page = (ROOT / "docs" / "sizing.md").read_text()
+
+    def told(pattern: str) -> Decimal:
+        (found,) = re.findall(pattern, page)
+        return Decimal(found.replace(",", ""))
+
+    log_kb, kb_in_gb = told(r"\| ([\d.]+) MB: ") * 1000, 1_000_000
+    copy_kb, trade_kb = told(r"(\d+) kB for each copy"), told(r"(\d+) kB for each master trade")
+    assert copy_kb == round(log_kb / told(r"([\d,]+) copies\)"))
+    assert trade_kb == round(log_kb / told(r"\((\d+) trades, "), -1)
+    assert told(r"About (\d+) GB a day") == 100_000 * copy_kb / kb_in_gb
+    assert told(r"(\d+) GB a day of log before") == 10_000_000 * copy_kb / kb_in_gb
+    account_kb = told(r"(\d+) kB with ten open")
+    assert told(r"\(([\d.]+) GB of memory") == round(10_000 * account_kb / kb_in_gb, 1)
+    memory_gb = told(r"\((\d+) GB for ten open")
+    assert memory_gb == 1_000_000 * account_kb / kb_in_gb
+    assert told(r"some ([\d.]+) GB a watcher") == round(memory_gb / told(r"(\d+) or more"), 1)

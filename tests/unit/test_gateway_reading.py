@@ -27,6 +27,18 @@ def test_of_two_spellings_the_documented_one_counts_and_of_repeats_the_last() ->
     assert read(ByAccount, from_query([("id", "1"), ("ID", "2")])).account_id == "2"
 
 
+def test_the_body_counts_before_the_address_by_whichever_name() -> None:
+    body, address = from_body(b'{"copierId": "2", "paused": ""}'), [("id", "1"), ("paused", "1")]
+    given = read(CopierPause, body, from_query(address))
+    assert (given.copier_id, given.paused) == ("2", True)
+
+
+def test_many_values_are_those_of_the_body_or_those_of_the_address() -> None:
+    address = from_query([("id", "7"), ("enableAllSymbols", "true"), ("off", "A"), ("off", "B")])
+    assert read(SymbolsEnable, from_body(b'{"off": ["C"]}'), address).off == ["C"]
+    assert read(SymbolsEnable, from_body(b'{"off": []}'), address).off == ["A", "B"]
+
+
 def test_empty_optional_parameters_are_absent_and_unknown_ones_ignored() -> None:
     written = [("accountId", "7"), ("from", ""), ("limit", ""), ("colour", "red")]
     given = read(ClosedOrders, from_query(written))

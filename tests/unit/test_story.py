@@ -15,7 +15,7 @@ from copypro.envelope import Envelope, decode, encode, fact
 from copypro.messages import Message
 from copypro.ports import Record
 from copypro.settings import Settings
-from copypro.values import CopyId, OrderKind, RootId, Ticket
+from copypro.values import CopierId, CopyId, OrderKind, RootId, Ticket
 from copypro_standalone import explaining
 from copypro_standalone.explaining import show
 from copypro_standalone.story import Read, Story, tell
@@ -142,6 +142,79 @@ def test_what_a_broker_wrote_is_printed_as_it_is_and_in_one_line(
     assert said in printed[1]
     assert "[/red]=[bold]  comment=from [#1]" in printed[2]
     assert said in printed[3]
+
+
+def test_the_times_of_a_copy_are_those_of_its_copier_not_of_the_next_one_that_only_refuses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = CopierId("1" * 32), CopierId("2" * 32)
+    planned = replace(
+        example(m.CopyPlanned), master=MASTER, root=ROOT, copier=first, seen_at_utc=UTC_TIME
+    )
+    filled = replace(
+        example(m.CopyOpened),
+        master=MASTER, root=ROOT, copier=first, copy=planned.copy, leg=planned.leg,
+        sent_at_utc=UTC_TIME + timedelta(milliseconds=5),
+        answered_at_utc=UTC_TIME + timedelta(milliseconds=7),
+    )  # fmt: skip
+    refused = replace(
+        example(m.CopySkipped),
+        master=MASTER, root=ROOT, copier=second, copy=planned.copy, leg=planned.leg,
+        code="ALREADY_COPIED", seen_at_utc=UTC_TIME + timedelta(hours=1),
+    )  # fmt: skip
+    both = story((), [planned, refused], [filled])
+    (legs,) = both.legs_ms.values()
+    assert legs == {"seen → planned": 0.0, "planned → sent": 5.0, "sent → filled": 2.0}
+    show(both)
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert "[copier 11111111] leg 1 seen → planned" in told
+
+
+@pytest.mark.parametrize("by_itself", ["imported:{ticket}", "late:{ticket}:9"])
+async def test_what_history_told_of_a_trade_by_itself_is_part_of_its_story(
+    tmp_path: Path, by_itself: str
+) -> None:
+    """Its end, where its account was removed before and added again; a part that nobody saw."""
+    opened = replace(example(m.PositionOpened), account=MASTER, root=ROOT, copy=None)
+    past = RootId(by_itself.format(ticket=opened.ticket))
+    other = RootId(by_itself.format(ticket=f"{opened.ticket}7"))
+    planned = replace(example(m.CopyPlanned), master=MASTER, root=ROOT)
+    filled = replace(example(m.CopyOpened), master=MASTER, root=ROOT, ticket=Ticket(77))
+    closed = replace(example(m.PositionClosed), account=MASTER, ticket=opened.ticket)
+    told: list[tuple[topics.Topic, Message]] = [
+        (topics.ORDER_EVENTS, replace(example(m.AccountRegistered), account=MASTER, login=1001)),
+        (topics.ORDER_EVENTS, opened),
+        (topics.COPIER_EVENTS, planned),
+        (topics.EXECUTIONS, filled),
+        (topics.ORDER_EVENTS, replace(opened, root=past, seen=m.Seen.IMPORTED)),
+        (topics.ORDER_EVENTS, replace(closed, root=past, seen=m.Seen.IMPORTED)),
+        (topics.ORDER_EVENTS, replace(closed, root=other, ticket=Ticket(opened.ticket + 1))),
+    ]
+    log = await SqliteLog.open(tmp_path)
+    for number, (topic, event) in enumerate(told):
+        await log.append([encode(topic, MASTER, fact(event, UTC_TIME, number))])
+    await log.close()
+    for account, ticket in (("1001", opened.ticket), (SLAVE, filled.ticket)):
+        found = await explaining.story_of(Settings(data=tmp_path), account, ticket)
+        assert isinstance(found, Story)
+        assert found.root == ROOT
+        events = sorted(line.event for line in found.lines)
+        assert events == ["CopyOpened", "CopyPlanned", "PositionClosed", "PositionOpened"]
+
+
+async def test_of_a_trade_that_history_alone_showed_each_event_is_told_once(
+    tmp_path: Path,
+) -> None:
+    opened = replace(example(m.PositionOpened), account=MASTER, copy=None, seen=m.Seen.IMPORTED)
+    past = RootId(f"imported:{opened.ticket}")
+    closed = replace(example(m.PositionClosed), account=MASTER, root=past, ticket=opened.ticket)
+    log = await SqliteLog.open(tmp_path)
+    for number, event in enumerate((replace(opened, root=past), closed)):
+        await log.append([encode(topics.ORDER_EVENTS, MASTER, fact(event, UTC_TIME, number))])
+    await log.close()
+    found = await explaining.story_of(Settings(data=tmp_path), MASTER, opened.ticket)
+    assert isinstance(found, Story)
+    assert [line.event for line in found.lines] == ["PositionOpened", "PositionClosed"]
 
 
 async def test_of_a_long_log_only_what_may_be_of_the_trade_is_decoded(

@@ -7,8 +7,9 @@ with `Authorization: Bearer` is what we recommend.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,8 +24,7 @@ from structlog.contextvars import bound_contextvars
 from copypro_gateway.core import GatewaySettings, Pending
 from copypro_gateway.entry.gate import By, Gate
 from copypro_gateway.entry.repeating import HEADER, Asked, Repeating
-from copypro_gateway.entry.scopes import rule_of
-from copypro_gateway.wording.describing import Answers, Describing
+from copypro_gateway.wording.describing import Answers, Describing, in_query
 from copypro_gateway.wording.pages import Page
 from copypro_gateway.wording.parameters import Parameters
 from copypro_gateway.wording.reading import (
@@ -94,7 +94,7 @@ class Calls:
         changes: bool = False,
     ) -> None:
         async def owner(request: Request, given: Given) -> By:
-            return By(await self._gate.caller(name, _token(request, given), given))
+            return By(await self._gate.caller(name, token_of(request, given), given))
 
         async def act(by: By, given: Given) -> Any:
             assert by.caller is not None
@@ -114,7 +114,7 @@ class Calls:
         """The original documents it with the id alone; a key that is given is checked."""
 
         async def owner(request: Request, given: Given) -> By:
-            token = _token(request, given)
+            token = token_of(request, given)
             if not token and not self._settings.require_key:
                 return By()
             return By(await self._gate.caller(name, token, given))
@@ -134,7 +134,7 @@ class Calls:
         changes: bool = False,
     ) -> None:
         async def operator(request: Request, given: Given) -> By:
-            self._gate.check_operator(_token(request, given) or given.manager_key)
+            self._gate.check_operator(token_of(request, given) or given.manager_key)
             return By(operator=True)
 
         async def act(_: By, given: Given) -> Any:
@@ -145,6 +145,19 @@ class Calls:
     def answers(self, handler: Callable[..., Any], *, changes: bool = False) -> Answers:
         """For the document, of a call that has a route of its own."""
         return self._describing.answers(handler, changes=changes)
+
+    def parameters(self, kind: type[Given]) -> dict[str, Any]:
+        """For the document, of a call whose body is something else."""
+        self._names |= spellings(kind)
+        return {"parameters": in_query(kind.model_json_schema())}
+
+    def from_address(self, kind: type[Given], request: Request) -> Given:
+        """What such a call was given. Errors: 400 that names the field."""
+        return self._read(kind, [from_query(request.query_params.multi_items())])
+
+    def _read(self, kind: type[Given], written: Sequence[Written]) -> Given:
+        refuse_mistyped(kind, dict.fromkeys(chain(*written)), self._names)
+        return read(kind, *written)
 
     def _add(
         self,
@@ -160,10 +173,7 @@ class Calls:
         self._names |= spellings(kind)
 
         async def answer(request: Request) -> Response:
-            written = await _written(request)
-            if rule_of(name).audited:
-                refuse_mistyped(kind, written, self._names)
-            given = read(kind, written)
+            given = self._read(kind, await _written(request))
             by = await who(request, given)
 
             async def run() -> Response:
@@ -201,10 +211,10 @@ async def _answered(acting: Awaitable[Any]) -> Response:
         return accepted(pending)
 
 
-async def _written(request: Request) -> Written:
-    """Of a POST both the address and the body, whose word counts."""
-    written = from_query(request.query_params.multi_items())
-    return written if request.method == "GET" else {**written, **from_body(await request.body())}
+async def _written(request: Request) -> list[Written]:
+    """Of a POST the body, whose word counts, and the address."""
+    address = from_query(request.query_params.multi_items())
+    return [address] if request.method == "GET" else [from_body(await request.body()), address]
 
 
 def encoded(answer: Any) -> Response:
@@ -219,8 +229,12 @@ def accepted(pending: Pending) -> Response:
 
 
 def bearer(request: Request) -> str:
-    return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    """The key, also without a scheme. What is of another one is for a proxy in front."""
+    scheme, _, rest = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    return "" if rest else scheme
 
 
-def _token(request: Request, given: Parameters) -> str | None:
+def token_of(request: Request, given: Parameters) -> str | None:
     return bearer(request) or given.user_key

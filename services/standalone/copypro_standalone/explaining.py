@@ -18,7 +18,7 @@ from copypro.wiring import open_history, open_models
 from rich.console import Console
 from rich.text import Text
 
-from copypro_standalone.story import Line, Read, Story, find_root, tell
+from copypro_standalone.story import Line, Read, Story, by_itself, find_root, tell, tickets_of
 
 _STYLES = {"master": "cyan", "decision": "yellow", "slave": "green"}
 
@@ -51,8 +51,14 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
         )
     master, root = found
     of_root = {msgspec.json.encode(root)}
+    own = await _holding(history, topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED)
+    beginnings = by_itself(tickets_of(own, master, root))
+    parts = await _holding(
+        history, topics.ORDER_EVENTS, {f'"{each}'.encode() for each in beginnings}
+    )
+    known = {(record.partition, record.offset) for record, _ in own}
     return tell(
-        await _holding(history, topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED),
+        [*own, *(part for part in parts if (part[0].partition, part[0].offset) not in known)],
         await _holding(history, topics.COPIER_EVENTS, of_root),
         await _holding(history, topics.EXECUTIONS, of_root),
         master,
@@ -98,7 +104,8 @@ def show(story: Story) -> None:
     for line in story.lines:
         assert begun is not None
         after = (line.at - begun).total_seconds() * 1000
-        copiers[line.copy] = _whose(story, line)
+        if line.what == "slave" or line.copy not in copiers:
+            copiers[line.copy] = _whose(story, line)
         console.print(
             Text.assemble(
                 f"{line.at:%Y-%m-%d %H:%M:%S.%f} ",

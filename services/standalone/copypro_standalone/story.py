@@ -42,12 +42,33 @@ class Story(Struct, kw_only=True):
 
 
 Read = tuple[Record, Envelope]
+_BY_ITSELF = ("imported:{ticket}", "late:{ticket}")
+"""How the roots begin under which the watcher tells what history alone showed of a ticket; then comes
+the end or a colon.
+"""
+
+
+def tickets_of(orders: Iterable[Read], master: str, root: str) -> set[int]:
+    """All that a master's trade had."""
+    return {
+        envelope.message.ticket
+        for _, envelope in orders
+        if _is_of(envelope.message, master, root) and hasattr(envelope.message, "ticket")
+    }
+
+
+def by_itself(tickets: Iterable[int]) -> tuple[str, ...]:
+    """How the roots begin that tell parts of these tickets by themselves."""
+    return tuple(each.format(ticket=ticket) for ticket in tickets for each in _BY_ITSELF)
 
 
 def find_root(
     orders: Iterable[Read], executions: Iterable[Read], accounts: set[str], ticket: int
 ) -> tuple[str, str] | None:
-    """(master account, root) of a master's or a slave's ticket; the latest where a ticket was used twice."""
+    """(master account, root) of a master's or a slave's ticket; the latest where a ticket was used twice,
+    but none that tells a part of a trade by itself where the trade is known.
+    """
+    parts = by_itself([ticket])
     found: tuple[str, str] | None = None
     own: tuple[str, str] | None = None
     copies: dict[str, tuple[str, str]] = {}
@@ -60,7 +81,7 @@ def find_root(
         event = envelope.message
         if getattr(event, "ticket", None) == ticket and getattr(event, "account", "") in accounts:
             root = getattr(event, "root", None)
-            if root is not None:
+            if root is not None and (own is None or not _begins(root, parts)):
                 own = (event.account, root)
             copy = getattr(event, "copy", None)
             if copy in copies:
@@ -79,16 +100,19 @@ def tell(
     times: dict[str, dict[str, datetime]] = {}
     acted: set[tuple[str, str]] = set()
     orders = list(orders)
+    parts = by_itself(tickets_of(orders, master, root))
     for record, envelope in orders:
         event = envelope.message
-        if getattr(event, "account", None) == master and getattr(event, "root", None) == root:
+        if _is_of(event, master, root) or _is_part(event, master, parts):
             lines.append(_of_master(event, envelope, record))
     for record, envelope in copiers:
         event = envelope.message
         if isinstance(event, m.Decided) and event.master == master and event.root == root:
             lines.append(_decision(event, envelope, record))
             legs = times.setdefault(f"{event.copy}.{event.leg}", {})
-            legs["seen"], legs["planned"] = event.seen_at_utc, envelope.time
+            # The pair's next copier refuses what was copied, hours later.
+            if isinstance(event, m.CopyPlanned) or not legs:
+                legs["seen"], legs["planned"] = event.seen_at_utc, envelope.time
     for record, envelope in executions:
         event = envelope.message
         if event.master == master and event.root == root:
@@ -113,6 +137,20 @@ def tell(
         lines=lines,
         legs_ms={copy: between(legs) for copy, legs in times.items()},
     )
+
+
+def _is_of(event: Any, master: str, root: str) -> bool:
+    return getattr(event, "account", None) == master and getattr(event, "root", None) == root
+
+
+def _is_part(event: Any, master: str, parts: tuple[str, ...]) -> bool:
+    """How it opened is told with the trade."""
+    is_closing = isinstance(event, m.PositionReduced | m.PositionClosed)
+    return is_closing and event.account == master and _begins(event.root, parts)
+
+
+def _begins(root: str, parts: tuple[str, ...]) -> bool:
+    return root.startswith(tuple(f"{part}:" for part in parts)) or root in parts
 
 
 def _names(orders: Iterable[Read], accounts: set[str]) -> dict[str, str]:

@@ -11,9 +11,11 @@ from pydantic import AliasChoices, Field
 
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core
+from copypro_gateway.subjects.symbols import readable_names
 from copypro_gateway.wording.answers import OK, Ok
 from copypro_gateway.wording.errors import ApiError, bad
 from copypro_gateway.wording.parameters import ByAccount, SymbolName, Text
+from copypro_gateway.wording.symbol_names import SymbolNames
 
 MOST_SYMBOLS = 1000
 
@@ -83,6 +85,11 @@ class AccountSettings:
         both = set(given.on) & set(given.off)
         if both:
             raise bad("off", "names a symbol that `on` names too")
+        registration = await self._core.registration(user, given.account_id)
+        names = SymbolNames(await readable_names(self._core.models, registration))
+        for field, chosen in (("on", frozenset(given.on)), ("off", frozenset(given.off))):
+            for name in sorted(chosen):
+                names.check(field, name, chosen)
         choice = m.SymbolChoice(
             all=given.enable_all_symbols, on=tuple(given.on), off=tuple(given.off)
         )

@@ -16,17 +16,23 @@ from copypro.statements import Limits, Statement, read
 from copypro.statements.importing import account_of, commands_of
 from copypro.values import MessageId, RegistrationId, UserId
 from fastapi import FastAPI, Request
+from pydantic import Field
 
-from copypro_gateway.calls import Calls, accepted, bearer
+from copypro_gateway.calls import Calls, accepted, token_of
 from copypro_gateway.core import Core, Pending, taken
 from copypro_gateway.entry.gate import By, Gate
 from copypro_gateway.subjects.accounts import Accounts
 from copypro_gateway.wording.account_answers import Imported
 from copypro_gateway.wording.errors import ApiError
+from copypro_gateway.wording.parameters import Parameters
 
 TOGETHER = 10
 """Commands appended in one go: about half a megabyte."""
 LIMITS = Limits(file_bytes=64_000_000)
+
+
+class ImportStatement(Parameters):
+    lenient: bool = Field(False, description="what cannot be read is left out and listed")
 
 
 class Importing:
@@ -39,14 +45,16 @@ class Importing:
             tags=["accounts"],
             response_model=None,
             responses=calls.answers(self.statement, changes=True),
+            openapi_extra=calls.parameters(ImportStatement),
         )
-        async def import_statement(request: Request, lenient: bool = False) -> Any:
+        async def import_statement(request: Request) -> Any:
             """The body is the file: a report of MetaTrader as htm, html or xlsx."""
-            caller = await gate.caller("ImportStatement", bearer(request), None)
+            given = calls.from_address(ImportStatement, request)
+            caller = await gate.caller("ImportStatement", token_of(request, given), given)
             data = await _bounded_body(request, self.limits.file_bytes)
-            act = partial(self.statement, caller.user, data, lenient=lenient)
+            act = partial(self.statement, caller.user, data, lenient=given.lenient)
             try:
-                return await gate.run("ImportStatement", request, By(caller), None, act)
+                return await gate.run("ImportStatement", request, By(caller), given, act)
             except Pending as pending:
                 return accepted(pending)
 

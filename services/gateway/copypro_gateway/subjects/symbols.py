@@ -9,6 +9,7 @@ from copypro import collections as c
 from copypro import messages as m
 from copypro import topics
 from copypro.options import SymbolMapping
+from copypro.ports import ReadModels
 from copypro.values import AccountId, CopierId, Platform, UserId
 from pydantic import AliasChoices, Field
 
@@ -19,6 +20,7 @@ from copypro_gateway.wording.answers import OK, MappedSymbols, Ok, SymbolTerms
 from copypro_gateway.wording.errors import bad
 from copypro_gateway.wording.options import MOST_LOTS
 from copypro_gateway.wording.parameters import ByAccount, ByCopier, Number, SymbolName, Text
+from copypro_gateway.wording.symbol_names import SymbolNames
 
 MOST_MAPPINGS = 1000
 """Of a copier, as those that count them see it. All are one record, and each change writes it anew."""
@@ -75,6 +77,8 @@ class Symbols:
     async def map(self, user: UserId | None, given: AddSymbolMapping) -> Ok:
         doc: Any = await self._core.copier(user, given.copier_id)
         mapping, master = given.to_mapping(), AccountId(str(doc["master"]))
+        SymbolNames(await self._side(doc, "master")).check("masterSymbol", mapping.master_symbol)
+        SymbolNames(await self._side(doc, "slave")).check("slaveSymbol", mapping.slave_symbol)
         others = {each["master_symbol"] for each in doc.get("mappings", [])} - {given.master_symbol}
         if len(others) >= MOST_MAPPINGS:
             raise bad(
@@ -85,7 +89,11 @@ class Symbols:
         return OK
 
     async def unmap(self, user: UserId | None, given: DeleteSymbolMapping) -> Ok:
-        doc = await self._core.copier(user, given.copier_id)
+        doc: Any = await self._core.copier(user, given.copier_id)
+        mapped = [str(each["master_symbol"]) for each in doc.get("mappings", [])]
+        alike = [name for name in mapped if name.lower() == given.master_symbol.lower()]
+        if alike and given.master_symbol not in alike:
+            raise bad("masterSymbol", f"is mapped as {alike[0]}: see MappedSymbols")
         master = AccountId(str(doc["master"]))
         wish = m.UnmapSymbol(
             copier=CopierId(given.copier_id), master=master, master_symbol=given.master_symbol
@@ -96,7 +104,7 @@ class Symbols:
     async def names(self, user: UserId, given: OfAccount) -> list[str]:
         """The account's symbols, as its broker writes them."""
         registration = await self._core.readable(user, given.account_id)
-        return await self._names(str(registration["account"]))
+        return await names_of(self._core.models, str(registration["account"]))
 
     async def terms(self, user: UserId, given: OfAccount) -> list[SymbolTerms]:
         """Of each symbol; null where nobody has needed them yet."""
@@ -104,23 +112,13 @@ class Symbols:
         account = str(registration["account"])
         found: Any = await self._core.models.find(c.TERMS, {"account": account}, limit=None)
         known = {doc["symbol"]: doc for doc in found}
-        return [_terms(name, known.get(name, {})) for name in await self._names(account)]
-
-    async def _names(self, account: str) -> list[str]:
-        """The first piece says how many there are: those of a longer list that was before are over."""
-        found: Any = await self._core.models.find(c.SYMBOLS, {"account": account}, limit=None)
-        pieces = sorted(found, key=lambda piece: piece["piece"])
-        if pieces:
-            del pieces[pieces[0].get("pieces", len(pieces)) :]
-        return [str(name) for piece in pieces for name in piece["names"]]
+        return [
+            _terms(name, known.get(name, {})) for name in await names_of(self._core.models, account)
+        ]
 
     async def mapped(self, user: UserId | None, given: ByCopier) -> MappedSymbols:
         doc = await self._core.copier(user, given.copier_id)
-        names: dict[str, list[str]] = {}
-        for role in ("master", "slave"):
-            side = await self._core.models.get(c.REGISTRATIONS, str(doc[f"{role}_registration"]))
-            readable = side is not None and rights.may_read(side)
-            names[role] = await self._names(str(doc[role])) if readable else []
+        names = {role: await self._side(doc, role) for role in ("master", "slave")}
         mappings: Any = doc.get("mappings", [])
         return {
             "mappedSymbols": [
@@ -134,6 +132,26 @@ class Symbols:
             "masterSymbols": names["master"],
             "slaveSymbols": names["slave"],
         }
+
+    async def _side(self, copier: Doc, role: str) -> list[str]:
+        """Of a copier's master or slave; of one that may not be read, none."""
+        side = await self._core.models.get(c.REGISTRATIONS, str(copier[f"{role}_registration"]))
+        return [] if side is None else await readable_names(self._core.models, side)
+
+
+async def readable_names(models: ReadModels, registration: Doc) -> list[str]:
+    """None of an account that may not be read."""
+    may_read = rights.may_read(registration)
+    return await names_of(models, str(registration["account"])) if may_read else []
+
+
+async def names_of(models: ReadModels, account: str) -> list[str]:
+    """The first piece says how many there are: those of a longer list that was before are over."""
+    found: Any = await models.find(c.SYMBOLS, {"account": account}, limit=None)
+    pieces = sorted(found, key=lambda piece: piece["piece"])
+    if pieces:
+        del pieces[pieces[0].get("pieces", len(pieces)) :]
+    return [str(name) for piece in pieces for name in piece["names"]]
 
 
 def _terms(symbol: str, known: Doc) -> SymbolTerms:

@@ -63,7 +63,7 @@ class Describing:
         shape = self._shape(kind.model_json_schema(ref_template=_REFERENCE))
         described: Json = {"parameters": [IDEMPOTENCY] if changes else []}
         if route.methods == {"GET"}:
-            described["parameters"] += _in_query(shape)
+            described["parameters"] += in_query(shape)
         else:
             self._keep({kind.__name__: shape})
             content = {"application/json": {"schema": {"$ref": _at(kind.__name__)}}}
@@ -152,7 +152,7 @@ def _answer(text: str, schema: Json) -> Json:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _in_query(shape: Mapping[str, Any]) -> list[Json]:
+def in_query(shape: Mapping[str, Any]) -> list[Json]:
     required = shape.get("required", [])
     return [
         {

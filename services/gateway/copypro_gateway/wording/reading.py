@@ -52,20 +52,18 @@ def from_body(body: bytes) -> Written:
     return {str(name).lower(): [value] for name, value in found.items()}
 
 
-def read(kind: type[Given], written: Written) -> Given:
-    """Of two spellings of one parameter, the first that it is documented by. An empty value is an absent
-    one; of several, where one is taken, the last counts. Unknown names are ignored, as the
+def read(kind: type[Given], *written: Written) -> Given:
+    """Of a parameter that is in several places, as the first of them has it. Of two spellings of one
+    parameter, the first that it is documented by. An empty value is an absent one; of several, where
+    one is taken, the last counts. Unknown names are ignored, as the
     original does (but see `refuse_mistyped`). Errors: 400 that names the field, never its value, which
     may be a secret.
     """
     given: dict[str, Any] = {}
     for field in _fields(kind):
-        for spelling in field.spellings:
-            under = field.given(written.get(spelling, []))
-            values = [value for value in under if value not in ("", None)]
-            if values:
-                given[field.name] = values if field.many else field.word(values[-1])
-                break
+        values = next(filter(None, (field.given(place) for place in written)), [])
+        if values:
+            given[field.name] = values if field.many else field.word(values[-1])
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -78,15 +76,27 @@ def spellings(kind: type[Parameters]) -> frozenset[str]:
     return frozenset(spelling for field in _fields(kind) for spelling in field.spellings)
 
 
-def refuse_mistyped(kind: type[Parameters], written: Written, known: Collection[str]) -> None:
-    """For calls that change something: what was meant would have its default there. `known`: the names
-    that any call takes. Errors: 400 that names the one written and the one meant.
+def refuse_mistyped(
+    kind: type[Parameters], written: Collection[str], known: Collection[str]
+) -> None:
+    """What was meant would have its default: other lots, or a filter that filters nothing. `known`: the
+    names that any call takes. Errors: 400 that names the one written and the one meant.
     """
-    unknown = (name for name in written if name not in known and name not in _SENT_BACK)
-    for name in islice(unknown, _MOST_UNKNOWN):
+    for name in islice((name for name in written if name not in known), _MOST_UNKNOWN):
         meant = near(name, _documented(kind), two_from=_TWO_SLIPS_FROM)
-        if meant is not None:
-            raise bad(name, f"is no parameter of this call: {meant} is")
+        if meant is None or (name in _SENT_BACK and _has_other(kind, meant, written)):
+            continue
+        raise bad(name, f"is no parameter of this call: {meant} is")
+
+
+def _has_other(kind: type[Parameters], meant: str, written: Collection[str]) -> bool:
+    """Whether that parameter is written by a name of its own."""
+    return any(
+        spelling in written
+        for field in _fields(kind)
+        if meant.lower() in field.spellings
+        for spelling in field.spellings
+    )
 
 
 _A_NUMBER, _WHOLE = "is not a number like 0.5", "is not a whole number"
@@ -123,7 +133,16 @@ class _Field(msgspec.Struct, frozen=True):
     many: bool
     words: Mapping[str, str]
 
-    def given(self, values: list[Any]) -> list[Any]:
+    def given(self, written: Written) -> list[Any]:
+        """Under the first spelling that has any."""
+        for spelling in self.spellings:
+            under = self._apart(written.get(spelling, []))
+            values = [value for value in under if value not in ("", None)]
+            if values:
+                return values
+        return []
+
+    def _apart(self, values: list[Any]) -> list[Any]:
         """A list in a body is many values only where many are taken."""
         if not self.many:
             return values

@@ -90,8 +90,9 @@ async def of_account(settings: Settings, account: str, balance: Decimal | None) 
             f" {settings.log_place}"
         )
     if len(meant) > 1:
-        raise BadStatement(f"{account} is several accounts: name one by its id: {', '.join(meant)}")
-    id_ = meant[0]
+        several = ", ".join(f"{place}: {id_}" for id_, place in meant.items())
+        raise BadStatement(f"{account} is the login of several accounts: name one of {several}")
+    (id_,) = meant
     events = [
         decode(record).message
         async for record in _records(log, topics.ORDER_EVENTS, orders)
@@ -119,14 +120,14 @@ async def _records(
             yield record
 
 
-def _accounts(events: Iterable[Any], name: str) -> list[AccountId]:
-    found: dict[AccountId, None] = {}
-    for event in events:
-        if isinstance(event, m.AccountRegistered | m.HistoryImported) and name in (
-            event.account, event.registration, str(event.login),
-        ):  # fmt: skip
-            found[event.account] = None
-    return list(found)
+def _accounts(events: Iterable[Any], name: str) -> dict[AccountId, str]:
+    """Server and login of each."""
+    return {
+        event.account: f"{event.server} {event.login}"
+        for event in events
+        if isinstance(event, m.AccountRegistered | m.HistoryImported)
+        and name in (event.account, event.registration, str(event.login))
+    }
 
 
 def _told(name: str, events: Iterable[Any], snapshot: m.AccountSnapshot | None) -> Told:
