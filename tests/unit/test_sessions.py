@@ -299,3 +299,25 @@ def test_an_account_whose_history_cannot_be_read_is_followed_by_its_lists(
             await account.until(lambda: account.told(m.PositionClosed))
 
     run(work())
+
+
+def test_a_session_that_cannot_read_the_history_it_needs_is_begun_anew_in_the_end() -> None:
+    """Bridges load it at the login: one whose load failed would never show that a position was closed."""
+
+    async def work() -> None:
+        async with watched(orders=(order(7),)) as account:
+            bridge = account.bridge
+            await account.looked()
+            logins = len(bridge.logins)
+
+            def history(*_: datetime) -> History:
+                if len(bridge.logins) == logins:
+                    raise Unavailable("NO_HISTORY", "not loaded")
+                return History(closed=(row(7, deal=78),), operations=())
+
+            bridge.tells, bridge.orders = history, ()
+            await asyncio.sleep(WatcherLimits().history_session_s)
+            await account.until(lambda: account.told(m.PositionClosed))
+            assert len(bridge.logins) == logins + 1
+
+    run(work())

@@ -76,6 +76,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     missing_for_s: float = 60.0
     """What vanished without proof is looked for so often for so long, then with each snapshot."""
     history_margin_s: float = 86_400.0
+    history_session_s: float = 900.0
+    """Where something is to be proved and history cannot be read for so long, the account logs in anew."""
     import_days: int = 3650
     import_page_days: int = 90
     import_again_first_s: float = 10.0

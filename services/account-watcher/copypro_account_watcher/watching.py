@@ -76,6 +76,8 @@ class Watching:
         self._caught_up = False
         self._orders_alone_since: float | None = None
         """Lists have shown no positions beside used margin, only orders."""
+        self._unproved_since: float | None = None
+        """Something is to be proved, and this session cannot read history."""
         self._streams = 0
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
@@ -207,7 +209,7 @@ class Watching:
         memory.live = live
         memory.book.follow(info.platform, info.mode)
         session.terminal, self._caught_up = terminal, False
-        self._orders_alone_since = None
+        self._orders_alone_since = self._unproved_since = None
         self._market.new_session(terminal)
         if session.offset.minutes is None:
             session.offset = ClockOffset(memory.known.clock_offset_minutes)
@@ -433,7 +435,8 @@ class Watching:
 
     async def _read_evidence(self, terminal: Terminal) -> bool:
         """History for what vanished and for what nobody answered, applied with a fresh list. False:
-        there was no such list. A bridge that has a list and no history goes on to be followed by that.
+        there was no such list. A bridge that has a list and no history goes on to be followed by that;
+        where that is not enough for too long, the session is given up.
         """
         memory = self._memory
         limits, now = self._host.limits, self._host.clock()
@@ -448,9 +451,21 @@ class Watching:
             history = await terminal.history(_naive(since), _naive(now + offset + margin))
         except (Refused, Unavailable) as error:
             logger.warning("history not read", account=memory.id, code=error.code)
+            if self._is_unproved_for_long():
+                # Bridges load history at the login: in this session it may never come.
+                raise
             self._looking.put_off_history()
             return True
+        self._unproved_since = None
         return await self._snapshot(terminal, history)
+
+    def _is_unproved_for_long(self) -> bool:
+        if not (self._looking.missing or self._memory.in_doubt):
+            self._unproved_since = None
+            return False
+        now = self._host.monotonic()
+        self._unproved_since = now if self._unproved_since is None else self._unproved_since
+        return now - self._unproved_since >= self._host.limits.history_session_s
 
 
 def _naive(moment: datetime) -> datetime:
