@@ -19,11 +19,12 @@ from copypro.trading import (
     OpenRequest,
     TradeRequest,
 )
-from copypro.values import CopyId, OrderKind, RootId, Side, Ticket
+from copypro.values import CopyId, Mode, OrderKind, RootId, Side, Ticket
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
+from tests.unit.diff_builders import order as listed
 from tests.unit.slave_builders import D, live, opens
 from tests.unit.watched import ACCOUNT, EASTERN, REGISTRATION, Watched, now, watched
 
@@ -197,13 +198,34 @@ def test_what_was_opened_and_closed_between_two_lists_takes_no_margin() -> None:
     market = live()
     free = market.figures()
     market.just_changed[Ticket(100)] = market.mono
-    market.learn_opened(Ticket(100), "EURUSD", Side.BUY, D("0.10"))
+    market.learn_opened(Ticket(100), "EURUSD", Side.BUY, D("0.10"), D("0.10"))
     taken = market.figures()
     assert free is not None
     assert taken is not None
     assert (taken.free_margin, taken.margin) == (free.free_margin - 100, free.margin + 100)
     market.just_ended[Ticket(100)] = market.mono
     assert market.figures() == free
+
+
+def test_what_is_added_on_netting_takes_margin_until_a_list_shows_it() -> None:
+    """Also where the position itself is not shown yet."""
+    market = live(mode=Mode.NETTING)
+    free = market.figures()
+    assert free is not None
+    ticket = Ticket(100)
+    for held in ("0.10", "0.20", "0.30"):
+        market.just_changed[ticket] = market.mono
+        market.learn_opened(ticket, "EURUSD", Side.BUY, D("0.10"), D(held))
+    for shown, taken in (("0.10", 300), ("0.20", 300), ("0.30", 0)):
+        market.looked((replace(listed(7), ticket=ticket, lots=D(shown)),), None)
+        figures = market.figures()
+        assert figures is not None
+        assert figures.margin == free.margin + taken, shown
+    market.just_changed[ticket] = market.mono
+    market.learn_opened(ticket, "EURUSD", Side.BUY, D("0.10"), D("0.40"))
+    added = market.figures()
+    assert added is not None
+    assert added.free_margin == free.free_margin - 100
 
 
 @pytest.mark.parametrize("is_shown", [False, True])

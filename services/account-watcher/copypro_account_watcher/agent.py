@@ -48,6 +48,7 @@ from copypro_account_watcher.session import Session
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.settled.applying import apply
 from copypro_account_watcher.settled.asked import halt_if_it_took_more
+from copypro_account_watcher.settled.ties import lots_of
 from copypro_account_watcher.state import Attempt, Copy, LegStatus, Origin
 from copypro_account_watcher.turn import Turn
 from copypro_account_watcher.watching import Watching
@@ -376,7 +377,8 @@ class AccountAgent:
         elif leg.status is LegStatus.OPEN and leg.ticket is not None:
             live.just_changed[leg.ticket] = live.mono
             if attempt.kind == "open":
-                live.learn_opened(leg.ticket, copy.symbol, copy.side, leg.lots)
+                held_lots = lots_of([each for each in copy.legs if each.ticket == leg.ticket])
+                live.learn_opened(leg.ticket, copy.symbol, copy.side, leg.lots, held_lots)
 
     def _with_rest(self, attempt: Attempt, answer: Done) -> Done:
         """Of an order that is deleted no more was left than the latest list showed of it."""

@@ -58,6 +58,13 @@ class NeedList(Struct, frozen=True):
 Need = NeedNames | NeedSpec | NeedQuote | NeedMargin | NeedFigures | NeedList
 
 
+class Taken(Struct, frozen=True, kw_only=True):
+    """Margin, until so many lots are shown."""
+
+    margin: Decimal
+    held_lots: Lots
+
+
 class Live:
     """Caches with ages, on the monotonic clock. Holds no rule; `now` and `mono` are set per turn."""
 
@@ -87,8 +94,8 @@ class Live:
         """Tickets whose lots our own calls changed, and when: likewise."""
         self.just_modified: dict[Ticket, float] = {}
         """Tickets whose levels our own calls set, and when: likewise."""
-        self._just_taken: dict[Ticket, Decimal] = {}
-        """The margin of those that our own calls opened and no list shows yet: the figures are without it."""
+        self._just_taken: dict[Ticket, Taken] = {}
+        """The margin of what our own calls opened and no list shows yet: the figures are without it."""
         self.found_ended: set[Ticket] = set()
         """Tickets that nobody answered and history alone shows: how they ended is still to be told."""
         self._listed_at = -inf
@@ -106,7 +113,7 @@ class Live:
         if self._figures is None or self.mono - self._figures[1] > self.limits.figures_age_s:
             return None
         stands = self._just_taken.keys() - self.just_ended.keys()
-        taken = sum((self._just_taken[ticket] for ticket in stands), Decimal(0))
+        taken = sum((self._just_taken[ticket].margin for ticket in stands), Decimal(0))
         figures = self._figures[0]
         if not taken:
             return figures
@@ -209,10 +216,15 @@ class Live:
             self.just_changed = _not_shown(self.just_changed, asked_at)
             self.just_modified = _not_shown(self.just_modified, asked_at)
         self._just_taken = {
-            ticket: margin
-            for ticket, margin in self._just_taken.items()
-            if ticket in self.just_changed and ticket not in self.positions
+            ticket: taken
+            for ticket, taken in self._just_taken.items()
+            if ticket in self.just_changed and not self._shows(ticket, taken.held_lots)
         }
+
+    def _shows(self, ticket: Ticket, held_lots: Lots) -> bool:
+        """The latest list or frame has it, and on netting all that was added."""
+        listed = self.positions.get(ticket)
+        return listed is not None and (self.mode is Mode.HEDGING or listed.lots >= held_lots)
 
     # --- what was learned ---------------------------------------------------------------------
 
@@ -236,11 +248,16 @@ class Live:
     def learn_missing(self, need: Need) -> None:
         self._missing[need] = self.mono
 
-    def learn_opened(self, ticket: Ticket, symbol: str, side: Side, lots: Lots) -> None:
-        """By a call of ours, as its answer says."""
+    def learn_opened(
+        self, ticket: Ticket, symbol: str, side: Side, lots: Lots, held_lots: Lots
+    ) -> None:
+        """By a call of ours, as its answer says; `held_lots`: with what it was added to on netting."""
         per_lot, _ = self._margins.get((symbol, side), (None, 0.0))
-        if per_lot is not None and ticket not in self.positions:
-            self._just_taken[ticket] = per_lot * lots
+        if per_lot is None or self._shows(ticket, held_lots):
+            return
+        before = self._just_taken.get(ticket)
+        margin = per_lot * lots + (Decimal(0) if before is None else before.margin)
+        self._just_taken[ticket] = Taken(margin=margin, held_lots=held_lots)
 
     def forget_symbol(self, symbol: str) -> None:
         """Its terms may have changed: the broker refused something that should have been right."""
