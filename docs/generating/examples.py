@@ -232,7 +232,7 @@ _OF_KIND: dict[str, dict[str, Any]] = {
     "PauseCopier": {"reason": "ByUser"},
     "PendingRemoved": {"reason": "deleted"},
     "PlacePendingCopy": {"magic": magic_of(MASTER, SLAVE)},
-    "RemovePendingCopy": {"reason": "MASTER_GONE"},
+    "RemovePendingCopy": {"reason": "COPIER_STOPPED"},
     "Settled": {"what": "attempt " + digest("attempt", COPY, 0, "open", 1)},
     "SymbolSpec": {"name": "EURUSD"},
 }
