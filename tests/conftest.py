@@ -6,6 +6,9 @@ COPYPRO_TEST_SERVERS=required (as in CI) makes that a failure.
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import logging
 import os
 import shutil
@@ -14,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -23,6 +27,8 @@ from tests.examples import load_profile
 
 Started = Iterator[str]
 KAFKA, MONGODB = "COPYPRO_TEST_KAFKA", "COPYPRO_TEST_MONGODB"
+ENDING_S = 120.0
+"""For a test that took too long to take its leave of servers and processes."""
 JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """A broker that lives for minutes starts in half the time without the compiler of long runs."""
 
@@ -52,6 +58,25 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """No worker begins one of minutes when the others are about to end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            _limit(item)
+
+
+def _limit(item: pytest.Function) -> None:
+    """What takes too long is cancelled, so that it fails where it waits and takes its processes along.
+    The plugin's alarm would be raised in any task of the loop, and the test might wait for that for ever.
+    """
+    test, marker = item.obj, item.get_closest_marker("timeout")
+    limit_s = float(marker.args[0] if marker else item.config.getini("timeout"))
+
+    @functools.wraps(test)
+    async def limited(*args: Any, **more: Any) -> None:
+        async with asyncio.timeout(limit_s):
+            await test(*args, **more)
+
+    item.obj = limited
+    item.add_marker(pytest.mark.timeout(limit_s + ENDING_S), append=False)
 
 
 @pytest.fixture

@@ -286,6 +286,22 @@ async def test_a_writer_that_breaks_lets_nobody_wait(kafka_settings: KafkaSettin
     await writer.close(LogClosed("the test is over"))
 
 
+async def test_a_log_that_ends_before_it_said_is_not_waited_for_for_ever(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """Restored from an older copy meanwhile; a broker that goes away looks the same to the library."""
+    log = await opened(kafka_settings)
+    await log.append([out(EVENTS, "a", b"1"), out(EVENTS, "a", b"2")])
+    await log.close()
+    history, of = KafkaHistory(kafka_settings, KafkaLimits(start_s=3.0)), topics.BY_NAME[EVENTS]
+    spans = await history.spans(of)
+    (number,) = (number for number, (begin, end) in spans.items() if end > begin)
+    reading = history.records(of, {number: (spans[number][0], 1000)})
+    assert [record.value for record in await anext(reading)] == [b"1", b"2"]
+    with pytest.raises(LogUnavailable, match="did not answer"):
+        await anext(reading)
+
+
 async def delete_before(settings: KafkaSettings, topic: str, offset: int) -> None:
     """As a broker does once a retention is over."""
     clients = Clients(settings, KafkaLimits())

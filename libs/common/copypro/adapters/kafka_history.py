@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started, translated
 from copypro.adapters.kafka_log import as_record
@@ -38,10 +38,10 @@ class KafkaHistory:
                 consumer.assign([place])
                 consumer.seek(place, begin)
                 while await consumer.position(place) < end:
-                    found = await translated(consumer.getmany(place, timeout_ms=200), limit)
+                    found = await translated(_next(consumer, place), limit)
                     batch = [
                         as_record(one, self._clients.settings.prefix)
-                        for one in found.get(place, ())
+                        for one in found
                         if one.offset < end
                     ]
                     if batch:
@@ -55,3 +55,14 @@ class KafkaHistory:
         if not described["partitions"]:
             raise LogLayout(f"there is no topic {name}: `copypro topics create` makes it")
         return [part["partition"] for part in described["partitions"]]
+
+
+async def _next(consumer: AIOKafkaConsumer, place: TopicPartition) -> Sequence[ConsumerRecord]:
+    """What follows, which may be nothing but the marks of transactions. A broker that is gone is no
+    error to the library, and neither is a log that ends before: it waits for them for ever.
+    """
+    begun = await consumer.position(place)
+    found: Sequence[ConsumerRecord] = ()
+    while not found and await consumer.position(place) == begun:
+        found = (await consumer.getmany(place, timeout_ms=200)).get(place, ())
+    return found
