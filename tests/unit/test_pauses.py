@@ -106,3 +106,16 @@ def test_a_pause_that_a_restart_ends_leaves_no_alert() -> None:
             assert standing(account) == []
 
     run(work())
+
+
+def test_the_alert_of_a_pause_says_what_it_came_of_and_until_when_nothing_is_opened() -> None:
+    async def work() -> None:
+        limits = WatcherLimits(breaker_stops=1, breaker_pause_s=30.0)
+        async with watched(limits) as account:
+            refuses(account, "NO_MONEY")
+            await account.open()
+            await account.until(lambda: account.told(m.AlertRaised))
+            text = account.told(m.AlertRaised)[0].text
+            assert text == "refusals: 1, in 60 s: nothing is opened for 30 s, closes go on"
+
+    run(work())
