@@ -86,6 +86,10 @@ KINDS = (
     "night",
     "stale",
     "barred",
+    "sizes",
+    "waits",
+    "stops",
+    "mappings",
 )
 CHOSEN = os.environ.get("COPYPRO_STORM_KINDS", "")
 ENDS = {"restart", "kill"}
@@ -235,6 +239,22 @@ class WildStorm(calmer.Storm):
         options = options | {"copyPendingOrders": dice.random() < 0.5}
         if "reverse" in self.kinds and dice.random() < 0.7:
             options |= {"reverseCopy": True, "fixedSlPips": dice.choice((0, 100))}
+        if "sizes" in self.kinds and dice.random() < 0.7:
+            options |= {
+                "riskType": dice.choice(("FixedRisk", "BalanceMultiplier", "EquityMultiplier")),
+                "riskValue": dice.choice(("0.5", "1")),
+                "marginReserve": dice.choice(("0", "0.2", "0.95")),
+                "minMarginLevel": dice.choice((None, 5000, 20_000)),
+            }
+        if "waits" in self.kinds:
+            options |= {"tradeDelayMs": dice.choice((0, 150, 600))}
+        if "stops" in self.kinds:
+            options |= {
+                "slMode": dice.choice(("Auto", "Price", "Distance", "Offset")),
+                "stopLossRefinementPips": dice.choice((0, -10, 30)),
+                "fixedTpPips": dice.choice((0, 0, 50)),
+                "copySL": dice.random() < 0.8,
+            }
         if "existing" in self.kinds or ("stopping" in self.kinds and dice.random() < 0.3):
             options |= {"copyExistingTrades": True}
         return options
@@ -268,6 +288,8 @@ class WildStorm(calmer.Storm):
 
     async def trouble(self) -> None:
         kind = self.random.choice((*sorted(self.kinds), "as before", "as before"))
+        if kind in ("sizes", "waits", "stops"):
+            kind = "options"
         if kind in ("as before", "reverse", "netting", "builds", "chain", "second"):
             await super().trouble()
             return
@@ -310,6 +332,16 @@ class WildStorm(calmer.Storm):
         slave = self.random.choice(self.slaves)
         options = self._options()
         await self._ask("UpdateCopier", id=self.copiers[slave.login], **options)
+
+    async def _do_mappings(self) -> None:
+        dice, copier = self.random, self.copiers[self.random.choice(self.slaves).login]
+        symbol = dice.choice(SYMBOLS)
+        if dice.random() < 0.6:
+            lots = dice.choice((None, "0.02", "0.30"))
+            names = {"masterSymbol": symbol, "slaveSymbol": symbol}
+            await self._ask("AddSymbolMapping", id=copier, **names, slaveLots=lots)
+        else:
+            await self._ask("DeleteSymbolMapping", id=copier, masterSymbol=symbol)
 
     async def _do_pauses(self) -> None:
         slave = self.random.choice(self.slaves)

@@ -9,7 +9,7 @@ import math
 import pytest
 from copypro.messages import PositionClosed, PositionReduced
 from copypro.trading import ClosedOrder, OpenOrder
-from copypro.values import Mode, OrderKind, Platform, Ticket
+from copypro.values import Mode, OrderKind, Platform, RootId, Ticket
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -620,6 +620,21 @@ def test_mt4_without_comments(story: list[tuple[Action, str, int]]) -> None:
     check_state(maker, watch)
     check_told(watch)
     check_chains(maker, watch)
+
+
+def test_the_rest_of_a_chain_whose_middle_history_still_lacks_is_no_trade_of_its_own() -> None:
+    """A frame told the newest piece, with the same shape; the one before it is not in history yet."""
+    watch = mt4()
+    watch.sees(order(101, "0.10"))
+    rest = order(104, "0.07", comment="from #103")
+    first = row(101, "0.01", comment="to #102")
+    middle = row(102, "0.01", comment="to #103")
+    last = row(103, "0.01", comment="to #104")
+    watch.sees(rest, closed=(last,))
+    watch.later(1).reads_history(rest, closed=(first,))
+    watch.later(6).reads_history(rest, closed=(first, middle, last))
+    assert names(watch.all) == ["PositionOpened", *["PositionReduced"] * 3]
+    assert watch.book.roots[RootId("101")].open_lots == D("0.07")
 
 
 @examples(450)

@@ -419,6 +419,23 @@ def test_what_its_owner_closes_after_a_part_that_is_not_answered_yet_is_his(
     run(story())
 
 
+@pytest.mark.parametrize("then_s", [0.2, 60.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_stop_closes_while_a_part_is_asked_for_in_vain_is_no_close_of_ours(
+    kind: str, then_s: float
+) -> None:
+    """It was said to have closed too much, once nobody had answered it, and its copier was stopped."""
+
+    async def story() -> None:
+        broker = OwnersBroker(kind, ["full", "lost"], [])
+        steps = [("begin", 60.0), ("reduce", 0.0), ("hand's stop fires", then_s), ("close", 60.0)]
+        raised = await lives(broker, steps, OwnedMaster(broker))
+        assert "CLOSED_TOO_MUCH" not in raised
+        assert broker.held == 0
+
+    run(story())
+
+
 @pytest.mark.parametrize("act", ["hand closes", "hand closes by as much"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_masters_add_to_what_its_owner_closed_before_its_open_was_answered_is_not_opened(

@@ -14,6 +14,7 @@ from copypro.trading import Done, TradeRequest
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from tests.unit.slave_builders import opens
 from tests.unit.test_generations import again, removal
@@ -104,5 +105,30 @@ def test_a_pause_that_a_restart_ends_leaves_no_alert() -> None:
         async with watched(once, log=log) as account:
             await account.looked()
             assert standing(account) == []
+
+    run(work())
+
+
+def test_the_alert_of_a_pause_says_what_it_came_of_and_until_when_nothing_is_opened() -> None:
+    async def work() -> None:
+        limits = WatcherLimits(breaker_stops=1, breaker_pause_s=30.0)
+        async with watched(limits) as account:
+            refuses(account, "NO_MONEY")
+            await account.open()
+            await account.until(lambda: account.told(m.AlertRaised))
+            text = account.told(m.AlertRaised)[0].text
+            assert text == "refusals: 1, in 60 s: nothing is opened for 30 s, closes go on"
+
+    run(work())
+
+
+def test_a_read_that_failed_is_logged_by_what_was_read() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.away = {"symbols"}
+            with capture_logs() as lines:
+                await account.open()
+                await account.until(lambda: any("need" in line for line in lines))
+            assert "the symbols' names" in [line.get("need") for line in lines]
 
     run(work())

@@ -82,8 +82,11 @@ class Permission:
             until = turn.now + timedelta(seconds=limits.breaker_pause_s)
             self._paused_until, self._pause_ends = until, now + limits.breaker_pause_s
             self._marks.clear()
+            counts = {"refusals": stops, "unclear answers": unknowns}
+            of = ", ".join(f"{name}: {number}" for name, number in counts.items() if number)
             text = (
-                f"{stops} refusals and {unknowns} unclear answers in {limits.breaker_window_s:g} s"
+                f"{of}, in {limits.breaker_window_s:g} s:"
+                f" nothing is opened for {limits.breaker_pause_s:g} s, closes go on"
             )
             raise_alert(self._memory, turn, "OPENS_PAUSED", "breaker", text, until=until)
 

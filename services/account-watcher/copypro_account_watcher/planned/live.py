@@ -32,13 +32,22 @@ from copypro_account_watcher.state import Account
 class NeedNames(Struct, frozen=True):
     """The list of the account's symbols."""
 
+    def __str__(self) -> str:
+        return "the symbols' names"
+
 
 class NeedSpec(Struct, frozen=True):
     symbol: str
 
+    def __str__(self) -> str:
+        return f"the terms of {self.symbol}"
+
 
 class NeedQuote(Struct, frozen=True):
     symbol: str
+
+    def __str__(self) -> str:
+        return f"a price of {self.symbol}"
 
 
 class NeedMargin(Struct, frozen=True):
@@ -46,13 +55,22 @@ class NeedMargin(Struct, frozen=True):
     kind: OrderKind
     lots: Lots
 
+    def __str__(self) -> str:
+        return f"the margin of {self.lots} {self.symbol}"
+
 
 class NeedFigures(Struct, frozen=True):
     """A look at the account: its figures are too old to size with."""
 
+    def __str__(self) -> str:
+        return "the account's figures"
+
 
 class NeedList(Struct, frozen=True):
     """A look at the account: what stands there by now decides."""
+
+    def __str__(self) -> str:
+        return "the open orders"
 
 
 Need = NeedNames | NeedSpec | NeedQuote | NeedMargin | NeedFigures | NeedList

@@ -86,6 +86,8 @@ def _step(rec: Recording, rows: Rows, ended: _Ended, root: Root, new: New) -> bo
     ended_rest = None
     if after is None or not (after.lots == rest or from_ticket(after.comment) == row.ticket):
         ended_rest = _ended_rest(rows, root, row.ticket, rest, to_ticket(row.comment))
+    if ended_rest is None and after is None:
+        ended_rest = to_ticket(row.comment)  # ended as well: what is listed may be left of it
     if ended_rest is not None:
         rec.reduced(root, rest, piece=piece, ticket=ended_rest)
         return True
@@ -96,7 +98,6 @@ def _step(rec: Recording, rows: Rows, ended: _Ended, root: Root, new: New) -> bo
 def _partly(
     rec: Recording, root: Root, piece: Piece, rest: Lots, after: OpenOrder | None, new: New
 ) -> None:
-    named = to_ticket(piece.row.comment)
     if after is not None:
         if after.lots != rest and not _is_settled(rec, "chain", root, after):
             _hold(rec, root, after, new)  # a further partial close in between: its row comes
@@ -104,9 +105,6 @@ def _partly(
         left = after.lots if after.lots < root.open_lots else rest
         rec.reduced(root, left, piece=piece, ticket=after.ticket)
         _taken(rec, root, after, new)
-    elif named is not None:
-        rec.reduced(root, rest, piece=piece, ticket=named)
-        rec.missing[named] = None
     else:
         if rec.doubts.waited("rest", root.root):
             rec.reduced(root, rest, piece=piece)

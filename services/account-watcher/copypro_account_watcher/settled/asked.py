@@ -32,10 +32,15 @@ def settle_asked(
 ) -> bool:
     """What our closes of these legs asked for is told by this deal. True: one of them asked for so many
     lots, also one that was given up; or it took more than any of them: that the rest is what it should be
-    is asserted once for each. A deal that was made from what a list shows may be several.
+    is asserted once for each. A deal that was made from what a list shows may be several. What a stop
+    closed whole was none of ours, and none of ours closes anything after it.
     """
     lots, asked = event.deal.lots, [piece for leg in legs for piece in leg.asked_pieces]
-    if not asked or event.reason in BY_BROKER:
+    if event.reason in BY_BROKER:
+        if isinstance(event, PositionClosed):
+            _all_told(legs)
+        return False
+    if not asked:
         return False
     is_made = event.deal.ticket < 0
     if lots in asked:
