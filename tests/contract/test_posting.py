@@ -247,6 +247,21 @@ async def test_alerts_that_are_refused_hold_up_none_behind_them(
     await killed(running)
 
 
+async def test_alerts_that_are_refused_take_no_other_s_place(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    """However many of them wait for the receiver to think otherwise."""
+    log = MemoryLog()
+    receiver.refused = {"refused", "refused too"}
+    running = started(log, models, receiver, first_wait_s=60.0, cap_wait_s=60.0, waiting=2)
+    await raised(log, "refused", "refused too")
+    await until(lambda: len(receiver.tries) == 2)
+    await raised(log, "one")
+    await until(lambda: [body["cause"] for body in receiver.taken] == ["one"])
+    await until(lambda: left(log) == 1)
+    await killed(running)
+
+
 async def test_an_alert_that_was_refused_is_posted_again_until_it_is_taken(
     receiver: Receiver, models: SqliteReadModels
 ) -> None:
