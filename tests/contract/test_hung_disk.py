@@ -16,7 +16,7 @@ import pytest
 from copypro import topics
 from copypro.adapters.data_folder import take_lock
 from copypro.adapters.sqlite_log import SqliteLog, _open_file
-from copypro.errors import LogError, LogFull, LogUnavailable, PartitionLost
+from copypro.errors import LogCorrupt, LogError, LogFull, LogUnavailable, PartitionLost
 from copypro.ports import Outgoing
 
 from tests.waiting import eventually
@@ -34,7 +34,7 @@ class Disk:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.fails: dict[str, str] = {}
+        self.fails: dict[str, str | sqlite3.Error] = {}
         self.answers = threading.Event()
         self.answers.set()
         self.takes_s = 0.0
@@ -46,7 +46,7 @@ class Disk:
             self.answers.wait(60)
             time.sleep(self.takes_s)
         if error := self.fails.pop(statement, ""):
-            raise sqlite3.OperationalError(error)
+            raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError(error)
         return self._connection.execute(statement, *rest)
 
     def __getattr__(self, name: str) -> Any:
@@ -184,6 +184,21 @@ async def test_what_keeps_the_file_from_being_written_is_said_as_it_is_now(tmp_p
     await eventually(partial(is_said, log, ""))
     await log.append([out(b"2")])
     await log.close()
+
+
+async def test_damage_that_shows_while_the_disk_is_full_ends_the_waiting_for_room(
+    tmp_path: Path,
+) -> None:
+    """It would never come."""
+    damage = sqlite3.DatabaseError("database disk image is malformed")
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    async with log_on(tmp_path) as (log, disk):
+        disk.fails["BEGIN IMMEDIATE"] = "database or disk is full"
+        disk.fails["CREATE TABLE room (filled BLOB)"] = damage
+        with pytest.raises(LogFull):
+            await log.append([out(b"1")])
+        with pytest.raises(LogCorrupt, match="restore it from a backup"):
+            await asyncio.wait_for(anext(aiter(log.partitions(ROLE))), 60)
 
 
 async def is_said(log: SqliteLog, what: str) -> bool:

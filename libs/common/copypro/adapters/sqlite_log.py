@@ -485,6 +485,10 @@ class SqliteLog:
             error = self._try_to_write()
             if error is None:
                 break
+            if isinstance(error, LogCorrupt):
+                self._unwritable = None
+                self._break(error)
+                return
             if isinstance(error, LogFull | LogUnavailable):
                 self._unwritable = error
         logger.warning("the log can be written again: work goes on")
