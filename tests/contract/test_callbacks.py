@@ -278,9 +278,10 @@ async def test_a_redirect_is_not_followed_and_no_answer_is_too_late(
 ) -> None:
     one, _ = receivers
     one.statuses = [302, 0]
-    post = Webhooks(clock, 0.2, private_allowed=True)
+    post = Webhooks(clock, 60.0, private_allowed=True)
     assert await post(To(one.url), "1", b"{}") == NotTaken("status 302")
-    assert await post(To(one.url), "1", b"{}") == NotTaken("TimeoutError")
+    hasty = Webhooks(clock, 1.0, private_allowed=True)
+    assert await hasty(To(one.url), "1", b"{}") == NotTaken("TimeoutError")
     assert len(one.posts) == 2
     too_long = await post(To(one.url), "1", b"x" * 300_000)
     assert too_long is not None
@@ -303,7 +304,7 @@ async def test_names_that_nobody_answers_for_take_no_thread_from_anybody_else(
     urls = [f"http://silent{number}.example/" for number in range(40)]
     try:
         assert await asyncio.gather(*(post(To(url), "1", b"{}") for url in urls))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.get_running_loop().getaddrinfo("bridge", 80)
             await post(To("http://operator.example:1", trusted=True), "1", b"{}")
     finally:

@@ -16,7 +16,7 @@ import pytest
 from copypro import topics
 from copypro.adapters.data_folder import take_lock
 from copypro.adapters.sqlite_log import SqliteLog, _open_file
-from copypro.errors import LogError, LogUnavailable, PartitionLost
+from copypro.errors import LogCorrupt, LogError, LogFull, LogUnavailable, PartitionLost
 from copypro.ports import Outgoing
 
 from tests.waiting import eventually
@@ -34,7 +34,7 @@ class Disk:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.fails: dict[str, str] = {}
+        self.fails: dict[str, str | sqlite3.Error] = {}
         self.answers = threading.Event()
         self.answers.set()
         self.takes_s = 0.0
@@ -46,7 +46,7 @@ class Disk:
             self.answers.wait(60)
             time.sleep(self.takes_s)
         if error := self.fails.pop(statement, ""):
-            raise sqlite3.OperationalError(error)
+            raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError(error)
         return self._connection.execute(statement, *rest)
 
     def __getattr__(self, name: str) -> Any:
@@ -149,15 +149,62 @@ async def test_while_another_program_locks_the_file_nobody_owns_anything_and_it_
             await first.commit([Outgoing(STATE, "k", b"1", {})])
         begun = asyncio.get_running_loop().time()
         waiting = asyncio.create_task(anext(owners))
-        with pytest.raises(LogUnavailable, match="locked"):
-            await log.append([out(b"1")])
-        with pytest.raises(LogUnavailable, match=r"locked .*: nothing is done until it can"):
-            await log.check()
-        await asyncio.sleep(0.1)  # it is tried meanwhile, and again
+        for _ in range(10):
+            with pytest.raises(LogUnavailable, match="locked"):
+                await log.append([out(b"1")])
+            with pytest.raises(LogUnavailable, match=r"locked .*: nothing is done until it can"):
+                await log.check()
+            await asyncio.sleep(0.02)  # it is tried meanwhile
         assert not waiting.done()
-        assert asyncio.get_running_loop().time() - begun < 4.0
+        assert asyncio.get_running_loop().time() - begun < 40.0, "nobody waited for the lock"
         other.execute("ROLLBACK")
     second = await asyncio.wait_for(waiting, 60)
     await second.commit([Outgoing(STATE, "k", b"2", {})])
     await log.check()
     await log.close()
+
+
+async def test_what_keeps_the_file_from_being_written_is_said_as_it_is_now(tmp_path: Path) -> None:
+    """Who looks for a program that locks it, or makes room, should not do so for nothing; and while it
+    is locked each append would hold up the whole process for five seconds.
+    """
+    log = await SqliteLog.open(tmp_path, room_every_s=0.01)
+    owner = await anext(aiter(log.partitions(ROLE)))
+    await log.limit_pages(1)
+    with pytest.raises(LogFull):
+        await owner.commit([Outgoing(STATE, "k", b"x" * 200_000, {})])
+    with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await eventually(partial(is_said, log, "locked by another program"))
+        with pytest.raises(LogUnavailable, match="locked"):
+            await log.append([out(b"1")])
+        other.execute("ROLLBACK")
+    await eventually(partial(is_said, log, "full"))
+    await log.limit_pages(1_000_000)
+    await eventually(partial(is_said, log, ""))
+    await log.append([out(b"2")])
+    await log.close()
+
+
+async def test_damage_that_shows_while_the_disk_is_full_ends_the_waiting_for_room(
+    tmp_path: Path,
+) -> None:
+    """It would never come."""
+    damage = sqlite3.DatabaseError("database disk image is malformed")
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    async with log_on(tmp_path) as (log, disk):
+        disk.fails["BEGIN IMMEDIATE"] = "database or disk is full"
+        disk.fails["CREATE TABLE room (filled BLOB)"] = damage
+        with pytest.raises(LogFull):
+            await log.append([out(b"1")])
+        with pytest.raises(LogCorrupt, match="restore it from a backup"):
+            await asyncio.wait_for(anext(aiter(log.partitions(ROLE))), 60)
+
+
+async def is_said(log: SqliteLog, what: str) -> bool:
+    """Empty: it is written."""
+    try:
+        await log.check()
+    except LogError as error:
+        return bool(what) and what in str(error)
+    return not what

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from copypro.adapters.mails import SmtpMail
+from copypro.adapters.mails import CALL_S, SmtpMail
 from copypro.errors import MailUnavailable
 from copypro.ports import Email
 
@@ -195,7 +195,7 @@ async def test_a_server_that_says_nothing_takes_no_thread_from_anybody_else() ->
     mail = SmtpMail(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}", SENDER)
     sending = [asyncio.create_task(mail.send(EMAIL)) for _ in range(40)]
     await until(lambda: bool(writers))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(CALL_S * 0.75):
         await asyncio.get_running_loop().getaddrinfo("localhost", 80)
     for task in sending:
         task.cancel()

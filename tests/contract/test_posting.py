@@ -65,13 +65,17 @@ async def unsealed(_: RegistrationId, sealed: str) -> str:
 
 
 def receivers(models: SqliteReadModels, receiver: Receiver, post: Post | None = None) -> Receivers:
-    return Receivers(models, unsealed, post or Webhooks(clock, within_s=1.0), receiver.url)
+    return Receivers(models, unsealed, post or Webhooks(clock, within_s=60), receiver.url)
 
 
 def started(
-    log: MemoryLog, models: SqliteReadModels, receiver: Receiver, **limits: float
+    log: MemoryLog,
+    models: SqliteReadModels,
+    receiver: Receiver,
+    post: Post | None = None,
+    **limits: float,
 ) -> asyncio.Task[None]:
-    told, scaled = receivers(models, receiver), PostLimits(**{**_values(LIMITS), **limits})
+    told, scaled = receivers(models, receiver, post), PostLimits(**{**_values(LIMITS), **limits})
     return asyncio.create_task(service.run(log, models, clock, told, scaled))
 
 
@@ -113,7 +117,7 @@ async def test_an_alert_is_posted_with_its_id_and_forgotten_once_it_was_taken(
 ) -> None:
     log = MemoryLog()
     receiver.statuses = [503, 0, 500]
-    running = started(log, models, receiver)
+    running = started(log, models, receiver, Webhooks(clock, within_s=1.0))
     await raised(log, "one", "two")
     await until(lambda: len(receiver.taken) == 2 and not left(log))
     assert [body["cause"] for body in receiver.taken] == ["one", "two"]
@@ -244,6 +248,21 @@ async def test_alerts_that_are_refused_hold_up_none_behind_them(
     await until(lambda: len(receiver.taken) == 3)
     assert receiver.taken[-1]["cause"] == "three", "also while it waits to ask again"
     await until(lambda: left(log) == 3)
+    await killed(running)
+
+
+async def test_alerts_that_are_refused_take_no_other_s_place(
+    receiver: Receiver, models: SqliteReadModels
+) -> None:
+    """However many of them wait for the receiver to think otherwise."""
+    log = MemoryLog()
+    receiver.refused = {"refused", "refused too"}
+    running = started(log, models, receiver, first_wait_s=60.0, cap_wait_s=60.0, waiting=2)
+    await raised(log, "refused", "refused too")
+    await until(lambda: len(receiver.tries) == 2)
+    await raised(log, "one")
+    await until(lambda: [body["cause"] for body in receiver.taken] == ["one"])
+    await until(lambda: left(log) == 1)
     await killed(running)
 
 

@@ -15,7 +15,8 @@ from copypro.ports import Upsert
 from tests.contract.stores import SqlitePlace
 from tests.gateway import SECRET_NAME, AnsweringLog, Calling, Doc, User, a_gateway, a_user
 
-MASTERS, SLAVES = ["EURUSD", "GOLD"], ["EURUSD.m", "XAUUSD.m", "XAUUSD.raw", "USDCNH.m"]
+MASTERS = ["EURUSD", "GOLD"]
+SLAVES = ["EURUSD.m", "XAUUSD.m", "XAUUSD.raw", "USDCNH.m", "TSLA", "#KO", "USOIL", "US30m"]
 Asked = tuple[Calling, User]
 
 
@@ -56,6 +57,8 @@ async def call(asked: Asked, path: str, **given: Any) -> str:
         ("XAUUSD.m,EURUSD.m", "is one symbol: repeat the name for each, or give a JSON list"),
         ("xauusd.M", "is not as the broker writes it, which is XAUUSD.m: see SymbolList"),
         ("eurusd", "is not as the broker writes it, which is EURUSD.m: see SymbolList"),
+        ("KO", "is not as the broker writes it, which is #KO: see SymbolList"),
+        ("US30", "is not as the broker writes it, which is US30m: see SymbolList"),
     ],
 )
 async def test_what_would_switch_nothing_off_is_refused(
@@ -70,6 +73,15 @@ async def test_what_the_account_has_and_what_only_others_have_is_taken(asked: As
     given = {"accountId": asked[1].ids["slave"], "enableAllSymbols": True}
     off = ["XAUUSD.m", "XAUUSD", "USDCNY.m", "BTC"]
     assert await call(asked, "/SymbolsEnable", **given, off=off) == ""
+
+
+@pytest.mark.parametrize("name", ["T", "OIL", "LA", "US3"])
+async def test_a_short_name_that_stands_in_another_s_is_another_symbol(
+    asked: Asked, name: str
+) -> None:
+    """AT&T is not Tesla, and oil at one broker is not one of the two oils of this one."""
+    given = {"accountId": asked[1].ids["slave"], "enableAllSymbols": True}
+    assert await call(asked, "/SymbolsEnable", **given, off=[name]) == ""
 
 
 @pytest.mark.parametrize(

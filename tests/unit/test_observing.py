@@ -107,6 +107,24 @@ async def test_a_partition_whose_restoring_fails_again_and_again_is_never_ready_
     assert seen.ownership.not_ready() == []
 
 
+async def test_a_partition_that_its_owner_gave_up_is_not_ready_before_the_next_has_restored_it() -> (
+    None
+):
+    """It broke, and whether it does so again shows only then; the log may take its time to give it."""
+    seen = Seen()
+    first = await seen.take()
+    await seen.append(1)
+    await first.read()
+    assert seen.ownership.not_ready() == []
+    first.give_up("it broke")
+    said = ["replicator: 1 of 1 partitions are being restored"]
+    assert seen.ownership.not_ready() == said
+    second = await seen.take()
+    assert seen.ownership.not_ready() == said
+    await second.read()
+    assert seen.ownership.not_ready() == []
+
+
 async def test_a_partition_that_another_process_restores_keeps_nobody_waiting_for_it() -> None:
     seen = Seen()
     partition = await seen.take()

@@ -19,7 +19,7 @@ from copypro.topics import Role
 FIRST_WITHIN_S = 15.0
 """Who joins a group of processes is given its share by then, if there is one left."""
 AGAIN_WITHIN_S = 20.0
-"""A partition whose restoring failed is taken over again by then, unless another process has it."""
+"""A partition that broke is taken over again by then, unless another process has it."""
 UNREAD_S = 30.0
 """An owner asks for more long before this, whatever it has to do with what it read."""
 APPENDS = "gateway"
@@ -44,7 +44,7 @@ class Ownership:
         self._owned: dict[tuple[str, int], ObservedPartition] = {}
         self._joined_at: dict[str, float] = {}
         self._failed_at: dict[tuple[str, int], float] = {}
-        """When restoring a partition failed, which is tried again."""
+        """When a partition broke, or its restoring failed, which is tried again."""
 
     def join(self, role: Role) -> None:
         """This process is about to ask for its share of a role's partitions."""
@@ -58,12 +58,13 @@ class Ownership:
         self.meter.assigned(role.name)
         return owned
 
-    def lost(self, owned: ObservedPartition) -> None:
+    def lost(self, owned: ObservedPartition, *, broke: bool = False) -> None:
+        """`broke`: its owner gave it up, restored or not."""
         place = (owned.role.name, owned.number)
         if self._owned.get(place) is owned:
             del self._owned[place]
             self.meter.lost(owned.role.name)
-            if not owned.restored:
+            if broke or not owned.restored:
                 self._failed_at[place] = self.monotonic()
 
     def not_ready(self) -> list[str]:
@@ -189,7 +190,7 @@ class ObservedPartition:
             self.positions[record.topic] = record.offset + 1
 
     def give_up(self, reason: str) -> None:
-        self._ownership.lost(self)
+        self._ownership.lost(self, broke=True)
         self._partition.give_up(reason)
 
     def end_offset(self, topic: str) -> int:

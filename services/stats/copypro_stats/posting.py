@@ -36,7 +36,9 @@ class PostLimits(Struct, frozen=True, kw_only=True):
     decision_s: float = 60.0
     """So long a trade log waits for its decision to be projected; then it is told without."""
     waiting: int = 1000
-    """So many may wait for one receiver; what comes beyond is shown and not posted."""
+    """So many may wait for one receiver; what comes beyond takes the place of one that it refused, else
+    it is shown and not posted.
+    """
 
 
 class _Queue:
@@ -63,8 +65,12 @@ class _Queue:
         self._refused.pop(posted.id, None)
 
     def put_behind(self, posted: Posted) -> None:
-        self.remove(posted)
-        self._refused[posted.id] = posted
+        """Unless it gave its place away meanwhile."""
+        if self._fresh.pop(posted.id, None) or self._refused.pop(posted.id, None):
+            self._refused[posted.id] = posted
+
+    def oldest_refused(self) -> Posted | None:
+        return min(self._refused.values(), key=lambda posted: posted.number, default=None)
 
     async def is_fresh_within(self, seconds: float) -> bool:
         """As soon as something waits that was not refused."""
@@ -106,18 +112,33 @@ class Outbox:
         self._news.set()
 
     def remember(self, posted: Posted) -> list[Outgoing]:
-        """The state record to commit with the event's consumption; posted after `committed`."""
+        """The state records to commit with the event's consumption; posted after `committed`."""
+        outputs: list[Outgoing] = []
         under_way = sum(other.to == posted.to for other in self._remembered)
         if len(self._waiting.get(posted.to, ())) + under_way >= self._limits.waiting:
-            self._refused[posted.to] += 1
-            if self._refused[posted.to] == 1:
-                logger.error("not posted: too many wait already", to=posted.to, id=posted.id)
-            return []
+            outputs = self._make_place(posted.to)
+            if not outputs:
+                self._refused[posted.to] += 1
+                if self._refused[posted.to] == 1:
+                    logger.error("not posted: too many wait already", to=posted.to, id=posted.id)
+                return []
         self._refused.pop(posted.to, None)
         self._number += 1
         numbered = msgspec.structs.replace(posted, number=self._number)
         self._remembered.append(numbered)
-        return [Outgoing(topics.STATS_STATE.name, _key(numbered), msgspec.json.encode(numbered))]
+        remembered = msgspec.json.encode(numbered)
+        return [*outputs, Outgoing(topics.STATS_STATE.name, _key(numbered), remembered)]
+
+    def _make_place(self, to: str) -> list[Outgoing]:
+        """Gives up what the receiver refused longest ago; nothing where it refused none."""
+        waiting = self._waiting.get(to)
+        refused = None if waiting is None else waiting.oldest_refused()
+        if waiting is None or refused is None:
+            return []
+        reason = "it was refused, and too many wait"
+        logger.error("alert not delivered: given up", id=refused.id, reason=reason)
+        waiting.remove(refused)
+        return [_forgotten(refused)]
 
     def committed(self) -> None:
         """What was remembered is durable now."""
@@ -143,9 +164,7 @@ class Outbox:
             posted = waiting.first
             not_taken = await self._deliver(posted)
             if not_taken is None:
-                await self._partition.commit(
-                    [Outgoing(topics.STATS_STATE.name, _key(posted), None)]
-                )
+                await self._partition.commit([_forgotten(posted)])
                 waiting.remove(posted)
                 wait_s = self._limits.first_wait_s
                 continue
@@ -203,6 +222,10 @@ async def posting(
 
 def _first(error: BaseException) -> BaseException:
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _forgotten(posted: Posted) -> Outgoing:
+    return Outgoing(topics.STATS_STATE.name, _key(posted), None)
 
 
 def _key(posted: Posted) -> str:

@@ -482,14 +482,21 @@ class SqliteLog:
         while True:
             await asyncio.sleep(self._room_every_s)
             await self._at_rest()
-            if self._has_room():
+            error = self._try_to_write()
+            if error is None:
                 break
+            if isinstance(error, LogCorrupt):
+                self._unwritable = None
+                self._break(error)
+                return
+            if isinstance(error, LogFull | LogUnavailable):
+                self._unwritable = error
         logger.warning("the log can be written again: work goes on")
         self._unwritable = None
         self._roomy.set()
 
-    def _has_room(self) -> bool:
-        """By trying, since no figure of the system knows of every limit. Between two transactions: the
+    def _try_to_write(self) -> LogError | None:
+        """What keeps it; no figure of the system knows of every limit. Between two transactions: the
         loop itself waits for the disk, while there is no owner whom that could delay.
         """
         try:
@@ -498,11 +505,11 @@ class SqliteLog:
             self._connection.execute("CREATE TABLE room (filled BLOB)")
             self._connection.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM_BYTES,))
             self._connection.execute("DROP TABLE room")
-        except sqlite3.Error:
-            return False
+        except sqlite3.Error as error:
+            return _failure(self._folder / FILE, error)
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-        return True
+        return None
 
     def _wake(self, names: AbstractSet[str], *, durable: bool) -> bool:
         """Whether anybody was told."""

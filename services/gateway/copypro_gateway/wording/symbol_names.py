@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, takewhile
 
 from copypro_gateway.wording.errors import bad
+
+A_PAIR = 6
+"""Letters, of two currencies: a name of as many is no part of another's."""
 
 
 class SymbolNames:
@@ -31,14 +35,26 @@ class SymbolNames:
             raise bad(field, f"is not as the broker writes it, which is {meant}: see SymbolList")
 
     def _meant(self, name: str) -> str | None:
-        found = _begun_by(name, self._forwards)
-        if found is None:
-            reversed_ = _begun_by(name[::-1], self._backwards)
-            found = None if reversed_ is None else reversed_[::-1]
-        return None if found is None else self._written[found]
+        begun = (self._written[each] for each in _begun_by(name, self._forwards))
+        ended = (self._written[each[::-1]] for each in _begun_by(name[::-1], self._backwards))
+        length = len(name)
+        return next(
+            chain(
+                (each for each in begun if _is_whole(name, each[length : length + 1])),
+                (each for each in ended if _is_whole(name, each[:-length][-1:])),
+            ),
+            None,
+        )
 
 
-def _begun_by(beginning: str, names: Sequence[str]) -> str | None:
-    """The first by its letters: the very same, if it is there."""
-    at = bisect_left(names, beginning)
-    return names[at] if at < len(names) and names[at].startswith(beginning) else None
+def _is_whole(name: str, beside: str) -> bool:
+    """Whether a symbol's own name ends where this letter follows or precedes it. A short one (T, OIL) may
+    be a part of another's (TSLA, USOIL).
+    """
+    return len(name) >= A_PAIR or not beside.isalnum() or beside.islower()
+
+
+def _begun_by(beginning: str, names: Sequence[str]) -> Iterator[str]:
+    """By their letters: the very same first, if it is there."""
+    following = (names[at] for at in range(bisect_left(names, beginning), len(names)))
+    return takewhile(lambda name: name.startswith(beginning), following)
