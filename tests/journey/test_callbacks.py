@@ -70,6 +70,11 @@ async def test_trade_logs_and_protectors_are_told_signed_and_their_addresses_nev
         trades.statuses = [503]
         await master.open("EURUSD", "Buy", "1.00")
         await protect(world, slave, stopLossValue=500, closeCopiedTrades=True)
+
+        async def is_copied() -> bool:
+            return not await slave.is_flat()
+
+        await world.eventually(is_copied)
         await world.quote("EURUSD", "1.09400", "1.09410")
         await triggered(world, slave)
 
