@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 from copypro.messages import PositionClosed, PositionOpened, PositionReduced, Seen
@@ -245,13 +246,15 @@ def test_a_rest_of_a_ticket_that_is_over_is_late_and_dropped() -> None:
     assert watch.sees(rest(7002, "0.06", "from #7001")) == []
 
 
-def test_an_equal_close_by_closes_both_although_one_row_has_no_lots() -> None:
+@pytest.mark.parametrize("by", [{"comment": "close hedge by #1"}, {"by_ticket": 1}])
+def test_an_equal_close_by_closes_both_although_one_row_has_no_lots(by: dict[str, Any]) -> None:
+    """Whether its comment or the bridge itself names the other one."""
     watch = mt4()
     watch.sees(order(1, "0.10"), order(2, "0.10", OrderKind.SELL))
     events = watch.sees(
         closed=(
             row(1, "0.10", reason=CloseReason.CLOSE_BY, by_ticket=2),
-            row(2, "0.00", OrderKind.SELL, comment="close hedge by #1"),
+            row(2, "0.00", OrderKind.SELL, **by),
         )
     )
     assert names(events) == ["PositionClosed", "PositionClosed"]

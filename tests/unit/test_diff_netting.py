@@ -179,6 +179,15 @@ def test_a_missed_lifecycle_told_late_does_not_hide_the_open_one() -> None:
     assert watch.result.missing == (3,)
 
 
+def test_what_the_open_position_closed_under_another_number_is_no_trade_of_its_own() -> None:
+    """A bridge may name a deal by its order, and a growth may have hidden what it closed."""
+    watch = one_open()
+    grown = order(1, "0.15", price="1.1200")
+    watch.later(60).snapshot(grown)
+    assert watch.snapshot(grown, closed=(row(2, "0.05", closed=30),)) == []
+    assert watch.late == []
+
+
 def test_a_reversal_and_its_close_whose_frames_come_in_the_wrong_order() -> None:
     watch = one_open()
     watch.sees(closed=(row(2, "0.20", SELL, deal=10, opened=30, closed=40),))
