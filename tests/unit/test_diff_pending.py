@@ -105,6 +105,20 @@ def test_a_fill_keeps_the_root(watch: Watch) -> None:
     assert closed.root == "5"
 
 
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_a_fill_keeps_the_root_where_its_position_got_another_ticket_unseen(made: Any) -> None:
+    """As where a server opens it anew for its swap. It was never told, and its order missing for ever; or,
+    on netting, it was told as another trade beside the order.
+    """
+    watch = made()
+    watch.sees(order(1, kind=OrderKind.BUY_LIMIT))
+    told = watch.later(60).snapshot(order(5, identifier=1))
+    assert names(told) == ["PendingFilled", "PositionOpened"]
+    assert [(root.root, root.ticket) for root in watch.book.roots.values()] == [("1", 5)]
+    assert watch.result.missing == ()
+    assert watch.snapshot(order(5, identifier=1)) == []
+
+
 def test_a_late_frame_of_before_the_fill_changes_nothing() -> None:
     watch = hedging()
     watch.sees(order(5, kind=LIMIT))
