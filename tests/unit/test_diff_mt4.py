@@ -186,6 +186,32 @@ def test_two_equal_trades_in_one_second_stay_two_in_two_frames() -> None:
     ]
 
 
+def test_a_smaller_trade_of_another_kind_is_told_at_once_beside_a_larger_one() -> None:
+    """Only one of its very shape may be the rest of it."""
+    watch = one_open()
+    large = order(7001, opened=OLD, magic=77, comment="k1")
+    watch.later(60)
+    others = [order(7002, "0.05", opened=60), order(7003, "0.05", symbol="GBPUSD", opened=60)]
+    assert names(watch.sees(large, *others)) == ["PositionOpened", "PositionOpened"]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_another_trade_that_came_and_went_is_told_while_a_part_lacks_its_row(is_over: bool) -> None:
+    """It pays for nothing of this one."""
+    watch = one_open()
+    left = (rest(7002, "0.06", "from #7001"),)
+    watch.sees(*left, row_wait_s=0)
+    other = row(7003, "0.02", symbol="GBPUSD", opened=20, closed=40)
+    rows: tuple[Any, ...] = (other,)
+    if is_over:
+        end = part(7002, "0.06", closed=50)
+        left, rows = (), (other, end)
+        assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
+    told = watch.later(60).snapshot(*left, closed=rows)
+    assert names(told) == ["PositionOpened", "PositionClosed"]
+    assert watch.late == []
+
+
 def test_twins_partly_closed_at_once_are_told_apart_by_lots() -> None:
     watch = mt4()
     watch.sees(order(1, "0.10"), order(2, "0.10"))

@@ -356,6 +356,18 @@ def test_on_netting_a_position_may_have_the_number_of_the_order_that_filled_into
     assert names(events) == ["PositionClosed"]
 
 
+def test_on_netting_what_an_order_closed_of_the_other_side_is_no_position_of_its_own() -> None:
+    """A bridge may name the deal by the order that filled, here one of ours, whose side it has not."""
+    watch = netting()
+    ours = {Ticket(2): CopyId("c" * 32)}
+    stop = order(2, "0.04", OrderKind.SELL_STOP, price="1.0900")
+    watch.sees(order(1, "0.10"), stop, copies=ours)
+    deal = row(2, "0.04", deal=9, closed=60)
+    told = watch.later(60).snapshot(order(1, "0.06"), closed=(deal,), copies=ours)
+    told += watch.later(6).snapshot(order(1, "0.06"), closed=(deal,), copies=ours)
+    assert names(told) == ["PositionReduced", "PendingRemoved"]
+
+
 def test_on_netting_a_position_that_closed_under_its_orders_number_is_told_once() -> None:
     watch = netting()
     watch.sees(order(1, "0.10", identifier=1), order(5, "0.20", LIMIT))
