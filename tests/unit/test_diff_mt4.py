@@ -212,6 +212,42 @@ def test_another_trade_that_came_and_went_is_told_while_a_part_lacks_its_row(is_
     assert watch.late == []
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_row_from_the_middle_of_a_chain_pays_for_what_was_told_without_it(is_over: bool) -> None:
+    """By its shape, where no comment links it: it is no trade of its own."""
+    watch = one_open()
+    left = (rest(7003, "0.06"),)
+    watch.reads_history(*left)
+    watch.later(10).reads_history(*left)
+    assert names(watch.all) == ["PositionOpened", "PositionReduced"]
+    rows = (part(7001, "0.02", closed=50), part(7002, "0.02", closed=55))
+    if is_over:
+        end = part(7003, "0.06")
+        left, rows = (), (*rows, end)
+        assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
+    assert watch.later(60).snapshot(*left, closed=rows) == []
+    [paid] = watch.late
+    assert isinstance(paid, PositionReduced)
+    assert paid.deal.lots == D("0.04")
+
+
+def test_what_is_larger_than_one_that_vanished_is_a_trade_of_its_own_at_once() -> None:
+    watch = one_open()
+    assert names(watch.later(60).sees(rest(7002, "0.20"))) == ["PositionOpened"]
+    assert watch.result.missing == (7001,)
+
+
+def test_the_rest_of_one_chain_is_not_taken_for_that_of_its_twin() -> None:
+    """By its comment, though both vanished at once and its former ticket has no row yet."""
+    watch = mt4()
+    twins = [order(ticket, "0.10", opened=OLD, magic=77) for ticket in (7001, 7002)]
+    watch.sees(*twins)
+    watch.later(60).sees(rest(7003, "0.06", "from #7002"))
+    told = watch.later(2).sees(rest(7003, "0.06", "from #7002"))
+    assert [(type(each).__name__, each.root) for each in told] == [("PositionReduced", "7002")]  # type: ignore[union-attr]
+    assert watch.result.missing == (7001,)
+
+
 def test_twins_partly_closed_at_once_are_told_apart_by_lots() -> None:
     watch = mt4()
     watch.sees(order(1, "0.10"), order(2, "0.10"))
