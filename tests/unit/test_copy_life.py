@@ -693,6 +693,18 @@ def test_what_had_to_wait_has_its_tries_still(codes: tuple[str, ...], finals: An
     assert tuple(told) == finals
 
 
+@pytest.mark.parametrize(("code", "wait_s"), [("MARKET_CLOSED", 5), ("ORDER_CHANGED", 1)])
+def test_an_open_that_the_broker_cannot_take_now_is_not_sent_again_at_once(
+    code: str, wait_s: int
+) -> None:
+    copy, market = wanted(), live()
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("open", step.request)
+    refused(copy, copy.attempt, code)
+    assert next_step(copy, market) == Waits(SEEN_AT + timedelta(seconds=wait_s))
+
+
 def test_an_open_that_the_broker_requotes_once_too_often_was_refused_by_it() -> None:
     """The market is too near for a mirrored order, and for no open."""
     copy = wanted()

@@ -341,6 +341,16 @@ def test_an_unequal_close_by_reduces_the_larger_whichever_row_has_the_lots() -> 
         assert watch.book.roots["1"].ticket == 3
 
 
+def test_the_half_of_a_close_by_without_lots_closed_what_its_rest_has_less() -> None:
+    """The other half is of a ticket that nobody here knows."""
+    watch = mt4()
+    watch.sees(order(1, "0.10"))
+    left = order(3, "0.04", comment="from #1")
+    [event] = watch.sees(left, closed=(row(1, "0.00", comment="close hedge by #2"),))
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.lots, event.open_lots) == (D("0.06"), D("0.04"))
+
+
 def test_the_halves_of_a_close_by_may_come_in_two_frames() -> None:
     watch = mt4()
     watch.sees(order(1, "0.10"), order(2, "0.06", OrderKind.SELL))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from copypro.messages import (
     PositionClosed,
     PositionIncreased,
@@ -113,10 +114,11 @@ def test_a_late_frame_of_a_former_lifecycle_changes_nothing() -> None:
     assert watch.result.missing == ()
 
 
-def test_a_late_frame_after_flat_opens_nothing() -> None:
+@pytest.mark.parametrize("seen", [Seen.LIVE, Seen.MISSED])
+def test_a_late_frame_or_an_old_list_after_flat_opens_nothing(seen: Seen) -> None:
     watch = one_open()
     watch.sees(closed=(row(1, deal=9),))
-    assert watch.sees(order(1)) == []
+    assert watch.sees(order(1), seen=seen) == []
 
 
 def test_flat_and_opened_again_between_two_looks_are_two_lifecycles() -> None:

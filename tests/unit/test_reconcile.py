@@ -52,9 +52,11 @@ def settled(doubt: Doubt, after_s: float, *orders: Any, ended: Any = ()) -> Find
 
 
 def test_a_tagged_order_is_it_at_once_and_any_further_one_is_too_many() -> None:
-    found = settled(Doubt(SINCE), 0, order(9, comment=LEG.tag), order(8, comment=LEG.tag))
+    two = order(9, "0.04", comment=LEG.tag), order(8, "0.06", comment=LEG.tag)
+    found = settled(Doubt(SINCE), 0, *two)
     assert isinstance(found, Found)
     assert (found.answer.ticket, found.inferred, found.duplicates) == (8, False, (9,))
+    assert found.answer.lots == D("0.06"), "filled in part, and the other one's are not its own"
 
 
 def test_what_has_its_tag_and_not_its_magic_is_its_owners_beside_what_has_both() -> None:
