@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.settled.asked import settle_asked
 from copypro_account_watcher.settled.claiming import claim
 from copypro_account_watcher.settled.ends import closed_with_position, leg_closed, parts_of
-from copypro_account_watcher.settled.following import follow, settle_fills
+from copypro_account_watcher.settled.following import follow, follow_hidden, settle_fills
 from copypro_account_watcher.settled.late_modifies import give_up
 from copypro_account_watcher.settled.mirrored import pending_removed
 from copypro_account_watcher.settled.unresolved import planned_anew, settle
@@ -300,6 +301,65 @@ def test_a_reduction_leaves_what_the_list_shows_or_less(held: str, left: str) ->
     memory = remembered(copy)
     follow(memory, reduction("0.04", "0.06"), Turn(SEEN_AT))
     assert (leg.lots, leg.asked_pieces, copy.detached) == (D(left), [], "")
+
+
+def test_what_its_owner_takes_off_beside_our_close_is_not_taken_off_our_leg() -> None:
+    """Netting: the position has as much of the owner's, and our call is not answered yet."""
+    copy = standing()
+    request = CloseRequest(ticket=TICKET, symbol="EURUSD", lots=D("0.04"))
+    copy.attempt = attempt("close", request, expected=D("0.06"))
+    leg = copy.legs[0]
+    leg.slave_root, leg.asked_pieces = ROOT, [D("0.04")]
+    follow(remembered(copy, mode=Mode.NETTING), reduction("0.05", "0.15"), Turn(SEEN_AT))
+    assert (leg.lots, leg.asked_pieces, copy.detached) == (D("0.10"), [D("0.04")], "")
+
+
+def test_a_reduction_of_the_owners_just_after_our_call_leaves_the_copy_to_him() -> None:
+    """One leg has no other whose opening a list may lack."""
+    copy = standing()
+    copy.legs[0].slave_root = ROOT
+    memory, turn = remembered(copy), Turn(SEEN_AT)
+    memory.live.just_changed[TICKET] = 1000.0
+    follow(memory, reduction("0.06", "0.04"), turn)
+    assert copy.detached == "VOLUME_CHANGED"
+    assert len(told(turn, m.CopyDetached)) == 1
+
+
+@pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
+def test_a_part_that_history_alone_tells_settles_a_close_of_ours_on_netting_alone(
+    mode: Mode,
+) -> None:
+    """There an add may have hidden it from the lists; nor is it one of what is over by now."""
+    for stands in (True, False):
+        watch = Watch(mode=mode)
+        watch.starts(order(TICKET, "0.10"))
+        copy = standing()
+        leg = copy.legs[0]
+        root = watch.book.root_of(TICKET)
+        leg.slave_root, leg.asked_pieces = root, [D("0.04")]
+        if not stands:
+            watch.book.roots.clear()
+        event = replace(reduction("0.04", "0.10"), root=root)
+        event = replace(event, deal=replace(event.deal, time_utc=SEEN_AT + timedelta(hours=1)))
+        follow_hidden(remembered(copy, watch, mode=mode), event, Turn(SEEN_AT))
+        is_told = stands and mode is Mode.NETTING
+        assert (leg.lots, leg.asked_pieces) == (D("0.10"), [] if is_told else [D("0.04")])
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_the_rest_of_our_partial_close_is_addressed_once_its_new_ticket_is_seen(
+    platform: Platform,
+) -> None:
+    """MT4's second partial close, sent to the former ticket, would be refused."""
+    copy = standing()
+    copy.fraction = D("0.4")
+    request = CloseRequest(ticket=TICKET, symbol="EURUSD", lots=D("0.04"))
+    copy.attempt = attempt("close", request, expected=D("0.06"))
+    done = Done(ticket=TICKET, lots=D("0.04"), price=D("1.1"))
+    found = outcomes.done(copy, copy.attempt, done, platform, TIMES)
+    is_moved = platform is Platform.MT4
+    assert (copy.legs[0].lots, copy.legs[0].moved, found.look) == (D("0.06"), is_moved, is_moved)
+    assert isinstance(next_step(copy, live()), Sends) is not is_moved
 
 
 @pytest.mark.parametrize("closing_", ["MASTER_FLAT", ""])
