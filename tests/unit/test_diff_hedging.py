@@ -241,6 +241,15 @@ def test_further_fills_on_one_ticket_are_increases_with_legs_and_prices() -> Non
     assert one.context == CONTEXT
 
 
+def test_a_growth_that_no_price_explains_is_told_at_the_average() -> None:
+    """A broker may correct a position's price with its volume: a slave has no use for one below nothing."""
+    watch = hedging()
+    watch.sees(order(1, "0.10", price="1.1000"))
+    [event] = watch.snapshot(order(1, "0.11", price="0.9000"))
+    assert isinstance(event, PositionIncreased)
+    assert event.deal.price == D("0.9000")
+
+
 def test_fractions_after_a_growth_count_all_that_was_ever_opened() -> None:
     watch = hedging()
     watch.sees(order(1, "0.10"))

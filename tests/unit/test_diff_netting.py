@@ -121,6 +121,29 @@ def test_a_late_frame_or_an_old_list_after_flat_opens_nothing(seen: Seen) -> Non
     assert watch.sees(order(1), seen=seen) == []
 
 
+@pytest.mark.parametrize(("opened", "is_new"), [(0, False), (60, True)])
+def test_a_frame_of_an_older_number_after_flat_is_late_unless_it_opened_since(
+    opened: float, is_new: bool
+) -> None:
+    """It is of before what is over, and was never seen; or of an order that had waited."""
+    watch = netting()
+    watch.later(30).sees(order(2, "0.10", opened=20))
+    assert names(watch.later(30).sees(closed=(row(2, deal=9, opened=20, closed=60),)))
+    events = watch.sees(order(1, "0.10", opened=opened))
+    assert names(events) == (["PositionOpened"] if is_new else [])
+    assert len(watch.book.roots) == is_new
+
+
+def test_an_order_that_is_cancelled_after_flat_lets_no_late_frame_open_anything() -> None:
+    watch = netting()
+    watch.later(30).sees(order(2, "0.10", opened=20))
+    watch.later(30).sees(closed=(row(2, deal=9, opened=20, closed=60),))
+    watch.sees(order(5, kind=OrderKind.BUY_LIMIT, opened=61))
+    cancelled = row(5, kind=OrderKind.BUY_LIMIT, opened=61, closed=70, cancelled=True)
+    assert names(watch.later(10).snapshot(closed=(cancelled,))) == ["PendingRemoved"]
+    assert watch.sees(order(1, "0.10", opened=0)) == []
+
+
 def test_flat_and_opened_again_between_two_looks_are_two_lifecycles() -> None:
     watch = one_open()
     again = order(2, "0.10", opened=30)
