@@ -49,11 +49,18 @@ async def test_the_limit_of_a_report_does_not_depend_on_how_the_call_is_written(
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_STATEMENT")
 
 
-@pytest.mark.parametrize("path", ["/NoSuchCall", "/commands", "/Accounts/7", "/"])
+@pytest.mark.parametrize("path", ["/NoSuchCall", "/commands", "/Accounts/7"])
 async def test_what_is_no_call_is_told_where_they_are(calling: Calling, path: str) -> None:
     answer = await calling.client.get(path)
     assert answer.status_code == 404
     assert answer.json() == {"code": "UNKNOWN_CALL", "message": "there is no such call: see /docs"}
+
+
+async def test_the_address_alone_leads_to_the_calls_under_whatever_path_it_is_served(
+    calling: Calling,
+) -> None:
+    answer = await calling.client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
 
 
 async def test_another_method_is_told_which_there_are(calling: Calling) -> None:
