@@ -11,8 +11,10 @@ import pytest
 from tests.browser.chromium import chromium
 from tests.journey.world import a_world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NARROW, WIDE = 390, 1200
+PATIENCE_MS = 120_000
+"""For a page of all calls on a machine that does other things."""
 
 
 def shown(browser: Any, address: str, path: str, width: int) -> tuple[Any, list[str]]:
@@ -24,6 +26,7 @@ def shown(browser: Any, address: str, path: str, width: int) -> tuple[Any, list[
             wrong.append(request.url)
 
     page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(PATIENCE_MS)
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", asked)
