@@ -10,6 +10,7 @@ from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, RiskType, SymbolMapping
 from copypro.values import OrderKind, Side
 from copypro_account_watcher.planned.sizing import Sized, Slave, margin_check, size
+from msgspec.structs import replace
 
 from tests.unit.slave_builders import D, context, figures, opens, places, quote, slave, spec
 
@@ -49,6 +50,12 @@ def test_contract_only_gives_the_same_risk_per_point() -> None:
     order = opens("0.4", master=context(symbol=dax, currency="EUR"))
     to = slave(symbol=spec("DE40", digits=1, contract="1", lot=("0.1", "100", "0.1")))
     assert sized(order, to).lots == D("10.0")
+
+
+def test_a_tick_value_that_no_rate_converts_leaves_the_contract_as_it_is() -> None:
+    dax = spec("GER40", digits=1, contract="25", tick="0.5", tick_value=D("125"))
+    order = opens("0.4", master=context(symbol=dax, currency="EUR"))
+    assert sized(order, slave(symbol=spec("DE40", digits=1, contract="1"))).lots == D("10.0")
 
 
 def test_balance_ratio_converts_the_slaves_money() -> None:
@@ -137,6 +144,13 @@ def test_fixed_risk_by_the_stops_distance() -> None:
     assert result.numbers["raw_lots"] == "0.375"
     assert result.numbers["risk_money"] == "100"
     assert D(result.numbers["loss_per_lot"]).quantize(D("0.01")) == D("266.67")
+
+
+def test_fixed_risk_is_in_percent_of_the_equity() -> None:
+    to = replace(eurjpy(), figures=figures("10000", "5000"))
+    result = sized(risks("2.5"), to, "162.100", D("162.500"))
+    assert result.numbers["risk_money"] == "125"
+    assert (result.lots, result.numbers["raw_lots"]) == (D("0.46"), "0.46875")
 
 
 def test_fixed_risk_counts_the_commission_where_it_is_known() -> None:
@@ -415,6 +429,11 @@ def test_masters_lots_that_are_none(lots: str) -> None:
     assert denial.numbers["master_lots"] == lots
 
 
+def test_a_master_of_more_lots_than_any_broker_takes_is_a_mistake_whatever_the_factor() -> None:
+    order = opens("100001", risk_value=D("0.0001"))
+    assert refused(order, slave()).code == "INVALID_VOLUME"
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "NaN", "-Infinity", "1E+999999", "1E-999999"])
 @pytest.mark.parametrize("rule", [RiskType.FIXED_LOT, RiskType.LOT_MULTIPLIER])
 def test_risk_values_that_are_none(rule: RiskType, value: str) -> None:
@@ -516,7 +535,8 @@ def test_the_rule_books_margin_of_0_37_lots_passes() -> None:
 
 
 def test_a_fifth_of_the_equity_stays_free() -> None:
-    to = slave(figures_=figures("1000", free_margin="600"))
+    """However large the balance is that the equity has fallen from."""
+    to = slave(figures_=figures("2000", "1000", free_margin="600"))
     assert margin_check(D("0.37"), to, D("400"), DEFAULT) is None
     denial = margin_check(D("0.37"), to, D("400.01"), DEFAULT)
     assert denial is not None
@@ -526,7 +546,7 @@ def test_a_fifth_of_the_equity_stays_free() -> None:
 
 
 def test_a_floor_for_the_margin_level() -> None:
-    to = slave(figures_=figures("1000", free_margin="900", margin="100"))
+    to = slave(figures_=figures("2000", "1000", free_margin="900", margin="100"))
     options = CopierOptions(min_margin_level=D(300))
     assert margin_check(D(1), to, D("233"), options) is None
     denial = margin_check(D(1), to, D("234"), options)
