@@ -149,6 +149,10 @@ def test_an_alias_is_proposed_with_the_slaves_affix() -> None:
     assert unresolved(resolve("GOLD", None, names)).numbers["proposal"] == "XAUUSD.m"
 
 
+def test_an_alias_is_proposed_where_no_affix_is_proven() -> None:
+    assert unresolved(resolve("GOLD", None, ("XAUUSD",))).numbers["proposal"] == "XAUUSD"
+
+
 def test_nothing_alike_proposes_nothing() -> None:
     assert unresolved(resolve("COCOA", None, broker())).numbers["proposal"] == "none"
     assert unresolved(resolve("COCOA", None, ())).numbers["proposal"] == "none"
@@ -245,6 +249,26 @@ def test_gold_differs_in_the_currency_of_its_margin_and_is_gold_all_the_same() -
     assert numbers["check_base_currency"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("name", "margin", "profit", "result"),
+    [
+        ("EURUSD", "EUR", None, "pass"),
+        ("EURPLN", "EUR", "PLN", "pass"),
+        ("EURPLN.r", "eur", "pln", "pass"),
+        ("EURUSD", "USD", "USD", "unknown"),
+        ("EURPLN", "PLN", "PLN", "unknown"),
+        ("EURPLN", "EUR", None, "unknown"),
+        ("EURPLN", "USD", "PLN", "unknown"),
+        ("EURIDX", "EUR", "USD", "unknown"),
+    ],
+)
+def test_the_margins_currency_is_a_pairs_base_where_its_name_says_so(
+    name: str, margin: str, profit: str | None, result: str
+) -> None:
+    pair = spec(name, margin_currency=margin, profit_currency=profit)
+    assert checked(pair, pair, AT, AT)["check_base_currency"] == result
+
+
 INDEX = spec("US30", digits=1, contract="1")
 
 
@@ -309,6 +333,12 @@ def test_the_tick_value_of_another_currency_is_converted() -> None:
     good = checked(ours, ours, at, at, rates={("JPY", "USD"): 1 / D(150)})
     assert (good["check_tick_value"], good["tick_value_expected"]) == ("pass", "0.666667")
     assert checked(ours, ours, at, at)["check_tick_value"] == "unknown"
+
+
+def test_a_tick_of_no_size_says_nothing_of_its_value() -> None:
+    """Bridges leave it out while a symbol's data load."""
+    numbers = checked(euro(), euro(tick="0", tick_value=D(1)), AT, AT)
+    assert numbers["check_tick_value"] == "unknown"
 
 
 def test_the_tick_value_tells_cents_from_dollars() -> None:
