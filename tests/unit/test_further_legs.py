@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from copypro.errors import Refused
 from copypro.options import MagicMode, SymbolMapping
-from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
-from copypro.values import Platform, Side, Ticket
+from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
+from copypro.values import Mode, OrderKind, Platform, Side, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny
 from copypro_account_watcher.planned.levels import modified_levels
 from copypro_account_watcher.planned.live import Live
 from copypro_account_watcher.planned.opening import magic_of
-from copypro_account_watcher.planned.step import Denies, Rests, Sends
+from copypro_account_watcher.planned.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, LegStatus
@@ -92,6 +92,39 @@ def test_a_leg_that_opens_with_the_stop_that_all_have_leads_to_nothing_more() ->
     grows(copy, sl="1.05")
     opened(copy)
     assert next_step(copy, live()) == Rests()
+
+
+def test_on_netting_nothing_is_added_to_what_is_not_the_copys_alone() -> None:
+    """Its owner has added to it, or taken off, and it has one stop for all."""
+    copy, netting = standing(), live(mode=Mode.NETTING)
+    grows(copy)
+    for lots in ("0.25", "0.05"):
+        netting.looked([position(lots)], netting.mono)
+        step = next_step(copy, netting)
+        assert isinstance(step, Denies)
+        assert (step.denial.code, step.denial.numbers["ticket"]) == ("NETTING_SHARED", "77")
+    netting.looked([position("0.10")], netting.mono)
+    assert isinstance(next_step(copy, netting), Sends)
+
+
+def position(lots: str) -> OpenOrder:
+    return OpenOrder(
+        ticket=TICKET,
+        symbol="EURUSD",
+        kind=OrderKind.BUY,
+        lots=D(lots),
+        open_price=D("1.1"),
+        opened_at_broker=SEEN_AT.replace(tzinfo=None),
+    )
+
+
+def test_nothing_is_added_to_what_has_ended_and_was_not_told_yet() -> None:
+    """Perhaps its owner closed it."""
+    copy, market = standing(), live()
+    grows(copy)
+    market.found_ended = {TICKET}
+    soon = timedelta(seconds=LIMITS.later_close_first_s)
+    assert next_step(copy, market) == Waits(SEEN_AT + soon)
 
 
 def test_a_leg_that_waits_is_not_opened_without_the_first_one() -> None:
