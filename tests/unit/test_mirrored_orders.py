@@ -106,6 +106,22 @@ def test_ours_that_fills_first_keeps_the_stop_that_the_masters_order_has_by_then
     assert leg.set_stop_loss == D("1.08")
 
 
+@pytest.mark.parametrize("levels", [{}, {"stop_loss": D("1.08"), "take_profit": D("1.16")}])
+def test_ours_that_fills_first_has_both_levels_of_the_masters_order(
+    levels: dict[str, Decimal],
+) -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.07", tp="1.15")
+    copy = placed(order)
+    if levels:
+        moved(copy, order, **levels)
+        answered(copy, ModifyRequest)
+    leg = copy.legs[0]
+    leg.status, copy.settled_levels = LegStatus.OPEN, None
+    assert next_step(copy, clocked()) == Rests()
+    assert leg.set_stop_loss == levels.get("stop_loss", D("1.07"))
+    assert leg.set_take_profit == levels.get("take_profit", D("1.15"))
+
+
 def by_hand(copy: Copy, order: PlacePendingCopy, price: str = "1.099", **levels: Any) -> Live:
     """A list that shows ours as its owner left it."""
     leg, made = copy.legs[0], clocked()
@@ -176,12 +192,14 @@ def test_a_reverse_order_follows_a_master_that_takes_its_target_away() -> None:
     assert next_step(copy, clocked()) == Rests()
 
 
-def test_a_reverse_orders_stop_is_moved_from_where_it_was_right() -> None:
+@pytest.mark.parametrize("offset", ["0", "0.001"])
+def test_a_reverse_orders_stop_is_moved_from_where_it_was_right(offset: str) -> None:
     """A former modify was executed late: what it set is not what the stop is counted from."""
     order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.090", tp="1.110", reverse_copy=True)
     copy = placed(order)
     leg = copy.legs[0]
     leg.overtaken_stop_loss, leg.set_stop_loss, leg.open_price = D("1.110"), D("1.150"), D("1.080")
+    leg.offset = D(offset)
     moved(copy, order, price=D("1.098"), take_profit=None)
     assert answered(copy, ModifyRequest).stop_loss == D("1.109")
     assert next_step(copy, clocked()) == Rests()
@@ -209,6 +227,29 @@ def test_an_expiry_alone_is_moved_with_the_masters() -> None:
     assert next_step(copy, clocked()) == Rests()
 
 
+def test_an_order_that_is_as_its_masters_needs_no_price() -> None:
+    assert next_step(placed(places(OrderKind.BUY_LIMIT, "1.099")), live(known=False)) == Rests()
+
+
+def test_nothing_is_asked_of_an_order_while_there_is_no_session() -> None:
+    copy, off = placed(places(OrderKind.BUY_LIMIT, "1.099")), live()
+    off.connected = False
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, ORIGIN, SEEN_AT)
+    assert next_step(copy, off) == Rests()
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "delete"
+
+
+def test_an_order_that_does_not_expire_is_mirrored_without_an_expiry() -> None:
+    copy, _ = accept(
+        None, places(OrderKind.BUY_LIMIT, "1.099", copy_expiry_time=True), ORIGIN, SEEN_AT
+    )
+    assert copy is not None
+    assert answered(copy, OpenRequest).expires_at_broker is None
+
+
 def test_the_limit_of_a_stop_limit_alone_is_moved_with_the_masters() -> None:
     order = places(OrderKind.BUY_STOP_LIMIT, "1.105", stop_limit="1.104")
     copy = placed(order)
@@ -217,10 +258,12 @@ def test_the_limit_of_a_stop_limit_alone_is_moved_with_the_masters() -> None:
     assert next_step(copy, clocked()) == Rests()
 
 
-def test_a_list_that_is_long_not_to_be_had_is_asked_for_later_and_not_at_once() -> None:
+@pytest.mark.parametrize("age_s", [LIMITS.pending_grace_s * 10, 3600])
+def test_a_list_that_is_long_not_to_be_had_is_asked_for_later_and_not_at_once(age_s: float) -> None:
+    """And ours is no open that came too late: it still stands."""
     copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
     accept(copy, replace(opens(), from_pending=True), ORIGIN, SEEN_AT)
-    late = clocked(age_s=LIMITS.pending_grace_s * 10)
+    late = clocked(age_s=age_s)
     late.learn_missing(NeedList())
     step = next_step(copy, late)
     assert isinstance(step, Waits)
