@@ -9,7 +9,7 @@ import pytest
 from copypro import messages as m
 from copypro.callbacks import Callback
 from copypro.messages import OpenCopies, StopReason
-from copypro.options import CopierOptions, SideFilter, SymbolMapping
+from copypro.options import CopierOptions, PendingMode, SideFilter, SymbolMapping
 from copypro.protection import PAUSE_REASON
 from copypro.values import CopierId, RegistrationId, RootId, UserId
 from copypro_replicator.state import REMOVED, BarredRecord
@@ -28,6 +28,7 @@ from tests.unit.copying_builders import (
     account_removed,
     at,
     closed,
+    closed_unseen,
     copy_of,
     desk,
     increased,
@@ -36,6 +37,7 @@ from tests.unit.copying_builders import (
     only,
     opened,
     pause,
+    placed,
     reduced,
     resume,
     start,
@@ -295,6 +297,19 @@ def test_what_a_removed_master_had_open_is_joined_only_once_it_is_seen_again() -
     order = only(given.when(found), m.OpenCopy)
     assert (order.root, order.lots, order.stop_loss) == (found.root, D("0.40"), D("1.06"))
     assert names(given.when(stop(SECOND))) == ["CopierStopped", "RemovePendingCopy"]
+
+
+def test_what_opened_and_closed_unseen_while_its_account_was_gone_is_closed() -> None:
+    given = desk(start(), opened(), account_removed())
+    assert names(given.when(missed(), closed_unseen())) == ["CloseCopy"]
+
+
+def test_an_order_of_a_removed_master_that_is_seen_again_is_decided_on_as_of_then() -> None:
+    given = desk(start(pending_mode=PendingMode.MIRROR), placed(), account_removed())
+    again = start(SECOND, slave=SLAVES[1], pending_mode=PendingMode.MIRROR)
+    given.when(replace(again, master_registration=RegistrationId("n" * 32)))
+    found = placed(seen=m.Seen.BASELINE, placed_at_utc=at(60))
+    assert only(given.when(found), m.PlacePendingCopy).copier == SECOND
 
 
 def test_what_is_seen_again_is_joined_as_it_is_also_before_its_former_copiers_end_is_read() -> None:

@@ -155,9 +155,11 @@ def test_a_later_pause_does_not_make_existing_trades_fresh() -> None:
 
 def test_a_copier_started_paused_joins_what_is_open_when_it_first_runs() -> None:
     given = desk(opened(), opened(RootId("502")))
-    assert names(given.when(start(copy_existing_trades=True, paused=True))) == ["CopierStarted"]
-    assert names(given.when(opened(RootId("503")))) == ["PAUSED"]
-    assert names(given.when(closed(RootId("502")))) == ["PAUSED"]
+    waits = start(copy_existing_trades=True, paused=True, pending_mode=PendingMode.MIRROR)
+    assert names(given.when(waits)) == ["CopierStarted"]
+    assert names(given.when(opened(RootId("503")), placed(RootId("504")))) == ["PAUSED", "PAUSED"]
+    skipped = only(given.when(closed(RootId("502"))), m.CopySkipped)
+    assert (skipped.code, skipped.numbers) == ("PAUSED", {"reason": "ByUser"})
     given.restart()
     given.now = at(900)
     outputs = given.when(resume(market={"EURUSD": D("1.0915")}))
