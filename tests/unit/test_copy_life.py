@@ -614,6 +614,15 @@ def test_what_its_owner_made_of_a_stop_stands_until_the_master_changes_its_own(
     assert step.request.stop_loss == D("1.05")
 
 
+def test_what_its_owner_left_of_a_stop_as_it_was_is_not_set_again() -> None:
+    copy, market = standing(sl="1.05", copy_tp=False), live()
+    copy.legs[0].set_stop_loss = D("1.05")
+    accept(copy, replace(modify(copy, "1.05"), take_profit=D("1.2")), ORIGIN, SEEN_AT)
+    assert isinstance(next_step(copy, market), Waits), "the next list shows what it is"
+    market.looked([replace(position("0.10"), stop_loss=D("1.05"))], market.mono)
+    assert next_step(copy, market) == Rests()
+
+
 def test_a_leg_that_wants_no_stop_is_never_closed_for_it() -> None:
     for copy in (standing(), standing(sl="1.05", copy_sl=False)):
         copy.settled_levels = None

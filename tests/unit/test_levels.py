@@ -256,6 +256,13 @@ def test_a_stop_inside_the_stop_level_is_widened_to_it() -> None:
     assert result.numbers["take_profit_wanted"] == "1.10020"
 
 
+def test_only_what_was_widened_is_told_as_it_was_wanted() -> None:
+    for sl, tp, told in (("1.09980", "1.20000", "stop_loss"), ("1.05", "1.10020", "take_profit")):
+        result = levels(opens(sl=sl, tp=tp, same_server=True), spec(stops_level_points=50), OURS)
+        assert isinstance(result, Levels)
+        assert [name for name in result.numbers if name.endswith("_wanted")] == [f"{told}_wanted"]
+
+
 def test_a_sells_levels_are_measured_from_the_ask() -> None:
     symbol = spec(stops_level_points=50)
     order = opens(side=Side.SELL, sl="1.10020", tp="1.09980", same_server=True)

@@ -22,7 +22,7 @@ from copypro.trading import (
     OpenOrder,
     OpenRequest,
 )
-from copypro.values import Mode, OrderKind, Platform, Ticket
+from copypro.values import MessageId, Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
 from copypro_account_watcher.planned.levels import modified_levels
@@ -242,12 +242,26 @@ def test_nothing_is_asked_of_an_order_while_there_is_no_session() -> None:
     assert step.kind == "delete"
 
 
-def test_an_order_that_does_not_expire_is_mirrored_without_an_expiry() -> None:
-    copy, _ = accept(
-        None, places(OrderKind.BUY_LIMIT, "1.099", copy_expiry_time=True), ORIGIN, SEEN_AT
-    )
+@pytest.mark.parametrize(
+    ("is_copied", "expires_at", "is_taken"),
+    [(True, None, True), (False, SEEN_AT + timedelta(hours=6), True), (True, SEEN_AT, False)],
+)
+def test_an_expiry_is_set_where_there_is_one_that_is_copied_and_taken(
+    is_copied: bool, expires_at: datetime | None, is_taken: bool
+) -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", copy_expiry_time=is_copied)
+    copy, _ = accept(None, replace(order, expires_at_utc=expires_at), ORIGIN, SEEN_AT)
     assert copy is not None
+    copy.no_expiry = not is_taken
     assert answered(copy, OpenRequest).expires_at_broker is None
+
+
+def test_what_is_told_of_a_mirrored_order_was_led_to_by_its_placing() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, replace(ORIGIN, id=MessageId("f" * 32)), SEEN_AT)
+    assert copy.origin_of(copy.legs[0]) == ORIGIN
 
 
 def test_the_limit_of_a_stop_limit_alone_is_moved_with_the_masters() -> None:
@@ -299,9 +313,23 @@ def test_what_the_masters_order_fills_further_is_no_leg_beside_ours_that_is_for_
     (denied,) = filled(copy, "0.10", leg=1)
     assert isinstance(denied, m.CopyDenied)
     assert (denied.leg, denied.code) == (1, "ALREADY_COPIED")
+    assert denied.numbers == {"by_leg": "0"}
     assert next_step(copy, clocked()) == Rests()
     assert filled(copy, "0.10", leg=2) == [], "what the master adds by another order is a leg"
     assert isinstance(next_step(copy, clocked()), Sends)
+
+
+def test_what_the_masters_order_fills_further_while_ours_is_placed_is_no_leg_beside_it() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", lots="0.20")
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt(step.kind, step.request)
+    assert filled(copy, "0.10") == []
+    (denied,) = filled(copy, "0.10", leg=1)
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.leg, denied.code) == (1, "ALREADY_COPIED")
 
 
 def test_what_filled_in_parts_goes_to_the_market_as_a_whole_where_ours_was_in_the_way() -> None:

@@ -59,8 +59,10 @@ def test_a_tick_value_that_no_rate_converts_leaves_the_contract_as_it_is() -> No
 
 
 def test_balance_ratio_converts_the_slaves_money() -> None:
-    order = opens("0.80", risk_type=RiskType.BALANCE_MULTIPLIER, master=context("20000"))
-    result = sized(order, slave("5000", currency="EUR", rates={("EUR", "USD"): "1.10"}))
+    master = context("20000", equity="10000")
+    order = opens("0.80", risk_type=RiskType.BALANCE_MULTIPLIER, master=master)
+    ours = figures("5000", "2500")
+    result = sized(order, slave(figures_=ours, currency="EUR", rates={("EUR", "USD"): "1.10"}))
     assert result.lots == D("0.22")
     assert result.numbers["ratio"] == "0.275"
     assert result.numbers["rate"] == "1.10"
@@ -672,6 +674,7 @@ def test_a_reserve_that_is_not_free_before_is_not_after_an_open_of_unknown_margi
     assert denial is not None
     assert (denial.code, denial.numbers["required"]) == ("NOT_ENOUGH_MARGIN", "unknown")
     assert (denial.numbers["reserve"], denial.numbers["free_margin"]) == ("0.2", "199")
+    assert denial.numbers["estimated"] == "false"
     within = slave(symbol=UNTOLD, figures_=figures("1000", free_margin="200", margin="800"))
     assert margin_check(D("0.01"), within, None, DEFAULT) is None
 
