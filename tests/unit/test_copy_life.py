@@ -11,7 +11,14 @@ import pytest
 from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
 from copypro.options import RiskType, StopMode
-from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
+from copypro.trading import (
+    CloseRequest,
+    Done,
+    ModifyRequest,
+    OpenOrder,
+    OpenRequest,
+    TradeMode,
+)
 from copypro.values import (
     CopyId,
     Mode,
@@ -21,7 +28,7 @@ from copypro.values import (
     Ticket,
 )
 from copypro_account_watcher.alarms import alarms
-from copypro_account_watcher.planned.accepting import accept, deny, detach
+from copypro_account_watcher.planned.accepting import about, accept, deny, detach
 from copypro_account_watcher.planned.live import (
     NeedFigures,
     NeedList,
@@ -168,6 +175,15 @@ def test_an_open_waits_its_turn_behind_another_and_not_beyond_its_life() -> None
     assert step.denial.code == "EXPIRED"
 
 
+def test_an_open_of_unknown_age_is_too_old() -> None:
+    copy = wanted()
+    assert copy.legs[0].order is not None
+    copy.legs[0].order = replace(copy.legs[0].order, fresh_from_utc=None)
+    step = next_step(copy, live())
+    assert isinstance(step, Denies)
+    assert (step.denial.code, step.denial.numbers["age_s"]) == ("EXPIRED", "unknown")
+
+
 def test_a_close_waits_for_no_open() -> None:
     busy = live()
     busy.opening = m.CopyId("another")
@@ -229,6 +245,19 @@ def test_what_the_market_moves_between_two_tries_is_not_how_the_feeds_differ(
     assert again.numbers["offset"] == offset
 
 
+@pytest.mark.parametrize(("max_age_s", "until_s"), [(60, 5), (3, 3)])
+def test_an_open_that_is_refused_for_now_waits_and_not_beyond_its_life(
+    max_age_s: int, until_s: int
+) -> None:
+    copy = wanted(max_age_s=max_age_s)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("open", step.request)
+    refused(copy, copy.attempt, "LOCKED")
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=5)
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=until_s))
+
+
 def test_a_delayed_copier_waits_so_long() -> None:
     step = next_step(wanted(trade_delay_ms=700), live(age_s=0.5))
     assert step == Waits(SEEN_AT + timedelta(milliseconds=700))
@@ -269,6 +298,55 @@ def test_a_reduction_that_the_list_shows_already_waits_for_its_deal() -> None:
     market.positions = {TICKET: position("0.05")}
     soon = timedelta(seconds=LIMITS.later_close_first_s)
     assert next_step(copy, market) == Waits(SEEN_AT + soon)
+
+
+@pytest.mark.parametrize(("shown", "is_within"), [("0.20", True), ("0.21", False)])
+@pytest.mark.parametrize("kind", [OrderKind.BUY, OrderKind.BUY_LIMIT])
+def test_a_symbols_limit_counts_what_stands_of_it_on_that_side(
+    kind: OrderKind, shown: str, is_within: bool
+) -> None:
+    """Positions and orders, and on hedging nothing else is asked of them."""
+    copy, market = wanted(), live()
+    market.learn_spec(spec(volume_limit=D("0.30")))
+    others = {"symbol": "GBPUSD"}, {"kind": OrderKind.SELL}
+    orders = [replace(position("5"), ticket=Ticket(at), **each) for at, each in enumerate(others)]
+    market.looked([replace(position(shown), kind=kind), *orders], market.mono)
+    step = next_step(copy, market)
+    if is_within:
+        assert isinstance(step, Sends)
+        assert (step.numbers["open_lots"], step.numbers["volume_limit"]) == (shown, "0.30")
+    else:
+        assert isinstance(step, Denies)
+        assert step.denial.code == "VOLUME_LIMIT"
+
+
+@pytest.mark.parametrize(
+    ("mode", "opened"),
+    [
+        (TradeMode.FULL, (Side.BUY, Side.SELL)),
+        (TradeMode.LONG_ONLY, (Side.BUY,)),
+        (TradeMode.SHORT_ONLY, (Side.SELL,)),
+        (TradeMode.CLOSE_ONLY, ()),
+        (TradeMode.DISABLED, ()),
+    ],
+)
+def test_a_symbol_is_traded_on_the_sides_that_its_broker_opens_and_closed_on_both(
+    mode: TradeMode, opened: tuple[Side, ...]
+) -> None:
+    market = live()
+    market.learn_spec(spec(trade_mode=mode))
+    for side in Side:
+        price = "1.10002" if side.is_buy else "1.10000"
+        step = next_step(wanted(side=side, price=price), market)
+        if side in opened:
+            assert isinstance(step, Sends)
+        else:
+            assert isinstance(step, Denies)
+            assert step.denial.code == "TRADE_DISABLED"
+            assert step.denial.numbers["mode"] == mode.value
+        copy = standing(side=side)
+        accept(copy, close_order(), ORIGIN, SEEN_AT)
+        assert isinstance(next_step(copy, market), Sends)
 
 
 def test_a_stop_set_while_the_rest_has_no_ticket_yet_is_set_once_it_has() -> None:
@@ -563,7 +641,9 @@ def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -
     assert next_step(copy, unknown) == Asks((NeedSpec("EURUSD"),))
     for need in (NeedSpec("EURUSD"), NeedQuote("EURUSD")):
         unknown.learn_missing(need)
-    assert isinstance(next_step(copy, unknown), Waits)
+    step = next_step(copy, unknown)
+    assert isinstance(step, Waits)
+    assert step.until > unknown.now
 
 
 def test_time_without_a_session_does_not_count_either_while_a_stop_is_unanswered() -> None:
@@ -861,6 +941,12 @@ def test_the_same_order_twice_is_one_leg() -> None:
         assert again is copy
         assert events == []
         assert msgspec.json.encode(copy) == before
+
+
+def test_what_is_told_of_a_copy_names_it_and_its_accounts() -> None:
+    copy, order = wanted(), opens()
+    names = ("copy", "copier", "master", "slave", "root")
+    assert about(copy, 3) == {name: getattr(order, name) for name in names} | {"leg": 3}
 
 
 def test_a_copy_that_is_over_is_never_opened_again() -> None:

@@ -280,6 +280,14 @@ def test_a_stop_level_of_nothing_still_leaves_one_spread() -> None:
     assert set_at(levels(order, EURUSD, quote("1.10000", "1.10010"))) == ("1.09990", "1.10010")
 
 
+def test_a_stop_that_is_widened_beyond_zero_is_the_lowest_price_there_is() -> None:
+    cheap = quote("0.00030", "0.00032")
+    order = opens(sl="0.00025", tp="0.00100", price="0.00032", same_server=True)
+    assert set_at(levels(order, spec(stops_level_points=50), cheap))[0] == "0.00001"
+    sold = opens(side=Side.SELL, sl="0.00100", tp="0.00025", price="0.00030", same_server=True)
+    assert set_at(levels(sold, spec(stops_level_points=50), cheap))[1] == "0.00001"
+
+
 def test_widening_rounds_away_from_the_market() -> None:
     """13,080.03 less five points is 13,079.98: on a tick of 0.05 that is 13,079.95."""
     dax = spec("DE30", digits=2, tick="0.05", stops_level_points=5)
@@ -398,6 +406,8 @@ def test_a_modify_uses_the_offset_that_was_fixed_at_copying() -> None:
     result = modified_levels(copy, leg, INDEX, us30("39200.0"))
     assert set_at(result) == ("39070.0", "39420.0")
     assert result.numbers["offset"] == "120.0"
+    masters = result.numbers["master_stop_loss"], result.numbers["master_take_profit"]
+    assert masters == ("38950.0", "39300.0")
 
 
 def test_a_modify_by_distance_counts_from_both_entries() -> None:
@@ -412,6 +422,11 @@ def test_a_trailing_stop_that_the_slaves_price_has_passed_goes_as_near_as_may_be
     result = modified_levels(copy, leg, spec(stops_level_points=50), OURS)
     assert set_at(result)[0] == "1.09950"
     assert result.numbers["stop_loss_wanted"] == "1.10500"
+
+
+def test_without_a_spread_a_stop_is_still_a_tick_away() -> None:
+    copy, leg = held(Side.BUY, "1.09000", "1.09000", sl="1.10000", offset="0")
+    assert set_at(modified_levels(copy, leg, EURUSD, quote("1.10000")))[0] == "1.09999"
 
 
 def test_a_stop_as_near_as_may_be_is_not_moved_again_with_every_tick() -> None:

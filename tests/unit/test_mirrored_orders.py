@@ -13,7 +13,7 @@ from copypro import messages as m
 from copypro.codes import Denial
 from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
-from copypro.options import MagicMode, RiskType, StopMode
+from copypro.options import MagicMode, RiskType, StopMode, SymbolMapping
 from copypro.trading import (
     CloseRequest,
     DeleteRequest,
@@ -26,7 +26,7 @@ from copypro.values import MessageId, Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
 from copypro_account_watcher.planned.levels import modified_levels
-from copypro_account_watcher.planned.live import Live, NeedList
+from copypro_account_watcher.planned.live import Live, NeedList, NeedQuote, NeedSpec
 from copypro_account_watcher.planned.step import Denies, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes
@@ -227,6 +227,59 @@ def test_an_expiry_alone_is_moved_with_the_masters() -> None:
     assert next_step(copy, clocked()) == Rests()
 
 
+def test_the_same_placing_twice_is_one_order() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    again, events = accept(copy, order, ORIGIN, SEEN_AT)
+    assert again is copy
+    assert events == []
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_a_move_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy, unknown = placed(order), live(known=False)
+    moved(copy, order, price=D("1.098"))
+    for need in (NeedSpec("EURUSD"), NeedQuote("EURUSD")):
+        unknown.learn_missing(need)
+    step = next_step(copy, unknown)
+    assert isinstance(step, Waits)
+    assert step.until > unknown.now
+
+
+def test_a_move_that_was_late_and_is_taken_back_is_late_no_more() -> None:
+    """The market was in its way, and ours stands where the master's is again."""
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    moved(copy, order, price=D("1.101"))
+    assert isinstance(next_step(copy, clocked()), Waits)
+    assert copy.levels_late_since_utc == SEEN_AT
+    moved(copy, order)
+    assert next_step(copy, by_hand(copy, order)) == Rests()
+    assert copy.levels_late_since_utc is None
+
+
+def test_ours_that_filled_as_the_masters_was_removed_is_closed_from_then_on() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    copy.legs[0].status = LegStatus.OPEN
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, ORIGIN, SEEN_AT)
+    next_step(copy, clocked(age_s=7))
+    since = SEEN_AT + timedelta(seconds=7)
+    assert (copy.closing, copy.closing_since_utc) == ("MASTER_PENDING_REMOVED", since)
+    step = next_step(copy, clocked(age_s=7))
+    assert isinstance(step, Sends)
+    assert step.kind == "close"
+
+
+def test_an_order_that_went_to_the_market_is_moved_no_more() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy, _ = accept(None, replace(opens(sl="1.05"), from_pending=True), ORIGIN, SEEN_AT)
+    assert copy is not None
+    moved(copy, order, stop_loss=D("1.01"))
+    assert (copy.pending, copy.stop_loss) == (None, D("1.05"))
+
+
 def test_an_order_that_is_as_its_masters_needs_no_price() -> None:
     assert next_step(placed(places(OrderKind.BUY_LIMIT, "1.099")), live(known=False)) == Rests()
 
@@ -330,6 +383,25 @@ def test_what_the_masters_order_fills_further_while_ours_is_placed_is_no_leg_bes
     (denied,) = filled(copy, "0.10", leg=1)
     assert isinstance(denied, m.CopyDenied)
     assert (denied.leg, denied.code) == (1, "ALREADY_COPIED")
+
+
+def test_what_the_masters_order_fills_further_while_ours_goes_to_the_market_is_a_leg() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    assert filled(copy, "0.10") == []
+    copy.legs[0].status, copy.attempt = LegStatus.WAITING, attempt("open", None)
+    assert filled(copy, "0.10", leg=1) == []
+
+
+def test_what_is_added_to_a_mirrored_order_is_mapped_as_that_was() -> None:
+    mapping = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD", slave_lots=D("0.33"))
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", mapping=mapping))
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots = LegStatus.OPEN, D("0.33"), D("0.33")
+    accept(copy, replace(opens("0.20"), leg=1), ORIGIN, SEEN_AT)
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots == D("0.33")
 
 
 def test_what_filled_in_parts_goes_to_the_market_as_a_whole_where_ours_was_in_the_way() -> None:

@@ -52,6 +52,14 @@ def test_contract_only_gives_the_same_risk_per_point() -> None:
     assert sized(order, to).lots == D("10.0")
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1E+999999"])
+def test_a_tick_value_that_is_no_number_leaves_the_contract_as_it_is(value: str) -> None:
+    terms = {"digits": 1, "profit_currency": "EUR", "tick": "0.5", "tick_value": D(value)}
+    order = opens("0.4", master=context(symbol=spec("GER40", contract="25", **terms)))
+    to = slave(symbol=spec("DE40", contract="1", **terms), rates={("EUR", "USD"): "1.1"})
+    assert sized(order, to).lots == D("10.0")
+
+
 def test_a_tick_value_that_no_rate_converts_leaves_the_contract_as_it_is() -> None:
     dax = spec("GER40", digits=1, contract="25", tick="0.5", tick_value=D("125"))
     order = opens("0.4", master=context(symbol=dax, currency="EUR"))
@@ -146,6 +154,7 @@ def test_fixed_risk_by_the_stops_distance() -> None:
     assert result.numbers["raw_lots"] == "0.375"
     assert result.numbers["risk_money"] == "100"
     assert D(result.numbers["loss_per_lot"]).quantize(D("0.01")) == D("266.67")
+    assert result.numbers["rate"] == str(1 / D(150))
 
 
 def test_fixed_risk_is_in_percent_of_the_equity() -> None:
@@ -462,6 +471,10 @@ def test_refiners_that_are_none(refiner: str) -> None:
     assert refused(opens(lot_refiner=D(refiner)), slave()).code == "INVALID_VOLUME"
 
 
+def test_a_symbol_of_one_volume_is_opened_with_it() -> None:
+    assert sized(opens("1"), slave(symbol=spec(lot=("1", "1", "1")))).lots == 1
+
+
 @pytest.mark.parametrize(
     "lot", [("0.01", "100", "0"), ("0", "100", "0.01"), ("0.10", "0.05", "0.01"), ("1", "0", "1")]
 )
@@ -544,7 +557,7 @@ def test_a_fifth_of_the_equity_stays_free() -> None:
     assert denial is not None
     assert denial.code == "NOT_ENOUGH_MARGIN"
     assert denial.numbers["required"] == "400.01"
-    assert denial.numbers["reserve"] == "0.2"
+    assert (denial.numbers["reserve"], denial.numbers["estimated"]) == ("0.2", "false")
 
 
 def test_a_floor_for_the_margin_level() -> None:
@@ -579,7 +592,7 @@ def test_on_mt4_margin_is_estimated_with_the_reserve_doubled() -> None:
     assert denial is not None
     assert denial.code == "NOT_ENOUGH_MARGIN"
     assert denial.numbers["required"] == "1100"
-    assert denial.numbers["reserve"] == "0.4"
+    assert (denial.numbers["reserve"], denial.numbers["estimated"]) == ("0.4", "true")
     assert denial.numbers["estimated"] == "true"
 
 

@@ -23,6 +23,7 @@ from copypro_account_watcher.planned.symbols import (
     rate_of,
     resolve,
 )
+from msgspec.structs import replace
 
 from tests.unit.slave_builders import D, context, opens, quote, spec
 
@@ -153,6 +154,11 @@ def test_an_alias_is_proposed_where_no_affix_is_proven() -> None:
     assert unresolved(resolve("GOLD", None, ("XAUUSD",))).numbers["proposal"] == "XAUUSD"
 
 
+def test_a_name_that_the_masters_holds_is_proposed_if_it_is_long_enough_to_tell() -> None:
+    assert unresolved(resolve("GER40.cash", None, ("GER40",))).numbers["proposal"] == "GER40"
+    assert unresolved(resolve("CASH40.x", None, ("CASH",))).numbers["proposal"] == "none"
+
+
 def test_nothing_alike_proposes_nothing() -> None:
     assert unresolved(resolve("COCOA", None, broker())).numbers["proposal"] == "none"
     assert unresolved(resolve("COCOA", None, ())).numbers["proposal"] == "none"
@@ -270,6 +276,7 @@ def test_the_margins_currency_is_a_pairs_base_where_its_name_says_so(
 
 
 INDEX = spec("US30", digits=1, contract="1")
+PLN: dict[str, Any] = {"margin_currency": "EUR", "profit_currency": "PLN"}
 
 
 @pytest.mark.parametrize(
@@ -278,7 +285,10 @@ INDEX = spec("US30", digits=1, contract="1")
         (euro(), "1.10000", "1.10540", "pass"),
         (euro(), "1.10000", "1.10560", "fail"),
         (spec("XAUUSD", digits=2), "2400.00", "2412.10", "fail"),
+        (spec("USDTRY", calculation="Forex"), "30.0000", "30.2000", "fail"),
+        (spec("EURPLN", **PLN), "4.3000", "4.3300", "fail"),
         (INDEX, "39000.0", "39770.0", "pass"),
+        (spec("USDIDX", digits=3, profit_currency="USD"), "105.000", "106.000", "pass"),
         (INDEX, "39000.0", "39790.0", "fail"),
         (INDEX, "39000.0", "3900.0", "fail"),
     ],
@@ -378,6 +388,14 @@ def test_an_order_names_the_rates_that_it_will_need() -> None:
     assert conversions(opens(risk_multiply=D(1)), spec(), "EUR") == {("EUR", "USD")}
     assert conversions(opens(), spec(), "EUR") == set()
     assert conversions(opens(side=Side.SELL), euro(), "USD") == set()
+
+
+def test_a_mapped_symbols_ticks_need_a_rate_on_the_masters_side_as_well() -> None:
+    ours, theirs = euro(), euro(tick_value=D("0.9"))
+    order = opens(mapping=mapping("EURUSD"), master=context(symbol=theirs, currency="EUR"))
+    assert conversions(order, ours, "USD") == {("USD", "EUR")}
+    unseen = Context(figures=context().figures, currency="EUR", spec=None)
+    assert conversions(replace(order, context=unseen), ours, "USD") == set()
 
 
 def test_mt4s_margin_needs_a_rate_too() -> None:
