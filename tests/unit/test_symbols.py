@@ -23,6 +23,7 @@ from copypro_account_watcher.planned.symbols import (
     rate_of,
     resolve,
 )
+from msgspec.structs import replace
 
 from tests.unit.slave_builders import D, context, opens, quote, spec
 
@@ -149,6 +150,15 @@ def test_an_alias_is_proposed_with_the_slaves_affix() -> None:
     assert unresolved(resolve("GOLD", None, names)).numbers["proposal"] == "XAUUSD.m"
 
 
+def test_an_alias_is_proposed_where_no_affix_is_proven() -> None:
+    assert unresolved(resolve("GOLD", None, ("XAUUSD",))).numbers["proposal"] == "XAUUSD"
+
+
+def test_a_name_that_the_masters_holds_is_proposed_if_it_is_long_enough_to_tell() -> None:
+    assert unresolved(resolve("GER40.cash", None, ("GER40",))).numbers["proposal"] == "GER40"
+    assert unresolved(resolve("CASH40.x", None, ("CASH",))).numbers["proposal"] == "none"
+
+
 def test_nothing_alike_proposes_nothing() -> None:
     assert unresolved(resolve("COCOA", None, broker())).numbers["proposal"] == "none"
     assert unresolved(resolve("COCOA", None, ())).numbers["proposal"] == "none"
@@ -245,7 +255,28 @@ def test_gold_differs_in_the_currency_of_its_margin_and_is_gold_all_the_same() -
     assert numbers["check_base_currency"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("name", "margin", "profit", "result"),
+    [
+        ("EURUSD", "EUR", None, "pass"),
+        ("EURPLN", "EUR", "PLN", "pass"),
+        ("EURPLN.r", "eur", "pln", "pass"),
+        ("EURUSD", "USD", "USD", "unknown"),
+        ("EURPLN", "PLN", "PLN", "unknown"),
+        ("EURPLN", "EUR", None, "unknown"),
+        ("EURPLN", "USD", "PLN", "unknown"),
+        ("EURIDX", "EUR", "USD", "unknown"),
+    ],
+)
+def test_the_margins_currency_is_a_pairs_base_where_its_name_says_so(
+    name: str, margin: str, profit: str | None, result: str
+) -> None:
+    pair = spec(name, margin_currency=margin, profit_currency=profit)
+    assert checked(pair, pair, AT, AT)["check_base_currency"] == result
+
+
 INDEX = spec("US30", digits=1, contract="1")
+PLN: dict[str, Any] = {"margin_currency": "EUR", "profit_currency": "PLN"}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +285,10 @@ INDEX = spec("US30", digits=1, contract="1")
         (euro(), "1.10000", "1.10540", "pass"),
         (euro(), "1.10000", "1.10560", "fail"),
         (spec("XAUUSD", digits=2), "2400.00", "2412.10", "fail"),
+        (spec("USDTRY", calculation="Forex"), "30.0000", "30.2000", "fail"),
+        (spec("EURPLN", **PLN), "4.3000", "4.3300", "fail"),
         (INDEX, "39000.0", "39770.0", "pass"),
+        (spec("USDIDX", digits=3, profit_currency="USD"), "105.000", "106.000", "pass"),
         (INDEX, "39000.0", "39790.0", "fail"),
         (INDEX, "39000.0", "3900.0", "fail"),
     ],
@@ -311,6 +345,12 @@ def test_the_tick_value_of_another_currency_is_converted() -> None:
     assert checked(ours, ours, at, at)["check_tick_value"] == "unknown"
 
 
+def test_a_tick_of_no_size_says_nothing_of_its_value() -> None:
+    """Bridges leave it out while a symbol's data load."""
+    numbers = checked(euro(), euro(tick="0", tick_value=D(1)), AT, AT)
+    assert numbers["check_tick_value"] == "unknown"
+
+
 def test_the_tick_value_tells_cents_from_dollars() -> None:
     """1,000 units a lot and a tick of one: right in cents, a hundred times too much in dollars."""
     cent = euro(contract="1000", tick_value=D(1))
@@ -348,6 +388,14 @@ def test_an_order_names_the_rates_that_it_will_need() -> None:
     assert conversions(opens(risk_multiply=D(1)), spec(), "EUR") == {("EUR", "USD")}
     assert conversions(opens(), spec(), "EUR") == set()
     assert conversions(opens(side=Side.SELL), euro(), "USD") == set()
+
+
+def test_a_mapped_symbols_ticks_need_a_rate_on_the_masters_side_as_well() -> None:
+    ours, theirs = euro(), euro(tick_value=D("0.9"))
+    order = opens(mapping=mapping("EURUSD"), master=context(symbol=theirs, currency="EUR"))
+    assert conversions(order, ours, "USD") == {("USD", "EUR")}
+    unseen = Context(figures=context().figures, currency="EUR", spec=None)
+    assert conversions(replace(order, context=unseen), ours, "USD") == set()
 
 
 def test_mt4s_margin_needs_a_rate_too() -> None:

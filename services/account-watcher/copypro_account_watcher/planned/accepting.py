@@ -7,7 +7,6 @@ what stands to what is wanted, so a burst of modifies is one modify, and a close
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, assert_never
 
 from copypro.codes import CODES
@@ -284,7 +283,7 @@ def _accept_removal(copy: Copy, order: RemovePendingCopy) -> None:
     if copy.pending_filled_at_utc is None:
         copy.pending_gone = order.reason
     else:
-        copy.pending_share = min(Decimal(1), copy.pending_filled_lots / copy.pending.lots)
+        copy.pending_share = copy.pending_filled_lots / copy.pending.lots
     _fresh_start(copy)
 
 

@@ -400,8 +400,7 @@ def _rate_path(source: str, target: str, names: Names) -> tuple[tuple[str, bool]
 def _paths(source: str, target: str) -> Iterator[tuple[tuple[str, str], ...]]:
     yield ((source, target),)
     for hub in HUBS:
-        if hub not in (source, target):
-            yield ((source, hub), (hub, target))
+        yield ((source, hub), (hub, target))
 
 
 def _quoted(source: str, target: str, names: Names) -> tuple[str, bool] | None:
