@@ -443,6 +443,22 @@ def test_the_server_may_give_a_position_another_ticket_and_keep_its_identifier()
     assert event.root == "1"
 
 
+def test_one_that_is_first_seen_under_another_ticket_is_named_by_its_first() -> None:
+    """As an import of history names it, and whoever saw it before."""
+    [event] = hedging().snapshot(order(2, identifier=1))
+    assert isinstance(event, PositionOpened)
+    assert (event.root, event.ticket) == ("1", 2)
+
+
+def test_an_order_that_filled_keeps_its_root_when_its_position_gets_another_ticket() -> None:
+    watch = hedging()
+    watch.sees(order(1, kind=OrderKind.BUY_LIMIT))
+    watch.sees(order(1, identifier=1))
+    assert watch.snapshot(order(2, identifier=1)) == []
+    assert watch.result.missing == ()
+    assert [(root.root, root.ticket) for root in watch.book.roots.values()] == [("1", 2)]
+
+
 @pytest.mark.parametrize("is_frame", [True, False])
 def test_what_got_another_ticket_that_no_list_showed_before_it_closed_is_closed(
     is_frame: bool,

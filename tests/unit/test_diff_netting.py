@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from copypro.messages import (
     PositionClosed,
     PositionIncreased,
@@ -113,10 +114,11 @@ def test_a_late_frame_of_a_former_lifecycle_changes_nothing() -> None:
     assert watch.result.missing == ()
 
 
-def test_a_late_frame_after_flat_opens_nothing() -> None:
+@pytest.mark.parametrize("seen", [Seen.LIVE, Seen.MISSED])
+def test_a_late_frame_or_an_old_list_after_flat_opens_nothing(seen: Seen) -> None:
     watch = one_open()
     watch.sees(closed=(row(1, deal=9),))
-    assert watch.sees(order(1)) == []
+    assert watch.sees(order(1), seen=seen) == []
 
 
 def test_flat_and_opened_again_between_two_looks_are_two_lifecycles() -> None:
@@ -177,6 +179,15 @@ def test_a_missed_lifecycle_told_late_does_not_hide_the_open_one() -> None:
     assert names(events) == ["PositionOpened", "PositionClosed"]
     assert watch.sees() == []
     assert watch.result.missing == (3,)
+
+
+def test_what_the_open_position_closed_under_another_number_is_no_trade_of_its_own() -> None:
+    """A bridge may name a deal by its order, and a growth may have hidden what it closed."""
+    watch = one_open()
+    grown = order(1, "0.15", price="1.1200")
+    watch.later(60).snapshot(grown)
+    assert watch.snapshot(grown, closed=(row(2, "0.05", closed=30),)) == []
+    assert watch.late == []
 
 
 def test_a_reversal_and_its_close_whose_frames_come_in_the_wrong_order() -> None:

@@ -442,6 +442,13 @@ class Book:
                 return root
         return self.by_ticket.get(order.ticket)
 
+    def filled_by(self, order: OpenOrder) -> Root | None:
+        """The pending order that became this position, also where the server gave that another ticket."""
+        root = self.by_ticket.get(order.ticket)
+        if root is None and order.identifier is not None:
+            root = self.by_ticket.get(Ticket(order.identifier))
+        return root if root is not None and root.is_pending and not order.kind.is_pending else None
+
     # --- changes ------------------------------------------------------------------------------
 
     def add(self, root: Root) -> None:
