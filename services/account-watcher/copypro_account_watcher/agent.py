@@ -81,7 +81,7 @@ class AccountAgent:
     # --- its life -----------------------------------------------------------------------------
 
     def restore(self, kind: str, record: Record) -> None:
-        """One of this account's state records, in any order."""
+        """One of this account's state records, in any order. Errors: BadRecord (of a newer version)."""
         self.memory.restore(kind, record)
 
     def start(self) -> None:
