@@ -215,7 +215,11 @@ class Proving:
         if self._delayed.get(whose) == error.code:
             return
         logger.warning(
-            "a password cannot be tried", account=memory.id, registration=whose, code=error.code
+            "a password cannot be tried",
+            account=memory.id,
+            registration=whose,
+            code=error.code,
+            message=error.message,
         )
         self._delayed[whose] = error.code
         account.serial += 1
