@@ -12,7 +12,7 @@ from copypro_account_watcher.planned.accepting import detach
 from copypro_account_watcher.settled.outcomes import refused
 from copypro_account_watcher.state import Copy, LegStatus
 
-from tests.unit.slave_builders import LIMITS, SEEN_AT, TICKET, TIMES, D, attempt, standing
+from tests.unit.slave_builders import LIMITS, SEEN_AT, TICKET, TIMES, D, attempt, standing, wanted
 
 
 def codes(copy: Copy, age_s: float) -> dict[str, str]:
@@ -55,6 +55,14 @@ def test_what_the_broker_has_against_a_call_is_in_its_alert_as_long_as_it_is_the
     said = told("close", "MARKET_CLOSED")
     assert said == f"{text}: the broker answered MARKET_CLOSED (the market sleeps)"
     assert told("modify", "INVALID_STOPS") == text, "that is another matter"
+
+
+def test_a_close_that_waits_for_an_open_without_an_answer_names_no_ticket() -> None:
+    copy = wanted()
+    copy.symbol, copy.attempt = "EURUSD", attempt("open", None)
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    alarm = alarms(copy, later(LIMITS.close_alert_after_s), LIMITS)[0]["close"]
+    assert alarm.text == "what a call to open EURUSD may have opened should be closed and is not"
 
 
 def test_a_stop_that_is_late_is_told_and_so_is_a_copy_that_is_closed_for_it() -> None:

@@ -59,7 +59,7 @@ NOTHING = Alarm("", "")
 def _close(copy: Copy, limits: WatcherLimits) -> Possible:
     if not copy.live_legs:
         return None, 0.0, NOTHING
-    since, what = copy.closing_since_utc, _tickets(copy.live_legs)
+    since, what = copy.closing_since_utc, _opened(copy)
     if since is None and not copy.detached:
         since, what = copy.reduction_late_since_utc, f"a part of {what}"
     text = f"{what} should be closed and is not{_answered(copy, 'close', 'delete')}"
@@ -97,6 +97,15 @@ def _answered(copy: Copy, *kinds: str) -> str:
     """What its broker has against such a call; nothing where none was answered."""
     kind, said = copy.refusal or ("", "")
     return f": the broker answered {said}" if kind in kinds else ""
+
+
+def _opened(copy: Copy) -> str:
+    """Its tickets; one whose call has no answer yet has none, or none that is known."""
+    with_ticket = [leg for leg in copy.live_legs if leg.ticket is not None]
+    named = [_tickets(with_ticket)] if with_ticket else []
+    if len(with_ticket) < len(copy.live_legs):
+        named.append(f"what a call to open {copy.symbol} may have opened")
+    return " and ".join(named)
 
 
 def _tickets(legs: list[Leg]) -> str:
