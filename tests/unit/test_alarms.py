@@ -57,6 +57,19 @@ def test_what_the_broker_has_against_a_call_is_in_its_alert_as_long_as_it_is_the
     assert told("modify", "INVALID_STOPS") == text, "that is another matter"
 
 
+def test_what_cannot_even_be_sent_says_so_whatever_was_answered_before() -> None:
+    copy = standing(sl="1.05")
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    copy.refusal = ("close", "MARKET_CLOSED")
+    found, _ = alarms(copy, later(LIMITS.close_alert_after_s), LIMITS, is_connected=False)
+    said = f"{TICKET} should be closed and is not: the account is not connected"
+    assert found["close"].text == said
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss, copy.levels_late_since_utc = D("1.04"), SEEN_AT
+    found, _ = alarms(copy, later(LIMITS.stops_within_s), LIMITS, is_connected=False)
+    assert found["stop"].text.endswith(": the former ones stand: the account is not connected")
+
+
 def test_a_close_that_waits_for_an_open_without_an_answer_names_no_ticket() -> None:
     copy = wanted()
     copy.symbol, copy.attempt = "EURUSD", attempt("open", None)
