@@ -274,6 +274,6 @@ def _alert(
     refused = f"the broker refuses the password of {registration.name} that it took before"
     unreadable = f"the stored password of {registration.name} cannot be opened here any more"
     why = unreadable if error.code == UNREADABLE else refused
-    text = f"{why} ({error.code}): set the right one; {standing} copies stand open"
+    text = f"{why} ({error.code}): set the right one; open copies: {standing}"
     numbers = {"registration": registration.registration, "open_copies": standing}
     raise_alert(memory, turn, "ACCOUNT_REFUSED", _cause(registration), text, **numbers)
