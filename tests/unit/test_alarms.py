@@ -70,6 +70,22 @@ def test_what_cannot_even_be_sent_says_so_whatever_was_answered_before() -> None
     assert found["stop"].text.endswith(": the former ones stand: the account is not connected")
 
 
+def test_a_call_that_has_no_answer_yet_is_the_reason_where_there_is_no_other() -> None:
+    copy = standing(sl="1.05")
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    copy.attempt = attempt("close", None)
+
+    def told() -> str:
+        return alarms(copy, later(LIMITS.close_alert_after_s), LIMITS)[0]["close"].text
+
+    text = f"{TICKET} should be closed and is not"
+    assert told() == f"{text}: a call for it has no answer yet"
+    copy.refusal = ("close", "MARKET_CLOSED")
+    assert told() == f"{text}: the broker answered MARKET_CLOSED"
+    copy.attempt, copy.refusal = attempt("modify", None), None
+    assert told() == text
+
+
 def test_a_close_that_waits_for_an_open_without_an_answer_names_no_ticket() -> None:
     copy = wanted()
     copy.symbol, copy.attempt = "EURUSD", attempt("open", None)

@@ -95,7 +95,10 @@ def _unresolved(copy: Copy, limits: WatcherLimits) -> Possible:
 
 
 def _why(copy: Copy, is_connected: bool, *kinds: str) -> str:
-    return _answered(copy, *kinds) if is_connected else ": the account is not connected"
+    if not is_connected:
+        return ": the account is not connected"
+    is_calling = copy.attempt is not None and copy.attempt.kind in kinds
+    return _answered(copy, *kinds) or (": a call for it has no answer yet" if is_calling else "")
 
 
 def _answered(copy: Copy, *kinds: str) -> str:
