@@ -202,6 +202,37 @@ async def test_what_history_told_of_a_trade_by_itself_is_part_of_its_story(
         assert events == ["CopyOpened", "CopyPlanned", "PositionClosed", "PositionOpened"]
 
 
+async def test_the_ticket_that_mt4_gave_to_the_rest_of_a_copy_tells_of_the_copy(
+    tmp_path: Path,
+) -> None:
+    """It is the one that stands in the slave's terminal."""
+    opened = replace(example(m.PositionOpened), account=MASTER, root=ROOT, copy=None)
+    filled = replace(
+        example(m.CopyOpened), master=MASTER, root=ROOT, slave=SLAVE, ticket=Ticket(77)
+    )
+    copied = replace(
+        opened, account=SLAVE, root=RootId("77"), ticket=filled.ticket, copy=filled.copy
+    )
+    reduced = replace(
+        example(m.PositionReduced), account=SLAVE, root=copied.root, ticket=Ticket(78)
+    )
+    told: list[tuple[topics.Topic, Message]] = [
+        (topics.ORDER_EVENTS, replace(example(m.AccountRegistered), account=SLAVE, login=2002)),
+        (topics.ORDER_EVENTS, opened),
+        (topics.EXECUTIONS, filled),
+        (topics.ORDER_EVENTS, copied),
+        (topics.ORDER_EVENTS, reduced),
+    ]
+    log = await SqliteLog.open(tmp_path)
+    for number, (topic, event) in enumerate(told):
+        await log.append([encode(topic, MASTER, fact(event, UTC_TIME, number))])
+    await log.close()
+    found = await explaining.story_of(Settings(data=tmp_path), "2002", 78)
+    assert isinstance(found, Story)
+    assert (found.master, found.root) == (MASTER, ROOT)
+    assert sorted(line.event for line in found.lines) == ["CopyOpened", "PositionOpened"]
+
+
 async def test_of_a_trade_that_history_alone_showed_each_event_is_told_once(
     tmp_path: Path,
 ) -> None:

@@ -282,7 +282,10 @@ class Owner:
             if newer is None:
                 kind, account, *_ = record.key.split("/")
                 imported = kind in (IMPORTED, NUMBER)
-                self._agent(AccountId(account), imported=imported).restore(kind, record)
+                try:
+                    self._agent(AccountId(account), imported=imported).restore(kind, record)
+                except BadRecord as error:
+                    newer = error
         if newer is None:
             for agent in self._agents.values():
                 agent.start()

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 from copypro import topics
-from copypro.envelope import STATE_HEADERS, encoded
+from copypro.envelope import STATE_HEADERS, encoded, of_newer_version
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
 from copypro.options import MagicMode
 from copypro.ports import Outgoing, Record
@@ -246,14 +246,17 @@ class Memory:
     # --- the log ------------------------------------------------------------------------------
 
     def restore(self, record: Record) -> None:
+        """Errors: BadRecord for a kind that only a newer version knows."""
         value = record.value or b""
         if record.key.startswith("copier/"):
             self._add_copier(_copier_decoder.decode(value))
         elif record.key.startswith("barred/"):
             barred = _barred_decoder.decode(value)
             self._barred[barred.account] = barred
-        else:
+        elif record.key.startswith("root/"):
             self._add_root(_root_decoder.decode(value))
+        else:
+            raise of_newer_version(record)
 
     def changes(self) -> list[Outgoing]:
         """The state records since the last call, one per key; a tombstone for what is over."""

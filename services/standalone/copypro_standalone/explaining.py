@@ -18,7 +18,17 @@ from copypro.wiring import open_history, open_models
 from rich.console import Console
 from rich.text import Text
 
-from copypro_standalone.story import Line, Read, Story, by_itself, find_root, tell, tickets_of
+from copypro_standalone.story import (
+    Line,
+    Read,
+    Story,
+    by_itself,
+    copies_of,
+    find_root,
+    origin_of,
+    tell,
+    tickets_of,
+)
 
 _STYLES = {"master": "cyan", "decision": "yellow", "slave": "green"}
 
@@ -50,8 +60,15 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
             " what ended before the account was added has none"
         )
     master, root = found
+    own = await _orders_of(history, root)
+    if master in accounts and (its_copies := copies_of(own, master, root)):
+        # The rest of a copy, under a ticket that only the account's own events know.
+        texts = {copy.encode() for copy in its_copies}
+        of_copy = await _holding(history, topics.EXECUTIONS, texts)
+        if (origin := origin_of(of_copy, its_copies)) is not None:
+            master, root = origin
+            own = await _orders_of(history, root)
     of_root = {msgspec.json.encode(root)}
-    own = await _holding(history, topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED)
     beginnings = by_itself(tickets_of(own, master, root))
     parts = await _holding(
         history, topics.ORDER_EVENTS, {f'"{each}'.encode() for each in beginnings}
@@ -64,6 +81,11 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
         master,
         root,
     )
+
+
+async def _orders_of(history: LogHistory, root: str) -> list[Read]:
+    of_root = {msgspec.json.encode(root)}
+    return await _holding(history, topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED)
 
 
 _REGISTERED = frozenset({AccountRegistered.__name__, HistoryImported.__name__})

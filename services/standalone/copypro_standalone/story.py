@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -87,6 +87,25 @@ def find_root(
             if copy in copies:
                 found = copies[copy]
     return found or own
+
+
+def copies_of(orders: Iterable[Read], account: str, root: str) -> set[str]:
+    """What this position of a slave is, or is also, the copy of."""
+    return {
+        envelope.message.copy
+        for _, envelope in orders
+        if _is_of(envelope.message, account, root) and getattr(envelope.message, "copy", None)
+    }
+
+
+def origin_of(executions: Iterable[Read], copies: Set[str]) -> tuple[str, str] | None:
+    """(master account, root) of the latest of these copies."""
+    origin: tuple[str, str] | None = None
+    for _, envelope in executions:
+        event = envelope.message
+        if event.copy in copies:
+            origin = (event.master, event.root)
+    return origin
 
 
 def tell(
