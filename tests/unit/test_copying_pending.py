@@ -135,8 +135,15 @@ def test_a_stop_takes_back_what_has_not_filled_of_a_mirrored_order() -> None:
     assert names(given.when(reduced("0.20", "0.40"))) == ["ReduceCopy"]
     whole = desk(start(pending_mode=MIRROR), placed(), filled())
     assert names(whole.when(stop())) == ["CopierStopped", "RemovePendingCopy"]
-    unseen = desk(start(pending_mode=MIRROR), placed(), filled(context=None))
-    assert names(unseen.when(stop())) == ["CopierStopped"], "no slave knows that the master filled"
+
+
+def test_a_stop_takes_back_a_mirrored_order_whose_masters_filled_unseen() -> None:
+    """No slave was told of that fill: an order that still waited filled for a copier that was over."""
+    given = desk(start(pending_mode=MIRROR), placed(), filled(context=None))
+    outputs = given.when(stop())
+    assert names(outputs) == ["CopierStopped", "RemovePendingCopy"]
+    assert only(outputs, m.RemovePendingCopy).opens_nothing
+    assert names(given.when(closed())) == ["CloseCopy"]
 
 
 def test_the_fill_of_an_order_taken_back_is_not_copied_by_a_new_copier_of_the_pair() -> None:
