@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from copypro.options import PendingMode, SmallRest
 from copypro_standalone.backtest.virtual_time import run
 from hypothesis import given, settings
@@ -48,3 +49,18 @@ def test_whatever_is_done_a_copy_is_no_more_than_its_masters_trade(
 ) -> None:
     broker = PairBroker(kind, outcomes, shows)
     run(lives(broker, [first, *steps], PairMaster(multiplier, **options)))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 12.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_added_to_a_copy_that_was_too_small_to_be_reduced_is_followed(
+    kind: str, seconds: float
+) -> None:
+    """On netting it is another position. It was taken for the former one, whose end no look had told yet,
+    and closed as one too many (DUPLICATE).
+    """
+    broker = PairBroker(kind, [], [])
+    steps = [("begin", 60.0), ("reduce twice", seconds), ("open", 60.0)]
+    assert run(lives(broker, steps, PairMaster("0.35", small_rest=SmallRest.AUTO))) == []
+    *_, added = broker.ever.values()
+    assert broker.rows[-1].lots == added
