@@ -229,9 +229,7 @@ class Owner:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
+        error = _broke(task)
         if isinstance(error, Exception) and not isinstance(error, RECORDED):
             logger.error("an agent broke", task=task.get_name())
             self._fail(error)
@@ -343,6 +341,13 @@ class Owner:
                 is_said = True
         for agent in self._agents.values():
             await agent.disconnect()
+
+
+def _broke(task: asyncio.Task[None]) -> BaseException | None:
+    """What it ended with. Also where it was not asked to end, and what it waited for was cancelled."""
+    if not task.cancelled():
+        return task.exception()
+    return None if task.cancelling() else RuntimeError(f"{task.get_name()}: nobody cancelled it")
 
 
 def _heard(task: asyncio.Task[None]) -> None:

@@ -107,18 +107,6 @@ class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
         return self.opened is not None or self.placed is not None
 
     @property
-    def may_fill_further(self) -> bool:
-        """It is a pending order of which a part has filled."""
-        placed = self.placed
-        return self.opened is not None and placed is not None and self.ever_lots < placed.lots
-
-    @property
-    def filled_unseen(self) -> bool:
-        """It was a pending order, and of its fill no slave was told: theirs stand by themselves."""
-        opened = self.opened
-        return self.placed is not None and opened is not None and opened.context is None
-
-    @property
     def fraction(self) -> Decimal:
         """What is left of the first leg. A reduction takes the same share of each leg there is; a leg
         added later loses only what is taken after it, so what is left of it is `fraction` now, by
