@@ -27,7 +27,9 @@ class Look(Struct, frozen=True, kw_only=True):
     copies: Mapping[Ticket, CopyId] = {}
     """Tickets that are known to be legs of our copies."""
     withheld: AbstractSet[tuple[str, Side]] = frozenset()
-    """An open of ours is unanswered: new unmatched orders of these are not announced yet."""
+    """An open of ours is unanswered, or a symbol's terms are being read: new unmatched orders of these
+    are not announced yet.
+    """
     clock_offset_minutes: int | None = None
     missed_since_utc: datetime | None = None
     """For a book whose record was never written: since when the account has been watched."""
