@@ -6,20 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from copypro.affixes import MAJORS, Affix, learn_affix, names_of
 from copypro.codes import CODES, Denial
 from copypro.messages import Context
 from copypro.options import RiskType, SymbolMapping
 from copypro.trading import Quote, SymbolSpec
 from copypro.values import Side
 from copypro_account_watcher.planned.symbols import (
-    MAJORS,
-    Affix,
     Resolved,
     check_pair,
     conversion_symbols,
     conversions,
-    learn_affix,
-    names_of,
     rate_of,
     resolve,
 )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf
 
+from copypro.affixes import Names, names_of
 from copypro.codes import Denial, denied
 from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
 from copypro.values import (
@@ -24,7 +25,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.planned.symbols import Names, names_of
 from copypro_account_watcher.seen.book import Cost
 from copypro_account_watcher.state import Account
 

@@ -6,10 +6,11 @@ forex majors prove it, and whatever the name says, contract, currency and live p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
+from copypro.affixes import MAJORS, Affix, Names, learn_affix, names_of, proven
 from copypro.codes import Denial, denied
 from copypro.messages import Context, Numbers, OpenCopy, PlacePendingCopy
 from copypro.options import RiskType, SymbolMapping
@@ -24,11 +25,6 @@ CENTS = {"USC": "USD", "EUC": "EUR", "GBX": "GBP", "ZAC": "ZAR"}
 """Units of a hundredth, as brokers name them: of cent accounts, and of shares quoted in pence."""
 PENCE = "GBp"
 """Their other name, which only its last letter tells from pounds."""
-MAJORS = (
-    "EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "NZDUSD", "EURGBP", "EURJPY",
-    "GBPJPY", "EURCHF", "AUDJPY",
-)  # fmt: skip
-MAJORS_NEEDED = 5
 SHORTEST_LOOK_ALIKE = 5
 ALIASES = (
     ("GOLD", "XAUUSD"),
@@ -63,14 +59,6 @@ QUOTED_IN = (
 METALS = (*METAL_CURRENCIES, "GOLD", "SILVER")
 
 
-class Affix(Struct, frozen=True):
-    prefix: str
-    suffix: str
-
-    def around(self, name: str) -> str:
-        return f"{self.prefix}{name}{self.suffix}"
-
-
 class Resolved(Struct, frozen=True):
     name: str
     how: str
@@ -78,50 +66,6 @@ class Resolved(Struct, frozen=True):
 
 
 # --- by name -----------------------------------------------------------------------------------
-
-
-class Names(tuple[str, ...]):
-    """An account's symbols, made by `names_of`. They may be thousands, and what follows from them is
-    looked up for every copy: they are hashed once.
-    """
-
-    @cached_property
-    def _hash(self) -> int:
-        return super().__hash__()
-
-    def __hash__(self) -> int:
-        return self._hash
-
-
-def names_of(names: Iterable[str]) -> Names:
-    """Equal lists, as of two accounts at one broker, are one object: nobody compares them by each name."""
-    return names if isinstance(names, Names) else _only(Names(names))
-
-
-@lru_cache(maxsize=256)
-def _only(names: Names) -> Names:
-    return names
-
-
-@lru_cache(maxsize=256)
-def _proven(names: Names) -> tuple[Affix, ...]:
-    groups: dict[Affix, set[str]] = {}
-    for name in names:
-        for major in MAJORS:
-            at = name.find(major)
-            if at >= 0:
-                affix = Affix(name[:at], name[at + len(major) :])
-                groups.setdefault(affix, set()).add(major)
-    return tuple(affix for affix, majors in groups.items() if len(majors) >= MAJORS_NEEDED)
-
-
-def learn_affix(slave_names: Sequence[str]) -> Affix | None:
-    """The prefix and suffix that at least five forex majors share, if only one such group exists.
-
-    Computed once per list of names.
-    """
-    proven = _proven(names_of(slave_names))
-    return proven[0] if len(proven) == 1 else None
 
 
 def resolve(
@@ -406,7 +350,7 @@ def _paths(source: str, target: str) -> Iterator[tuple[tuple[str, str], ...]]:
 
 def _quoted(source: str, target: str, names: Names) -> tuple[str, bool] | None:
     """Any proven spelling will do: for a rate it does not matter which contract it is of."""
-    for affix in (Affix("", ""), *_proven(names)):
+    for affix in (Affix("", ""), *proven(names)):
         for pair, inverse in ((source + target, False), (target + source, True)):
             if affix.around(pair) in names:
                 return affix.around(pair), inverse
