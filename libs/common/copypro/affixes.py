@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
+from itertools import combinations
 
 from msgspec import Struct
 
@@ -12,6 +13,11 @@ MAJORS = (
     "GBPJPY", "EURCHF", "AUDJPY",
 )  # fmt: skip
 MAJORS_NEEDED = 5
+PAIRS = tuple(
+    f"{base}{other}"
+    for base, other in combinations(("EUR", "GBP", "AUD", "NZD", "USD", "CAD", "CHF", "JPY"), 2)
+)
+"""All of the eight large currencies, in the order in which everybody writes them."""
 
 
 class Affix(Struct, frozen=True):
