@@ -51,6 +51,12 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """How long a mirrored order may lag behind the master's fill before it is replaced."""
 
     quote_age_s: float = 5.0
+    rate_wait_s: float = 3.0
+    """So long a price of now is waited for, to convert by; then it is the last one of a closed market,"""
+    rate_age_s: float = 345_600.0
+    """which may be of before Easter,"""
+    rate_kept_s: float = 60.0
+    """and is asked for again after so long."""
     spec_age_s: float = 300.0
     margin_age_s: float = 60.0
     figures_age_s: float = 60.0
