@@ -264,3 +264,52 @@ def test_the_terms_of_many_symbols_are_asked_for_at_the_same_time(kind: OrderKin
             assert loop.time() - begun < 25
 
     run(work())
+
+
+def test_a_pending_order_in_a_market_that_does_not_move_holds_up_nothing() -> None:
+    """It is told with the market's price or, after the read's limit, without: what closes, at once."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7), order(8))
+            await account.until(lambda: len(account.told(m.PositionOpened)) == 2)
+            bridge.quiet_s = {"EURUSD": 60.0}
+            bridge.orders = (*bridge.orders, order(9, kind=OrderKind.BUY_LIMIT))
+            bridge.frame()
+            await asyncio.sleep(EVERY_S)
+            begun = loop.time()
+            bridge.orders = (*bridge.orders[1:], order(10, kind=OrderKind.SELL))
+            bridge.frame(row(7))
+            await account.until(lambda: closed(account) == {"7"} and "10" in opened_roots(account))
+            assert loop.time() - begun < 1.5
+            await account.until(lambda: account.told(m.PendingPlaced))
+            assert loop.time() - begun < 22
+            await account.looked()
+            assert len(account.told(m.PendingPlaced)) == 1
+            assert sorted(opened_roots(account)) == ["10", "7", "8"]
+
+    run(work())
+
+
+def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
+    """Who ignores pending orders would copy it as a trade of the market's."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.quiet_s = {"EURUSD": 60.0}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            assert not account.told(m.PendingPlaced)
+            bridge.orders = (order(9),)
+            bridge.frame()
+            await account.until(lambda: account.told(m.PositionOpened))
+            (placed,) = account.told(m.PendingPlaced)
+            (opened,) = account.told(m.PositionOpened)
+            assert (placed.ticket, opened.ticket, opened.from_pending) == (9, 9, True)
+            await account.looked()
+            assert len(account.told(m.PendingPlaced)) == 1
+
+    run(work())

@@ -73,7 +73,7 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     live_age_s: float = 15.0
     """A position in a frame that opened longer ago than this was missed, not seen live."""
     terms_wait_s: float = 1.0
-    """A look waits so long for the terms of a symbol that is new to the account, then tells the rest."""
+    """A look waits so long for the terms and prices that its new orders need, then tells the rest."""
     terms_at_once: int = 20
     row_wait_s: float = 0.3
     """A smaller volume in a list waits so long for the deal that made it; history is asked at once."""

@@ -53,7 +53,7 @@ from copypro_account_watcher.settled.following import (
     settle_fills,
 )
 from copypro_account_watcher.state import Account, root_key
-from copypro_account_watcher.terms import Terms
+from copypro_account_watcher.terms import Need, Terms
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
@@ -89,6 +89,8 @@ class Looking:
         """Money and deals that only history can tell of,"""
         self._untold_since = 0.0
         """and since when, on the monotonic clock."""
+        self._untold_pending: dict[Ticket, OpenOrder] = {}
+        """Of the last look, those that wait for a price that the bridge is slow to tell."""
         self._put_off: Shown | None = None
         """The newest frame, which shows nothing but what our calls opened: looked at in a moment."""
         self._later: asyncio.Task[None] | None = None
@@ -97,6 +99,7 @@ class Looking:
         """The session is over, and its frames are."""
         self.publishing.stop()
         self._terms.stop()
+        self._untold_pending = {}
         self._put_off = None
         if self._later is not None:
             self._later.cancel()
@@ -163,7 +166,7 @@ class Looking:
     async def _look(self, shown: Shown) -> None:
         """One: diff, record, follow our legs, settle what can be settled."""
         memory = self._memory
-        unread = await self._terms.learn(self._needs(shown.orders), self._strange(shown))
+        unread = await self._read(shown)
         if not self._session.is_current:
             return
         turn = Turn(self._host.clock())
@@ -176,7 +179,10 @@ class Looking:
         live.looked(shown.orders, shown.asked_at)
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
             self._accounted = Accounted(self._host.limits.flow_wait_s)
-        told = self._follow_changes(shown, unread, turn)
+        told = self._follow_filled(shown, turn)
+        pending = [order for order in shown.orders if order.kind.is_pending]
+        self._untold_pending = {o.ticket: o for o in pending if o.ticket in unread}
+        told += self._follow_changes(shown, unread, turn)
         settled = self._follow_balance(shown, told, turn)
         self._protecting.looked(
             shown.orders,
@@ -195,27 +201,41 @@ class Looking:
         self._looked_at = live.mono
         await self._act(turn)
 
-    def _needs(self, orders: Sequence[OpenOrder]) -> list[NeedSpec | NeedQuote]:
+    async def _read(self, shown: Shown) -> set[Ticket]:
+        """What the events of this look need, so far as it is not known. Answers the new orders whose
+        symbols the bridge is slow to tell of: a look that follows soon tells them, if this one itself
+        follows soon after another, so that then too it is seen that they have just come.
+        """
+        lacking = self._terms.lacking(self._needs(shown.orders))
+        if not lacking:
+            return set()
+        since_s = self._host.monotonic() - self._looked_at
+        is_soon = shown.seen is Seen.LIVE or since_s <= self._host.limits.live_age_s
+        can_wait = is_soon and not shown.has_history and shown.seen is not Seen.BASELINE
+        book = self._memory.book
+        new = [order for order in shown.orders if can_wait and book.of_order(order) is None]
+        urgent = self._needs([order for order in shown.orders if order not in new])
+        late = await self._terms.learn(lacking, urgent)
+        return {order.ticket for order in new if late & self._needs([order])}
+
+    def _needs(self, orders: Sequence[OpenOrder]) -> set[Need]:
         """A pending order's own price is not the market's, which its slaves compare."""
         terms = new_symbols(self._memory.book, orders) | self._cut(orders)
         pending = {o.symbol for o in orders if o.kind.is_pending and self._is_news(o)}
-        return [*map(NeedSpec, terms), *map(NeedQuote, pending)]
+        return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
 
-    def _strange(self, shown: Shown) -> set[str]:
-        """Symbols in which nothing has been seen to stand until now. What opened in them may be told by a
-        later look: one that follows soon after another, so that it still shows what has just happened.
-        """
-        since_s = self._host.monotonic() - self._looked_at
-        is_soon = shown.seen is Seen.LIVE or since_s <= self._host.limits.live_age_s
-        if not is_soon or shown.has_history or shown.seen is Seen.BASELINE:
-            return set()
-        stood = {root.symbol for root in self._memory.book.roots.values()}
-        return {order.symbol for order in shown.orders} - stood
+    def _follow_filled(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
+        """A pending order that is a position before it was told is told as it was first."""
+        untold = self._untold_pending
+        filled = {o.ticket for o in shown.orders if o.ticket in untold and not o.kind.is_pending}
+        if not filled:
+            return []
+        orders = tuple(untold[o.ticket] if o.ticket in filled else o for o in shown.orders)
+        before = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
+        return self._follow_changes(before, set(), turn)
 
-    def _follow_changes(self, shown: Shown, unread: Set[str], turn: Turn) -> list[OrderEvent]:
-        """What happened since the last look: told, followed by our legs, and remembered. `unread`: symbols
-        of which it is too soon to tell.
-        """
+    def _follow_changes(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
+        """What happened since the last look: told, followed by our legs, and remembered."""
         memory = self._memory
         result = diff(memory.book, self._as_look(shown, unread, turn.now))
         self._tell(result, turn)
@@ -229,7 +249,7 @@ class Looking:
         self._note_strangers(result.unknown_tags, memory.known, turn)
         return [fact.message for fact in (*result.late, *result.facts)]
 
-    def _as_look(self, shown: Shown, unread: Set[str], now: datetime) -> Look:
+    def _as_look(self, shown: Shown, unread: Set[Ticket], now: datetime) -> Look:
         if shown.has_history:
             self._history_read_at = now
         elif self._history_read_at is not None:  # unless the clock was set back since
@@ -242,7 +262,8 @@ class Looking:
             at_utc=now,
             contexts=self._contexts(shown),
             copies=self._copies(shown.orders),
-            withheld=self._withheld() | {(symbol, side) for symbol in unread for side in Side},
+            withheld=self._withheld(),
+            unread=unread,
             clock_offset_minutes=self._session.offset.minutes,
             missed_since_utc=self._memory.known.alive_at_utc,
             row_wait_s=self._host.limits.row_wait_s,

@@ -5,7 +5,7 @@ tell need not hold up the look.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Set
+from collections.abc import Set
 
 import structlog
 from copypro.errors import TerminalError
@@ -35,28 +35,30 @@ class Terms:
             read.cancel()
         self._reads = {}
 
-    async def learn(self, needs: Collection[Need], patient: Set[str]) -> set[str]:
-        """Each is asked for once, and what is refused stays unknown. Answers the symbols among the
-        `patient` of which something is still being read; then there is another look.
+    def lacking(self, needs: Set[Need]) -> set[Need]:
+        self._memory.live.mono = self._host.monotonic()
+        return {need for need in needs if self._is_unknown(need)}
+
+    async def learn(self, needs: Set[Need], urgent: Set[Need]) -> set[Need]:
+        """Each is asked for once, and what is refused stays unknown. Answers what is still being read of
+        those that are not urgent; once it is there, or refused, there is another look.
         """
         terminal = self._session.terminal
-        self._memory.live.mono = self._host.monotonic()
-        lacking = [need for need in needs if self._is_unknown(need)]
-        if terminal is None or not lacking:
+        if terminal is None:
             return set()
-        reads = {need: self._reads[need] for need in lacking if need in self._reads}
-        begun = {need: self._begin(need, terminal) for need in lacking if need not in reads}
+        reads = {need: self._reads[need] for need in needs if need in self._reads}
+        begun = {need: self._begin(need, terminal) for need in needs if need not in reads}
         reads |= begun
-        urgent = [read for need, read in reads.items() if need.symbol not in patient]
-        if urgent:
-            await asyncio.wait(urgent)
+        awaited = [read for need, read in reads.items() if need in urgent]
+        if awaited:
+            await asyncio.wait(awaited)
         if begun:
             await asyncio.wait(begun.values(), timeout=self._host.limits.terms_wait_s)
         late = {need: read for need, read in reads.items() if not read.done()}
         for read in late.values():
             read.add_done_callback(lambda _: self._session.look_soon())
         self._reads = {need: read for need, read in self._reads.items() if not read.done()}
-        return {need.symbol for need in late}
+        return set(late)
 
     def _is_unknown(self, need: Need) -> bool:
         live = self._memory.live
