@@ -70,6 +70,23 @@ async def test_another_method_is_told_which_there_are(calling: Calling) -> None:
     assert answer.json() == said
 
 
+@pytest.mark.parametrize("path", ["/Accounts", "/RemoveAccount", "/Start"])
+async def test_who_asks_for_a_call_s_head_is_told_that_there_is_none(
+    calling: Calling, path: str
+) -> None:
+    """As the original's server tells it: what a GET would change is changed by no HEAD."""
+    answer = await calling.client.head(path)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+async def test_a_page_has_a_head(calling: Calling, path: str) -> None:
+    assert (await calling.client.head(path)).status_code == 200
+    answer = await calling.client.post(path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
 async def test_a_post_takes_what_its_address_has_too_and_the_body_wins(calling: Calling) -> None:
     """Programs move from GET to POST by their method alone, with an empty body."""
     wish = {"email": "a@b.de", "passwordHash": "7" * 64}

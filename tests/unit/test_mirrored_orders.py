@@ -87,6 +87,15 @@ def answered(copy: Copy, kind: type[OpenRequest | ModifyRequest]) -> Any:
     return step.request
 
 
+def test_a_delayed_copier_s_mirrored_order_waits_too() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.09500", trade_delay_ms=700)
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    step = next_step(copy, clocked(age_s=0.5))
+    assert step == Waits(SEEN_AT + timedelta(milliseconds=700))
+    assert isinstance(next_step(copy, clocked(age_s=0.7)), Sends)
+
+
 def moved(copy: Copy, order: PlacePendingCopy, **changes: Any) -> None:
     names = ("price", "stop_limit_price", "stop_loss", "take_profit", "expires_at_utc")
     state = {name: getattr(order, name) for name in names} | changes

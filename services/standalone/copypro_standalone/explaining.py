@@ -42,24 +42,28 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
     orders = await _holding(history, topics.ORDER_EVENTS, of_ticket, _REGISTERED)
     copies = {copy.encode() for _, e in orders if (copy := getattr(e.message, "copy", None))}
     executions = await _holding(history, topics.EXECUTIONS, of_ticket | copies)
-    accounts: set[str] = {
-        event.account
+    accounts: dict[str, str] = {
+        event.account: f"{event.server} {event.login}"
         for _, envelope in orders
         if isinstance(event := envelope.message, AccountRegistered | HistoryImported)
         and account in (event.account, event.registration, str(event.login))
     }
-    found = find_root(orders, executions, accounts or {account}, ticket)
-    if found is None and not accounts:
+    roots = {each: find_root(orders, executions, each, ticket) for each in accounts or {account}}
+    having = {each: root for each, root in roots.items() if root is not None}
+    if len(set(having.values())) > 1:
+        several = ", ".join(sorted(f"{accounts[each]}: {each}" for each in having))
+        return f"{account} is the login of several accounts with a ticket {ticket}: name one of {several}"
+    if not having and not accounts:
         names = (
             "a login, a registration id (as Accounts shows it) or an account id (as the log does)"
         )
         return f"{settings.log_place} knows no account {account}: give {names}"
-    if found is None:
+    if not having:
         return (
             f"ticket {ticket} of account {account} is in no event of {settings.log_place}: check it;"
             " what ended before the account was added has none"
         )
-    master, root = found
+    master, root = next(iter(having.values()))
     own = await _orders_of(history, root)
     if master in accounts and (its_copies := copies_of(own, master, root)):
         # The rest of a copy, under a ticket that only the account's own events know.
