@@ -39,6 +39,7 @@ SLAVE = SLAVES[0]
 USER = UserId("user")
 COPIER = CopierId("c" * 32)
 SECOND = CopierId("d" * 32)
+MASTERS = (MASTER, OTHER_MASTER)
 ROOT = RootId("501")
 COPY = copy_id(MASTER, SLAVE, ROOT)
 CONTEXT = m.Context(
@@ -211,10 +212,9 @@ def placed(root: RootId = ROOT, **changes: Any) -> m.PendingPlaced:
     return m.PendingPlaced(**(given | changes))
 
 
-def pending_modified(price: str) -> m.PendingModified:
-    return m.PendingModified(
-        account=MASTER, root=ROOT, ticket=Ticket(501), price=D(price), seen_at_utc=at(3)
-    )
+def pending_modified(price: str, **changes: Any) -> m.PendingModified:
+    given = {"account": MASTER, "root": ROOT, "ticket": Ticket(501), "seen_at_utc": at(3)}
+    return m.PendingModified(price=D(price), **given | changes)
 
 
 def pending_removed() -> m.PendingRemoved:
@@ -266,6 +266,7 @@ COMMANDS = (
     m.StopCopier,
     m.MapSymbol,
     m.UnmapSymbol,
+    m.SetTradeLogCallback,
 )
 
 
@@ -276,7 +277,9 @@ def outgoing(message: Any, *identity: object) -> Outgoing:
 
 
 class Desk:
-    """A replicator fed message by message; what each leads to is checked for repeated ids."""
+    """A replicator fed message by message; what each leads to is checked for repeated ids, and to be
+    what it leads to after a restart.
+    """
 
     def __init__(self) -> None:
         self.replicating = Replicating()
@@ -294,16 +297,23 @@ class Desk:
         return self.step(records, self._ends[topics.ORDER_EVENTS.name] + unread)
 
     def step(self, records: list[Record], end_offset: int) -> list[Any]:
-        return self._decoded(self.replicating.step(records, end_offset, self.now))
+        after_a_restart = self._restored().step(records, end_offset, self.now)
+        outputs = self.replicating.step(records, end_offset, self.now)
+        assert outputs == after_a_restart
+        return self._decoded(outputs)
 
     def each(self, *messages: Any) -> list[Any]:
         return [output for message in messages for output in self.when(message)]
 
     def restart(self) -> None:
         """Only what was written to the state topic is left."""
-        self.replicating = Replicating()
+        self.replicating = self._restored()
+
+    def _restored(self) -> Replicating:
+        made = Replicating()
         for key, value in self.state.items():
-            self.replicating.restore(Record("replicator-state", 0, 0, key, value, {}))
+            made.restore(Record("replicator-state", 0, 0, key, value, {}))
+        return made
 
     def record(self, message: Any, seconds: float = 0) -> Record:
         """On the log, as told so long after the others."""
@@ -324,6 +334,7 @@ class Desk:
             if out.topic != topics.REPLICATOR_STATE.name:
                 self.written.append(out)
                 told.append(decode(Record(out.topic, 0, 0, out.key, out.value, out.headers)))
+                assert out.topic != topics.COPIER_EVENTS.name or out.key in MASTERS
             elif out.value is None:
                 self.state.pop(out.key, None)
             else:

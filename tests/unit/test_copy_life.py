@@ -10,8 +10,15 @@ import msgspec
 import pytest
 from copypro import messages as m
 from copypro.errors import OutcomeUnknown, Refused
-from copypro.options import RiskType
-from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
+from copypro.options import RiskType, StopMode
+from copypro.trading import (
+    CloseRequest,
+    Done,
+    ModifyRequest,
+    OpenOrder,
+    OpenRequest,
+    TradeMode,
+)
 from copypro.values import (
     CopyId,
     Mode,
@@ -21,7 +28,7 @@ from copypro.values import (
     Ticket,
 )
 from copypro_account_watcher.alarms import alarms
-from copypro_account_watcher.planned.accepting import accept, deny, detach
+from copypro_account_watcher.planned.accepting import about, accept, deny, detach
 from copypro_account_watcher.planned.live import (
     NeedFigures,
     NeedList,
@@ -49,6 +56,7 @@ from tests.unit.slave_builders import (
     TIMES,
     D,
     attempt,
+    context,
     figures,
     live,
     modify,
@@ -111,6 +119,38 @@ def test_what_is_not_known_is_asked_for_and_nothing_is_guessed() -> None:
     step = next_step(wanted(), unknown)
     assert isinstance(step, Asks)
     assert set(step.needs) == {NeedSpec("EURUSD"), NeedQuote("EURUSD"), NeedFigures()}
+    unknown.learn_spec(spec())
+    unknown.learn_quote(quote("1.10000", "1.10002"))
+    assert next_step(wanted(), unknown) == Asks((NeedFigures(),))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "balance", "others", "lots"),
+    [
+        ("EUR", "USD", "10000", {}, "0.55"),
+        ("USD", "EUR", "11100", {}, "0.50"),
+        ("JPY", "EUR", "3030000", {"USDJPY": "150"}, "0.91"),
+        ("GBP", "JPY", "200", {"GBPUSD": "1.25", "USDJPY": "160"}, "2.00"),
+    ],
+)
+def test_money_is_converted_by_what_the_slaves_broker_quotes(
+    ours: str, theirs: str, balance: str, others: dict[str, str], lots: str
+) -> None:
+    """Each pair the way round that it is quoted, by the middle of its two prices: EURUSD at 1.10."""
+    master = context("20000", currency=theirs)
+    copy, market = wanted(lots="1.00", risk_type=RiskType.BALANCE_MULTIPLIER, master=master), live()
+    market.currency = ours
+    market.learn_names(("EURUSD", *others))
+    market.learn_figures(figures(balance))
+    market.learn_margin("EURUSD", Side.BUY, D(1))
+    if others:
+        assert next_step(copy, market) == Asks(tuple(NeedQuote(name) for name in others))
+    for name, middle in others.items():
+        market.learn_quote(quote(str(D(middle) - 1), str(D(middle) + 1), name))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots == D(lots)
 
 
 def test_a_symbol_that_an_old_list_lacks_is_looked_for_in_a_new_one() -> None:
@@ -133,6 +173,15 @@ def test_an_open_waits_its_turn_behind_another_and_not_beyond_its_life() -> None
     step = next_step(copy, busy)
     assert isinstance(step, Denies)
     assert step.denial.code == "EXPIRED"
+
+
+def test_an_open_of_unknown_age_is_too_old() -> None:
+    copy = wanted()
+    assert copy.legs[0].order is not None
+    copy.legs[0].order = replace(copy.legs[0].order, fresh_from_utc=None)
+    step = next_step(copy, live())
+    assert isinstance(step, Denies)
+    assert (step.denial.code, step.denial.numbers["age_s"]) == ("EXPIRED", "unknown")
 
 
 def test_a_close_waits_for_no_open() -> None:
@@ -196,6 +245,19 @@ def test_what_the_market_moves_between_two_tries_is_not_how_the_feeds_differ(
     assert again.numbers["offset"] == offset
 
 
+@pytest.mark.parametrize(("max_age_s", "until_s"), [(60, 5), (3, 3)])
+def test_an_open_that_is_refused_for_now_waits_and_not_beyond_its_life(
+    max_age_s: int, until_s: int
+) -> None:
+    copy = wanted(max_age_s=max_age_s)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("open", step.request)
+    refused(copy, copy.attempt, "LOCKED")
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=5)
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=until_s))
+
+
 def test_a_delayed_copier_waits_so_long() -> None:
     step = next_step(wanted(trade_delay_ms=700), live(age_s=0.5))
     assert step == Waits(SEEN_AT + timedelta(milliseconds=700))
@@ -218,6 +280,73 @@ def test_a_reduction_closes_down_to_the_cumulative_target(
     assert isinstance(step.request, CloseRequest)
     assert step.request.lots == D(piece)
     assert step.expected_lots == D(lots) - D(piece)
+    assert step.request.price == D("1.10000"), "a buy is closed at the bid"
+    assert (step.numbers["why"], step.numbers["fraction"]) == ("master reduced", fraction)
+
+
+def test_a_close_is_told_with_its_reason() -> None:
+    copy = standing()
+    accept(copy, close_order("MASTER_TakeProfit"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert (step.numbers["why"], step.numbers["fraction"]) == ("MASTER_TakeProfit", "0")
+
+
+def test_a_reduction_that_the_list_shows_already_waits_for_its_deal() -> None:
+    copy, market = standing(copy_sl=False), live()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    market.positions = {TICKET: position("0.05")}
+    soon = timedelta(seconds=LIMITS.later_close_first_s)
+    assert next_step(copy, market) == Waits(SEEN_AT + soon)
+
+
+@pytest.mark.parametrize(("shown", "is_within"), [("0.20", True), ("0.21", False)])
+@pytest.mark.parametrize("kind", [OrderKind.BUY, OrderKind.BUY_LIMIT])
+def test_a_symbols_limit_counts_what_stands_of_it_on_that_side(
+    kind: OrderKind, shown: str, is_within: bool
+) -> None:
+    """Positions and orders, and on hedging nothing else is asked of them."""
+    copy, market = wanted(), live()
+    market.learn_spec(spec(volume_limit=D("0.30")))
+    others = {"symbol": "GBPUSD"}, {"kind": OrderKind.SELL}
+    orders = [replace(position("5"), ticket=Ticket(at), **each) for at, each in enumerate(others)]
+    market.looked([replace(position(shown), kind=kind), *orders], market.mono)
+    step = next_step(copy, market)
+    if is_within:
+        assert isinstance(step, Sends)
+        assert (step.numbers["open_lots"], step.numbers["volume_limit"]) == (shown, "0.30")
+    else:
+        assert isinstance(step, Denies)
+        assert step.denial.code == "VOLUME_LIMIT"
+
+
+@pytest.mark.parametrize(
+    ("mode", "opened"),
+    [
+        (TradeMode.FULL, (Side.BUY, Side.SELL)),
+        (TradeMode.LONG_ONLY, (Side.BUY,)),
+        (TradeMode.SHORT_ONLY, (Side.SELL,)),
+        (TradeMode.CLOSE_ONLY, ()),
+        (TradeMode.DISABLED, ()),
+    ],
+)
+def test_a_symbol_is_traded_on_the_sides_that_its_broker_opens_and_closed_on_both(
+    mode: TradeMode, opened: tuple[Side, ...]
+) -> None:
+    market = live()
+    market.learn_spec(spec(trade_mode=mode))
+    for side in Side:
+        price = "1.10002" if side.is_buy else "1.10000"
+        step = next_step(wanted(side=side, price=price), market)
+        if side in opened:
+            assert isinstance(step, Sends)
+        else:
+            assert isinstance(step, Denies)
+            assert step.denial.code == "TRADE_DISABLED"
+            assert step.denial.numbers["mode"] == mode.value
+        copy = standing(side=side)
+        accept(copy, close_order(), ORIGIN, SEEN_AT)
+        assert isinstance(next_step(copy, market), Sends)
 
 
 def test_a_stop_set_while_the_rest_has_no_ticket_yet_is_set_once_it_has() -> None:
@@ -331,6 +460,36 @@ def test_what_its_owner_took_off_and_nothing_told_yet_is_not_closed_once_more() 
     outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
     assert next_step(copy, market) == Rests()
     assert copy.legs[0].lots == D("0.05")
+
+
+def test_a_list_of_after_our_last_call_on_hedging_is_what_is_held() -> None:
+    """A ticket there grows by nothing: one that shows fewer lots is of later, or its owner's doing."""
+    copy, market = standing(copy_sl=False), live()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    market.positions, market.just_changed = {TICKET: position("0.08")}, {TICKET: market.mono}
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    assert step.request.lots == D("0.03")
+
+
+@pytest.mark.parametrize(("shown", "first"), [("0.18", "0.08"), ("0.10", "0.10")])
+def test_netting_a_leg_closes_no_lots_of_the_copys_other_ones(shown: str, first: str) -> None:
+    """Its owner took some off the position: those are missing at the leg that is closed first. A list
+    that shows nothing of it at all is none to close by.
+    """
+    copy, netting = standing(), live(mode=Mode.NETTING)
+    other = replace(opens(), leg=1)
+    accept(copy, other, ORIGIN, SEEN_AT)
+    leg = copy.legs[1]
+    leg.status, leg.ticket, leg.order = LegStatus.OPEN, TICKET, None
+    leg.original_lots = leg.lots = D("0.10")
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    netting.positions = {TICKET: position(shown)}
+    step = next_step(copy, netting)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    assert step.request.lots == D(first)
 
 
 def test_never_more_is_closed_than_the_broker_shows() -> None:
@@ -460,6 +619,20 @@ def test_a_leg_that_waits_holds_back_no_stop_of_what_stands() -> None:
     assert next_step(copy, busy) == Waits(SEEN_AT + timedelta(seconds=5)), "then it is tried again"
 
 
+@pytest.mark.parametrize(("delay_s", "until_s"), [(1, 1), (20, 5)])
+def test_what_is_due_first_is_waited_for(delay_s: int, until_s: int) -> None:
+    """A leg by its copier's delay, the stop of what stands by its broker's refusal."""
+    copy = standing("0.10", sl="1.05")
+    copy.legs[0].set_stop_loss = D("1.05")
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("modify", step.request)
+    refused(copy, copy.attempt, "LOCKED")
+    copy.legs.append(Leg(number=1, tag="t", order=opens(sl="1.06", trade_delay_ms=delay_s * 1000)))
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=until_s))
+
+
 def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> None:
     """Not at once, over and over: a bridge answers so many reads only."""
     copy = standing("0.10")
@@ -468,7 +641,9 @@ def test_a_reduction_whose_terms_are_not_to_be_had_asks_again_a_little_later() -
     assert next_step(copy, unknown) == Asks((NeedSpec("EURUSD"),))
     for need in (NeedSpec("EURUSD"), NeedQuote("EURUSD")):
         unknown.learn_missing(need)
-    assert isinstance(next_step(copy, unknown), Waits)
+    step = next_step(copy, unknown)
+    assert isinstance(step, Waits)
+    assert step.until > unknown.now
 
 
 def test_time_without_a_session_does_not_count_either_while_a_stop_is_unanswered() -> None:
@@ -485,6 +660,47 @@ def test_time_without_a_session_does_not_count_either_while_a_stop_is_unanswered
     again = next_step(copy, live(age_s=3601))
     assert isinstance(again, Sends)
     assert again.kind == "modify"
+
+
+def test_a_stop_by_distance_is_moved_as_far_from_our_entry_as_from_the_masters() -> None:
+    """Ours was filled 0.00008 above the master's: its stop is as much above the master's as well."""
+    copy = wanted(sl="1.09502", price="1.10002", sl_mode=StopMode.DISTANCE)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("open", step.request)
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.10010"))
+    outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES)
+    accept(copy, modify(copy, "1.09702"), ORIGIN, SEEN_AT)
+    moved = next_step(copy, live())
+    assert isinstance(moved, Sends)
+    assert isinstance(moved.request, ModifyRequest)
+    assert moved.request.stop_loss == D("1.09710")
+
+
+@pytest.mark.parametrize("by_owner", [None, "1.09"])
+def test_what_its_owner_made_of_a_stop_stands_until_the_master_changes_its_own(
+    by_owner: str | None,
+) -> None:
+    """Whatever the master changes: here what is not copied."""
+    copy, market = standing(sl="1.05", copy_tp=False), live()
+    copy.legs[0].set_stop_loss = D("1.05")
+    stop_loss = None if by_owner is None else D(by_owner)
+    market.looked([replace(position("0.10"), stop_loss=stop_loss)], market.mono)
+    assert next_step(copy, market) == Rests()
+    accept(copy, replace(modify(copy, "1.05"), take_profit=D("1.2")), ORIGIN, SEEN_AT)
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert step.request.stop_loss == D("1.05")
+
+
+def test_what_its_owner_left_of_a_stop_as_it_was_is_not_set_again() -> None:
+    copy, market = standing(sl="1.05", copy_tp=False), live()
+    copy.legs[0].set_stop_loss = D("1.05")
+    accept(copy, replace(modify(copy, "1.05"), take_profit=D("1.2")), ORIGIN, SEEN_AT)
+    assert isinstance(next_step(copy, market), Waits), "the next list shows what it is"
+    market.looked([replace(position("0.10"), stop_loss=D("1.05"))], market.mono)
+    assert next_step(copy, market) == Rests()
 
 
 def test_a_leg_that_wants_no_stop_is_never_closed_for_it() -> None:
@@ -746,11 +962,18 @@ def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:
 
 
 def test_the_same_order_twice_is_one_leg() -> None:
-    copy = wanted()
-    again, events = accept(copy, opens(), ORIGIN, SEEN_AT)
-    assert again is copy
-    assert events == []
-    assert len(copy.legs) == 1
+    for copy in (wanted(), standing()):
+        before = msgspec.json.encode(copy)
+        again, events = accept(copy, opens(), ORIGIN, SEEN_AT)
+        assert again is copy
+        assert events == []
+        assert msgspec.json.encode(copy) == before
+
+
+def test_what_is_told_of_a_copy_names_it_and_its_accounts() -> None:
+    copy, order = wanted(), opens()
+    names = ("copy", "copier", "master", "slave", "root")
+    assert about(copy, 3) == {name: getattr(order, name) for name in names} | {"leg": 3}
 
 
 def test_a_copy_that_is_over_is_never_opened_again() -> None:
@@ -759,6 +982,19 @@ def test_a_copy_that_is_over_is_never_opened_again() -> None:
     (denied,) = events
     assert isinstance(denied, m.CopyDenied)
     assert denied.code == "ALREADY_COPIED"
+    order = opens()
+    assert (denied.copy, denied.copier, denied.root) == (order.copy, order.copier, order.root)
+    assert (denied.master, denied.slave, denied.leg) == (order.master, order.slave, 0)
+
+
+def test_an_order_that_was_not_to_be_mirrored_is_a_leg_like_any_other_when_it_fills() -> None:
+    filled = msgspec.structs.replace(opens(), from_pending=True)
+    copy, events = accept(None, filled, ORIGIN, SEEN_AT)
+    assert copy is not None
+    assert events == []
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "open"
 
 
 def test_an_order_that_could_not_be_mirrored_is_copied_when_it_fills() -> None:
@@ -819,6 +1055,15 @@ def test_a_detached_copy_is_left_alone_by_everything_that_follows() -> None:
     assert copy.over
 
 
+def test_a_copy_that_is_left_is_forgotten_once_its_position_has_gone() -> None:
+    copy = standing()
+    order = m.DetachCopy(copy=copy.copy, slave=copy.slave, reason="COPIER_STOPPED")
+    accept(copy, order, ORIGIN, SEEN_AT)
+    assert not copy.over
+    copy.legs[0].status = LegStatus.ENDED
+    assert copy.over
+
+
 def test_what_waits_is_denied_when_its_copy_is_let_go() -> None:
     copy = wanted()
     assert detach(copy, "COPIER_STOPPED", forget=True) == []
@@ -837,6 +1082,8 @@ def test_what_waits_when_its_copier_is_stopped_is_not_opened() -> None:
     """For a delay, its turn or a session: a stopped copier follows what it has opened."""
     copy = wanted(trade_delay_ms=5000)
     accept(copy, stop_order(copy), ORIGIN, SEEN_AT)
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, ORIGIN, SEEN_AT)
     step = next_step(copy, live(age_s=6))
     assert isinstance(step, Denies)
     assert (step.leg, step.denial.code) == (0, "COPIER_STOPPED")

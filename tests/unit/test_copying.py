@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from copypro import messages as m
 from copypro.messages import Seen
-from copypro.options import CopierOptions, FilterMode, SideFilter, SymbolMapping
+from copypro.options import (
+    CopierOptions,
+    FilterMode,
+    MagicMode,
+    PendingMode,
+    SideFilter,
+    SymbolMapping,
+)
+from copypro.protection import PAUSE_REASON
 from copypro.trading import CloseReason
 from copypro.values import CopierId, RootId, Side, leg_tag, magic_of
 from msgspec.structs import replace
@@ -33,6 +41,9 @@ from tests.unit.copying_builders import (
     only,
     opened,
     pause,
+    pending_modified,
+    pending_removed,
+    placed,
     reduced,
     resume,
     start,
@@ -45,12 +56,13 @@ def test_an_open_is_planned_once_for_each_copier() -> None:
     outputs = given.when(opened())
     assert names(outputs) == ["CopyPlanned", "OpenCopy"] * 2
     assert {output.copy for output in outputs} == {copy_of(SLAVE), copy_of(SLAVES[1])}
+    assert {output.leg for output in outputs} == {0}
 
 
 def test_the_order_carries_the_masters_own_side_levels_and_context() -> None:
     mapping = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD.x")
     given = desk(start(reverse_copy=True, mappings=(mapping,), same_server=True))
-    order = only(given.when(opened()), m.OpenCopy)
+    order = only(given.when(opened(take_profit=D("1.12"))), m.OpenCopy)
     assert order == m.OpenCopy(
         copy=COPY,
         copier=COPIER,
@@ -64,7 +76,7 @@ def test_the_order_carries_the_masters_own_side_levels_and_context() -> None:
         fraction=D(1),
         master_price=D("1.08002"),
         stop_loss=D("1.07"),
-        take_profit=None,
+        take_profit=D("1.12"),
         context=CONTEXT,
         options=CopierOptions(reverse_copy=True),
         same_server=True,
@@ -76,6 +88,29 @@ def test_the_order_carries_the_masters_own_side_levels_and_context() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("mode", "masters", "is_carried"),
+    [
+        (MagicMode.YES, 777, True),
+        (MagicMode.YES, 1, True),
+        (MagicMode.YES, 2**31 - 1, True),
+        (MagicMode.YES, 2**31, False),
+        (MagicMode.YES, 0, False),
+        (MagicMode.YES, -1, False),
+        (MagicMode.NO, 777, False),
+        (MagicMode.CUSTOM, 777, False),
+    ],
+)
+def test_the_masters_magic_is_carried_where_that_is_asked_for_and_mt4_can_hold_it(
+    mode: MagicMode, masters: int, is_carried: bool
+) -> None:
+    """On each leg; else it is the pair's own, by which an order that lost its tag is found."""
+    given = desk(start(copy_magic_number=mode, pending_mode=PendingMode.MIRROR))
+    orders = given.each(opened(magic=masters), increased(), placed(RootId("502"), magic=masters))
+    asked = [order.magic for order in orders if isinstance(order, m.OpenCopy | m.PlacePendingCopy)]
+    assert asked == [masters if is_carried else magic_of(MASTER, SLAVE)] * 3
+
+
 def test_another_masters_trade_is_not_copied() -> None:
     given = desk(start())
     assert given.when(opened(account=OTHER_MASTER)) == []
@@ -84,7 +119,9 @@ def test_another_masters_trade_is_not_copied() -> None:
 def test_imported_facts_have_no_consequences() -> None:
     given = desk(start())
     assert given.when(opened(seen=Seen.IMPORTED), closed(seen=Seen.IMPORTED)) == []
+    assert given.when(placed(seen=Seen.IMPORTED)) == []
     assert given.each(opened(), closed(seen=Seen.IMPORTED)) != []
+    assert given.when(increased(seen=Seen.IMPORTED)) == []
     assert names(given.when(closed())) == ["CloseCopy"]
 
 
@@ -145,6 +182,10 @@ def test_what_is_left_out_is_recorded_with_its_code(
         ),
         ({"filter_lots": True, "filter_lots_min": D(1), "filter_lots_max": D(1)}, {}),
         ({"filter_lots": True, "filter_lots_min": D(1)}, {"lots": D(50)}),
+        # values of filters that are off
+        ({"filter_side": SideFilter.BUY_ONLY, "filter_lots_min": D(2)}, {}),
+        ({"filter_side": SideFilter.BUY_ONLY, "filter_comment_value": "grid"}, {}),
+        ({"filter_side": SideFilter.BUY_ONLY, "filter_magic_value": 7}, {}),
     ],
 )
 def test_what_a_filter_lets_pass_is_copied(options: dict[str, Any], change: dict[str, Any]) -> None:
@@ -186,12 +227,26 @@ def test_a_paused_copier_skips_opens_and_follows_what_it_has() -> None:
     assert names(given.each(closed(), closed(other))) == ["CloseCopy"]
 
 
+def test_a_skip_says_why_its_copier_is_paused() -> None:
+    """One that was started paused, and so by its user, says that too, also of what is added later."""
+    given = desk(start(), opened())
+    given.when(start(paused=True))
+    for event in (increased(), opened(RootId("502"))):
+        assert only(given.when(event), m.CopySkipped).numbers == {"reason": "ByUser"}
+    given.when(resume(), replace(pause(), reason=PAUSE_REASON, unless_paused=True))
+    for event in (increased(2), opened(RootId("503"))):
+        assert only(given.when(event), m.CopySkipped).numbers == {"reason": PAUSE_REASON}
+
+
 # --- growing, shrinking, closing ------------------------------------------------------------------
 
 
 def test_an_increase_is_a_further_leg_with_its_own_lots_and_price() -> None:
     given = desk(start(), opened())
-    order = only(given.when(increased(leg=1, lots="0.5")), m.OpenCopy)
+    outputs = given.when(increased(leg=1, lots="0.5"))
+    planned = only(outputs, m.CopyPlanned)
+    assert (planned.leg, planned.lots, planned.price) == (1, D("0.5"), D("1.09"))
+    order = only(outputs, m.OpenCopy)
     assert (order.leg, order.lots, order.master_price) == (1, D("0.5"), D("1.09"))
     assert order.copy == COPY
     assert order.fresh_from_utc == at(5)
@@ -252,6 +307,13 @@ def test_a_reversal_closes_the_old_root_before_it_opens_the_new_one() -> None:
     flipped = opened(RootId("EURUSD:2:501"), side=Side.SELL)
     outputs = given.when(closed(RootId("EURUSD:1:501")), flipped)
     assert names(outputs) == ["CloseCopy", "CopyPlanned", "OpenCopy"]
+
+
+def test_what_happens_to_a_trade_that_nobody_knows_leads_to_nothing() -> None:
+    given = desk(start())
+    orders = (pending_modified("1.06"), pending_removed())
+    assert given.each(*orders, modified(None, None), increased(), reduced("0.5"), closed()) == []
+    assert list(given.state) == [f"copier/{COPIER}"]
 
 
 def test_nothing_is_asked_for_a_root_that_was_skipped() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 from copypro import messages as m
+from copypro.callbacks import Callback
 from copypro.messages import OpenCopies, StopReason
-from copypro.options import CopierOptions, SymbolMapping
+from copypro.options import CopierOptions, PendingMode, SideFilter, SymbolMapping
 from copypro.protection import PAUSE_REASON
 from copypro.values import CopierId, RegistrationId, RootId, UserId
-from copypro_replicator.state import BarredRecord
+from copypro_replicator.state import REMOVED, BarredRecord
 from msgspec.structs import replace
 
 from tests.unit.copying_builders import (
@@ -27,6 +28,7 @@ from tests.unit.copying_builders import (
     account_removed,
     at,
     closed,
+    closed_unseen,
     copy_of,
     desk,
     increased,
@@ -35,12 +37,14 @@ from tests.unit.copying_builders import (
     only,
     opened,
     pause,
+    placed,
     reduced,
     resume,
     start,
     stop,
 )
 
+CALLBACK = Callback(registration=RegistrationId("m" * 32), sealed="s", shown="https://example.org")
 MAPPING = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD.x")
 
 
@@ -86,6 +90,7 @@ def test_a_command_that_changes_nothing_is_denied_with_a_reason(command: Any, co
         (m.UpdateCopier(copier=COPIER, master=MASTER, options=CopierOptions()), m.CopierUpdated),
         (m.MapSymbol(copier=COPIER, master=MASTER, mapping=MAPPING), m.CopierUpdated),
         (m.UnmapSymbol(copier=COPIER, master=MASTER, master_symbol="X"), m.CopierUpdated),
+        (m.SetTradeLogCallback(copier=COPIER, master=MASTER, callback=CALLBACK), m.CopierUpdated),
         (stop(), m.CopierStopped),
     ],
 )
@@ -109,6 +114,26 @@ def test_the_same_pair_again_is_the_same_copier_with_new_options() -> None:
     order = only(given.when(opened(RootId("502"))), m.OpenCopy)
     assert (order.copier, order.options.risk_value) == (COPIER, D(2))
     assert names(given.when(closed())) == ["CloseCopy"]
+
+
+def test_a_pair_that_is_started_again_keeps_whom_it_tells_of_its_trades() -> None:
+    tells = m.SetTradeLogCallback(copier=COPIER, master=MASTER, callback=CALLBACK)
+    started = only(desk(start(), tells).when(start(SECOND)), m.CopierStarted)
+    assert started.state.callback == CALLBACK
+
+
+def test_a_pause_by_a_protector_leaves_what_is_paused_already() -> None:
+    """Else its next day would resume what a person had paused."""
+    given = desk(start(), pause())
+    protecting = m.PauseCopier(
+        copier=COPIER, master=MASTER, reason=PAUSE_REASON, unless_paused=True
+    )
+    assert names(given.when(protecting)) == ["ALREADY_PAUSED"]
+    its_next_day = m.ResumeCopier(copier=COPIER, master=MASTER, only_from=PAUSE_REASON)
+    assert names(given.when(its_next_day)) == ["PAUSED_OTHERWISE"]
+    outputs = given.each(resume(), protecting, pause())
+    assert names(outputs) == ["CopierResumed", "CopierPaused", "CopierPaused"]
+    assert names(given.when(its_next_day)) == ["PAUSED_OTHERWISE"]
 
 
 def test_new_options_and_mappings_apply_to_later_trades() -> None:
@@ -145,11 +170,21 @@ def test_stop_and_follow_goes_on_until_flat() -> None:
 
 def test_stop_and_close_closes_each_open_copy() -> None:
     given = desk(start(), start(SECOND, slave=SLAVES[1]), opened(), opened(RootId("502")))
+    given.each(pause(), opened(RootId("503")))
     outputs = given.when(stop(open_copies=OpenCopies.CLOSE))
     assert names(outputs) == ["CopierStopped", "CloseCopy", "CloseCopy"]
     assert {o.slave for o in outputs} == {SLAVE}
     assert {o.copy for o in outputs[1:]} == {COPY, copy_of(SLAVE, RootId("502"))}
     assert [o.slave for o in given.when(closed())] == [SLAVES[1]]
+
+
+def test_a_stop_ends_what_a_former_copier_left_also_where_there_is_what_it_never_joined() -> None:
+    given = desk(opened(RootId("500")), start(), opened(), stop())
+    again = start(SECOND, copy_existing_trades=True, paused=True)
+    assert names(given.when(again)) == ["CopierStarted", "ALREADY_COPIED"]
+    outputs = given.when(stop(SECOND, OpenCopies.CLOSE))
+    assert names(outputs) == ["CopierStopped", "COPIER_STOPPED", "CloseCopy"]
+    assert outputs[2].copy == COPY
 
 
 def test_stop_and_leave_detaches_each_open_copy() -> None:
@@ -169,8 +204,15 @@ def test_no_pair_copies_a_root_twice_also_after_stop_and_start() -> None:
         assert outputs[1].numbers == {"by_copier": COPIER}
         assert only(given.when(opened(RootId("502"))), m.OpenCopy).copier == SECOND
         leg = given.when(increased())
-        assert [o.copier for o in leg if o.code == "ALREADY_COPIED"] == [SECOND]
-        assert m.OpenCopy not in [type(o) for o in leg]
+        skips = [(SECOND, "ALREADY_COPIED")]
+        if fate is OpenCopies.FOLLOW:
+            skips.append((COPIER, "COPIER_STOPPED"))
+        assert [(skip.copier, skip.code) for skip in leg] == skips
+
+
+def test_what_was_left_is_not_grown_by_a_copier_that_was_given_the_former_ones_id() -> None:
+    given = desk(start(), opened(), stop(open_copies=OpenCopies.LEAVE), start())
+    assert names(given.when(increased())) == ["ALREADY_COPIED"]
 
 
 def test_what_the_pair_only_skipped_may_be_joined_by_its_next_copier() -> None:
@@ -213,6 +255,21 @@ def test_a_removed_masters_copies_without_a_copier_are_detached() -> None:
     given = desk(start(), opened(), stop())
     outputs = given.when(account_removed())
     assert names(outputs) == ["DetachCopy"]
+    assert given.each(opened(seen=m.Seen.BASELINE), closed()) == [], "it is left for good"
+
+
+def test_of_a_removed_master_is_remembered_what_any_pair_has_copied() -> None:
+    """Else that pair would copy it again once the account is added again."""
+    given = desk(start(), start(SECOND, slave=SLAVES[1], filter_side=SideFilter.SELL_ONLY))
+    given.each(opened(RootId("500"), copy=COPY), opened())
+    given.when(account_removed())
+    assert [key for key in given.state if key.startswith("root/")] == [f"root/{MASTER}/501"]
+    leave = stop(open_copies=OpenCopies.LEAVE, reason=StopReason.MASTER_REMOVED)
+    given.each(leave, replace(leave, copier=SECOND))
+    again = start(CopierId("e" * 32), copy_existing_trades=True, market={"EURUSD": D("1.09")})
+    again = replace(again, master_registration=RegistrationId("n" * 32))
+    assert names(given.when(again)) == ["CopierStarted"], "nobody knows whether it still stands"
+    assert names(given.when(opened(seen=m.Seen.BASELINE))) == ["ALREADY_COPIED"]
 
 
 def test_an_account_added_again_does_not_copy_its_trades_again() -> None:
@@ -240,6 +297,19 @@ def test_what_a_removed_master_had_open_is_joined_only_once_it_is_seen_again() -
     order = only(given.when(found), m.OpenCopy)
     assert (order.root, order.lots, order.stop_loss) == (found.root, D("0.40"), D("1.06"))
     assert names(given.when(stop(SECOND))) == ["CopierStopped", "RemovePendingCopy"]
+
+
+def test_what_opened_and_closed_unseen_while_its_account_was_gone_is_closed() -> None:
+    given = desk(start(), opened(), account_removed())
+    assert names(given.when(missed(), closed_unseen())) == ["CloseCopy"]
+
+
+def test_an_order_of_a_removed_master_that_is_seen_again_is_decided_on_as_of_then() -> None:
+    given = desk(start(pending_mode=PendingMode.MIRROR), placed(), account_removed())
+    again = start(SECOND, slave=SLAVES[1], pending_mode=PendingMode.MIRROR)
+    given.when(replace(again, master_registration=RegistrationId("n" * 32)))
+    found = placed(seen=m.Seen.BASELINE, placed_at_utc=at(60))
+    assert only(given.when(found), m.PlacePendingCopy).copier == SECOND
 
 
 def test_what_is_seen_again_is_joined_as_it_is_also_before_its_former_copiers_end_is_read() -> None:
@@ -352,6 +422,22 @@ def test_a_refused_password_beside_one_that_works_and_somebody_elses_pause_nothi
     assert given.when(proved()) == []
 
 
+def test_a_password_that_reads_again_ends_the_pause_for_one_that_did_not() -> None:
+    """Also where it is told by what refuses it the right to trade, which says nothing of the rest."""
+    given = desk(start(), refused())
+    assert names(given.when(refused(m.Rights.READ))) == ["CopierResumed"]
+    later = desk(refused(), refused(m.Rights.READ))
+    assert not only(later.when(start()), m.CopierStarted).state.paused
+    disabled = desk(proved(enabled=False), refused(m.Rights.READ))
+    assert only(disabled.when(start()), m.CopierStarted).state.paused
+
+
+def test_a_lost_right_pauses_its_own_copiers_whoever_else_copies_the_master() -> None:
+    others = replace(start(), master_registration=RegistrationId("o" * 32))
+    given = desk(others, start(SECOND, slave=SLAVES[1]))
+    assert [event.state.copier for event in given.when(refused())] == [SECOND]
+
+
 def test_a_disabled_masters_copier_is_paused_until_it_is_enabled_again() -> None:
     given = desk(start())
     (paused,) = given.when(proved(enabled=False))
@@ -377,11 +463,12 @@ def test_a_start_that_comes_after_what_would_have_paused_it_is_paused(why: str) 
     started = only(given.when(start(copy_existing_trades=True)), m.CopierStarted)
     assert (started.state.paused, started.state.pause_reason) == (True, why)
     assert names(given.when(opened(RootId("502")))) == ["PAUSED"]
-    if why != "MasterAccountRemoved":
+    if why != REMOVED:
         assert names(given.when(proved())) == ["CopierResumed", "CopyPlanned", "OpenCopy"]
         assert not any(key.startswith("barred/") for key in given.state)
     else:
         assert given.when(proved()) == []
+        assert names(given.when(resume())) == ["CopierPaused"]
 
 
 @pytest.mark.parametrize("why", BARRED)
@@ -392,6 +479,7 @@ def test_a_resume_that_comes_after_what_would_have_paused_it_again_is_no_resume(
     assert isinstance(paused, m.CopierPaused)
     assert (paused.state.paused, paused.state.pause_reason) == (True, why)
     assert names(given.when(opened())) == ["PAUSED"]
+    assert names(given.when(proved())) == ([] if why == REMOVED else ["CopierResumed"])
 
 
 def test_a_start_that_comes_before_the_news_of_its_right_runs_once_that_is_there() -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from copypro import messages as m
+from copypro.envelope import decode
 from copypro.messages import OpenCopies, Seen
 from copypro.options import CopierOptions, PendingMode, SideFilter
 from copypro.values import RootId
 from msgspec.structs import replace
 
 from tests.unit.copying_builders import (
+    CONTEXT,
     COPIER,
     MASTER,
     SECOND,
@@ -94,6 +96,17 @@ def test_a_trade_that_opened_a_moment_ago_is_joined_at_the_market_of_its_own_loo
     assert order.market_price == D("1.08002"), "the middle of its quote"
 
 
+def test_an_existing_trade_that_shrank_and_grew_is_joined_with_what_is_open() -> None:
+    given = desk(opened(), reduced("0.50"), increased(lots="0.5", ever="1.5", open_lots=D("1.00")))
+    joins = start(copy_existing_trades=True, market={"EURUSD": D("1.0915")})
+    assert only(given.when(joins), m.OpenCopy).lots == D("1.00")
+
+
+def test_nothing_is_joined_at_the_price_of_a_look_that_had_none() -> None:
+    given = desk(opened(context=replace(CONTEXT, quote=None)))
+    assert names(given.when(start(copy_existing_trades=True)))[1:] == ["NO_MARKET_PRICE"]
+
+
 def test_nothing_is_joined_at_a_price_that_nobody_knows() -> None:
     given = desk(opened())
     given.now = at(300)
@@ -142,9 +155,11 @@ def test_a_later_pause_does_not_make_existing_trades_fresh() -> None:
 
 def test_a_copier_started_paused_joins_what_is_open_when_it_first_runs() -> None:
     given = desk(opened(), opened(RootId("502")))
-    assert names(given.when(start(copy_existing_trades=True, paused=True))) == ["CopierStarted"]
-    assert names(given.when(opened(RootId("503")))) == ["PAUSED"]
-    assert names(given.when(closed(RootId("502")))) == ["PAUSED"]
+    waits = start(copy_existing_trades=True, paused=True, pending_mode=PendingMode.MIRROR)
+    assert names(given.when(waits)) == ["CopierStarted"]
+    assert names(given.when(opened(RootId("503")), placed(RootId("504")))) == ["PAUSED", "PAUSED"]
+    skipped = only(given.when(closed(RootId("502"))), m.CopySkipped)
+    assert (skipped.code, skipped.numbers) == ("PAUSED", {"reason": "ByUser"})
     given.restart()
     given.now = at(900)
     outputs = given.when(resume(market={"EURUSD": D("1.0915")}))
@@ -176,7 +191,10 @@ def test_what_was_never_joined_has_its_reason_too() -> None:
     )
     skipped = only(given.when(removal), m.CopySkipped)
     assert (skipped.code, skipped.pending) == ("PAUSED", True)
-    assert names(given.when(stop())) == ["CopierStopped", "COPIER_STOPPED"]
+    given.when(placed(RootId("8"), seen=Seen.BASELINE, placed_at_utc=EARLY))
+    outputs = given.when(stop())
+    assert names(outputs) == ["CopierStopped", "COPIER_STOPPED", "COPIER_STOPPED"]
+    assert [skip.pending for skip in outputs[1:]] == [False, True]
 
 
 def test_a_start_of_the_same_pair_resumes_and_joins() -> None:
@@ -185,6 +203,22 @@ def test_a_start_of_the_same_pair_resumes_and_joins() -> None:
     outputs = given.when(start(SECOND, copy_existing_trades=True))
     assert names(outputs) == ["CopierStarted", "CopyPlanned", "OpenCopy"]
     assert only(outputs, m.OpenCopy).copier == COPIER
+
+
+def test_a_pair_that_is_started_paused_again_joins_later_all_the_same() -> None:
+    given = desk(opened())
+    given.when(start(copy_existing_trades=True, paused=True))
+    again = start(SECOND, copy_existing_trades=True, paused=True)
+    assert names(given.when(again)) == ["CopierStarted"]
+    outputs = given.when(resume(market={"EURUSD": D("1.0915")}))
+    assert names(outputs) == ["CopierResumed", "CopyPlanned", "OpenCopy"]
+
+
+def test_what_was_decided_before_it_joins_is_not_told_again_when_it_does() -> None:
+    given = desk(start(), opened(), stop())
+    again = start(SECOND, copy_existing_trades=True, paused=True)
+    assert names(given.when(again)) == ["CopierStarted", "ALREADY_COPIED"]
+    assert names(given.when(resume(SECOND))) == ["CopierResumed"]
 
 
 def test_joining_may_be_given_up_before_it_runs() -> None:
@@ -220,6 +254,18 @@ def test_what_opened_and_closed_between_two_looks_is_not_copied() -> None:
     assert names(outputs) == ["MISSED"]
     assert outputs[0].numbers == {"seen": "missed", "closed": "True"}
     assert not any(key.startswith("root/") for key in given.state)
+
+
+def test_what_follows_from_a_trade_that_was_missed_is_caused_by_its_open_and_its_close() -> None:
+    given = desk(start(pending_mode=PendingMode.MIRROR), placed())
+    found, over = given.record(missed(from_pending=True)), given.record(closed_unseen())
+    assert names(given.step([found, over], over.offset + 1)) == ["MISSED", "CloseCopy"]
+    told = [(envelope.cause, envelope.correlation) for envelope in given.told[-2:]]
+    assert told == [(decode(record).id, decode(record).correlation) for record in (found, over)]
+
+
+def test_what_is_seen_as_it_opens_waits_for_nothing_that_the_log_holds_behind_it() -> None:
+    assert names(desk(start()).when(opened(), unread=5)) == ["CopyPlanned", "OpenCopy"]
 
 
 def test_also_when_the_records_of_that_look_are_read_apart() -> None:

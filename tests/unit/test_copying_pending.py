@@ -8,13 +8,15 @@ import pytest
 from copypro import messages as m
 from copypro.messages import OpenCopies
 from copypro.options import PendingMode, SideFilter
-from copypro.values import OrderKind, RootId
+from copypro.values import CopierId, OrderKind, RootId
 
 from tests.unit.copying_builders import (
+    COPIER,
     COPY,
     MASTER,
     SECOND,
     SLAVE,
+    SLAVES,
     D,
     at,
     closed,
@@ -37,6 +39,12 @@ from tests.unit.copying_builders import (
 )
 
 MIRROR = PendingMode.MIRROR
+LEVELS = {
+    "stop_limit_price": D("1.055"),
+    "stop_loss": D("1.05"),
+    "take_profit": D("1.08"),
+    "expires_at_utc": at(99),
+}
 
 
 def test_a_mirrored_order_is_placed_as_the_masters_own() -> None:
@@ -51,7 +59,9 @@ def test_a_mirrored_order_is_placed_as_the_masters_own() -> None:
 
 def test_a_mirrored_order_follows_changes_and_is_removed_with_the_masters() -> None:
     given = desk(start(pending_mode=MIRROR), placed())
-    assert only(given.when(pending_modified("1.06")), m.ModifyPendingCopy).price == D("1.06")
+    order = only(given.when(pending_modified("1.06", **LEVELS)), m.ModifyPendingCopy)
+    assert order.price == D("1.06")
+    assert {name: getattr(order, name) for name in LEVELS} == LEVELS
     outputs = given.when(pending_removed())
     assert names(outputs) == ["RemovePendingCopy", "CloseCopy"]
     assert not any(key.startswith("root/") for key in given.state)
@@ -120,6 +130,38 @@ def test_existing_orders_are_mirrored_where_existing_trades_are_wanted() -> None
     assert names(outputs) == ["CopierStarted", "CopyPlanned", "PlacePendingCopy"]
 
 
+def test_an_order_that_the_pair_only_skipped_may_be_mirrored_for_its_next_copier() -> None:
+    given = desk(placed(), start(pending_mode=MIRROR), stop())
+    outputs = given.when(start(SECOND, pending_mode=MIRROR, copy_existing_trades=True))
+    assert names(outputs) == ["CopierStarted", "CopyPlanned", "PlacePendingCopy"]
+
+
+@pytest.mark.parametrize(
+    ("placed_at", "outcome"),
+    [
+        (at(-60), ["EXISTING"]),
+        (None, ["EXISTING"]),
+        (at(60), ["CopyPlanned", "PlacePendingCopy"]),
+    ],
+)
+def test_an_order_that_a_first_look_finds_is_existing_unless_it_was_placed_later(
+    placed_at: Any, outcome: list[str]
+) -> None:
+    given = desk(start(pending_mode=MIRROR))
+    found = placed(seen=m.Seen.BASELINE, placed_at_utc=placed_at)
+    assert names(given.when(found)) == outcome
+
+
+def test_an_existing_order_is_mirrored_as_it_is_by_now() -> None:
+    """Also where its placing was seen again: that does not bring its first price back."""
+    given = desk(start(pending_mode=MIRROR), placed())
+    given.each(pending_modified("1.06", **LEVELS), placed())
+    joins = start(SECOND, slave=SLAVES[1], pending_mode=MIRROR, copy_existing_trades=True)
+    order = only(given.when(joins), m.PlacePendingCopy)
+    assert order.price == D("1.06")
+    assert {name: getattr(order, name) for name in LEVELS} == LEVELS
+
+
 def test_a_stop_takes_unfilled_mirrored_orders_back() -> None:
     given = desk(start(pending_mode=MIRROR), placed())
     outputs = given.when(stop(open_copies=OpenCopies.FOLLOW))
@@ -135,13 +177,24 @@ def test_a_stop_takes_back_what_has_not_filled_of_a_mirrored_order() -> None:
     assert names(given.when(reduced("0.20", "0.40"))) == ["ReduceCopy"]
     whole = desk(start(pending_mode=MIRROR), placed(), filled())
     assert names(whole.when(stop())) == ["CopierStopped", "RemovePendingCopy"]
-    unseen = desk(start(pending_mode=MIRROR), placed(), filled(context=None))
-    assert names(unseen.when(stop())) == ["CopierStopped"], "no slave knows that the master filled"
 
 
-def test_the_fill_of_an_order_taken_back_is_not_copied_by_a_new_copier_of_the_pair() -> None:
+def test_a_stop_takes_back_a_mirrored_order_whose_masters_filled_unseen() -> None:
+    """No slave was told of that fill: an order that still waited filled for a copier that was over."""
+    given = desk(start(pending_mode=MIRROR), placed(), filled(context=None))
+    outputs = given.when(stop())
+    assert names(outputs) == ["CopierStopped", "RemovePendingCopy"]
+    assert only(outputs, m.RemovePendingCopy).opens_nothing
+    assert names(given.when(closed())) == ["CloseCopy"]
+
+
+@pytest.mark.parametrize("copier", [SECOND, COPIER])
+def test_the_fill_of_an_order_taken_back_is_not_copied_by_a_new_copier_of_the_pair(
+    copier: CopierId,
+) -> None:
+    """Nor by one that was given the former one's id."""
     given = desk(start(pending_mode=MIRROR), placed(), stop())
-    assert names(given.when(start(SECOND))) == ["CopierStarted", "ALREADY_COPIED"]
+    assert names(given.when(start(copier))) == ["CopierStarted", "ALREADY_COPIED"]
     assert names(given.when(filled())) == ["ALREADY_COPIED"]
 
 
@@ -192,11 +245,22 @@ def test_a_further_fill_that_is_not_copied_leaves_a_mirrored_order_only_what_is(
     assert names(given.when(reduced("0.50"))) == ["ReduceCopy"]
 
 
+def test_a_further_fill_that_is_copied_leaves_a_mirrored_order_as_it_is() -> None:
+    given = desk(start(pending_mode=MIRROR), placed(), filled(lots=D("0.40")))
+    assert names(given.when(increased(1, "0.60", "1.00"))) == ["CopyPlanned", "OpenCopy"]
+
+
 def test_a_further_fill_takes_nothing_back_where_nobody_knows_the_first_one() -> None:
     """It was missed, and what the slave's own has filled meanwhile is followed all the same."""
     given = desk(start(pending_mode=MIRROR), placed())
     given.when(filled(lots=D("0.40"), context=None))
     assert names(given.when(increased(1, "0.60", "1.00", context=None))) == ["MISSED"]
+
+
+def test_a_placing_that_is_told_after_its_fill_makes_no_order_of_it() -> None:
+    given = desk(start(), opened(), placed(), pause())
+    assert names(given.when(increased())) == ["PAUSED"]
+    assert names(given.when(closed())) == ["CloseCopy"]
 
 
 def test_a_position_of_another_root_is_not_its_fill() -> None:

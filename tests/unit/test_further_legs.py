@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from copypro.errors import Refused
 from copypro.options import MagicMode, SymbolMapping
-from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest
-from copypro.values import Platform, Side, Ticket
+from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
+from copypro.values import Mode, OrderKind, Platform, Side, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny
 from copypro_account_watcher.planned.levels import modified_levels
-from copypro_account_watcher.planned.live import Live
+from copypro_account_watcher.planned.live import Live, NeedList
 from copypro_account_watcher.planned.opening import magic_of
-from copypro_account_watcher.planned.step import Denies, Rests, Sends
+from copypro_account_watcher.planned.step import Asks, Denies, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes
-from copypro_account_watcher.state import Copy, LegStatus
+from copypro_account_watcher.state import Copy, Leg, LegStatus
 from msgspec.structs import replace
 
 from tests.unit.slave_builders import (
@@ -92,6 +92,64 @@ def test_a_leg_that_opens_with_the_stop_that_all_have_leads_to_nothing_more() ->
     grows(copy, sl="1.05")
     opened(copy)
     assert next_step(copy, live()) == Rests()
+
+
+def test_on_netting_nothing_is_added_to_what_is_not_the_copys_alone() -> None:
+    """Its owner has added to it, or taken off, and it has one stop for all."""
+    copy, netting = standing(), live(mode=Mode.NETTING)
+    grows(copy)
+    for lots in ("0.25", "0.05"):
+        netting.looked([position(lots)], netting.mono)
+        step = next_step(copy, netting)
+        assert isinstance(step, Denies)
+        assert (step.denial.code, step.denial.numbers["ticket"]) == ("NETTING_SHARED", "77")
+    netting.looked([position("0.10")], netting.mono)
+    assert isinstance(next_step(copy, netting), Sends)
+
+
+def test_on_netting_what_a_position_too_many_may_still_fill_is_waited_for() -> None:
+    """It is in the list with the copy's own, and nothing says that anybody else has added to it."""
+    copy, netting = standing(), live(mode=Mode.NETTING)
+    extra = Leg(number=-1, tag="t", status=LegStatus.ENDED, due_lots=D("0.05"))
+    copy.legs.append(extra)
+    grows(copy)
+    netting.looked([position("0.15")], netting.mono)
+    assert next_step(copy, netting) == Asks((NeedList(),))
+    netting.looked([replace(position("0.15"), ticket=Ticket(5))], netting.mono)
+    copy.legs[0].status = LegStatus.ENDED
+    step = next_step(copy, netting)
+    assert isinstance(step, Denies)
+    assert step.denial.code == "NETTING_SHARED"
+
+
+def position(lots: str) -> OpenOrder:
+    return OpenOrder(
+        ticket=TICKET,
+        symbol="EURUSD",
+        kind=OrderKind.BUY,
+        lots=D(lots),
+        open_price=D("1.1"),
+        opened_at_broker=SEEN_AT.replace(tzinfo=None),
+    )
+
+
+def test_nothing_is_added_to_what_has_ended_and_was_not_told_yet() -> None:
+    """Perhaps its owner closed it."""
+    copy, market = standing(), live()
+    grows(copy)
+    market.found_ended = {TICKET}
+    soon = timedelta(seconds=LIMITS.later_close_first_s)
+    assert next_step(copy, market) == Waits(SEEN_AT + soon)
+    market.looked([position("0.10")], market.mono)
+    assert isinstance(next_step(copy, market), Sends), "a list of after that shows it"
+
+
+def test_nothing_is_added_to_what_no_list_shows_which_is_looked_for_soon() -> None:
+    copy, market = standing(), live()
+    grows(copy)
+    market.looked([], market.mono)
+    soon = timedelta(seconds=LIMITS.missing_every_s)
+    assert next_step(copy, market) == Waits(SEEN_AT + soon)
 
 
 def test_a_leg_that_waits_is_not_opened_without_the_first_one() -> None:
@@ -316,6 +374,19 @@ def test_a_leg_that_was_filled_in_part_is_reduced_by_what_was_filled_and_costs_n
     accept(copy, reduce(copy, "0.25"), ORIGIN, SEEN_AT)
     assert reduced(copy) == [(TICKET, D("0.02")), (78, D("0.05"))]
     assert [leg.lots for leg in copy.legs] == [D("0.01"), D("0.05")]
+
+
+def test_what_may_still_fill_of_one_leg_is_waited_for_also_where_the_others_are_whole() -> None:
+    copy = standing()
+    grows(copy)
+    opened(copy)
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    for leg in copy.legs:
+        leg.status = LegStatus.ENDED
+    copy.legs[1].due_lots = D("0.04")
+    limit = timedelta(seconds=LIMITS.absence_wait_mt5_s)
+    assert next_step(copy, live()) == Waits(SEEN_AT + limit)
+    assert next_step(copy, live(age_s=LIMITS.absence_wait_mt5_s)) == Rests()
 
 
 def reduced(copy: Copy) -> list[tuple[Ticket, Decimal | None]]:

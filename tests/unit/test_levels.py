@@ -256,6 +256,13 @@ def test_a_stop_inside_the_stop_level_is_widened_to_it() -> None:
     assert result.numbers["take_profit_wanted"] == "1.10020"
 
 
+def test_only_what_was_widened_is_told_as_it_was_wanted() -> None:
+    for sl, tp, told in (("1.09980", "1.20000", "stop_loss"), ("1.05", "1.10020", "take_profit")):
+        result = levels(opens(sl=sl, tp=tp, same_server=True), spec(stops_level_points=50), OURS)
+        assert isinstance(result, Levels)
+        assert [name for name in result.numbers if name.endswith("_wanted")] == [f"{told}_wanted"]
+
+
 def test_a_sells_levels_are_measured_from_the_ask() -> None:
     symbol = spec(stops_level_points=50)
     order = opens(side=Side.SELL, sl="1.10020", tp="1.09980", same_server=True)
@@ -271,6 +278,14 @@ def test_a_level_exactly_at_the_stop_level_stays() -> None:
 def test_a_stop_level_of_nothing_still_leaves_one_spread() -> None:
     order = opens(sl="1.09995", tp="1.10005", same_server=True)
     assert set_at(levels(order, EURUSD, quote("1.10000", "1.10010"))) == ("1.09990", "1.10010")
+
+
+def test_a_stop_that_is_widened_beyond_zero_is_the_lowest_price_there_is() -> None:
+    cheap = quote("0.00030", "0.00032")
+    order = opens(sl="0.00025", tp="0.00100", price="0.00032", same_server=True)
+    assert set_at(levels(order, spec(stops_level_points=50), cheap))[0] == "0.00001"
+    sold = opens(side=Side.SELL, sl="0.00100", tp="0.00025", price="0.00030", same_server=True)
+    assert set_at(levels(sold, spec(stops_level_points=50), cheap))[1] == "0.00001"
 
 
 def test_widening_rounds_away_from_the_market() -> None:
@@ -391,6 +406,8 @@ def test_a_modify_uses_the_offset_that_was_fixed_at_copying() -> None:
     result = modified_levels(copy, leg, INDEX, us30("39200.0"))
     assert set_at(result) == ("39070.0", "39420.0")
     assert result.numbers["offset"] == "120.0"
+    masters = result.numbers["master_stop_loss"], result.numbers["master_take_profit"]
+    assert masters == ("38950.0", "39300.0")
 
 
 def test_a_modify_by_distance_counts_from_both_entries() -> None:
@@ -405,6 +422,11 @@ def test_a_trailing_stop_that_the_slaves_price_has_passed_goes_as_near_as_may_be
     result = modified_levels(copy, leg, spec(stops_level_points=50), OURS)
     assert set_at(result)[0] == "1.09950"
     assert result.numbers["stop_loss_wanted"] == "1.10500"
+
+
+def test_without_a_spread_a_stop_is_still_a_tick_away() -> None:
+    copy, leg = held(Side.BUY, "1.09000", "1.09000", sl="1.10000", offset="0")
+    assert set_at(modified_levels(copy, leg, EURUSD, quote("1.10000")))[0] == "1.09999"
 
 
 def test_a_stop_as_near_as_may_be_is_not_moved_again_with_every_tick() -> None:

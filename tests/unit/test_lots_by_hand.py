@@ -231,6 +231,8 @@ def test_a_future_for_a_cfd_is_sized_by_what_its_ticks_are_worth(
         ({"tick": "0.25", "tick_value": D("12.3")}, "3"),
         # a smaller one, of 5 a point: 3 of these are 0.3 of ours
         ({"tick": "0.25", "tick_value": D("1.25")}, "0.3"),
+        # of 25 a point: 3 of these are 1.5 of ours
+        ({"tick": "0.25", "tick_value": D("6.25")}, "1.5"),
         # a larger one adds no more than contracts say, which a person has seen
         ({"tick": "0.25", "tick_value": D("125")}, "3"),
     ],

@@ -13,7 +13,7 @@ from copypro import messages as m
 from copypro.codes import Denial
 from copypro.errors import NotSent, Refused
 from copypro.messages import ModifyPendingCopy, PlacePendingCopy
-from copypro.options import MagicMode, RiskType, StopMode
+from copypro.options import MagicMode, RiskType, StopMode, SymbolMapping
 from copypro.trading import (
     CloseRequest,
     DeleteRequest,
@@ -22,12 +22,12 @@ from copypro.trading import (
     OpenOrder,
     OpenRequest,
 )
-from copypro.values import Mode, OrderKind, Platform, Ticket
+from copypro.values import MessageId, Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
 from copypro_account_watcher.planned.levels import modified_levels
-from copypro_account_watcher.planned.live import Live, NeedList
-from copypro_account_watcher.planned.step import Denies, Rests, Sends, Waits
+from copypro_account_watcher.planned.live import Live, NeedList, NeedQuote, NeedSpec
+from copypro_account_watcher.planned.step import Asks, Denies, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, LegStatus
@@ -87,6 +87,15 @@ def answered(copy: Copy, kind: type[OpenRequest | ModifyRequest]) -> Any:
     return step.request
 
 
+def test_a_delayed_copier_s_mirrored_order_waits_too() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.09500", trade_delay_ms=700)
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    step = next_step(copy, clocked(age_s=0.5))
+    assert step == Waits(SEEN_AT + timedelta(milliseconds=700))
+    assert isinstance(next_step(copy, clocked(age_s=0.7)), Sends)
+
+
 def moved(copy: Copy, order: PlacePendingCopy, **changes: Any) -> None:
     names = ("price", "stop_limit_price", "stop_loss", "take_profit", "expires_at_utc")
     state = {name: getattr(order, name) for name in names} | changes
@@ -106,10 +115,34 @@ def test_ours_that_fills_first_keeps_the_stop_that_the_masters_order_has_by_then
     assert leg.set_stop_loss == D("1.08")
 
 
+@pytest.mark.parametrize("levels", [{}, {"stop_loss": D("1.08"), "take_profit": D("1.16")}])
+def test_ours_that_fills_first_has_both_levels_of_the_masters_order(
+    levels: dict[str, Decimal],
+) -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.07", tp="1.15")
+    copy = placed(order)
+    if levels:
+        moved(copy, order, **levels)
+        answered(copy, ModifyRequest)
+    leg = copy.legs[0]
+    leg.status, copy.settled_levels = LegStatus.OPEN, None
+    assert next_step(copy, clocked()) == Rests()
+    assert leg.set_stop_loss == levels.get("stop_loss", D("1.07"))
+    assert leg.set_take_profit == levels.get("take_profit", D("1.15"))
+
+
 def by_hand(copy: Copy, order: PlacePendingCopy, price: str = "1.099", **levels: Any) -> Live:
     """A list that shows ours as its owner left it."""
-    leg, made = copy.legs[0], clocked()
-    listed = OpenOrder(
+    made = clocked()
+    made.looked((ours(copy, order, price, **levels),), made.mono)
+    return made
+
+
+def ours(
+    copy: Copy, order: PlacePendingCopy, price: str = "1.099", **levels: Decimal | None
+) -> OpenOrder:
+    leg = copy.legs[0]
+    return OpenOrder(
         ticket=TICKET,
         symbol="EURUSD",
         kind=order.kind,
@@ -118,8 +151,6 @@ def by_hand(copy: Copy, order: PlacePendingCopy, price: str = "1.099", **levels:
         opened_at_broker=SEEN_AT.replace(tzinfo=None),
         **{"stop_loss": leg.set_stop_loss, "take_profit": leg.set_take_profit} | levels,
     )
-    made.looked((listed,), made.mono)
-    return made
 
 
 @pytest.mark.parametrize(
@@ -176,12 +207,14 @@ def test_a_reverse_order_follows_a_master_that_takes_its_target_away() -> None:
     assert next_step(copy, clocked()) == Rests()
 
 
-def test_a_reverse_orders_stop_is_moved_from_where_it_was_right() -> None:
+@pytest.mark.parametrize("offset", ["0", "0.001"])
+def test_a_reverse_orders_stop_is_moved_from_where_it_was_right(offset: str) -> None:
     """A former modify was executed late: what it set is not what the stop is counted from."""
     order = places(OrderKind.BUY_LIMIT, "1.099", sl="1.090", tp="1.110", reverse_copy=True)
     copy = placed(order)
     leg = copy.legs[0]
     leg.overtaken_stop_loss, leg.set_stop_loss, leg.open_price = D("1.110"), D("1.150"), D("1.080")
+    leg.offset = D(offset)
     moved(copy, order, price=D("1.098"), take_profit=None)
     assert answered(copy, ModifyRequest).stop_loss == D("1.109")
     assert next_step(copy, clocked()) == Rests()
@@ -209,6 +242,96 @@ def test_an_expiry_alone_is_moved_with_the_masters() -> None:
     assert next_step(copy, clocked()) == Rests()
 
 
+def test_the_same_placing_twice_is_one_order() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    again, events = accept(copy, order, ORIGIN, SEEN_AT)
+    assert again is copy
+    assert events == []
+    assert next_step(copy, clocked()) == Rests()
+
+
+def test_a_move_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy, unknown = placed(order), live(known=False)
+    moved(copy, order, price=D("1.098"))
+    for need in (NeedSpec("EURUSD"), NeedQuote("EURUSD")):
+        unknown.learn_missing(need)
+    step = next_step(copy, unknown)
+    assert isinstance(step, Waits)
+    assert step.until > unknown.now
+
+
+def test_a_move_that_was_late_and_is_taken_back_is_late_no_more() -> None:
+    """The market was in its way, and ours stands where the master's is again."""
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    moved(copy, order, price=D("1.101"))
+    assert isinstance(next_step(copy, clocked()), Waits)
+    assert copy.levels_late_since_utc == SEEN_AT
+    moved(copy, order)
+    assert next_step(copy, by_hand(copy, order)) == Rests()
+    assert copy.levels_late_since_utc is None
+
+
+def test_ours_that_filled_as_the_masters_was_removed_is_closed_from_then_on() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    copy.legs[0].status = LegStatus.OPEN
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, ORIGIN, SEEN_AT)
+    next_step(copy, clocked(age_s=7))
+    since = SEEN_AT + timedelta(seconds=7)
+    assert (copy.closing, copy.closing_since_utc) == ("MASTER_PENDING_REMOVED", since)
+    step = next_step(copy, clocked(age_s=7))
+    assert isinstance(step, Sends)
+    assert step.kind == "close"
+
+
+def test_an_order_that_went_to_the_market_is_moved_no_more() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy, _ = accept(None, replace(opens(sl="1.05"), from_pending=True), ORIGIN, SEEN_AT)
+    assert copy is not None
+    moved(copy, order, stop_loss=D("1.01"))
+    assert (copy.pending, copy.stop_loss) == (None, D("1.05"))
+
+
+def test_an_order_that_is_as_its_masters_needs_no_price() -> None:
+    assert next_step(placed(places(OrderKind.BUY_LIMIT, "1.099")), live(known=False)) == Rests()
+
+
+def test_nothing_is_asked_of_an_order_while_there_is_no_session() -> None:
+    copy, off = placed(places(OrderKind.BUY_LIMIT, "1.099")), live()
+    off.connected = False
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, ORIGIN, SEEN_AT)
+    assert next_step(copy, off) == Rests()
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert step.kind == "delete"
+
+
+@pytest.mark.parametrize(
+    ("is_copied", "expires_at", "is_taken"),
+    [(True, None, True), (False, SEEN_AT + timedelta(hours=6), True), (True, SEEN_AT, False)],
+)
+def test_an_expiry_is_set_where_there_is_one_that_is_copied_and_taken(
+    is_copied: bool, expires_at: datetime | None, is_taken: bool
+) -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", copy_expiry_time=is_copied)
+    copy, _ = accept(None, replace(order, expires_at_utc=expires_at), ORIGIN, SEEN_AT)
+    assert copy is not None
+    copy.no_expiry = not is_taken
+    assert answered(copy, OpenRequest).expires_at_broker is None
+
+
+def test_what_is_told_of_a_mirrored_order_was_led_to_by_its_placing() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, replace(ORIGIN, id=MessageId("f" * 32)), SEEN_AT)
+    assert copy.origin_of(copy.legs[0]) == ORIGIN
+
+
 def test_the_limit_of_a_stop_limit_alone_is_moved_with_the_masters() -> None:
     order = places(OrderKind.BUY_STOP_LIMIT, "1.105", stop_limit="1.104")
     copy = placed(order)
@@ -217,10 +340,12 @@ def test_the_limit_of_a_stop_limit_alone_is_moved_with_the_masters() -> None:
     assert next_step(copy, clocked()) == Rests()
 
 
-def test_a_list_that_is_long_not_to_be_had_is_asked_for_later_and_not_at_once() -> None:
+@pytest.mark.parametrize("age_s", [LIMITS.pending_grace_s * 10, 3600])
+def test_a_list_that_is_long_not_to_be_had_is_asked_for_later_and_not_at_once(age_s: float) -> None:
+    """And ours is no open that came too late: it still stands."""
     copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
     accept(copy, replace(opens(), from_pending=True), ORIGIN, SEEN_AT)
-    late = clocked(age_s=LIMITS.pending_grace_s * 10)
+    late = clocked(age_s=age_s)
     late.learn_missing(NeedList())
     step = next_step(copy, late)
     assert isinstance(step, Waits)
@@ -256,9 +381,42 @@ def test_what_the_masters_order_fills_further_is_no_leg_beside_ours_that_is_for_
     (denied,) = filled(copy, "0.10", leg=1)
     assert isinstance(denied, m.CopyDenied)
     assert (denied.leg, denied.code) == (1, "ALREADY_COPIED")
+    assert denied.numbers == {"by_leg": "0"}
     assert next_step(copy, clocked()) == Rests()
     assert filled(copy, "0.10", leg=2) == [], "what the master adds by another order is a leg"
     assert isinstance(next_step(copy, clocked()), Sends)
+
+
+def test_what_the_masters_order_fills_further_while_ours_is_placed_is_no_leg_beside_it() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099", lots="0.20")
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt(step.kind, step.request)
+    assert filled(copy, "0.10") == []
+    (denied,) = filled(copy, "0.10", leg=1)
+    assert isinstance(denied, m.CopyDenied)
+    assert (denied.leg, denied.code) == (1, "ALREADY_COPIED")
+
+
+def test_what_the_masters_order_fills_further_while_ours_goes_to_the_market_is_a_leg() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", lots="0.20"))
+    assert filled(copy, "0.10") == []
+    copy.legs[0].status, copy.attempt = LegStatus.WAITING, attempt("open", None)
+    assert filled(copy, "0.10", leg=1) == []
+
+
+def test_what_is_added_to_a_mirrored_order_is_mapped_as_that_was() -> None:
+    mapping = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD", slave_lots=D("0.33"))
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099", mapping=mapping))
+    leg = copy.legs[0]
+    leg.status, leg.original_lots, leg.lots = LegStatus.OPEN, D("0.33"), D("0.33")
+    accept(copy, replace(opens("0.20"), leg=1), ORIGIN, SEEN_AT)
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots == D("0.33")
 
 
 def test_what_filled_in_parts_goes_to_the_market_as_a_whole_where_ours_was_in_the_way() -> None:
@@ -851,3 +1009,52 @@ def test_what_goes_to_the_market_since_ours_was_never_placed_has_the_offset_of_t
     step = next_step(copy, late)
     assert isinstance(step, Sends)
     assert step.numbers["offset"] == "0.00100"
+
+
+def copier_stopped(copy: Copy) -> None:
+    """After a fill of the master's order that nobody saw."""
+    order = m.RemovePendingCopy(
+        copy=copy.copy, slave=copy.slave, reason="COPIER_STOPPED", opens_nothing=True
+    )
+    assert accept(copy, order, ORIGIN, SEEN_AT)[1] == []
+
+
+def test_ours_that_waits_when_its_copier_is_stopped_after_an_unseen_fill_is_taken_back() -> None:
+    """Once a list of after the grace shows that it has not filled meanwhile."""
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    copier_stopped(copy)
+    assert next_step(copy, clocked()) == Waits(SEEN_AT + timedelta(seconds=LIMITS.pending_grace_s))
+    late = clocked(age_s=LIMITS.pending_grace_s)
+    assert isinstance(next_step(copy, late), Asks), "whether it has filled meanwhile"
+    late.looked((ours(copy, order),), late.mono)
+    step = next_step(copy, late)
+    assert isinstance(step, Sends)
+    assert step.request == DeleteRequest(ticket=TICKET)
+    copy.attempt = attempt("delete", step.request)
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.099"))
+    (removed,) = outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES).events
+    assert isinstance(removed, m.CopyPendingRemoved)
+    assert removed.reason == "COPIER_STOPPED"
+    assert next_step(copy, late) == Rests()
+
+
+def test_ours_that_has_filled_when_its_copier_is_stopped_after_an_unseen_fill_is_followed() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    copier_stopped(copy)
+    ours_fills(copy, "0.10", of="0.10")
+    assert next_step(copy, clocked(age_s=10)) == Rests()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert closes(copy) == D("0.05")
+
+
+def test_ours_that_was_not_placed_when_its_copier_is_stopped_after_an_unseen_fill_is_denied() -> (
+    None
+):
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    copier_stopped(copy)
+    assert unplaced(copy) is None
+    step = next_step(copy, clocked())
+    assert isinstance(step, Denies)
+    assert step.denial.code == "COPIER_STOPPED"

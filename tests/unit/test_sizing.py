@@ -10,6 +10,7 @@ from copypro.messages import OpenCopy
 from copypro.options import CopierOptions, RiskType, SymbolMapping
 from copypro.values import OrderKind, Side
 from copypro_account_watcher.planned.sizing import Sized, Slave, margin_check, size
+from msgspec.structs import replace
 
 from tests.unit.slave_builders import D, context, figures, opens, places, quote, slave, spec
 
@@ -51,9 +52,25 @@ def test_contract_only_gives_the_same_risk_per_point() -> None:
     assert sized(order, to).lots == D("10.0")
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1E+999999"])
+def test_a_tick_value_that_is_no_number_leaves_the_contract_as_it_is(value: str) -> None:
+    terms = {"digits": 1, "profit_currency": "EUR", "tick": "0.5", "tick_value": D(value)}
+    order = opens("0.4", master=context(symbol=spec("GER40", contract="25", **terms)))
+    to = slave(symbol=spec("DE40", contract="1", **terms), rates={("EUR", "USD"): "1.1"})
+    assert sized(order, to).lots == D("10.0")
+
+
+def test_a_tick_value_that_no_rate_converts_leaves_the_contract_as_it_is() -> None:
+    dax = spec("GER40", digits=1, contract="25", tick="0.5", tick_value=D("125"))
+    order = opens("0.4", master=context(symbol=dax, currency="EUR"))
+    assert sized(order, slave(symbol=spec("DE40", digits=1, contract="1"))).lots == D("10.0")
+
+
 def test_balance_ratio_converts_the_slaves_money() -> None:
-    order = opens("0.80", risk_type=RiskType.BALANCE_MULTIPLIER, master=context("20000"))
-    result = sized(order, slave("5000", currency="EUR", rates={("EUR", "USD"): "1.10"}))
+    master = context("20000", equity="10000")
+    order = opens("0.80", risk_type=RiskType.BALANCE_MULTIPLIER, master=master)
+    ours = figures("5000", "2500")
+    result = sized(order, slave(figures_=ours, currency="EUR", rates={("EUR", "USD"): "1.10"}))
     assert result.lots == D("0.22")
     assert result.numbers["ratio"] == "0.275"
     assert result.numbers["rate"] == "1.10"
@@ -137,6 +154,14 @@ def test_fixed_risk_by_the_stops_distance() -> None:
     assert result.numbers["raw_lots"] == "0.375"
     assert result.numbers["risk_money"] == "100"
     assert D(result.numbers["loss_per_lot"]).quantize(D("0.01")) == D("266.67")
+    assert result.numbers["rate"] == str(1 / D(150))
+
+
+def test_fixed_risk_is_in_percent_of_the_equity() -> None:
+    to = replace(eurjpy(), figures=figures("10000", "5000"))
+    result = sized(risks("2.5"), to, "162.100", D("162.500"))
+    assert result.numbers["risk_money"] == "125"
+    assert (result.lots, result.numbers["raw_lots"]) == (D("0.46"), "0.46875")
 
 
 def test_fixed_risk_counts_the_commission_where_it_is_known() -> None:
@@ -415,6 +440,11 @@ def test_masters_lots_that_are_none(lots: str) -> None:
     assert denial.numbers["master_lots"] == lots
 
 
+def test_a_master_of_more_lots_than_any_broker_takes_is_a_mistake_whatever_the_factor() -> None:
+    order = opens("100001", risk_value=D("0.0001"))
+    assert refused(order, slave()).code == "INVALID_VOLUME"
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "NaN", "-Infinity", "1E+999999", "1E-999999"])
 @pytest.mark.parametrize("rule", [RiskType.FIXED_LOT, RiskType.LOT_MULTIPLIER])
 def test_risk_values_that_are_none(rule: RiskType, value: str) -> None:
@@ -439,6 +469,10 @@ def test_mapped_lots_that_are_none(lots: str) -> None:
 @pytest.mark.parametrize("refiner", ["0", "-1", "NaN"])
 def test_refiners_that_are_none(refiner: str) -> None:
     assert refused(opens(lot_refiner=D(refiner)), slave()).code == "INVALID_VOLUME"
+
+
+def test_a_symbol_of_one_volume_is_opened_with_it() -> None:
+    assert sized(opens("1"), slave(symbol=spec(lot=("1", "1", "1")))).lots == 1
 
 
 @pytest.mark.parametrize(
@@ -516,17 +550,18 @@ def test_the_rule_books_margin_of_0_37_lots_passes() -> None:
 
 
 def test_a_fifth_of_the_equity_stays_free() -> None:
-    to = slave(figures_=figures("1000", free_margin="600"))
+    """However large the balance is that the equity has fallen from."""
+    to = slave(figures_=figures("2000", "1000", free_margin="600"))
     assert margin_check(D("0.37"), to, D("400"), DEFAULT) is None
     denial = margin_check(D("0.37"), to, D("400.01"), DEFAULT)
     assert denial is not None
     assert denial.code == "NOT_ENOUGH_MARGIN"
     assert denial.numbers["required"] == "400.01"
-    assert denial.numbers["reserve"] == "0.2"
+    assert (denial.numbers["reserve"], denial.numbers["estimated"]) == ("0.2", "false")
 
 
 def test_a_floor_for_the_margin_level() -> None:
-    to = slave(figures_=figures("1000", free_margin="900", margin="100"))
+    to = slave(figures_=figures("2000", "1000", free_margin="900", margin="100"))
     options = CopierOptions(min_margin_level=D(300))
     assert margin_check(D(1), to, D("233"), options) is None
     denial = margin_check(D(1), to, D("234"), options)
@@ -557,7 +592,7 @@ def test_on_mt4_margin_is_estimated_with_the_reserve_doubled() -> None:
     assert denial is not None
     assert denial.code == "NOT_ENOUGH_MARGIN"
     assert denial.numbers["required"] == "1100"
-    assert denial.numbers["reserve"] == "0.4"
+    assert (denial.numbers["reserve"], denial.numbers["estimated"]) == ("0.4", "true")
     assert denial.numbers["estimated"] == "true"
 
 
@@ -652,6 +687,7 @@ def test_a_reserve_that_is_not_free_before_is_not_after_an_open_of_unknown_margi
     assert denial is not None
     assert (denial.code, denial.numbers["required"]) == ("NOT_ENOUGH_MARGIN", "unknown")
     assert (denial.numbers["reserve"], denial.numbers["free_margin"]) == ("0.2", "199")
+    assert denial.numbers["estimated"] == "false"
     within = slave(symbol=UNTOLD, figures_=figures("1000", free_margin="200", margin="800"))
     assert margin_check(D("0.01"), within, None, DEFAULT) is None
 

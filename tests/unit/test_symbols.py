@@ -6,23 +6,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from copypro.affixes import MAJORS, PAIRS, Affix, learn_affix, names_of
 from copypro.codes import CODES, Denial
 from copypro.messages import Context
 from copypro.options import RiskType, SymbolMapping
 from copypro.trading import Quote, SymbolSpec
 from copypro.values import Side
 from copypro_account_watcher.planned.symbols import (
-    MAJORS,
-    Affix,
     Resolved,
     check_pair,
     conversion_symbols,
     conversions,
-    learn_affix,
-    names_of,
     rate_of,
     resolve,
 )
+from msgspec.structs import replace
 
 from tests.unit.slave_builders import D, context, opens, quote, spec
 
@@ -111,6 +109,20 @@ def test_a_masters_own_affix_around_a_major_is_seen_through(master: str) -> None
     assert resolve(master, None, broker(suffix=".x")) == Resolved("EURUSD.x", "affix")
 
 
+@pytest.mark.parametrize("master", ["AUDCADm", "GBPNZD.r", "#CADJPY", "m.NZDCHF+", "EURAUD_SB"])
+def test_it_is_around_any_pair_of_the_eight_currencies(master: str) -> None:
+    pair = next(pair for pair in PAIRS if pair in master)
+    assert resolve(master, None, broker(pair)) == Resolved(pair, "affix")
+    theirs = broker(f"{pair}.x", suffix=".x")
+    assert resolve(master, None, theirs) == Resolved(f"{pair}.x", "affix")
+
+
+@pytest.mark.parametrize("master", ["USDCNHm", "EURTRY.r", "AUDCADT", "BTCUSDm", "XAUEUR.r"])
+def test_it_is_around_nothing_else(master: str) -> None:
+    theirs = ("USDCNH", "EURTRY", "AUDCAD", "BTCUSD", "XAUEUR")
+    assert unresolved(resolve(master, None, broker(*theirs))).code == "UNMAPPED_SYMBOL"
+
+
 @pytest.mark.parametrize("master", ["EURUSDT", "EURUSD2", "XEURUSD", "EURUSDC"])
 def test_letters_that_make_another_name_are_never_taken_off(master: str) -> None:
     denial = unresolved(resolve(master, None, broker()))
@@ -147,6 +159,50 @@ def test_an_alias_is_proposed_never_taken(master: str, theirs: str) -> None:
 def test_an_alias_is_proposed_with_the_slaves_affix() -> None:
     names = broker("XAUUSD.m", suffix=".m")
     assert unresolved(resolve("GOLD", None, names)).numbers["proposal"] == "XAUUSD.m"
+
+
+def test_an_alias_is_proposed_where_no_affix_is_proven() -> None:
+    assert unresolved(resolve("GOLD", None, ("XAUUSD",))).numbers["proposal"] == "XAUUSD"
+
+
+def test_a_name_that_the_masters_holds_is_proposed_if_it_is_long_enough_to_tell() -> None:
+    assert unresolved(resolve("GER40.cash", None, ("GER40",))).numbers["proposal"] == "GER40"
+    assert unresolved(resolve("CASH40.x", None, ("CASH",))).numbers["proposal"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("master", "theirs"),
+    [
+        ("US30.cash", "DJ30"),
+        ("DJ30", "US30Cash"),
+        ("US30", "[DJI30]"),
+        ("GER40.cash", "DE40"),
+        ("DAX40", "GER40Cash"),
+        ("US100.cash", "NAS100"),
+        ("NDX100", "USTECm"),
+        ("USOIL.cash", "XTIUSD"),
+        ("UKOIL", "BRENT"),
+        ("JPN225", "JP225Cash"),
+        ("NATGAS", "XNGUSD"),
+        ("GOLD#", "XAUUSD"),
+        ("GOLDmicro", "XAUUSD.m"),
+        ("EUR/USD", "EURUSD"),
+        ("EUR_USD", "EURUSD"),
+        ("BTCUSD", "BTC/USD"),
+        ("US30Cash", "US30.cash"),
+        ("US30.cash", "US30"),
+    ],
+)
+def test_other_brokers_ways_of_writing_are_proposed_never_taken(master: str, theirs: str) -> None:
+    denial = unresolved(resolve(master, None, broker(theirs)))
+    assert (denial.code, denial.numbers["proposal"]) == ("UNMAPPED_SYMBOL", theirs)
+
+
+@pytest.mark.parametrize(
+    ("master", "theirs"), [("GOLDMAN", "XAUUSD"), ("XAUUSD", "MARIGOLD"), ("DJ300", "US30")]
+)
+def test_an_alias_within_another_name_is_none(master: str, theirs: str) -> None:
+    assert unresolved(resolve(master, None, broker(theirs))).numbers["proposal"] == "none"
 
 
 def test_nothing_alike_proposes_nothing() -> None:
@@ -245,7 +301,28 @@ def test_gold_differs_in_the_currency_of_its_margin_and_is_gold_all_the_same() -
     assert numbers["check_base_currency"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("name", "margin", "profit", "result"),
+    [
+        ("EURUSD", "EUR", None, "pass"),
+        ("EURPLN", "EUR", "PLN", "pass"),
+        ("EURPLN.r", "eur", "pln", "pass"),
+        ("EURUSD", "USD", "USD", "unknown"),
+        ("EURPLN", "PLN", "PLN", "unknown"),
+        ("EURPLN", "EUR", None, "unknown"),
+        ("EURPLN", "USD", "PLN", "unknown"),
+        ("EURIDX", "EUR", "USD", "unknown"),
+    ],
+)
+def test_the_margins_currency_is_a_pairs_base_where_its_name_says_so(
+    name: str, margin: str, profit: str | None, result: str
+) -> None:
+    pair = spec(name, margin_currency=margin, profit_currency=profit)
+    assert checked(pair, pair, AT, AT)["check_base_currency"] == result
+
+
 INDEX = spec("US30", digits=1, contract="1")
+PLN: dict[str, Any] = {"margin_currency": "EUR", "profit_currency": "PLN"}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +331,10 @@ INDEX = spec("US30", digits=1, contract="1")
         (euro(), "1.10000", "1.10540", "pass"),
         (euro(), "1.10000", "1.10560", "fail"),
         (spec("XAUUSD", digits=2), "2400.00", "2412.10", "fail"),
+        (spec("USDTRY", calculation="Forex"), "30.0000", "30.2000", "fail"),
+        (spec("EURPLN", **PLN), "4.3000", "4.3300", "fail"),
         (INDEX, "39000.0", "39770.0", "pass"),
+        (spec("USDIDX", digits=3, profit_currency="USD"), "105.000", "106.000", "pass"),
         (INDEX, "39000.0", "39790.0", "fail"),
         (INDEX, "39000.0", "3900.0", "fail"),
     ],
@@ -311,6 +391,12 @@ def test_the_tick_value_of_another_currency_is_converted() -> None:
     assert checked(ours, ours, at, at)["check_tick_value"] == "unknown"
 
 
+def test_a_tick_of_no_size_says_nothing_of_its_value() -> None:
+    """Bridges leave it out while a symbol's data load."""
+    numbers = checked(euro(), euro(tick="0", tick_value=D(1)), AT, AT)
+    assert numbers["check_tick_value"] == "unknown"
+
+
 def test_the_tick_value_tells_cents_from_dollars() -> None:
     """1,000 units a lot and a tick of one: right in cents, a hundred times too much in dollars."""
     cent = euro(contract="1000", tick_value=D(1))
@@ -348,6 +434,14 @@ def test_an_order_names_the_rates_that_it_will_need() -> None:
     assert conversions(opens(risk_multiply=D(1)), spec(), "EUR") == {("EUR", "USD")}
     assert conversions(opens(), spec(), "EUR") == set()
     assert conversions(opens(side=Side.SELL), euro(), "USD") == set()
+
+
+def test_a_mapped_symbols_ticks_need_a_rate_on_the_masters_side_as_well() -> None:
+    ours, theirs = euro(), euro(tick_value=D("0.9"))
+    order = opens(mapping=mapping("EURUSD"), master=context(symbol=theirs, currency="EUR"))
+    assert conversions(order, ours, "USD") == {("USD", "EUR")}
+    unseen = Context(figures=context().figures, currency="EUR", spec=None)
+    assert conversions(replace(order, context=unseen), ours, "USD") == set()
 
 
 def test_mt4s_margin_needs_a_rate_too() -> None:

@@ -96,6 +96,10 @@ def test_a_fraction_of_one_or_above_asks_for_nothing_less() -> None:
         assert target_lots(D("0.07"), fraction, spec(), True, AUTO) == D("0.07")
 
 
+def test_a_leg_that_is_off_the_step_is_whole_as_it_was_filled() -> None:
+    assert target_lots(D("0.105"), D(1), spec(), True, AUTO) == D("0.105")
+
+
 def test_a_leg_filled_below_the_minimum_is_kept_as_it_is_never_grown() -> None:
     """An immediate-or-cancel order may fill less than any order may ask for."""
     symbol = spec(lot=("0.10", "100", "0.01"))

@@ -64,7 +64,7 @@ def to_close(current: Lots, target: Lots, spec: SymbolSpec) -> Lots:
     A piece that the broker would refuse waits for the next partial or the full close: 0. A
     target of 0 closes all that is left, whatever its size: brokers accept the whole of a position.
     """
-    if current <= target or current <= 0:
+    if current <= target:
         return Decimal(0)
     if target <= 0:
         return current
