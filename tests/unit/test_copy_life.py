@@ -34,6 +34,7 @@ from copypro_account_watcher.planned.live import (
     NeedList,
     NeedNames,
     NeedQuote,
+    NeedRate,
     NeedSpec,
 )
 from copypro_account_watcher.planned.step import Asks, Denies, Queues, Rests, Sends, Waits
@@ -144,7 +145,7 @@ def test_money_is_converted_by_what_the_slaves_broker_quotes(
     market.learn_figures(figures(balance))
     market.learn_margin("EURUSD", Side.BUY, D(1))
     if others:
-        assert next_step(copy, market) == Asks(tuple(NeedQuote(name) for name in others))
+        assert next_step(copy, market) == Asks(tuple(NeedRate(name) for name in others))
     for name, middle in others.items():
         market.learn_quote(quote(str(D(middle) - 1), str(D(middle) + 1), name))
     step = next_step(copy, market)
