@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from copypro.adapters.bridge import Bridge
 from copypro.adapters.http_server import HttpServer
+from copypro.adapters.trade_wire import why
 from copypro.errors import NotSent, Unavailable
 from copypro.ports import TerminalLimits
 from copypro.retcodes import CallKind
@@ -74,3 +75,10 @@ async def test_https_where_http_is_spoken(http: str) -> None:
 async def test_a_certificate_that_is_not_trusted(https: str) -> None:
     said = await said_of(https)
     assert said == "no connection to the MT5 bridge (its certificate is not trusted)"
+
+
+def test_several_addresses_of_a_name() -> None:
+    """As asyncio says it, with the addresses, where each was refused in its own words."""
+    error = OSError("Multiple exceptions: [Errno 111] ('::1', 1), [Errno 111] ('127.0.0.1', 1)")
+    assert why(error) == "none of its addresses answers"
+    assert why(ConnectionResetError("Connection lost")) == "ConnectionResetError"

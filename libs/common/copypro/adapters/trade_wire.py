@@ -37,7 +37,7 @@ def why(error: OSError) -> str:
             return "no TLS was agreed on"
         case OSError(errno=int(number)):
             return os.strerror(number)
-    return type(error).__name__
+    return "none of its addresses answers" if type(error) is OSError else type(error).__name__
 
 
 class NotWritten(Exception):
