@@ -313,3 +313,26 @@ def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
             assert len(account.told(m.PendingPlaced)) == 1
 
     run(work())
+
+
+def test_what_ends_before_it_is_told_is_found_in_history() -> None:
+    """Its frame is lost, and its profit is taken for the costs of what has opened since."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.tick(EASTERN)
+            await account.looked()
+            bridge.silent_on = {"XYZ"}
+            at = broker_time()
+            bridge.orders = (replace(order(9, symbol="XYZ"), opened_at_broker=at),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            ended = replace(row(9, symbol="XYZ", profit=D(5)), opened_at_broker=at)
+            bridge.closed = (replace(ended, closed_at_broker=broker_time()),)
+            bridge.balance += D(5)
+            bridge.orders = (replace(order(10), opened_at_broker=broker_time()),)
+            bridge.frame()
+            await account.until(lambda: closed(account) == {"9"})
+
+    run(work())

@@ -89,8 +89,8 @@ class Looking:
         """Money and deals that only history can tell of,"""
         self._untold_since = 0.0
         """and since when, on the monotonic clock."""
-        self._untold_pending: dict[Ticket, OpenOrder] = {}
-        """Of the last look, those that wait for a price that the bridge is slow to tell."""
+        self._unread: dict[Ticket, OpenOrder] = {}
+        """New orders of the last look that wait for what the bridge is slow to tell."""
         self._put_off: Shown | None = None
         """The newest frame, which shows nothing but what our calls opened: looked at in a moment."""
         self._later: asyncio.Task[None] | None = None
@@ -99,7 +99,7 @@ class Looking:
         """The session is over, and its frames are."""
         self.publishing.stop()
         self._terms.stop()
-        self._untold_pending = {}
+        self._unread = {}
         self._put_off = None
         if self._later is not None:
             self._later.cancel()
@@ -180,8 +180,10 @@ class Looking:
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
             self._accounted = Accounted(self._host.limits.flow_wait_s)
         told = self._follow_filled(shown, turn)
-        pending = [order for order in shown.orders if order.kind.is_pending]
-        self._untold_pending = {o.ticket: o for o in pending if o.ticket in unread}
+        if self._unread.keys() - {order.ticket for order in shown.orders}:
+            # It ended before it was told.
+            self.want_history()
+        self._unread = {o.ticket: o for o in shown.orders if o.ticket in unread}
         told += self._follow_changes(shown, unread, turn)
         settled = self._follow_balance(shown, told, turn)
         self._protecting.looked(
@@ -226,11 +228,11 @@ class Looking:
 
     def _follow_filled(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
         """A pending order that is a position before it was told is told as it was first."""
-        untold = self._untold_pending
-        filled = {o.ticket for o in shown.orders if o.ticket in untold and not o.kind.is_pending}
+        pending = {o.ticket: o for o in self._unread.values() if o.kind.is_pending}
+        filled = {o.ticket for o in shown.orders if o.ticket in pending and not o.kind.is_pending}
         if not filled:
             return []
-        orders = tuple(untold[o.ticket] if o.ticket in filled else o for o in shown.orders)
+        orders = tuple(pending[o.ticket] if o.ticket in filled else o for o in shown.orders)
         before = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
         return self._follow_changes(before, set(), turn)
 
