@@ -90,17 +90,18 @@ KINDS = (
     "waits",
     "stops",
     "mappings",
+    "terms",
 )
 CHOSEN = os.environ.get("COPYPRO_STORM_KINDS", "")
 ENDS = {"restart", "kill"}
 """Kinds that take the ring away for a while."""
 BOOKS = os.environ.get("COPYPRO_STORM_BOOKS") == "1"
-IN_LINE = {"restart", "kill", "options", "builds", "chain", "reopen", "night", "stale"}
+IN_LINE = ENDS | {"options", "builds", "chain", "reopen", "night", "stale", "terms"}
 """Kinds after which every copy must still stand as its master's trade does."""
 CALLS = {"ordermodify": "modify", "orderclose": "close", "orderdelete": "close"}
 """MT5's OrderClose deletes pending orders as well."""
 REQUESTS = {ModifyRequest: "modify", CloseRequest: "close", DeleteRequest: "close"}
-ALL_LIMITS = msgspec.structs.replace(LIMITS, protect_every_s=0.05)
+ALL_LIMITS = msgspec.structs.replace(LIMITS, protect_every_s=0.05, terms_wait_s=0.1)
 
 
 class KilledWorld(World):
@@ -207,6 +208,9 @@ class WildStorm(calmer.Storm):
                     await control.set_account(master_server, 1001, retickets=True)
             slave = dice.choice(self.slaves)
             await control.set_account(slave.server, slave.login, market_execution_stops=False)
+        if "terms" in self.kinds:
+            for account in (*[self.master] * 4, *self.slaves):
+                await self._late_terms(account)
         self.copiers = {}
         for slave in self.slaves:
             await self._start(slave)
@@ -342,6 +346,21 @@ class WildStorm(calmer.Storm):
             await self._ask("AddSymbolMapping", id=copier, **names, slaveLots=lots)
         else:
             await self._ask("DeleteSymbolMapping", id=copier, masterSymbol=symbol)
+
+    async def _do_terms(self) -> None:
+        await self._late_terms(self.random.choice((self.master, *self.slaves)))
+
+    async def _late_terms(self, account: Account) -> None:
+        """What the bridge is asked of a symbol comes late, or is refused."""
+        dice = self.random
+        late = {"delay_before_s": dice.choice((0.2, 0.5, 1.0, 2.0))}
+        knob: dict[str, Any] = late | dice.choice(({}, {}, {"error": "TIMEOUT"}))
+        platform = SERVERS[account.server]
+        quote = "Quote" if platform == "MT4" else "GetQuote"
+        knob["endpoint"] = dice.choice(("SymbolParams", "SymbolParams", quote))
+        knob |= {"symbol": dice.choice(SYMBOLS), "times": dice.choice((1, 1, 3))}
+        self.note(f"{account.login} {knob}")
+        await self.world.control.script(platform, login=account.login, **knob)
 
     async def _do_pauses(self) -> None:
         slave = self.random.choice(self.slaves)

@@ -100,7 +100,7 @@ class Face:
             return hang_up(request, entry, "down")
         if self._is_throttled():
             return web.json_response({"message": "Too many requests"}, status=429)
-        script = self._script(endpoint, login)
+        script = self._script(endpoint, login, params.values.get("symbol", ""))
         if script is None:
             return self._answer(request, entry, endpoint, params)
         return await self._scripted(request, entry, endpoint, params, script)
@@ -216,9 +216,9 @@ class Face:
         if ticket in account.orders:
             self.brokers.fill_more(account, ticket, rest, self.clock())
 
-    def _script(self, endpoint: str, login: int) -> Knob | None:
+    def _script(self, endpoint: str, login: int, symbol: str) -> Knob | None:
         for script in self.scripts:
-            if script.matches(endpoint, login):
+            if script.matches(endpoint, login, symbol):
                 if script.times > 0:
                     script.times -= 1
                 if script.times == 0:

@@ -18,6 +18,8 @@ class Knob(Struct, kw_only=True, omit_defaults=True):
     """A call's name, "trade" for all that change something, or "*"."""
     login: int = 0
     """0: any account."""
+    symbol: str = ""
+    """Empty: any, and calls that have none."""
     times: int = 1
     """−1: until cleared."""
     delay_before_s: float = 0.0
@@ -42,8 +44,8 @@ class Knob(Struct, kw_only=True, omit_defaults=True):
     late_s: float = 0.0
     """Do it only so long after the answer was given (or withheld)."""
 
-    def matches(self, endpoint: str, login: int) -> bool:
-        if self.login and self.login != login:
+    def matches(self, endpoint: str, login: int, symbol: str) -> bool:
+        if (self.login and self.login != login) or (self.symbol and self.symbol != symbol):
             return False
         if self.endpoint == "trade":
             return endpoint in TRADE_CALLS
