@@ -64,3 +64,17 @@ def test_what_is_added_to_a_copy_that_was_too_small_to_be_reduced_is_followed(
     assert run(lives(broker, steps, PairMaster("0.35", small_rest=SmallRest.AUTO))) == []
     *_, added = broker.ever.values()
     assert broker.rows[-1].lots == added
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_left_by_a_close_that_nobody_answered_before_any_list_is_followed(
+    kind: str,
+) -> None:
+    """On netting its row was taken for another close, as no clock told that it was of before the first
+    list: what stood was followed no more.
+    """
+    broker = PairBroker(kind, ["full", "restart, filled"], [])
+    steps = [("begin", 1.0), ("reduce", 60.0)]
+    codes = run(lives(broker, steps, PairMaster("0.35", small_rest=SmallRest.KEEP_MIN)))
+    assert codes == ["UNRESOLVED"]
+    assert broker.held == 0
