@@ -78,3 +78,12 @@ def test_what_is_left_by_a_close_that_nobody_answered_before_any_list_is_followe
     codes = run(lives(broker, steps, PairMaster("0.35", small_rest=SmallRest.KEEP_MIN)))
     assert codes == ["UNRESOLVED"]
     assert broker.held == 0
+
+
+def test_the_rest_of_an_order_is_not_what_another_leg_of_its_position_closes() -> None:
+    """On netting, of an order that filled in part and whose part was closed with the rest of the copy."""
+    options = {"pending_mode": PendingMode.MIRROR, "small_rest": SmallRest.AUTO}
+    shows = ["stale", "after", "lists", "after", "after", "before"]
+    broker = PairBroker("MT5 netting", ["part"], shows)
+    steps = [("place", 62.3), ("fill", 1.0), ("open", 1.0), ("stop", 5.0)]
+    assert run(lives(broker, steps, PairMaster("2", trade_delay_ms=3000, **options))) == []
