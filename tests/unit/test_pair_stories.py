@@ -87,3 +87,11 @@ def test_the_rest_of_an_order_is_not_what_another_leg_of_its_position_closes() -
     broker = PairBroker("MT5 netting", ["part"], shows)
     steps = [("place", 62.3), ("fill", 1.0), ("open", 1.0), ("stop", 5.0)]
     assert run(lives(broker, steps, PairMaster("2", trade_delay_ms=3000, **options))) == []
+
+
+def test_all_of_a_copy_is_closed_whatever_a_late_frame_shows_of_it() -> None:
+    """On netting one of before the last add: no more than it showed was closed, and the rest stood on."""
+    broker = PairBroker("MT5 netting", [], ["lists", "stale"])
+    steps = [("begin", 12.0), ("reduce", 1.0), ("open", 2.0), ("close", 60.0)]
+    assert run(lives(broker, steps, PairMaster("1", small_rest=SmallRest.AUTO))) == []
+    assert broker.held == 0
