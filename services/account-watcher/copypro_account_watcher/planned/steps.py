@@ -133,7 +133,9 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
         return pause
     assert leg.ticket is not None
     position, held = live.positions.get(leg.ticket), _held(copy, leg, live)
-    if held > 0:
+    if target == 0 and live.mode is Mode.NETTING and live.is_by_frame:
+        held = leg.lots  # it may be of before it grew: what that leaves is closed next
+    elif held > 0:
         leg.lots = held  # what is told of it later is counted already
     lots: Lots | None = held - target if target else leg.lots
     if target == 0 and live.mode is Mode.HEDGING:
