@@ -30,6 +30,7 @@ from copypro.values import (
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import about, accept, deny, detach
 from copypro_account_watcher.planned.live import (
+    Live,
     NeedFigures,
     NeedList,
     NeedNames,
@@ -801,6 +802,67 @@ def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_open() -> None:
         assert isinstance(step.request, CloseRequest)
         tickets.add(step.request.ticket)
     assert tickets == {TICKET, 78}
+
+
+def with_one_too_many(copy: Copy) -> Copy:
+    copy.legs.append(Leg(number=-78, tag="t", status=LegStatus.OPEN, ticket=Ticket(78)))
+    return copy
+
+
+def refused_close(copy: Copy, market: Live) -> Ticket:
+    """The next step closes, which the broker refuses; and its back-off is over."""
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    copy.attempt.leg = step.leg
+    refused(copy, copy.attempt, "FIFO_CLOSE")
+    assert copy.not_before_utc is not None
+    market.now = max(market.now, copy.not_before_utc)
+    market.learn_quote(quote("1.10000", "1.10002"))
+    return step.request.ticket
+
+
+def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_whole() -> None:
+    copy, market = with_one_too_many(standing(copy_sl=False)), live()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert {refused_close(copy, market) for _ in range(2)} == {TICKET, 78}
+
+
+def test_a_position_too_many_is_closed_also_where_a_part_waits_for_its_symbols_terms() -> None:
+    copy, unknown = with_one_too_many(standing(copy_sl=False)), live(known=False)
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert next_step(copy, unknown) == Asks((NeedSpec("EURUSD"),))
+    unknown.learn_missing(NeedSpec("EURUSD"))
+    assert refused_close(copy, unknown) == 78
+
+
+def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_from_its_stop() -> None:
+    copy = with_one_too_many(standing(sl="1.05"))
+    copy.legs[0].set_stop_loss = D("1.05")
+    refused_close(copy, live())
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=5)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert (step.request.ticket, step.request.stop_loss) == (TICKET, D("1.06"))
+
+
+def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_without_a_stop_alive() -> None:
+    copy = with_one_too_many(standing(sl="1.05"))
+    copy.legs[0].levels_refused, copy.not_before_utc = True, SEEN_AT + timedelta(seconds=5)
+    next_step(copy, live())
+    assert copy.closing == "STOP_NOT_SET"
+
+
+def test_a_position_too_many_without_a_stop_costs_no_leg_that_has_one() -> None:
+    copy, market = with_one_too_many(standing(sl="1.05")), live()
+    copy.legs[0].set_stop_loss = D("1.05")
+    for _ in range(3):
+        assert refused_close(copy, market) == 78
+        market.now += timedelta(seconds=LIMITS.stops_within_s)
+    assert copy.closing == ""
 
 
 def test_a_leg_that_ended_by_itself_before_our_close_is_recorded_as_closed() -> None:
