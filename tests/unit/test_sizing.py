@@ -136,6 +136,7 @@ def test_fixed_lots_depend_on_nothing_of_the_masters() -> None:
 
 YEN = spec("EURJPY", digits=3, profit_currency="JPY", margin_currency="EUR")
 YEN_QUOTE = quote("162.490", "162.500", "EURJPY")
+DAX_QUOTE = quote("15999", "16000", "DE40")
 
 
 def eurjpy(**more: object) -> Slave:
@@ -168,6 +169,18 @@ def test_fixed_risk_counts_the_commission_where_it_is_known() -> None:
     result = sized(risks(), eurjpy(cost_per_lot=D(7)), "162.100", D("162.500"))
     assert result.lots == D("0.36")
     assert D(result.numbers["raw_lots"]).quantize(D("0.0001")) == D("0.3654")
+
+
+def test_fixed_risk_counts_no_gain_as_a_cost() -> None:
+    assert sized(risks(), eurjpy(cost_per_lot=D(-7)), "162.100", D("162.500")).lots == D("0.37")
+
+
+def test_fixed_risk_counts_ticks_by_their_own_size() -> None:
+    """A hundred points are 200 ticks of 0.55 each: 110 a lot, where the contract says 100."""
+    terms = {"digits": 2, "contract": "1", "tick": "0.5", "tick_value": D("0.55")}
+    dax = slave("10000", symbol=spec("DE40", profit_currency="USD", **terms), at=DAX_QUOTE)
+    result = sized(risks(), dax, "15900", D("16000"))
+    assert (result.lots, result.numbers["tick_size"]) == (D("0.90"), "0.5")
 
 
 def test_fixed_risk_takes_the_larger_of_the_two_losses() -> None:

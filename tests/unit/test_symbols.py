@@ -112,7 +112,9 @@ def test_a_masters_own_affix_around_a_major_is_seen_through(master: str) -> None
     assert resolve(master, None, broker(suffix=".x")) == Resolved("EURUSD.x", "affix")
 
 
-@pytest.mark.parametrize("master", ["EURUSDT", "EURUSD2", "XEURUSD", "EURUSDC"])
+@pytest.mark.parametrize(
+    "master", ["EURUSDT", "EURUSDTx", "EURUSD2", "XEURUSD", "aXEURUSD", "EURUSDC"]
+)
 def test_letters_that_make_another_name_are_never_taken_off(master: str) -> None:
     denial = unresolved(resolve(master, None, broker()))
     assert (denial.code, denial.numbers["proposal"]) == ("UNMAPPED_SYMBOL", "EURUSD")
