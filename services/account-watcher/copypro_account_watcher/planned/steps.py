@@ -270,10 +270,11 @@ def _open(copy: Copy, live: Live) -> Step | None:
 
 
 def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
-    """In the order of what is cheapest to know: age, permission, symbol, price, size, margin."""
-    expires_at = _expires_at(order, live)
-    if expires_at is None or live.now >= expires_at:
-        return Denies(leg.number, expired(order, live))
+    """One that is not too late, in the order of what is cheapest to know: permission, symbol, price,
+    size, margin.
+    """
+    expires_at = _expires_at(order)
+    assert expires_at is not None
     if (refused := live.refuses(copy.copier, order.registration)) is not None:
         return Denies(leg.number, refused)
     start_at = order.seen_at_utc + timedelta(milliseconds=order.options.trade_delay_ms)
@@ -327,7 +328,7 @@ def expired(order: OpenCopy, live: Live) -> Denial:
     return denied("EXPIRED", age_s=age, max_age_s=order.options.max_age_s)
 
 
-def _expires_at(order: OpenCopy, live: Live) -> datetime | None:
+def _expires_at(order: OpenCopy) -> datetime | None:
     if order.fresh_from_utc is None:
         return None
     return order.fresh_from_utc + timedelta(seconds=order.options.max_age_s)
@@ -346,7 +347,7 @@ def _waiting_too_long(copy: Copy, live: Live) -> Step | None:
     """An open that is late is denied, even behind something else that takes its time."""
     for leg in copy.legs:
         if leg.status is LegStatus.WAITING and leg.order is not None:
-            expires_at = _expires_at(leg.order, live)
+            expires_at = _expires_at(leg.order)
             if expires_at is None or live.now >= expires_at:
                 return Denies(leg.number, expired(leg.order, live))
     return None
