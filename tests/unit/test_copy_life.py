@@ -120,9 +120,15 @@ def test_what_is_not_known_is_asked_for_and_nothing_is_guessed() -> None:
     step = next_step(wanted(), unknown)
     assert isinstance(step, Asks)
     assert set(step.needs) == {NeedSpec("EURUSD"), NeedQuote("EURUSD"), NeedFigures()}
-    unknown.learn_spec(spec())
     unknown.learn_quote(quote("1.10000", "1.10002"))
-    assert next_step(wanted(), unknown) == Asks((NeedFigures(),))
+    assert next_step(wanted(), unknown) == Asks((NeedSpec("EURUSD"), NeedFigures()))
+    unknown.learn_figures(figures("10000"))
+    assert next_step(wanted(), unknown) == Asks((NeedSpec("EURUSD"),))
+    unknown.learn_spec(spec())
+    unknown.mono += LIMITS.quote_age_s
+    unknown.learn_quote(quote("1.10000", "1.10002"))
+    unknown.mono += LIMITS.figures_age_s
+    assert next_step(wanted(), unknown) == Asks((NeedQuote("EURUSD"), NeedFigures()))
 
 
 @pytest.mark.parametrize(
@@ -206,6 +212,17 @@ def test_an_open_of_unknown_age_is_too_old() -> None:
     step = next_step(copy, live())
     assert isinstance(step, Denies)
     assert (step.denial.code, step.denial.numbers["age_s"]) == ("EXPIRED", "unknown")
+
+
+def test_a_close_waits_for_no_back_off_of_what_was_wanted_before() -> None:
+    whole, part = standing(copy_sl=False), standing(copy_sl=False)
+    whole.not_before_utc = part.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    accept(whole, close_order(), ORIGIN, SEEN_AT)
+    accept(part, reduce(part, "0.5"), ORIGIN, SEEN_AT)
+    for copy in (whole, part):
+        step = next_step(copy, live())
+        assert isinstance(step, Sends)
+        assert step.kind == "close"
 
 
 def test_a_close_waits_for_no_open() -> None:
@@ -754,6 +771,7 @@ def test_a_stop_by_distance_is_moved_as_far_from_our_entry_as_from_the_masters()
     assert isinstance(moved, Sends)
     assert isinstance(moved.request, ModifyRequest)
     assert moved.request.stop_loss == D("1.09710")
+    assert moved.quote == quote("1.10000", "1.10002")
 
 
 @pytest.mark.parametrize("by_owner", [None, "1.09"])
@@ -836,6 +854,17 @@ def test_a_deletion_that_the_books_tell_is_done_whatever_its_answer() -> None:
     _, removed = refused(copy, copy.attempt, "INVALID_TICKET")
     assert isinstance(removed, m.CopyPendingRemoved)
     assert copy.over
+
+
+@pytest.mark.parametrize("status", [LegStatus.OPEN, LegStatus.PLACED])
+def test_what_could_not_be_ended_is_tried_again_when_its_back_off_is_over(
+    status: LegStatus,
+) -> None:
+    copy = standing()
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    copy.legs[0].status, copy.not_before_utc = status, SEEN_AT + timedelta(seconds=5)
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=5))
+    assert isinstance(next_step(copy, live(age_s=5)), Sends)
 
 
 def test_a_refused_close_is_tried_again_whatever_the_code() -> None:
@@ -941,6 +970,13 @@ def test_a_position_too_many_of_a_copy_that_was_left_is_tried_again_in_time() ->
     detach(copy, "COPIER_STOPPED", forget=True)
     copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
     assert next_step(copy, live(age_s=30)) == Waits(SEEN_AT + timedelta(seconds=60))
+
+
+def test_a_position_too_many_is_given_no_stop() -> None:
+    copy = with_one_too_many(standing(sl="1.05"))
+    copy.legs[0].set_stop_loss, copy.settled_levels = D("1.05"), None
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=5)
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=5))
 
 
 def test_a_position_too_many_without_a_stop_costs_no_leg_that_has_one() -> None:

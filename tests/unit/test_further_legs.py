@@ -97,8 +97,9 @@ def test_a_leg_that_opens_with_the_stop_that_all_have_leads_to_nothing_more() ->
 def test_on_netting_nothing_is_added_to_what_is_not_the_copys_alone() -> None:
     """Its owner has added to it, or taken off, and it has one stop for all."""
     copy, netting = standing(), live(mode=Mode.NETTING)
+    copy.legs.append(Leg(number=2, tag="t", status=LegStatus.ENDED, lots=D("0.10")))
     grows(copy)
-    for lots in ("0.25", "0.05"):
+    for lots in ("0.25", "0.20", "0.05"):
         netting.looked([position(lots)], netting.mono)
         step = next_step(copy, netting)
         assert isinstance(step, Denies)

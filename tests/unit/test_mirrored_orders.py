@@ -311,6 +311,15 @@ def test_an_order_is_sized_by_the_risk_from_its_price() -> None:
     assert step.quote == quote("1.10000", "1.10002")
 
 
+def test_an_order_whose_stop_had_to_be_widened_is_not_sized_by_that() -> None:
+    market = clocked()
+    market.learn_spec(spec(profit_currency="USD", stops_level_points=50))
+    market.learn_quote(quote("1.10000"))
+    step = next_step(waiting(sl="1.09899", risk_type=RiskType.FIXED_RISK), market)
+    assert isinstance(step, Denies)
+    assert step.denial.code == "STOPS_TOO_CLOSE"
+
+
 def test_an_order_that_its_master_removed_is_deleted_at_once_whatever_was_refused_before() -> None:
     copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
     copy.not_before_utc = SEEN_AT + timedelta(seconds=60)

@@ -52,6 +52,13 @@ def test_contract_only_gives_the_same_risk_per_point() -> None:
     assert sized(order, to).lots == D("10.0")
 
 
+def test_ticks_that_say_half_as_much_again_as_the_contract_make_fewer_lots() -> None:
+    """What a person mapped: 1 a point there, and here by its contract, but 1.5 by its ticks."""
+    ours = spec("DE40", profit_currency="USD", contract="1", tick="0.5", tick_value=D("0.75"))
+    order = opens("3", master=context(symbol=spec("GER40", contract="1")))
+    assert sized(order, slave(symbol=ours)).lots == D("2.00")
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1E+999999"])
 def test_a_tick_value_that_is_no_number_leaves_the_contract_as_it_is(value: str) -> None:
     terms = {"digits": 1, "profit_currency": "EUR", "tick": "0.5", "tick_value": D(value)}
