@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 # Processes that share the tests; ARGS="-n 0" runs them in one.
 WORKERS ?= 2
+# Else each of the hundreds of processes that tests start would compile the whole project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test chaos lint check bench bench-kafka bench-stats bench-api docs lock clean infra-up infra-down up-distributed down-distributed
 help: ## this list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from docs.generating import asyncapi, page, rest
@@ -9,15 +10,15 @@ from docs.generating import asyncapi, page, rest
 FOLDER = Path(__file__).parents[1]
 
 
-def documents() -> dict[Path, str]:
-    return {
-        FOLDER / "events.md": page.text(),
-        FOLDER / "asyncapi.json": asyncapi.as_text(),
-        FOLDER / "openapi.json": rest.openapi_as_text(),
-        FOLDER / "errors.md": rest.errors(),
-    }
+DOCUMENTS: dict[Path, Callable[[], str]] = {
+    FOLDER / "events.md": page.text,
+    FOLDER / "asyncapi.json": asyncapi.as_text,
+    FOLDER / "openapi.json": rest.openapi_as_text,
+    FOLDER / "errors.md": rest.errors,
+}
+"""Each is made when it is asked for."""
 
 
 if __name__ == "__main__":
-    for path, text in documents().items():
-        path.write_text(text)
+    for path, text in DOCUMENTS.items():
+        path.write_text(text())

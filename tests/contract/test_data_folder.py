@@ -288,6 +288,15 @@ async def test_commands_that_only_look_name_a_file_with_nothing_in_it(
         await look(settings_of(used))
 
 
+async def test_commands_that_only_look_name_a_log_without_its_tables(used: Path) -> None:
+    path = used / "log.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE ends")
+    connection.close()
+    with pytest.raises(LogCorrupt, match=r"nothing is in .*log\.db: restore it from a backup"):
+        open_history(settings_of(used))
+
+
 async def test_room_that_comes_and_goes_around_the_limit_is_too_little_until_there_is_more(
     used: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from copypro.adapters.http_server import HttpServer
 from copypro.errors import SettingsError
-from copypro.health import Receive, Scope, Send
+from copypro.health import Edge, Receive, Scope, Send
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -76,6 +76,31 @@ def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
     for pair in wrong:
         with pytest.raises(SettingsError, match="COPYPRO_TLS_CERT"):
             HttpServer(scheme, tls=(str(pair[0]), str(pair[1])))
+
+
+class Well:
+    def live(self) -> bool:
+        return True
+
+    def not_ready(self) -> list[str]:
+        return []
+
+    def partitions(self) -> dict[str, int]:
+        return {}
+
+
+async def test_monitors_that_ask_for_the_head_alone_are_told_the_state() -> None:
+    server = HttpServer(Edge(Well(), lambda: b"metrics"))
+    listening = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    async with aiohttp.ClientSession() as http:
+        for path in ("/health/live", "/health/ready", "/metrics"):
+            async with http.head(url + path) as response:
+                assert response.status == 200
+                assert await response.read() == b""
+    server.should_exit = True
+    await serving
 
 
 @pytest.mark.slow

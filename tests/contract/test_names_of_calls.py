@@ -49,11 +49,18 @@ async def test_the_limit_of_a_report_does_not_depend_on_how_the_call_is_written(
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_STATEMENT")
 
 
-@pytest.mark.parametrize("path", ["/NoSuchCall", "/commands", "/Accounts/7", "/"])
+@pytest.mark.parametrize("path", ["/NoSuchCall", "/commands", "/Accounts/7"])
 async def test_what_is_no_call_is_told_where_they_are(calling: Calling, path: str) -> None:
     answer = await calling.client.get(path)
     assert answer.status_code == 404
     assert answer.json() == {"code": "UNKNOWN_CALL", "message": "there is no such call: see /docs"}
+
+
+async def test_the_address_alone_leads_to_the_calls_under_whatever_path_it_is_served(
+    calling: Calling,
+) -> None:
+    answer = await calling.client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
 
 
 async def test_another_method_is_told_which_there_are(calling: Calling) -> None:
@@ -61,6 +68,23 @@ async def test_another_method_is_told_which_there_are(calling: Calling) -> None:
     assert answer.status_code == 405
     said = {"code": "WRONG_METHOD", "message": "calls are GET or POST: use one of them"}
     assert answer.json() == said
+
+
+@pytest.mark.parametrize("path", ["/Accounts", "/RemoveAccount", "/Start"])
+async def test_who_asks_for_a_call_s_head_is_told_that_there_is_none(
+    calling: Calling, path: str
+) -> None:
+    """As the original's server tells it: what a GET would change is changed by no HEAD."""
+    answer = await calling.client.head(path)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+async def test_a_page_has_a_head(calling: Calling, path: str) -> None:
+    assert (await calling.client.head(path)).status_code == 200
+    answer = await calling.client.post(path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
 async def test_a_post_takes_what_its_address_has_too_and_the_body_wins(calling: Calling) -> None:

@@ -151,6 +151,7 @@ async def test_an_alert_is_posted_and_logged_with_the_account_as_a_person_knows_
     assert after["registrations"] == ["b" * 32]
     line = [line for line in lines if line["event"] == "alert"][-1]
     assert (line["login"], line["server"]) == (1001, "Alpha-MT5")
+    assert line["cause"] == "of 1001", "by which the line of its end is found"
 
 
 async def test_an_alert_does_not_wait_for_a_database_to_name_its_account(

@@ -43,3 +43,31 @@ async def test_a_password_that_is_replaced_while_it_signs_in_leaves_no_key(
     with pytest.raises(ApiError, match="email or passwordHash is wrong"):
         await auth.sign_in(EMAIL, OLD)
     assert await users.keys(UserId("1" * 32)) == []
+
+
+HEX = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("signed_up", [HEX, HEX.upper()])
+async def test_one_password_has_one_hash_whatever_case_it_is_written_in(
+    tmp_path: Path, signed_up: str
+) -> None:
+    """Libraries write a SHA-256 in either: .NET's in capitals, as the original's clients may."""
+    users = await SqliteUsers.open(tmp_path)
+    auth = Auth(users, lambda: NOW, lambda: "1" * 32)
+    await auth.make(EMAIL, signed_up)
+    for written in (HEX, HEX.upper(), HEX.title()):
+        assert await auth.sign_in(EMAIL, written)
+    with pytest.raises(ApiError, match="email or passwordHash is wrong"):
+        await auth.sign_in(EMAIL, HEX[::-1])
+    await users.close()
+
+
+async def test_what_is_no_hash_is_told_apart_by_case_too(tmp_path: Path) -> None:
+    users = await SqliteUsers.open(tmp_path)
+    auth = Auth(users, lambda: NOW, lambda: "1" * 32)
+    await auth.make(EMAIL, "a plain Password")
+    assert await auth.sign_in(EMAIL, "a plain Password")
+    with pytest.raises(ApiError, match="email or passwordHash is wrong"):
+        await auth.sign_in(EMAIL, "a plain password")
+    await users.close()

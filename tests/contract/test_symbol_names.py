@@ -16,7 +16,11 @@ from tests.contract.stores import SqlitePlace
 from tests.gateway import SECRET_NAME, AnsweringLog, Calling, Doc, User, a_gateway, a_user
 
 MASTERS = ["EURUSD", "GOLD"]
-SLAVES = ["EURUSD.m", "XAUUSD.m", "XAUUSD.raw", "USDCNH.m", "TSLA", "#KO", "USOIL", "US30m"]
+ECN = [f"{pair}ECN" for pair in ("GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD")]
+SLAVES = [
+    "EURUSD.m", "XAUUSD.m", "XAUUSD.raw", "USDCNH.m", "TSLA", "#KO", "USOIL", "US30m", "BTCUSDT",
+    "BITCOINCASH", *ECN,
+]  # fmt: skip
 Asked = tuple[Calling, User]
 
 
@@ -59,6 +63,7 @@ async def call(asked: Asked, path: str, **given: Any) -> str:
         ("eurusd", "is not as the broker writes it, which is EURUSD.m: see SymbolList"),
         ("KO", "is not as the broker writes it, which is #KO: see SymbolList"),
         ("US30", "is not as the broker writes it, which is US30m: see SymbolList"),
+        ("gbpusd", "is not as the broker writes it, which is GBPUSDECN: see SymbolList"),
     ],
 )
 async def test_what_would_switch_nothing_off_is_refused(
@@ -75,11 +80,9 @@ async def test_what_the_account_has_and_what_only_others_have_is_taken(asked: As
     assert await call(asked, "/SymbolsEnable", **given, off=off) == ""
 
 
-@pytest.mark.parametrize("name", ["T", "OIL", "LA", "US3"])
-async def test_a_short_name_that_stands_in_another_s_is_another_symbol(
-    asked: Asked, name: str
-) -> None:
-    """AT&T is not Tesla, and oil at one broker is not one of the two oils of this one."""
+@pytest.mark.parametrize("name", ["T", "OIL", "LA", "US3", "BTCUSD", "BITCOIN"])
+async def test_a_name_that_stands_in_another_s_is_another_symbol(asked: Asked, name: str) -> None:
+    """AT&T is not Tesla, a tether no dollar, and oil at one broker is not one of the two oils of this one."""
     given = {"accountId": asked[1].ids["slave"], "enableAllSymbols": True}
     assert await call(asked, "/SymbolsEnable", **given, off=[name]) == ""
 
@@ -91,6 +94,7 @@ async def test_a_short_name_that_stands_in_another_s_is_another_symbol(
         ("GOLD", "xauusd__0.2", "slaveSymbol: is not as the broker writes it, which is XAUUSD.m"),
         ("GOLD", "XAUUSD.m__0.2", ""),
         ("SILVER", "NEW__0.2", ""),
+        ("SILVER", "BTCUSD", ""),
     ],
 )
 async def test_a_mapping_of_symbols_that_nobody_has_so_is_refused(

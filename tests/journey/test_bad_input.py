@@ -342,7 +342,9 @@ async def test_with_little_room_left_nothing_is_opened_and_closes_go_on(
 
         await world.eventually(is_denied)
         (alert,) = await world.records(topics.ORDER_EVENTS, "AlertRaised")
-        assert decode(alert).message.code == "DISK_FULL"
+        told = decode(alert).message
+        assert told.code == "DISK_FULL"
+        assert "or the data folder is not where it was" in told.text
         await master.close(ticket)
 
         async def flat() -> bool:

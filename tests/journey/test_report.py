@@ -53,6 +53,10 @@ async def test_quality_on_the_command_line_is_what_rest_says(world: World) -> No
     assert code == 0, said
     told = await world.call("CopyQuality", copierId=copier, groupBy="symbol")
     assert json.loads(said.strip().splitlines()[-1]) == told
+    code, said = await copypro(world, "quality", "--by", "copier")
+    assert code == 0, said
+    shown = said.replace("│", " ").split()
+    assert {"1001@Alpha-MT4", "2001@Beta-MT4"} <= set(shown), said
     path = Path(world.data).parent / "live.html"
     code, said = await copypro(world, "report", master.id, "--out", str(path))
     assert code == 0, said

@@ -52,7 +52,10 @@ OUTCOMES = (
     "restart, filled beside",
     "restart, filled in part",
 )
-MASTERS = ("move", "protect", "fill", "part", "remove", "reduce", "stop", "open", "close")
+MASTERS = (
+    "move", "protect", "fill", "part", "remove", "reduce", "stop", "open", "close",
+    "copier ends", "fills unseen, copier ends",
+)  # fmt: skip
 OURS = ("ours fills", "ours fills in part", "ours is gone")
 ACTS = (*MASTERS, *OURS, "restart", "short list")
 
@@ -280,7 +283,7 @@ class MirroredMaster(Master):
         self.open = self.waiting = D(0)
         self.price, self.stop_loss = D("1.09900"), None
         self.expires_at: datetime | None = None
-        self.is_over = False
+        self.is_over = self.is_let_go = False
 
     @property
     def is_open(self) -> bool:
@@ -309,6 +312,13 @@ class MirroredMaster(Master):
             case "protect" if not self.is_open:
                 self.stop_loss = D("1.05")
                 return [self._modifies()]
+            case "copier ends" if self.is_open:
+                return self._lets_go()
+            case "fills unseen, copier ends" if self.waiting > 0:
+                self._fills(self.waiting)
+                return self._lets_go()
+            case "fill" | "part" | "open" if self.is_let_go:
+                return []
             case "fill" | "part" if self.waiting > 0:
                 return [self._fills(_part(self.waiting) if act == "part" else self.waiting)]
             case "remove" if self.waiting > 0:
@@ -347,6 +357,11 @@ class MirroredMaster(Master):
         order = replace(self._opens(str(lots)), stop_loss=self.stop_loss)
         return replace(order, from_pending=order.leg == 0)
 
+    def _lets_go(self) -> list[m.SlaveOrder]:
+        self.is_let_go = True
+        ended = m.RemovePendingCopy(copy=OF, slave=ACCOUNT, reason="ENDED", opens_nothing=True)
+        return [ended]
+
     def _removes(self, why: str = "deleted") -> list[m.SlaveOrder]:
         self.waiting, self.is_over = D(0), not self.is_open
         gone = m.RemovePendingCopy(copy=OF, slave=ACCOUNT, reason=f"MASTER_{why}")
@@ -372,6 +387,7 @@ class MirroredMaster(Master):
         filled |= {Ticket(broker.number)} if broker.mode.value == "Netting" and filled else set()
         assert broker.waiting.keys() <= placed | filled | left, why
         assert placed <= broker.waiting.keys(), why
+        assert not (placed and self.is_let_go), why
         if copy is None or copy.detached:
             return
         few = STEP * len(legs)
@@ -395,7 +411,7 @@ class MirroredMaster(Master):
         is_denied = any(not d.pending and d.code != "ALREADY_COPIED" for d in denied)
         refused = account.told(m.CopyRejected, topics.EXECUTIONS)
         is_denied |= any(each.final for each in refused)
-        return bool(copy.closing or is_denied or account.told(m.AlertRaised))
+        return bool(copy.closing or copy.stopped or is_denied or account.told(m.AlertRaised))
 
 
 def _is_told(account: Watched) -> bool:

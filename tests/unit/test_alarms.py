@@ -12,7 +12,7 @@ from copypro_account_watcher.planned.accepting import detach
 from copypro_account_watcher.settled.outcomes import refused
 from copypro_account_watcher.state import Copy, LegStatus
 
-from tests.unit.slave_builders import LIMITS, SEEN_AT, TICKET, TIMES, D, attempt, standing
+from tests.unit.slave_builders import LIMITS, SEEN_AT, TICKET, TIMES, D, attempt, standing, wanted
 
 
 def codes(copy: Copy, age_s: float) -> dict[str, str]:
@@ -55,6 +55,43 @@ def test_what_the_broker_has_against_a_call_is_in_its_alert_as_long_as_it_is_the
     said = told("close", "MARKET_CLOSED")
     assert said == f"{text}: the broker answered MARKET_CLOSED (the market sleeps)"
     assert told("modify", "INVALID_STOPS") == text, "that is another matter"
+
+
+def test_what_cannot_even_be_sent_says_so_whatever_was_answered_before() -> None:
+    copy = standing(sl="1.05")
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    copy.refusal = ("close", "MARKET_CLOSED")
+    found, _ = alarms(copy, later(LIMITS.close_alert_after_s), LIMITS, is_connected=False)
+    said = f"{TICKET} should be closed and is not: the account is not connected"
+    assert found["close"].text == said
+    copy = standing(sl="1.05")
+    copy.legs[0].set_stop_loss, copy.levels_late_since_utc = D("1.04"), SEEN_AT
+    found, _ = alarms(copy, later(LIMITS.stops_within_s), LIMITS, is_connected=False)
+    assert found["stop"].text.endswith(": the former ones stand: the account is not connected")
+
+
+def test_a_call_that_has_no_answer_yet_is_the_reason_where_there_is_no_other() -> None:
+    copy = standing(sl="1.05")
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    copy.attempt = attempt("close", None)
+
+    def told() -> str:
+        return alarms(copy, later(LIMITS.close_alert_after_s), LIMITS)[0]["close"].text
+
+    text = f"{TICKET} should be closed and is not"
+    assert told() == f"{text}: a call for it has no answer yet"
+    copy.refusal = ("close", "MARKET_CLOSED")
+    assert told() == f"{text}: the broker answered MARKET_CLOSED"
+    copy.attempt, copy.refusal = attempt("modify", None), None
+    assert told() == text
+
+
+def test_a_close_that_waits_for_an_open_without_an_answer_names_no_ticket() -> None:
+    copy = wanted()
+    copy.symbol, copy.attempt = "EURUSD", attempt("open", None)
+    copy.closing, copy.closing_since_utc = "MASTER_FLAT", SEEN_AT
+    alarm = alarms(copy, later(LIMITS.close_alert_after_s), LIMITS)[0]["close"]
+    assert alarm.text == "what a call to open EURUSD may have opened should be closed and is not"
 
 
 def test_a_stop_that_is_late_is_told_and_so_is_a_copy_that_is_closed_for_it() -> None:

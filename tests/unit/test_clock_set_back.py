@@ -14,7 +14,7 @@ from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.errors import Refused
 from copypro.trading import Done, History, OpenOrder, TradeRequest
-from copypro.values import Mode
+from copypro.values import Mode, OrderKind
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
@@ -168,6 +168,35 @@ def test_what_history_alone_shows_of_an_account_added_before_is_told(mode: Mode)
     watch.later(60).reads_history(closed=(ended,))
     watch.later(60).reads_history(closed=(ended,))
     assert [type(event) for event in watch.all] == [m.PositionOpened, m.PositionClosed]
+
+
+def set_back_after(watch: Watch, *orders: OpenOrder) -> None:
+    """An hour that was too late when these were first seen."""
+    watch.later(3600).sees(*orders)
+    watch.snapshot(*orders)
+    watch.later(-3000).book.set_back(UTC_0 + timedelta(seconds=watch.at))
+
+
+@pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
+def test_what_history_has_fewer_lots_of_is_closed_that_was_first_seen_too_late(mode: Mode) -> None:
+    """A frame told of a growth that never was. What closed since had closed before its first look."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    set_back_after(watch, order(7, "0.06", opened=600))
+    watch.later(5).sees(order(7, "0.10", opened=600))
+    ended = row(7, "0.06", deal=91, opened=600, closed=watch.at + 1)
+    for _ in range(3):
+        watch.later(10).reads_history(closed=(ended,))
+    assert isinstance(watch.all[-1], m.PositionClosed)
+
+
+def test_on_netting_a_fill_is_told_of_an_order_that_was_last_listed_too_late() -> None:
+    watch = Watch(mode=Mode.NETTING)
+    watch.starts()
+    position = order(5, "0.10", opened=600)
+    set_back_after(watch, position, order(7, "0.06", kind=OrderKind.BUY_LIMIT, opened=600))
+    watch.later(10).reads_history(replace(position, lots=D("0.16")))
+    assert watch.result.missing == ()
 
 
 @pytest.mark.parametrize("stood", [False, True])

@@ -35,6 +35,7 @@ from copypro_account_watcher.planned.live import (
     NeedList,
     NeedNames,
     NeedQuote,
+    NeedRate,
     NeedSpec,
 )
 from copypro_account_watcher.planned.step import Asks, Denies, Queues, Rests, Sends, Waits
@@ -151,7 +152,7 @@ def test_money_is_converted_by_what_the_slaves_broker_quotes(
     market.learn_figures(figures(balance))
     market.learn_margin("EURUSD", Side.BUY, D(1))
     if others:
-        assert next_step(copy, market) == Asks(tuple(NeedQuote(name) for name in others))
+        assert next_step(copy, market) == Asks(tuple(NeedRate(name) for name in others))
     for name, middle in others.items():
         market.learn_quote(quote(str(D(middle) - 1), str(D(middle) + 1), name))
     step = next_step(copy, market)
@@ -1072,6 +1073,7 @@ def test_a_stop_that_is_never_corrected_is_given_up_after_so_many_corrections() 
         (("REQUOTE", "REQUOTE", "REQUOTE"), (False, False, True)),
         (("INVALID_VOLUME", "INVALID_VOLUME"), (False, True)),
         (("MARKET_CLOSED", "MARKET_CLOSED", "REQUOTE", "REQUOTE"), (False,) * 4),
+        (("REQUOTE", "MARKET_CLOSED", "REQUOTE", "REQUOTE"), (False,) * 4),
         (("MARKET_CLOSED", "INVALID_VOLUME", "INVALID_VOLUME"), (False, False, True)),
         (("REQUOTE", "INVALID_VOLUME", "REQUOTE"), (False,) * 3),
     ],
@@ -1091,6 +1093,32 @@ def test_what_had_to_wait_has_its_tries_still(codes: tuple[str, ...], finals: An
         told.append(rejected.final)
         market.now = copy.not_before_utc or market.now
     assert tuple(told) == finals
+
+
+@pytest.mark.parametrize(("code", "wait_s"), [("MARKET_CLOSED", 5), ("ORDER_CHANGED", 1)])
+def test_an_open_that_the_broker_cannot_take_now_is_not_sent_again_at_once(
+    code: str, wait_s: int
+) -> None:
+    copy, market = wanted(), live()
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("open", step.request)
+    refused(copy, copy.attempt, code)
+    assert next_step(copy, market) == Waits(SEEN_AT + timedelta(seconds=wait_s))
+
+
+def test_an_open_that_the_broker_requotes_once_too_often_was_refused_by_it() -> None:
+    """The market is too near for a mirrored order, and for no open."""
+    copy = wanted()
+    copy.first_try_at_utc, copy.tries = SEEN_AT, LIMITS.now_tries
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    copy.attempt = attempt("open", step.request)
+    (rejected,) = refused(copy, copy.attempt, "REQUOTE")
+    assert isinstance(rejected, m.CopyRejected)
+    assert rejected.final
+    assert copy.denied is not None
+    assert copy.denied[0] == "BROKER_REFUSED"
 
 
 def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:

@@ -241,6 +241,15 @@ def test_further_fills_on_one_ticket_are_increases_with_legs_and_prices() -> Non
     assert one.context == CONTEXT
 
 
+def test_a_growth_that_no_price_explains_is_told_at_the_average() -> None:
+    """A broker may correct a position's price with its volume: a slave has no use for one below nothing."""
+    watch = hedging()
+    watch.sees(order(1, "0.10", price="1.1000"))
+    [event] = watch.snapshot(order(1, "0.11", price="0.9000"))
+    assert isinstance(event, PositionIncreased)
+    assert event.deal.price == D("0.9000")
+
+
 def test_fractions_after_a_growth_count_all_that_was_ever_opened() -> None:
     watch = hedging()
     watch.sees(order(1, "0.10"))
@@ -441,6 +450,22 @@ def test_the_server_may_give_a_position_another_ticket_and_keep_its_identifier()
     [event] = watch.sees(closed=(row(2, deal=9),))
     assert isinstance(event, PositionClosed)
     assert event.root == "1"
+
+
+def test_one_that_is_first_seen_under_another_ticket_is_named_by_its_first() -> None:
+    """As an import of history names it, and whoever saw it before."""
+    [event] = hedging().snapshot(order(2, identifier=1))
+    assert isinstance(event, PositionOpened)
+    assert (event.root, event.ticket) == ("1", 2)
+
+
+def test_an_order_that_filled_keeps_its_root_when_its_position_gets_another_ticket() -> None:
+    watch = hedging()
+    watch.sees(order(1, kind=OrderKind.BUY_LIMIT))
+    watch.sees(order(1, identifier=1))
+    assert watch.snapshot(order(2, identifier=1)) == []
+    assert watch.result.missing == ()
+    assert [(root.root, root.ticket) for root in watch.book.roots.values()] == [("1", 2)]
 
 
 @pytest.mark.parametrize("is_frame", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 from copypro.messages import PositionClosed, PositionOpened, PositionReduced, Seen
@@ -185,6 +186,68 @@ def test_two_equal_trades_in_one_second_stay_two_in_two_frames() -> None:
     ]
 
 
+def test_a_smaller_trade_of_another_kind_is_told_at_once_beside_a_larger_one() -> None:
+    """Only one of its very shape may be the rest of it."""
+    watch = one_open()
+    large = order(7001, opened=OLD, magic=77, comment="k1")
+    watch.later(60)
+    others = [order(7002, "0.05", opened=60), order(7003, "0.05", symbol="GBPUSD", opened=60)]
+    assert names(watch.sees(large, *others)) == ["PositionOpened", "PositionOpened"]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_another_trade_that_came_and_went_is_told_while_a_part_lacks_its_row(is_over: bool) -> None:
+    """It pays for nothing of this one."""
+    watch = one_open()
+    left = (rest(7002, "0.06", "from #7001"),)
+    watch.sees(*left, row_wait_s=0)
+    other = row(7003, "0.02", symbol="GBPUSD", opened=20, closed=40)
+    rows: tuple[Any, ...] = (other,)
+    if is_over:
+        end = part(7002, "0.06", closed=50)
+        left, rows = (), (other, end)
+        assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
+    told = watch.later(60).snapshot(*left, closed=rows)
+    assert names(told) == ["PositionOpened", "PositionClosed"]
+    assert watch.late == []
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_row_from_the_middle_of_a_chain_pays_for_what_was_told_without_it(is_over: bool) -> None:
+    """By its shape, where no comment links it: it is no trade of its own."""
+    watch = one_open()
+    left = (rest(7003, "0.06"),)
+    watch.reads_history(*left)
+    watch.later(10).reads_history(*left)
+    assert names(watch.all) == ["PositionOpened", "PositionReduced"]
+    rows = (part(7001, "0.02", closed=50), part(7002, "0.02", closed=55))
+    if is_over:
+        end = part(7003, "0.06")
+        left, rows = (), (*rows, end)
+        assert names(watch.sees(closed=(end,))) == ["PositionClosed"]
+    assert watch.later(60).snapshot(*left, closed=rows) == []
+    [paid] = watch.late
+    assert isinstance(paid, PositionReduced)
+    assert paid.deal.lots == D("0.04")
+
+
+def test_what_is_larger_than_one_that_vanished_is_a_trade_of_its_own_at_once() -> None:
+    watch = one_open()
+    assert names(watch.later(60).sees(rest(7002, "0.20"))) == ["PositionOpened"]
+    assert watch.result.missing == (7001,)
+
+
+def test_the_rest_of_one_chain_is_not_taken_for_that_of_its_twin() -> None:
+    """By its comment, though both vanished at once and its former ticket has no row yet."""
+    watch = mt4()
+    twins = [order(ticket, "0.10", opened=OLD, magic=77) for ticket in (7001, 7002)]
+    watch.sees(*twins)
+    watch.later(60).sees(rest(7003, "0.06", "from #7002"))
+    told = watch.later(2).sees(rest(7003, "0.06", "from #7002"))
+    assert [(type(each).__name__, each.root) for each in told] == [("PositionReduced", "7002")]  # type: ignore[union-attr]
+    assert watch.result.missing == (7001,)
+
+
 def test_twins_partly_closed_at_once_are_told_apart_by_lots() -> None:
     watch = mt4()
     watch.sees(order(1, "0.10"), order(2, "0.10"))
@@ -245,13 +308,15 @@ def test_a_rest_of_a_ticket_that_is_over_is_late_and_dropped() -> None:
     assert watch.sees(rest(7002, "0.06", "from #7001")) == []
 
 
-def test_an_equal_close_by_closes_both_although_one_row_has_no_lots() -> None:
+@pytest.mark.parametrize("by", [{"comment": "close hedge by #1"}, {"by_ticket": 1}])
+def test_an_equal_close_by_closes_both_although_one_row_has_no_lots(by: dict[str, Any]) -> None:
+    """Whether its comment or the bridge itself names the other one."""
     watch = mt4()
     watch.sees(order(1, "0.10"), order(2, "0.10", OrderKind.SELL))
     events = watch.sees(
         closed=(
             row(1, "0.10", reason=CloseReason.CLOSE_BY, by_ticket=2),
-            row(2, "0.00", OrderKind.SELL, comment="close hedge by #1"),
+            row(2, "0.00", OrderKind.SELL, **by),
         )
     )
     assert names(events) == ["PositionClosed", "PositionClosed"]
@@ -274,6 +339,16 @@ def test_an_unequal_close_by_reduces_the_larger_whichever_row_has_the_lots() -> 
         assert told == {"1": "PositionReduced", "2": "PositionClosed"}
         assert watch.book.roots["1"].open_lots == D("0.04")
         assert watch.book.roots["1"].ticket == 3
+
+
+def test_the_half_of_a_close_by_without_lots_closed_what_its_rest_has_less() -> None:
+    """The other half is of a ticket that nobody here knows."""
+    watch = mt4()
+    watch.sees(order(1, "0.10"))
+    left = order(3, "0.04", comment="from #1")
+    [event] = watch.sees(left, closed=(row(1, "0.00", comment="close hedge by #2"),))
+    assert isinstance(event, PositionReduced)
+    assert (event.deal.lots, event.open_lots) == (D("0.06"), D("0.04"))
 
 
 def test_the_halves_of_a_close_by_may_come_in_two_frames() -> None:

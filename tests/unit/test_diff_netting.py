@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from copypro.messages import (
     PositionClosed,
     PositionIncreased,
@@ -113,10 +114,34 @@ def test_a_late_frame_of_a_former_lifecycle_changes_nothing() -> None:
     assert watch.result.missing == ()
 
 
-def test_a_late_frame_after_flat_opens_nothing() -> None:
+@pytest.mark.parametrize("seen", [Seen.LIVE, Seen.MISSED])
+def test_a_late_frame_or_an_old_list_after_flat_opens_nothing(seen: Seen) -> None:
     watch = one_open()
     watch.sees(closed=(row(1, deal=9),))
-    assert watch.sees(order(1)) == []
+    assert watch.sees(order(1), seen=seen) == []
+
+
+@pytest.mark.parametrize(("opened", "is_new"), [(0, False), (60, True)])
+def test_a_frame_of_an_older_number_after_flat_is_late_unless_it_opened_since(
+    opened: float, is_new: bool
+) -> None:
+    """It is of before what is over, and was never seen; or of an order that had waited."""
+    watch = netting()
+    watch.later(30).sees(order(2, "0.10", opened=20))
+    assert names(watch.later(30).sees(closed=(row(2, deal=9, opened=20, closed=60),)))
+    events = watch.sees(order(1, "0.10", opened=opened))
+    assert names(events) == (["PositionOpened"] if is_new else [])
+    assert len(watch.book.roots) == is_new
+
+
+def test_an_order_that_is_cancelled_after_flat_lets_no_late_frame_open_anything() -> None:
+    watch = netting()
+    watch.later(30).sees(order(2, "0.10", opened=20))
+    watch.later(30).sees(closed=(row(2, deal=9, opened=20, closed=60),))
+    watch.sees(order(5, kind=OrderKind.BUY_LIMIT, opened=61))
+    cancelled = row(5, kind=OrderKind.BUY_LIMIT, opened=61, closed=70, cancelled=True)
+    assert names(watch.later(10).snapshot(closed=(cancelled,))) == ["PendingRemoved"]
+    assert watch.sees(order(1, "0.10", opened=0)) == []
 
 
 def test_flat_and_opened_again_between_two_looks_are_two_lifecycles() -> None:
@@ -177,6 +202,15 @@ def test_a_missed_lifecycle_told_late_does_not_hide_the_open_one() -> None:
     assert names(events) == ["PositionOpened", "PositionClosed"]
     assert watch.sees() == []
     assert watch.result.missing == (3,)
+
+
+def test_what_the_open_position_closed_under_another_number_is_no_trade_of_its_own() -> None:
+    """A bridge may name a deal by its order, and a growth may have hidden what it closed."""
+    watch = one_open()
+    grown = order(1, "0.15", price="1.1200")
+    watch.later(60).snapshot(grown)
+    assert watch.snapshot(grown, closed=(row(2, "0.05", closed=30),)) == []
+    assert watch.late == []
 
 
 def test_a_reversal_and_its_close_whose_frames_come_in_the_wrong_order() -> None:

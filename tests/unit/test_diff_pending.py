@@ -105,6 +105,20 @@ def test_a_fill_keeps_the_root(watch: Watch) -> None:
     assert closed.root == "5"
 
 
+@pytest.mark.parametrize("made", [hedging, netting])
+def test_a_fill_keeps_the_root_where_its_position_got_another_ticket_unseen(made: Any) -> None:
+    """As where a server opens it anew for its swap. It was never told, and its order missing for ever; or,
+    on netting, it was told as another trade beside the order.
+    """
+    watch = made()
+    watch.sees(order(1, kind=OrderKind.BUY_LIMIT))
+    told = watch.later(60).snapshot(order(5, identifier=1))
+    assert names(told) == ["PendingFilled", "PositionOpened"]
+    assert [(root.root, root.ticket) for root in watch.book.roots.values()] == [("1", 5)]
+    assert watch.result.missing == ()
+    assert watch.snapshot(order(5, identifier=1)) == []
+
+
 def test_a_late_frame_of_before_the_fill_changes_nothing() -> None:
     watch = hedging()
     watch.sees(order(5, kind=LIMIT))
@@ -340,6 +354,18 @@ def test_on_netting_a_position_may_have_the_number_of_the_order_that_filled_into
     end = row(5, "0.50" if is_more else "0.10", deal=10, closed=150)
     events = watch.later(60).snapshot(closed=(*closed, end))
     assert names(events) == ["PositionClosed"]
+
+
+def test_on_netting_what_an_order_closed_of_the_other_side_is_no_position_of_its_own() -> None:
+    """A bridge may name the deal by the order that filled, here one of ours, whose side it has not."""
+    watch = netting()
+    ours = {Ticket(2): CopyId("c" * 32)}
+    stop = order(2, "0.04", OrderKind.SELL_STOP, price="1.0900")
+    watch.sees(order(1, "0.10"), stop, copies=ours)
+    deal = row(2, "0.04", deal=9, closed=60)
+    told = watch.later(60).snapshot(order(1, "0.06"), closed=(deal,), copies=ours)
+    told += watch.later(6).snapshot(order(1, "0.06"), closed=(deal,), copies=ours)
+    assert names(told) == ["PositionReduced", "PendingRemoved"]
 
 
 def test_on_netting_a_position_that_closed_under_its_orders_number_is_told_once() -> None:

@@ -114,6 +114,19 @@ def test_a_close_beside_a_reduction_without_its_row_waits_for_history_and_not_fo
 
 
 @BOTH
+def test_a_row_without_lots_closes_what_is_left_whatever_history_owes(mode: Mode) -> None:
+    """A bridge's habit: only the last deal of a position has none."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    watch.sees(order(1, "0.30"))
+    watch.snapshot(order(1, "0.10"))
+    assert names(watch.later(1).snapshot(order(1, "0.10"))) == ["PositionReduced"]
+    [closed] = watch.sees(closed=(row(1, "0", deal=10, closed=2),))
+    assert isinstance(closed, PositionClosed)
+    assert closed.deal.lots == D("0.10")
+
+
+@BOTH
 def test_a_position_whose_rows_do_not_add_up_is_closed_once_history_tells_no_more(
     mode: Mode,
 ) -> None:

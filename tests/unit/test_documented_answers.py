@@ -14,12 +14,28 @@ from tests.documented import document, problems
 Schema = dict[str, Any]
 
 
+def test_every_call_says_what_it_does() -> None:
+    told = {f"{method} {path}": call["summary"] for method, path, call in _calls()}
+    assert {name: text for name, text in told.items() if len(text.split()) < 3} == {}
+
+
+def test_only_what_anybody_may_call_is_shown_without_a_lock() -> None:
+    open_ = {path for _, path, call in _calls() if call.get("security") == []}
+    signing = {"/SignUp", "/SignUpNonHashed", "/SignIn", "/PasswordForgot", "/PasswordReset"}
+    assert open_ == signing | {"/Headers", "/ReadMe"}
+
+
+def _calls() -> Iterator[tuple[str, str, Schema]]:
+    for path, methods in document()["paths"].items():
+        for method, call in methods.items():
+            yield method, path, call
+
+
 def test_no_answer_may_be_anything_at_all() -> None:
     answers = {
         f"{method} {path}": media["schema"]
-        for path, methods in document()["paths"].items()
-        for method, operation in methods.items()
-        for media in operation["responses"]["200"]["content"].values()
+        for method, path, call in _calls()
+        for media in call["responses"]["200"]["content"].values()
     }
     bare = {name: list(_bare(schema, "answer", frozenset())) for name, schema in answers.items()}
     assert {name: places for name, places in bare.items() if places} == {}

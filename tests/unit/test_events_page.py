@@ -13,7 +13,7 @@ from copypro.envelope import HEADERS
 from jsonschema import Draft7Validator
 
 from docs.generating import asyncapi, examples, kinds
-from docs.generating.__main__ import documents
+from docs.generating.__main__ import DOCUMENTS
 
 ROOT = Path(__file__).parents[2]
 OFFICIAL = Draft7Validator(json.loads((ROOT / "tests/data/asyncapi-3.0.0.json").read_text()))
@@ -29,9 +29,9 @@ def document() -> dict[str, Any]:
     return asyncapi.document()
 
 
-@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_the_documents_are_what_the_types_say(path: Path) -> None:
-    assert path.read_text() == documents()[path], "run `make docs` and commit what it changes"
+    assert path.read_text() == DOCUMENTS[path](), "run `make docs` and commit what it changes"
 
 
 def test_the_document_is_valid_by_the_official_schema(document: dict[str, Any]) -> None:

@@ -244,7 +244,7 @@ def compose_command() -> list[str]:
         said = subprocess.run([*command, "version"], capture_output=True, text=True, check=False)
         if said.returncode == 0:
             return command
-    pytest.skip("no docker compose here")
+    pytest.skip("no docker compose here (Debian: apt-get install docker-compose)")
 
 
 # --- Kubernetes --------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from copypro.messages import PositionClosed, PositionIncreased, PositionOpened, 
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import AccountId, OrderKind
 from copypro_account_watcher.seen.book import Book, Rest
+from copypro_account_watcher.seen.owed import owed_closings
 from copypro_standalone.backtest.virtual_time import run
 from copypro_stats.batch import Parts, batch_of
 from msgspec import json
@@ -445,6 +446,19 @@ def test_a_deal_without_a_number_of_its_own_is_nobodys_unseen_part() -> None:
 
 
 @pytest.mark.parametrize("made", [hedging, netting])
+def test_a_deal_without_a_number_of_its_own_is_no_part_that_a_growth_hid(
+    made: Callable[[], Watch],
+) -> None:
+    """Only its time tells which one it is, and a frame may have told of it by another second."""
+    watch = made()
+    watch.sees(order(1, "0.10"))
+    [reduced] = watch.later(60).sees(order(1, "0.06"), closed=(row(1, "0.04", closed=60),))
+    assert isinstance(reduced, PositionReduced)
+    by_history = row(1, "0.04", closed=61)
+    assert late(watch.later(60).snapshot, order(1, "0.06"), closed=(by_history,)) == []
+
+
+@pytest.mark.parametrize("made", [hedging, netting])
 def test_what_closed_before_a_position_was_seen_is_not_taken_for_what_closed_since(
     made: Callable[[], Watch],
 ) -> None:
@@ -502,6 +516,26 @@ def test_on_mt4_every_former_ticket_was_told() -> None:
     book = left(watch)
     assert book.was_told(row(1, "0.04", comment="to #2"))
     assert not book.was_told(row(2, "0.06", closed=61))
+
+
+@pytest.mark.parametrize("lots", [("0.04",), ("0.04", "0.04"), ("0.03",), ()])
+def test_a_part_told_without_its_deal_is_paid_after_a_removal_by_one_row_or_none(
+    lots: tuple[str, ...],
+) -> None:
+    """Of two that may be its own one is another's: its money would be told twice, or as a wrong one's."""
+    watch = hedging()
+    watch.sees(order(1, "0.10"))
+    [reduced] = watch.later(2).sees(order(1, "0.06"), row_wait_s=0)
+    assert isinstance(reduced, PositionReduced)
+    book = left(watch)
+    book.since_utc = watch.book.since_utc
+    rows = [row(1, each, deal=9 + at, profit=D(4), closed=1) for at, each in enumerate(lots)]
+    told = [event for _, event in owed_closings(book, rows)]
+    is_paid = lots == ("0.04",)
+    assert [money(event)[0] for event in told] == ([4] if is_paid else [])
+    assert {event.deal.ticket for event in told} <= {reduced.deal.ticket}  # type: ignore[union-attr]
+    assert len(book.owed) == (not is_paid)
+    assert list(owed_closings(book, rows)) == []
 
 
 # --- at work --------------------------------------------------------------------------------------

@@ -46,6 +46,15 @@ def test_at_rest_a_mirrored_order_is_as_its_master_has_it_or_somebody_is_told(
     told(kind, outcomes, shows, [*first, *steps], has_clock=expires)
 
 
+@pytest.mark.parametrize("then", ["", "ours fills", "restart", "reduce"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_ours_whose_masters_filled_unseen_is_taken_back_or_followed_once_its_copier_ends(
+    kind: str, then: str
+) -> None:
+    """It waited on, and filled for a copier that was over."""
+    told(kind, [], [], [("place", 12.0), ("fills unseen, copier ends", 1.0), (then, 60.0)])
+
+
 @pytest.mark.parametrize("deletion", ["lost, filled in part", "part"])
 def test_what_is_told_late_of_ours_is_not_of_what_went_to_the_market_in_its_place(
     deletion: str,

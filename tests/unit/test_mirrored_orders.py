@@ -27,7 +27,7 @@ from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
 from copypro_account_watcher.planned.levels import modified_levels
 from copypro_account_watcher.planned.live import Live, NeedList, NeedQuote, NeedSpec
-from copypro_account_watcher.planned.step import Denies, Queues, Rests, Sends, Waits
+from copypro_account_watcher.planned.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, LegStatus
@@ -88,6 +88,15 @@ def answered(copy: Copy, kind: type[OpenRequest | ModifyRequest]) -> Any:
     return step.request
 
 
+def test_a_delayed_copier_s_mirrored_order_waits_too() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.09500", trade_delay_ms=700)
+    copy, _ = accept(None, order, ORIGIN, SEEN_AT)
+    assert copy is not None
+    step = next_step(copy, clocked(age_s=0.5))
+    assert step == Waits(SEEN_AT + timedelta(milliseconds=700))
+    assert isinstance(next_step(copy, clocked(age_s=0.7)), Sends)
+
+
 def moved(copy: Copy, order: PlacePendingCopy, **changes: Any) -> None:
     names = ("price", "stop_limit_price", "stop_loss", "take_profit", "expires_at_utc")
     state = {name: getattr(order, name) for name in names} | changes
@@ -125,8 +134,16 @@ def test_ours_that_fills_first_has_both_levels_of_the_masters_order(
 
 def by_hand(copy: Copy, order: PlacePendingCopy, price: str = "1.099", **levels: Any) -> Live:
     """A list that shows ours as its owner left it."""
-    leg, made = copy.legs[0], clocked()
-    listed = OpenOrder(
+    made = clocked()
+    made.looked((ours(copy, order, price, **levels),), made.mono)
+    return made
+
+
+def ours(
+    copy: Copy, order: PlacePendingCopy, price: str = "1.099", **levels: Decimal | None
+) -> OpenOrder:
+    leg = copy.legs[0]
+    return OpenOrder(
         ticket=TICKET,
         symbol="EURUSD",
         kind=order.kind,
@@ -135,8 +152,6 @@ def by_hand(copy: Copy, order: PlacePendingCopy, price: str = "1.099", **levels:
         opened_at_broker=SEEN_AT.replace(tzinfo=None),
         **{"stop_loss": leg.set_stop_loss, "take_profit": leg.set_take_profit} | levels,
     )
-    made.looked((listed,), made.mono)
-    return made
 
 
 @pytest.mark.parametrize(
@@ -1052,3 +1067,52 @@ def test_what_goes_to_the_market_since_ours_was_never_placed_has_the_offset_of_t
     step = next_step(copy, late)
     assert isinstance(step, Sends)
     assert step.numbers["offset"] == "0.00100"
+
+
+def copier_stopped(copy: Copy) -> None:
+    """After a fill of the master's order that nobody saw."""
+    order = m.RemovePendingCopy(
+        copy=copy.copy, slave=copy.slave, reason="COPIER_STOPPED", opens_nothing=True
+    )
+    assert accept(copy, order, ORIGIN, SEEN_AT)[1] == []
+
+
+def test_ours_that_waits_when_its_copier_is_stopped_after_an_unseen_fill_is_taken_back() -> None:
+    """Once a list of after the grace shows that it has not filled meanwhile."""
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy = placed(order)
+    copier_stopped(copy)
+    assert next_step(copy, clocked()) == Waits(SEEN_AT + timedelta(seconds=LIMITS.pending_grace_s))
+    late = clocked(age_s=LIMITS.pending_grace_s)
+    assert isinstance(next_step(copy, late), Asks), "whether it has filled meanwhile"
+    late.looked((ours(copy, order),), late.mono)
+    step = next_step(copy, late)
+    assert isinstance(step, Sends)
+    assert step.request == DeleteRequest(ticket=TICKET)
+    copy.attempt = attempt("delete", step.request)
+    answer = Done(ticket=TICKET, lots=D("0.10"), price=D("1.099"))
+    (removed,) = outcomes.done(copy, copy.attempt, answer, Platform.MT5, TIMES).events
+    assert isinstance(removed, m.CopyPendingRemoved)
+    assert removed.reason == "COPIER_STOPPED"
+    assert next_step(copy, late) == Rests()
+
+
+def test_ours_that_has_filled_when_its_copier_is_stopped_after_an_unseen_fill_is_followed() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    copier_stopped(copy)
+    ours_fills(copy, "0.10", of="0.10")
+    assert next_step(copy, clocked(age_s=10)) == Rests()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert closes(copy) == D("0.05")
+
+
+def test_ours_that_was_not_placed_when_its_copier_is_stopped_after_an_unseen_fill_is_denied() -> (
+    None
+):
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099"), ORIGIN, SEEN_AT)
+    assert copy is not None
+    copier_stopped(copy)
+    assert unplaced(copy) is None
+    step = next_step(copy, clocked())
+    assert isinstance(step, Denies)
+    assert step.denial.code == "COPIER_STOPPED"

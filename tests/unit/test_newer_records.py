@@ -16,9 +16,9 @@ from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
 from copypro.adapters.sqlite_read_models import SqliteReadModels
-from copypro.envelope import SCHEMA_VERSION, encode, fact
+from copypro.envelope import SCHEMA_VERSION, STATE_HEADERS, encode, fact
 from copypro.errors import SecretsError
-from copypro.ports import Outgoing
+from copypro.ports import Outgoing, Record
 from copypro.readiness import Readiness
 from copypro.topics import Role
 from copypro_account_watcher import service as watcher
@@ -195,3 +195,18 @@ async def test_a_process_rolled_back_leaves_newer_memory_alone(case: Case) -> No
     assert log.state(case.role.state.name)[0] == kept
     async with a_process(case, log, SCHEMA_VERSION):
         await until(lambda: log.consumed.get(place) == 2)
+
+
+@pytest.mark.parametrize("case", ["account-watcher", "replicator"], indirect=True)
+async def test_memory_of_a_kind_that_nobody_here_knows_is_a_newer_version_s(case: Case) -> None:
+    """Not damage, of which the partition would break again and again."""
+    log = MemoryLog()
+    state, key = case.role.state.name, f"later/{MASTER}/1"
+    log.state(state)[0][key] = Record(state, 0, 7, key, b"{}", STATE_HEADERS)
+    await log.append([case.given(0)])
+    async with a_process(case, log, SCHEMA_VERSION) as readiness:
+        await until(readiness.reasons)
+        (reason,) = readiness.reasons()
+        assert f"{state}/0 at 7" in reason
+        assert "upgrade this process" in reason
+    assert case.consumed(log) == 0

@@ -61,6 +61,10 @@ class FedPartition:
         self._inputs = inputs
         self.begun: list[list[Record]] = []
         self.news, self.goes_on = asyncio.Event(), asyncio.Event()
+        self.given_up = asyncio.Event()
+
+    def give_up(self, _: str) -> None:
+        self.given_up.set()
 
     async def restore(self) -> AsyncIterator[Record]:
         nothing: list[Record] = []
@@ -130,3 +134,23 @@ async def test_an_owner_ends_though_one_of_its_tasks_was_cancelled_and_did_not_h
     assert [(line["event"], line["tasks"]) for line in said] == [
         ("an owner waits for its end", ["deaf"])
     ]
+
+
+async def test_work_that_ends_cancelled_though_nobody_cancelled_it_ends_its_owner() -> None:
+    """What it waited for was cancelled: an account would not be followed any more, and nothing said so."""
+    partition = FedPartition([])
+    owner = Owner(cast(Any, partition), {}, cast(Any, None), clock, time.monotonic, WatcherLimits())
+
+    async def waits_for_what_is_cancelled() -> None:
+        waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waited.cancel()
+        await waited
+
+    with capture_logs() as said:
+        running = asyncio.create_task(owner.run())
+        owner.spawn(waits_for_what_is_cancelled(), "watch-1")
+        async with asyncio.timeout(5):
+            await partition.given_up.wait()
+    assert ("an agent broke", "watch-1") in [(line["event"], line.get("task")) for line in said]
+    running.cancel()
+    await asyncio.wait([running])

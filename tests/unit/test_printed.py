@@ -18,17 +18,35 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def test_quality(capsys: pytest.CaptureFixture[str]) -> None:
+def quality_of(key: str) -> CopiersQuality:
     none: dict[str, Any] = {
         "decided": 1, "copied": 0, "refused": 1, "waiting": 0, "shareCopied": 0.0, "latencyMs": {},
         "slippagePoints": {"of": 0, "mean": None}, "cost": {}, "profit": {},
         "missed": [{"code": f"CODE {ODD}", "trades": 1, "masterResult": {}}],
     }  # fmt: skip
-    group = none | {"key": f"SYMBOL {ODD}"}
-    analytics._show(cast(CopiersQuality, {"groups": [group], "total": none}))
+    return cast(CopiersQuality, {"groups": [none | {"key": key}], "total": none})
+
+
+def test_quality(capsys: pytest.CaptureFixture[str]) -> None:
+    analytics._show(quality_of(f"SYMBOL {ODD}"), {})
     printed = capsys.readouterr().out
     assert f"SYMBOL {ODD}" in printed
     assert f"CODE {ODD}" in printed
+
+
+def test_quality_names_whom_an_id_stands_for_and_cuts_neither(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However narrow the terminal is: the id is what --copier takes."""
+    monkeypatch.setenv("COLUMNS", "80")
+    copier, name = "0123456789abcdef" * 2, "1001@Alpha-MT4 → 2001@Beta-MT4"
+    analytics._show(quality_of(copier), {copier: name})
+    first_cells = [
+        line.split("│")[1] for line in capsys.readouterr().out.splitlines() if "│" in line
+    ]
+    said = "".join(cell.strip() for cell in first_cells)
+    assert copier in said
+    assert name.replace(" ", "") in said.replace(" ", "")
 
 
 def test_a_statement(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from copypro.ports import Outgoing, Record, Upsert
 from copypro.quality import Outcome
 from copypro.topics import Topic
 from copypro.trade_logs import trade_log
-from copypro.trading import CloseRequest, DeleteRequest, ModifyRequest, OpenRequest
+from copypro.trading import CloseRequest, DeleteRequest, Done, ModifyRequest, OpenRequest
 from copypro.values import AttemptId, CopyId, OrderKind, Side, Ticket, UserId
 from copypro_gateway.shapes import closed_order
 from copypro_stats.batch import Parts, batch_of
@@ -242,6 +242,31 @@ async def test_a_mirrored_order_that_filled_by_itself_has_its_time_before_any_de
     log = trade_log(row)
     assert (log["timeUTC"], log["updateType"]) == ("2026-05-04T12:00:00.000000Z", "MarketOpen")
     assert (log["outcome"], log["masterOrder"]) == ("opened", None)
+
+
+@pytest.mark.parametrize(("is_found", "outcome"), [(True, "reconciled"), (False, "absent")])
+async def test_what_nobody_answered_is_open_until_the_books_tell_and_may_need_a_person(
+    is_found: bool, outcome: str
+) -> None:
+    call: Any = {name: getattr(EXECUTED, name) for name in m.Outcome.__struct_fields__}
+    asked = [
+        m.CopyUnresolved(**call, reason="no answer"),
+        m.CopyNeedsPerson(**call, evidence="two"),
+    ]
+    found = Done(ticket=Ticket(7001), lots=D("0.5"), price=D("1.08")) if is_found else None
+    told_by_books = m.CopyReconciled(**call, found=found, evidence="books")
+    waits = [event_of(SLAVE, topics.EXECUTIONS, each) for each in asked]
+    settles = event_of(SLAVE, topics.EXECUTIONS, told_by_books)
+    for batches, is_open, evidence, said in (
+        ([waits], True, "two", "needs a person"),
+        ([waits, [settles]], False, "books", outcome),
+    ):
+        models = await shown(*batches)
+        (doubt,) = await models.find(c.UNRESOLVED, {"account": SLAVE})
+        assert (doubt["open"], doubt["evidence"]) == (is_open, evidence)
+        assert doubt["needs_person"] is True
+        (row,) = await models.find(c.TRADE_LOGS, {"copier": COPIER})
+        assert (row["outcome"], row["success"]) == (said, is_found and not is_open)
 
 
 async def test_legs_that_ended_before_a_close_was_sent_have_rows_of_their_own() -> None:

@@ -37,10 +37,10 @@ async def test_while_the_bridge_is_down_it_is_said_once_and_again_for_another_re
     one = Proving(memory, cast(Any, host), Session(memory), cast(Any, None), commit)
     with capture_logs() as lines:
         for code in ("UNREACHABLE", "UNREACHABLE", "HTTP_500", "HTTP_500"):
-            await one._delay(mine, TerminalError(code, "away"))
-    assert [(line["code"], line["registration"]) for line in lines] == [
-        ("UNREACHABLE", "mine"),
-        ("HTTP_500", "mine"),
+            await one._delay(mine, TerminalError(code, f"{code} it is"))
+    assert [(line["code"], line["registration"], line["message"]) for line in lines] == [
+        ("UNREACHABLE", "mine", "UNREACHABLE it is"),
+        ("HTTP_500", "mine", "HTTP_500 it is"),
     ]
     assert len(committed) == 2
 

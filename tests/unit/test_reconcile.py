@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from copypro.trading import CloseRequest, OpenRequest
+from copypro.trading import CloseRequest, Done, OpenRequest
 from copypro.values import Mode, OrderKind, Ticket
 from copypro_account_watcher.settled.reconcile import (
     Absent,
@@ -52,9 +52,11 @@ def settled(doubt: Doubt, after_s: float, *orders: Any, ended: Any = ()) -> Find
 
 
 def test_a_tagged_order_is_it_at_once_and_any_further_one_is_too_many() -> None:
-    found = settled(Doubt(SINCE), 0, order(9, comment=LEG.tag), order(8, comment=LEG.tag))
+    two = order(9, "0.04", comment=LEG.tag), order(8, "0.06", comment=LEG.tag)
+    found = settled(Doubt(SINCE), 0, *two)
     assert isinstance(found, Found)
     assert (found.answer.ticket, found.inferred, found.duplicates) == (8, False, (9,))
+    assert found.answer.lots == D("0.06"), "filled in part, and the other one's are not its own"
 
 
 def test_what_has_its_tag_and_not_its_magic_is_its_owners_beside_what_has_both() -> None:
@@ -89,6 +91,23 @@ def test_an_order_that_filled_in_part_is_listed_twice_and_is_no_second_one() -> 
         )
         assert isinstance(found, Found)
         assert found.answer.lots == D("0.10"), "what it was placed for"
+
+
+def test_what_opened_is_what_the_first_list_showed_though_a_part_is_closed_by_now() -> None:
+    """By it every later part of the master's is sized."""
+    finding = settle_open(
+        unclear(),
+        Doubt(SINCE),
+        LEG,
+        orders=[order(8, "0.06", magic=7, comment=LEG.tag)],
+        ended=None,
+        unclaimed=(),
+        now=SINCE,
+        limits=LIMITS,
+        shown=Done(ticket=Ticket(8), lots=D("0.10"), price=D("1.1")),
+    )
+    assert isinstance(finding, Found)
+    assert finding.answer.lots == D("0.10")
 
 
 def test_history_proves_it_too() -> None:
@@ -142,7 +161,9 @@ def test_absence_is_never_read_from_a_look_without_history() -> None:
     assert doubt.absent_read_at is None
 
 
-@pytest.mark.parametrize("more", [{"magic": 8}, {"lots": "0.20"}, {"kind": OrderKind.SELL}])
+@pytest.mark.parametrize(
+    "more", [{"magic": 8}, {"lots": "0.20"}, {"kind": OrderKind.SELL}, {"symbol": "GBPUSD"}]
+)
 def test_shape_and_magic_without_a_tag_are_it_if_all_of_them_fit(more: Any) -> None:
     found = settled(Doubt(SINCE), WAIT_S, order(8, magic=7))
     assert isinstance(found, Found)
@@ -186,6 +207,8 @@ def test_netting_a_close_that_no_list_showed_is_planned_anew_once_history_is_rea
     assert planned_at(unanswered, doubt, Mode.NETTING, first, untold) == later
     assert planned_at(unanswered, doubt, Mode.NETTING, later, untold, ended=None) == later
     assert planned_at(unanswered, doubt, Mode.NETTING, later, untold) is None
+    on_hedging = planned_at(unanswered, Doubt(SINCE), Mode.HEDGING, first, untold, ended=None)
+    assert on_hedging is None, "there a list tells"
 
 
 def planned_at(

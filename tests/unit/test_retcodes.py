@@ -111,6 +111,64 @@ def test_trouble_on_the_way_is_listed_so_it_is_settled_with_all_the_waits(code: 
         assert classify(platform, code, CallKind.OPEN).class_ is UNKNOWN
 
 
+MT4_NAMES = """
+INTERNAL_ERROR 0, COMMON_ERROR 2, INVALID_PARAM 3, SERVER_BUSY 4, OLD_VERSION 5, NO_CONNECT 6,
+NOT_ENOUGH_RIGHTS 7, TOO_FREQUENT_REQUEST 8, NO_CONNECTION 10, SERVICE_NOT_AVAILABLE 11,
+TOO_FREQUENT_REQUESTS 12, SECRET_KEY_REQUIRED 13, INVALID_ONETIME_PASSWORD 14, ACCOUNT_DISABLED 64,
+INVALID_ACCOUNT 65, PUBLIC_KEY_NOT_FOUND 66, TRADE_TIMEOUT 128, INVALID_PRICES 129, INVALID_SL_TP 130,
+INVALID_VOLUME 131, MARKET_CLOSED 132, TRADE_DISABLED 133, NOT_MONEY 134, PRICE_CHANGED 135,
+OFF_QUOTES 136, BROKER_BUSY 137, REQUOTE 138, ORDER_LOCKED 139, LONG_POS_ALLOWED 140,
+TOO_MANY_REQUESTS 141, ORDER_ACCEPTED 142, ORDER_IN_PROCESS 143, REQUEST_CANCELLED 144,
+MODIFICATIONS_DENIED 145, TRADE_CONTEXT_BUSY 146, EXPIRATION_DISABLED 147, TOO_MANY_ORDERS 148,
+HEDGE_PROHIBITED 149, RPROHIBITED_FIFO 150, INVALID_TOKEN 256, INVALID_SYMBOL 257, INVALID_TICKET 258,
+SAME_PARAMS 259, CONNECT_ERROR 260, TIMEOUT 261
+"""
+"""As MT4's bridge lists them."""
+MT5_NAMES = """
+REQUOTE 10004, REJECT 10006, CANCEL 10007, PLACED 10008, DONE 10009, DONE_PARTIAL 10010, ERROR 10011,
+TIMEOUT 10012, INVALID 10013, INVALID_VOLUME 10014, INVALID_PRICE 10015, INVALID_STOPS 10016,
+TRADE_DISABLED 10017, MARKET_CLOSED 10018, NO_MONEY 10019, PRICE_CHANGED 10020, PRICE_OFF 10021,
+INVALID_EXPIRATION 10022, ORDER_CHANGED 10023, TOO_MANY_REQUESTS 10024, NO_CHANGES 10025,
+SERVER_DISABLES_AT 10026, CLIENT_DISABLES_AT 10027, LOCKED 10028, FROZEN 10029, INVALID_FILL 10030,
+CONNECTION 10031, ONLY_REAL 10032, LIMIT_ORDERS 10033, LIMIT_VOLUME 10034, INVALID_ORDER 10035,
+POSITION_CLOSED 10036, INVALID_CLOSE_VOLUME 10038, CLOSE_ORDER_EXIST 10039, LIMIT_POSITIONS 10040,
+REJECT_CANCEL 10041, LONG_ONLY 10042, SHORT_ONLY 10043, CLOSE_ONLY 10044, FIFO_CLOSE 10045,
+HEDGE_PROHIBITED 10046
+"""
+"""As MetaQuotes documents them, without their prefix."""
+
+
+@pytest.mark.parametrize(
+    ("platform", "names"), [(Platform.MT4, MT4_NAMES), (Platform.MT5, MT5_NAMES)]
+)
+def test_a_name_means_what_its_number_does(platform: Platform, names: str) -> None:
+    for name, number in (each.split() for each in names.split(",")):
+        assert is_listed(name), name
+        for call in CallKind:
+            assert classify(platform, name, call) == classify(platform, number, call), name
+
+
+@pytest.mark.parametrize(
+    ("platform", "about", "codes"),
+    [
+        (Platform.MT4, "about_stops", {130, 10016}),
+        (Platform.MT5, "about_stops", {130, 10016}),
+        (Platform.MT4, "about_expiry", {147, 10022}),
+        (Platform.MT5, "about_expiry", {147, 10022}),
+        (Platform.MT4, "is_gone", {3, 258, 4108, 4753, 4754, 10036}),
+        (Platform.MT5, "is_gone", {258, 4108, 4753, 4754, 10036}),
+    ],
+)
+def test_what_a_refusal_is_about(platform: Platform, about: str, codes: set[int]) -> None:
+    """An open without stops, an order without its expiry, or another look is what these lead to."""
+    of = {number for number in range(11_000) if _says(platform, number, about)}
+    assert of == codes
+
+
+def _says(platform: Platform, number: int, about: str) -> bool:
+    return bool(getattr(classify(platform, str(number), CallKind.MODIFY), about))
+
+
 @pytest.mark.parametrize("platform", BOTH)
 @pytest.mark.parametrize(
     "spellings",
@@ -133,6 +191,13 @@ def test_one_meaning_has_many_spellings(platform: Platform, spellings: tuple[str
         (Platform.MT5, "PRICE_OFF", 5),
         (Platform.MT4, "145", 15),
         (Platform.MT4, "SERVER_BUSY", 60),
+        (Platform.MT4, "TOO_FREQUENT_REQUEST", 5),
+        (Platform.MT4, "MARKET_CLOSED", 5),
+        (Platform.MT4, "ORDER_LOCKED", 5),
+        (Platform.MT4, "TOO_MANY_REQUESTS", 5),
+        (Platform.MT5, "MARKET_CLOSED", 5),
+        (Platform.MT5, "TOO_MANY_REQUESTS", 5),
+        (Platform.MT5, "FROZEN", 5),
         (Platform.MT4, "REQUOTE", 0),
     ],
 )

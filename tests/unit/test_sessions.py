@@ -15,6 +15,7 @@ from copypro.values import Platform, RegistrationId, Ticket, UserId
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from tests.unit.diff_builders import D, order, row
 from tests.unit.slave_story import KINDS
@@ -319,5 +320,33 @@ def test_a_session_that_cannot_read_the_history_it_needs_is_begun_anew_in_the_en
             await asyncio.sleep(WatcherLimits().history_session_s)
             await account.until(lambda: account.told(m.PositionClosed))
             assert len(bridge.logins) == logins + 1
+
+    run(work())
+
+
+def test_history_that_is_not_to_be_had_fills_no_log() -> None:
+    """A bridge that never has any said so at each look."""
+
+    async def work() -> None:
+        async with watched(orders=(order(7),)) as account:
+            bridge = account.bridge
+            await account.looked()
+
+            def history(*_: datetime) -> History:
+                raise Unavailable("NO_HISTORY", "not loaded")
+
+            async def said(seconds: float) -> int:
+                with capture_logs() as lines:
+                    await asyncio.sleep(seconds)
+                return [line["event"] for line in lines].count("history not read")
+
+            bridge.tells, bridge.balance = history, D("9000")
+            quarter_s = WatcherLimits().history_session_s
+            assert await said(quarter_s / 2) == 1
+            assert await said(quarter_s) == 1
+            bridge.tells = None
+            assert await said(60) == 0
+            bridge.tells, bridge.balance = history, D("8000")
+            assert await said(60) == 1, "it is another time"
 
     run(work())

@@ -36,6 +36,16 @@ def test_what_is_no_address_is_refused_at_the_start(
     assert said == f"{name}: must be an address like http://127.0.0.1:5005"
 
 
+@pytest.mark.parametrize("name", ["ApiMT4", "ApiMT5"])
+@pytest.mark.parametrize("rest", ["?x=1", "/path?", "#part", "/path?x#y"])
+def test_what_no_call_can_be_put_behind_is_no_bridge(
+    monkeypatch: pytest.MonkeyPatch, name: str, rest: str
+) -> None:
+    """Every call would be answered 404, as by a bridge of another kind."""
+    said = refused(monkeypatch, **{name: f"http://127.0.0.1:5005{rest}"})
+    assert said == f"{name}: must have no ? and no #, as in http://127.0.0.1:5005"
+
+
 @pytest.mark.parametrize("value", ["smtp://", "smtp://host:99999", "smtps://user@", "http://host"])
 def test_what_is_no_mail_server_is_refused_at_the_start(
     monkeypatch: pytest.MonkeyPatch, value: str

@@ -12,7 +12,7 @@ import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.trading import ClosedOrder, Done, OpenOrder, TradeRequest
-from copypro.values import Ticket
+from copypro.values import OrderKind, Ticket
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
@@ -59,6 +59,10 @@ def scalped(count: int, orders: tuple[OpenOrder, ...]) -> tuple[OpenOrder, ...]:
 
 def closed(account: Watched) -> set[str]:
     return {event.root for event in account.told(m.PositionClosed)}
+
+
+def opened_roots(account: Watched) -> list[str]:
+    return [event.root for event in account.told(m.PositionOpened)]
 
 
 def broker_time() -> datetime:
@@ -166,9 +170,9 @@ def test_trades_that_open_and_close_all_the_time_are_each_told_once() -> None:
                     bridge.frame(*rows)
             standing = {str(each.ticket) for each in bridge.orders}
             await account.until(lambda: len(closed(account)) == ended)
-            opened_roots = [event.root for event in account.told(m.PositionOpened)]
-            assert len(opened_roots) == len(set(opened_roots))
-            assert set(opened_roots) - closed(account) == standing
+            roots = opened_roots(account)
+            assert len(roots) == len(set(roots))
+            assert set(roots) - closed(account) == standing
 
     run(work())
 
@@ -213,5 +217,122 @@ def test_stops_that_an_expert_trails_wait_for_no_list_and_never_go_back() -> Non
             times = [event.seen_at_utc for event in told]
             gaps = [(after - at).total_seconds() for at, after in pairwise(times)]
             assert max(gaps) < 2 * EVERY_S
+
+    run(work())
+
+
+def test_a_symbol_whose_terms_nobody_tells_holds_up_no_other() -> None:
+    """Its own trade is told without them after the read's limit, once."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7), order(8))
+            await account.until(lambda: len(account.told(m.PositionOpened)) == 2)
+            bridge.silent_on = {"XYZ"}
+            bridge.orders = (*bridge.orders, order(9, symbol="XYZ"))
+            bridge.frame()
+            await asyncio.sleep(EVERY_S)
+            begun = loop.time()
+            bridge.orders = (*bridge.orders[1:], order(10))
+            bridge.frame(row(7))
+            await account.until(lambda: "10" in opened_roots(account) and closed(account) == {"7"})
+            assert loop.time() - begun < 1.5
+            await account.until(lambda: "9" in opened_roots(account))
+            assert loop.time() - begun < 22
+            await account.looked()
+            assert sorted(opened_roots(account)) == ["10", "7", "8", "9"]
+
+    run(work())
+
+
+@pytest.mark.parametrize("kind", [OrderKind.BUY, OrderKind.BUY_LIMIT])
+def test_the_terms_of_many_symbols_are_asked_for_at_the_same_time(kind: OrderKind) -> None:
+    symbols = [f"XYZ{count}" for count in range(5)]
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.silent_on = set(symbols)
+            begun = loop.time()
+            bridge.orders = tuple(
+                order(20 + at, kind=kind, symbol=symbol) for at, symbol in enumerate(symbols)
+            )
+            bridge.ends_session(reconnects_s=1.0)
+            told = m.PendingPlaced if kind.is_pending else m.PositionOpened
+            await account.until(lambda: len(account.told(told)) == len(symbols))
+            assert loop.time() - begun < 25
+
+    run(work())
+
+
+def test_a_pending_order_in_a_market_that_does_not_move_holds_up_nothing() -> None:
+    """It is told with the market's price or, after the read's limit, without: what closes, at once."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7), order(8))
+            await account.until(lambda: len(account.told(m.PositionOpened)) == 2)
+            bridge.quiet_s = {"EURUSD": 60.0}
+            bridge.orders = (*bridge.orders, order(9, kind=OrderKind.BUY_LIMIT))
+            bridge.frame()
+            await asyncio.sleep(EVERY_S)
+            begun = loop.time()
+            bridge.orders = (*bridge.orders[1:], order(10, kind=OrderKind.SELL))
+            bridge.frame(row(7))
+            await account.until(lambda: closed(account) == {"7"} and "10" in opened_roots(account))
+            assert loop.time() - begun < 1.5
+            await account.until(lambda: account.told(m.PendingPlaced))
+            assert loop.time() - begun < 22
+            await account.looked()
+            assert len(account.told(m.PendingPlaced)) == 1
+            assert sorted(opened_roots(account)) == ["10", "7", "8"]
+
+    run(work())
+
+
+def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
+    """Who ignores pending orders would copy it as a trade of the market's."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.quiet_s = {"EURUSD": 60.0}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            assert not account.told(m.PendingPlaced)
+            bridge.orders = (order(9),)
+            bridge.frame()
+            await account.until(lambda: account.told(m.PositionOpened))
+            (placed,) = account.told(m.PendingPlaced)
+            (opened,) = account.told(m.PositionOpened)
+            assert (placed.ticket, opened.ticket, opened.from_pending) == (9, 9, True)
+            await account.looked()
+            assert len(account.told(m.PendingPlaced)) == 1
+
+    run(work())
+
+
+def test_what_ends_before_it_is_told_is_found_in_history() -> None:
+    """Its frame is lost, and its profit is taken for the costs of what has opened since."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.tick(EASTERN)
+            await account.looked()
+            bridge.silent_on = {"XYZ"}
+            at = broker_time()
+            bridge.orders = (replace(order(9, symbol="XYZ"), opened_at_broker=at),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            ended = replace(row(9, symbol="XYZ", profit=D(5)), opened_at_broker=at)
+            bridge.closed = (replace(ended, closed_at_broker=broker_time()),)
+            bridge.balance += D(5)
+            bridge.orders = (replace(order(10), opened_at_broker=broker_time()),)
+            bridge.frame()
+            await account.until(lambda: closed(account) == {"9"})
 
     run(work())

@@ -202,6 +202,76 @@ async def test_what_history_told_of_a_trade_by_itself_is_part_of_its_story(
         assert events == ["CopyOpened", "CopyPlanned", "PositionClosed", "PositionOpened"]
 
 
+async def test_the_ticket_that_mt4_gave_to_the_rest_of_a_copy_tells_of_the_copy(
+    tmp_path: Path,
+) -> None:
+    """It is the one that stands in the slave's terminal."""
+    opened = replace(example(m.PositionOpened), account=MASTER, root=ROOT, copy=None)
+    filled = replace(
+        example(m.CopyOpened), master=MASTER, root=ROOT, slave=SLAVE, ticket=Ticket(77)
+    )
+    copied = replace(
+        opened, account=SLAVE, root=RootId("77"), ticket=filled.ticket, copy=filled.copy
+    )
+    reduced = replace(
+        example(m.PositionReduced), account=SLAVE, root=copied.root, ticket=Ticket(78)
+    )
+    told: list[tuple[topics.Topic, Message]] = [
+        (topics.ORDER_EVENTS, replace(example(m.AccountRegistered), account=SLAVE, login=2002)),
+        (topics.ORDER_EVENTS, opened),
+        (topics.EXECUTIONS, filled),
+        (topics.ORDER_EVENTS, copied),
+        (topics.ORDER_EVENTS, reduced),
+    ]
+    log = await SqliteLog.open(tmp_path)
+    for number, (topic, event) in enumerate(told):
+        await log.append([encode(topic, MASTER, fact(event, UTC_TIME, number))])
+    await log.close()
+    found = await explaining.story_of(Settings(data=tmp_path), "2002", 78)
+    assert isinstance(found, Story)
+    assert (found.master, found.root) == (MASTER, ROOT)
+    assert sorted(line.event for line in found.lines) == ["CopyOpened", "PositionOpened"]
+
+
+async def test_a_login_and_ticket_of_two_brokers_are_told_apart_by_a_person(tmp_path: Path) -> None:
+    registered, opened = example(m.AccountRegistered), example(m.PositionOpened)
+    log = await SqliteLog.open(tmp_path)
+    for account, server, root in ((MASTER, "Amber-Live", "1"), (SLAVE, "Cobalt-Demo", "2")):
+        events = (
+            replace(registered, account=account, server=server, login=1001),
+            replace(opened, account=account, root=RootId(root)),
+        )
+        for event in events:
+            await log.append([encode(topics.ORDER_EVENTS, account, fact(event, UTC_TIME, account))])
+    await log.close()
+    settings = Settings(data=tmp_path)
+    said = await explaining.story_of(settings, "1001", opened.ticket)
+    assert said == (
+        f"1001 is the login of several accounts with a ticket {opened.ticket}: name one of "
+        f"Amber-Live 1001: {MASTER}, Cobalt-Demo 1001: {SLAVE}"
+    )
+    for account, root in ((MASTER, "1"), (SLAVE, "2")):
+        found = await explaining.story_of(settings, account, opened.ticket)
+        assert isinstance(found, Story)
+        assert (found.master, found.root) == (account, root)
+
+
+async def test_a_ticket_of_only_one_broker_is_told_by_its_login(tmp_path: Path) -> None:
+    registered, opened = example(m.AccountRegistered), example(m.PositionOpened)
+    log = await SqliteLog.open(tmp_path)
+    for account, ticket in ((MASTER, 7), (SLAVE, 8)):
+        events = (
+            replace(registered, account=account, login=1001),
+            replace(opened, account=account, ticket=Ticket(ticket), root=RootId(f"{ticket}")),
+        )
+        for event in events:
+            await log.append([encode(topics.ORDER_EVENTS, account, fact(event, UTC_TIME, account))])
+    await log.close()
+    found = await explaining.story_of(Settings(data=tmp_path), "1001", 7)
+    assert isinstance(found, Story)
+    assert found.root == "7"
+
+
 async def test_of_a_trade_that_history_alone_showed_each_event_is_told_once(
     tmp_path: Path,
 ) -> None:

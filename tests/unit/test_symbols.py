@@ -6,20 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from copypro.affixes import MAJORS, PAIRS, Affix, learn_affix, names_of
 from copypro.codes import CODES, Denial
 from copypro.messages import Context
 from copypro.options import RiskType, SymbolMapping
 from copypro.trading import Quote, SymbolSpec
 from copypro.values import Side
 from copypro_account_watcher.planned.symbols import (
-    MAJORS,
-    Affix,
     Resolved,
     check_pair,
     conversion_symbols,
     conversions,
-    learn_affix,
-    names_of,
     rate_of,
     resolve,
 )
@@ -112,6 +109,20 @@ def test_a_masters_own_affix_around_a_major_is_seen_through(master: str) -> None
     assert resolve(master, None, broker(suffix=".x")) == Resolved("EURUSD.x", "affix")
 
 
+@pytest.mark.parametrize("master", ["AUDCADm", "GBPNZD.r", "#CADJPY", "m.NZDCHF+", "EURAUD_SB"])
+def test_it_is_around_any_pair_of_the_eight_currencies(master: str) -> None:
+    pair = next(pair for pair in PAIRS if pair in master)
+    assert resolve(master, None, broker(pair)) == Resolved(pair, "affix")
+    theirs = broker(f"{pair}.x", suffix=".x")
+    assert resolve(master, None, theirs) == Resolved(f"{pair}.x", "affix")
+
+
+@pytest.mark.parametrize("master", ["USDCNHm", "EURTRY.r", "AUDCADT", "BTCUSDm", "XAUEUR.r"])
+def test_it_is_around_nothing_else(master: str) -> None:
+    theirs = ("USDCNH", "EURTRY", "AUDCAD", "BTCUSD", "XAUEUR")
+    assert unresolved(resolve(master, None, broker(*theirs))).code == "UNMAPPED_SYMBOL"
+
+
 @pytest.mark.parametrize(
     "master", ["EURUSDT", "EURUSDTx", "EURUSD2", "XEURUSD", "aXEURUSD", "EURUSDC"]
 )
@@ -159,6 +170,41 @@ def test_an_alias_is_proposed_where_no_affix_is_proven() -> None:
 def test_a_name_that_the_masters_holds_is_proposed_if_it_is_long_enough_to_tell() -> None:
     assert unresolved(resolve("GER40.cash", None, ("GER40",))).numbers["proposal"] == "GER40"
     assert unresolved(resolve("CASH40.x", None, ("CASH",))).numbers["proposal"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("master", "theirs"),
+    [
+        ("US30.cash", "DJ30"),
+        ("DJ30", "US30Cash"),
+        ("US30", "[DJI30]"),
+        ("GER40.cash", "DE40"),
+        ("DAX40", "GER40Cash"),
+        ("US100.cash", "NAS100"),
+        ("NDX100", "USTECm"),
+        ("USOIL.cash", "XTIUSD"),
+        ("UKOIL", "BRENT"),
+        ("JPN225", "JP225Cash"),
+        ("NATGAS", "XNGUSD"),
+        ("GOLD#", "XAUUSD"),
+        ("GOLDmicro", "XAUUSD.m"),
+        ("EUR/USD", "EURUSD"),
+        ("EUR_USD", "EURUSD"),
+        ("BTCUSD", "BTC/USD"),
+        ("US30Cash", "US30.cash"),
+        ("US30.cash", "US30"),
+    ],
+)
+def test_other_brokers_ways_of_writing_are_proposed_never_taken(master: str, theirs: str) -> None:
+    denial = unresolved(resolve(master, None, broker(theirs)))
+    assert (denial.code, denial.numbers["proposal"]) == ("UNMAPPED_SYMBOL", theirs)
+
+
+@pytest.mark.parametrize(
+    ("master", "theirs"), [("GOLDMAN", "XAUUSD"), ("XAUUSD", "MARIGOLD"), ("DJ300", "US30")]
+)
+def test_an_alias_within_another_name_is_none(master: str, theirs: str) -> None:
+    assert unresolved(resolve(master, None, broker(theirs))).numbers["proposal"] == "none"
 
 
 def test_nothing_alike_proposes_nothing() -> None:

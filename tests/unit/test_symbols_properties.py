@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from copypro.affixes import MAJORS
 from copypro.codes import CODES
-from copypro_account_watcher.planned.symbols import MAJORS, Resolved, conversion_symbols, resolve
+from copypro_account_watcher.planned.symbols import Resolved, conversion_symbols, resolve
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -167,6 +167,15 @@ def test_a_deposit_is_no_trade() -> None:
     assert (found.operation.amount, found.closed) == (250, None)
 
 
+def test_when_money_moved_is_when_its_row_was_opened_or_else_closed() -> None:
+    times = {"openTime": "2026-09-14T07:54:39", "closeTime": "2026-09-14T08:00:00"}
+    both = row(type="Balance", comment="Deposit", **times)
+    (paid,) = history(body([both]))[0].operations
+    assert (paid.time_broker, paid.comment) == (datetime(2026, 9, 14, 7, 54, 39), "Deposit")
+    (paid,) = history(body([both | {"openTime": NEVER}]))[0].operations
+    assert paid.time_broker == datetime(2026, 9, 14, 8)
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"{", b"null", b'{"balance":1,"equity":1}'],

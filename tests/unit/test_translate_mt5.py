@@ -162,6 +162,21 @@ def test_what_is_no_order_is_left_out() -> None:
     assert open_orders(body([row(orderType="Balance"), row(orderType=8), on_its_way])) == ()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": None, "dealInternalIn": None},  # a bridge that tells nothing of either
+        {"state": None, "orderInternal": {"ticketNumber": 5001}},
+        {"state": "Filled", "dealInternalIn": None, "orderInternal": {"ticketNumber": 5001}},
+    ],
+)
+def test_a_position_is_one_by_its_deal_or_its_state_and_where_neither_is_told(
+    changes: dict[str, Any],
+) -> None:
+    """Only a market order without its deal is still on its way."""
+    assert [order.ticket for order in open_orders(body([row(**changes)]))] == [5001]
+
+
 def test_nulls_and_noise_of_doubles() -> None:
     (order,) = open_orders(body([row(symbol="X", comment=None, lots=0.30000000000000004,
                                      dealInternalIn=None)]))  # fmt: skip
@@ -278,6 +293,38 @@ def test_a_deal_with_only_its_volume() -> None:
     assert closed.lots == Decimal("0.04")
 
 
+def test_a_reduction_on_netting_comes_as_an_open_with_a_deal_that_goes_out() -> None:
+    reduced = seen("MarketOpen", row(lots=0.06), deal=deal(4002, 0.04)).closed
+    assert reduced is not None
+    assert (reduced.deal, reduced.lots, reduced.profit) == (4002, Decimal("0.04"), 4)
+    for direction in ("In", "InOut"):
+        assert seen("MarketOpen", row(), deal=deal(4002, 0.04, direction=direction)).closed is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "out", "reason"),
+    [
+        ({"closeComment": "[sl 1.1]"}, {}, CloseReason.STOP_LOSS),
+        ({}, {"comment": "[tp 1.2]"}, CloseReason.TAKE_PROFIT),
+        ({}, {"comment": "[so 49%/10/20]"}, CloseReason.STOP_OUT),
+        ({"closeComment": "so: 49%/10/20"}, {}, CloseReason.STOP_OUT),
+        ({}, {"direction": "OutBy", "comment": "[sl 1.1]"}, CloseReason.CLOSE_BY),
+        ({}, {"direction": "InOut"}, CloseReason.REVERSED),
+        ({}, {}, CloseReason.UNKNOWN),
+    ],
+)
+def test_why_a_position_closed_is_told_by_its_deal_or_a_comment(
+    changes: dict[str, Any], out: dict[str, Any], reason: CloseReason
+) -> None:
+    """Also of a frame that only calls it a close."""
+    closed = row(closeLots=0.1, profit=10, **changes)
+    by_frame = seen("MarketClose", closed, deal=deal(4002, 0.1, **out)).closed
+    (by_history,) = history(rows(closed | {"dealInternalOut": deal(4002, 0.1, **out)}))[0].closed
+    assert by_frame is not None
+    assert (by_frame.reason, by_history.reason) == (reason, reason)
+    assert by_frame.by_ticket is None
+
+
 def test_an_opening_deal_is_no_evidence_of_a_close() -> None:
     assert seen("PartialClose", row(), deal=deal(4001, 0.1, direction="In")).closed is None
 
@@ -373,6 +420,49 @@ def test_a_row_of_zeros_gets_its_figures_from_the_deal() -> None:
     closed = row(lots=0, closeLots=0, profit=0, dealInternalOut=deal(4002, 0.1))
     (piece,) = history(rows(closed))[0].closed
     assert (piece.lots, piece.profit) == (Decimal("0.1"), 4)
+
+
+def test_a_row_whose_profit_is_nothing_keeps_its_deals_or_its_own_figures() -> None:
+    """Closed where it opened, it has cost its commission all the same."""
+    with_deal = row(closeLots=0.1, profit=0, dealInternalOut=deal(4002, 0.1))
+    without = row(closeLots=0.1, profit=0, commission=-0.7, swap=-1, dealInternalIn=None)
+    paid, cost = history(rows(with_deal, without))[0].closed
+    assert (paid.profit, paid.commission) == (4, Decimal("-0.1"))
+    assert (cost.profit, cost.commission, cost.swap) == (0, Decimal("-0.7"), -1)
+
+
+def test_a_row_with_its_volume_alone_closed_as_much() -> None:
+    (piece,) = history(rows(row(closeLots=0, profit=10, dealInternalIn=None)))[0].closed
+    assert piece.lots == Decimal("0.1")
+
+
+@pytest.mark.parametrize(("position", "identifier"), [(5001, None), (0, None), (4711, 4711)])
+def test_a_deal_tells_the_number_that_its_position_had_first(
+    position: int, identifier: int | None
+) -> None:
+    """Its server may have given it another ticket, which no list has shown."""
+    closed = row(closeLots=0.1, dealInternalOut=deal(4002, 0.1, positionTicket=position))
+    (piece,) = history(rows(closed))[0].closed
+    assert (piece.ticket, piece.identifier) == (5001, identifier)
+
+
+def test_a_deals_own_time_is_utc_by_its_rows_clock() -> None:
+    at = "2026-09-14T07:58:00"
+    closed = row(
+        closeLots=0.1, closeTime="2026-09-14T08:00:00", closeTimestampUTC=1789365600000,
+        dealInternalOut=deal(4002, 0.1, openTimeAsDateTime=at),
+    )  # fmt: skip
+    (piece,) = history(rows(closed))[0].closed
+    assert piece.closed_at_broker == datetime(2026, 9, 14, 7, 58)
+    assert piece.closed_at_utc == datetime(2026, 9, 14, 5, 58, tzinfo=UTC)
+    (unknown,) = history(rows(closed | {"closeTimestampUTC": -62135596800000}))[0].closed
+    assert (unknown.closed_at_broker, unknown.closed_at_utc) == (piece.closed_at_broker, None)
+
+
+@pytest.mark.parametrize("state", [None, "Filled"])
+def test_a_row_of_a_pending_kind_closed_nothing_whatever_its_state(state: Any) -> None:
+    (piece,) = history(rows(row(orderType="BuyStop", state=state, closeLots=0.1)))[0].closed
+    assert piece.cancelled
 
 
 def test_a_cancelled_order_and_operations() -> None:

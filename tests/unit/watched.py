@@ -23,7 +23,7 @@ from copypro.errors import (
     TerminalError,
     Unavailable,
 )
-from copypro.ports import Credentials, Terminal
+from copypro.ports import Credentials, Terminal, TerminalLimits
 from copypro.protection import ProtectorSettings
 from copypro.trading import (
     AccountInfo,
@@ -94,6 +94,11 @@ class Bridge:
         self.away: set[str] = set()
         """What is not possible now: the logins `connect` and `prove`, `symbols`."""
         self.is_down = False
+        self.names = ["EURUSD", "0"]
+        self.quiet_s: dict[str, float] = {}
+        """How old a symbol's last quote is: who asks for a newer one waits for it, as MT5's bridge says."""
+        self.silent_on: set[str] = set()
+        """Symbols whose terms and prices are asked for in vain, which shows only after the read's limit."""
         self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
         self._shown_from = float("-inf")
 
@@ -201,13 +206,25 @@ class _Session:
     async def symbols(self) -> list[str]:
         if "symbols" in self._bridge.away:
             raise Unavailable("UNREACHABLE", "away")
-        return ["EURUSD", "0"]
+        return list(self._bridge.names)
 
     async def symbol(self, name: str) -> SymbolSpec:
+        await self._told(name)
         return spec(name=name, profit_currency=self._bridge.profit_currency)
 
     async def quote(self, name: str, max_age_s: float) -> Quote:
+        await self._told(name)
+        if self._bridge.quiet_s.get(name, 0.0) > max_age_s:
+            await self._no_answer()
         return quote("1.10000", "1.10002", name)
+
+    async def _told(self, name: str) -> None:
+        if name in self._bridge.silent_on:
+            await self._no_answer()
+
+    async def _no_answer(self) -> None:
+        await asyncio.sleep(TerminalLimits().read_s)
+        raise Unavailable("TIMEOUT", "no answer")
 
     async def margin(self, *_: object) -> Decimal:
         return D(1)

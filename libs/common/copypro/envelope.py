@@ -141,7 +141,7 @@ def decode(record: Record, schema: Schema = SCHEMA) -> Envelope:
             raise ValueError("set aside by an operator (COPYPRO_SET_ASIDE)")
         version = int(headers["version"])
         if version > schema.version:
-            raise _newer(record)
+            raise of_newer_version(record)
         cause = headers.get("cause")
         return Envelope(
             id=MessageId(headers["id"]),
@@ -172,7 +172,7 @@ def readable(
     known = str(version)
     for place, record in enumerate(records):
         if record.headers.get("version", known) != known and _version_of(record) > version:
-            return records[:place], _newer(record)
+            return records[:place], of_newer_version(record)
     return records, None
 
 
@@ -182,7 +182,8 @@ def _version_of(record: Record) -> int:
     return int(said) if said.isdecimal() else 0
 
 
-def _newer(record: Record) -> BadRecord:
+def of_newer_version(record: Record) -> BadRecord:
+    """Its version says so, or it is memory of a kind that is not known here."""
     text = "written by a newer version: upgrade this process"
     return BadRecord(record.topic, record.partition, record.offset, text, newer=True)
 

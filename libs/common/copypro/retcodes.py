@@ -47,7 +47,9 @@ class Verdict(Struct, frozen=True):
 
 
 class _Row(Struct, frozen=True):
-    """A code's class for opens; `change` for modifies, `less` for closes and deletes, if different."""
+    """A code's class for opens; `change` for modifies, `less` for closes and deletes, if different. What
+    is given up of those is tried again later of these: no row says so.
+    """
 
     class_: Class
     wait_s: float = 0.0
@@ -76,21 +78,20 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
         _Row(
             _STOP,
             change=_FIX,
-            less=_LATER,
             is_gone=True,
             note="look again: the ticket may be gone",
         ),
         ("INVALID_PARAM", "INVALID_TRADE_PARAMETERS"),
     ),
     4: (_Row(_LATER, 60.0), ("SERVER_BUSY",)),
-    5: (_Row(_STOPA, less=_LATER), ("OLD_VERSION",)),
+    5: (_Row(_STOPA), ("OLD_VERSION",)),
     6: (_Row(_UNK), ("NO_CONNECT",)),
-    7: (_Row(_STOPA, less=_LATER), ("NOT_ENOUGH_RIGHTS",)),
+    7: (_Row(_STOPA), ("NOT_ENOUGH_RIGHTS",)),
     8: (_Row(_LATER, 5.0), ("TOO_FREQUENT_REQUEST",)),
     12: (_Row(_LATER, 5.0), ("TOO_FREQUENT_REQUESTS",)),
-    9: (_Row(_STOPA, less=_LATER), ("MALFUNCTIONAL_TRADE",)),
-    64: (_Row(_STOPA, less=_LATER), ("ACCOUNT_DISABLED",)),
-    65: (_Row(_STOPA, less=_LATER), ("INVALID_ACCOUNT",)),
+    9: (_Row(_STOPA), ("MALFUNCTIONAL_TRADE",)),
+    64: (_Row(_STOPA), ("ACCOUNT_DISABLED",)),
+    65: (_Row(_STOPA), ("INVALID_ACCOUNT",)),
     128: (_Row(_UNK), ("TRADE_TIMEOUT",)),
     129: (_Row(_NOW, note="round to the tick again"), ("INVALID_PRICES",)),
     130: (
@@ -107,7 +108,7 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
         ("INVALID_VOLUME", "INVALID_TRADE_VOLUME"),
     ),
     132: (_Row(_LATER, 5.0), ("MARKET_CLOSED",)),
-    133: (_Row(_STOP, less=_LATER), ("TRADE_DISABLED",)),
+    133: (_Row(_STOP), ("TRADE_DISABLED",)),
     134: (_Row(_STOP), ("NOT_MONEY", "NOT_ENOUGH_MONEY")),
     135: (_Row(_NOW), ("PRICE_CHANGED",)),
     136: (_Row(_LATER, 5.0), ("OFF_QUOTES",)),
@@ -121,7 +122,7 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     141: (_Row(_LATER, 5.0), ("TOO_MANY_REQUESTS",)),
     142: (_Row(_UNK), ("ORDER_ACCEPTED",)),
     143: (_Row(_UNK), ("ORDER_IN_PROCESS",)),
-    144: (_Row(_STOP, less=_LATER), ("REQUEST_CANCELLED",)),
+    144: (_Row(_STOP), ("REQUEST_CANCELLED",)),
     145: (
         _Row(_LATER, 15.0, note="look again: it may execute meanwhile"),
         ("MODIFICATIONS_DENIED", "TRADE_MODIFY_DENIED"),
@@ -134,26 +135,26 @@ _MT4: dict[int, tuple[_Row, tuple[str, ...]]] = {
     148: (_Row(_STOP), ("TOO_MANY_ORDERS", "TRADE_TOO_MANY_ORDERS")),
     149: (_Row(_STOP), ("HEDGE_PROHIBITED", "TRADE_HEDGE_PROHIBITED")),
     150: (
-        _Row(_STOP, less=_LATER, note="close the older position first"),
+        _Row(_STOP, note="close the older position first"),
         ("RPROHIBITED_FIFO", "PROHIBITED_BY_FIFO"),
     ),
     4106: (_Row(_STOP), ("UNKNOWN_SYMBOL",)),
     4107: (_Row(_STOP), ("INVALID_PRICE_PARAM",)),
     4108: (_GONE, ()),
-    4109: (_Row(_STOP, less=_LATER), ("TRADE_NOT_ALLOWED",)),
+    4109: (_Row(_STOP), ("TRADE_NOT_ALLOWED",)),
     4110: (_Row(_STOP), ("LONGS_NOT_ALLOWED",)),
     4111: (_Row(_STOP), ("SHORTS_NOT_ALLOWED",)),
 }
 _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10004: (_Row(_NOW), ("REQUOTE",)),
-    10006: (_Row(_STOP, less=_LATER), ("REJECT",)),
-    10007: (_Row(_STOP, less=_LATER), ("CANCEL",)),
+    10006: (_Row(_STOP), ("REJECT",)),
+    10007: (_Row(_STOP), ("CANCEL",)),
     10008: (_Row(_UNK), ("PLACED",)),
     10009: (_Row(_UNK), ("DONE",)),
     10010: (_Row(_UNK), ("DONE_PARTIAL",)),
     10011: (_Row(_UNK), ("ERROR",)),
     10012: (_Row(_UNK), ("TIMEOUT",)),
-    10013: (_Row(_STOP, less=_LATER), ("INVALID", "INVALID_REQUEST")),
+    10013: (_Row(_STOP), ("INVALID", "INVALID_REQUEST")),
     10014: (
         _Row(_FIX, note="read the terms again and floor again; on a close read the open lots"),
         ("INVALID_VOLUME",),
@@ -168,7 +169,7 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
         ),
         ("INVALID_STOPS",),
     ),
-    10017: (_Row(_STOP, less=_LATER), ("TRADE_DISABLED",)),
+    10017: (_Row(_STOP), ("TRADE_DISABLED",)),
     10018: (_Row(_LATER, 5.0), ("MARKET_CLOSED",)),
     10019: (_Row(_STOP), ("NO_MONEY",)),
     10020: (_Row(_NOW), ("PRICE_CHANGED",)),
@@ -180,23 +181,23 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10023: (_Row(_LATER, note="look again and plan again"), ("ORDER_CHANGED",)),
     10024: (_Row(_LATER, 5.0), ("TOO_MANY_REQUESTS",)),
     10025: (_Row(_UNK, change=_OK), ("NO_CHANGES",)),
-    10026: (_Row(_STOPA, less=_LATER), ("SERVER_DISABLES_AT",)),
-    10027: (_Row(_STOPA, less=_LATER), ("CLIENT_DISABLES_AT",)),
+    10026: (_Row(_STOPA), ("SERVER_DISABLES_AT",)),
+    10027: (_Row(_STOPA), ("CLIENT_DISABLES_AT",)),
     10028: (_Row(_LATER, 5.0, note="look again: something else works on that ticket"), ("LOCKED",)),
     10029: (_Row(_LATER, 5.0, note="look again: it may execute meanwhile"), ("FROZEN",)),
     10030: (_Row(_FIX, note="the next allowed filling mode, once"), ("INVALID_FILL",)),
     10031: (_Row(_UNK), ("CONNECTION",)),
-    10032: (_Row(_STOPA, less=_LATER), ("ONLY_REAL",)),
+    10032: (_Row(_STOPA), ("ONLY_REAL",)),
     10033: (_Row(_STOP), ("LIMIT_ORDERS",)),
     10034: (_Row(_STOP), ("LIMIT_VOLUME",)),
-    10035: (_Row(_STOP, less=_LATER), ("INVALID_ORDER",)),
+    10035: (_Row(_STOP), ("INVALID_ORDER",)),
     10036: (
         _GONE,
         ("POSITION_CLOSED",),
     ),
     10038: (_Row(_FIX, note="close what is left"), ("INVALID_CLOSE_VOLUME",)),
     10039: (
-        _Row(_UNK, less=_UNK, note="probably an earlier attempt of ours: never another"),
+        _Row(_UNK, note="probably an earlier attempt of ours: never another"),
         ("CLOSE_ORDER_EXIST",),
     ),
     10040: (_Row(_STOP), ("LIMIT_POSITIONS",)),
@@ -204,7 +205,7 @@ _MT5: dict[int, tuple[_Row, tuple[str, ...]]] = {
     10042: (_Row(_STOP), ("LONG_ONLY",)),
     10043: (_Row(_STOP), ("SHORT_ONLY",)),
     10044: (_Row(_STOP), ("CLOSE_ONLY",)),
-    10045: (_Row(_STOP, less=_LATER, note="close the older position first"), ("FIFO_CLOSE",)),
+    10045: (_Row(_STOP, note="close the older position first"), ("FIFO_CLOSE",)),
     10046: (_Row(_STOP), ("HEDGE_PROHIBITED",)),
     4753: (
         _GONE,
@@ -220,9 +221,9 @@ _BRIDGE: dict[str, tuple[_Row, tuple[int, ...]]] = {
     "INTERNAL_ERROR": (_Row(_UNK), (0,)),
     "NO_CONNECTION": (_Row(_UNK), (10,)),
     "SERVICE_NOT_AVAILABLE": (_Row(_UNK), (11,)),
-    "SECRET_KEY_REQUIRED": (_Row(_STOPA, less=_LATER), (13,)),
-    "INVALID_ONETIME_PASSWORD": (_Row(_STOPA, less=_LATER), (14,)),
-    "PUBLIC_KEY_NOT_FOUND": (_Row(_STOPA, less=_LATER), (66,)),
+    "SECRET_KEY_REQUIRED": (_Row(_STOPA), (13,)),
+    "INVALID_ONETIME_PASSWORD": (_Row(_STOPA), (14,)),
+    "PUBLIC_KEY_NOT_FOUND": (_Row(_STOPA), (66,)),
     "INVALID_TOKEN": (_Row(_LATER, note="connect and synchronise first"), (256,)),
     "INVALID_SYMBOL": (_Row(_STOP), (257,)),
     "INVALID_TICKET": (
@@ -232,7 +233,7 @@ _BRIDGE: dict[str, tuple[_Row, tuple[int, ...]]] = {
     "SAME_PARAMS": (_Row(_STOP, change=_OK), (259,)),
     "CONNECT_ERROR": (_Row(_UNK), (260,)),
     "TIMEOUT": (_Row(_UNK), (261,)),
-    "MAX_SESSIONS_REACHED": (_Row(_STOPA, less=_LATER), (65558,)),
+    "MAX_SESSIONS_REACHED": (_Row(_STOPA), (65558,)),
     "NULL_ARGUMENT": (_Row(_STOP), ()),
     # Ours, for what is no error body: trouble on the way is never settled as quickly as an error
     # body with an unlisted name.

@@ -81,6 +81,13 @@ class Settings(BaseSettings):
             raise ValueError("must be an address like http://127.0.0.1:5005")
         return value
 
+    @field_validator("api_mt4", "api_mt5")
+    @classmethod
+    def _takes_calls(cls, value: str) -> str:
+        if "?" in value or "#" in value:
+            raise ValueError("must have no ? and no #, as in http://127.0.0.1:5005")
+        return value
+
     @field_validator("mail")
     @classmethod
     def _is_mail(cls, value: str) -> str:

@@ -81,7 +81,7 @@ class AccountAgent:
     # --- its life -----------------------------------------------------------------------------
 
     def restore(self, kind: str, record: Record) -> None:
-        """One of this account's state records, in any order."""
+        """One of this account's state records, in any order. Errors: BadRecord (of a newer version)."""
         self.memory.restore(kind, record)
 
     def start(self) -> None:
@@ -400,8 +400,8 @@ class AccountAgent:
 
     def _alarm(self, copy: Copy, turn: Turn) -> datetime | None:
         """Raise and clear what an operator must know of it; when to ask again."""
-        wanted, again_at = alarms(copy, turn.now, self._host.limits)
-        memory, account = self.memory, self.memory.account
+        memory, account, limits = self.memory, self.memory.account, self._host.limits
+        wanted, again_at = alarms(copy, turn.now, limits, is_connected=memory.live.connected)
         if wanted or (account is not None and account.alerts):
             for name in ALARMS:
                 cause, alarm = f"{name}/{copy.copy}", wanted.get(name)

@@ -23,15 +23,16 @@ class Alarm(Struct, frozen=True):
 
 
 def alarms(
-    copy: Copy, now: datetime, limits: WatcherLimits
+    copy: Copy, now: datetime, limits: WatcherLimits, *, is_connected: bool = True
 ) -> tuple[dict[str, Alarm], datetime | None]:
+    """By cause, and when to ask again. `is_connected`: else no call can be sent."""
     if not _may_be_late(copy):
         return {}, None
     found: dict[str, Alarm] = {}
     times: list[datetime] = []
     for cause, since, after_s, alarm in (
-        ("close", *_close(copy, limits)),
-        ("stop", *_stop(copy, limits)),
+        ("close", *_close(copy, limits, is_connected)),
+        ("stop", *_stop(copy, limits, is_connected)),
         ("unresolved", *_unresolved(copy, limits)),
     ):
         if since is None:
@@ -56,18 +57,18 @@ Possible = tuple[datetime | None, float, Alarm]
 NOTHING = Alarm("", "")
 
 
-def _close(copy: Copy, limits: WatcherLimits) -> Possible:
+def _close(copy: Copy, limits: WatcherLimits, is_connected: bool) -> Possible:
     if not copy.live_legs:
         return None, 0.0, NOTHING
-    since, what = copy.closing_since_utc, _tickets(copy.live_legs)
+    since, what = copy.closing_since_utc, _opened(copy)
     if since is None and not copy.detached:
         since, what = copy.reduction_late_since_utc, f"a part of {what}"
-    text = f"{what} should be closed and is not{_answered(copy, 'close', 'delete')}"
+    text = f"{what} should be closed and is not{_why(copy, is_connected, 'close', 'delete')}"
     alarm = Alarm("CLOSE_FAILS", text)
     return since, limits.close_alert_after_s, alarm
 
 
-def _stop(copy: Copy, limits: WatcherLimits) -> Possible:
+def _stop(copy: Copy, limits: WatcherLimits, is_connected: bool) -> Possible:
     if copy.closing == "STOP_NOT_SET" and not copy.detached:
         text = (
             f"the stop of {_tickets(copy.legs)} could not be set, so it is closed"
@@ -79,7 +80,7 @@ def _stop(copy: Copy, limits: WatcherLimits) -> Possible:
         return None, 0.0, NOTHING
     text = (
         f"the master's latest levels are not set on {_tickets(standing)}: the former ones stand"
-        f"{_answered(copy, 'modify')}"
+        f"{_why(copy, is_connected, 'modify')}"
     )
     return copy.levels_late_since_utc, limits.stops_within_s, Alarm("STOP_NOT_SET", text)
 
@@ -93,10 +94,26 @@ def _unresolved(copy: Copy, limits: WatcherLimits) -> Possible:
     return since, limits.unresolved_alert_after_s, Alarm("UNRESOLVED", text)
 
 
+def _why(copy: Copy, is_connected: bool, *kinds: str) -> str:
+    if not is_connected:
+        return ": the account is not connected"
+    is_calling = copy.attempt is not None and copy.attempt.kind in kinds
+    return _answered(copy, *kinds) or (": a call for it has no answer yet" if is_calling else "")
+
+
 def _answered(copy: Copy, *kinds: str) -> str:
     """What its broker has against such a call; nothing where none was answered."""
     kind, said = copy.refusal or ("", "")
     return f": the broker answered {said}" if kind in kinds else ""
+
+
+def _opened(copy: Copy) -> str:
+    """Its tickets; one whose call has no answer yet has none, or none that is known."""
+    with_ticket = [leg for leg in copy.live_legs if leg.ticket is not None]
+    named = [_tickets(with_ticket)] if with_ticket else []
+    if len(with_ticket) < len(copy.live_legs):
+        named.append(f"what a call to open {copy.symbol} may have opened")
+    return " and ".join(named)
 
 
 def _tickets(legs: list[Leg]) -> str:

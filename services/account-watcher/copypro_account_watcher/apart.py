@@ -17,7 +17,7 @@ from copypro.messages import OpenCopy, SlaveOrder
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.state import Copy
+from copypro_account_watcher.state import Copy, root_key
 from copypro_account_watcher.turn import Turn
 
 
@@ -42,6 +42,8 @@ def see_time(memory: Memory, turn: Turn, mono: float) -> None:
     if back <= timedelta(seconds=memory.limits.clock_off_s):
         return
     set_back(memory, turn.now)
+    for root in memory.book.roots.values():
+        turn.remember(root_key(memory.id, root.root), root)
     for copy in memory.copies.values():
         memory.touch(copy, turn)
 

@@ -51,6 +51,12 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """How long a mirrored order may lag behind the master's fill before it is replaced."""
 
     quote_age_s: float = 5.0
+    rate_wait_s: float = 3.0
+    """So long a price of now is waited for, to convert by; then it is the last one of a closed market,"""
+    rate_age_s: float = 345_600.0
+    """which may be of before Easter,"""
+    rate_kept_s: float = 60.0
+    """and is asked for again after so long."""
     spec_age_s: float = 300.0
     margin_age_s: float = 60.0
     figures_age_s: float = 60.0
@@ -66,6 +72,9 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """A frame that shows nothing but what our own calls opened waits so long for those that follow."""
     live_age_s: float = 15.0
     """A position in a frame that opened longer ago than this was missed, not seen live."""
+    terms_wait_s: float = 1.0
+    """A look waits so long for the terms and prices that its new orders need, then tells the rest."""
+    terms_at_once: int = 20
     row_wait_s: float = 0.3
     """A smaller volume in a list waits so long for the deal that made it; history is asked at once."""
     history_lag_s: float = 5.0

@@ -7,13 +7,12 @@ history shows something.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
 import structlog
-from copypro.errors import TerminalError
 from copypro.messages import (
     Context,
     OrderEvent,
@@ -35,6 +34,7 @@ from copypro_account_watcher.apart import see_time
 from copypro_account_watcher.host import Act, Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.live import NeedQuote, NeedSpec
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.seen.accounted import Accounted
@@ -53,6 +53,7 @@ from copypro_account_watcher.settled.following import (
     settle_fills,
 )
 from copypro_account_watcher.state import Account, root_key
+from copypro_account_watcher.terms import Need, Terms
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
@@ -70,7 +71,7 @@ class Looking:
         act: Act,
     ) -> None:
         self._memory, self._host, self._session = memory, host, session
-        self._market, self._protecting, self._act = market, protecting, act
+        self._protecting, self._act = protecting, act
         self.missing: dict[Ticket, float] = {}
         """Vanished tickets, and since when on the monotonic clock."""
         self._still_open: dict[Ticket, float] = {}
@@ -78,6 +79,7 @@ class Looking:
         self.history_at: float | None = None
         """From then on, on the monotonic clock, a look reads history as well."""
         self._history_read_at: datetime | None = None
+        self._terms = Terms(memory, host, session, market)
         self.publishing = Publishing(memory, host, session)
         self._one_at_a_time = asyncio.Lock()
         self._looked_at = float("-inf")
@@ -87,6 +89,8 @@ class Looking:
         """Money and deals that only history can tell of,"""
         self._untold_since = 0.0
         """and since when, on the monotonic clock."""
+        self._unread: dict[Ticket, OpenOrder] = {}
+        """New orders of the last look that wait for what the bridge is slow to tell."""
         self._put_off: Shown | None = None
         """The newest frame, which shows nothing but what our calls opened: looked at in a moment."""
         self._later: asyncio.Task[None] | None = None
@@ -94,6 +98,8 @@ class Looking:
     def stop(self) -> None:
         """The session is over, and its frames are."""
         self.publishing.stop()
+        self._terms.stop()
+        self._unread = {}
         self._put_off = None
         if self._later is not None:
             self._later.cancel()
@@ -160,11 +166,7 @@ class Looking:
     async def _look(self, shown: Shown) -> None:
         """One: diff, record, follow our legs, settle what can be settled."""
         memory = self._memory
-        for symbol in new_symbols(memory.book, shown.orders) | self._cut(shown.orders):
-            await self._learn_spec(symbol)
-        for order in shown.orders:
-            if order.kind.is_pending and self._is_news(order):
-                await self._learn_quote(order.symbol)
+        unread = await self._read(shown)
         if not self._session.is_current:
             return
         turn = Turn(self._host.clock())
@@ -177,7 +179,12 @@ class Looking:
         live.looked(shown.orders, shown.asked_at)
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
             self._accounted = Accounted(self._host.limits.flow_wait_s)
-        told = self._follow_changes(shown, turn)
+        told = self._follow_filled(shown, turn)
+        if self._unread.keys() - {order.ticket for order in shown.orders}:
+            # It ended before it was told.
+            self.want_history()
+        self._unread = {o.ticket: o for o in shown.orders if o.ticket in unread}
+        told += self._follow_changes(shown, unread, turn)
         settled = self._follow_balance(shown, told, turn)
         self._protecting.looked(
             shown.orders,
@@ -196,10 +203,43 @@ class Looking:
         self._looked_at = live.mono
         await self._act(turn)
 
-    def _follow_changes(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
+    async def _read(self, shown: Shown) -> set[Ticket]:
+        """What the events of this look need, so far as it is not known. Answers the new orders whose
+        symbols the bridge is slow to tell of: a look that follows soon tells them, if this one itself
+        follows soon after another, so that then too it is seen that they have just come.
+        """
+        lacking = self._terms.lacking(self._needs(shown.orders))
+        if not lacking:
+            return set()
+        since_s = self._host.monotonic() - self._looked_at
+        is_soon = shown.seen is Seen.LIVE or since_s <= self._host.limits.live_age_s
+        can_wait = is_soon and not shown.has_history and shown.seen is not Seen.BASELINE
+        book = self._memory.book
+        new = [order for order in shown.orders if can_wait and book.of_order(order) is None]
+        urgent = self._needs([order for order in shown.orders if order not in new])
+        late = await self._terms.learn(lacking, urgent)
+        return {order.ticket for order in new if late & self._needs([order])}
+
+    def _needs(self, orders: Sequence[OpenOrder]) -> set[Need]:
+        """A pending order's own price is not the market's, which its slaves compare."""
+        terms = new_symbols(self._memory.book, orders) | self._cut(orders)
+        pending = {o.symbol for o in orders if o.kind.is_pending and self._is_news(o)}
+        return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
+
+    def _follow_filled(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
+        """A pending order that is a position before it was told is told as it was first."""
+        pending = {o.ticket: o for o in self._unread.values() if o.kind.is_pending}
+        filled = {o.ticket for o in shown.orders if o.ticket in pending and not o.kind.is_pending}
+        if not filled:
+            return []
+        orders = tuple(pending[o.ticket] if o.ticket in filled else o for o in shown.orders)
+        before = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
+        return self._follow_changes(before, set(), turn)
+
+    def _follow_changes(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """What happened since the last look: told, followed by our legs, and remembered."""
         memory = self._memory
-        result = diff(memory.book, self._as_look(shown, turn.now))
+        result = diff(memory.book, self._as_look(shown, unread, turn.now))
         self._tell(result, turn)
         self._remember(result, turn)
         if shown.seen is not Seen.LIVE:
@@ -211,7 +251,7 @@ class Looking:
         self._note_strangers(result.unknown_tags, memory.known, turn)
         return [fact.message for fact in (*result.late, *result.facts)]
 
-    def _as_look(self, shown: Shown, now: datetime) -> Look:
+    def _as_look(self, shown: Shown, unread: Set[Ticket], now: datetime) -> Look:
         if shown.has_history:
             self._history_read_at = now
         elif self._history_read_at is not None:  # unless the clock was set back since
@@ -225,6 +265,7 @@ class Looking:
             contexts=self._contexts(shown),
             copies=self._copies(shown.orders),
             withheld=self._withheld(),
+            unread=unread,
             clock_offset_minutes=self._session.offset.minutes,
             missed_since_utc=self._memory.known.alive_at_utc,
             row_wait_s=self._host.limits.row_wait_s,
@@ -401,34 +442,6 @@ class Looking:
             for copy in self._memory.copies.values()
             if copy.attempt is not None and copy.attempt.kind in ("open", "place")
         }
-
-    async def _learn_spec(self, symbol: str) -> None:
-        live = self._memory.live
-        live.mono = self._host.monotonic()
-        if self._session.terminal is None or live.any_spec(symbol) is not None:
-            return
-        try:
-            self._market.learn_spec(await self._session.terminal.symbol(symbol))
-            # From now on its quotes come by themselves: they show the broker's clock, and the
-            # master's price beside its next trade.
-            self._market.follow_quotes(symbol)
-        except TerminalError as error:
-            # The event goes out without a specification; whoever needs it says so by its code.
-            logger.warning(
-                "no specification", account=self._memory.id, symbol=symbol, code=error.code
-            )
-
-    async def _learn_quote(self, symbol: str) -> None:
-        """A pending order's own price is not the market's: its slaves compare the market."""
-        live = self._memory.live
-        live.mono = self._host.monotonic()
-        if self._session.terminal is None or live.quote(symbol) is not None:
-            return
-        try:
-            quote = await self._session.terminal.quote(symbol, self._host.limits.quote_age_s)
-            live.learn_quote(quote)
-        except TerminalError as error:
-            logger.warning("no quote", account=self._memory.id, symbol=symbol, code=error.code)
 
     def _note_missing(self, missing: Sequence[Ticket], turn: Turn) -> None:
         memory = self._memory

@@ -10,7 +10,7 @@ from copypro import topics
 from copypro.errors import Refused, TerminalError
 from copypro.messages import AccountSymbols, SymbolLearned
 from copypro.ports import Terminal
-from copypro.trading import SymbolSpec
+from copypro.trading import Quote, SymbolSpec
 from copypro.values import CopyId
 
 from copypro_account_watcher.host import Host
@@ -22,6 +22,7 @@ from copypro_account_watcher.planned.live import (
     NeedMargin,
     NeedNames,
     NeedQuote,
+    NeedRate,
     NeedSpec,
 )
 from copypro_account_watcher.session import Session
@@ -107,6 +108,11 @@ class Market:
                 quote = await terminal.quote(symbol, limits.quote_age_s)
                 live.mono = now()
                 live.learn_quote(quote)
+            case NeedRate(symbol):
+                await self._subscribe([symbol], terminal)
+                quote = await self._last_quote(symbol, terminal)
+                live.mono = now()
+                live.learn_rate(quote)
             case NeedMargin(symbol, kind, lots):
                 margin = await terminal.margin(symbol, kind, lots)
                 live.mono = now()
@@ -119,6 +125,15 @@ class Market:
             case NeedList():
                 if not await self._look_now():
                     live.learn_missing(need)
+
+    async def _last_quote(self, symbol: str, terminal: Terminal) -> Quote:
+        """The one of now, if the market is open: what a bridge had before may be days older."""
+        limits = self._host.limits
+        try:
+            async with asyncio.timeout(limits.rate_wait_s):
+                return await terminal.quote(symbol, limits.quote_age_s)
+        except (TimeoutError, TerminalError):
+            return await terminal.quote(symbol, limits.rate_age_s)
 
     def learn_spec(self, spec: SymbolSpec) -> None:
         """Also for those who show it, where it is news."""

@@ -5,6 +5,7 @@ Pure.
 from __future__ import annotations
 
 import msgspec
+from copypro.envelope import of_newer_version
 from copypro.ports import Record
 from copypro.trading import OpenOrder
 from copypro.values import TAG_LENGTH, AccountId, AttemptId, CopyId, Platform
@@ -63,7 +64,9 @@ class Memory:
         self._saved_rest: Rest | None = None
 
     def restore(self, kind: str, record: Record) -> None:
-        """One of this account's state records, in any order."""
+        """One of this account's state records, in any order. Errors: BadRecord for a kind that only a
+        newer version knows.
+        """
         value = record.value or b""
         match kind:
             case "account":
@@ -77,7 +80,7 @@ class Memory:
             case "copy":
                 self.know(as_now(msgspec.json.decode(value, type=Copy)))
             case _:
-                raise ValueError(f"a state record of no known kind: {record.key}")
+                raise of_newer_version(record)
 
     @property
     def known(self) -> Account:

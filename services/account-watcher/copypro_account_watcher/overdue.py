@@ -75,6 +75,6 @@ class Overdue:
         if span_s < limit_s or memory.account.refused:
             self._look_in(self._look_again_s)
             return
-        what = f"{standing} copies stand open" if standing else "what it trades is not seen"
+        what = f"open copies: {standing}" if standing else "what it trades is not seen"
         text = f"the account cannot be reached ({self._down_code}); {what}"
         raise_alert(memory, turn, "ACCOUNT_DOWN", DOWN, text, open_copies=standing)

@@ -18,7 +18,8 @@ OF_THIS_MACHINE = {
     "CLOCK_OFF": ("clock", "this machine's clock is wrong: nothing is opened until it is right"),
     "DISK_FULL": (
         "disk",
-        "this machine's disk is nearly full: nothing is opened until there is room, closes go on",
+        "this machine's disk is nearly full, or the data folder is not where it was: nothing is opened"
+        " until there is room in it, closes go on",
     ),
 }
 """Code: (the alert's cause, its text)."""

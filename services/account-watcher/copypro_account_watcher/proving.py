@@ -215,7 +215,11 @@ class Proving:
         if self._delayed.get(whose) == error.code:
             return
         logger.warning(
-            "a password cannot be tried", account=memory.id, registration=whose, code=error.code
+            "a password cannot be tried",
+            account=memory.id,
+            registration=whose,
+            code=error.code,
+            message=error.message,
         )
         self._delayed[whose] = error.code
         account.serial += 1
@@ -270,6 +274,6 @@ def _alert(
     refused = f"the broker refuses the password of {registration.name} that it took before"
     unreadable = f"the stored password of {registration.name} cannot be opened here any more"
     why = unreadable if error.code == UNREADABLE else refused
-    text = f"{why} ({error.code}): set the right one; {standing} copies stand open"
+    text = f"{why} ({error.code}): set the right one; open copies: {standing}"
     numbers = {"registration": registration.registration, "open_copies": standing}
     raise_alert(memory, turn, "ACCOUNT_REFUSED", _cause(registration), text, **numbers)

@@ -229,9 +229,7 @@ class Owner:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
+        error = _broke(task)
         if isinstance(error, Exception) and not isinstance(error, RECORDED):
             logger.error("an agent broke", task=task.get_name())
             self._fail(error)
@@ -282,7 +280,10 @@ class Owner:
             if newer is None:
                 kind, account, *_ = record.key.split("/")
                 imported = kind in (IMPORTED, NUMBER)
-                self._agent(AccountId(account), imported=imported).restore(kind, record)
+                try:
+                    self._agent(AccountId(account), imported=imported).restore(kind, record)
+                except BadRecord as error:
+                    newer = error
         if newer is None:
             for agent in self._agents.values():
                 agent.start()
@@ -340,6 +341,13 @@ class Owner:
                 is_said = True
         for agent in self._agents.values():
             await agent.disconnect()
+
+
+def _broke(task: asyncio.Task[None]) -> BaseException | None:
+    """What it ended with. Also where it was not asked to end, and what it waited for was cancelled."""
+    if not task.cancelled():
+        return task.exception()
+    return None if task.cancelling() else RuntimeError(f"{task.get_name()}: nobody cancelled it")
 
 
 def _heard(task: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -78,6 +79,7 @@ class Watching:
         """Lists have shown no positions beside used margin, only orders."""
         self._unproved_since: float | None = None
         """Something is to be proved, and this session cannot read history."""
+        self._said_unread_at = -inf
         self._streams = 0
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
@@ -450,14 +452,21 @@ class Watching:
         try:
             history = await terminal.history(_naive(since), _naive(now + offset + margin))
         except (Refused, Unavailable) as error:
-            logger.warning("history not read", account=memory.id, code=error.code)
+            self._say_unread(error.code)
             if self._is_unproved_for_long():
                 # Bridges load history at the login: in this session it may never come.
                 raise
             self._looking.put_off_history()
             return True
-        self._unproved_since = None
+        self._unproved_since, self._said_unread_at = None, -inf
         return await self._snapshot(terminal, history)
+
+    def _say_unread(self, code: str) -> None:
+        """Now and then, as long as it goes on: it is asked for with each look."""
+        now = self._host.monotonic()
+        if now - self._said_unread_at >= self._host.limits.history_session_s:
+            self._said_unread_at = now
+            logger.warning("history not read", account=self._memory.id, code=code)
 
     def _is_unproved_for_long(self) -> bool:
         if not (self._looking.missing or self._memory.in_doubt):

@@ -54,6 +54,11 @@ from copypro_gateway.trying import add_documentation
 from copypro_gateway.wording.failures import Failures
 from copypro_gateway.wording.pages import NEXT_TO
 
+ABOUT = (
+    "Each call is a GET with query parameters and a POST with a JSON body of the same names. SignUp"
+    " and SignIn answer a userKey: the other calls take it as `Authorization: Bearer`."
+)
+
 
 def create_app(
     *,
@@ -73,8 +78,9 @@ def create_app(
     banner: str = "",
 ) -> FastAPI:
     """`banner`: shown in the API's description, such as SIMULATED."""
+    told = "\n\n".join(filter(None, (banner, ABOUT)))
     app = FastAPI(
-        title="CopyPro", description=banner, openapi_url=None, docs_url=None, redoc_url=None
+        title="CopyPro", description=told, openapi_url=None, docs_url=None, redoc_url=None
     )
     auth = Auth(users, clock, new_id, safety.sign_ups, safety.guesses)
     gate = Gate(auth, AuditTrail(log, clock, new_id), safety, settings.operator_key_hash)

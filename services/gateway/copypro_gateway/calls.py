@@ -24,7 +24,7 @@ from structlog.contextvars import bound_contextvars
 from copypro_gateway.core import GatewaySettings, Pending
 from copypro_gateway.entry.gate import By, Gate
 from copypro_gateway.entry.repeating import HEADER, Asked, Repeating
-from copypro_gateway.wording.describing import Answers, Describing, in_query
+from copypro_gateway.wording.describing import NO_KEY, Answers, Describing, in_query
 from copypro_gateway.wording.pages import Page
 from copypro_gateway.wording.parameters import Parameters
 from copypro_gateway.wording.reading import (
@@ -82,7 +82,7 @@ class Calls:
         async def act(_: By, given: Given) -> Any:
             return await handler(given)
 
-        self._add(name, kind, handler, nobody, act, tag, changes=False)
+        self._add(name, kind, handler, nobody, act, tag, changes=False, key=NO_KEY)
 
     def keyed(
         self,
@@ -169,6 +169,7 @@ class Calls:
         tag: str,
         *,
         changes: bool,
+        key: dict[str, Any] | None = None,
     ) -> None:
         self._names |= spellings(kind)
 
@@ -193,10 +194,10 @@ class Calls:
                 answer,
                 methods=[method],
                 operation_id=f"{name.replace('/', '_')}_{method.lower()}",
-                summary=name,
                 description=inspect.getdoc(handler) or "",
                 tags=[tag],
                 response_model=None,
+                openapi_extra=key,
             )
             self._app.router.routes.append(route)
             describe = partial(self._describing.call, route, kind, handler, changes=changes)

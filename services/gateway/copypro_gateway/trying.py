@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>CopyPro</title>
 <link rel="stylesheet" href="docs/swagger-ui.css"><div id="calls"></div>
@@ -22,6 +22,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:;"
     " connect-src 'self'; frame-ancestors 'none'"
 )
+_READ = ["GET", "HEAD"]
 _SCRIPT, _STYLE = "text/javascript", "text/css"
 
 
@@ -36,12 +37,18 @@ def add_documentation(app: FastAPI) -> None:
         f"/docs/{style}": ((bundle / style).read_bytes(), _STYLE),
     }
     for path, (content, kind) in parts.items():
-        app.add_api_route(path, _serving(content, kind), include_in_schema=False)
+        app.add_api_route(path, _serving(content, kind), methods=_READ, include_in_schema=False)
+
+    async def entrance() -> Response:
+        """Of the address alone; relative, since a proxy may serve it under a path of its own."""
+        return RedirectResponse("docs")
+
+    app.add_api_route("/", entrance, include_in_schema=False)
 
     async def document() -> Response:
         return await asyncio.to_thread(lambda: JSONResponse(app.openapi()))
 
-    app.add_api_route("/openapi.json", document, include_in_schema=False)
+    app.add_api_route("/openapi.json", document, methods=_READ, include_in_schema=False)
 
 
 def _serving(content: bytes, kind: str) -> Callable[[], Awaitable[Response]]:

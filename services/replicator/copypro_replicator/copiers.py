@@ -253,11 +253,10 @@ def _let_go(
         fate = OpenCopies.LEAVE  # a removed master tells nothing that could be followed
     match fate:
         case OpenCopies.FOLLOW if not known.pending:
-            if root.may_fill_further or not root.filled_unseen:
-                stop = m.RemovePendingCopy(
-                    copy=known.copy, slave=slave, reason=reason, opens_nothing=True
-                )
-                turn.ask(stop)
+            stop = m.RemovePendingCopy(
+                copy=known.copy, slave=slave, reason=reason, opens_nothing=True
+            )
+            turn.ask(stop)
             return
         case OpenCopies.FOLLOW:  # a mirrored order that has not filled opens nothing any more
             remove_pending(turn, slave, known, reason)

@@ -52,6 +52,7 @@ class Replicating:
         """The events of the last step, for the journal."""
 
     def restore(self, record: Record) -> None:
+        """Errors: BadRecord for a kind that only a newer version knows."""
         self.memory.restore(record)
 
     def step(self, records: Sequence[Record], end_offset: int, now: datetime) -> list[Outgoing]:

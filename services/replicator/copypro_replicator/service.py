@@ -78,7 +78,10 @@ async def replicate(
         if newer is None:
             newer = readable((record,), schema_version)[1]
         if newer is None:
-            replicating.restore(record)
+            try:
+                replicating.restore(record)
+            except BadRecord as error:
+                newer = error
     async with Committing(MOST_COMMITS) as committing:
         while newer is None:
             records, newer = readable(await partition.read(), schema_version)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 from copypro import topics
-from copypro.envelope import STATE_HEADERS, encoded
+from copypro.envelope import STATE_HEADERS, encoded, of_newer_version
 from copypro.messages import Copier, Numbers, PendingPlaced, PositionOpened
 from copypro.options import MagicMode
 from copypro.ports import Outgoing, Record
@@ -105,18 +105,6 @@ class RootRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     def is_seen(self) -> bool:
         """False: its account was removed, and nobody knows whether it stands until a look shows it again."""
         return self.opened is not None or self.placed is not None
-
-    @property
-    def may_fill_further(self) -> bool:
-        """It is a pending order of which a part has filled."""
-        placed = self.placed
-        return self.opened is not None and placed is not None and self.ever_lots < placed.lots
-
-    @property
-    def filled_unseen(self) -> bool:
-        """It was a pending order, and of its fill no slave was told: theirs stand by themselves."""
-        opened = self.opened
-        return self.placed is not None and opened is not None and opened.context is None
 
     @property
     def fraction(self) -> Decimal:
@@ -246,14 +234,17 @@ class Memory:
     # --- the log ------------------------------------------------------------------------------
 
     def restore(self, record: Record) -> None:
+        """Errors: BadRecord for a kind that only a newer version knows."""
         value = record.value or b""
         if record.key.startswith("copier/"):
             self._add_copier(_copier_decoder.decode(value))
         elif record.key.startswith("barred/"):
             barred = _barred_decoder.decode(value)
             self._barred[barred.account] = barred
-        else:
+        elif record.key.startswith("root/"):
             self._add_root(_root_decoder.decode(value))
+        else:
+            raise of_newer_version(record)
 
     def changes(self) -> list[Outgoing]:
         """The state records since the last call, one per key; a tombstone for what is over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ import typer
 from copypro_standalone.arguments import AsJson, Data, fail, write
 
 if TYPE_CHECKING:
+    from copypro.ports import Document
     from copypro.quality.answers import CopiersQuality, CopyCosts, MoneyTotal, Quality
     from copypro.settings import Settings
 
@@ -89,18 +90,19 @@ def quality(
     from copypro.settings import load
 
     try:
-        found = asyncio.run(_quality(load(data), copier, by, _day(since)))
+        found, names = asyncio.run(_quality(load(data), copier, by, _day(since)))
     except CopyProError as error:
         fail(error)
     if as_json:
         typer.echo(json.dumps(found))
     else:
-        _show(found)
+        _show(found, names)
 
 
 async def _quality(
     settings: Settings, copier: str, by: GroupBy | None, since: str
-) -> CopiersQuality:
+) -> tuple[CopiersQuality, dict[str, str]]:
+    """And, by its id, who each copier and slave is."""
     from copypro import collections as c
     from copypro.copy_history import MOST, quality_of
     from copypro.errors import SettingsError
@@ -114,9 +116,21 @@ async def _quality(
             unknown = f"there is no copier {copier}: give an id as UserCopiers shows it"
             raise SettingsError(unknown if copier else "no copier was started yet")
         found = await quality_of(models, copiers, None if by is None else by.value, since)
+        ids = {str(doc[role]) for doc in copiers for role in ("master", "slave")}
+        accounts = await models.get_many(c.ACCOUNTS, ids)
     if found is None:
         raise SettingsError(f"there are more than {MOST:,} decisions: give --from or --copier")
-    return found
+    return found, _names(copiers, accounts)
+
+
+def _names(copiers: Sequence[Document], accounts: Mapping[str, Document]) -> dict[str, str]:
+    known = {id_: f"{doc.get('login')}@{doc.get('server')}" for id_, doc in accounts.items()}
+    names: dict[str, str] = {}
+    for copier in copiers:
+        master, slave = (known.get(str(copier[role]), "?") for role in ("master", "slave"))
+        names[str(copier["id"])] = f"{master} → {slave}"
+        names[str(copier["slave_registration"])] = slave
+    return names
 
 
 def _day(since: str) -> str:
@@ -133,14 +147,15 @@ def _day(since: str) -> str:
         raise SettingsError(f"--from {since}: give a day like 2026-01-31") from None
 
 
-def _show(found: CopiersQuality) -> None:
+def _show(found: CopiersQuality, names: Mapping[str, str]) -> None:
+    """An id has the name that stands for it above it, and is never cut: it may be asked for."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    head = ("", "decided", "refused", "copied %", "p50 ms", "p95 ms", "slippage points", "cost")
-    rows = [(group["key"], group) for group in found["groups"]]
-    table = Table(*head)
+    head = ("decided", "refused", "copied %", "p50 ms", "p95 ms", "slippage points", "cost")
+    rows = [(_named(group["key"], names), group) for group in found["groups"]]
+    table = Table(Column("", overflow="fold"), *head)
     for key, tally in (*rows, ("all", found["total"])):
         table.add_row(escape(key), *_cells(tally))
     refusals = Table("not copied", "trades", "the master made of them")
@@ -151,6 +166,10 @@ def _show(found: CopiersQuality) -> None:
     console.print(table)
     if found["total"]["missed"]:
         console.print(refusals)
+
+
+def _named(key: str, names: Mapping[str, str]) -> str:
+    return f"{names[key]}\n{key}" if key in names else key
 
 
 def _cells(tally: Quality) -> tuple[str, ...]:

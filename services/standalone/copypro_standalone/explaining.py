@@ -18,7 +18,17 @@ from copypro.wiring import open_history, open_models
 from rich.console import Console
 from rich.text import Text
 
-from copypro_standalone.story import Line, Read, Story, by_itself, find_root, tell, tickets_of
+from copypro_standalone.story import (
+    Line,
+    Read,
+    Story,
+    by_itself,
+    copies_of,
+    find_root,
+    origin_of,
+    tell,
+    tickets_of,
+)
 
 _STYLES = {"master": "cyan", "decision": "yellow", "slave": "green"}
 
@@ -32,26 +42,37 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
     orders = await _holding(history, topics.ORDER_EVENTS, of_ticket, _REGISTERED)
     copies = {copy.encode() for _, e in orders if (copy := getattr(e.message, "copy", None))}
     executions = await _holding(history, topics.EXECUTIONS, of_ticket | copies)
-    accounts: set[str] = {
-        event.account
+    accounts: dict[str, str] = {
+        event.account: f"{event.server} {event.login}"
         for _, envelope in orders
         if isinstance(event := envelope.message, AccountRegistered | HistoryImported)
         and account in (event.account, event.registration, str(event.login))
     }
-    found = find_root(orders, executions, accounts or {account}, ticket)
-    if found is None and not accounts:
+    roots = {each: find_root(orders, executions, each, ticket) for each in accounts or {account}}
+    having = {each: root for each, root in roots.items() if root is not None}
+    if len(set(having.values())) > 1:
+        several = ", ".join(sorted(f"{accounts[each]}: {each}" for each in having))
+        return f"{account} is the login of several accounts with a ticket {ticket}: name one of {several}"
+    if not having and not accounts:
         names = (
             "a login, a registration id (as Accounts shows it) or an account id (as the log does)"
         )
         return f"{settings.log_place} knows no account {account}: give {names}"
-    if found is None:
+    if not having:
         return (
             f"ticket {ticket} of account {account} is in no event of {settings.log_place}: check it;"
             " what ended before the account was added has none"
         )
-    master, root = found
+    master, root = next(iter(having.values()))
+    own = await _orders_of(history, root)
+    if master in accounts and (its_copies := copies_of(own, master, root)):
+        # The rest of a copy, under a ticket that only the account's own events know.
+        texts = {copy.encode() for copy in its_copies}
+        of_copy = await _holding(history, topics.EXECUTIONS, texts)
+        if (origin := origin_of(of_copy, its_copies)) is not None:
+            master, root = origin
+            own = await _orders_of(history, root)
     of_root = {msgspec.json.encode(root)}
-    own = await _holding(history, topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED)
     beginnings = by_itself(tickets_of(own, master, root))
     parts = await _holding(
         history, topics.ORDER_EVENTS, {f'"{each}'.encode() for each in beginnings}
@@ -64,6 +85,11 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
         master,
         root,
     )
+
+
+async def _orders_of(history: LogHistory, root: str) -> list[Read]:
+    of_root = {msgspec.json.encode(root)}
+    return await _holding(history, topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED)
 
 
 _REGISTERED = frozenset({AccountRegistered.__name__, HistoryImported.__name__})

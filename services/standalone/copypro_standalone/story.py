@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -63,10 +63,10 @@ def by_itself(tickets: Iterable[int]) -> tuple[str, ...]:
 
 
 def find_root(
-    orders: Iterable[Read], executions: Iterable[Read], accounts: set[str], ticket: int
+    orders: Iterable[Read], executions: Iterable[Read], account: str, ticket: int
 ) -> tuple[str, str] | None:
-    """(master account, root) of a master's or a slave's ticket; the latest where a ticket was used twice,
-    but none that tells a part of a trade by itself where the trade is known.
+    """(master account, root) of a ticket of this account, master or slave; the latest where it was used
+    twice, but none that tells a part of a trade by itself where the trade is known.
     """
     parts = by_itself([ticket])
     found: tuple[str, str] | None = None
@@ -75,11 +75,11 @@ def find_root(
     for _, envelope in executions:
         event = envelope.message
         copies[event.copy] = (event.master, event.root)
-        if event.slave in accounts and getattr(event, "ticket", None) == ticket:
+        if event.slave == account and getattr(event, "ticket", None) == ticket:
             found = (event.master, event.root)
     for _, envelope in orders:
         event = envelope.message
-        if getattr(event, "ticket", None) == ticket and getattr(event, "account", "") in accounts:
+        if getattr(event, "ticket", None) == ticket and getattr(event, "account", "") == account:
             root = getattr(event, "root", None)
             if root is not None and (own is None or not _begins(root, parts)):
                 own = (event.account, root)
@@ -87,6 +87,25 @@ def find_root(
             if copy in copies:
                 found = copies[copy]
     return found or own
+
+
+def copies_of(orders: Iterable[Read], account: str, root: str) -> set[str]:
+    """What this position of a slave is, or is also, the copy of."""
+    return {
+        envelope.message.copy
+        for _, envelope in orders
+        if _is_of(envelope.message, account, root) and getattr(envelope.message, "copy", None)
+    }
+
+
+def origin_of(executions: Iterable[Read], copies: Set[str]) -> tuple[str, str] | None:
+    """(master account, root) of the latest of these copies."""
+    origin: tuple[str, str] | None = None
+    for _, envelope in executions:
+        event = envelope.message
+        if event.copy in copies:
+            origin = (event.master, event.root)
+    return origin
 
 
 def tell(

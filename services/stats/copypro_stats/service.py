@@ -105,6 +105,7 @@ async def _project(
             logger.error(
                 "alert",
                 code=alert.code,
+                cause=alert.cause,
                 account=alert.account,
                 text=alert.text,
                 correlation=envelope.correlation,

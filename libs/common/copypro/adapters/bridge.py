@@ -17,7 +17,7 @@ from yarl import URL
 
 from copypro.adapters.bridge_json import Params, fault_in, query_of, safe_text
 from copypro.adapters.bridge_wire import Budget
-from copypro.adapters.trade_wire import Answer, Broken, NotWritten, TradeWire
+from copypro.adapters.trade_wire import Answer, Broken, NotWritten, TradeWire, why
 from copypro.errors import (
     CredentialsRefused,
     NotSent,
@@ -262,7 +262,7 @@ class Bridge:
     def _say(self, error: BaseException) -> str:
         """What went wrong, without the error's own text."""
         if isinstance(error, aiohttp.ClientConnectorError):
-            return f"no connection to the {self.platform} bridge (errno {error.os_error.errno})"
+            return f"no connection to the {self.platform} bridge ({why(error.os_error)})"
         if isinstance(error, NotWritten):
             return f"no connection to the {self.platform} bridge {error}"
         if isinstance(error, TimeoutError):

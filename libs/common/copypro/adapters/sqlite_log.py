@@ -34,7 +34,6 @@ from copypro.adapters.sqlite_file import (
     BUSY_S,
     check_file,
     is_damage,
-    is_empty,
     open_file,
     said,
     saying,
@@ -614,7 +613,7 @@ class SqliteLogReader:
         try:
             with _reading(folder) as connection:
                 check_file(connection, path, APPLICATION_ID, SCHEMA)
-                if is_empty(connection):
+                if not _has_tables(connection):
                     raise LogCorrupt(
                         f"nothing is in {path}: restore it from a backup, or start `copypro up`"
                     )
@@ -634,6 +633,12 @@ class SqliteLogReader:
         with _reading(self._folder) as connection:
             row = connection.execute(query, (topic,)).fetchone()
         return int(row[0]) if row is not None else 0
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    query = "SELECT count(*) FROM sqlite_schema WHERE name = 'ends'"
+    (tables,) = connection.execute(query).fetchone()
+    return bool(tables)
 
 
 def _retrieved(done: asyncio.Future[None]) -> None:

@@ -9,6 +9,8 @@ and counts requests.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
@@ -22,6 +24,20 @@ Answer = tuple[int, bytes]
 """Status and body."""
 FINAL = 200
 """A status below it announces that the answer is still to come."""
+
+
+def why(error: OSError) -> str:
+    """No connection was made: never by the error's own text, which may hold the address."""
+    match error:
+        case socket.gaierror():
+            return "its name cannot be resolved"
+        case ssl.SSLCertVerificationError():
+            return "its certificate is not trusted"
+        case ssl.SSLError():
+            return "no TLS was agreed on"
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+    return "none of its addresses answers" if type(error) is OSError else type(error).__name__
 
 
 class NotWritten(Exception):
@@ -88,7 +104,7 @@ class TradeWire:
         except TimeoutError:
             failure = "in time"
         except OSError as error:
-            failure = f"(errno {error.errno})"
+            failure = f"({why(error)})"
         if failure:
             raise NotWritten(failure)
         if monotonic() - started > connect_s:

@@ -93,7 +93,7 @@ def accept(
                 _fresh_start(copy)
         case RemovePendingCopy():
             copy.stopped = copy.stopped or order.opens_nothing
-            _accept_removal(copy, order)
+            _accept_removal(copy, order, now)
         case _:
             assert_never(order)
     return copy, []
@@ -150,7 +150,7 @@ def unplaced(copy: Copy) -> CopyDenied | None:
     if copy.pending is None or copy.pending_filled_at_utc is None or copy.attempt is not None:
         return None
     leg = copy.leg(PENDING_LEG)
-    if leg.status is not LegStatus.WAITING or leg.ticket is not None:
+    if leg.status is not LegStatus.WAITING or leg.ticket is not None or leg.order is None:
         return None
     copy.pending, leg.offset = None, None
     code = "PENDING_FILLED"
@@ -276,11 +276,16 @@ def _is_further_fill(copy: Copy, order: OpenCopy) -> bool:
     return is_filled or mirrored.status is LegStatus.PLACED
 
 
-def _accept_removal(copy: Copy, order: RemovePendingCopy) -> None:
-    """Of the master's order, or of what was left of it when it had filled in part."""
+def _accept_removal(copy: Copy, order: RemovePendingCopy, now: datetime) -> None:
+    """Of the master's order, or of what was left of it when it had filled in part. With the end of its
+    copier, a fill that nobody saw is told as well: what ours has filled is followed.
+    """
     if copy.pending is None or copy.pending_gone:
         return
-    if copy.pending_filled_at_utc is None:
+    is_unfilled = copy.pending_filled_at_utc is None
+    if is_unfilled and order.opens_nothing and copy.leg(PENDING_LEG).is_live:
+        copy.pending_filled_at_utc, copy.pending_filled_lots = now, copy.pending.lots
+    elif is_unfilled:
         copy.pending_gone = order.reason
     else:
         copy.pending_share = copy.pending_filled_lots / copy.pending.lots

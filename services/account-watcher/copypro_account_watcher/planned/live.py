@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf
 
+from copypro.affixes import Names, names_of
 from copypro.codes import Denial, denied
 from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
 from copypro.values import (
@@ -16,6 +17,7 @@ from copypro.values import (
     Mode,
     OrderKind,
     Platform,
+    Price,
     RegistrationId,
     Side,
     Ticket,
@@ -24,7 +26,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.planned.symbols import Names, names_of
 from copypro_account_watcher.seen.book import Cost
 from copypro_account_watcher.state import Account
 
@@ -50,6 +51,15 @@ class NeedQuote(Struct, frozen=True):
         return f"a price of {self.symbol}"
 
 
+class NeedRate(Struct, frozen=True):
+    """The last price there was, for conversions: a closed market has no other."""
+
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"the last price of {self.symbol}"
+
+
 class NeedMargin(Struct, frozen=True):
     symbol: str
     kind: OrderKind
@@ -73,7 +83,7 @@ class NeedList(Struct, frozen=True):
         return "the open orders"
 
 
-Need = NeedNames | NeedSpec | NeedQuote | NeedMargin | NeedFigures | NeedList
+Need = NeedNames | NeedSpec | NeedQuote | NeedRate | NeedMargin | NeedFigures | NeedList
 
 
 class Taken(Struct, frozen=True, kw_only=True):
@@ -121,6 +131,7 @@ class Live:
         self._figures: tuple[Figures, float] | None = None
         self._specs: dict[str, tuple[SymbolSpec, float]] = {}
         self._quotes: dict[str, tuple[Quote, float]] = {}
+        self._rates: dict[str, tuple[Quote, float]] = {}
         self._margins: dict[tuple[str, Side], tuple[Decimal | None, float]] = {}
         self._missing: dict[Need, float] = {}
 
@@ -177,6 +188,15 @@ class Live:
         if found is None or self.mono - found[1] > self.limits.quote_age_s:
             return None
         return found[0]
+
+    def mid(self, symbol: str) -> Price | None:
+        """To convert by: the price of now or, of a market that is closed, the last one."""
+        now, last = self.quote(symbol), self._rates.get(symbol)
+        if now is not None:
+            return now.mid
+        if last is None or self.mono - last[1] > self.limits.rate_kept_s:
+            return None
+        return last[0].mid
 
     def refuses_symbol(self, registration: RegistrationId | None, symbol: str) -> Denial | None:
         known = None if self.account is None else self.account.registrations
@@ -259,6 +279,10 @@ class Live:
     def learn_quote(self, quote: Quote) -> None:
         self._quotes[quote.symbol] = (quote, self.mono)
         self._missing.pop(NeedQuote(quote.symbol), None)
+
+    def learn_rate(self, quote: Quote) -> None:
+        self._rates[quote.symbol] = (quote, self.mono)
+        self._missing.pop(NeedRate(quote.symbol), None)
 
     def learn_margin(self, symbol: str, side: Side, per_lot: Decimal | None) -> None:
         self._margins[symbol, side] = (per_lot, self.mono)

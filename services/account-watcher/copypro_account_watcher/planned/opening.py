@@ -27,6 +27,7 @@ from copypro_account_watcher.planned.live import (
     NeedMargin,
     NeedNames,
     NeedQuote,
+    NeedRate,
     NeedSpec,
 )
 from copypro_account_watcher.planned.worth import worth
@@ -227,8 +228,8 @@ def _rates(
     needs: list[Need] = []
     for pair in symbols.conversions(order, spec, live.currency):
         path = symbols.conversion_symbols(pair, live.names)
-        quotes = {name: live.quote(name) for name, _ in path}
-        lacking = [NeedQuote(name) for name, quote in quotes.items() if quote is None]
+        mids = {name: live.mid(name) for name, _ in path}
+        lacking = [NeedRate(name) for name, mid in mids.items() if mid is None]
         if lacking:
             needs.extend(need for need in lacking if not live.is_unavailable(need))
             continue
@@ -236,9 +237,9 @@ def _rates(
             continue
         rate = Decimal(1)
         for name, inverse in path:
-            quote = quotes[name]
-            assert quote is not None
-            rate = rate / quote.mid if inverse else rate * quote.mid
+            mid = mids[name]
+            assert mid is not None
+            rate = rate / mid if inverse else rate * mid
         rates[pair] = rate
     return rates, needs
 

@@ -65,6 +65,9 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
         return Denies(leg.number, denied("MASTER_FLAT", reason=copy.pending_gone))
     if (refused := live.refuses(copy.copier, pending.registration)) is not None:
         return Denies(leg.number, refused)
+    start_at = pending.seen_at_utc + timedelta(milliseconds=pending.options.trade_delay_ms)
+    if live.now < start_at:
+        return Waits(start_at)
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
     if live.is_opening_another(copy.copy):
         return Queues(far)

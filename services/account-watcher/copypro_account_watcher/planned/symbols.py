@@ -6,10 +6,12 @@ forex majors prove it, and whatever the name says, contract, currency and live p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
+from copypro.affixes import MAJORS, PAIRS, Affix, Names, learn_affix, names_of, proven
 from copypro.codes import Denial, denied
 from copypro.messages import Context, Numbers, OpenCopy, PlacePendingCopy
 from copypro.options import RiskType, SymbolMapping
@@ -24,22 +26,19 @@ CENTS = {"USC": "USD", "EUC": "EUR", "GBX": "GBP", "ZAC": "ZAR"}
 """Units of a hundredth, as brokers name them: of cent accounts, and of shares quoted in pence."""
 PENCE = "GBp"
 """Their other name, which only its last letter tells from pounds."""
-MAJORS = (
-    "EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "NZDUSD", "EURGBP", "EURJPY",
-    "GBPJPY", "EURCHF", "AUDJPY",
-)  # fmt: skip
-MAJORS_NEEDED = 5
 SHORTEST_LOOK_ALIKE = 5
 ALIASES = (
     ("GOLD", "XAUUSD"),
     ("SILVER", "XAGUSD"),
-    ("US30", "DJ30", "WS30"),
-    ("NAS100", "USTEC", "US100"),
-    ("US500", "SPX500"),
+    ("US30", "DJ30", "DJI30", "WS30"),
+    ("NAS100", "NDX100", "USTEC", "US100", "UT100"),
+    ("US500", "SPX500", "SP500"),
     ("GER40", "DE40", "DAX40"),
     ("UK100", "FTSE100"),
-    ("XTIUSD", "USOIL"),
-    ("XBRUSD", "UKOIL"),
+    ("JP225", "JPN225", "NIK225"),
+    ("XTIUSD", "USOIL", "WTI"),
+    ("XBRUSD", "UKOIL", "BRENT"),
+    ("XNGUSD", "NATGAS"),
 )
 HUBS = ("USD", "EUR")
 """Currencies by way of which a rate is found that the broker does not quote itself."""
@@ -63,14 +62,6 @@ QUOTED_IN = (
 METALS = (*METAL_CURRENCIES, "GOLD", "SILVER")
 
 
-class Affix(Struct, frozen=True):
-    prefix: str
-    suffix: str
-
-    def around(self, name: str) -> str:
-        return f"{self.prefix}{name}{self.suffix}"
-
-
 class Resolved(Struct, frozen=True):
     name: str
     how: str
@@ -78,50 +69,6 @@ class Resolved(Struct, frozen=True):
 
 
 # --- by name -----------------------------------------------------------------------------------
-
-
-class Names(tuple[str, ...]):
-    """An account's symbols, made by `names_of`. They may be thousands, and what follows from them is
-    looked up for every copy: they are hashed once.
-    """
-
-    @cached_property
-    def _hash(self) -> int:
-        return super().__hash__()
-
-    def __hash__(self) -> int:
-        return self._hash
-
-
-def names_of(names: Iterable[str]) -> Names:
-    """Equal lists, as of two accounts at one broker, are one object: nobody compares them by each name."""
-    return names if isinstance(names, Names) else _only(Names(names))
-
-
-@lru_cache(maxsize=256)
-def _only(names: Names) -> Names:
-    return names
-
-
-@lru_cache(maxsize=256)
-def _proven(names: Names) -> tuple[Affix, ...]:
-    groups: dict[Affix, set[str]] = {}
-    for name in names:
-        for major in MAJORS:
-            at = name.find(major)
-            if at >= 0:
-                affix = Affix(name[:at], name[at + len(major) :])
-                groups.setdefault(affix, set()).add(major)
-    return tuple(affix for affix, majors in groups.items() if len(majors) >= MAJORS_NEEDED)
-
-
-def learn_affix(slave_names: Sequence[str]) -> Affix | None:
-    """The prefix and suffix that at least five forex majors share, if only one such group exists.
-
-    Computed once per list of names.
-    """
-    proven = _proven(names_of(slave_names))
-    return proven[0] if len(proven) == 1 else None
 
 
 def resolve(
@@ -140,11 +87,10 @@ def resolve(
     found = _by_name(master_symbol, names)
     if found is not None:
         return found
-    affix, core = learn_affix(slave_names), _core(master_symbol)
-    alike = sorted(name for name in set(slave_names) if _is_alike(core.upper(), name.upper()))
+    alike = _alike(master_symbol, names)
     if len(alike) > 1:
         return denied("AMBIGUOUS_SYMBOL", symbol=master_symbol, candidates=", ".join(alike[:5]))
-    proposal = alike or _aliases(core, affix, slave_names)
+    proposal = alike or _aliases(master_symbol, names)[:5]
     return denied("UNMAPPED_SYMBOL", symbol=master_symbol, proposal=", ".join(proposal) or "none")
 
 
@@ -165,15 +111,15 @@ def _by_name(master_symbol: str, names: Names) -> Resolved | None:
 
 
 def _core(master_symbol: str) -> str:
-    """A forex major without what the master's broker put around it; any other name as it is.
+    """A forex pair without what the master's broker put around it; any other name as it is.
 
-    A letter case or sign must show where the major ends: EURUSDm and EURUSD.r are EURUSD with a
+    A letter case or sign must show where the pair ends: EURUSDm and EURUSD.r are EURUSD with a
     suffix, but EURUSDT is another thing.
     """
-    for major in MAJORS:
-        before, found, after = master_symbol.partition(major)
+    for pair in PAIRS:
+        before, found, after = master_symbol.partition(pair)
         if found and not _belongs(before[-1:]) and not _belongs(after[:1]):
-            return major
+            return pair
     return master_symbol
 
 
@@ -181,15 +127,40 @@ def _belongs(letter: str) -> bool:
     return letter.isdigit() or letter.isupper()
 
 
-def _is_alike(core: str, name: str) -> bool:
-    return core in name or (len(name) >= SHORTEST_LOOK_ALIKE and name in core)
+@lru_cache(maxsize=1024)
+def _alike(master_symbol: str, names: Names) -> tuple[str, ...]:
+    """Those that differ in signs and letter case alone, or of which one stands in the other."""
+    core = _plain(_core(master_symbol)) or master_symbol
+    plain = {name: _plain(name) for name in names}
+    found = (
+        name
+        for name, other in plain.items()
+        if core in other or (len(other) >= SHORTEST_LOOK_ALIKE and other in core)
+    )
+    return tuple(sorted(found))
 
 
-def _aliases(core: str, affix: Affix | None, slave_names: Sequence[str]) -> list[str]:
-    group = next((group for group in ALIASES if core.upper() in group), ())
-    spelled = {alias for alias in group if alias != core.upper()}
-    spelled |= {affix.around(alias) for alias in spelled} if affix is not None else set()
-    return sorted(name for name in set(slave_names) if name in spelled or name.upper() in spelled)
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.upper() if letter.isalnum())
+
+
+@lru_cache(maxsize=1024)
+def _aliases(master_symbol: str, names: Names) -> tuple[str, ...]:
+    affix = learn_affix(names) or Affix("", "")
+    for group in ALIASES:
+        spelled, own = _spelled(group), {affix.around(alias) for alias in group}
+        if spelled.search(master_symbol):
+            found = (name for name in set(names) if name in own or spelled.search(name))
+            return tuple(sorted(found))
+    return ()
+
+
+@lru_cache(maxsize=len(ALIASES))
+def _spelled(group: tuple[str, ...]) -> re.Pattern[str]:
+    """One of these in a name, with no letter or digit beside it that would make it another."""
+    after = {alias: "0-9" if alias[-1].isdigit() else "A-Z0-9" for alias in group}
+    words = (f"(?i:{alias})(?![{letters}])" for alias, letters in after.items())
+    return re.compile(f"(?<![A-Z0-9])(?:{'|'.join(words)})")
 
 
 # --- is it the same thing? ---------------------------------------------------------------------
@@ -405,7 +376,7 @@ def _paths(source: str, target: str) -> Iterator[tuple[tuple[str, str], ...]]:
 
 def _quoted(source: str, target: str, names: Names) -> tuple[str, bool] | None:
     """Any proven spelling will do: for a rate it does not matter which contract it is of."""
-    for affix in (Affix("", ""), *_proven(names)):
+    for affix in (Affix("", ""), *proven(names)):
         for pair, inverse in ((source + target, False), (target + source, True)):
             if affix.around(pair) in names:
                 return affix.around(pair), inverse

@@ -442,6 +442,13 @@ class Book:
                 return root
         return self.by_ticket.get(order.ticket)
 
+    def filled_by(self, order: OpenOrder) -> Root | None:
+        """The pending order that became this position, also where the server gave that another ticket."""
+        root = self.by_ticket.get(order.ticket)
+        if root is None and order.identifier is not None:
+            root = self.by_ticket.get(Ticket(order.identifier))
+        return root if root is not None and root.is_pending and not order.kind.is_pending else None
+
     # --- changes ------------------------------------------------------------------------------
 
     def add(self, root: Root) -> None:
@@ -535,10 +542,15 @@ class Book:
             self.operations_forgotten_until_broker = at if until is None else max(at, until)
 
     def set_back(self, now: datetime) -> None:
-        """The clock was: neither the first look nor any doubt is of later than now."""
+        """The clock was: neither a look nor any doubt is of later than now."""
         if self.since_utc is not None:
             self.since_utc = min(self.since_utc, now)
         self.doubts = {doubt: min(since, now) for doubt, since in self.doubts.items()}
+        self.listed_at = {root: min(at, now) for root, at in self.listed_at.items()}
+        for root in self.roots.values():
+            root.first_seen_at_utc = min(root.first_seen_at_utc, now)
+        for symbol, changes in self.deltas.items():
+            self.deltas[symbol] = [(c[0], min(c[1], now), *c[2:]) for c in changes]
 
     def learn_cost(self, symbol: str, cost: Cost) -> None:
         self.costs.pop(symbol, None)

@@ -132,7 +132,7 @@ def _compare(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
     if root is None:
         if order.ticket not in book.closed_tickets:
             new[order.ticket] = order
-    elif order.ticket != root.ticket:
+    elif order.ticket != root.ticket and not root.is_pending:
         return  # a late frame's former ticket
     elif root.is_pending:
         if order.kind.is_pending:

@@ -28,6 +28,8 @@ class Look(Struct, frozen=True, kw_only=True):
     """Tickets that are known to be legs of our copies."""
     withheld: AbstractSet[tuple[str, Side]] = frozenset()
     """An open of ours is unanswered: new unmatched orders of these are not announced yet."""
+    unread: AbstractSet[Ticket] = frozenset()
+    """New orders whose symbol's terms or price are still being read: not announced yet either."""
     clock_offset_minutes: int | None = None
     missed_since_utc: datetime | None = None
     """For a book whose record was never written: since when the account has been watched."""
@@ -41,6 +43,11 @@ class Look(Struct, frozen=True, kw_only=True):
     """The newest look that history was read for, this one included."""
     history_lag_s: float = 5.0
     """So long after a list shows a change history may still not have it."""
+
+    def withholds(self, ticket: int, symbol: str, side: Side) -> bool:
+        """What is not known yet of this order is told by a later look."""
+        is_perhaps_ours = (symbol, side) in self.withheld and ticket not in self.copies
+        return is_perhaps_ours or ticket in self.unread
 
 
 class Fact(Struct, frozen=True):

@@ -57,7 +57,7 @@ def unknown_positions(rec: Recording, rows: Rows) -> None:
     book = rec.book
     for ticket, pieces in rows.unknown().items():
         first = pieces[0]
-        if (first.symbol, first.kind.side) in rec.look.withheld and ticket not in rec.look.copies:
+        if rec.look.withholds(ticket, first.symbol, first.kind.side):
             continue
         if not rows.that_may_end(pieces):
             rec.missing[ticket] = None

@@ -398,12 +398,12 @@ def _may_stand_alone(rec: Recording, order: OpenOrder) -> bool:
 
 def unknown_tickets(rec: Recording, rows: Rows) -> None:
     """Chains that began and ended between two looks."""
-    look, ended = rec.look, _Ended(rec.book, rows)
+    ended = _Ended(rec.book, rows)
     pending = [root for root in rec.book.roots.values() if root.is_pending]
     for ticket, row in ended.of.items():
         if not rows.is_unknown(ticket) or _belongs_to_known(rec, rows, row):
             continue  # told as part of a chain just now, or of one that goes on
-        if (row.symbol, row.kind.side) in look.withheld and ticket not in look.copies:
+        if rec.look.withholds(ticket, row.symbol, row.kind.side):
             continue
         chain = ended.since(row)
         if to_ticket(chain[-1].comment) is not None:

@@ -173,8 +173,7 @@ def _ended(
 
 def _opened(rec: Recording, rows: Rows, order: OpenOrder) -> None:
     book = rec.book
-    known = book.by_ticket.get(order.ticket)
-    pending = known if known is not None and known.is_pending else None
+    pending = book.filled_by(order)
     if pending is None and rec.is_withheld(order):
         return
     life = book.lifecycle(order.symbol)
@@ -199,8 +198,8 @@ def _same_side(rec: Recording, rows: Rows, root: Root, order: OpenOrder) -> None
             _ended(rec, rows, root, pieces, order)
             _opened(rec, rows, order)
             return
-        known, doubt = rec.book.by_ticket.get(order.ticket), f"{root.root}/{order.ticket}"
-        is_fill = known is not None and known.is_pending
+        doubt = f"{root.root}/{order.ticket}"
+        is_fill = rec.book.filled_by(order) is not None
         is_over = rec.doubts.waited if is_fill else rec.doubts.asked
         if not is_over("re-ticketed", doubt):
             rec.missing[root.ticket] = None

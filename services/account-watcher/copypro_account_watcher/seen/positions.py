@@ -128,7 +128,7 @@ def all_that_is_told(
     part; history, read so much later, has no more. A part of what ever opened is no proof.
     """
     seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
-    owed, closed = max(Decimal(0), root.unrowed_lots), _lots(seen)
+    owed, closed = root.unrowed_lots, _lots(seen)
     is_all = closed >= root.open_lots - root.unproved_lots
     is_all = is_all or rows.closed_lots(root) >= root.ever_lots - root.unproved_lots - owed
     if closed <= owed or not is_all or not rec.doubts.asked("less", root.root):

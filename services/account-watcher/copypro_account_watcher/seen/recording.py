@@ -64,8 +64,7 @@ class Recording:
             self.changed.pop(root, None)
 
     def is_withheld(self, order: OpenOrder) -> bool:
-        look = self.look
-        return (order.symbol, order.kind.side) in look.withheld and order.ticket not in look.copies
+        return self.look.withholds(order.ticket, order.symbol, order.kind.side)
 
     # --- positions ----------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ def _filled_lots(book: Book, copy: Copy, leg: Leg, event: PositionOpened | OpenO
     others = [
         other
         for other in copy.legs
-        if other is not leg and other.status is LegStatus.OPEN and other.ticket == event.ticket
+        if other.status is LegStatus.OPEN and other.ticket == event.ticket
     ]
     own = event.lots - lots_of(others)
     return min(own if own > 0 else event.lots, max(leg.lots - rest, Decimal(0)) or event.lots)

@@ -120,7 +120,7 @@ def _removed(
         leg.to_the_market()
         copy.pending, reason = None, reason or "MASTER_FILLED"
     else:
-        leg.status = LegStatus.ENDED
+        leg.status, reason = LegStatus.ENDED, reason or "COPIER_STOPPED"
     return CopyPendingRemoved(**common, ticket=ticket, reason=reason)
 
 

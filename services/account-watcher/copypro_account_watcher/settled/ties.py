@@ -38,14 +38,19 @@ def lots_of(legs: Sequence[Leg]) -> Lots:
 
 def tie(book: Book, copy: Copy, leg: Leg) -> None:
     """The root that a leg is, and that root's present ticket. A netting add is (part of) the root of
-    the legs before it, whatever number its answer had; an order that waits is none yet.
+    the legs that stand, whatever number its answer had; what an order that is gone had filled may be of
+    one that ended as well; an order that waits is none yet.
     """
     if leg.ticket is None:
         return
     root = book.by_ticket.get(leg.ticket)
     if root is None and book.is_netting and leg.status is not LegStatus.PLACED:
         together = book.by_symbol.get(copy.symbol)
-        others = {other.slave_root for other in copy.legs if other is not leg}
+        others = {
+            other.slave_root
+            for other in copy.legs
+            if other is not leg and (leg.is_extra or other.status is LegStatus.OPEN)
+        }
         root = together if together is not None and together.root in others else None
     if root is not None and root.side is copy.side:  # netting: the other side keeps the number
         leg.slave_root, leg.ticket = root.root, root.ticket

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import math
+import re
 import secrets
 from contextvars import ContextVar
 from datetime import timedelta
@@ -22,6 +23,7 @@ from copypro_gateway.entry.emails import is_one_address
 from copypro_gateway.entry.guessing import LIMITS, Guessing, GuessLimits, Try
 from copypro_gateway.wording.errors import ApiError, bad
 
+_SHA_256 = re.compile("[0-9A-Fa-f]{64}")
 KEY_BYTES = 32
 MOST_KEYS = 100
 """Of one user that are not over. Sign-ins beyond take the place of the oldest sign-in's."""
@@ -92,7 +94,7 @@ class Auth:
         user = User(
             id=UserId(self._new_id()),
             email=email,
-            password_hash=await self._hashing.hash(password_hash),
+            password_hash=await self._hashing.hash(_spelled(password_hash)),
             created_at=self._clock(),
         )
         try:
@@ -112,7 +114,10 @@ class Auth:
         _let_in(self._guessing.begin(attempt, _now()))
         user = await self._users.by_email(email)
         stored = None if user is None else user.password_hash
-        matches = await self._hashing.matches(stored, password_hash)
+        matches = await self._hashing.matches(stored, _spelled(password_hash))
+        if not matches and _spelled(password_hash) != password_hash:
+            # Kept so by earlier versions.
+            matches = await self._hashing.matches(stored, password_hash)
         if user is None or not matches:
             await asyncio.sleep(self._guessing.wrong_s(attempt, _now()))
             raise _wrong_login()
@@ -137,7 +142,7 @@ class Auth:
         _let_in(self._guessing.of_address(CLIENT.get(), _now()))
         if len(password_hash) < 8 or len(password_hash) > 512:
             raise bad("newPasswordHash", "8 to 512 characters (a SHA-256 of the password)")
-        stored = await self._hashing.hash(password_hash)
+        stored = await self._hashing.hash(_spelled(password_hash))
         now = self._clock()
         user = await self._users.set_password(hash_of(reset_key), stored, now, _SIGN_INS)
         if user is None:
@@ -335,6 +340,11 @@ def check_scope(caller: Caller, needed: KeyScope) -> None:
             f" it takes one of scope {needed.name.lower()}"
         )
         raise ApiError(403, "SCOPE", text)
+
+
+def _spelled(password_hash: str) -> str:
+    """A SHA-256 in hex has one spelling, whichever a client writes; anything else is as it is."""
+    return password_hash.lower() if _SHA_256.fullmatch(password_hash) else password_hash
 
 
 def hash_of(key: str) -> str:

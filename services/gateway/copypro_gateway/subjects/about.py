@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -14,11 +15,18 @@ from pydantic import Field
 
 from copypro_gateway.calls import Calls
 from copypro_gateway.core import Core
-from copypro_gateway.wording.describing import REFUSED
+from copypro_gateway.wording.describing import NO_KEY, REFUSED
 from copypro_gateway.wording.parameters import Parameters
 
 SECRET_HEADERS = frozenset(
     ("authorization", "cookie", "proxy-authorization", "idempotency-key", "x-api-key")
+)
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_STYLE = (
+    ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;"
+    "margin:2rem auto;padding:0 1rem}th,td{padding:.2rem 1rem .2rem 0;vertical-align:top;"
+    "text-align:left;font-weight:inherit;overflow-wrap:anywhere}th{width:14rem}"
+    "@media(max-width:40rem){th,td{display:block}}"
 )
 
 
@@ -32,20 +40,20 @@ class About:
 
     def register(self, calls: Calls, app: FastAPI) -> None:
         calls.by_id("ServerNames", ServerNames, self.server_names, tag="about")
-        for method in ("GET", "POST"):
-            app.add_api_route(
-                "/Headers", headers, methods=[method], tags=["about"], summary="Headers",
-                operation_id=f"Headers_{method.lower()}", responses=REFUSED,
-            )  # fmt: skip
 
         async def readme() -> HTMLResponse:
             """What this is, and a list of the calls."""
-            return HTMLResponse(_page(app))
+            return HTMLResponse(_page(app), headers={"Content-Security-Policy": _POLICY})
 
         for method in ("GET", "POST"):
             app.add_api_route(
-                "/ReadMe", readme, methods=[method], tags=["about"], summary="ReadMe",
-                operation_id=f"ReadMe_{method.lower()}", responses=REFUSED, response_class=HTMLResponse,
+                "/Headers", headers, methods=[method], tags=["about"],
+                operation_id=f"Headers_{method.lower()}", responses=REFUSED, openapi_extra=NO_KEY,
+            )  # fmt: skip
+            app.add_api_route(
+                "/ReadMe", readme, methods=[method], tags=["about"],
+                operation_id=f"ReadMe_{method.lower()}", responses=REFUSED, openapi_extra=NO_KEY,
+                response_class=HTMLResponse,
             )  # fmt: skip
 
     async def server_names(self, _: UserId | None, given: ServerNames) -> list[str]:
@@ -69,21 +77,32 @@ async def headers(request: Request) -> dict[str, str]:
 
 
 def _page(app: FastAPI) -> str:
-    documented = [r for r in app.routes if isinstance(r, APIRoute) and r.include_in_schema]
-    calls = {route.path: route.description for route in documented}
-    rows = "".join(
-        f"<tr><td>{escape(path)}</td><td>{escape(_line(description))}</td></tr>"
-        for path, description in sorted(calls.items())
+    """By subject, in the order in which they were registered."""
+    subjects: dict[str, dict[str, APIRoute]] = {}
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            subjects.setdefault(str(route.tags[0]), {}).setdefault(route.path, route)
+    tables = "".join(
+        f"<h2>{escape(subject)}</h2><table>{''.join(map(_row, calls.values()))}</table>"
+        for subject, calls in subjects.items()
     )
-    note = f"<p><b>{escape(app.description)}</b></p>" if app.description else ""
+    told = "".join(f"<p>{_marked(text)}</p>" for text in app.description.split("\n\n"))
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>CopyPro</title><h1>CopyPro</h1>{note}"
-        "<p>Each call is a GET with query parameters and a POST with a JSON body of the same names. "
-        '<a href="docs">Try them</a>; <a href="openapi.json">openapi.json</a> has every parameter.</p>'
-        f"<table>{rows}</table></html>"
+        "<!doctype html><html lang=en><meta charset=utf-8><title>CopyPro</title><meta name=viewport"
+        f' content="width=device-width"><style>{_STYLE}</style><h1>CopyPro</h1>{told}'
+        '<p><a href="docs">Try the calls</a>; <a href="openapi.json">openapi.json</a> has every'
+        f" parameter.</p>{tables}</html>"
     )
 
 
-def _line(described: str) -> str:
+def _row(route: APIRoute) -> str:
+    """Its name leads to where it can be tried."""
+    subject, name = escape(str(route.tags[0])), escape(route.path.lstrip("/"))
+    link = f'<a href="docs#/{subject}/{escape(route.operation_id or "")}">{name}</a>'
+    return f"<tr><th>{link}<td>{_marked(route.description)}"
+
+
+def _marked(described: str) -> str:
     """What stands before the first empty line: sentences go on over the ends of lines."""
-    return " ".join(described.partition("\n\n")[0].split())
+    text = " ".join(described.partition("\n\n")[0].split())
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))

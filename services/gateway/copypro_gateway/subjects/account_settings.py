@@ -57,20 +57,23 @@ class AccountSettings:
         calls.keyed("SymbolsEnable", SymbolsEnable, self.symbols, tag="symbols", changes=True)
 
     async def update(self, user: UserId, given: UpdateAccount) -> Ok:
-        """The name, and a word of the original's that is kept and shown. What is left out stays."""
+        """Changes an account's name, and a word of the original's that is kept and shown. What is
+        left out stays.
+        """
         return await self._change(
             user, given, name=given.account_name, consider_balance=given.consider_account_balance
         )
 
     async def enable(self, user: UserId, given: SetEnabled) -> Ok:
-        """A disabled master is not copied (its copiers pause, MasterAccountDisable); on a disabled
-        slave nothing is opened (SlaveAccountDisable). Stops and closes go on.
+        """Switches an account on or off. A disabled master is not copied (its copiers pause,
+        MasterAccountDisable); on a disabled slave nothing is opened (SlaveAccountDisable). Stops
+        and closes go on.
         """
         return await self._change(user, given, enabled=given.enabled)
 
     async def password(self, user: UserId, given: ChangePassword) -> Ok:
-        """The account's new password, as it was changed at the broker: it is tried once, and used when
-        it logs in. Nothing is changed at the broker.
+        """Tells an account's new password, as it was changed at the broker. It is tried once, and
+        used when it logs in; nothing is changed at the broker.
         """
         registration = await self._core.registration(user, given.account_id)
         if registration.get("kind") == "imported":
@@ -81,7 +84,7 @@ class AccountSettings:
         return await self._change(user, given, sealed_password=sealed)
 
     async def symbols(self, user: UserId, given: SymbolsEnable) -> Ok:
-        """On which of a slave's symbols copies are opened; closes go on everywhere."""
+        """Says on which of a slave's symbols copies are opened; closes go on everywhere."""
         both = set(given.on) & set(given.off)
         if both:
             raise bad("off", "names a symbol that `on` names too")

@@ -45,7 +45,9 @@ class Accounts:
             calls.keyed(name, RemoveAccount, self.remove, tag="accounts", changes=True)
 
     async def add(self, user: UserId, given: AddAccount) -> Account:
-        """The same account added twice by one user is one; a new password replaces the old one."""
+        """Registers an account and logs in to it. The same account added twice by one user is one;
+        a new password replaces the old one.
+        """
         if given.type not in self._core.settings.platforms:
             text = f"{given.type} is off: set Api{given.type} to the address of its bridge"
             raise ApiError(400, "PLATFORM_OFF", text)
@@ -97,7 +99,7 @@ class Accounts:
         return await self.shown(user, registration)
 
     async def remove(self, user: UserId, given: RemoveAccount) -> Removed:
-        """Stops the account's copiers and removes it, in one append."""
+        """Stops an account's copiers and removes it, in one append."""
         registration = await self._core.registration(user, given.account_id)
         account = AccountId(str(registration["account"]))
         wishes: list[tuple[Topic, str, Message]] = []
@@ -127,6 +129,7 @@ class Accounts:
         return {"result": "OK", "leftOpen": left}
 
     async def all(self, user: UserId, _: Parameters) -> list[Account]:
+        """The user's accounts, with what is known of their sessions."""
         answer: list[Account] = await self._core.remembering.answer(
             "Accounts", user, lambda: self._all(user)
         )
@@ -140,6 +143,7 @@ class Accounts:
         return [shapes.account(doc, states.get(str(doc["account"])), now) for doc in mine]
 
     async def get(self, user: UserId, given: ByAccount) -> Account:
+        """One account, as Accounts shows it."""
         return await self.shown(user, given.account_id)
 
     async def shown(self, user: UserId, id: str) -> Account:

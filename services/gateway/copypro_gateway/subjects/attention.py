@@ -37,7 +37,9 @@ class Attention:
         calls.keyed("Settle", Settle, self.settle, tag="logs", changes=True)
 
     async def alerts(self, user: UserId, _: Parameters) -> list[Alert]:
-        """Of accounts that the user may read, and of the user's own logins."""
+        """What needs somebody's attention now, of accounts that the user may read and of the user's
+        own logins.
+        """
         mine = await self._core.registrations_of(user)
         own, readable = {str(doc["id"]): doc for doc in mine}, _readable(mine)
         found: Any = await self._core.models.find(c.ALERTS, {"open": True}, limit=None)
@@ -48,6 +50,7 @@ class Attention:
         return [doc | _named(owner) for doc, owner in zip(found, owners, strict=True) if owner]
 
     async def unresolved(self, user: UserId, _: Parameters) -> list[UnresolvedAttempt]:
+        """Attempts of which nobody knows whether they reached the broker, with the evidence."""
         readable = _readable(await self._core.registrations_of(user))
         found: Any = await self._core.models.find(c.UNRESOLVED, {"open": True}, limit=None)
         return [
@@ -55,6 +58,9 @@ class Attention:
         ]
 
     async def settle(self, user: UserId, given: Settle) -> Ok:
+        """Records a person's decision on an unresolved attempt, or on a position with another
+        copier's tag.
+        """
         registration = await self._core.readable(user, given.account_id)
         if not rights.may_trade(registration):
             raise rights.read_only("accountId")

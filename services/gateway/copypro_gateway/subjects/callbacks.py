@@ -77,7 +77,9 @@ class Callbacks:
         )
 
     async def of_copier(self, user: UserId, given: SetTradeLogCallback) -> CallbackSet:
-        """Each trade log of the copier is posted there. The secret that signs is shown this once."""
+        """Says where each trade log of a copier is posted. The secret that signs is shown this
+        once.
+        """
         doc = await self._core.copier(user, given.copier_id)
         owner = RegistrationId(str(doc["slave_registration"]))
         callback, answer = await self._sealed(owner, given)
@@ -90,7 +92,7 @@ class Callbacks:
         return answer
 
     async def of_account(self, user: UserId, given: UpdateEquityProtectorCallback) -> CallbackSet:
-        """What the account's equity protector does is posted there."""
+        """Says where it is posted what an account's equity protector does."""
         registration = await self._protection.tradable(user, given.account_id)
         owner = RegistrationId(str(registration["id"]))
         callback, answer = await self._sealed(owner, given)
@@ -108,7 +110,7 @@ class Callbacks:
         return await self._try(given.copier_id, trade_log(row, sides[given.copier_id]))
 
     async def test_of_account(self, user: UserId, given: TestEquityProtectorCallback) -> Ok:
-        """Posts that a protector acted which did not, now and once."""
+        """Posts, now and once, that a protector acted which did not."""
         id_ = given.account_id
         if id_ is None and given.copier_id is not None:
             copier = await self._core.copier(user, given.copier_id)

@@ -105,8 +105,9 @@ class Copiers:
         calls.by_id("GetCopier", ByCopier, self.get, tag="copiers")
 
     async def start(self, user: UserId, given: Start) -> Started:
-        """Either form; the same pair twice is the same copier. Right after AddAccount it waits for the
-        logins, no longer than a call that changes something may take.
+        """Starts copying from a master to a slave. Either form; the same pair twice is the same
+        copier. Right after AddAccount it waits for the logins, no longer than a call that changes
+        something may take.
         """
         options = given.to_options()
         deadline = self._core.deadline()
@@ -227,9 +228,11 @@ class Copiers:
                 ahead.extend(str(doc["slave"]) for doc in next_ones)
 
     async def get(self, user: UserId | None, given: ByCopier) -> Copier:
+        """One copier, as UserCopiers shows it."""
         return await self.shown(await self._core.copier(user, given.copier_id))
 
     async def all(self, user: UserId, _: Parameters) -> list[Copier]:
+        """The user's copiers."""
         return [await self.shown(doc) for doc in await self._core.copiers_of(user)]
 
     async def shown(self, doc: Doc) -> Copier:
@@ -241,6 +244,7 @@ class Copiers:
         return shapes.copier(doc, registrations)
 
     async def remove(self, user: UserId | None, given: RemoveCopier) -> Ok:
+        """Ends a copier. Its open copies are closed, or followed until they are flat."""
         doc = await self._core.copier(user, given.copier_id)
         stop = m.StopCopier(
             copier=CopierId(given.copier_id),
@@ -251,6 +255,7 @@ class Copiers:
         return OK
 
     async def pause(self, user: UserId | None, given: CopierPause) -> Ok:
+        """Pauses a copier, which then opens nothing, or resumes it; stops and closes go on."""
         doc = await self._core.copier(user, given.copier_id)
         if not given.paused:
             await self.resume(doc)
@@ -289,7 +294,9 @@ class Copiers:
         )
 
     async def update(self, user: UserId, given: UpdateCopier) -> Ok:
-        """All options anew, for trades from now on: one that is left out has its default again."""
+        """Sets all options of a copier anew, for trades from now on. One that is left out has its
+        default again.
+        """
         doc = await self._core.copier(user, given.copier_id)
         master = AccountId(str(doc["master"]))
         update = m.UpdateCopier(

@@ -37,8 +37,8 @@ class DeadLetters:
         )
 
     async def replay(self, given: ReplayDeadLetter) -> Ok:
-        """Durable on return. Errors: 404 for what is no open letter (a replayed one is none), 409 for
-        one that holds nothing to put back.
+        """Puts back a record that could not be read, durable on return. Errors: 404 for what is no
+        open letter (a replayed one is none), 409 for one that holds nothing to put back.
         """
         place = (given.topic, given.partition, given.offset)
         async with self._one_at_a_time:

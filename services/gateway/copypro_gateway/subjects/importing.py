@@ -48,7 +48,9 @@ class Importing:
             openapi_extra=calls.parameters(ImportStatement),
         )
         async def import_statement(request: Request) -> Any:
-            """The body is the file: a report of MetaTrader as htm, html or xlsx."""
+            """Adds an account to look at from a report: the body is MetaTrader's file, htm, html or
+            xlsx.
+            """
             given = calls.from_address(ImportStatement, request)
             caller = await gate.caller("ImportStatement", token_of(request, given), given)
             data = await _bounded_body(request, self.limits.file_bytes)

@@ -38,7 +38,7 @@ class Keys:
         calls.keyed("RemoveKey", RemoveKey, self.remove, tag="users")
 
     async def all(self, user: UserId, _: Parameters) -> list[KeyListed]:
-        """`current`: the one that asks."""
+        """The user's keys, without the keys themselves; `current`: the one that asks."""
         caller = CALLER.get()
         return [
             {
@@ -49,11 +49,12 @@ class Keys:
         ]
 
     async def add(self, user: UserId, given: AddKey) -> KeyAdded:
-        """The only answer that ever has the key itself."""
+        """Makes a key with a name and rights of its own; no other answer ever has it."""
         scope = KeyScope[given.scope.upper()]
         key, kept = await self._auth.add_key(user, given.name, scope, given.days)
         return {"userKey": key, **shapes.user_key(kept)}
 
     async def remove(self, user: UserId, given: RemoveKey) -> Ok:
+        """Takes a key away, at once."""
         await self._auth.remove_key(user, given.id)
         return OK

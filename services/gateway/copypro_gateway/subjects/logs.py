@@ -38,13 +38,17 @@ class CopierLogs:
         calls.keyed("TradeLogsAll", TradeLogsAll, self.trades_of_all, tag="logs")
 
     async def trades(self, user: UserId | None, given: Logs) -> list[TradeLog]:
-        """Newest first; what was skipped, denied or refused is a row with success false."""
+        """A copier's trade logs, newest first; what was skipped, denied or refused is a row with
+        success false.
+        """
         await self._core.copier(user, given.copier_id)
         rows = await self._newest(given.copier_id, given.limit)
         return await self._shown([given.copier_id], rows)
 
     async def trades_of_all(self, user: UserId, given: TradeLogsAll) -> list[TradeLog]:
-        """Of the user's copiers, and what equity protectors closed that no copier had opened."""
+        """Trade logs of all the user's copiers, and of what equity protectors closed that no copier
+        had opened.
+        """
         protected = [doc for doc in await self._core.registrations_of(user) if doc.get("protector")]
         owners = [str(doc["id"]) for doc in (*await self._core.copiers_of(user), *protected)]
         rows: list[Doc] = []
@@ -71,7 +75,7 @@ class CopierLogs:
         return [trade_log(row, sides[row["copier"]]) for row in rows]
 
     async def lines(self, user: UserId | None, given: Logs) -> list[str]:
-        """Newest first: when, level, what."""
+        """A copier's log, newest first: when, level, what."""
         await self._core.copier(user, given.copier_id)
         levels = LEVELS[LEVELS.index(given.log_level) :]
         rows = await self._core.models.find(

@@ -87,20 +87,24 @@ class Managing:
         calls.operators("Manager/UnPauseAll", UnPauseAll, self.unpause, tag=tag, changes=True)
 
     async def user(self, given: GetUserByEmail) -> UserShown:
+        """A user, by e-mail address."""
         found = await self._users.by_email(given.email)
         if found is None:
             raise unknown("user")
         return _shown(found)
 
     async def users(self, given: Pages) -> list[UserShown]:
+        """All users, a page at a time."""
         first = given.page * given.page_size
         found = await self._users.find(given.search, first, given.page_size)
         return [_shown(user) for user in found]
 
     async def accounts(self, given: Pages) -> list[ManagedAccount]:
+        """Everybody's accounts, a page at a time."""
         return await self._shown_accounts(given, {})
 
     async def accounts_of(self, given: OfUser) -> list[ManagedAccount]:
+        """A user's accounts, a page at a time."""
         return await self._shown_accounts(given, {"user": given.user_id})
 
     async def _shown_accounts(self, given: Pages, where: dict[str, Any]) -> list[ManagedAccount]:
@@ -110,9 +114,11 @@ class Managing:
         return [{**await self._accounts.of(doc), "userId": doc.get("user")} for doc in rows]
 
     async def copiers(self, given: Copies) -> list[ManagedCopier]:
+        """Everybody's copiers, a page at a time."""
         return await self._shown_copiers(given, {})
 
     async def copiers_of(self, given: OfUser) -> list[ManagedCopier]:
+        """A user's copiers, a page at a time."""
         return await self._shown_copiers(given, {"user": given.user_id})
 
     async def _shown_copiers(self, given: Copies, where: dict[str, Any]) -> list[ManagedCopier]:
@@ -123,10 +129,11 @@ class Managing:
         return [{**await self._copiers.shown(doc), "userId": doc.get("user")} for doc in rows]
 
     async def removed(self, given: Pages) -> list[RemovedCopier]:
-        """As they last were, with when and why they ended."""
+        """Everybody's removed copiers, as they last were, with when and why they ended."""
         return await self._shown_removed(given, {})
 
     async def removed_of(self, given: OfUser) -> list[RemovedCopier]:
+        """A user's removed copiers, as they last were, with when and why they ended."""
         return await self._shown_removed(given, {"user": given.user_id})
 
     async def _shown_removed(self, given: Pages, where: dict[str, Any]) -> list[RemovedCopier]:
@@ -144,9 +151,11 @@ class Managing:
         ]
 
     async def lines(self, given: Logs) -> list[str]:
+        """Anybody's copier's log, as Logs shows it."""
         return await self._logs.lines(None, given)
 
     async def trades(self, given: Logs) -> list[TradeLog]:
+        """Anybody's copier's trade logs, as TradeLogs shows them."""
         return await self._logs.trades(None, given)
 
     async def toggle(self, given: TogglePause) -> Ok:

@@ -58,14 +58,16 @@ class Orders:
         calls.by_id("TradeStatsWithoutCharts", AskStats, self.stats, tag="statistics")
 
     async def open(self, user: UserId | None, given: ByAccount) -> list[Order]:
-        """Positions and pending orders, as the last look showed them."""
+        """An account's positions and pending orders, as the last look showed them."""
         return await self._open_of(await self._core.readable(user, given.account_id))
 
     async def _open_of(self, registration: Doc) -> list[Order]:
         return _orders_in(await self._core.models.get(c.OPEN_ORDERS, str(registration["account"])))
 
     async def closed(self, user: UserId | None, given: ClosedOrders) -> Page[Order]:
-        """Newest first; from inclusive, to exclusive, both on the broker's clock."""
+        """An account's closed orders, newest first. `from` is inclusive, `to` exclusive, both on
+        the broker's clock.
+        """
         return await self._closed_of(await self._core.readable(user, given.account_id), given)
 
     async def _closed_of(self, registration: Doc, given: Span) -> Page[Order]:
@@ -86,7 +88,9 @@ class Orders:
         return Page([shapes.closed_order(row, platform) for row in page.rows], page.next_to)
 
     async def open_of_all(self, user: UserId, _: Parameters) -> list[AccountOrders]:
-        """An account that may not be read is left out, as the original does with one that fails."""
+        """OpenOrders of each account; one that may not be read is left out, as the original does
+        with one that fails.
+        """
         answer: list[AccountOrders] = await self._core.remembering.answer(
             "OpenOrdersAll", user, lambda: self._all(user)
         )
@@ -109,7 +113,7 @@ class Orders:
         return piece
 
     async def closed_of_all(self, user: UserId, given: ClosedOfAll) -> list[AccountOrders]:
-        """As ClosedOrders, of each account that may be read; `limit` is each account's."""
+        """ClosedOrders of each account that may be read; `limit` is each account's."""
         shown = []
         for doc in await self._core.registrations_of(user):
             if rights.may_read(doc):
@@ -118,10 +122,12 @@ class Orders:
         return shown
 
     async def stats(self, user: UserId | None, given: AskStats) -> Stats:
+        """An account's statistics."""
         answer: Stats = await self._stats_of(user, given, charts=False)
         return answer
 
     async def stats_with_charts(self, user: UserId | None, given: AskStats) -> StatsWithCharts:
+        """An account's statistics, and a point a day of its balance, equity and drawdown."""
         answer: StatsWithCharts = await self._stats_of(user, given, charts=True)
         return answer
 

@@ -52,8 +52,8 @@ class Passwords:
         calls.open("PasswordReset", PasswordReset, self.reset, tag="users")
 
     async def forgot(self, given: PasswordForgot) -> Ok:
-        """A letter with a key that sets a new password once, within half an hour. The answer is the
-        same for an address that nobody has here, and does not wait for the letter.
+        """Sends a letter with a key that sets a new password once, within half an hour. The answer
+        is the same for an address that nobody has here, and does not wait for the letter.
         """
         mail, url = self._mail, given.front_end_reset_url
         if mail is None:
@@ -92,8 +92,8 @@ class Passwords:
         return Email(to=user.email, subject="A new password for CopyPro", text=text)
 
     async def reset(self, given: PasswordReset) -> Ok:
-        """The password is the new one, and keys of earlier sign-ins are over; keys with a name of their
-        own go on. Errors: 403 for a key that is unknown, used or over.
+        """Sets a new password by a letter's key; keys of earlier sign-ins are over, those with a
+        name of their own go on. Errors: 403 for a key that is unknown, used or over.
         """
         await self._auth.set_password(given.reset_key, given.new_password_hash)
         return OK

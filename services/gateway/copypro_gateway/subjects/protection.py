@@ -66,7 +66,9 @@ class Protection:
         )
 
     async def update(self, user: UserId, given: UpdateEquityProtector) -> Ok:
-        """Armed anew, whatever it did before. Only whoever may trade on the account sets it."""
+        """Arms an account's equity protector, anew whatever it did before. Only whoever may trade
+        on the account sets it.
+        """
         registration = await self.tradable(user, given.account_id)
         settings = given.to_settings()
         wish = m.UpdateEquityProtector(

@@ -26,16 +26,21 @@ class Summaries:
         calls.keyed("AccountsWithTradeSummary", Parameters, self.all_traded, tag="accounts")
 
     async def one(self, user: UserId, given: ByAccount) -> DetailedAccount:
-        """`connected` and `seenAliveAgeSeconds` are the connection test: the last proof of life."""
+        """One account with its server, currency, leverage and mode. `connected` and
+        `seenAliveAgeSeconds` are the connection test: the last proof of life.
+        """
         return await self._detailed(await self._core.registration(user, given.account_id))
 
     async def all(self, user: UserId, _: Parameters) -> list[DetailedAccount]:
+        """The user's accounts, as AccountWithSummary shows one."""
         return [await self._detailed(doc) for doc in await self._core.registrations_of(user)]
 
     async def one_traded(self, user: UserId, given: ByAccount) -> TradedAccount:
+        """One account as AccountWithSummary shows it, and the figures of its trades."""
         return await self._traded(await self._core.registration(user, given.account_id))
 
     async def all_traded(self, user: UserId, _: Parameters) -> list[TradedAccount]:
+        """The user's accounts, as AccountWithTradeSummary shows one."""
         return [await self._traded(doc) for doc in await self._core.registrations_of(user)]
 
     async def _detailed(self, registration: Doc) -> DetailedAccount:

@@ -75,6 +75,7 @@ class Symbols:
         )
 
     async def map(self, user: UserId | None, given: AddSymbolMapping) -> Ok:
+        """Says which of the slave's symbols stands for one of the master's."""
         doc: Any = await self._core.copier(user, given.copier_id)
         mapping, master = given.to_mapping(), AccountId(str(doc["master"]))
         SymbolNames(await self._side(doc, "master")).check("masterSymbol", mapping.master_symbol)
@@ -89,6 +90,7 @@ class Symbols:
         return OK
 
     async def unmap(self, user: UserId | None, given: DeleteSymbolMapping) -> Ok:
+        """Takes a mapping away; from then on names decide again."""
         doc: Any = await self._core.copier(user, given.copier_id)
         mapped = [str(each["master_symbol"]) for each in doc.get("mappings", [])]
         alike = [name for name in mapped if name.lower() == given.master_symbol.lower()]
@@ -107,7 +109,7 @@ class Symbols:
         return await names_of(self._core.models, str(registration["account"]))
 
     async def terms(self, user: UserId, given: OfAccount) -> list[SymbolTerms]:
-        """Of each symbol; null where nobody has needed them yet."""
+        """Volumes and trade mode of each symbol; null where nobody has needed them yet."""
         registration = await self._core.readable(user, given.account_id)
         account = str(registration["account"])
         found: Any = await self._core.models.find(c.TERMS, {"account": account}, limit=None)
@@ -117,6 +119,7 @@ class Symbols:
         ]
 
     async def mapped(self, user: UserId | None, given: ByCopier) -> MappedSymbols:
+        """A copier's mappings, and the symbols of both its sides."""
         doc = await self._core.copier(user, given.copier_id)
         names = {role: await self._side(doc, role) for role in ("master", "slave")}
         mappings: Any = doc.get("mappings", [])

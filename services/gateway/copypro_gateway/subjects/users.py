@@ -42,10 +42,13 @@ class SigningUp:
         calls.open("SignIn", SignIn, self.sign_in, tag="users")
 
     async def sign_up(self, given: SignUp) -> UserKeyGiven:
+        """Makes a user; the answer's userKey is what all other calls take."""
         return await self._add(given.email, given.password_hash, given.invite)
 
     async def sign_up_plain(self, given: SignUpNonHashed) -> UserKeyGiven:
-        """As SignUp, for clients that do not hash: sign in later with the password's SHA-256, in hex."""
+        """Makes a user, for clients that do not hash: sign in later with the password's SHA-256, in
+        hex.
+        """
         hashed = hashlib.sha256(given.password.encode()).hexdigest()
         return await self._add(given.email, hashed, given.invite)
 
@@ -55,4 +58,5 @@ class SigningUp:
         return {"userKey": key}
 
     async def sign_in(self, given: SignIn) -> UserKeyGiven:
+        """A new userKey for a user who is here already."""
         return {"userKey": await self._auth.sign_in(given.email, given.password_hash)}

@@ -69,7 +69,7 @@ class Describing:
             content = {"application/json": {"schema": {"$ref": _at(kind.__name__)}}}
             described["requestBody"] = {"required": False, "content": content}
         route.responses = self.answers(handler, changes=changes)
-        route.openapi_extra = described
+        route.openapi_extra = {**(route.openapi_extra or {}), **described}
 
     def attach(self, app: FastAPI) -> None:
         """From here on `app.openapi()` is the whole document. The first time it takes a second: beside
@@ -94,6 +94,9 @@ class Describing:
         components["schemas"] = dict(sorted(self.shapes.items()))
         components["securitySchemes"] = {"userKey": {"type": "http", "scheme": "bearer"}}
         made["security"] = [{"userKey": []}, {}]
+        for path in made["paths"].values():
+            for call in path.values():
+                call["summary"] = _first_sentence(call["description"])
         return made
 
     def answers(self, handler: Callable[..., Any], *, changes: bool = False) -> Answers:
@@ -144,6 +147,11 @@ def _told(schema: Any) -> Any:
     return told
 
 
+def _first_sentence(text: str) -> str:
+    """Without marks: nobody renders them in a summary."""
+    return " ".join(text.replace("`", "").split()).partition(". ")[0].removesuffix(".")
+
+
 def _choices(shape: Json) -> set[str]:
     return set(shape.get("enum", ()))
 
@@ -177,6 +185,8 @@ def _present(schema: Json) -> Json:
     return kept if not choices else {"anyOf": choices, **kept}
 
 
+NO_KEY: Json = {"security": []}
+"""Of a call that anybody may make."""
 ACCEPTED: Answers = {
     "202": _answer(
         "taken; GET /Commands/{commandId} tells what became of it", {"$ref": _at("Accepted")}

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from copypro_gateway.wording.call_codes import CALL_CODES
 from copypro_gateway.wording.errors import ApiError
@@ -75,12 +76,15 @@ class Failures:
         field = str(first["loc"][-1]) if first["loc"] else "body"
         return self.answer(ApiError(400, "INVALID_PARAMETER", f"{field}: {first['msg']}"))
 
-    async def _http_error(self, _: Request, error: Exception) -> JSONResponse:
+    async def _http_error(self, request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _CODES.get(error.status_code, "HTTP_ERROR")
         said = ApiError(error.status_code, code, _TEXTS.get(code, str(error.detail)))
         # A limit of sizes has its own status, also where no size was announced.
-        return _plain(said) if said.status == 413 else self.answer(said)
+        answer = _plain(said) if said.status == 413 else self.answer(said)
+        if said.status == 405:
+            answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
+        return answer
 
     async def _full(self, _: Request, __: Exception) -> JSONResponse:
         return self.answer(FULL)
@@ -100,6 +104,13 @@ class Failures:
     async def _unexpected(self, request: Request, error: Exception) -> JSONResponse:
         logger.error("a call failed", path=request.url.path, error=type(error).__name__)
         return self.answer(UNEXPECTED)
+
+
+def _methods(request: Request) -> set[str]:
+    """That there are for this path: the framework names those of one of its routes."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    found = [r.methods or set() for r in routes if r.matches(request.scope)[0] is not Match.NONE]
+    return set[str]().union(*found)
 
 
 def _plain(error: ApiError) -> JSONResponse:

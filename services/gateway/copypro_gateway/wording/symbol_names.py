@@ -6,17 +6,18 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, takewhile
 
-from copypro_gateway.wording.errors import bad
+from copypro.affixes import names_of, proven
 
-A_PAIR = 6
-"""Letters, of two currencies: a name of as many is no part of another's."""
+from copypro_gateway.wording.errors import bad
 
 
 class SymbolNames:
     """An account's own, as far as they are known: there may be thousands, and as many to check."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._own = frozenset(names)
+        listed = names_of(names)
+        self._own = frozenset(listed)
+        self._affixes = proven(listed)
         self._written = {name.lower(): name for name in self._own}
         self._forwards = sorted(self._written)
         self._backwards = sorted(name[::-1] for name in self._written)
@@ -35,23 +36,25 @@ class SymbolNames:
             raise bad(field, f"is not as the broker writes it, which is {meant}: see SymbolList")
 
     def _meant(self, name: str) -> str | None:
+        around = (affix.around(name).lower() for affix in self._affixes)
         begun = (self._written[each] for each in _begun_by(name, self._forwards))
         ended = (self._written[each[::-1]] for each in _begun_by(name[::-1], self._backwards))
         length = len(name)
         return next(
             chain(
-                (each for each in begun if _is_whole(name, each[length : length + 1])),
-                (each for each in ended if _is_whole(name, each[:-length][-1:])),
+                (self._written[each] for each in around if each in self._written),
+                (each for each in begun if _is_whole(each[length : length + 1])),
+                (each for each in ended if _is_whole(each[:-length][-1:])),
             ),
             None,
         )
 
 
-def _is_whole(name: str, beside: str) -> bool:
-    """Whether a symbol's own name ends where this letter follows or precedes it. A short one (T, OIL) may
-    be a part of another's (TSLA, USOIL).
+def _is_whole(beside: str) -> bool:
+    """Whether a symbol's own name ends where this letter follows or precedes it: otherwise it is a part of
+    another's (T of TSLA, OIL of USOIL, BTCUSD of BTCUSDT).
     """
-    return len(name) >= A_PAIR or not beside.isalnum() or beside.islower()
+    return not beside.isalnum() or beside.islower()
 
 
 def _begun_by(beginning: str, names: Sequence[str]) -> Iterator[str]:

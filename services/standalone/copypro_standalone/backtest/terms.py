@@ -13,7 +13,8 @@ from statistics import median
 from typing import Any
 
 import msgspec
-from copypro_account_watcher.planned.symbols import MAJORS, METALS
+from copypro.affixes import MAJORS
+from copypro_account_watcher.planned.symbols import METALS
 from msgspec import Struct
 
 from copypro_standalone.backtest.history import Closed, Happening, History, Increased, Opened

@@ -80,11 +80,13 @@ def _header(facts: Facts) -> str:
         badges += '<span class="badge warn">SIMULATED</span>'
     bars = facts.report.bars
     when = f"{day(bars[0].day)} – {day(bars[-1].day)}" if bars else "no history"
+    closed = facts.report.trades
+    trades = f"{closed:,} closed trade{'' if closed == 1 else 's'}"
     name = escape(facts.name or str(facts.login))
     who = " · ".join((facts.platform, facts.server, str(facts.login), facts.currency))
     return (
         f'<header><div><h1>{name}{badges}</h1><div class="who">{escape(who)}</div></div>'
-        f'<div class="when">{when}<br>{facts.report.trades:,} closed trades</div></header>\n'
+        f'<div class="when">{when}<br>{trades}</div></header>\n'
     )
 
 

@@ -1,0 +1,95 @@
+"""The terms and prices that a look lacks: all are read at the same time, and one that a bridge does not
+tell need not hold up the look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Set
+
+import structlog
+from copypro.errors import TerminalError
+from copypro.ports import Terminal
+
+from copypro_account_watcher.host import Host
+from copypro_account_watcher.market import Market
+from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.live import NeedQuote, NeedSpec
+from copypro_account_watcher.session import Session
+
+logger = structlog.get_logger("account-watcher")
+Need = NeedSpec | NeedQuote
+
+
+class Terms:
+    def __init__(self, memory: Memory, host: Host, session: Session, market: Market) -> None:
+        self._memory, self._host, self._session = memory, host, session
+        self._market = market
+        self._reads: dict[Need, asyncio.Task[None]] = {}
+        """Those that run, and those that ended since the last look."""
+        self._room = asyncio.Semaphore(host.limits.terms_at_once)
+
+    def stop(self) -> None:
+        """The session is over."""
+        for read in self._reads.values():
+            read.cancel()
+        self._reads = {}
+
+    def lacking(self, needs: Set[Need]) -> set[Need]:
+        self._memory.live.mono = self._host.monotonic()
+        return {need for need in needs if self._is_unknown(need)}
+
+    async def learn(self, needs: Set[Need], urgent: Set[Need]) -> set[Need]:
+        """Each is asked for once, and what is refused stays unknown. Answers what is still being read of
+        those that are not urgent; once it is there, or refused, there is another look.
+        """
+        terminal = self._session.terminal
+        if terminal is None:
+            return set()
+        reads = {need: self._reads[need] for need in needs if need in self._reads}
+        begun = {need: self._begin(need, terminal) for need in needs if need not in reads}
+        reads |= begun
+        awaited = [read for need, read in reads.items() if need in urgent]
+        if awaited:
+            await asyncio.wait(awaited)
+        if begun:
+            await asyncio.wait(begun.values(), timeout=self._host.limits.terms_wait_s)
+        late = {need: read for need, read in reads.items() if not read.done()}
+        for read in late.values():
+            read.add_done_callback(lambda _: self._session.look_soon())
+        self._reads = {need: read for need, read in self._reads.items() if not read.done()}
+        return set(late)
+
+    def _is_unknown(self, need: Need) -> bool:
+        live = self._memory.live
+        known = live.any_spec if isinstance(need, NeedSpec) else live.quote
+        return known(need.symbol) is None
+
+    def _begin(self, need: Need, terminal: Terminal) -> asyncio.Task[None]:
+        read = self._host.spawn(self._read(need, terminal), f"terms-{self._memory.id[:8]}")
+        self._reads[need] = read
+        return read
+
+    async def _read(self, need: Need, terminal: Terminal) -> None:
+        try:
+            async with self._room:
+                await self._learn(need, terminal)
+        except TerminalError as error:
+            # The event goes out without it; whoever needs it says so by its code.
+            logger.warning(
+                "a read failed", account=self._memory.id, need=str(need), code=error.code
+            )
+
+    async def _learn(self, need: Need, terminal: Terminal) -> None:
+        match need:
+            case NeedSpec(symbol):
+                spec = await terminal.symbol(symbol)
+                self._memory.live.mono = self._host.monotonic()
+                self._market.learn_spec(spec)
+                # From now on its quotes come by themselves: they show the broker's clock, and the
+                # master's price beside its next trade.
+                self._market.follow_quotes(symbol)
+            case NeedQuote(symbol):
+                quote = await terminal.quote(symbol, self._host.limits.quote_age_s)
+                self._memory.live.mono = self._host.monotonic()
+                self._memory.live.learn_quote(quote)
