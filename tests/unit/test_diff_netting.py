@@ -299,6 +299,17 @@ def test_the_end_of_a_position_that_was_told_late_is_not_that_of_the_next_one() 
     assert set(watch.book.roots) == {"EURUSD:1:7"}
 
 
+def test_the_end_of_a_position_that_nobody_saw_is_not_a_part_of_the_next_one() -> None:
+    """It ended in the very second in which the next one opened, which a list was first to show."""
+    watch = netting()
+    watch.later(10).sees(order(7, opened=10))
+    former = row(1, "0.70", deal=9, opened=5, closed=10)
+    events = watch.later(2).reads_history(order(7, opened=10), closed=(former,))
+    assert names(events) == ["PositionOpened", "PositionClosed"]
+    assert {event.ticket for event in events} == {1}
+    assert set(watch.book.roots) == {"EURUSD:1:7"}
+
+
 def test_one_that_ended_before_a_late_frame_showed_it_is_not_the_next_one() -> None:
     """Its end may be of before its first list; but the next one stands in its place."""
     watch = netting()

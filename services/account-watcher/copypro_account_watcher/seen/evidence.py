@@ -163,10 +163,11 @@ class Rows:
 
     def _is_within_life(self, row: ClosedOrder, root: Root) -> bool:
         """By its time, which may be the very second in which the one before it ended."""
-        book = self._book
+        book, began = self._book, root.opened_at_broker
         closed = book.closed.get(book.closed_tickets.get(row.ticket, RootId("")))
         is_told = closed is not None and not _is_unspent(row, closed)
-        return row.closed_at_broker >= root.opened_at_broker and not is_told
+        is_of_before = row.opened_at_broker < began == row.closed_at_broker
+        return row.closed_at_broker >= began and not is_told and not is_of_before
 
     def of_root(self, root: Root) -> list[ClosedOrder]:
         """Unspent rows of a hedging position, by any of its tickets."""
