@@ -10,12 +10,15 @@ from copypro import messages as m
 from copypro.messages import Seen
 from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import Platform
+from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
 from tests.unit.diff_builders import order, row
 from tests.unit.slave_builders import D
 from tests.unit.watched import EASTERN, Watched, now, watched
+
+LIMITS = WatcherLimits()
 
 
 def at_broker() -> datetime:
@@ -154,5 +157,22 @@ def test_what_an_opening_costs_is_known_from_the_first_close_on(profit: str) -> 
             await asyncio.sleep(20)
             assert account.bridge.histories == histories + 1
             assert "9" in over(account)
+
+    run(work())
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_what_was_traded_unseen_and_brought_nothing_is_told_within_the_hour(
+    platform: Platform,
+) -> None:
+    async def work() -> None:
+        async with watched(platform=platform) as account:
+            await asyncio.sleep(30)
+            histories = account.bridge.histories
+            trades_unseen(account, 9, "0")
+            await asyncio.sleep(LIMITS.history_every_s + LIMITS.snapshot_every_s)
+            assert over(account) == {"9"}
+            await asyncio.sleep(5 * LIMITS.history_every_s)
+            assert account.bridge.histories - histories <= 6
 
     run(work())

@@ -203,6 +203,7 @@ class Looking:
         late_modifies.set_right(memory, turn, is_whole=shown.is_whole)
         self.publishing.seen(shown.orders, shown.figures)
         self._looked_at = live.mono
+        self._history_by(live.mono + self._host.limits.history_every_s)
         await self._act(turn)
 
     async def _read(self, shown: Shown) -> set[Ticket]:
