@@ -176,3 +176,26 @@ def test_what_was_traded_unseen_and_brought_nothing_is_told_within_the_hour(
             assert account.bridge.histories - histories <= 6
 
     run(work())
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_two_trades_that_outweigh_each_other_before_history_tells_are_told(
+    platform: Platform,
+) -> None:
+    """No look shows either, and history lags behind both."""
+
+    async def work() -> None:
+        async with watched(platform=platform) as account:
+            await asyncio.sleep(30)
+            late: list[ClosedOrder] = []
+            for ticket, profit in ((8, "5"), (9, "-5")):
+                trades_unseen(account, ticket, profit)
+                late += account.bridge.closed
+                account.bridge.closed = ()
+                account.bridge.frame()
+                await asyncio.sleep(2)
+            account.bridge.closed = tuple(late)
+            await asyncio.sleep(20)
+            assert over(account) == {"8", "9"}
+
+    run(work())

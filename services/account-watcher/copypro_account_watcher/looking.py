@@ -339,15 +339,17 @@ class Looking:
         limits, now = self._host.limits, self._memory.live.mono
         account, accounted = self._memory.known, self._accounted
         accounted.resume(account.balance)
-        if accounted.looked(
+        is_untold = accounted.looked(
             shown.figures.balance,
             told,
             is_frame=not shown.is_whole,
             has_history=shown.has_history,
             is_trading=bool(self.missing),
-        ):
+        )
+        if is_untold:
             self.want_history()
-        self._ask_for_unseen(shown, told, now)
+        is_seen = not is_untold and is_usual(accounted.taken, told, self._memory.book.costs)
+        self._ask_for_unseen(shown, now, is_seen=is_seen)
         settled = accounted.settle(now)
         is_wanted = self._protecting.is_wanted
         if not settled and is_wanted:
@@ -359,14 +361,15 @@ class Looking:
                 self._memory.save_account(turn)
         return settled
 
-    def _ask_for_unseen(self, shown: Shown, told: Sequence[OrderEvent], now: float) -> None:
-        """What a frame's trade seems to have cost may be what another one brought that no look showed:
-        history is read once for it, after as long as it may lag, unless such a trade costs as much.
+    def _ask_for_unseen(self, shown: Shown, now: float, *, is_seen: bool) -> None:
+        """What a frame's trade seems to have cost, unless such a trade costs as much, may be what another
+        one brought that no look showed; and two of those may outweigh each other: history is read after as
+        long as it may lag, whatever moves until then.
         """
         read_at = shown.asked_at if shown.has_history else None
         if self._unseen_by is not None and read_at is not None and read_at >= self._unseen_by:
             self._unseen_by = None
-        if not is_usual(self._accounted.taken, told, self._memory.book.costs):
+        if not is_seen:
             self._unseen_by = now + self._host.limits.history_lag_s
         if self._unseen_by is not None:
             self._history_by(self._unseen_by)
