@@ -21,6 +21,8 @@ from tests.unit.diff_builders import order, row
 from tests.unit.slave_builders import opens
 from tests.unit.watched import ACCOUNT, EASTERN, D, Watched, now, watched
 
+pytestmark = pytest.mark.slow
+
 LIMITS = WatcherLimits()
 EVERY_S = 0.3
 After = Callable[[int, tuple[OpenOrder, ...]], tuple[OpenOrder, ...]]
