@@ -336,3 +336,46 @@ def test_what_ends_before_it_is_told_is_found_in_history() -> None:
             await account.until(lambda: closed(account) == {"9"})
 
     run(work())
+
+
+def test_a_price_that_came_late_once_is_asked_for_again() -> None:
+    """By the time of the next order it is no price of now any more."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.answers_in_s = {"EURUSD": 3.0}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT),)
+            bridge.frame()
+            await account.until(lambda: account.told(m.PendingPlaced))
+            bridge.answers_in_s = {}
+            await asyncio.sleep(60.0)
+            bridge.orders = (*bridge.orders, order(10, kind=OrderKind.BUY_LIMIT))
+            bridge.frame()
+            await account.until(lambda: len(account.told(m.PendingPlaced)) == 2)
+            assert all(placed.context.quote for placed in account.told(m.PendingPlaced))
+
+    run(work())
+
+
+def test_terms_that_nobody_told_in_time_for_a_trade_are_asked_for_again_for_the_next() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.tick(EASTERN)
+            await account.looked()
+            bridge.silent_on = {"XYZ"}
+            bridge.orders = (replace(order(9, symbol="XYZ"), opened_at_broker=broker_time()),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            bridge.orders = ()
+            bridge.frame(replace(row(9, symbol="XYZ"), closed_at_broker=broker_time()))
+            await asyncio.sleep(60.0)
+            bridge.silent_on = set()
+            bridge.orders = (replace(order(10, symbol="XYZ"), opened_at_broker=broker_time()),)
+            bridge.frame()
+            await account.until(lambda: "10" in opened_roots(account))
+            (opened,) = [each for each in account.told(m.PositionOpened) if each.root == "10"]
+            assert opened.context.spec is not None
+
+    run(work())
