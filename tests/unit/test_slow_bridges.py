@@ -315,6 +315,43 @@ def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
     run(work())
 
 
+def test_a_pending_order_that_fills_before_its_terms_are_known_waits_for_them() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.answers_in_s = {"XYZ": 5.0}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT, symbol="XYZ"),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            bridge.orders = (order(9, symbol="XYZ"),)
+            bridge.frame()
+            await account.until(lambda: account.told(m.PositionOpened))
+            (placed,) = account.told(m.PendingPlaced)
+            (opened,) = account.told(m.PositionOpened)
+            assert placed.context.spec is not None
+            assert opened.context.spec is not None
+            assert opened.from_pending
+
+    run(work())
+
+
+def test_a_pending_order_that_fills_before_it_is_told_hurries_no_other_trade() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.quiet_s = {"EURUSD": 60.0}
+            bridge.answers_in_s = {"XYZ": 5.0}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT), order(10, symbol="XYZ"))
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            bridge.orders = (order(9), order(10, symbol="XYZ"))
+            bridge.frame()
+            await account.until(lambda: opened_roots(account) == ["9", "10"])
+            assert all(opened.context.spec for opened in account.told(m.PositionOpened))
+
+    run(work())
+
+
 def test_what_ends_before_it_is_told_is_found_in_history() -> None:
     """Its frame is lost, and its profit is taken for the costs of what has opened since."""
 

@@ -179,11 +179,11 @@ class Looking:
         live.looked(shown.orders, shown.asked_at)
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
             self._accounted = Accounted(self._host.limits.flow_wait_s)
-        told = self._follow_filled(shown, turn)
+        told = self._follow_filled(shown, unread, turn)
         if self._unread.keys() - {order.ticket for order in shown.orders}:
             # It ended before it was told.
             self.want_history()
-        self._unread = {o.ticket: o for o in shown.orders if o.ticket in unread}
+        self._unread = {o.ticket: self._as_placed(o) for o in shown.orders if o.ticket in unread}
         told += self._follow_changes(shown, unread, turn)
         settled = self._follow_balance(shown, told, turn)
         self._protecting.looked(
@@ -226,15 +226,18 @@ class Looking:
         pending = {o.symbol for o in orders if o.kind.is_pending and self._is_news(o)}
         return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
 
-    def _follow_filled(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
+    def _follow_filled(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """A pending order that is a position before it was told is told as it was first."""
-        pending = {o.ticket: o for o in self._unread.values() if o.kind.is_pending}
-        filled = {o.ticket for o in shown.orders if o.ticket in pending and not o.kind.is_pending}
-        if not filled:
+        orders = tuple(o if o.ticket in unread else self._as_placed(o) for o in shown.orders)
+        if orders == shown.orders:
             return []
-        orders = tuple(pending[o.ticket] if o.ticket in filled else o for o in shown.orders)
         before = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
-        return self._follow_changes(before, set(), turn)
+        return self._follow_changes(before, unread, turn)
+
+    def _as_placed(self, order: OpenOrder) -> OpenOrder:
+        """As it was before it filled, if nothing of it is told yet."""
+        before = self._unread.get(order.ticket, order)
+        return before if before.kind.is_pending and not order.kind.is_pending else order
 
     def _follow_changes(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """What happened since the last look: told, followed by our legs, and remembered."""
