@@ -416,3 +416,27 @@ def test_terms_that_nobody_told_in_time_for_a_trade_are_asked_for_again_for_the_
             assert opened.context.spec is not None
 
     run(work())
+
+
+def test_a_trade_that_costs_something_at_its_open_holds_up_no_other() -> None:
+    """History is read for what its balance has lost: no look at that waits for its symbol's terms either."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            bridge.silent_on = {"XYZ"}
+            bridge.balance -= D("3.5")
+            bridge.orders = (*bridge.orders, order(9, symbol="XYZ", commission=D("-3.5")))
+            bridge.frame()
+            await asyncio.sleep(8.0)
+            begun = loop.time()
+            bridge.orders = bridge.orders[1:]
+            bridge.frame(row(7))
+            await account.until(lambda: closed(account) == {"7"})
+            assert loop.time() - begun < 1.5
+            await account.until(lambda: "9" in opened_roots(account))
+            assert loop.time() - begun < 22
+
+    run(work())

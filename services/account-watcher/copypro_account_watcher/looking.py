@@ -213,7 +213,7 @@ class Looking:
             return set()
         since_s = self._host.monotonic() - self._looked_at
         is_soon = shown.seen is Seen.LIVE or since_s <= self._host.limits.live_age_s
-        can_wait = is_soon and not shown.has_history and shown.seen is not Seen.BASELINE
+        can_wait = is_soon and shown.seen is not Seen.BASELINE
         book = self._memory.book
         new = [order for order in shown.orders if can_wait and book.of_order(order) is None]
         urgent = self._needs([order for order in shown.orders if order not in new])
