@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from copypro.values import OrderKind
 from copypro_account_watcher.apart import as_received
 
-from tests.unit.slave_builders import opens
+from tests.unit.slave_builders import opens, places
 
 SECOND = timedelta(seconds=1)
 
@@ -33,3 +34,10 @@ def test_an_older_freshness_and_an_unknown_one_stay() -> None:
     for fresh in (None, now - SECOND):
         other = msgspec.structs.replace(order, fresh_from_utc=fresh)
         assert as_received(other, now).fresh_from_utc == fresh
+
+
+def test_a_mirrored_order_was_seen_no_later_than_it_came() -> None:
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    seen_at = order.seen_at_utc
+    assert as_received(order, seen_at) is order
+    assert as_received(order, seen_at - SECOND).seen_at_utc == seen_at - SECOND

@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import msgspec
-from copypro.messages import OpenCopy, SlaveOrder
+from copypro.messages import OpenCopy, PlacePendingCopy, SlaveOrder
 
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.memory import Memory
@@ -23,9 +23,13 @@ from copypro_account_watcher.turn import Turn
 
 def as_received(order: SlaveOrder, now: datetime) -> SlaveOrder:
     """Seen, and fresh, no later than now."""
-    if not isinstance(order, OpenCopy) or order.seen_at_utc <= now:
-        return order
-    return _seen_by(order, now)
+    match order:
+        case OpenCopy() if order.seen_at_utc > now:
+            return _seen_by(order, now)
+        case PlacePendingCopy() if order.seen_at_utc > now:
+            return _placed_by(order, now)
+        case _:
+            return order
 
 
 def _seen_by(order: OpenCopy, now: datetime) -> OpenCopy:
@@ -34,6 +38,10 @@ def _seen_by(order: OpenCopy, now: datetime) -> OpenCopy:
         seen_at_utc=min(order.seen_at_utc, now),
         fresh_from_utc=_by(order.fresh_from_utc, now),
     )
+
+
+def _placed_by(order: PlacePendingCopy, now: datetime) -> PlacePendingCopy:
+    return msgspec.structs.replace(order, seen_at_utc=min(order.seen_at_utc, now))
 
 
 def see_time(memory: Memory, turn: Turn, mono: float) -> None:
@@ -65,6 +73,8 @@ def _set_back(copy: Copy, now: datetime) -> None:
     copy.levels_late_since_utc = _by(copy.levels_late_since_utc, now)
     copy.reduction_late_since_utc = _by(copy.reduction_late_since_utc, now)
     copy.pending_filled_at_utc = _by(copy.pending_filled_at_utc, now)
+    if copy.pending is not None:
+        copy.pending = _placed_by(copy.pending, now)
     if copy.attempt is not None:
         copy.attempt.unresolved_at_utc = _by(copy.attempt.unresolved_at_utc, now)
     for leg in copy.legs:
