@@ -292,6 +292,29 @@ def test_a_pending_order_in_a_market_that_does_not_move_holds_up_nothing() -> No
     run(work())
 
 
+def test_the_rest_of_an_order_in_a_market_that_does_not_move_holds_up_nothing() -> None:
+    """Nothing that is told of it has the market's price."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7), order(9, kind=OrderKind.BUY_LIMIT))
+            await account.until(lambda: account.told(m.PendingPlaced))
+            bridge.quiet_s = {"EURUSD": 60.0}
+            await asyncio.sleep(10.0)
+            rest = order(9, "0.06", kind=OrderKind.BUY_LIMIT)
+            bridge.orders = (*bridge.orders[:1], order(9, "0.04"), rest)
+            bridge.frame()
+            await asyncio.sleep(10.0)
+            begun = loop.time()
+            bridge.orders = bridge.orders[1:]
+            bridge.frame(row(7))
+            await account.until(lambda: closed(account) == {"7"})
+            assert loop.time() - begun < 1.5
+
+    run(work())
+
+
 def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
     """Who ignores pending orders would copy it as a trade of the market's."""
 

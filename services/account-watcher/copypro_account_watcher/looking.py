@@ -221,9 +221,10 @@ class Looking:
         return {order.ticket for order in new if late & self._needs([order])}
 
     def _needs(self, orders: Sequence[OpenOrder]) -> set[Need]:
-        """A pending order's own price is not the market's, which its slaves compare."""
+        """A new pending order's own price is not the market's, which its slaves compare."""
         terms = new_symbols(self._memory.book, orders) | self._cut(orders)
-        pending = {o.symbol for o in orders if o.kind.is_pending and self._is_news(o)}
+        of_order = self._memory.book.of_order
+        pending = {o.symbol for o in orders if o.kind.is_pending and of_order(o) is None}
         return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
 
     def _follow_filled(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
