@@ -217,8 +217,16 @@ class Looking:
         book = self._memory.book
         new = [order for order in shown.orders if can_wait and book.of_order(order) is None]
         urgent = self._needs([order for order in shown.orders if order not in new])
+        urgent |= self._of_ours(new)
         late = await self._terms.learn(lacking, urgent)
         return {order.ticket for order in new if late & self._needs([order])}
+
+    def _of_ours(self, new: Sequence[OpenOrder]) -> set[Need]:
+        """Of symbols in which we stand. On MT4 something new may be what is left of ours, and by the terms
+        it is judged whose doing that was.
+        """
+        ours = {root.symbol for root in self._memory.book.roots.values() if root.copy is not None}
+        return {NeedSpec(order.symbol) for order in new if order.symbol in ours}
 
     def _needs(self, orders: Sequence[OpenOrder]) -> set[Need]:
         """A new pending order's own price is not the market's, which its slaves compare."""
