@@ -358,6 +358,33 @@ def test_a_pending_order_that_fills_before_its_terms_are_known_waits_for_them() 
     run(work())
 
 
+@pytest.mark.parametrize("is_rest_first", [False, True])
+@pytest.mark.parametrize("quiet", [0.0, 60.0])
+def test_a_pending_order_that_fills_in_part_before_it_is_told_is_told_whole(
+    is_rest_first: bool, quiet: float
+) -> None:
+    """A copy of its rest alone would be too small. Its fill waits for no price of the market's."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.answers_in_s, bridge.quiet_s = {"EURUSD": 5.0}, {"EURUSD": quiet}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            begun = loop.time()
+            parts = (order(9, "0.04"), order(9, "0.06", kind=OrderKind.BUY_LIMIT))
+            bridge.orders = parts[::-1] if is_rest_first else parts
+            bridge.frame()
+            await account.until(lambda: account.told(m.PositionOpened))
+            assert loop.time() - begun < 5.0
+            (placed,) = account.told(m.PendingPlaced)
+            (opened,) = account.told(m.PositionOpened)
+            assert (placed.lots, opened.lots, opened.from_pending) == (D("0.10"), D("0.04"), True)
+
+    run(work())
+
+
 def test_a_pending_order_that_fills_before_it_is_told_hurries_no_other_trade() -> None:
     async def work() -> None:
         async with watched() as account:

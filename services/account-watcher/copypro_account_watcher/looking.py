@@ -208,15 +208,16 @@ class Looking:
         symbols the bridge is slow to tell of: a look that follows soon tells them, if this one itself
         follows soon after another, so that then too it is seen that they have just come.
         """
-        lacking = self._terms.lacking(self._needs(shown.orders))
+        orders = _without_rests(shown.orders)
+        lacking = self._terms.lacking(self._needs(orders))
         if not lacking:
             return set()
         since_s = self._host.monotonic() - self._looked_at
         is_soon = shown.seen is Seen.LIVE or since_s <= self._host.limits.live_age_s
         can_wait = is_soon and shown.seen is not Seen.BASELINE
         book = self._memory.book
-        new = [order for order in shown.orders if can_wait and book.of_order(order) is None]
-        urgent = self._needs([order for order in shown.orders if order not in new])
+        new = [order for order in orders if can_wait and book.of_order(order) is None]
+        urgent = self._needs([order for order in orders if order not in new])
         urgent |= self._of_ours(new)
         late = await self._terms.learn(lacking, urgent)
         return {order.ticket for order in new if late & self._needs([order])}
@@ -237,16 +238,22 @@ class Looking:
 
     def _follow_filled(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """A pending order that is a position before it was told is told as it was first."""
-        orders = tuple(o if o.ticket in unread else self._as_placed(o) for o in shown.orders)
-        if orders == shown.orders:
+        placed = {
+            ticket: order
+            for ticket, order in self._unread.items()
+            if order.kind.is_pending and ticket not in unread
+        }
+        filled = {o.ticket for o in shown.orders if o.ticket in placed and not o.kind.is_pending}
+        if not filled:
             return []
+        orders = tuple(placed[o.ticket] if o.ticket in filled else o for o in shown.orders)
         before = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
         return self._follow_changes(before, unread, turn)
 
     def _as_placed(self, order: OpenOrder) -> OpenOrder:
-        """As it was before it filled, if nothing of it is told yet."""
+        """A pending order of which nothing is told yet: as it was before it filled, perhaps in part."""
         before = self._unread.get(order.ticket, order)
-        return before if before.kind.is_pending and not order.kind.is_pending else order
+        return before if before.kind.is_pending else order
 
     def _follow_changes(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """What happened since the last look: told, followed by our legs, and remembered."""
@@ -500,3 +507,9 @@ class Looking:
         for ticket in [t for t in account.settled_tickets if t not in present]:
             account.settled_tickets.remove(ticket)
             memory.save_account(turn)
+
+
+def _without_rests(orders: Sequence[OpenOrder]) -> list[OpenOrder]:
+    """Of an order that has filled in part its position is told; both have one ticket."""
+    filled = {order.ticket for order in orders if not order.kind.is_pending}
+    return [order for order in orders if not (order.kind.is_pending and order.ticket in filled)]
