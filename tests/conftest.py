@@ -15,7 +15,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ Started = Iterator[str]
 KAFKA, MONGODB = "COPYPRO_TEST_KAFKA", "COPYPRO_TEST_MONGODB"
 ENDING_S = 120.0
 """For a test that took too long to take its leave of servers and processes."""
+ROOM_BYTES = 4 << 30
+"""Far more than a run leaves in its servers."""
 JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """A broker that lives for minutes starts in half the time without the compiler of long runs."""
 
@@ -40,19 +44,36 @@ def pytest_configure(config: pytest.Config) -> None:
     shares = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if not shares or "not slow" in config.getoption("markexpr", "") or _has_docker():
         return
-    folder = Path(tempfile.mkdtemp(prefix="copypro-servers-"))
-    servers = ((KAFKA, Kafka(folder / "kafka")), (MONGODB, Mongo(folder / "mongod")))
-    for variable, server in servers:
-        if os.environ.get(variable):
-            continue
-        try:
-            server.start()
-        except ServersUnavailable:
-            continue  # each worker says it, test by test
+    folder = Path(tempfile.mkdtemp(prefix="copypro-servers-", dir=_in_memory()))
+    servers = {KAFKA: Kafka(folder / "kafka"), MONGODB: Mongo(folder / "mongod")}
+    wanted = {name: server for name, server in servers.items() if not os.environ.get(name)}
+    # The last that is added is the first that is done.
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    for server in wanted.values():
+        config.add_cleanup(server.stop)
+    with ThreadPoolExecutor() as side_by_side:
+        serve = list(side_by_side.map(_starts, wanted.values()))
+    for variable, server in compress(wanted.items(), serve):
         os.environ[variable] = server.url if isinstance(server, Mongo) else server.address
         config.add_cleanup(lambda variable=variable: os.environ.pop(variable, None))
-        config.add_cleanup(server.stop)
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _in_memory() -> Path | None:
+    """For servers that live as long as the run. What a disk keeps is asked of those that tests kill,
+    which have folders of their own.
+    """
+    memory = Path("/dev/shm")
+    has_room = memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES
+    return memory if has_room else None
+
+
+def _starts(server: Server) -> bool:
+    """Where it does not, each worker says it, test by test."""
+    try:
+        server.start()
+    except ServersUnavailable:
+        return False
+    return True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

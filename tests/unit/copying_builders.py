@@ -39,7 +39,6 @@ SLAVE = SLAVES[0]
 USER = UserId("user")
 COPIER = CopierId("c" * 32)
 SECOND = CopierId("d" * 32)
-MASTERS = (MASTER, OTHER_MASTER)
 ROOT = RootId("501")
 COPY = copy_id(MASTER, SLAVE, ROOT)
 CONTEXT = m.Context(
@@ -287,6 +286,7 @@ class Desk:
         self.told: list[Envelope] = []
         self.written: list[Outgoing] = []
         self.now = T0
+        self._masters: set[str] = set()
         self._ends = {topics.ORDER_EVENTS.name: 0, topics.COPIER_COMMANDS.name: 0}
 
     def when(self, *messages: Any, unread: int = 0) -> list[Any]:
@@ -297,6 +297,7 @@ class Desk:
         return self.step(records, self._ends[topics.ORDER_EVENTS.name] + unread)
 
     def step(self, records: list[Record], end_offset: int) -> list[Any]:
+        self._masters |= {record.key for record in records}
         after_a_restart = self._restored().step(records, end_offset, self.now)
         outputs = self.replicating.step(records, end_offset, self.now)
         assert outputs == after_a_restart
@@ -334,7 +335,7 @@ class Desk:
             if out.topic != topics.REPLICATOR_STATE.name:
                 self.written.append(out)
                 told.append(decode(Record(out.topic, 0, 0, out.key, out.value, out.headers)))
-                assert out.topic != topics.COPIER_EVENTS.name or out.key in MASTERS
+                assert out.topic != topics.COPIER_EVENTS.name or out.key in self._masters
             elif out.value is None:
                 self.state.pop(out.key, None)
             else:

@@ -4,6 +4,7 @@ broker may, stops it out, or is out of reach.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -58,6 +59,7 @@ FATES = {
 
 class PairBroker(MirrorBroker):
     acts = OURS
+    away_until = 0.0
 
     @property
     def stands(self) -> bool:
@@ -74,7 +76,14 @@ class PairBroker(MirrorBroker):
             await self._tell(how, before=True)
             self._tell_later(how)
         else:
-            self.bridge.ends_session(90.0 if act == "away for long" else 8.0)
+            self._away(90.0 if act == "away for long" else 8.0)
+
+    def _away(self, seconds: float) -> None:
+        """Without effect while it is."""
+        at = asyncio.get_running_loop().time()
+        if at >= self.away_until:
+            self.away_until = at + seconds
+            self.bridge.ends_session(seconds)
 
     def _stops_out(self, order: OpenOrder) -> None:
         whole = CloseRequest(ticket=order.ticket, symbol=order.symbol, lots=None)

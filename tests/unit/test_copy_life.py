@@ -30,6 +30,7 @@ from copypro.values import (
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import about, accept, deny, detach
 from copypro_account_watcher.planned.live import (
+    Live,
     NeedFigures,
     NeedList,
     NeedNames,
@@ -120,9 +121,15 @@ def test_what_is_not_known_is_asked_for_and_nothing_is_guessed() -> None:
     step = next_step(wanted(), unknown)
     assert isinstance(step, Asks)
     assert set(step.needs) == {NeedSpec("EURUSD"), NeedQuote("EURUSD"), NeedFigures()}
-    unknown.learn_spec(spec())
     unknown.learn_quote(quote("1.10000", "1.10002"))
-    assert next_step(wanted(), unknown) == Asks((NeedFigures(),))
+    assert next_step(wanted(), unknown) == Asks((NeedSpec("EURUSD"), NeedFigures()))
+    unknown.learn_figures(figures("10000"))
+    assert next_step(wanted(), unknown) == Asks((NeedSpec("EURUSD"),))
+    unknown.learn_spec(spec())
+    unknown.mono += LIMITS.quote_age_s
+    unknown.learn_quote(quote("1.10000", "1.10002"))
+    unknown.mono += LIMITS.figures_age_s
+    assert next_step(wanted(), unknown) == Asks((NeedQuote("EURUSD"), NeedFigures()))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +180,30 @@ def test_an_open_waits_its_turn_behind_another_and_not_beyond_its_life() -> None
     busy.now += timedelta(seconds=5)
     step = next_step(copy, busy)
     assert isinstance(step, Denies)
-    assert step.denial.code == "EXPIRED"
+    assert (step.denial.code, step.denial.numbers["age_s"]) == ("EXPIRED", "5.000")
+
+
+def test_a_symbol_that_its_user_switched_off_is_not_opened() -> None:
+    copy, market = wanted(), live()
+    assert market.account is not None
+    (mine,) = market.account.registrations.values()
+    copy.registration, mine.symbols = mine.registration, m.SymbolChoice(off=("EURUSD",))
+    step = next_step(copy, market)
+    assert isinstance(step, Denies)
+    assert step.denial.code == "SYMBOL_OFF"
+
+
+def test_only_fresh_terms_refuse_a_symbol_for_what_its_ticks_are_worth() -> None:
+    """A tick's value moves with the market."""
+    copy, market = wanted(), live()
+    other = spec(profit_currency="USD", tick_value=D(2))
+    market.learn_spec(other)
+    market.mono += 2
+    assert next_step(copy, market) == Asks((NeedSpec("EURUSD"),))
+    market.learn_spec(other)
+    step = next_step(copy, market)
+    assert isinstance(step, Denies)
+    assert step.denial.numbers["failed"] == "check_tick_value"
 
 
 def test_an_open_of_unknown_age_is_too_old() -> None:
@@ -183,6 +213,17 @@ def test_an_open_of_unknown_age_is_too_old() -> None:
     step = next_step(copy, live())
     assert isinstance(step, Denies)
     assert (step.denial.code, step.denial.numbers["age_s"]) == ("EXPIRED", "unknown")
+
+
+def test_a_close_waits_for_no_back_off_of_what_was_wanted_before() -> None:
+    whole, part = standing(copy_sl=False), standing(copy_sl=False)
+    whole.not_before_utc = part.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    accept(whole, close_order(), ORIGIN, SEEN_AT)
+    accept(part, reduce(part, "0.5"), ORIGIN, SEEN_AT)
+    for copy in (whole, part):
+        step = next_step(copy, live())
+        assert isinstance(step, Sends)
+        assert step.kind == "close"
 
 
 def test_a_close_waits_for_no_open() -> None:
@@ -259,6 +300,14 @@ def test_an_open_that_is_refused_for_now_waits_and_not_beyond_its_life(
     assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=until_s))
 
 
+def test_what_the_market_moves_while_a_copier_delays_is_not_how_the_feeds_differ() -> None:
+    copy, later = wanted(trade_delay_ms=6000), live(age_s=6)
+    later.learn_quote(quote("1.10140", "1.10142"))
+    step = next_step(copy, later)
+    assert isinstance(step, Denies)
+    assert (step.denial.code, step.denial.numbers["adverse"]) == ("SLIPPAGE", "0.00140")
+
+
 def test_a_delayed_copier_waits_so_long() -> None:
     step = next_step(wanted(trade_delay_ms=700), live(age_s=0.5))
     assert step == Waits(SEEN_AT + timedelta(milliseconds=700))
@@ -282,6 +331,7 @@ def test_a_reduction_closes_down_to_the_cumulative_target(
     assert step.request.lots == D(piece)
     assert step.expected_lots == D(lots) - D(piece)
     assert step.request.price == D("1.10000"), "a buy is closed at the bid"
+    assert step.quote == quote("1.10000", "1.10002")
     assert (step.numbers["why"], step.numbers["fraction"]) == ("master reduced", fraction)
 
 
@@ -413,6 +463,8 @@ def test_a_stop_that_the_copy_needs_may_be_set_a_moment_after_the_open(
     """As where the master's broker takes stops only afterwards."""
     copy, limit = wanted(**options), timedelta(seconds=LIMITS.stop_wait_s)
     assert next_step(copy, live(age_s=1)) == Waits(SEEN_AT + limit)
+    hurried = wanted(max_age_s=2, **options)
+    assert next_step(hurried, live(age_s=1)) == Waits(SEEN_AT + timedelta(seconds=2))
     late = next_step(copy, live(age_s=LIMITS.stop_wait_s))
     assert isinstance(late, Denies)
     assert late.denial.code == code
@@ -526,6 +578,50 @@ def test_a_leg_without_the_masters_stop_is_closed_in_time(options: dict[str, Any
     step = next_step(copy, live(age_s=LIMITS.stops_within_s))
     assert isinstance(step, Sends)
     assert (step.kind, copy.closing) == ("close", "STOP_NOT_SET")
+    assert copy.closing_since_utc == SEEN_AT + timedelta(seconds=LIMITS.stops_within_s)
+
+
+def test_what_waits_to_be_opened_is_not_without_a_stop() -> None:
+    copy = wanted(sl="1.05", trade_delay_ms=50_000)
+    for age_s in (0.0, LIMITS.stops_within_s, LIMITS.stops_within_s * 2):
+        assert next_step(copy, live(age_s=age_s)) == Waits(SEEN_AT + timedelta(seconds=50))
+    assert copy.closing == ""
+
+
+def test_nothing_is_read_for_a_copy_that_is_as_it_should_be() -> None:
+    assert next_step(standing(sl="1.05", copy_sl=False), live(known=False)) == Rests()
+
+
+def test_a_stop_is_set_by_what_is_read_for_it_alone() -> None:
+    copy, market = standing(sl="1.05"), live()
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    market.mono += LIMITS.quote_age_s + 1
+    assert next_step(copy, market) == Asks((NeedQuote("EURUSD"),))
+    market.learn_missing(NeedQuote("EURUSD"))
+    step = next_step(copy, market)
+    assert isinstance(step, Waits)
+    assert step.until > market.now
+
+
+@pytest.mark.parametrize("status", [LegStatus.OPEN, LegStatus.PLACED])
+def test_nothing_is_closed_without_a_session(status: LegStatus) -> None:
+    copy, off = standing(), live()
+    copy.legs[0].status, off.connected = status, False
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert next_step(copy, off) == Rests()
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    assert next_step(copy, off) == Rests()
+
+
+def test_what_is_wanted_anew_is_tried_from_the_start() -> None:
+    copy = standing(sl="1.05")
+    copy.tries, copy.corrections, copy.refusal = 3, 2, ("modify", "INVALID_STOPS")
+    copy.first_try_at_utc = copy.not_before_utc = SEEN_AT
+    copy.legs[0].levels_refused = True
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    assert (copy.tries, copy.corrections, copy.refusal) == (0, 0, None)
+    assert (copy.first_try_at_utc, copy.not_before_utc) == (None, None)
+    assert not copy.legs[0].levels_refused
 
 
 def test_time_without_a_session_does_not_count_against_a_leg_without_a_stop() -> None:
@@ -676,6 +772,7 @@ def test_a_stop_by_distance_is_moved_as_far_from_our_entry_as_from_the_masters()
     assert isinstance(moved, Sends)
     assert isinstance(moved.request, ModifyRequest)
     assert moved.request.stop_loss == D("1.09710")
+    assert moved.quote == quote("1.10000", "1.10002")
 
 
 @pytest.mark.parametrize("by_owner", [None, "1.09"])
@@ -760,6 +857,17 @@ def test_a_deletion_that_the_books_tell_is_done_whatever_its_answer() -> None:
     assert copy.over
 
 
+@pytest.mark.parametrize("status", [LegStatus.OPEN, LegStatus.PLACED])
+def test_what_could_not_be_ended_is_tried_again_when_its_back_off_is_over(
+    status: LegStatus,
+) -> None:
+    copy = standing()
+    accept(copy, close_order(), ORIGIN, SEEN_AT)
+    copy.legs[0].status, copy.not_before_utc = status, SEEN_AT + timedelta(seconds=5)
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=5))
+    assert isinstance(next_step(copy, live(age_s=5)), Sends)
+
+
 def test_a_refused_close_is_tried_again_whatever_the_code() -> None:
     for code in ("REQUOTE", "MARKET_CLOSED", "NOT_ENOUGH_MONEY", "SOMETHING_NEW"):
         copy = standing()
@@ -802,6 +910,83 @@ def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_open() -> None:
         assert isinstance(step.request, CloseRequest)
         tickets.add(step.request.ticket)
     assert tickets == {TICKET, 78}
+
+
+def with_one_too_many(copy: Copy) -> Copy:
+    copy.legs.append(Leg(number=-78, tag="t", status=LegStatus.OPEN, ticket=Ticket(78)))
+    return copy
+
+
+def refused_close(copy: Copy, market: Live) -> Ticket:
+    """The next step closes, which the broker refuses; and its back-off is over."""
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)
+    copy.attempt = attempt("close", step.request, expected=step.expected_lots)
+    copy.attempt.leg = step.leg
+    refused(copy, copy.attempt, "FIFO_CLOSE")
+    assert copy.not_before_utc is not None
+    market.now = max(market.now, copy.not_before_utc)
+    market.learn_quote(quote("1.10000", "1.10002"))
+    return step.request.ticket
+
+
+def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_whole() -> None:
+    copy, market = with_one_too_many(standing(copy_sl=False)), live()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert {refused_close(copy, market) for _ in range(2)} == {TICKET, 78}
+
+
+def test_a_position_too_many_is_closed_also_where_a_part_waits_for_its_symbols_terms() -> None:
+    copy, unknown = with_one_too_many(standing(copy_sl=False)), live(known=False)
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert next_step(copy, unknown) == Asks((NeedSpec("EURUSD"),))
+    unknown.learn_missing(NeedSpec("EURUSD"))
+    assert refused_close(copy, unknown) == 78
+
+
+def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_from_its_stop() -> None:
+    copy = with_one_too_many(standing(sl="1.05"))
+    copy.legs[0].set_stop_loss = D("1.05")
+    refused_close(copy, live())
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=5)
+    step = next_step(copy, live())
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, ModifyRequest)
+    assert (step.request.ticket, step.request.stop_loss) == (TICKET, D("1.06"))
+
+
+def test_a_position_too_many_that_cannot_be_closed_keeps_no_leg_without_a_stop_alive() -> None:
+    copy = with_one_too_many(standing(sl="1.05"))
+    copy.legs[0].levels_refused, copy.not_before_utc = True, SEEN_AT + timedelta(seconds=5)
+    next_step(copy, live())
+    assert copy.closing == "STOP_NOT_SET"
+
+
+def test_a_position_too_many_of_a_copy_that_was_left_is_tried_again_in_time() -> None:
+    """And not over and over, for the stop that its leg lacked when it was left."""
+    copy = with_one_too_many(standing(sl="1.05"))
+    copy.legs[0].naked_since_utc = SEEN_AT
+    detach(copy, "COPIER_STOPPED", forget=True)
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    assert next_step(copy, live(age_s=30)) == Waits(SEEN_AT + timedelta(seconds=60))
+
+
+def test_a_position_too_many_is_given_no_stop() -> None:
+    copy = with_one_too_many(standing(sl="1.05"))
+    copy.legs[0].set_stop_loss, copy.settled_levels = D("1.05"), None
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=5)
+    assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=5))
+
+
+def test_a_position_too_many_without_a_stop_costs_no_leg_that_has_one() -> None:
+    copy, market = with_one_too_many(standing(sl="1.05")), live()
+    copy.legs[0].set_stop_loss = D("1.05")
+    for _ in range(3):
+        assert refused_close(copy, market) == 78
+        market.now += timedelta(seconds=LIMITS.stops_within_s)
+    assert copy.closing == ""
 
 
 def test_a_leg_that_ended_by_itself_before_our_close_is_recorded_as_closed() -> None:

@@ -97,8 +97,9 @@ def test_a_leg_that_opens_with_the_stop_that_all_have_leads_to_nothing_more() ->
 def test_on_netting_nothing_is_added_to_what_is_not_the_copys_alone() -> None:
     """Its owner has added to it, or taken off, and it has one stop for all."""
     copy, netting = standing(), live(mode=Mode.NETTING)
+    copy.legs.append(Leg(number=2, tag="t", status=LegStatus.ENDED, lots=D("0.10")))
     grows(copy)
-    for lots in ("0.25", "0.05"):
+    for lots in ("0.25", "0.20", "0.05"):
         netting.looked([position(lots)], netting.mono)
         step = next_step(copy, netting)
         assert isinstance(step, Denies)
@@ -144,12 +145,22 @@ def test_nothing_is_added_to_what_has_ended_and_was_not_told_yet() -> None:
     assert isinstance(next_step(copy, market), Sends), "a list of after that shows it"
 
 
-def test_nothing_is_added_to_what_no_list_shows_which_is_looked_for_soon() -> None:
+@pytest.mark.parametrize("shown", [[], [TICKET], [Ticket(78)]])
+def test_nothing_is_added_to_what_no_list_shows_which_is_looked_for_soon(
+    shown: list[Ticket],
+) -> None:
+    """All of it, of more legs than one."""
     copy, market = standing(), live()
     grows(copy)
-    market.looked([], market.mono)
+    opened(copy)
+    accept(copy, replace(opens(), leg=2), ORIGIN, SEEN_AT)
+    market.looked([replace(position("0.10"), ticket=ticket) for ticket in shown], market.mono)
     soon = timedelta(seconds=LIMITS.missing_every_s)
     assert next_step(copy, market) == Waits(SEEN_AT + soon)
+    market.looked(
+        [replace(position("0.10"), ticket=at) for at in (TICKET, Ticket(78))], market.mono
+    )
+    assert isinstance(next_step(copy, market), Sends)
 
 
 def test_a_leg_that_waits_is_not_opened_without_the_first_one() -> None:
@@ -180,6 +191,9 @@ def test_a_symbol_mapped_anew_meanwhile_does_not_move_a_copy_that_stands() -> No
     assert isinstance(step.request, OpenRequest)
     assert (step.request.symbol, step.request.lots) == ("EURUSD", D("0.10"))
     assert copy.symbol == "EURUSD"
+    other = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD.m", slave_lots=D("3"))
+    grows(copy := standing(), mapping=other)
+    assert opened(copy, market).lots == D("0.10"), "those lots are another symbol's"
 
 
 @pytest.mark.parametrize("now", ["mapped anew", "unmapped"])

@@ -127,6 +127,14 @@ def test_a_quote_that_the_fill_left_behind_tells_no_difference_of_feeds() -> Non
     assert (result.offset, result.stop_loss) == (0, D("38800.0"))
 
 
+@pytest.mark.parametrize(("fill", "offset"), [("39006.0", 120), ("39006.1", 0)])
+def test_a_fill_two_spreads_from_a_quote_is_still_of_it(fill: str, offset: int) -> None:
+    wide = context(symbol=INDEX, at=us30("39000.0", "39002.0"))
+    result = levels(opens(price=fill, master=wide), INDEX, us30("39120.0", "39122.0"))
+    assert isinstance(result, Levels)
+    assert result.offset == offset
+
+
 def test_quotes_of_different_moments_tell_no_difference_of_feeds() -> None:
     """A market that moved 120 points while the order waited must not pass for another feed."""
     order = opens(sl="38900.0", price="39000.0", master=index("39000.0"))
@@ -549,6 +557,13 @@ def test_a_pending_order_moves_with_its_levels_by_the_difference_of_the_feeds() 
     assert (result.price, result.offset) == (D("39020.0"), D(120))
     assert set_at(result) == ("38920.0", "39220.0")
     assert result.kind is OrderKind.BUY_LIMIT
+
+
+def test_a_stop_limits_limit_moves_by_the_difference_of_the_feeds_as_well() -> None:
+    terms: dict[str, Any] = {"symbol": INDEX, "at": us30("39120.0"), "offset": D(120)}
+    result = mirrored(OrderKind.BUY_STOP_LIMIT, "39200.0", stop_limit="39100.0", **terms)
+    assert isinstance(result, PendingLevels)
+    assert (result.price, result.stop_limit_price) == (D("39320.0"), D("39220.0"))
 
 
 def test_a_pending_order_moves_later_by_the_offset_it_was_placed_with() -> None:

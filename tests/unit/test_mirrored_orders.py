@@ -22,12 +22,12 @@ from copypro.trading import (
     OpenOrder,
     OpenRequest,
 )
-from copypro.values import MessageId, Mode, OrderKind, Platform, Ticket
+from copypro.values import CopyId, MessageId, Mode, OrderKind, Platform, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny, unplaced
 from copypro_account_watcher.planned.levels import modified_levels
 from copypro_account_watcher.planned.live import Live, NeedList, NeedQuote, NeedSpec
-from copypro_account_watcher.planned.step import Asks, Denies, Rests, Sends, Waits
+from copypro_account_watcher.planned.step import Asks, Denies, Queues, Rests, Sends, Waits
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, LegStatus
@@ -43,6 +43,7 @@ from tests.unit.slave_builders import (
     D,
     attempt,
     context,
+    figures,
     live,
     opens,
     places,
@@ -285,6 +286,63 @@ def test_ours_that_filled_as_the_masters_was_removed_is_closed_from_then_on() ->
     step = next_step(copy, clocked(age_s=7))
     assert isinstance(step, Sends)
     assert step.kind == "close"
+
+
+def waiting(**more: Any) -> Copy:
+    """A mirrored order that nothing was sent of."""
+    copy, _ = accept(None, places(OrderKind.BUY_LIMIT, "1.099", **more), ORIGIN, SEEN_AT)
+    assert copy is not None
+    return copy
+
+
+def test_an_order_that_its_master_removed_is_not_placed() -> None:
+    copy = waiting()
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, ORIGIN, SEEN_AT)
+    step = next_step(copy, clocked())
+    assert isinstance(step, Denies)
+    assert (step.denial.code, step.denial.numbers) == ("MASTER_FLAT", {"reason": "MASTER_Deleted"})
+
+
+def test_an_order_is_placed_in_its_turn_and_where_there_is_money_for_it() -> None:
+    busy, poor = clocked(), clocked()
+    busy.opening = CopyId("another")
+    step = next_step(waiting(), busy)
+    assert isinstance(step, Queues)
+    assert step.until > busy.now
+    poor.learn_figures(figures("10000", free_margin="2000"))
+    denied = next_step(waiting(), poor)
+    assert isinstance(denied, Denies)
+    assert denied.denial.code == "NOT_ENOUGH_MARGIN"
+
+
+def test_an_order_is_sized_by_the_risk_from_its_price() -> None:
+    market = clocked()
+    market.learn_spec(spec(profit_currency="USD"))
+    step = next_step(waiting(sl="1.089", risk_type=RiskType.FIXED_RISK), market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots == D("0.10"), "100 USD by 100 pips"
+    assert step.quote == quote("1.10000", "1.10002")
+
+
+def test_an_order_whose_stop_had_to_be_widened_is_not_sized_by_that() -> None:
+    market = clocked()
+    market.learn_spec(spec(profit_currency="USD", stops_level_points=50))
+    market.learn_quote(quote("1.10000"))
+    step = next_step(waiting(sl="1.09899", risk_type=RiskType.FIXED_RISK), market)
+    assert isinstance(step, Denies)
+    assert step.denial.code == "STOPS_TOO_CLOSE"
+
+
+def test_an_order_that_its_master_removed_is_deleted_at_once_whatever_was_refused_before() -> None:
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
+    removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
+    accept(copy, removed, ORIGIN, SEEN_AT)
+    step = next_step(copy, clocked())
+    assert isinstance(step, Sends)
+    assert step.kind == "delete"
 
 
 def test_an_order_that_went_to_the_market_is_moved_no_more() -> None:

@@ -64,3 +64,34 @@ def test_what_is_added_to_a_copy_that_was_too_small_to_be_reduced_is_followed(
     assert run(lives(broker, steps, PairMaster("0.35", small_rest=SmallRest.AUTO))) == []
     *_, added = broker.ever.values()
     assert broker.rows[-1].lots == added
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_left_by_a_close_that_nobody_answered_before_any_list_is_followed(
+    kind: str,
+) -> None:
+    """On netting its row was taken for another close, as no clock told that it was of before the first
+    list: what stood was followed no more.
+    """
+    broker = PairBroker(kind, ["full", "restart, filled"], [])
+    steps = [("begin", 1.0), ("reduce", 60.0)]
+    codes = run(lives(broker, steps, PairMaster("0.35", small_rest=SmallRest.KEEP_MIN)))
+    assert codes == ["UNRESOLVED"]
+    assert broker.held == 0
+
+
+def test_the_rest_of_an_order_is_not_what_another_leg_of_its_position_closes() -> None:
+    """On netting, of an order that filled in part and whose part was closed with the rest of the copy."""
+    options = {"pending_mode": PendingMode.MIRROR, "small_rest": SmallRest.AUTO}
+    shows = ["stale", "after", "lists", "after", "after", "before"]
+    broker = PairBroker("MT5 netting", ["part"], shows)
+    steps = [("place", 62.3), ("fill", 1.0), ("open", 1.0), ("stop", 5.0)]
+    assert run(lives(broker, steps, PairMaster("2", trade_delay_ms=3000, **options))) == []
+
+
+def test_all_of_a_copy_is_closed_whatever_a_late_frame_shows_of_it() -> None:
+    """On netting one of before the last add: no more than it showed was closed, and the rest stood on."""
+    broker = PairBroker("MT5 netting", [], ["lists", "stale"])
+    steps = [("begin", 12.0), ("reduce", 1.0), ("open", 2.0), ("close", 60.0)]
+    assert run(lives(broker, steps, PairMaster("1", small_rest=SmallRest.AUTO))) == []
+    assert broker.held == 0

@@ -52,6 +52,13 @@ def test_contract_only_gives_the_same_risk_per_point() -> None:
     assert sized(order, to).lots == D("10.0")
 
 
+def test_ticks_that_say_half_as_much_again_as_the_contract_make_fewer_lots() -> None:
+    """What a person mapped: 1 a point there, and here by its contract, but 1.5 by its ticks."""
+    ours = spec("DE40", profit_currency="USD", contract="1", tick="0.5", tick_value=D("0.75"))
+    order = opens("3", master=context(symbol=spec("GER40", contract="1")))
+    assert sized(order, slave(symbol=ours)).lots == D("2.00")
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1E+999999"])
 def test_a_tick_value_that_is_no_number_leaves_the_contract_as_it_is(value: str) -> None:
     terms = {"digits": 1, "profit_currency": "EUR", "tick": "0.5", "tick_value": D(value)}
@@ -136,6 +143,7 @@ def test_fixed_lots_depend_on_nothing_of_the_masters() -> None:
 
 YEN = spec("EURJPY", digits=3, profit_currency="JPY", margin_currency="EUR")
 YEN_QUOTE = quote("162.490", "162.500", "EURJPY")
+DAX_QUOTE = quote("15999", "16000", "DE40")
 
 
 def eurjpy(**more: object) -> Slave:
@@ -168,6 +176,18 @@ def test_fixed_risk_counts_the_commission_where_it_is_known() -> None:
     result = sized(risks(), eurjpy(cost_per_lot=D(7)), "162.100", D("162.500"))
     assert result.lots == D("0.36")
     assert D(result.numbers["raw_lots"]).quantize(D("0.0001")) == D("0.3654")
+
+
+def test_fixed_risk_counts_no_gain_as_a_cost() -> None:
+    assert sized(risks(), eurjpy(cost_per_lot=D(-7)), "162.100", D("162.500")).lots == D("0.37")
+
+
+def test_fixed_risk_counts_ticks_by_their_own_size() -> None:
+    """A hundred points are 200 ticks of 0.55 each: 110 a lot, where the contract says 100."""
+    terms = {"digits": 2, "contract": "1", "tick": "0.5", "tick_value": D("0.55")}
+    dax = slave("10000", symbol=spec("DE40", profit_currency="USD", **terms), at=DAX_QUOTE)
+    result = sized(risks(), dax, "15900", D("16000"))
+    assert (result.lots, result.numbers["tick_size"]) == (D("0.90"), "0.5")
 
 
 def test_fixed_risk_takes_the_larger_of_the_two_losses() -> None:

@@ -123,7 +123,9 @@ def test_it_is_around_nothing_else(master: str) -> None:
     assert unresolved(resolve(master, None, broker(*theirs))).code == "UNMAPPED_SYMBOL"
 
 
-@pytest.mark.parametrize("master", ["EURUSDT", "EURUSD2", "XEURUSD", "EURUSDC"])
+@pytest.mark.parametrize(
+    "master", ["EURUSDT", "EURUSDTx", "EURUSD2", "XEURUSD", "aXEURUSD", "EURUSDC"]
+)
 def test_letters_that_make_another_name_are_never_taken_off(master: str) -> None:
     denial = unresolved(resolve(master, None, broker()))
     assert (denial.code, denial.numbers["proposal"]) == ("UNMAPPED_SYMBOL", "EURUSD")

@@ -25,14 +25,13 @@ def as_received(order: SlaveOrder, now: datetime) -> SlaveOrder:
     """Seen, and fresh, no later than now."""
     match order:
         case OpenCopy() if order.seen_at_utc > now:
-            return _seen_by(order, now)
+            return _opened_by(order, now)
         case PlacePendingCopy() if order.seen_at_utc > now:
             return _placed_by(order, now)
-        case _:
-            return order
+    return order
 
 
-def _seen_by(order: OpenCopy, now: datetime) -> OpenCopy:
+def _opened_by(order: OpenCopy, now: datetime) -> OpenCopy:
     return msgspec.structs.replace(
         order,
         seen_at_utc=min(order.seen_at_utc, now),
@@ -81,7 +80,7 @@ def _set_back(copy: Copy, now: datetime) -> None:
         leg.naked_since_utc = _by(leg.naked_since_utc, now)
         leg.levels_asked_at_utc = _by(leg.levels_asked_at_utc, now)
         if leg.order is not None:
-            leg.order = _seen_by(leg.order, now)
+            leg.order = _opened_by(leg.order, now)
 
 
 def _by(moment: datetime | None, now: datetime) -> datetime | None:

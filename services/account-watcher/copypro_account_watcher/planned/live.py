@@ -128,6 +128,8 @@ class Live:
         """Tickets that nobody answered and history alone shows: how they ended is still to be told."""
         self._listed_at = -inf
         """When the last whole list was asked for."""
+        self.is_by_frame = False
+        """What stands is known by a frame, which may be of before our last call."""
         self._figures: tuple[Figures, float] | None = None
         self._specs: dict[str, tuple[SymbolSpec, float]] = {}
         self._quotes: dict[str, tuple[Quote, float]] = {}
@@ -248,6 +250,7 @@ class Live:
         # A position hides the rest of its own order, which MT5 lists under the same ticket.
         rests_first = sorted(orders, key=lambda order: not order.kind.is_pending)
         self.positions = {order.ticket: order for order in rests_first}
+        self.is_by_frame = asked_at is None
         if asked_at is not None:
             self._listed_at = asked_at
             self.just_ended = _not_shown(self.just_ended, asked_at)

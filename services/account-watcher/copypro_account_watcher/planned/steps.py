@@ -58,11 +58,9 @@ def _next_step(copy: Copy, live: Live) -> Step:
         return Rests()
     if copy.closing and not copy.detached:
         return _close_everything(copy, live)
-    for leg in copy.legs:
-        if leg.is_extra and leg.is_live:
-            return _close(copy, leg, Decimal(0), live)
     if copy.detached:
-        return _deny_waiting(copy, "DETACHED", reason=copy.detached) or Rests()
+        unsent = _deny_waiting(copy, "DETACHED", reason=copy.detached)
+        return unsent or _reduce(copy, live) or Rests()
     step = (
         _without_the_first(copy)
         or (_deny_waiting(copy, "COPIER_STOPPED") if copy.stopped else None)
@@ -133,7 +131,9 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
         return pause
     assert leg.ticket is not None
     position, held = live.positions.get(leg.ticket), _held(copy, leg, live)
-    if held > 0:
+    if target == 0 and live.mode is Mode.NETTING and live.is_by_frame:
+        held = leg.lots  # it may be of before it grew: what that leaves is closed next
+    elif held > 0:
         leg.lots = held  # what is told of it later is counted already
     lots: Lots | None = held - target if target else leg.lots
     if target == 0 and live.mode is Mode.HEDGING:
@@ -170,17 +170,22 @@ def _close(copy: Copy, leg: Leg, target: Lots, live: Live) -> Step:
 
 
 def _reduce(copy: Copy, live: Live) -> Step | None:
-    """Every leg down to its original × what is left of it, rounded down: cumulative, so no dust."""
-    due: list[tuple[Leg, Lots]] = []
+    """Every leg down to its original × what is left of it, rounded down: cumulative, so no dust; and
+    all of a position too many.
+    """
+    due = [(leg, Decimal(0)) for leg in copy.legs if leg.is_extra and leg.is_live]
     is_told_soon = False
-    for leg in copy.legs:
+    for leg in _standing(copy):
         left = copy.left_of(leg)
-        if left == 1 or leg.status is not LegStatus.OPEN or leg.moved:
+        if left == 1 or leg.moved:
             continue
         spec = live.any_spec(copy.symbol)
         if spec is None:
             far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
-            return ask_or_wait((NeedSpec(copy.symbol),), live, far) if live.connected else None
+            lacking = ask_or_wait((NeedSpec(copy.symbol),), live, far) if live.connected else None
+            if not due or isinstance(lacking, Asks):
+                return lacking
+            continue
         has_stop = leg.set_stop_loss is not None
         target = target_lots(leg.original_lots, left, spec, has_stop, copy.options.small_rest)
         held = _held(copy, leg, live)
@@ -196,6 +201,11 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
         return Waits(live.now + timedelta(seconds=live.limits.later_close_first_s))
     copy.reduction_late_since_utc = None
     return None
+
+
+def _standing(copy: Copy) -> list[Leg]:
+    """The copy's own legs that are open: of a position too many nothing is wanted but its close."""
+    return [leg for leg in copy.legs if leg.status is LegStatus.OPEN and not leg.is_extra]
 
 
 def _held(copy: Copy, leg: Leg, live: Live) -> Lots:
@@ -226,7 +236,7 @@ def _naked(copy: Copy, live: Live) -> Step | None:
     """
     for leg in copy.legs:
         is_naked = leg.set_stop_loss is None and wants_stop(copy) and live.connected
-        if leg.status is not LegStatus.OPEN or not is_naked:
+        if leg.is_extra or leg.status is not LegStatus.OPEN or not is_naked:
             leg.naked_since_utc = None
             continue
         leg.naked_since_utc = leg.naked_since_utc or live.now
@@ -262,10 +272,11 @@ def _open(copy: Copy, live: Live) -> Step | None:
 
 
 def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
-    """In the order of what is cheapest to know: age, permission, symbol, price, size, margin."""
-    expires_at = _expires_at(order, live)
-    if expires_at is None or live.now >= expires_at:
-        return Denies(leg.number, expired(order, live))
+    """One that is not too late, in the order of what is cheapest to know: permission, symbol, price,
+    size, margin.
+    """
+    expires_at = _expires_at(order)
+    assert expires_at is not None
     if (refused := live.refuses(copy.copier, order.registration)) is not None:
         return Denies(leg.number, refused)
     start_at = order.seen_at_utc + timedelta(milliseconds=order.options.trade_delay_ms)
@@ -319,7 +330,7 @@ def expired(order: OpenCopy, live: Live) -> Denial:
     return denied("EXPIRED", age_s=age, max_age_s=order.options.max_age_s)
 
 
-def _expires_at(order: OpenCopy, live: Live) -> datetime | None:
+def _expires_at(order: OpenCopy) -> datetime | None:
     if order.fresh_from_utc is None:
         return None
     return order.fresh_from_utc + timedelta(seconds=order.options.max_age_s)
@@ -338,7 +349,7 @@ def _waiting_too_long(copy: Copy, live: Live) -> Step | None:
     """An open that is late is denied, even behind something else that takes its time."""
     for leg in copy.legs:
         if leg.status is LegStatus.WAITING and leg.order is not None:
-            expires_at = _expires_at(leg.order, live)
+            expires_at = _expires_at(leg.order)
             if expires_at is None or live.now >= expires_at:
                 return Denies(leg.number, expired(leg.order, live))
     return None
@@ -355,8 +366,9 @@ def _modify(copy: Copy, live: Live) -> Step | None:
     if copy.settled_levels == wanted or not live.connected:
         return None
     due: list[tuple[Leg, Levels, Quote]] = []
-    for leg in copy.legs:
-        if leg.status is not LegStatus.OPEN or leg.levels_refused:
+    standing = _standing(copy)
+    for leg in standing:
+        if leg.levels_refused:
             continue
         if leg.moved or leg.ticket is None:
             return None  # the next look shows the rest's ticket
@@ -391,10 +403,10 @@ def _modify(copy: Copy, live: Live) -> Step | None:
         return Sends(
             kind="modify", leg=leg.number, request=request, numbers=levels.numbers, quote=quote
         )
-    if any(leg.status is LegStatus.OPEN for leg in copy.legs):
+    if standing:
         if not copy.levels_refused:
             copy.levels_late_since_utc = None
-        kept = [leg for leg in copy.legs if leg.status is LegStatus.OPEN and not leg.levels_refused]
+        kept = [leg for leg in standing if not leg.levels_refused]
         asked = [leg.levels_asked_at_utc for leg in kept if leg.levels_asked_at_utc is not None]
         if asked and not live.is_listed_since(max(asked)):
             # What its owner made of them just before, the next list shows.

@@ -86,6 +86,7 @@ def _rest(memory: Memory, copy: Copy, leg: Leg, order: OpenOrder, turn: Turn) ->
     """Nobody would follow what it fills: it is deleted."""
     memory.know(copy)
     leg.status, leg.ticket, leg.lots, leg.closed = LegStatus.PLACED, order.ticket, order.lots, None
+    leg.slave_root = None  # the position's end may be told yet, and is not the order's
     copy.closing = copy.closing or copy.detached or "REST_OF_ORDER"
     copy.closing_since_utc, copy.detached, copy.not_before_utc = turn.now, "", None
 

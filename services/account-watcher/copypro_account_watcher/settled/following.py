@@ -134,8 +134,10 @@ def _opened(memory: Memory, event: PositionOpened | PendingPlaced, turn: Turn) -
         pending_filled(memory, copy, leg, event, turn)
     elif leg.status is LegStatus.OPEN:
         _ask_what_stands(memory, leg)
-        if len(copy.live_legs) == 1 and event.ticket not in memory.live.just_changed:
-            leg.lots = min(leg.lots, event.lots)  # part of it was closed before it was first seen
+        is_alone = len(copy.live_legs) == 1 and event.ticket not in memory.live.just_changed
+        if is_alone and event.lots < leg.lots:  # part of it was closed before it was first seen
+            leg.tell(leg.lots - event.lots)
+            leg.lots = event.lots
     memory.touch(copy, turn)
 
 
