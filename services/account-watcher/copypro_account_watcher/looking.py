@@ -38,7 +38,7 @@ from copypro_account_watcher.planned.live import NeedQuote, NeedSpec
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.seen.accounted import Accounted
-from copypro_account_watcher.seen.costs import note_all
+from copypro_account_watcher.seen.costs import is_usual, note_all
 from copypro_account_watcher.seen.diff import diff, new_symbols
 from copypro_account_watcher.seen.evidence import from_ticket
 from copypro_account_watcher.seen.looks import Look, Result
@@ -89,6 +89,8 @@ class Looking:
         """Money and deals that only history can tell of,"""
         self._untold_since = 0.0
         """and since when, on the monotonic clock."""
+        self._unseen_by: float | None = None
+        """Something was traded unseen, perhaps: history has it by then, on the monotonic clock."""
         self._unread: dict[Ticket, OpenOrder] = {}
         """New orders of the last look that wait for what the bridge is slow to tell."""
         self._put_off: Shown | None = None
@@ -201,6 +203,7 @@ class Looking:
         late_modifies.set_right(memory, turn, is_whole=shown.is_whole)
         self.publishing.seen(shown.orders, shown.figures)
         self._looked_at = live.mono
+        self._history_by(live.mono + self._host.limits.history_every_s)
         await self._act(turn)
 
     async def _read(self, shown: Shown) -> set[Ticket]:
@@ -355,14 +358,17 @@ class Looking:
         limits, now = self._host.limits, self._memory.live.mono
         account, accounted = self._memory.known, self._accounted
         accounted.resume(account.balance)
-        if accounted.looked(
+        is_untold = accounted.looked(
             shown.figures.balance,
             told,
             is_frame=not shown.is_whole,
             has_history=shown.has_history,
             is_trading=bool(self.missing),
-        ):
+        )
+        if is_untold:
             self.want_history()
+        is_seen = not is_untold and is_usual(accounted.taken, told, self._memory.book.costs)
+        self._ask_for_unseen(shown, now, is_seen=is_seen)
         settled = accounted.settle(now)
         is_wanted = self._protecting.is_wanted
         if not settled and is_wanted:
@@ -373,6 +379,19 @@ class Looking:
             if is_wanted:  # else it is recorded with what is recorded of the account anyway
                 self._memory.save_account(turn)
         return settled
+
+    def _ask_for_unseen(self, shown: Shown, now: float, *, is_seen: bool) -> None:
+        """What a frame's trade seems to have cost, unless such a trade costs as much, may be what another
+        one brought that no look showed; and two of those may outweigh each other: history is read after as
+        long as it may lag, whatever moves until then.
+        """
+        read_at = shown.asked_at if shown.has_history else None
+        if self._unseen_by is not None and read_at is not None and read_at >= self._unseen_by:
+            self._unseen_by = None
+        if not is_seen:
+            self._unseen_by = now + self._host.limits.history_lag_s
+        if self._unseen_by is not None:
+            self._history_by(self._unseen_by)
 
     def _ask_for_untold(self, now: float) -> None:
         """History may lag for however long: it is asked again after as long as it was waited for, while
