@@ -181,11 +181,11 @@ class Looking:
         live.looked(shown.orders, shown.asked_at)
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
             self._accounted = Accounted(self._host.limits.flow_wait_s)
-        told = self._follow_filled(shown, turn)
+        told = self._follow_filled(shown, unread, turn)
         if self._unread.keys() - {order.ticket for order in shown.orders}:
             # It ended before it was told.
             self.want_history()
-        self._unread = {o.ticket: o for o in shown.orders if o.ticket in unread}
+        self._unread = {o.ticket: self._as_placed(o) for o in shown.orders if o.ticket in unread}
         told += self._follow_changes(shown, unread, turn)
         settled = self._follow_balance(shown, told, turn)
         self._protecting.looked(
@@ -211,33 +211,52 @@ class Looking:
         symbols the bridge is slow to tell of: a look that follows soon tells them, if this one itself
         follows soon after another, so that then too it is seen that they have just come.
         """
-        lacking = self._terms.lacking(self._needs(shown.orders))
+        orders = _without_rests(shown.orders)
+        lacking = self._terms.lacking(self._needs(orders))
         if not lacking:
             return set()
         since_s = self._host.monotonic() - self._looked_at
         is_soon = shown.seen is Seen.LIVE or since_s <= self._host.limits.live_age_s
-        can_wait = is_soon and not shown.has_history and shown.seen is not Seen.BASELINE
+        can_wait = is_soon and shown.seen is not Seen.BASELINE
         book = self._memory.book
-        new = [order for order in shown.orders if can_wait and book.of_order(order) is None]
-        urgent = self._needs([order for order in shown.orders if order not in new])
+        new = [order for order in orders if can_wait and book.of_order(order) is None]
+        urgent = self._needs([order for order in orders if order not in new])
+        urgent |= self._of_ours(new)
         late = await self._terms.learn(lacking, urgent)
         return {order.ticket for order in new if late & self._needs([order])}
 
+    def _of_ours(self, new: Sequence[OpenOrder]) -> set[Need]:
+        """Of symbols in which we stand. On MT4 something new may be what is left of ours, and by the terms
+        it is judged whose doing that was.
+        """
+        ours = {root.symbol for root in self._memory.book.roots.values() if root.copy is not None}
+        return {NeedSpec(order.symbol) for order in new if order.symbol in ours}
+
     def _needs(self, orders: Sequence[OpenOrder]) -> set[Need]:
-        """A pending order's own price is not the market's, which its slaves compare."""
+        """A new pending order's own price is not the market's, which its slaves compare."""
         terms = new_symbols(self._memory.book, orders) | self._cut(orders)
-        pending = {o.symbol for o in orders if o.kind.is_pending and self._is_news(o)}
+        of_order = self._memory.book.of_order
+        pending = {o.symbol for o in orders if o.kind.is_pending and of_order(o) is None}
         return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
 
-    def _follow_filled(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
+    def _follow_filled(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """A pending order that is a position before it was told is told as it was first."""
-        pending = {o.ticket: o for o in self._unread.values() if o.kind.is_pending}
-        filled = {o.ticket for o in shown.orders if o.ticket in pending and not o.kind.is_pending}
+        placed = {
+            ticket: order
+            for ticket, order in self._unread.items()
+            if order.kind.is_pending and ticket not in unread
+        }
+        filled = {o.ticket for o in shown.orders if o.ticket in placed and not o.kind.is_pending}
         if not filled:
             return []
-        orders = tuple(pending[o.ticket] if o.ticket in filled else o for o in shown.orders)
+        orders = tuple(placed[o.ticket] if o.ticket in filled else o for o in shown.orders)
         before = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
-        return self._follow_changes(before, set(), turn)
+        return self._follow_changes(before, unread, turn)
+
+    def _as_placed(self, order: OpenOrder) -> OpenOrder:
+        """A pending order of which nothing is told yet: as it was before it filled, perhaps in part."""
+        before = self._unread.get(order.ticket, order)
+        return before if before.kind.is_pending else order
 
     def _follow_changes(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """What happened since the last look: told, followed by our legs, and remembered."""
@@ -507,3 +526,9 @@ class Looking:
         for ticket in [t for t in account.settled_tickets if t not in present]:
             account.settled_tickets.remove(ticket)
             memory.save_account(turn)
+
+
+def _without_rests(orders: Sequence[OpenOrder]) -> list[OpenOrder]:
+    """Of an order that has filled in part its position is told; both have one ticket."""
+    filled = {order.ticket for order in orders if not order.kind.is_pending}
+    return [order for order in orders if not (order.kind.is_pending and order.ticket in filled)]

@@ -36,8 +36,13 @@ class Terms:
         self._reads = {}
 
     def lacking(self, needs: Set[Need]) -> set[Need]:
+        """What is not known of these. A read of anything else that has ended is of no look any more."""
         self._memory.live.mono = self._host.monotonic()
-        return {need for need in needs if self._is_unknown(need)}
+        lacking = {need for need in needs if self._is_unknown(need)}
+        self._reads = {
+            need: read for need, read in self._reads.items() if need in lacking or not read.done()
+        }
+        return lacking
 
     async def learn(self, needs: Set[Need], urgent: Set[Need]) -> set[Need]:
         """Each is asked for once, and what is refused stays unknown. Answers what is still being read of
