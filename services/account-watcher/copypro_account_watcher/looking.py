@@ -34,12 +34,11 @@ from copypro_account_watcher.apart import see_time
 from copypro_account_watcher.host import Act, Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.planned.live import NeedQuote, NeedSpec
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.seen.accounted import Accounted
 from copypro_account_watcher.seen.costs import is_usual, note_all
-from copypro_account_watcher.seen.diff import diff, new_symbols
+from copypro_account_watcher.seen.diff import diff
 from copypro_account_watcher.seen.evidence import from_ticket
 from copypro_account_watcher.seen.looks import Look, Result
 from copypro_account_watcher.seen.shown import Shown, by_frame, shows_only
@@ -53,7 +52,7 @@ from copypro_account_watcher.settled.following import (
     settle_fills,
 )
 from copypro_account_watcher.state import Account, root_key
-from copypro_account_watcher.terms import Need, Terms
+from copypro_account_watcher.terms import Terms
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
@@ -207,37 +206,14 @@ class Looking:
         await self._act(turn)
 
     async def _read(self, shown: Shown) -> set[Ticket]:
-        """What the events of this look need, so far as it is not known. Answers the new orders whose
-        symbols the bridge is slow to tell of: a look that follows soon tells them, if this one itself
-        follows soon after another, so that then too it is seen that they have just come.
+        """What the events of this look need. Answers the new orders whose symbols the bridge is slow to
+        tell of: a look that follows soon tells them, if this one itself follows soon after another, so
+        that then too it is seen that they have just come.
         """
-        orders = _without_rests(shown.orders)
-        lacking = self._terms.lacking(self._needs(orders))
-        if not lacking:
-            return set()
         since_s = self._host.monotonic() - self._looked_at
         is_soon = shown.seen is Seen.LIVE or since_s <= self._host.limits.live_age_s
         can_wait = is_soon and shown.seen is not Seen.BASELINE
-        book = self._memory.book
-        new = [order for order in orders if can_wait and book.of_order(order) is None]
-        urgent = self._needs([order for order in orders if order not in new])
-        urgent |= self._of_ours(new)
-        late = await self._terms.learn(lacking, urgent)
-        return {order.ticket for order in new if late & self._needs([order])}
-
-    def _of_ours(self, new: Sequence[OpenOrder]) -> set[Need]:
-        """Of symbols in which we stand. On MT4 something new may be what is left of ours, and by the terms
-        it is judged whose doing that was.
-        """
-        ours = {root.symbol for root in self._memory.book.roots.values() if root.copy is not None}
-        return {NeedSpec(order.symbol) for order in new if order.symbol in ours}
-
-    def _needs(self, orders: Sequence[OpenOrder]) -> set[Need]:
-        """A new pending order's own price is not the market's, which its slaves compare."""
-        terms = new_symbols(self._memory.book, orders) | self._cut(orders)
-        of_order = self._memory.book.of_order
-        pending = {o.symbol for o in orders if o.kind.is_pending and of_order(o) is None}
-        return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
+        return await self._terms.read(shown.orders, can_wait=can_wait)
 
     def _follow_filled(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """A pending order that is a position before it was told is told as it was first."""
@@ -447,17 +423,6 @@ class Looking:
         root = self._memory.book.of_order(order)
         return root is None or root.kind is not order.kind or root.open_lots != order.lots
 
-    def _cut(self, orders: Sequence[OpenOrder]) -> set[str]:
-        """Symbols of our positions that are smaller than before: by their terms it is judged whose doing
-        that was.
-        """
-        roots = ((order, self._memory.book.of_order(order)) for order in orders)
-        return {
-            order.symbol
-            for order, root in roots
-            if root is not None and root.copy is not None and order.lots < root.open_lots
-        }
-
     def _copies(self, orders: Sequence[OpenOrder]) -> dict[Ticket, CopyId]:
         memory = self._memory
         known: dict[Ticket, CopyId] = {}
@@ -526,9 +491,3 @@ class Looking:
         for ticket in [t for t in account.settled_tickets if t not in present]:
             account.settled_tickets.remove(ticket)
             memory.save_account(turn)
-
-
-def _without_rests(orders: Sequence[OpenOrder]) -> list[OpenOrder]:
-    """Of an order that has filled in part its position is told; both have one ticket."""
-    filled = {order.ticket for order in orders if not order.kind.is_pending}
-    return [order for order in orders if not (order.kind.is_pending and order.ticket in filled)]
