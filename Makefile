@@ -35,8 +35,8 @@ lint: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint ## the same, and the fast tests
-	COPYPRO_TEST_EXAMPLES=0.1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" -q
+check: lint ## the same, and the fast tests of the rules (tests/unit)
+	COPYPRO_TEST_EXAMPLES=0.1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" -q tests/unit
 
 bench: $(STAMP) ## side-by-side ratios, measured in one run (ARGS=latency for one of them)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -120,7 +120,8 @@ async def test_a_rebuild_replaces_what_is_wrong_while_all_go_on(
 ) -> None:
     """Events without a pause, readers without a pause, and three rebuilds."""
     models, reader = await place.models(), await place.reader()
-    written, stop = 0, asyncio.Event()
+    written, stop = 10, asyncio.Event()
+    await log.append(events(0, written))
 
     async def write() -> None:
         nonlocal written

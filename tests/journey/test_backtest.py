@@ -361,13 +361,13 @@ def test_a_source_that_is_none_is_said(tmp_path: Path) -> None:
 
 
 class Breaking(Replay):
-    """Loses the watcher's partition with a record in its memory that nobody can know."""
+    """Loses the watcher's partition with a damaged record in its memory."""
 
     def _do(self, happening: Happening) -> None:
         super()._do(happening)
         log = self.memory.log
         state = topics.WATCHER_STATE.name
-        log.state(state)[0]["?/?"] = Record(state, 0, 0, "nothing/known", b"{}", {})
+        log.state(state)[0]["root/?"] = Record(state, 0, 0, "root/?", b"{}", {})
         log.lose(topics.ACCOUNT_WATCHER, 0)
 
 
@@ -375,5 +375,5 @@ def test_a_service_that_breaks_ends_the_backtest_instead_of_starting_over(tmp_pa
     trades = read_trades(few_trades(tmp_path, 2))
     replayed = history.of_trades(trades, "few", "USD", Decimal(1000))
     slave = Slave(platform=Platform.MT5, mode=Mode.HEDGING, currency="USD", balance=Decimal(1000))
-    with pytest.raises(ServiceEnded, match="account-watcher ended: ValueError"):
+    with pytest.raises(ServiceEnded, match="account-watcher ended: ValidationError"):
         virtual_time.run(Breaking(command.plan_of(replayed, slave, {})).run())

@@ -20,9 +20,9 @@ from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
 from tests.unit.diff_builders import UTC_0, Watch, order, row
-from tests.unit.slave_builders import D
+from tests.unit.slave_builders import D, places
 from tests.unit.slave_story import OF, Broker
-from tests.unit.watched import ACCOUNT, Watched, now, watched
+from tests.unit.watched import ACCOUNT, REGISTRATION, Watched, now, watched
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CLOSE = m.CloseCopy(copy=OF, slave=ACCOUNT, reason="MASTER_CLIENT")
@@ -262,6 +262,24 @@ def test_what_the_slaves_owner_sets_stands() -> None:
             shows(account, *broker.listed)
             await asyncio.sleep(30)
             assert broker.open[ticket].stop_loss == D("1.04")
+
+    run(work())
+
+
+def test_a_mirrored_order_that_is_delayed_is_placed() -> None:
+    async def work() -> None:
+        clock = Clock()
+        async with watched(clock=clock) as account:
+            delayed = replace(
+                places(OrderKind.BUY_LIMIT, "1.099", trade_delay_ms=5000),
+                slave=ACCOUNT,
+                registration=REGISTRATION,
+                seen_at_utc=now(),
+            )
+            await account.order(delayed)
+            await asyncio.sleep(1)
+            clock.back = HOUR
+            await account.until(lambda: account.told(m.AttemptStarted, topics.EXECUTIONS))
 
     run(work())
 

@@ -23,6 +23,8 @@ from hypothesis.strategies import SearchStrategy
 
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 9, 14, 8, tzinfo=UTC)
 WITH_MESSAGES = [topic for topic in topics.TOPICS if topic.messages is not None]
 KINDS = [

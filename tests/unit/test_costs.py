@@ -10,10 +10,10 @@ from copypro import topics
 from copypro.errors import Refused
 from copypro.options import RiskType
 from copypro.trading import ClosedOrder, CloseReason, Done, OpenOrder, TradeRequest
-from copypro.values import AccountId, OrderKind, Platform
+from copypro.values import AccountId, Mode, OrderKind, Platform
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.seen.book import Book, Cost
-from copypro_account_watcher.seen.costs import Known, cost_of, note
+from copypro_account_watcher.seen.costs import Known, cost_of, is_usual, note
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
@@ -257,3 +257,48 @@ def costs_of(account: Watched) -> dict[str, Cost]:
         if record is not None and record.value:
             book.restore_rest(record.value)
     return book.costs
+
+
+@pytest.mark.parametrize(
+    ("charged", "is_known"),
+    [
+        ("0", True),
+        ("-1.05", True),
+        ("-1.04", False),
+        ("-1.0463", True),
+        ("-1.06", False),
+        ("1.05", False),
+        ("-0.70", False),
+        ("3.95", False),
+    ],
+)
+def test_what_openings_were_charged_before_is_usual_to_the_cent(
+    charged: str, is_known: bool
+) -> None:
+    """One by itself and one that was added; for the third its own deal tells it."""
+    opened, added, told = opened_in_steps()
+    costs = {"EURUSD": Cost(entry=D(7))}
+    events = (opened, added, told, closing(row(9)))
+    assert is_usual(D(charged), events, costs) is is_known
+
+
+def test_where_no_opening_was_ever_charged_none_is_usual() -> None:
+    opened, added, _ = opened_in_steps()
+    for costs in ({}, {"EURUSD": Cost()}, {"GBPUSD": Cost(entry=D(7))}):
+        assert is_usual(D(0), (opened, added), costs)
+        assert not is_usual(D("0.005"), (opened, added), costs)
+
+
+def test_a_charge_of_less_than_a_cent_hides_nothing() -> None:
+    """An account in bitcoin counts in less."""
+    opened, _, _ = opened_in_steps()
+    costs = {"EURUSD": Cost(entry=D("0.0001"))}
+    assert not is_usual(D("0.004"), (opened,), costs)
+
+
+def opened_in_steps() -> list[m.OrderEvent]:
+    watch = Watch(mode=Mode.NETTING)
+    watch.sees(order(1, "0.10"))
+    watch.sees(order(1, "0.15"))
+    watch.sees(order(1, "0.15"), order(2, "0.20", symbol="GBPUSD", commission=D("-1.40")))
+    return watch.all

@@ -772,3 +772,45 @@ def test_filled_in_part_and_closed_while_its_rest_was_cancelled_between_two_look
     events = watch.later(5).snapshot(closed=(filled, rest))
     assert names(events) == ["PendingFilled", "PositionOpened", "PositionClosed"]
     assert not watch.book.roots
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_what_filled_of_an_order_is_told_though_history_has_its_cancelled_rest_first(
+    is_restarted: bool,
+) -> None:
+    """As a trade by itself, each closing with its own money, once."""
+    watch = hedging()
+    watch.sees(order(5, "1.0", LIMIT))
+    rest = row(5, "0.6", LIMIT, closed=5, cancelled=True)
+    assert names(watch.later(5).reads_history(closed=(rest,))) == ["PendingRemoved"]
+    if is_restarted:
+        watch = watch.reopened()
+    cost = D("-1.40")
+    parts = (
+        row(5, "0.1", deal=9, opened=3, closed=4, profit=D(2), entry_cost=cost),
+        row(5, "0.3", deal=10, opened=3, closed=5, profit=D(6)),
+    )
+    for known in (parts[:1], parts, parts):
+        assert watch.later(1).reads_history(closed=(*known, rest)) == []
+    assert names(watch.all_late) == ["PositionOpened", "PositionClosed"] * 2
+    closings = [event for event in watch.all_late if isinstance(event, PositionClosed)]
+    assert [(event.deal.ticket, event.deal.profit) for event in closings] == [(9, 2), (10, 6)]
+    openings = [event for event in watch.all_late if isinstance(event, PositionOpened)]
+    assert [(event.lots, event.deal.entry_cost) for event in openings] == [
+        (D("0.1"), cost),
+        (D("0.3"), 0),
+    ]
+
+
+def test_on_netting_rows_under_the_number_of_an_order_that_filled_in_part_are_its_positions() -> (
+    None
+):
+    watch = netting()
+    watch.sees(order(1, "0.10"), order(5, "0.30", LIMIT))
+    rest = row(5, "0.20", LIMIT, closed=5, cancelled=True)
+    watch.later(5).snapshot(order(1, "0.20"), closed=(rest,))
+    end = row(5, "0.20", deal=9, opened=3, closed=30)
+    watch.later(60).reads_history(closed=(rest, end))
+    watch.later(60).reads_history(closed=(rest, end))
+    assert len([event for event in watch.all if isinstance(event, PositionClosed)]) == 1
+    assert watch.all_late == []

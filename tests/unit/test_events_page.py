@@ -15,6 +15,8 @@ from jsonschema import Draft7Validator
 from docs.generating import asyncapi, examples, kinds
 from docs.generating.__main__ import DOCUMENTS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 OFFICIAL = Draft7Validator(json.loads((ROOT / "tests/data/asyncapi-3.0.0.json").read_text()))
 KINDS = [

@@ -17,6 +17,7 @@ from tests.unit.mirror_story import LOTS
 from tests.unit.owner_story import ACTS, HANDS, OUTCOMES, OwnedMaster, OwnersBroker
 from tests.unit.slave_builders import D
 from tests.unit.slave_story import KINDS, SHOWS, lives
+from tests.unit.watched import Watched
 
 Steps = list[tuple[str, float]]
 SECONDS = st.sampled_from((0.0, 0.3, 1.0, 5.0, 12.0, 60.0))
@@ -162,6 +163,27 @@ def test_a_copy_that_its_owner_cut_while_nobody_watched_is_left_alone_too(
     async def story() -> None:
         broker = OwnersBroker(kind, [], [])
         steps = [("begin", 12.0), (what, 0.0), ("hand closes a part", 12.0)]
+        await lives(broker, steps, OwnedMaster(broker))
+        assert broker.held == D("0.05"), broker.story
+
+    run(story())
+
+
+@pytest.mark.parametrize("what", ["session lost", "restart"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_its_owner_cut_is_known_by_the_symbols_terms_however_late_these_come(
+    kind: str, what: str
+) -> None:
+    """On MT4 what is left has another ticket, and what is new waited for them, but not this."""
+
+    class Slow(OwnersBroker):
+        def attach(self, account: Watched) -> None:
+            super().attach(account)
+            account.bridge.answers_in_s = {"EURUSD": 4.0}
+
+    async def story() -> None:
+        broker = Slow(kind, [], [])
+        steps = [("begin", 20.0), (what, 0.0), ("hand closes a part", 20.0)]
         await lives(broker, steps, OwnedMaster(broker))
         assert broker.held == D("0.05"), broker.story
 

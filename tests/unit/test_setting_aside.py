@@ -29,6 +29,8 @@ from copypro_stats.rebuilding import rebuild
 from tests.unit.copying_builders import T0
 from tests.unit.test_newer_records import NoVault, a_copier, an_alert, settle, until
 
+pytestmark = pytest.mark.slow
+
 INPUTS = {
     "account-watcher": (settle, "account-commands/0/1"),
     "replicator": (a_copier, "copier-commands/0/1"),

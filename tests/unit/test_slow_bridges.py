@@ -21,6 +21,8 @@ from tests.unit.diff_builders import order, row
 from tests.unit.slave_builders import opens
 from tests.unit.watched import ACCOUNT, EASTERN, D, Watched, now, watched
 
+pytestmark = pytest.mark.slow
+
 LIMITS = WatcherLimits()
 EVERY_S = 0.3
 After = Callable[[int, tuple[OpenOrder, ...]], tuple[OpenOrder, ...]]
@@ -292,6 +294,29 @@ def test_a_pending_order_in_a_market_that_does_not_move_holds_up_nothing() -> No
     run(work())
 
 
+def test_the_rest_of_an_order_in_a_market_that_does_not_move_holds_up_nothing() -> None:
+    """Nothing that is told of it has the market's price."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7), order(9, kind=OrderKind.BUY_LIMIT))
+            await account.until(lambda: account.told(m.PendingPlaced))
+            bridge.quiet_s = {"EURUSD": 60.0}
+            await asyncio.sleep(10.0)
+            rest = order(9, "0.06", kind=OrderKind.BUY_LIMIT)
+            bridge.orders = (*bridge.orders[:1], order(9, "0.04"), rest)
+            bridge.frame()
+            await asyncio.sleep(10.0)
+            begun = loop.time()
+            bridge.orders = bridge.orders[1:]
+            bridge.frame(row(7))
+            await account.until(lambda: closed(account) == {"7"})
+            assert loop.time() - begun < 1.5
+
+    run(work())
+
+
 def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
     """Who ignores pending orders would copy it as a trade of the market's."""
 
@@ -315,6 +340,70 @@ def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
     run(work())
 
 
+def test_a_pending_order_that_fills_before_its_terms_are_known_waits_for_them() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.answers_in_s = {"XYZ": 5.0}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT, symbol="XYZ"),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            bridge.orders = (order(9, symbol="XYZ"),)
+            bridge.frame()
+            await account.until(lambda: account.told(m.PositionOpened))
+            (placed,) = account.told(m.PendingPlaced)
+            (opened,) = account.told(m.PositionOpened)
+            assert placed.context.spec is not None
+            assert opened.context.spec is not None
+            assert opened.from_pending
+
+    run(work())
+
+
+@pytest.mark.parametrize("is_rest_first", [False, True])
+@pytest.mark.parametrize("quiet", [0.0, 60.0])
+def test_a_pending_order_that_fills_in_part_before_it_is_told_is_told_whole(
+    is_rest_first: bool, quiet: float
+) -> None:
+    """A copy of its rest alone would be too small. Its fill waits for no price of the market's."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.answers_in_s, bridge.quiet_s = {"EURUSD": 5.0}, {"EURUSD": quiet}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            begun = loop.time()
+            parts = (order(9, "0.04"), order(9, "0.06", kind=OrderKind.BUY_LIMIT))
+            bridge.orders = parts[::-1] if is_rest_first else parts
+            bridge.frame()
+            await account.until(lambda: account.told(m.PositionOpened))
+            assert loop.time() - begun < 5.0
+            (placed,) = account.told(m.PendingPlaced)
+            (opened,) = account.told(m.PositionOpened)
+            assert (placed.lots, opened.lots, opened.from_pending) == (D("0.10"), D("0.04"), True)
+
+    run(work())
+
+
+def test_a_pending_order_that_fills_before_it_is_told_hurries_no_other_trade() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.quiet_s = {"EURUSD": 60.0}
+            bridge.answers_in_s = {"XYZ": 5.0}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT), order(10, symbol="XYZ"))
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            bridge.orders = (order(9), order(10, symbol="XYZ"))
+            bridge.frame()
+            await account.until(lambda: opened_roots(account) == ["9", "10"])
+            assert all(opened.context.spec for opened in account.told(m.PositionOpened))
+
+    run(work())
+
+
 def test_what_ends_before_it_is_told_is_found_in_history() -> None:
     """Its frame is lost, and its profit is taken for the costs of what has opened since."""
 
@@ -334,5 +423,72 @@ def test_what_ends_before_it_is_told_is_found_in_history() -> None:
             bridge.orders = (replace(order(10), opened_at_broker=broker_time()),)
             bridge.frame()
             await account.until(lambda: closed(account) == {"9"})
+
+    run(work())
+
+
+def test_a_price_that_came_late_once_is_asked_for_again() -> None:
+    """By the time of the next order it is no price of now any more."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.answers_in_s = {"EURUSD": 3.0}
+            bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT),)
+            bridge.frame()
+            await account.until(lambda: account.told(m.PendingPlaced))
+            bridge.answers_in_s = {}
+            await asyncio.sleep(60.0)
+            bridge.orders = (*bridge.orders, order(10, kind=OrderKind.BUY_LIMIT))
+            bridge.frame()
+            await account.until(lambda: len(account.told(m.PendingPlaced)) == 2)
+            assert all(placed.context.quote for placed in account.told(m.PendingPlaced))
+
+    run(work())
+
+
+def test_terms_that_nobody_told_in_time_for_a_trade_are_asked_for_again_for_the_next() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.tick(EASTERN)
+            await account.looked()
+            bridge.silent_on = {"XYZ"}
+            bridge.orders = (replace(order(9, symbol="XYZ"), opened_at_broker=broker_time()),)
+            bridge.frame()
+            await asyncio.sleep(2.0)
+            bridge.orders = ()
+            bridge.frame(replace(row(9, symbol="XYZ"), closed_at_broker=broker_time()))
+            await asyncio.sleep(60.0)
+            bridge.silent_on = set()
+            bridge.orders = (replace(order(10, symbol="XYZ"), opened_at_broker=broker_time()),)
+            bridge.frame()
+            await account.until(lambda: "10" in opened_roots(account))
+            (opened,) = [each for each in account.told(m.PositionOpened) if each.root == "10"]
+            assert opened.context.spec is not None
+
+    run(work())
+
+
+def test_a_trade_that_costs_something_at_its_open_holds_up_no_other() -> None:
+    """History is read for what its balance has lost: no look at that waits for its symbol's terms either."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            bridge.silent_on = {"XYZ"}
+            bridge.balance -= D("3.5")
+            bridge.orders = (*bridge.orders, order(9, symbol="XYZ", commission=D("-3.5")))
+            bridge.frame()
+            await asyncio.sleep(8.0)
+            begun = loop.time()
+            bridge.orders = bridge.orders[1:]
+            bridge.frame(row(7))
+            await account.until(lambda: closed(account) == {"7"})
+            assert loop.time() - begun < 1.5
+            await account.until(lambda: "9" in opened_roots(account))
+            assert loop.time() - begun < 22
 
     run(work())

@@ -24,6 +24,8 @@ from structlog.testing import capture_logs
 from tests.unit.copying_builders import T0
 from tests.unit.test_newer_records import NoVault, a_copier, an_alert, settle, until
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[[Readiness], Awaitable[None]]
 SOON_S = 0.01
 

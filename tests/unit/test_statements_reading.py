@@ -15,6 +15,8 @@ from copypro.values import Mode, Platform, Side
 from tests.unit import statement_writer as write
 from tests.unit.shared_statements import FILES, MISSING
 
+pytestmark = pytest.mark.slow
+
 OPENED, CLOSED = "2024.05.01 10:00:00", "2024.05.02 11:30:00"
 NUMBERS = {
     "1 234.56": write.spaced,

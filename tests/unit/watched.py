@@ -99,6 +99,8 @@ class Bridge:
         """How old a symbol's last quote is: who asks for a newer one waits for it, as MT5's bridge says."""
         self.silent_on: set[str] = set()
         """Symbols whose terms and prices are asked for in vain, which shows only after the read's limit."""
+        self.answers_in_s: dict[str, float] = {}
+        """How long a symbol's terms and prices take."""
         self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
         self._shown_from = float("-inf")
 
@@ -221,6 +223,7 @@ class _Session:
     async def _told(self, name: str) -> None:
         if name in self._bridge.silent_on:
             await self._no_answer()
+        await asyncio.sleep(self._bridge.answers_in_s.get(name, 0.0))
 
     async def _no_answer(self) -> None:
         await asyncio.sleep(TerminalLimits().read_s)

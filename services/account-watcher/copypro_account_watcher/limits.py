@@ -84,6 +84,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     missing_every_s: float = 1.0
     missing_for_s: float = 60.0
     """What vanished without proof is looked for so often for so long, then with each snapshot."""
+    history_every_s: float = 3600.0
+    """What moves no balance and comes in no frame, only history tells: it is read as often as this."""
     history_margin_s: float = 86_400.0
     history_session_s: float = 900.0
     """Where something is to be proved and history cannot be read for so long, the account logs in anew."""

@@ -34,12 +34,11 @@ from copypro_account_watcher.apart import see_time
 from copypro_account_watcher.host import Act, Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.planned.live import NeedQuote, NeedSpec
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.seen.accounted import Accounted
-from copypro_account_watcher.seen.costs import note_all
-from copypro_account_watcher.seen.diff import diff, new_symbols
+from copypro_account_watcher.seen.costs import is_usual, note_all
+from copypro_account_watcher.seen.diff import diff
 from copypro_account_watcher.seen.evidence import from_ticket
 from copypro_account_watcher.seen.looks import Look, Result
 from copypro_account_watcher.seen.shown import Shown, by_frame, shows_only
@@ -53,7 +52,7 @@ from copypro_account_watcher.settled.following import (
     settle_fills,
 )
 from copypro_account_watcher.state import Account, root_key
-from copypro_account_watcher.terms import Need, Terms
+from copypro_account_watcher.terms import Terms
 from copypro_account_watcher.turn import Turn
 
 logger = structlog.get_logger("account-watcher")
@@ -89,6 +88,8 @@ class Looking:
         """Money and deals that only history can tell of,"""
         self._untold_since = 0.0
         """and since when, on the monotonic clock."""
+        self._unseen_by: float | None = None
+        """Something was traded unseen, perhaps: history has it by then, on the monotonic clock."""
         self._unread: dict[Ticket, OpenOrder] = {}
         """New orders of the last look that wait for what the bridge is slow to tell."""
         self._put_off: Shown | None = None
@@ -179,11 +180,11 @@ class Looking:
         live.looked(shown.orders, shown.asked_at)
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
             self._accounted = Accounted(self._host.limits.flow_wait_s)
-        told = self._follow_filled(shown, turn)
+        told = self._follow_filled(shown, unread, turn)
         if self._unread.keys() - {order.ticket for order in shown.orders}:
             # It ended before it was told.
             self.want_history()
-        self._unread = {o.ticket: o for o in shown.orders if o.ticket in unread}
+        self._unread = {o.ticket: self._as_placed(o) for o in shown.orders if o.ticket in unread}
         told += self._follow_changes(shown, unread, turn)
         settled = self._follow_balance(shown, told, turn)
         self._protecting.looked(
@@ -201,40 +202,37 @@ class Looking:
         late_modifies.set_right(memory, turn, is_whole=shown.is_whole)
         self.publishing.seen(shown.orders, shown.figures)
         self._looked_at = live.mono
+        self._history_by(live.mono + self._host.limits.history_every_s)
         await self._act(turn)
 
     async def _read(self, shown: Shown) -> set[Ticket]:
-        """What the events of this look need, so far as it is not known. Answers the new orders whose
-        symbols the bridge is slow to tell of: a look that follows soon tells them, if this one itself
-        follows soon after another, so that then too it is seen that they have just come.
+        """What the events of this look need. Answers the new orders whose symbols the bridge is slow to
+        tell of: a look that follows soon tells them, if this one itself follows soon after another, so
+        that then too it is seen that they have just come.
         """
-        lacking = self._terms.lacking(self._needs(shown.orders))
-        if not lacking:
-            return set()
         since_s = self._host.monotonic() - self._looked_at
         is_soon = shown.seen is Seen.LIVE or since_s <= self._host.limits.live_age_s
-        can_wait = is_soon and not shown.has_history and shown.seen is not Seen.BASELINE
-        book = self._memory.book
-        new = [order for order in shown.orders if can_wait and book.of_order(order) is None]
-        urgent = self._needs([order for order in shown.orders if order not in new])
-        late = await self._terms.learn(lacking, urgent)
-        return {order.ticket for order in new if late & self._needs([order])}
+        can_wait = is_soon and shown.seen is not Seen.BASELINE
+        return await self._terms.read(shown.orders, can_wait=can_wait)
 
-    def _needs(self, orders: Sequence[OpenOrder]) -> set[Need]:
-        """A pending order's own price is not the market's, which its slaves compare."""
-        terms = new_symbols(self._memory.book, orders) | self._cut(orders)
-        pending = {o.symbol for o in orders if o.kind.is_pending and self._is_news(o)}
-        return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
-
-    def _follow_filled(self, shown: Shown, turn: Turn) -> list[OrderEvent]:
+    def _follow_filled(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """A pending order that is a position before it was told is told as it was first."""
-        pending = {o.ticket: o for o in self._unread.values() if o.kind.is_pending}
-        filled = {o.ticket for o in shown.orders if o.ticket in pending and not o.kind.is_pending}
+        placed = {
+            ticket: order
+            for ticket, order in self._unread.items()
+            if order.kind.is_pending and ticket not in unread
+        }
+        filled = {o.ticket for o in shown.orders if o.ticket in placed and not o.kind.is_pending}
         if not filled:
             return []
-        orders = tuple(pending[o.ticket] if o.ticket in filled else o for o in shown.orders)
+        orders = tuple(placed[o.ticket] if o.ticket in filled else o for o in shown.orders)
         before = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
-        return self._follow_changes(before, set(), turn)
+        return self._follow_changes(before, unread, turn)
+
+    def _as_placed(self, order: OpenOrder) -> OpenOrder:
+        """A pending order of which nothing is told yet: as it was before it filled, perhaps in part."""
+        before = self._unread.get(order.ticket, order)
+        return before if before.kind.is_pending else order
 
     def _follow_changes(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """What happened since the last look: told, followed by our legs, and remembered."""
@@ -336,14 +334,17 @@ class Looking:
         limits, now = self._host.limits, self._memory.live.mono
         account, accounted = self._memory.known, self._accounted
         accounted.resume(account.balance)
-        if accounted.looked(
+        is_untold = accounted.looked(
             shown.figures.balance,
             told,
             is_frame=not shown.is_whole,
             has_history=shown.has_history,
             is_trading=bool(self.missing),
-        ):
+        )
+        if is_untold:
             self.want_history()
+        is_seen = not is_untold and is_usual(accounted.taken, told, self._memory.book.costs)
+        self._ask_for_unseen(shown, now, is_seen=is_seen)
         settled = accounted.settle(now)
         is_wanted = self._protecting.is_wanted
         if not settled and is_wanted:
@@ -354,6 +355,19 @@ class Looking:
             if is_wanted:  # else it is recorded with what is recorded of the account anyway
                 self._memory.save_account(turn)
         return settled
+
+    def _ask_for_unseen(self, shown: Shown, now: float, *, is_seen: bool) -> None:
+        """What a frame's trade seems to have cost, unless such a trade costs as much, may be what another
+        one brought that no look showed; and two of those may outweigh each other: history is read after as
+        long as it may lag, whatever moves until then.
+        """
+        read_at = shown.asked_at if shown.has_history else None
+        if self._unseen_by is not None and read_at is not None and read_at >= self._unseen_by:
+            self._unseen_by = None
+        if not is_seen:
+            self._unseen_by = now + self._host.limits.history_lag_s
+        if self._unseen_by is not None:
+            self._history_by(self._unseen_by)
 
     def _ask_for_untold(self, now: float) -> None:
         """History may lag for however long: it is asked again after as long as it was waited for, while
@@ -408,17 +422,6 @@ class Looking:
         """It opened or grew: its event carries the account as it is at this look."""
         root = self._memory.book.of_order(order)
         return root is None or root.kind is not order.kind or root.open_lots != order.lots
-
-    def _cut(self, orders: Sequence[OpenOrder]) -> set[str]:
-        """Symbols of our positions that are smaller than before: by their terms it is judged whose doing
-        that was.
-        """
-        roots = ((order, self._memory.book.of_order(order)) for order in orders)
-        return {
-            order.symbol
-            for order, root in roots
-            if root is not None and root.copy is not None and order.lots < root.open_lots
-        }
 
     def _copies(self, orders: Sequence[OpenOrder]) -> dict[Ticket, CopyId]:
         memory = self._memory

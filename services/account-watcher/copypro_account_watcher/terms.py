@@ -5,16 +5,20 @@ tell need not hold up the look.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 import structlog
 from copypro.errors import TerminalError
 from copypro.ports import Terminal
+from copypro.trading import OpenOrder
+from copypro.values import Ticket
 
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.planned.live import NeedQuote, NeedSpec
+from copypro_account_watcher.seen.book import Book
+from copypro_account_watcher.seen.diff import new_symbols
 from copypro_account_watcher.session import Session
 
 logger = structlog.get_logger("account-watcher")
@@ -35,13 +39,31 @@ class Terms:
             read.cancel()
         self._reads = {}
 
-    def lacking(self, needs: Set[Need]) -> set[Need]:
-        self._memory.live.mono = self._host.monotonic()
-        return {need for need in needs if self._is_unknown(need)}
+    async def read(self, orders: Sequence[OpenOrder], *, can_wait: bool) -> set[Ticket]:
+        """What is not known of what these orders need. Answers those of which something is still being
+        read, if they are new and `can_wait`; once it is there, or refused, there is another look.
+        """
+        orders, book = _without_rests(orders), self._memory.book
+        lacking = self._lacking(_needs_of(orders, book))
+        if not lacking:
+            return set()
+        new = [order for order in orders if can_wait and book.of_order(order) is None]
+        urgent = _needs_of([order for order in orders if order not in new], book)
+        late = await self._learn(lacking, urgent | _of_ours(new, book))
+        return {order.ticket for order in new if late & _needs_of([order], book)}
 
-    async def learn(self, needs: Set[Need], urgent: Set[Need]) -> set[Need]:
+    def _lacking(self, needs: Set[Need]) -> set[Need]:
+        """What is not known of these. A read of anything else that has ended is of no look any more."""
+        self._memory.live.mono = self._host.monotonic()
+        lacking = {need for need in needs if self._is_unknown(need)}
+        self._reads = {
+            need: read for need, read in self._reads.items() if need in lacking or not read.done()
+        }
+        return lacking
+
+    async def _learn(self, needs: Set[Need], urgent: Set[Need]) -> set[Need]:
         """Each is asked for once, and what is refused stays unknown. Answers what is still being read of
-        those that are not urgent; once it is there, or refused, there is another look.
+        those that are not urgent.
         """
         terminal = self._session.terminal
         if terminal is None:
@@ -66,21 +88,21 @@ class Terms:
         return known(need.symbol) is None
 
     def _begin(self, need: Need, terminal: Terminal) -> asyncio.Task[None]:
-        read = self._host.spawn(self._read(need, terminal), f"terms-{self._memory.id[:8]}")
+        read = self._host.spawn(self._asked(need, terminal), f"terms-{self._memory.id[:8]}")
         self._reads[need] = read
         return read
 
-    async def _read(self, need: Need, terminal: Terminal) -> None:
+    async def _asked(self, need: Need, terminal: Terminal) -> None:
         try:
             async with self._room:
-                await self._learn(need, terminal)
+                await self._ask(need, terminal)
         except TerminalError as error:
             # The event goes out without it; whoever needs it says so by its code.
             logger.warning(
                 "a read failed", account=self._memory.id, need=str(need), code=error.code
             )
 
-    async def _learn(self, need: Need, terminal: Terminal) -> None:
+    async def _ask(self, need: Need, terminal: Terminal) -> None:
         match need:
             case NeedSpec(symbol):
                 spec = await terminal.symbol(symbol)
@@ -93,3 +115,36 @@ class Terms:
                 quote = await terminal.quote(symbol, self._host.limits.quote_age_s)
                 self._memory.live.mono = self._host.monotonic()
                 self._memory.live.learn_quote(quote)
+
+
+def _needs_of(orders: Sequence[OpenOrder], book: Book) -> set[Need]:
+    """By the next look. A new pending order's own price is not the market's, which its slaves compare."""
+    terms = new_symbols(book, orders) | _cut(orders, book)
+    pending = {o.symbol for o in orders if o.kind.is_pending and book.of_order(o) is None}
+    return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
+
+
+def _of_ours(new: Sequence[OpenOrder], book: Book) -> set[Need]:
+    """Of symbols in which we stand. On MT4 something new may be what is left of ours, and by the terms it
+    is judged whose doing that was.
+    """
+    ours = {root.symbol for root in book.roots.values() if root.copy is not None}
+    return {NeedSpec(order.symbol) for order in new if order.symbol in ours}
+
+
+def _cut(orders: Sequence[OpenOrder], book: Book) -> set[str]:
+    """Symbols of our positions that are smaller than before: by their terms it is judged whose doing that
+    was.
+    """
+    roots = ((order, book.of_order(order)) for order in orders)
+    return {
+        order.symbol
+        for order, root in roots
+        if root is not None and root.copy is not None and order.lots < root.open_lots
+    }
+
+
+def _without_rests(orders: Sequence[OpenOrder]) -> list[OpenOrder]:
+    """Of an order that has filled in part its position is told; both have one ticket."""
+    filled = {order.ticket for order in orders if not order.kind.is_pending}
+    return [order for order in orders if not (order.kind.is_pending and order.ticket in filled)]

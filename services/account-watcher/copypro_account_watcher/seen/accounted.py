@@ -35,6 +35,8 @@ class Accounted:
         """Moved while no trade did: a payment, as far as anybody can see."""
         self._left = NOTHING
         """In doubt: it may have been a trade."""
+        self.taken = NOTHING
+        """In the last look, for what its trade cost beside what its deal says."""
         self._wait_s = wait_s
         self._balance: Decimal | None = None
         self._owed = False
@@ -71,7 +73,7 @@ class Accounted:
         """True: the balance moved in this look, and nothing tells why. `is_trading`: positions ended or
         shrank whose deals nobody has told yet.
         """
-        former, self._balance = self._balance, balance
+        former, self._balance, self.taken = self._balance, balance, NOTHING
         self._owed = self._owed and not has_history
         if former is None:
             return False
@@ -80,6 +82,7 @@ class Accounted:
             told = ()  # of a time before the first look: the balance has it already
         costs = COSTS * abs(former) if is_frame else NOTHING
         change = unexplained(NOTHING, moved, told, costs=costs)
+        self.taken = _beside(moved, told) - change
         has_traded = is_trading or any(isinstance(event, TRADES) for event in told)
         self._book(change, is_told=bool(told), is_payment=moved != 0 and not has_traded)
         return moved != 0 and self.untold not in (NOTHING, before)
@@ -127,9 +130,13 @@ def unexplained(
     happened since the last look, and what is told may have moved before: there each thing explains its
     amount and no more.
     """
-    rest = moved - sum(map(_amount, told), NOTHING)
+    rest = _beside(moved, told)
     is_trade = any(isinstance(event, TRADES) for event in told)
     return before if is_trade and moved != 0 and abs(rest) <= costs else before + rest
+
+
+def _beside(moved: Decimal, told: Sequence[OrderEvent]) -> Decimal:
+    return moved - sum(map(_amount, told), NOTHING)
 
 
 def _amount(event: OrderEvent) -> Decimal:

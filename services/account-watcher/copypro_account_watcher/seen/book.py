@@ -155,6 +155,8 @@ class Closed(Struct, frozen=True, omit_defaults=True):
     spent: tuple[RowKey, ...] = ()
     merged: bool = False
     """A pending order that was taken for part of a position, by volume: history may tell otherwise."""
+    unfilled: bool = False
+    """Hedging: a pending order that ended as an order; what filled of it history may tell later."""
 
 
 class Lifecycle(Struct, omit_defaults=True):
@@ -507,6 +509,7 @@ class Book:
             rows_until=root.rows_until if is_asked else None,
             spent=tuple(root.spent) if is_asked else (),
             merged=merged,
+            unfilled=root.is_pending and not self.is_netting,
         )
         self.bury(closed)
         while len(self.closed) > self.limits.closed_roots:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from copypro.messages import Deal, OrderEvent, PositionClosed, PositionOpened
+from copypro.messages import Deal, OrderEvent, PositionClosed, PositionIncreased, PositionOpened
 from copypro.trading import CloseReason, OpenOrder
 from copypro.values import LARGEST
 from msgspec import Struct
@@ -22,6 +22,7 @@ from copypro_account_watcher.seen.evidence import is_part
 
 _EIGHT_PLACES = Decimal("1e-8")
 _NOTHING = Decimal(0)
+_CENT = Decimal("0.01")
 
 
 class Known(Struct, frozen=True):
@@ -76,6 +77,17 @@ def cost_of(symbol: str, costs: Mapping[str, Cost], standing: Iterable[OpenOrder
     ]
     newest = max(charged, key=lambda order: order.opened_at_broker, default=None)
     return Known() if newest is None else Known(-newest.commission / newest.lots, "open")
+
+
+def is_usual(charged: Decimal, told: Iterable[OrderEvent], costs: Mapping[str, Cost]) -> bool:
+    """Beside what these deals say: nothing, or what such openings were last charged, rounded, where the
+    bridge tells it with their close alone.
+    """
+    added = (event for event in told if isinstance(event, PositionOpened | PositionIncreased))
+    untold = (event for event in added if not event.deal.entry_cost)
+    per_lot = ((costs.get(event.symbol, Cost()).entry, event.deal.lots) for event in untold)
+    usual = -sum((entry * lots for entry, lots in per_lot), _NOTHING)
+    return charged == 0 or abs(charged - usual) < _CENT <= abs(usual)
 
 
 def _with_entry(known: Cost, per_lot: Decimal | None, at: datetime) -> Cost:

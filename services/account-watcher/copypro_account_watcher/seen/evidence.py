@@ -426,11 +426,11 @@ def _is_unspent(row: ClosedOrder, root: Root | Closed) -> bool:
 
 
 def _has_told_all(closed: Closed, row: ClosedOrder) -> bool:
-    """All that is known of it, by the numbers of its deals, and this row is not among it."""
+    """All that is known of it, by the numbers of its deals if it had any, and this row is not among it."""
     numbers = {deal for _, deal in closed.spent}
     is_owed = bool(closed.made) or closed.unrowed_lots > 0
     is_numbered = bool(numbers) and numbers.isdisjoint(closed.tickets)
-    return not is_owed and is_numbered and _is_unspent(row, closed)
+    return not is_owed and (closed.unfilled or is_numbered) and _is_unspent(row, closed)
 
 
 def _timed(row: ClosedOrder, look: Look) -> ClosedOrder:

@@ -78,7 +78,7 @@ def untold_part_of_closed(rec: Recording, closed: Closed, row: ClosedOrder) -> N
     )
     rec.moved(row.symbol, row.kind.side, row.lots, at_broker=row.closed_at_broker)
     rec.moved(row.symbol, row.kind.side, -row.lots, at_broker=row.closed_at_broker)
-    part = replace(row, entry_cost=Decimal(0))  # told with its opening
+    part = row if closed.unfilled else replace(row, entry_cost=Decimal(0))  # told with its opening
     root = RootId(f"late:{row.ticket}:{row.deal}")
     for identity, message in imported_root(rec.book.account, root, [part], rec.look.at_utc):
         rec.late.append(Fact(tuple(map(str, identity)), message))

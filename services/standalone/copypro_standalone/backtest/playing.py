@@ -57,8 +57,8 @@ REACTION_S = 0.001
 AFTER_S = 300.0
 """For delayed copies, retries and the last snapshots."""
 NEVER_S = 1e10
-LIMITS = WatcherLimits(snapshot_every_s=NEVER_S)
-"""The live limits. Lists are not polled: frames are not lost here."""
+LIMITS = WatcherLimits(snapshot_every_s=NEVER_S, history_every_s=NEVER_S)
+"""The live limits. Lists and history are not polled: frames are not lost here."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
