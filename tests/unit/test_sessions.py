@@ -350,3 +350,22 @@ def test_history_that_is_not_to_be_had_fills_no_log() -> None:
             assert await said(60) == 1, "it is another time"
 
     run(work())
+
+
+@pytest.mark.parametrize("how", ["connect", "prove"])
+def test_a_bridge_that_is_away_for_a_day_is_tried_on_and_on(how: str) -> None:
+    """The pause was doubled each time before its cap was looked at: more than a number can hold."""
+
+    async def work() -> None:
+        with capture_logs() as lines:
+            async with watched(QUICK) as account:
+                account.bridge.away = {how}
+                account.bridge.ends_session(reconnects_s=0.0)
+                await set_password(account, "new")
+                await asyncio.sleep(86_400.0)
+                account.bridge.away = set()
+                tries = len(account.bridge.logins)
+                await account.until(lambda: len(account.bridge.logins) > tries)
+        assert [line for line in lines if line["event"] == "an agent broke"] == []
+
+    run(work())

@@ -113,3 +113,7 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """Money moved beside a trade and nothing has told why: an equity protector waits so long for
     history, which is asked each `missing_every_s`.
     """
+
+    def reconnect_s(self, failures: int) -> float:
+        """Before the next try, after so many in vain: twice as long each time, up to the cap."""
+        return min(self.reconnect_first_s * 2.0 ** min(failures - 1, 16), self.reconnect_cap_s)

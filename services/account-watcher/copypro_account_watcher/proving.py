@@ -60,8 +60,7 @@ class Proving:
             self._wanted.clear()
             tried = [await self._prove(registration) for registration in self._unproved()]
             failures = 0 if all(tried) else failures + 1
-            pause_s = limits.reconnect_first_s * 2 ** max(0, failures - 1)
-            await self._wait(min(pause_s, limits.reconnect_cap_s) if failures else None)
+            await self._wait(limits.reconnect_s(failures) if failures else None)
 
     async def _wait(self, pause_s: float | None) -> None:
         if pause_s is None and self._unproved():

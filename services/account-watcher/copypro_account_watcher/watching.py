@@ -142,11 +142,7 @@ class Watching:
             finally:
                 await self.disconnect()
             if failures:
-                limits = host.limits
-                pause_s = min(
-                    limits.reconnect_first_s * 2 ** (failures - 1), limits.reconnect_cap_s
-                )
-                await self._pause(pause_s)
+                await self._pause(host.limits.reconnect_s(failures))
 
     async def _pause(self, seconds: float) -> None:
         """Until then, or until a password changed."""
