@@ -100,7 +100,8 @@ async def _is_simulated(url: str) -> bool:
             f"no gateway at {url} ({type(error).__name__}): start one by `make up-distributed`,"
             " or say where by COPYPRO_URL"
         ) from None
-    return bool(about["info"].get("description") == "SIMULATED")
+    banner, _, _ = about["info"].get("description", "").partition("\n\n")
+    return bool(banner == "SIMULATED")
 
 
 async def _gone(url: str) -> None:
