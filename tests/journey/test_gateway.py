@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from copypro.errors import SettingsError
+from copypro_standalone.demo_rings import running
+from rich.console import Console
 
 from tests.journey.world import CANARY, Account, World
 
@@ -187,3 +190,9 @@ async def test_closed_orders_are_the_newest_and_say_where_older_ones_go_on(world
         **{"from": "2026-02-01", "to": "2026-01-01"},
     )
     assert answer["message"].startswith("from:")
+
+
+async def test_a_demo_is_refused_where_the_brokers_are_real(world: World) -> None:
+    with pytest.raises(SettingsError, match="is not SIMULATED"):
+        async with running(world.ring.url, "")(Console()):
+            pass
