@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from copypro.errors import Refused
 from copypro.trading import CloseRequest, ModifyRequest
-from copypro.values import Platform
+from copypro.values import Platform, leg_tag
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import detach
 from copypro_account_watcher.settled.outcomes import refused
-from copypro_account_watcher.state import Copy, LegStatus
+from copypro_account_watcher.state import Copy, Leg, LegStatus
 
 from tests.unit.slave_builders import LIMITS, SEEN_AT, TICKET, TIMES, D, attempt, standing, wanted
 
@@ -105,6 +105,15 @@ def test_a_stop_that_is_late_is_told_and_so_is_a_copy_that_is_closed_for_it() ->
     assert codes(copy, 0) == {"stop": "STOP_NOT_SET"}
     copy.legs[0].status = LegStatus.ENDED
     assert codes(copy, 0) == {"stop": "STOP_NOT_SET"}, "the master holds it, and the slave does not"
+
+
+def test_a_stop_that_was_not_set_names_no_part_that_was_never_opened() -> None:
+    copy = standing()
+    added = Leg(number=1, tag=leg_tag(copy.copy, 1), status=LegStatus.ENDED, origin=copy.origin)
+    copy.legs.append(added)
+    copy.closing, copy.closing_since_utc = "STOP_NOT_SET", SEEN_AT
+    told = alarms(copy, later(0), LIMITS)[0]["stop"].text
+    assert told.startswith(f"the stop of {TICKET} could not be set")
 
 
 def test_a_copy_that_was_left_while_it_was_closed_for_its_stop_is_not_said_to_be_closed() -> None:

@@ -109,12 +109,11 @@ def _answered(copy: Copy, *kinds: str) -> str:
 
 def _opened(copy: Copy) -> str:
     """Its tickets; one whose call has no answer yet has none, or none that is known."""
-    with_ticket = [leg for leg in copy.live_legs if leg.ticket is not None]
-    named = [_tickets(with_ticket)] if with_ticket else []
-    if len(with_ticket) < len(copy.live_legs):
+    named = [_tickets(copy.live_legs)]
+    if any(leg.ticket is None for leg in copy.live_legs):
         named.append(f"what a call to open {copy.symbol} may have opened")
-    return " and ".join(named)
+    return " and ".join(filter(None, named))
 
 
 def _tickets(legs: list[Leg]) -> str:
-    return ", ".join(str(leg.ticket) for leg in legs)
+    return ", ".join(str(leg.ticket) for leg in legs if leg.ticket is not None)
