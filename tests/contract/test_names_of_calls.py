@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -61,6 +62,15 @@ async def test_the_address_alone_leads_to_the_calls_under_whatever_path_it_is_se
 ) -> None:
     answer = await calling.client.get("/")
     assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+
+
+async def test_each_call_of_the_list_leads_to_where_it_is_tried(calling: Calling) -> None:
+    page = (await calling.client.get("/ReadMe")).text
+    operations = [call for methods in calling.paths.values() for call in methods.values()]
+    there = {f"docs#/{call['tags'][0]}/{call['operationId']}" for call in operations}
+    links = re.findall(r'<th><a href="(.*?)">', page)
+    assert len(links) == len(calling.paths)
+    assert set(links) <= there
 
 
 async def test_another_method_is_told_which_there_are(calling: Calling) -> None:

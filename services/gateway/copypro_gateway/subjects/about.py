@@ -98,7 +98,7 @@ def _page(app: FastAPI) -> str:
 def _row(route: APIRoute) -> str:
     """Its name leads to where it can be tried."""
     subject, name = escape(str(route.tags[0])), escape(route.path.lstrip("/"))
-    link = f'<a href="docs#/{subject}/{escape(route.operation_id or "")}">{name}</a>'
+    link = f'<a href="docs#/{subject}/{escape(route.unique_id)}">{name}</a>'
     return f"<tr><th>{link}<td>{_marked(route.description)}"
 
 
