@@ -87,7 +87,14 @@ def accept(
             return copy, detach(copy, order.reason, forget=True)
         case ModifyPendingCopy():
             if copy.pending is not None:
-                copy.pending = _moved(copy.pending, order)
+                copy.pending = replace(
+                    copy.pending,
+                    price=order.price,
+                    stop_limit_price=order.stop_limit_price,
+                    stop_loss=order.stop_loss,
+                    take_profit=order.take_profit,
+                    expires_at_utc=order.expires_at_utc,
+                )
                 copy.stop_loss, copy.take_profit = order.stop_loss, order.take_profit
                 copy.leg(PENDING_LEG).levels_asked_at_utc = now
                 _fresh_start(copy)
@@ -322,31 +329,6 @@ def _side_of(order: OpenCopy | PlacePendingCopy) -> Side:
     """The slave's."""
     side = order.side if isinstance(order, OpenCopy) else order.kind.side
     return side.opposite if order.options.reverse_copy else side
-
-
-def _moved(pending: PlacePendingCopy, order: ModifyPendingCopy) -> PlacePendingCopy:
-    return PlacePendingCopy(
-        copy=pending.copy,
-        copier=pending.copier,
-        master=pending.master,
-        slave=pending.slave,
-        root=pending.root,
-        symbol=pending.symbol,
-        kind=pending.kind,
-        lots=pending.lots,
-        price=order.price,
-        stop_limit_price=order.stop_limit_price,
-        stop_loss=order.stop_loss,
-        take_profit=order.take_profit,
-        expires_at_utc=order.expires_at_utc,
-        context=pending.context,
-        options=pending.options,
-        same_server=pending.same_server,
-        seen_at_utc=pending.seen_at_utc,
-        magic=pending.magic,
-        mapping=pending.mapping,
-        registration=pending.registration,
-    )
 
 
 def _fresh_start(copy: Copy) -> None:
