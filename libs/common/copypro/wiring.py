@@ -38,8 +38,6 @@ from copypro.adapters.mongo_read_models import MongoReadModels
 from copypro.adapters.mongo_repeats import MongoRepeats
 from copypro.adapters.mongo_users import MongoUsers
 from copypro.adapters.mongo_vault import MongoVault
-from copypro.adapters.mt4_terminal import Mt4Dialect
-from copypro.adapters.mt5_terminal import Mt5Dialect
 from copypro.adapters.sealing import (
     KEY_FILE,
     KeySource,
@@ -59,6 +57,7 @@ from copypro.adapters.sqlite_users import SqliteUsers
 from copypro.adapters.sqlite_vault import FILE as VAULT_FILE
 from copypro.adapters.sqlite_vault import SqliteVault
 from copypro.adapters.terminal import Terminals
+from copypro.adapters.terminals import DIALECTS, terminal_factory
 from copypro.adapters.webhooks import Webhooks
 from copypro.envelope import utc_now
 from copypro.errors import CopyProError, LogCorrupt, SecretsError
@@ -382,17 +381,15 @@ class Bridges:
 
     def __init__(self, settings: Settings, limits: TerminalLimits) -> None:
         self._terminals: dict[Platform, Terminals] = {}
-        for platform, dialect, address in (
-            (Platform.MT4, Mt4Dialect(), settings.api_mt4),
-            (Platform.MT5, Mt5Dialect(), settings.api_mt5),
-        ):
+        addresses = {Platform.MT4: settings.api_mt4, Platform.MT5: settings.api_mt5}
+        for platform, address in addresses.items():
             if address:
                 reads = settings.reads_for(address)
-                self._terminals[platform] = Terminals(dialect, address, limits, reads)
+                self._terminals[platform] = terminal_factory(platform, address, limits, reads)
 
     @property
     def factories(self) -> Mapping[Platform, TerminalFactory]:
-        return {platform: made.factory for platform, made in self._terminals.items()}
+        return self._terminals
 
     async def close(self) -> None:
         for made in self._terminals.values():
@@ -410,12 +407,8 @@ class InMemory:
     @staticmethod
     def terminals(servers: Mapping[Platform, LocalServer]) -> Mapping[Platform, TerminalFactory]:
         """On bridges of this process."""
-        dialects: dict[Platform, Mt4Dialect | Mt5Dialect] = {
-            Platform.MT4: Mt4Dialect(),
-            Platform.MT5: Mt5Dialect(),
-        }
         return {
-            platform: LocalTerminals(dialects[platform], server, TerminalLimits())
+            platform: LocalTerminals(DIALECTS[platform], server, TerminalLimits())
             for platform, server in servers.items()
         }
 

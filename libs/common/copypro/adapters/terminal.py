@@ -37,7 +37,7 @@ from copypro.errors import (
     TerminalError,
     Unavailable,
 )
-from copypro.ports import Credentials, Terminal, TerminalFactory, TerminalLimits
+from copypro.ports import Credentials, Terminal, TerminalLimits
 from copypro.retcodes import CallKind
 from copypro.trading import (
     AccountInfo,
@@ -398,10 +398,6 @@ class Terminals:
 
     def __call__(self, credentials: Credentials) -> Terminal:
         return BridgeTerminal(self._bridge, self._dialect, credentials)
-
-    @property
-    def factory(self) -> TerminalFactory:
-        return self
 
     async def aclose(self) -> None:
         """Calls in flight break: close when none is."""

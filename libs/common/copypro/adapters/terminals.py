@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from copypro.adapters.dialect import Dialect
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
 from copypro.adapters.terminal import Terminals
 from copypro.ports import TerminalLimits
 from copypro.values import Platform
+
+DIALECTS: Mapping[Platform, Dialect] = {Platform.MT4: Mt4Dialect(), Platform.MT5: Mt5Dialect()}
 
 
 def terminal_factory(
@@ -19,5 +22,4 @@ def terminal_factory(
     headers: Mapping[str, str] | None = None,
 ) -> Terminals:
     """A TerminalFactory with an `aclose` for what its terminals share."""
-    dialect = Mt5Dialect() if platform is Platform.MT5 else Mt4Dialect()
-    return Terminals(dialect, bridge_url, limits, reads_per_s, headers)
+    return Terminals(DIALECTS[platform], bridge_url, limits, reads_per_s, headers)
