@@ -36,11 +36,8 @@ class Lag(Struct, frozen=True):
 class Ownership:
     """The partitions that this process owns now."""
 
-    def __init__(
-        self, meter: Meter, monotonic: Monotonic, first_within_s: float = FIRST_WITHIN_S
-    ) -> None:
+    def __init__(self, meter: Meter, monotonic: Monotonic) -> None:
         self.meter, self.monotonic = meter, monotonic
-        self._first_within_s = first_within_s
         self._owned: dict[tuple[str, int], ObservedPartition] = {}
         self._joined_at: dict[str, float] = {}
         self._failed_at: dict[tuple[str, int], float] = {}
@@ -71,7 +68,7 @@ class Ownership:
         """Why not; empty: every partition is restored and read on. Whoever is given none within the time
         is ready too: others own them all.
         """
-        since = self.monotonic() - self._first_within_s
+        since = self.monotonic() - FIRST_WITHIN_S
         waiting = [
             f"{role}: waiting for partitions"
             for role, joined_at in self._joined_at.items()

@@ -137,12 +137,7 @@ class Brokers:
         }
 
     def deposit(
-        self,
-        account: Account,
-        amount: Decimal,
-        now: datetime,
-        kind: str = "Balance",
-        comment: str = "",
+        self, account: Account, amount: Decimal, now: datetime, kind: str = "Balance"
     ) -> Closed:
         server = self.server_of(account)
         if kind == "Credit":
@@ -156,7 +151,6 @@ class Brokers:
             lots=D0,
             open_price=D0,
             opened_at=server.clock(now),
-            comment=comment,
             opened_ms=_ms(now),
         )
         closed = self._history(account, order, D0, D0, now, reason=kind, profit=amount)

@@ -21,23 +21,23 @@ Report = dict[str, Any]
 ANSWER_WITHIN_S = 300.0
 
 
-def file_bytes(path: Path, limits: Limits) -> bytes:
+def file_bytes(path: Path) -> bytes:
     """Errors: BadStatement, before a file that is too large was read."""
     try:
-        size = path.stat().st_size
-        if size > limits.file_bytes:
-            text = f"the file has {size:,} bytes, at most {limits.file_bytes:,} are read"
+        size, most = path.stat().st_size, Limits().file_bytes
+        if size > most:
+            text = f"the file has {size:,} bytes, at most {most:,} are read"
             raise BadStatement(f"{path}: {text}: split the report by dates")
         return path.read_bytes()
     except OSError as error:
         raise BadStatement(f"{path}: {error.strerror}") from None
 
 
-def statement_of(path: Path, *, lenient: bool, limits: Limits = Limits()) -> Statement:  # noqa: B008
+def statement_of(path: Path, *, lenient: bool) -> Statement:
     """Errors: BadStatement, which names the file, the line and what was expected there."""
-    data = file_bytes(path, limits)
+    data = file_bytes(path)
     try:
-        return read(data, limits, lenient=lenient)
+        return read(data, lenient=lenient)
     except BadStatement as error:
         raise BadStatement(f"{path}: {error}") from None
 
@@ -60,7 +60,7 @@ async def imported(
     url: str, key: str, path: Path, *, lenient: bool, within_s: float = ANSWER_WITHIN_S
 ) -> Report:
     """By the running gateway. Errors: BadStatement with its answer, or that there was none."""
-    data = file_bytes(path, Limits())
+    data = file_bytes(path)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/octet-stream"}
     address = f"{url.rstrip('/')}/ImportStatement?lenient={str(lenient).lower()}"
     try:

@@ -30,8 +30,8 @@ SOURCE = "statistics/0"
 
 
 class Keeper:
-    def __init__(self, models: ReadModels, rest_s: float = REST_S) -> None:
-        self._models, self._rest_s = models, rest_s
+    def __init__(self, models: ReadModels) -> None:
+        self._models = models
         self._not_before: dict[str, float] = {}
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._making: set[asyncio.Task[None]] = set()
@@ -44,7 +44,7 @@ class Keeper:
             waiting = self._waiting.pop(account, None)
             if waiting is not None:
                 waiting.cancel()
-            at = max(loop.time() + self._rest_s, self._not_before.get(account, 0.0))
+            at = max(loop.time() + REST_S, self._not_before.get(account, 0.0))
             self._waiting[account] = loop.call_at(at, self._start, account)
 
     def close(self) -> None:

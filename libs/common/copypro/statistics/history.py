@@ -5,7 +5,7 @@ Memory does not grow with the number of trades, only with days, symbols and open
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from itertools import groupby, islice
 
@@ -14,7 +14,7 @@ from copypro.statistics.bars import Bar, Bars, by_day
 from copypro.statistics.curve import BLOCK, Regression, Returns, Valleys, balances_after
 from copypro.statistics.equity import Equity
 from copypro.statistics.facts import ZERO, Entry, Operation, Record, Sample, Trade
-from copypro.statistics.pips import PIP_OF, PipTotals
+from copypro.statistics.pips import PipTotals
 from copypro.statistics.report import Report, Run, Streaks
 from copypro.statistics.runs import Longest, Runs
 from copypro.statistics.totals import Totals
@@ -26,7 +26,6 @@ class Statistics:
     def __init__(
         self,
         before: Decimal = ZERO,
-        pip_of: Mapping[str, Decimal] = PIP_OF,
         *,
         start: Decimal | None = None,
         restarts_at_withdrawals: bool = False,
@@ -42,7 +41,7 @@ class Statistics:
         self._begin(before if start is None else start)
         self._totals, self._runs = Totals(), Runs()
         self._returns, self._equity = Returns(), Equity()
-        self._pips, self._bars = PipTotals(pip_of), Bars()
+        self._pips, self._bars = PipTotals(), Bars()
         self._deposits = self._withdrawals = self._credit = self._entries = ZERO
 
     def _begin(self, start: Decimal) -> None:

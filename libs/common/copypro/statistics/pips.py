@@ -56,8 +56,7 @@ class _Symbol:
 
 
 class PipTotals:
-    def __init__(self, pip_of: Mapping[str, Decimal] = PIP_OF) -> None:
-        self._pip_of = pip_of
+    def __init__(self) -> None:
         self._symbols: dict[str, _Symbol] = {}
         self._wins = self._losses = 0
 
@@ -103,12 +102,12 @@ class PipTotals:
         )
 
     def _size(self, name: str, symbol: _Symbol) -> Decimal:
-        return pip_size(name, max(0, -_exponent(symbol.closes)), self._pip_of)
+        return pip_size(name, max(0, -_exponent(symbol.closes)))
 
 
-def pip_size(symbol: str, digits: int, pip_of: Mapping[str, Decimal] = PIP_OF) -> Decimal:
+def pip_size(symbol: str, digits: int) -> Decimal:
     name = symbol.upper()
-    for pattern, size in pip_of.items():
+    for pattern, size in PIP_OF.items():
         if fnmatchcase(name, pattern):
             return size
     return Decimal(1).scaleb(-(digits - 1 if digits in (3, 5) else digits))

@@ -16,6 +16,9 @@ QUARTER_S = 900
 DAY = timedelta(days=1)
 HOUR = 60
 """In minutes: what a clock is put back by in autumn."""
+LATE_S = 1.0
+KEPT_S = 600.0
+"""What a server's tick said of this machine's clock counts for so long."""
 
 
 class ClockLimits(Struct, frozen=True, kw_only=True):
@@ -122,11 +125,11 @@ class HostClock:
     """Whether this machine's own clock is wrong: when the brokers of several servers say so.
 
     One broker alone may have the wrong clock itself. A tick's time has whole seconds and is always a
-    little old, so a broker may seem late by `late_s` more.
+    little old, so a broker may seem late by `LATE_S` more.
     """
 
-    def __init__(self, limit_s: float, late_s: float = 1.0, kept_s: float = 600.0) -> None:
-        self._limit_s, self._late_s, self._kept_s = limit_s, late_s, kept_s
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
         self._skews: dict[str, tuple[float, float]] = {}
 
     def see(self, server: str, skew_s: float, mono: float) -> None:
@@ -136,12 +139,12 @@ class HostClock:
         """Seconds by which this clock is behind (positive) or ahead (negative) of all of at least
         two servers; None: it is not, or nobody can tell.
         """
-        skews = [skew for skew, at in self._skews.values() if mono - at <= self._kept_s]
+        skews = [skew for skew, at in self._skews.values() if mono - at <= KEPT_S]
         if len(skews) < 2:
             return None
         if min(skews) > self._limit_s:
             return min(skews)
-        if max(skews) < -(self._limit_s + self._late_s):
+        if max(skews) < -(self._limit_s + LATE_S):
             return max(skews)
         return None
 
