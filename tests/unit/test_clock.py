@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from copypro_account_watcher.seen.clock import ClockOffset, HostClock, age_s, to_broker, to_utc
+from copypro_account_watcher.seen.clock import ClockOffset, HostClock, to_broker, to_utc
 from hypothesis import given
 from hypothesis import strategies as st
 from mt_simulator.model import Platform, Server
@@ -186,13 +186,6 @@ def test_times_convert_both_ways_and_stay_unknown_without_an_offset() -> None:
     assert to_broker(datetime(2026, 3, 6, 12, 30, tzinfo=UTC), 120) == at_broker
     assert to_utc(at_broker, None) is None
     assert to_broker(NOW, None) is None
-
-
-def test_the_age_of_what_has_no_known_time_is_unknown() -> None:
-    at_broker = datetime(2026, 3, 6, 13, 59, 30)
-    assert age_s(NOW, at_broker, 120) == 30
-    assert age_s(NOW, at_broker, None) is None
-    assert age_s(NOW, at_broker, None, at_utc=NOW - timedelta(seconds=5)) == 5
 
 
 @given(

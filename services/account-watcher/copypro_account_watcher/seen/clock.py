@@ -162,15 +162,3 @@ def to_broker(time_utc: datetime, offset_minutes: int | None) -> datetime | None
         return None
     utc = time_utc.astimezone(UTC).replace(tzinfo=None)
     return utc + timedelta(minutes=offset_minutes)
-
-
-def age_s(
-    now_utc: datetime,
-    at_broker: datetime,
-    offset_minutes: int | None,
-    *,
-    at_utc: datetime | None = None,
-) -> float | None:
-    """Seconds since a broker's time; None: unknown, which is too old for an open."""
-    moment = at_utc or to_utc(at_broker, offset_minutes)
-    return None if moment is None else (now_utc - moment).total_seconds()
