@@ -18,7 +18,6 @@ from copypro.values import (
     CopyId,
     Lots,
     MessageId,
-    OrderKind,
     Platform,
     Price,
     RegistrationId,
@@ -345,7 +344,6 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """So much of the master's order has filled, in its own lots."""
     pending_share: Decimal = Decimal(1)
     """And so much of the whole, once its rest was removed: ours may have filled whole."""
-    pending_kind: OrderKind | None = None
     no_expiry: bool = False
     """The broker refused the mirrored order's expiry: the master's own removes the copy."""
     pending_gone: str = ""

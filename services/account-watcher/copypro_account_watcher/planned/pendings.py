@@ -97,7 +97,6 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     if not isinstance(margin, dict):
         return ask_or_wait(margin, live, far)
     copy.symbol, copy.mapping = found.symbol, pending.mapping
-    copy.pending_kind = placed.kind
     leg.offset, leg.master_price = placed.offset, pending.price
     request = OpenRequest(
         symbol=found.symbol,
