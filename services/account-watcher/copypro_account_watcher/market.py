@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 from copypro import topics
-from copypro.errors import Refused, TerminalError
+from copypro.errors import Refused, TerminalError, Unavailable
 from copypro.messages import AccountSymbols, SymbolLearned
 from copypro.ports import Terminal
 from copypro.trading import Quote, SymbolSpec
@@ -179,14 +179,21 @@ class Market:
     # --- for those who show it ----------------------------------------------------------------
 
     async def list_symbols(self, terminal: Terminal) -> None:
-        """For whoever maps symbols before anything trades. Not kept: most accounts never ask for their own."""
-        session, limits = self._session, self._host.limits
-        try:
-            names = await session.patiently(terminal, terminal.symbols, limits)
-        except TerminalError as error:
-            logger.info("symbols not listed", account=self._memory.id, code=error.code)
-            return
-        if session.terminal is terminal and session.is_current:
+        """For whoever maps symbols before anything trades, however often it takes while this session
+        lasts. Not kept: most accounts never ask for their own.
+        """
+        session, failures = self._session, 0
+        names: Sequence[str] | None = None
+        while names is None and session.terminal is terminal:
+            try:
+                names = await terminal.symbols()
+            except Unavailable:
+                failures += 1
+                await asyncio.sleep(self._host.limits.reconnect_s(failures))
+            except TerminalError as error:
+                logger.info("symbols not listed", account=self._memory.id, code=error.code)
+                return
+        if names is not None and session.terminal is terminal and session.is_current:
             await self._publish_names(names)
 
     async def _publish_names(self, names: Sequence[str]) -> None:

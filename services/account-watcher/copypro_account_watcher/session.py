@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
-from copypro.errors import Unavailable
 from copypro.ports import Terminal
 
-from copypro_account_watcher.limits import WatcherLimits
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.seen.clock import ClockOffset
-
-Answer = TypeVar("Answer")
 
 
 class Session:
@@ -47,19 +41,3 @@ class Session:
         account = self._memory.account
         is_here = account is not None and not account.removed
         return is_here and self._memory.known.generation == self._generation
-
-    async def patiently(
-        self, terminal: Terminal, ask: Callable[[], Awaitable[Answer]], limits: WatcherLimits
-    ) -> Answer:
-        """What a read in the background is answered, however often it takes while this session lasts.
-        Errors: TerminalError; Unavailable only once the session is over.
-        """
-        pause_s = limits.reconnect_first_s
-        while True:
-            try:
-                return await ask()
-            except Unavailable:
-                await asyncio.sleep(pause_s)
-                if self.terminal is not terminal:
-                    raise
-            pause_s = min(limits.reconnect_cap_s, pause_s * 2)
