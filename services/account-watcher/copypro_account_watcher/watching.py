@@ -83,7 +83,6 @@ class Watching:
         self._streams = 0
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
-        self._frames = 0
         self._newest: OrdersSeen | None = None
         """The last frame."""
         self._holding = asyncio.Lock()
@@ -236,7 +235,6 @@ class Watching:
                     case Quote():
                         self._on_quote(update)
                     case OrdersSeen():
-                        self._frames += 1
                         self._newest = update
                         if not self._caught_up:
                             self._session.look_soon()
@@ -392,14 +390,14 @@ class Watching:
 
     async def _whole_list(self, terminal: Terminal, *, holds: bool = False) -> Taken | None:
         """None: a frame came in between, and it may be older than that one. `holds`: none is looked at."""
-        frames, streams = self._frames, self._streams
+        before, streams = self._newest, self._streams
         asked_at = self._host.monotonic()
         snapshot = await terminal.snapshot()
         if streams != self._streams:
             return None
         newest = self._newest
-        if frames != self._frames and self._caught_up and not holds:
-            if newest is None or not are_the_same_trades(snapshot.orders, newest.orders):
+        if newest is not None and newest is not before and self._caught_up and not holds:
+            if not are_the_same_trades(snapshot.orders, newest.orders):
                 return None
             # Experts move stops all the time: where they are now the frame tells.
             snapshot = Snapshot(orders=newest.orders, figures=newest.figures)
