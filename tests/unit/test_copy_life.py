@@ -1136,7 +1136,7 @@ def test_a_refused_open_ends_the_copy_and_an_unclear_one_freezes_it() -> None:
     copy = wanted()
     copy.attempt = attempt("open", request)
     error = OutcomeUnknown("NO_ANSWER", "the connection broke")
-    found = outcomes.unknown(copy, copy.attempt, error, True, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+    found = outcomes.unknown(copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
     (unresolved,) = found.events
     assert isinstance(unresolved, m.CopyUnresolved)
     assert found.look

@@ -16,7 +16,6 @@ from copypro.envelope import Envelope
 from copypro.errors import NotSent, OutcomeUnknown, Refused, TerminalError
 from copypro.messages import AttemptStarted, CopyDetached, RemoveAccount
 from copypro.ports import Record, Terminal
-from copypro.retcodes import is_listed
 from copypro.trading import (
     CloseRequest,
     DeleteRequest,
@@ -48,6 +47,7 @@ from copypro_account_watcher.session import Session
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.settled.applying import apply
 from copypro_account_watcher.settled.asked import halt_if_it_took_more
+from copypro_account_watcher.settled.outcomes import Consequence
 from copypro_account_watcher.settled.ties import lots_of
 from copypro_account_watcher.state import Attempt, Copy, LegStatus, Origin
 from copypro_account_watcher.turn import Turn
@@ -341,37 +341,16 @@ class AccountAgent:
         turn: Turn,
     ) -> None:
         self._see_time(turn)
-        memory, live, limits, now = self.memory, self.memory.live, self._host.limits, turn.now
-        times = {"sent_at_utc": sent_at, "answered_at_utc": now}
         self._release(copy)
         if copy.attempt is not attempt:
             return  # settled meanwhile by the broker's books: the late answer agrees or is moot
-        platform = memory.known.platform
-        match answer:
-            case Done() if answer.filled or attempt.kind != "open":
-                answer = self._with_rest(attempt, answer)
-                halt_if_it_took_more(memory, copy, attempt, turn)
-                result = outcomes.done(copy, attempt, answer, platform, times)
-            case Done():
-                error = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")
-                result = outcomes.unknown(copy, attempt, error, True, platform, now, limits, times)
-            case NotSent():
-                result = outcomes.not_sent(copy, attempt, str(answer), now, limits, times)
-            case Refused():
-                result = outcomes.refused(copy, attempt, answer, platform, now, limits, times)
-            case OutcomeUnknown():
-                listed = is_listed(answer.code)
-                result = outcomes.unknown(
-                    copy, attempt, answer, listed, platform, now, limits, times
-                )
-            case _:
-                raise answer
-        leg = copy.leg(attempt.leg)
+        result = self._outcome(copy, attempt, answer, sent_at, turn)
+        live, leg = self.memory.live, copy.leg(attempt.leg)
         if attempt.kind in ("close", "delete") and leg.status is LegStatus.ENDED and leg.ticket:
             live.just_ended[leg.ticket] = live.mono
         if attempt.kind == "delete" and leg.ticket is None and leg.replaced is not None:
             live.just_ended[leg.replaced] = live.mono
-        apply(memory, copy, attempt, result, turn)
+        apply(self.memory, copy, attempt, result, turn)
         if attempt.kind == "modify" and leg.ticket is not None:
             live.just_modified[leg.ticket] = live.mono
         elif leg.status is LegStatus.OPEN and leg.ticket is not None:
@@ -379,6 +358,33 @@ class AccountAgent:
             if attempt.kind == "open":
                 held_lots = lots_of([each for each in copy.legs if each.ticket == leg.ticket])
                 live.learn_opened(leg.ticket, copy.symbol, copy.side, leg.lots, held_lots)
+
+    def _outcome(
+        self,
+        copy: Copy,
+        attempt: Attempt,
+        answer: Done | TerminalError,
+        sent_at: datetime,
+        turn: Turn,
+    ) -> Consequence:
+        memory, limits, now = self.memory, self._host.limits, turn.now
+        platform = memory.known.platform
+        times = {"sent_at_utc": sent_at, "answered_at_utc": now}
+        if isinstance(answer, Done) and attempt.kind == "open" and not answer.filled:
+            answer = OutcomeUnknown("PLACED", f"accepted as {answer.ticket}, no deal seen yet")
+        match answer:
+            case Done():
+                answer = self._with_rest(attempt, answer)
+                halt_if_it_took_more(memory, copy, attempt, turn)
+                return outcomes.done(copy, attempt, answer, platform, times)
+            case NotSent():
+                return outcomes.not_sent(copy, attempt, str(answer), now, limits, times)
+            case Refused():
+                return outcomes.refused(copy, attempt, answer, platform, now, limits, times)
+            case OutcomeUnknown():
+                return outcomes.unknown(copy, attempt, answer, platform, now, limits, times)
+            case _:
+                raise answer
 
     def _with_rest(self, attempt: Attempt, answer: Done) -> Done:
         """Of an order that is deleted no more was left than the latest list showed of it."""

@@ -26,7 +26,7 @@ from copypro.messages import (
     CopyUnresolved,
     ExecutionEvent,
 )
-from copypro.retcodes import CallKind, Class, Verdict, classify
+from copypro.retcodes import CallKind, Class, Verdict, classify, is_listed
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
 from copypro.values import Lots, OrderKind, Platform, Ticket
 from msgspec import Struct
@@ -310,7 +310,6 @@ def unknown(
     copy: Copy,
     attempt: Attempt,
     error: OutcomeUnknown,
-    listed: bool,
     platform: Platform,
     now: datetime,
     limits: WatcherLimits,
@@ -318,9 +317,10 @@ def unknown(
 ) -> Consequence:
     """Nobody knows. The copy waits; everything else goes on.
 
-    `listed` False: an error body with a name that is in no table, without any trouble of the
-    transport: two reads settle it, and it does not count towards pausing the account.
+    An error body with a name that is in no table, without any trouble of the transport, is settled
+    by two reads, and does not count towards pausing the account.
     """
+    listed = is_listed(error.code)
     attempt.unresolved_at_utc = now
     attempt.wait_s = absence_wait_s(platform, limits) if listed else 0.0
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
