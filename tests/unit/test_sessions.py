@@ -369,3 +369,25 @@ def test_a_bridge_that_is_away_for_a_day_is_tried_on_and_on(how: str) -> None:
         assert [line for line in lines if line["event"] == "an agent broke"] == []
 
     run(work())
+
+
+def test_of_an_account_whose_session_has_just_ended_nothing_is_said_of_what_stands() -> None:
+    """What was known of it was still taken for what stands: "not open" would have a person settle as
+    nothing what no list can show.
+    """
+
+    async def work() -> None:
+        async with watched(QUICK) as account:
+            await account.open()
+            await account.until(lambda: account.told(m.CopyUnresolved, topics.EXECUTIONS))
+            (started,) = account.told(m.AttemptStarted, topics.EXECUTIONS)
+            await reconnects(account, 30.0)
+            await account.command(
+                m.SettleUnresolved(
+                    account=ACCOUNT, attempt=started.attempt, ticket=Ticket(77), by="u"
+                )
+            )
+            await account.until(lambda: account.told(m.CommandDenied))
+            assert account.told(m.CommandDenied)[0].code == "ACCOUNT_CONNECTING"
+
+    run(work())

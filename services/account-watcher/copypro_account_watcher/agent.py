@@ -65,7 +65,7 @@ class AccountAgent:
         self._session = session = Session(memory)
         self._keys = keys = Keys(memory, host)
         self._market = market = Market(memory, host, session, self._wake_soon, self._look_now)
-        self._permission = Permission(memory, host, session)
+        self._permission = Permission(memory, host)
         self._overdue = Overdue(memory, host)
         self._protecting = protecting = Protecting(memory, host, session, market, keys)
         self._proving = proving = Proving(memory, host, session, protecting, self.act)
@@ -179,7 +179,7 @@ class AccountAgent:
 
     def _take_steps(self, turn: Turn) -> None:
         memory, live = self.memory, self.memory.live
-        live.connected, live.costs = self._session.connected, memory.book.costs
+        live.costs = memory.book.costs
         self._permission.refresh(turn)
         if live.mode is Mode.NETTING:
             live.held = {
@@ -435,7 +435,7 @@ class AccountAgent:
             return "registered"
         if account.removed:
             return "removed"
-        if self._session.connected:
+        if self.memory.live.connected:
             return "connected"
         if account.refused:
             return "refused"

@@ -9,7 +9,6 @@ from copypro.codes import Denial, denied
 from copypro_account_watcher.alerts import clear_alert, raise_alert
 from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.session import Session
 from copypro_account_watcher.turn import Turn
 
 MOST_UNRESOLVED = 2
@@ -28,8 +27,8 @@ OF_THIS_MACHINE = {
 class Permission:
     """The circuit breaker of one account, and everything else that pauses its opens."""
 
-    def __init__(self, memory: Memory, host: Host, session: Session) -> None:
-        self._memory, self._host, self._session = memory, host, session
+    def __init__(self, memory: Memory, host: Host) -> None:
+        self._memory, self._host = memory, host
         self._marks: list[tuple[float, str]] = []
         """On the monotonic clock, as is the end of the pause: a clock that is set back prolongs neither."""
         self._paused_until: datetime | None = None
@@ -116,6 +115,6 @@ class Permission:
             return denied("OPENS_PAUSED", unresolved=unresolved)
         if self._paused_until is not None:
             return denied("OPENS_PAUSED", until=self._paused_until.isoformat())
-        if self._session.connected and account.info is not None and account.info.investor:
+        if memory.live.connected and account.info is not None and account.info.investor:
             return denied("READ_ONLY")
         return None

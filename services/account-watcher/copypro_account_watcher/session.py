@@ -13,8 +13,6 @@ from copypro_account_watcher.seen.clock import ClockOffset
 class Session:
     def __init__(self, memory: Memory) -> None:
         self.terminal: Terminal | None = None
-        self.connected = False
-        """A first look succeeded."""
         self.ended_by = ""
         """The code that the last session ended with, or that there was none for."""
         self.offset = ClockOffset()

@@ -107,8 +107,8 @@ class Watching:
 
     async def disconnect(self) -> None:
         self._looking.stop()
-        session = self._session
-        terminal, session.terminal, session.connected = session.terminal, None, False
+        terminal, self._session.terminal = self._session.terminal, None
+        self._memory.live.connected = False
         if terminal is not None:
             await terminal.disconnect()
 
@@ -178,7 +178,7 @@ class Watching:
         if is_told or not session.is_current:
             logger.debug("not connected", account=memory.id, code=error.code, message=error.message)
             return
-        session.ended_by, account.connected = error.code, False
+        session.ended_by, account.connected, memory.live.connected = error.code, False, False
         account.serial += 1
         turn = Turn(self._host.clock())
         event = AccountDisconnected(account=memory.id, code=error.code, message=error.message)
@@ -323,7 +323,7 @@ class Watching:
         account = memory.known
         if not session.is_current:
             return
-        session.connected, session.ended_by = True, ""
+        memory.live.connected, session.ended_by = True, ""
         turn = Turn(host.clock())
         account.info, account.connected = info, True
         account.serial += 1

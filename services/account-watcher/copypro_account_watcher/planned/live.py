@@ -103,6 +103,7 @@ class Live:
         self.now = datetime.min.replace(tzinfo=UTC)
         self.mono = 0.0
         self.connected = False
+        """A first look of the present session succeeded."""
         self.opens_off: Denial | None = None
         self.account: Account | None = None
         """In whose names there may be opens, and which copiers are halted."""
