@@ -276,14 +276,15 @@ def test_a_move_that_was_late_and_is_taken_back_is_late_no_more() -> None:
 
 
 def test_ours_that_filled_as_the_masters_was_removed_is_closed_from_then_on() -> None:
+    """At once: with its levels set and a price at hand nothing else gave it a turn for half a minute."""
     copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
     copy.legs[0].status = LegStatus.OPEN
     removed = m.RemovePendingCopy(copy=copy.copy, slave=copy.slave, reason="MASTER_Deleted")
     accept(copy, removed, ORIGIN, SEEN_AT)
-    next_step(copy, clocked(age_s=7))
+    copy.not_before_utc = SEEN_AT + timedelta(seconds=9)  # a change of its levels was refused
+    step = next_step(copy, clocked(age_s=7))
     since = SEEN_AT + timedelta(seconds=7)
     assert (copy.closing, copy.closing_since_utc) == ("MASTER_PENDING_REMOVED", since)
-    step = next_step(copy, clocked(age_s=7))
     assert isinstance(step, Sends)
     assert step.kind == "close"
 

@@ -51,10 +51,6 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
                 return ask_or_wait((NeedList(),), live, live.now + grace)
             return delete
         return _modify(copy, leg, pending, live)
-    if copy.pending_gone and leg.status is LegStatus.OPEN:
-        # Ours filled and the master's was removed: a position that the master does not have.
-        copy.closing, copy.closing_since_utc = "MASTER_PENDING_REMOVED", live.now
-        return None
     if leg.status is LegStatus.WAITING and leg.order is None:
         return _place(copy, leg, pending, live)
     return None

@@ -65,6 +65,7 @@ def _next_step(copy: Copy, live: Live) -> Step:
         _without_the_first(copy)
         or (_deny_waiting(copy, "COPIER_STOPPED") if copy.stopped else None)
         or _waiting_too_long(copy, live)
+        or _not_the_masters(copy, live)
         or _naked(copy, live)
         or _reduce(copy, live)
         or _open(copy, live)
@@ -228,6 +229,15 @@ def _shares(copy: Copy, leg: Leg) -> list[Leg]:
         for other in copy.legs
         if other is not leg and other.status is LegStatus.OPEN and other.ticket == leg.ticket
     ]
+
+
+def _not_the_masters(copy: Copy, live: Live) -> Step | None:
+    """A mirrored order filled and the master's was removed: a position that the master does not have."""
+    if copy.pending is None or not copy.pending_gone or not _standing(copy):
+        return None
+    copy.closing, copy.closing_since_utc = "MASTER_PENDING_REMOVED", live.now
+    copy.not_before_utc = None
+    return _close_everything(copy, live)
 
 
 def _naked(copy: Copy, live: Live) -> Step | None:
