@@ -169,10 +169,8 @@ class Commands:
         memory.save_account(turn)
         for copy in copies_of(memory, command.registration):
             if command.close_trades:
-                copy.closing = copy.closing or "ACCOUNT_REMOVED"
-                copy.closing_since_utc = copy.closing_since_utc or turn.now
+                copy.close(copy.closing or "ACCOUNT_REMOVED", copy.closing_since_utc or turn.now)
                 copy.forget = True
-                copy.not_before_utc = None
             memory.touch(copy, turn)
         return None
 

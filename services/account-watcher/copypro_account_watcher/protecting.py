@@ -173,8 +173,8 @@ class Protecting:
         """What its owner took in hand is no copy of ours any more: flattening finds it in the list."""
         if copy.closing or copy.detached:
             return
-        copy.closing, copy.closing_numbers, copy.closing_since_utc = CODE, numbers, turn.now
-        copy.tries, copy.not_before_utc, copy.first_try_at_utc = 0, None, None
+        copy.close(CODE, turn.now)
+        copy.closing_numbers = numbers
         self._memory.touch(copy, turn)
 
     def _flatten(self, registration: Registration, orders: Sequence[OpenOrder], turn: Turn) -> None:

@@ -359,6 +359,16 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
                 return leg
         raise LookupError(f"copy {self.copy} has no leg {number}")
 
+    def close(self, why: str, now: datetime) -> None:
+        """All of it, and nothing else any more."""
+        self.closing, self.closing_since_utc = why, now
+        self.begin_step()
+
+    def begin_step(self) -> None:
+        """Waits and counts of the former step no longer apply."""
+        self.tries, self.corrections = 0, 0
+        self.first_try_at_utc, self.not_before_utc = None, None
+
     def is_calling(self, leg: Leg, kind: str) -> bool:
         """A call of this kind on this leg is under way, or nobody knows what became of it."""
         attempt = self.attempt

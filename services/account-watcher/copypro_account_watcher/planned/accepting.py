@@ -81,7 +81,7 @@ def accept(
         case CloseCopy():
             copy.forget = copy.forget or order.forget
             if not copy.closing:
-                copy.closing, copy.closing_since_utc = order.reason, now
+                copy.close(order.reason, now)
                 _fresh_start(copy)
         case DetachCopy():
             return copy, detach(copy, order.reason, forget=True)
@@ -332,9 +332,8 @@ def _side_of(order: OpenCopy | PlacePendingCopy) -> Side:
 
 
 def _fresh_start(copy: Copy) -> None:
-    """What is wanted changed: waits and counts of the former step no longer apply."""
-    copy.tries, copy.corrections = 0, 0
-    copy.first_try_at_utc, copy.not_before_utc = None, None
+    """What is wanted changed."""
+    copy.begin_step()
     copy.settled_levels, copy.refusal = None, None
     for leg in copy.legs:
         leg.levels_refused = False

@@ -235,8 +235,7 @@ def _not_the_masters(copy: Copy, live: Live) -> Step | None:
     """A mirrored order filled and the master's was removed: a position that the master does not have."""
     if copy.pending is None or not copy.pending_gone or not _standing(copy):
         return None
-    copy.closing, copy.closing_since_utc = "MASTER_PENDING_REMOVED", live.now
-    copy.not_before_utc = None
+    copy.close("MASTER_PENDING_REMOVED", live.now)
     return _close_everything(copy, live)
 
 
@@ -251,8 +250,7 @@ def _naked(copy: Copy, live: Live) -> Step | None:
             continue
         leg.naked_since_utc = leg.naked_since_utc or live.now
         if leg.levels_refused or live.now >= leg.naked_since_utc + _may_be_naked(live):
-            copy.closing, copy.closing_since_utc = "STOP_NOT_SET", live.now
-            copy.not_before_utc = None
+            copy.close("STOP_NOT_SET", live.now)
             return _close_everything(copy, live)
     return None
 

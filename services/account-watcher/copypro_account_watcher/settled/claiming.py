@@ -87,8 +87,8 @@ def _rest(memory: Memory, copy: Copy, leg: Leg, order: OpenOrder, turn: Turn) ->
     memory.know(copy)
     leg.status, leg.ticket, leg.lots, leg.closed = LegStatus.PLACED, order.ticket, order.lots, None
     leg.slave_root = None  # the position's end may be told yet, and is not the order's
-    copy.closing = copy.closing or copy.detached or "REST_OF_ORDER"
-    copy.closing_since_utc, copy.detached, copy.not_before_utc = turn.now, "", None
+    copy.close(copy.closing or copy.detached or "REST_OF_ORDER", turn.now)
+    copy.detached = ""
 
 
 def _late_add(memory: Memory, copy: Copy, orders: Sequence[OpenOrder], turn: Turn) -> None:
@@ -122,8 +122,8 @@ def _takes_up(memory: Memory, copy: Copy, ticket: Ticket, what: str, turn: Turn)
     raise_alert(memory, turn, "LATE_FILL", f"late/{copy.copy}", text, ticket=ticket)
     copy.settled_levels = None
     if not is_followed:
-        copy.closing, copy.closing_since_utc = copy.closing or "LATE_FILL", turn.now
-        copy.detached, copy.not_before_utc = "", None
+        copy.close(copy.closing or "LATE_FILL", turn.now)
+        copy.detached = ""
 
 
 def _filled_further(memory: Memory, copy: Copy, orders: Sequence[OpenOrder], turn: Turn) -> None:

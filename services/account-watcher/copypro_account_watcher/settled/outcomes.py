@@ -65,7 +65,7 @@ def done(
     leg = copy.leg(attempt.leg)
     common = about(copy, leg.number) | {"attempt": attempt.id} | times
     copy.attempt, copy.refusal = None, None
-    _step_done(copy)
+    copy.begin_step()
     request = attempt.request
     match request:
         case OpenRequest() if attempt.kind == "place":
@@ -424,7 +424,7 @@ def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> Exe
     leg = copy.leg(attempt.leg)
     if leg.closed is None or not is_done(leg, attempt.kind):
         return None
-    _step_done(copy)
+    copy.begin_step()
     if attempt.kind == "delete":
         return _removed(copy, leg, leg.closed.ticket, leg.closed.lots, common)
     return CopyClosed(
@@ -451,7 +451,7 @@ def _modify_refused(
     if class_ is Class.OK:  # nothing to change: that is what was wanted
         _set(leg, attempt)
         _levels_set(copy)
-        _step_done(copy)
+        copy.begin_step()
         return Consequence(events=[rejected(False)], look=True)
     copy.levels_late_since_utc = copy.levels_late_since_utc or now
     if class_ is Class.FIX:
@@ -460,7 +460,7 @@ def _modify_refused(
     is_final = class_ in (Class.STOP, Class.STOP_ACCOUNT)
     if is_final or copy.corrections > limits.stops_tries:
         _settle_levels(copy, leg)
-        _step_done(copy)
+        copy.begin_step()
         return Consequence(events=[rejected(True)], refresh_symbol=True)
     if class_ is Class.NOW and _may_try_now(copy, attempt, now, limits):
         return Consequence(events=[rejected(False)], refresh_symbol=True)
@@ -513,11 +513,6 @@ def _later(
         )
     copy.tries += 1
     copy.not_before_utc = now + timedelta(seconds=max(wait_s, at_least_s * limits.code_wait_share))
-
-
-def _step_done(copy: Copy) -> None:
-    copy.tries, copy.corrections = 0, 0
-    copy.first_try_at_utc, copy.not_before_utc = None, None
 
 
 def _has_stops(attempt: Attempt) -> bool:
