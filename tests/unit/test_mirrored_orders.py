@@ -263,6 +263,19 @@ def test_a_move_whose_terms_are_not_to_be_had_asks_again_a_little_later() -> Non
     assert step.until > unknown.now
 
 
+def test_a_move_in_a_closed_market_reads_no_terms_that_are_known() -> None:
+    """Each answer gave it a turn, in which it asked again: as fast as the bridge answers."""
+    order = places(OrderKind.BUY_LIMIT, "1.099")
+    copy, closed = placed(order), live(known=False)
+    moved(copy, order, price=D("1.098"))
+    closed.learn_spec(spec())
+    assert next_step(copy, closed) == Asks((NeedQuote("EURUSD"),))
+    closed.learn_missing(NeedQuote("EURUSD"))
+    step = next_step(copy, closed)
+    assert isinstance(step, Waits)
+    assert step.until > closed.now
+
+
 def test_a_move_that_was_late_and_is_taken_back_is_late_no_more() -> None:
     """The market was in its way, and ours stands where the master's is again."""
     order = places(OrderKind.BUY_LIMIT, "1.099")

@@ -16,7 +16,7 @@ from copypro.trading import DeleteRequest, ModifyRequest, OpenRequest
 
 from copypro_account_watcher.planned import levels as stops
 from copypro_account_watcher.planned import sizing
-from copypro_account_watcher.planned.live import Live, NeedList, NeedQuote, NeedSpec
+from copypro_account_watcher.planned.live import Live, NeedList
 from copypro_account_watcher.planned.opening import Market, check_margin, find_market, magic_of
 from copypro_account_watcher.planned.step import (
     Denies,
@@ -24,6 +24,7 @@ from copypro_account_watcher.planned.step import (
     Sends,
     Step,
     Waits,
+    ask_for_terms,
     ask_or_wait,
     backing_off,
 )
@@ -135,8 +136,7 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         return None
     spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
     if spec is None or quote is None:
-        far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
-        return ask_or_wait((NeedSpec(copy.symbol), NeedQuote(copy.symbol)), live, far)
+        return ask_for_terms(copy.symbol, live)
     placed = stops.pending_levels(
         pending,
         spec,

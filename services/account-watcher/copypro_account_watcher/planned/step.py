@@ -10,7 +10,7 @@ from copypro.trading import Quote, TradeRequest
 from copypro.values import Lots
 from msgspec import Struct
 
-from copypro_account_watcher.planned.live import Live, Need
+from copypro_account_watcher.planned.live import Live, Need, NeedQuote, NeedSpec
 from copypro_account_watcher.state import Copy
 
 
@@ -65,6 +65,14 @@ def ask_or_wait(needs: tuple[Need, ...], live: Live, expires_at: datetime) -> St
         return Asks(missing)
     again_at = live.now + timedelta(seconds=live.limits.quote_age_s)
     return Waits(min(again_at, expires_at))
+
+
+def ask_for_terms(symbol: str, live: Live) -> Step:
+    """What is not known of a symbol's terms, however old, and of its price."""
+    spec, quote = live.any_spec(symbol), live.quote(symbol)
+    known: tuple[tuple[Need, object], ...] = ((NeedSpec(symbol), spec), (NeedQuote(symbol), quote))
+    far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
+    return ask_or_wait(tuple(need for need, found in known if found is None), live, far)
 
 
 def backing_off(copy: Copy, live: Live) -> Waits | None:

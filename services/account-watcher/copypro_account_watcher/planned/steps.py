@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from copypro_account_watcher.planned import pendings
 from copypro_account_watcher.planned.levels import Levels, modified_levels, wants_stop
-from copypro_account_watcher.planned.live import Live, NeedQuote, NeedSpec
+from copypro_account_watcher.planned.live import Live, NeedSpec
 from copypro_account_watcher.planned.opening import Opening, plan_open
 from copypro_account_watcher.planned.step import (
     Asks,
@@ -28,6 +28,7 @@ from copypro_account_watcher.planned.step import (
     Sends,
     Step,
     Waits,
+    ask_for_terms,
     ask_or_wait,
     backing_off,
 )
@@ -382,16 +383,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             return None  # the next look shows the rest's ticket
         spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
         if spec is None or quote is None:
-            needs = tuple(
-                need
-                for need, known in (
-                    (NeedSpec(copy.symbol), spec),
-                    (NeedQuote(copy.symbol), quote),
-                )
-                if known is None
-            )
-            far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
-            return ask_or_wait(needs, live, far)
+            return ask_for_terms(copy.symbol, live)
         levels = modified_levels(copy, leg, spec, quote)
         is_set = (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit)
         is_asked = leg.levels_asked_at_utc is not None
