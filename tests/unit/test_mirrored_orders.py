@@ -424,6 +424,17 @@ def test_a_list_that_is_long_not_to_be_had_is_asked_for_later_and_not_at_once(ag
     assert step.until > late.now
 
 
+def test_ours_that_a_list_shows_no_more_waits_for_history_and_asks_for_no_other_list() -> None:
+    """Each list gave it a turn, in which it asked for the next: as fast as the bridge answers."""
+    copy = placed(places(OrderKind.BUY_LIMIT, "1.099"))
+    accept(copy, replace(opens(), from_pending=True), ORIGIN, SEEN_AT)
+    late = clocked(age_s=LIMITS.pending_grace_s)
+    late.looked([], asked_at=late.mono)
+    step = next_step(copy, late)
+    assert isinstance(step, Waits)
+    assert step.until > late.now
+
+
 def test_a_move_that_was_executed_and_not_answered_is_done_when_the_broker_sees_no_change() -> None:
     """Sent again, since nobody knew, and never a third time."""
     order = places(OrderKind.BUY_LIMIT, "1.099")

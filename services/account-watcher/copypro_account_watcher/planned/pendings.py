@@ -48,8 +48,11 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
             late_at = copy.pending_filled_at_utc + grace
             if live.now < late_at:
                 return Waits(late_at)
-            if not live.is_listed_since(late_at) or leg.ticket not in live.positions:
+            if not live.is_listed_since(late_at):
                 return ask_or_wait((NeedList(),), live, live.now + grace)
+            if leg.ticket not in live.positions:
+                # How it ended, history is about to tell.
+                return Waits(live.now + timedelta(seconds=live.limits.missing_every_s))
             return delete
         return _modify(copy, leg, pending, live)
     if leg.status is LegStatus.WAITING and leg.order is None:
