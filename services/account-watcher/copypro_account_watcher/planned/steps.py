@@ -66,7 +66,7 @@ def _next_step(copy: Copy, live: Live) -> Step:
         _without_the_first(copy)
         or (_deny_waiting(copy, "COPIER_STOPPED") if copy.stopped else None)
         or _waiting_too_long(copy, live)
-        or _not_the_masters(copy, live)
+        or (_not_the_masters(copy, live) if copy.pending_gone else None)
         or _naked(copy, live)
         or _reduce(copy, live)
         or _open(copy, live)
@@ -234,7 +234,7 @@ def _shares(copy: Copy, leg: Leg) -> list[Leg]:
 
 def _not_the_masters(copy: Copy, live: Live) -> Step | None:
     """A mirrored order filled and the master's was removed: a position that the master does not have."""
-    if copy.pending is None or not copy.pending_gone or not _standing(copy):
+    if copy.pending is None or not _standing(copy):
         return None
     copy.close("MASTER_PENDING_REMOVED", live.now)
     return _close_everything(copy, live)
