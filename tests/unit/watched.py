@@ -19,6 +19,7 @@ from copypro.envelope import decode, encode, fact
 from copypro.errors import (
     CredentialsRefused,
     OutcomeUnknown,
+    Refused,
     SessionLost,
     TerminalError,
     Unavailable,
@@ -99,6 +100,8 @@ class Bridge:
         """How old a symbol's last quote is: who asks for a newer one waits for it, as MT5's bridge says."""
         self.silent_on: set[str] = set()
         """Symbols whose terms and prices are asked for in vain, which shows only after the read's limit."""
+        self.gone: set[str] = set()
+        """Symbols that the broker has no more."""
         self.answers_in_s: dict[str, float] = {}
         """How long a symbol's terms and prices take."""
         self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
@@ -221,6 +224,8 @@ class _Session:
         return quote("1.10000", "1.10002", name)
 
     async def _told(self, name: str) -> None:
+        if name in self._bridge.gone:
+            raise Refused("INVALID_SYMBOL", "unknown")
         if name in self._bridge.silent_on:
             await self._no_answer()
         await asyncio.sleep(self._bridge.answers_in_s.get(name, 0.0))
@@ -283,14 +288,15 @@ class Watched:
             )
         )
 
-    async def open(self) -> None:
-        """A copy is to be opened; the bridge never answers it."""
+    async def open(self, **more: Any) -> None:
+        """A copy is to be opened; the bridge never answers it, unless it is told to."""
         fresh = replace(
             opens(),
             slave=ACCOUNT,
             registration=REGISTRATION,
             seen_at_utc=now(),
             fresh_from_utc=now(),
+            **more,
         )
         await self.order(fresh)
 

@@ -48,7 +48,7 @@ from copypro_account_watcher.settled.claiming import claim, filled_unseen, unsee
 from copypro_account_watcher.settled.following import (
     follow,
     follow_hidden,
-    follow_tickets,
+    follow_names,
     settle_fills,
 )
 from copypro_account_watcher.state import Account, root_key
@@ -288,7 +288,7 @@ class Looking:
             follow_left_open(memory, message, turn)
             self._protecting.told(message)
         note_all(memory.book, (fact.message for fact in (*result.facts, *result.late)))
-        follow_tickets(memory, result.changed, turn)
+        follow_names(memory, result.changed, turn)
 
     def _remember(self, result: Result, turn: Turn) -> None:
         memory, account = self._memory, self._memory.known
