@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.options import SymbolMapping
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenRequest, TradeRequest
-from copypro.values import Mode, Ticket
+from copypro.values import CopyId, Mode, Ticket
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
@@ -80,5 +82,42 @@ def test_the_stops_of_its_master_are_set_under_the_new_name(mode: Mode) -> None:
             await account.order(modify)
             await account.until(lambda: asked)
             assert isinstance(asked[0], ModifyRequest)
+
+    run(work())
+
+
+@pytest.mark.parametrize("reconnects", [False, True])
+def test_what_its_master_adds_has_the_lots_of_its_mapping(reconnects: bool) -> None:
+    mapping = SymbolMapping(master_symbol="EURUSD", slave_symbol="EURUSD", slave_lots=D("0.03"))
+
+    async def work() -> None:
+        async with watched() as account:
+            asked = await copied(account, mapping)
+            renames(account)
+            if reconnects:
+                account.bridge.ends_session(reconnects_s=1.0)
+            await account.looked()
+            await account.open(mapping=mapping, leg=1)
+            await account.until(lambda: asked or account.told(m.CopyDenied, topics.EXECUTIONS))
+            (add,) = asked
+            assert isinstance(add, OpenRequest)
+            assert (add.symbol, add.lots) == (NEW, D("0.03"))
+
+    run(work())
+
+
+def test_the_next_trade_is_copied_under_the_new_name() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            asked = await copied(account)
+            renames(account)
+            account.bridge.names = [f"{pair}.a" for pair in PAIRS]
+            await account.looked()
+            await asyncio.sleep(60)
+            await account.open(copy=CopyId("1" * 32), root="r2")
+            await account.until(lambda: asked or account.told(m.CopyDenied, topics.EXECUTIONS))
+            (opened,) = asked
+            assert isinstance(opened, OpenRequest)
+            assert opened.symbol == NEW
 
     run(work())

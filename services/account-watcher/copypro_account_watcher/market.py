@@ -86,6 +86,8 @@ class Market:
         except TerminalError as error:
             live.mono = self._host.monotonic()
             live.learn_missing(need)
+            if error.code == "INVALID_SYMBOL":
+                live.forget_names()
             level = logger.info if isinstance(error, Refused) else logger.warning
             level("a read failed", account=self._memory.id, need=str(need), code=error.code)
         finally:

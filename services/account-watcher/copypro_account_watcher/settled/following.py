@@ -107,6 +107,7 @@ def follow_names(memory: Memory, changed: Iterable[RootId], turn: Turn) -> None:
                 memory.touch(copy, turn)
             if copy.symbol != root.symbol:
                 _rename(copy, root.symbol)
+                memory.live.forget_names()
                 memory.touch(copy, turn)
 
 
