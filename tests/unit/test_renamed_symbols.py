@@ -26,7 +26,9 @@ def renames(account: Watched) -> None:
     """Over a weekend, say: the old name is refused, what stands has the new one."""
     bridge = account.bridge
     bridge.names, bridge.gone = [NEW], {"EURUSD"}
-    bridge.orders = tuple(replace(each, symbol=NEW) for each in bridge.orders)
+    bridge.orders = tuple(
+        replace(each, symbol=NEW) if each.symbol in bridge.gone else each for each in bridge.orders
+    )
 
 
 async def copied(account: Watched, mapping: SymbolMapping | None = None) -> list[TradeRequest]:
@@ -119,5 +121,22 @@ def test_the_next_trade_is_copied_under_the_new_name() -> None:
             (opened,) = asked
             assert isinstance(opened, OpenRequest)
             assert opened.symbol == NEW
+
+    run(work())
+
+
+def test_the_quotes_of_the_others_are_streamed_on() -> None:
+    """Nothing asks for it: each later trade would read a price first."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.orders = (order(7), order(8, symbol="GBPUSD"))
+            await account.until(lambda: bridge.subscribed == {"EURUSD", "GBPUSD"})
+            renames(account)
+            bridge.subscribed.clear()
+            bridge.ends_session(reconnects_s=1.0)
+            await account.looked()
+            assert bridge.subscribed == {"GBPUSD"}
 
     run(work())

@@ -6,7 +6,7 @@ The watcher, its agent and the log are the real ones; the terminal is a port's o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -102,6 +102,7 @@ class Bridge:
         """Symbols whose terms and prices are asked for in vain, which shows only after the read's limit."""
         self.gone: set[str] = set()
         """Symbols that the broker has no more."""
+        self.subscribed: set[str] = set()
         self.answers_in_s: dict[str, float] = {}
         """How long a symbol's terms and prices take."""
         self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
@@ -247,8 +248,10 @@ class _Session:
 
     modify = close = delete = open
 
-    async def subscribe(self, names: object) -> None:
-        return
+    async def subscribe(self, names: Sequence[str]) -> None:
+        if self._bridge.gone.intersection(names):
+            raise Refused("INVALID_SYMBOL", "unknown")
+        self._bridge.subscribed.update(names)
 
     async def disconnect(self) -> None:
         return
