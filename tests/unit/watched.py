@@ -75,6 +75,7 @@ class Bridge:
         self.orders: tuple[OpenOrder, ...] = ()
         self.closed: tuple[ClosedOrder, ...] = ()
         self.operations: tuple[BalanceOperation, ...] = ()
+        self.contract = "100000"
         self.profit_currency: str | None = None
         self.history_lags_s = 0.0
         """Behind the balance."""
@@ -216,7 +217,8 @@ class _Session:
 
     async def symbol(self, name: str) -> SymbolSpec:
         await self._told(name)
-        return spec(name=name, profit_currency=self._bridge.profit_currency)
+        bridge = self._bridge
+        return spec(name=name, contract=bridge.contract, profit_currency=bridge.profit_currency)
 
     async def quote(self, name: str, max_age_s: float) -> Quote:
         await self._told(name)

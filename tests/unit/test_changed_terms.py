@@ -1,0 +1,57 @@
+"""A broker that changes a symbol's terms of trade while the account is watched."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from copypro import messages as m
+from copypro.values import Mode, OrderKind
+from copypro_standalone.backtest.virtual_time import run
+
+from tests.unit.diff_builders import order
+from tests.unit.watched import D, watched
+
+HOUR_S = 3600.0
+
+
+@pytest.mark.parametrize("kind", [OrderKind.BUY, OrderKind.BUY_LIMIT])
+def test_a_trade_is_told_with_the_terms_of_now(kind: OrderKind) -> None:
+    """By its contract all slaves size it: after a tenth of it, ten times too much."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            await asyncio.sleep(HOUR_S)
+            bridge.contract = "10000"
+            bridge.orders = (order(7), order(8, kind=kind))
+            bridge.frame()
+            told = m.PendingPlaced if kind.is_pending else m.PositionOpened
+            await account.until(lambda: any(each.ticket == 8 for each in account.told(told)))
+            assert account.told(told)[-1].context.spec.contract_size == D("10000")
+
+    run(work())
+
+
+@pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
+def test_terms_that_were_known_hold_up_nothing_where_they_cannot_be_read_anew(mode: Mode) -> None:
+    """A new trade, and on netting what is added to one."""
+
+    async def work() -> None:
+        async with watched(mode=mode) as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            await asyncio.sleep(HOUR_S)
+            bridge.silent_on, begun = {"EURUSD"}, loop.time()
+            adds = mode is Mode.NETTING
+            bridge.orders = (order(7, "0.20"),) if adds else (order(7), order(8))
+            bridge.frame()
+            told = m.PositionIncreased if adds else m.PositionOpened
+            await account.until(lambda: len(account.told(told)) == (1 if adds else 2))
+            assert loop.time() - begun < 1.5
+            assert account.told(told)[-1].context.spec is not None
+
+    run(work())
