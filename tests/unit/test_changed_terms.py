@@ -10,7 +10,8 @@ from copypro.values import Mode, OrderKind
 from copypro_standalone.backtest.virtual_time import run
 
 from tests.unit.diff_builders import order
-from tests.unit.watched import D, watched
+from tests.unit.test_renamed_symbols import OF, copied
+from tests.unit.watched import ACCOUNT, D, watched
 
 HOUR_S = 3600.0
 
@@ -53,5 +54,27 @@ def test_terms_that_were_known_hold_up_nothing_where_they_cannot_be_read_anew(mo
             await account.until(lambda: len(account.told(told)) == (1 if adds else 2))
             assert loop.time() - begun < 1.5
             assert account.told(told)[-1].context.spec is not None
+
+    run(work())
+
+
+@pytest.mark.parametrize("how", ["silent_on", "gone"])
+def test_a_part_that_cannot_be_closed_without_its_symbols_terms_is_told(how: str) -> None:
+    """Nothing said it, however long that lasted."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, asked = account.bridge, await copied(account)
+            setattr(bridge, how, {"EURUSD"})
+            bridge.ends_session(reconnects_s=1.0)
+            await account.looked()
+            await account.order(m.ReduceCopy(copy=OF, slave=ACCOUNT, fraction=D("0.5")))
+            await account.until(lambda: account.told(m.AlertRaised))
+            (alert,) = account.told(m.AlertRaised)
+            assert alert.code == "CLOSE_FAILS"
+            setattr(bridge, how, set())
+            await account.until(lambda: account.told(m.AlertCleared))
+            (close,) = asked
+            assert close.lots == D("0.05")
 
     run(work())
