@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 from copypro import messages as m
+from copypro.adapters.memory_log import MemoryLog
+from copypro.options import CopierOptions, SmallRest
 from copypro.values import Mode, OrderKind
 from copypro_standalone.backtest.virtual_time import run
 
 from tests.unit.diff_builders import order
+from tests.unit.slave_story import ledger
 from tests.unit.test_renamed_symbols import OF, copied
 from tests.unit.watched import ACCOUNT, D, watched
 
@@ -76,5 +79,50 @@ def test_a_part_that_cannot_be_closed_without_its_symbols_terms_is_told(how: str
             await account.until(lambda: account.told(m.AlertCleared))
             (close,) = asked
             assert close.lots == D("0.05")
+
+    run(work())
+
+
+def test_a_part_that_is_closed_waits_for_no_terms() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            bridge, asked = account.bridge, await copied(account)
+            await account.order(m.ReduceCopy(copy=OF, slave=ACCOUNT, fraction=D("0.5")))
+            await account.until(lambda: asked)
+            bridge.orders = (order(50, "0.05"),)
+            await account.until(lambda: account.told(m.PositionReduced))
+            bridge.gone = {"EURUSD"}
+            bridge.ends_session(reconnects_s=1.0)
+            await asyncio.sleep(300.0)
+            assert len(asked) == 1
+            assert not account.told(m.AlertRaised)
+
+    run(work())
+
+
+def test_terms_that_came_in_the_end_leave_nothing_late() -> None:
+    """What is left is as little as may be. The restart that followed raised CLOSE_FAILS for it."""
+    log, reduced = MemoryLog(), m.ReduceCopy(copy=OF, slave=ACCOUNT, fraction=D("0.05"))
+
+    async def work() -> None:
+        async with watched(log=log) as account:
+            bridge = account.bridge
+            asked = await copied(account, options=CopierOptions(small_rest=SmallRest.KEEP_MIN))
+            await account.order(reduced)
+            await account.until(lambda: asked)
+            bridge.orders = (order(50, "0.01"),)
+            await account.until(lambda: account.told(m.PositionReduced))
+            bridge.answers_in_s = {"EURUSD": 20.0}
+            bridge.ends_session(reconnects_s=1.0)
+            await account.looked()
+            await account.order(reduced)
+            await asyncio.sleep(5.0)
+            waits = ledger(log)
+            await asyncio.sleep(30.0)
+        copy = ledger(log)
+        assert waits is not None
+        assert waits.reduction_late_since_utc is not None
+        assert copy is not None
+        assert copy.reduction_late_since_utc is None
 
     run(work())

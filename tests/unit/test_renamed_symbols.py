@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from copypro import messages as m
@@ -31,7 +32,7 @@ def renames(account: Watched) -> None:
     )
 
 
-async def copied(account: Watched, mapping: SymbolMapping | None = None) -> list[TradeRequest]:
+async def copied(account: Watched, **more: Any) -> list[TradeRequest]:
     """A copy of 0.10 lots stands. What the broker is asked for from then on."""
     asked: list[TradeRequest] = []
     bridge = account.bridge
@@ -41,10 +42,11 @@ async def copied(account: Watched, mapping: SymbolMapping | None = None) -> list
         if isinstance(request, OpenRequest):
             lots = sum((each.lots for each in bridge.orders), request.lots)
             bridge.orders = (order(50, str(lots), symbol=request.symbol, comment=request.comment),)
-        return Done(ticket=Ticket(50), lots=D("0.10"), price=D("1.10002"))
+        done = getattr(request, "lots", D("0.10"))
+        return Done(ticket=Ticket(50), lots=done, price=D("1.10002"))
 
     bridge.does = does
-    await account.open(mapping=mapping)
+    await account.open(**more)
     await account.until(lambda: account.told(m.CopyOpened, topics.EXECUTIONS))
     await account.looked()
     asked.clear()
@@ -94,7 +96,7 @@ def test_what_its_master_adds_has_the_lots_of_its_mapping(reconnects: bool) -> N
 
     async def work() -> None:
         async with watched() as account:
-            asked = await copied(account, mapping)
+            asked = await copied(account, mapping=mapping)
             renames(account)
             if reconnects:
                 account.bridge.ends_session(reconnects_s=1.0)

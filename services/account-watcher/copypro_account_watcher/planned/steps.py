@@ -181,6 +181,8 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
             continue
         spec = live.any_spec(copy.symbol)
         if spec is None:
+            if _held(copy, leg, live) <= leg.original_lots * left:
+                continue  # whatever the step is
             far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
             lacking = None
             if live.connected:
