@@ -67,6 +67,15 @@ def lose(folder: Path, name: str) -> None:
         file.unlink()
 
 
+def drop_tables(folder: Path, name: str) -> None:
+    """Its mark stays."""
+    with sqlite3.connect(folder / name) as connection:
+        (*tables,) = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        for (table,) in tables:
+            connection.execute(f'DROP TABLE "{table}"')
+    connection.close()
+
+
 def newer(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -185,10 +194,12 @@ async def test_a_first_start_that_was_killed_half_way_is_begun_again(tmp_path: P
     await opened(tmp_path)
 
 
-@pytest.mark.parametrize("is_there", [True, False])
-async def test_a_folder_that_lost_its_log_does_not_begin_anew(used: Path, is_there: bool) -> None:
+@pytest.mark.parametrize(("spoil", "is_there"), [(lose, True), (lose, False), (drop_tables, True)])
+async def test_a_folder_that_lost_its_log_does_not_begin_anew(
+    used: Path, spoil: Callable[[Path, str], None], is_there: bool
+) -> None:
     """A restore of half the files: it would call itself ready, and follow none of what is open."""
-    lose(used, "log.db")
+    spoil(used, "log.db")
     if is_there:
         (used / "log.db").touch()
     with pytest.raises(

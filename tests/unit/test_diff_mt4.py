@@ -586,3 +586,12 @@ def test_a_chain_that_frames_tell_from_its_middle_waits_for_its_beginning() -> N
         "PositionReduced",
         "PositionClosed",
     ]
+
+
+def test_the_rest_of_what_got_another_name_is_no_new_trade() -> None:
+    """Not every broker writes whose rest it is."""
+    watch, name = one_open(), "EURUSD.a"
+    assert watch.sees(order(7001, opened=OLD, magic=77, symbol=name)) == []
+    rest = order(7002, "0.06", opened=OLD, magic=77, symbol=name)
+    piece = row(7001, "0.04", opened=OLD, magic=77, symbol=name)
+    assert names(watch.sees(rest, closed=(piece,))) == ["PositionReduced"]

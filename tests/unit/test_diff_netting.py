@@ -259,6 +259,15 @@ def test_a_symbol_that_gets_another_name_keeps_its_position() -> None:
     assert not watch.book.roots
 
 
+def test_a_position_that_got_another_name_and_was_closed_unseen_is_closed() -> None:
+    """Its number tells that the row is its own."""
+    watch = one_open()
+    assert watch.snapshot() == []
+    assert watch.result.missing == (1,)
+    events = watch.reads_history(closed=(row(1, symbol="EURUSD.x", deal=9),))
+    assert names(events) == ["PositionClosed"]
+
+
 def test_a_new_name_is_remembered_over_a_restart() -> None:
     watch = one_open()
     watch.snapshot(order(1, symbol="EURUSD.x"))

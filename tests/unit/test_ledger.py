@@ -325,6 +325,19 @@ def test_a_reduction_of_the_owners_just_after_our_call_leaves_the_copy_to_him() 
     assert len(told(turn, m.CopyDetached)) == 1
 
 
+@pytest.mark.parametrize(("fraction", "by"), [("1", "VOLUME_CHANGED"), ("0.5", "")])
+def test_what_its_owner_cut_of_a_whole_copy_is_known_without_its_symbols_terms(
+    fraction: str, by: str
+) -> None:
+    """A bridge may refuse them. What should be left of a part is known by them alone."""
+    copy = standing()
+    copy.fraction, copy.legs[0].slave_root = D(fraction), ROOT
+    memory = remembered(copy)
+    memory.live.forget_symbol("EURUSD")
+    follow(memory, reduction("0.06", "0.04"), Turn(SEEN_AT))
+    assert copy.detached == by
+
+
 @pytest.mark.parametrize("mode", [Mode.HEDGING, Mode.NETTING])
 def test_a_part_that_history_alone_tells_settles_a_close_of_ours_on_netting_alone(
     mode: Mode,

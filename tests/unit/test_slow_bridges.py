@@ -317,8 +317,11 @@ def test_the_rest_of_an_order_in_a_market_that_does_not_move_holds_up_nothing() 
     run(work())
 
 
-def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
-    """Who ignores pending orders would copy it as a trade of the market's."""
+@pytest.mark.parametrize("ticket", [9, 10])
+def test_a_pending_order_that_fills_before_it_is_told_is_told_first(ticket: int) -> None:
+    """Who ignores pending orders would copy it as a trade of the market's. Its position may have another
+    ticket.
+    """
 
     async def work() -> None:
         async with watched() as account:
@@ -328,19 +331,24 @@ def test_a_pending_order_that_fills_before_it_is_told_is_told_first() -> None:
             bridge.frame()
             await asyncio.sleep(2.0)
             assert not account.told(m.PendingPlaced)
-            bridge.orders = (order(9),)
+            bridge.orders = (order(ticket, identifier=9),)
             bridge.frame()
             await account.until(lambda: account.told(m.PositionOpened))
             (placed,) = account.told(m.PendingPlaced)
             (opened,) = account.told(m.PositionOpened)
-            assert (placed.ticket, opened.ticket, opened.from_pending) == (9, 9, True)
+            assert (placed.ticket, opened.ticket, opened.from_pending) == (9, ticket, True)
             await account.looked()
             assert len(account.told(m.PendingPlaced)) == 1
 
     run(work())
 
 
-def test_a_pending_order_that_fills_before_its_terms_are_known_waits_for_them() -> None:
+@pytest.mark.parametrize("ticket", [9, 10])
+def test_a_pending_order_that_fills_before_its_terms_are_known_waits_for_them(
+    ticket: int,
+) -> None:
+    """Also where the server gives its position another ticket."""
+
     async def work() -> None:
         async with watched() as account:
             bridge = account.bridge
@@ -348,7 +356,7 @@ def test_a_pending_order_that_fills_before_its_terms_are_known_waits_for_them() 
             bridge.orders = (order(9, kind=OrderKind.BUY_LIMIT, symbol="XYZ"),)
             bridge.frame()
             await asyncio.sleep(2.0)
-            bridge.orders = (order(9, symbol="XYZ"),)
+            bridge.orders = (order(ticket, symbol="XYZ", identifier=9),)
             bridge.frame()
             await account.until(lambda: account.told(m.PositionOpened))
             (placed,) = account.told(m.PendingPlaced)

@@ -6,7 +6,7 @@ The watcher, its agent and the log are the real ones; the terminal is a port's o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +19,7 @@ from copypro.envelope import decode, encode, fact
 from copypro.errors import (
     CredentialsRefused,
     OutcomeUnknown,
+    Refused,
     SessionLost,
     TerminalError,
     Unavailable,
@@ -74,6 +75,7 @@ class Bridge:
         self.orders: tuple[OpenOrder, ...] = ()
         self.closed: tuple[ClosedOrder, ...] = ()
         self.operations: tuple[BalanceOperation, ...] = ()
+        self.contract = "100000"
         self.profit_currency: str | None = None
         self.history_lags_s = 0.0
         """Behind the balance."""
@@ -99,6 +101,9 @@ class Bridge:
         """How old a symbol's last quote is: who asks for a newer one waits for it, as MT5's bridge says."""
         self.silent_on: set[str] = set()
         """Symbols whose terms and prices are asked for in vain, which shows only after the read's limit."""
+        self.gone: set[str] = set()
+        """Symbols that the broker has no more."""
+        self.subscribed: set[str] = set()
         self.answers_in_s: dict[str, float] = {}
         """How long a symbol's terms and prices take."""
         self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
@@ -212,7 +217,8 @@ class _Session:
 
     async def symbol(self, name: str) -> SymbolSpec:
         await self._told(name)
-        return spec(name=name, profit_currency=self._bridge.profit_currency)
+        bridge = self._bridge
+        return spec(name=name, contract=bridge.contract, profit_currency=bridge.profit_currency)
 
     async def quote(self, name: str, max_age_s: float) -> Quote:
         await self._told(name)
@@ -221,6 +227,8 @@ class _Session:
         return quote("1.10000", "1.10002", name)
 
     async def _told(self, name: str) -> None:
+        if name in self._bridge.gone:
+            raise Refused("INVALID_SYMBOL", "unknown")
         if name in self._bridge.silent_on:
             await self._no_answer()
         await asyncio.sleep(self._bridge.answers_in_s.get(name, 0.0))
@@ -242,8 +250,10 @@ class _Session:
 
     modify = close = delete = open
 
-    async def subscribe(self, names: object) -> None:
-        return
+    async def subscribe(self, names: Sequence[str]) -> None:
+        if self._bridge.gone.intersection(names):
+            raise Refused("INVALID_SYMBOL", "unknown")
+        self._bridge.subscribed.update(names)
 
     async def disconnect(self) -> None:
         return
@@ -283,14 +293,15 @@ class Watched:
             )
         )
 
-    async def open(self) -> None:
-        """A copy is to be opened; the bridge never answers it."""
+    async def open(self, **more: Any) -> None:
+        """A copy is to be opened; the bridge never answers it, unless it is told to."""
         fresh = replace(
             opens(),
             slave=ACCOUNT,
             registration=REGISTRATION,
             seen_at_utc=now(),
             fresh_from_utc=now(),
+            **more,
         )
         await self.order(fresh)
 

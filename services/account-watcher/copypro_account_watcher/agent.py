@@ -74,7 +74,7 @@ class AccountAgent:
         self._queue: dict[CopyId, None] = {}
         """Copies that wait until no other open is under way, in order."""
         self._blocked: dict[CopyId, None] = {}
-        self._symbols_in_flight: set[str] = set()
+        self._symbols_in_flight: dict[CopyId, str] = {}
         self._wakes: dict[CopyId, asyncio.TimerHandle] = {}
         self._started = False
 
@@ -217,6 +217,7 @@ class AccountAgent:
 
     def _advance(self, copy: Copy, turn: Turn) -> None:
         until: datetime | None = None
+        late_since = copy.reduction_late_since_utc
         if (event := unplaced(copy)) is not None:
             turn.execution(event, copy.origin_of(copy.leg(event.leg)), f"{event.leg}/pending")
             self.memory.save(copy, turn)
@@ -244,6 +245,8 @@ class AccountAgent:
         if copy.over and until is None:
             self._forget(copy, turn)
             return
+        if copy.reduction_late_since_utc != late_since:
+            self.memory.save(copy, turn)
         times = [time for time in (until, self._alarm(copy, turn)) if time is not None]
         if times:
             self._wake_at(copy, min(times))
@@ -255,7 +258,7 @@ class AccountAgent:
             return
         opens = step.kind == "open" or step.kind == "place"
         symbol = copy.symbol if self.memory.live.mode is Mode.NETTING else ""
-        if symbol in self._symbols_in_flight:
+        if symbol in self._symbols_in_flight.values():
             self._blocked[copy.copy] = None
             return
         if not terminal.is_warm():
@@ -271,7 +274,7 @@ class AccountAgent:
         if opens:
             self.memory.live.opening = copy.copy
         if symbol:
-            self._symbols_in_flight.add(symbol)
+            self._symbols_in_flight[copy.copy] = symbol
         quote = step.quote
         started = AttemptStarted(
             **about(copy, leg.number),
@@ -400,7 +403,7 @@ class AccountAgent:
         """Its call is over: the next in the queue may go."""
         if self.memory.live.opening == copy.copy:
             self.memory.live.opening = None
-        self._symbols_in_flight.discard(copy.symbol)
+        self._symbols_in_flight.pop(copy.copy, None)
         self.memory.marked.update(self._blocked)
         self._blocked.clear()
 

@@ -48,7 +48,7 @@ from copypro_account_watcher.settled.claiming import claim, filled_unseen, unsee
 from copypro_account_watcher.settled.following import (
     follow,
     follow_hidden,
-    follow_tickets,
+    follow_names,
     settle_fills,
 )
 from copypro_account_watcher.state import Account, root_key
@@ -217,22 +217,25 @@ class Looking:
 
     def _follow_filled(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """A pending order that is a position before it was told is told as it was first."""
-        placed = {
-            ticket: order
-            for ticket, order in self._unread.items()
-            if order.kind.is_pending and ticket not in unread
-        }
-        filled = {o.ticket for o in shown.orders if o.ticket in placed and not o.kind.is_pending}
-        if not filled:
+        placed: dict[Ticket, OpenOrder] = {}
+        for order in shown.orders if self._unread else ():
+            before = self._as_placed(order)
+            if before.kind.is_pending and not order.kind.is_pending and order.ticket not in unread:
+                placed[order.ticket] = before
+        if not placed:
             return []
-        orders = tuple(placed[o.ticket] if o.ticket in filled else o for o in shown.orders)
-        before = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
-        return self._follow_changes(before, unread, turn)
+        orders = tuple(placed.get(order.ticket, order) for order in shown.orders)
+        earlier = Shown(orders=orders, figures=shown.figures, seen=Seen.LIVE)
+        return self._follow_changes(earlier, unread, turn)
 
     def _as_placed(self, order: OpenOrder) -> OpenOrder:
-        """A pending order of which nothing is told yet: as it was before it filled, perhaps in part."""
-        before = self._unread.get(order.ticket, order)
-        return before if before.kind.is_pending else order
+        """A pending order of which nothing is told yet: as it was before it filled, perhaps in part, and
+        perhaps into a position with another ticket.
+        """
+        before = self._unread.get(order.ticket)
+        if before is None and order.identifier is not None:
+            before = self._unread.get(Ticket(order.identifier))
+        return before if before is not None and before.kind.is_pending else order
 
     def _follow_changes(self, shown: Shown, unread: Set[Ticket], turn: Turn) -> list[OrderEvent]:
         """What happened since the last look: told, followed by our legs, and remembered."""
@@ -288,7 +291,7 @@ class Looking:
             follow_left_open(memory, message, turn)
             self._protecting.told(message)
         note_all(memory.book, (fact.message for fact in (*result.facts, *result.late)))
-        follow_tickets(memory, result.changed, turn)
+        follow_names(memory, result.changed, turn)
 
     def _remember(self, result: Result, turn: Turn) -> None:
         memory, account = self._memory, self._memory.known

@@ -86,6 +86,8 @@ class Market:
         except TerminalError as error:
             live.mono = self._host.monotonic()
             live.learn_missing(need)
+            if error.code == "INVALID_SYMBOL":
+                live.forget_names()
             level = logger.info if isinstance(error, Refused) else logger.warning
             level("a read failed", account=self._memory.id, need=str(need), code=error.code)
         finally:
@@ -158,9 +160,14 @@ class Market:
         return f"quotes-{self._memory.id[:8]}"
 
     async def _follow(self, symbols: list[str], terminal: Terminal) -> None:
+        """Of many, a bridge refuses all for one that the broker has no more: then each by itself."""
         try:
             await self._subscribe(symbols, terminal)
         except TerminalError as error:
+            if isinstance(error, Refused) and len(symbols) > 1:
+                for symbol in symbols:
+                    await self._follow([symbol], terminal)
+                return
             logger.info("no quotes", account=self._memory.id, symbols=symbols, code=error.code)
 
     async def _subscribe(self, symbols: list[str], terminal: Terminal) -> None:

@@ -63,7 +63,7 @@ class Terms:
 
     async def _learn(self, needs: Set[Need], urgent: Set[Need]) -> set[Need]:
         """Each is asked for once, and what is refused stays unknown. Answers what is still being read of
-        those that are not urgent.
+        those that are not urgent, and of which nothing older is known either.
         """
         terminal = self._session.terminal
         if terminal is None:
@@ -71,21 +71,31 @@ class Terms:
         reads = {need: self._reads[need] for need in needs if need in self._reads}
         begun = {need: self._begin(need, terminal) for need in needs if need not in reads}
         reads |= begun
-        awaited = [read for need, read in reads.items() if need in urgent]
+        awaited = [
+            read for need, read in reads.items() if need in urgent and not self._has_older(need)
+        ]
         if awaited:
             await asyncio.wait(awaited)
         if begun:
             await asyncio.wait(begun.values(), timeout=self._host.limits.terms_wait_s)
-        late = {need: read for need, read in reads.items() if not read.done()}
+        late = {
+            need: read
+            for need, read in reads.items()
+            if not read.done() and not self._has_older(need)
+        }
         for read in late.values():
             read.add_done_callback(lambda _: self._session.look_soon())
         self._reads = {need: read for need, read in self._reads.items() if not read.done()}
         return set(late)
 
     def _is_unknown(self, need: Need) -> bool:
+        """Or it is too old: a broker may change a symbol's terms while a session lasts."""
         live = self._memory.live
-        known = live.any_spec if isinstance(need, NeedSpec) else live.quote
+        known = live.spec if isinstance(need, NeedSpec) else live.quote
         return known(need.symbol) is None
+
+    def _has_older(self, need: Need) -> bool:
+        return isinstance(need, NeedSpec) and self._memory.live.any_spec(need.symbol) is not None
 
     def _begin(self, need: Need, terminal: Terminal) -> asyncio.Task[None]:
         read = self._host.spawn(self._asked(need, terminal), f"terms-{self._memory.id[:8]}")

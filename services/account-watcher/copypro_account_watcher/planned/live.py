@@ -161,7 +161,7 @@ class Live:
 
     @property
     def names(self) -> Names | None:
-        """The account's symbols, however old: what is on the list is there."""
+        """The account's symbols, however old: what is on the list is there, until one is not."""
         return None if self._names is None else self._names[0]
 
     def renew_names(self) -> tuple[Need, ...]:
@@ -290,6 +290,10 @@ class Live:
 
     def learn_margin(self, symbol: str, side: Side, per_lot: Decimal | None) -> None:
         self._margins[symbol, side] = (per_lot, self.mono)
+
+    def forget_names(self) -> None:
+        """One of them is no longer what the broker calls it."""
+        self._names = None
 
     def learn_missing(self, need: Need) -> None:
         self._missing[need] = self.mono

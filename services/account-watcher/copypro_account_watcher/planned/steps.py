@@ -183,8 +183,13 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
             continue
         spec = live.any_spec(copy.symbol)
         if spec is None:
+            if _held(copy, leg, live) <= leg.original_lots * left:
+                continue  # whatever the step is
             far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
-            lacking = ask_or_wait((NeedSpec(copy.symbol),), live, far) if live.connected else None
+            lacking = None
+            if live.connected:
+                lacking = ask_or_wait((NeedSpec(copy.symbol),), live, far)
+                copy.reduction_late_since_utc = copy.reduction_late_since_utc or live.now
             if not due or isinstance(lacking, Asks):
                 return lacking
             continue

@@ -476,11 +476,11 @@ class Book:
         self.by_ticket[ticket] = root
 
     def rename(self, root: Root, symbol: str) -> None:
-        """Of a netting position, whose symbol has another name from now on."""
+        """Its symbol has another one from now on."""
         if self.by_symbol.get(root.symbol) is root:
             del self.by_symbol[root.symbol]
+            self.by_symbol[symbol] = root
         root.symbol = symbol
-        self.by_symbol[symbol] = root
 
     def remove(self, root: Root, at_broker: datetime | None, *, merged: bool = False) -> None:
         """The root is over; its tombstone stays until newer ones need the place."""

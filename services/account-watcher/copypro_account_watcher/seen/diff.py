@@ -111,6 +111,7 @@ def _is_as_known(rows: Rows, root: Root, order: OpenOrder) -> bool:
     return (
         order.lots == root.open_lots
         and order.ticket == root.ticket
+        and order.symbol == root.symbol
         and order.kind is root.kind
         and not order.kind.is_pending
         and order.stop_loss == root.stop_loss
@@ -132,9 +133,13 @@ def _compare(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
     if root is None:
         if order.ticket not in book.closed_tickets:
             new[order.ticket] = order
-    elif order.ticket != root.ticket and not root.is_pending:
+        return
+    if order.ticket != root.ticket and not root.is_pending:
         return  # a late frame's former ticket
-    elif root.is_pending:
+    if order.symbol != root.symbol:
+        book.rename(root, order.symbol)
+        rec.touch(root)
+    if root.is_pending:
         if order.kind.is_pending:
             _stands_still(rec, root)
             rec.pending_levels(root, order)

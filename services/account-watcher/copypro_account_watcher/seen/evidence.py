@@ -148,13 +148,14 @@ class Rows:
         return name(row) in self._history
 
     def symbol_rows(self, root: Root) -> list[ClosedOrder]:
-        """Netting: unspent rows of the symbol and side that closed within the root's life."""
+        """Netting: unspent rows of its side that have its number, whatever its symbol is called by now, or
+        are of its symbol and closed within the root's life.
+        """
         found = [
             row
             for group in self._of.values()
             for row in group
-            if row.symbol == root.symbol
-            and row.kind.side is root.side
+            if row.kind.side is root.side
             and not row.cancelled
             and (row.ticket in root.tickets or self._is_within_life(row, root))
             and _is_unspent(row, root)
@@ -162,12 +163,13 @@ class Rows:
         return sorted(found, key=key)
 
     def _is_within_life(self, row: ClosedOrder, root: Root) -> bool:
-        """By its time, which may be the very second in which the one before it ended."""
+        """By its symbol, and its time, which may be the very second in which the one before it ended."""
         book, began = self._book, root.opened_at_broker
         closed = book.closed.get(book.closed_tickets.get(row.ticket, RootId("")))
         is_told = closed is not None and not _is_unspent(row, closed)
         is_of_before = row.opened_at_broker < began == row.closed_at_broker
-        return row.closed_at_broker >= began and not is_told and not is_of_before
+        is_within = row.closed_at_broker >= began and not is_of_before
+        return row.symbol == root.symbol and is_within and not is_told
 
     def of_root(self, root: Root) -> list[ClosedOrder]:
         """Unspent rows of a hedging position, by any of its tickets."""

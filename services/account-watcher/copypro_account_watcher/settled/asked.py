@@ -111,13 +111,14 @@ def is_below_target(
         return False
     if any(copy.is_calling(leg, "delete") for leg in together):
         return False  # MT5: of an order that filled in part it closes the position
-    spec = memory.live.any_spec(copy.symbol)
-    if spec is None:
-        return False
-    least = Decimal(0)
+    spec, least = memory.live.any_spec(copy.symbol), Decimal(0)
     for leg in together:
-        has_stop, rest = leg.set_stop_loss is not None, copy.options.small_rest
-        target = target_lots(leg.original_lots, copy.left_of(leg), spec, has_stop, rest)
+        left, target = copy.left_of(leg), leg.original_lots
+        if left < 1:
+            if spec is None:
+                continue  # for all that is known nothing of it need be left
+            has_stop, rest = leg.set_stop_loss is not None, copy.options.small_rest
+            target = target_lots(leg.original_lots, left, spec, has_stop, rest)
         least += min(target, leg.lots, target if leg.asked_lots is None else leg.asked_lots)
     return event.open_lots < least
 

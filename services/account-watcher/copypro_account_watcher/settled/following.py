@@ -20,6 +20,7 @@ from copypro.messages import (
 )
 from copypro.trading import OpenRequest
 from copypro.values import TAG_LENGTH, Lots, RootId
+from msgspec.structs import replace
 
 from copypro_account_watcher.alerts import raise_alert
 from copypro_account_watcher.memory import Memory
@@ -95,13 +96,26 @@ def follow_hidden(memory: Memory, event: OrderEvent, turn: Turn) -> None:
         memory.touch(copy, turn)
 
 
-def follow_tickets(memory: Memory, changed: Iterable[RootId], turn: Turn) -> None:
-    """The server may open a position anew under another ticket: the leg is addressed by that one."""
+def follow_names(memory: Memory, changed: Iterable[RootId], turn: Turn) -> None:
+    """The server may open a position anew under another ticket, and give its symbol another name: the leg
+    is addressed by that one, and its terms and prices are asked for by this one.
+    """
     for root in (memory.book.roots[root] for root in changed):
         for copy, leg in legs_of(memory, root.root):
             if leg.ticket != root.ticket:
                 leg.ticket, leg.moved = root.ticket, False
                 memory.touch(copy, turn)
+            if copy.symbol != root.symbol:
+                _rename(copy, root.symbol)
+                memory.live.forget_names()
+                memory.touch(copy, turn)
+
+
+def _rename(copy: Copy, symbol: str) -> None:
+    mapping = copy.mapping
+    if mapping is not None and mapping.slave_symbol == copy.symbol:
+        copy.mapping = replace(mapping, slave_symbol=symbol)
+    copy.symbol = symbol
 
 
 def settle_fills(memory: Memory, turn: Turn) -> None:
