@@ -28,7 +28,7 @@ from tests.conftest import own_server
 from tests.journey.commands import copypro
 from tests.journey.shown import require_as_rebuilt
 from tests.journey.test_databases import has
-from tests.journey.world import EMBEDDED, Stack, World, a_world
+from tests.journey.world import EMBEDDED, SERVERS, Stack, World, a_world
 from tests.servers import database_on
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -129,6 +129,25 @@ async def backup(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         return
     async with of_servers(tmp_path, request.getfixturevalue("mongo_url")) as made:
         yield made
+
+
+async def clocks_known(world: World) -> None:
+    """So that what opens from now on is known to be younger than the copier. Brokers' times have whole
+    seconds.
+    """
+    began = utc_now()
+
+    async def is_known() -> bool:
+        await world.control.tick_again()
+        told = await world.records(topics.ACCOUNT_WATCHER.state)
+        known = {
+            r.key
+            for r in told
+            if r.key.startswith("account/") and b'"clock_offset' in (r.value or b"")
+        }
+        return len(known) == 2 and utc_now() - began > timedelta(seconds=3)
+
+    await world.eventually(is_known)
 
 
 async def alert_codes(world: World) -> set[str]:
@@ -245,17 +264,7 @@ async def test_what_an_older_state_plans_again_is_not_opened_beside_what_it_open
         await master.open("EURUSD", "Buy", "0.10")  # from here on both are sent quotes
         await world.eventually(lambda: has(slave, 1))
 
-        async def is_clock_known() -> bool:
-            await world.control.tick_again()
-            told = await world.records(topics.ACCOUNT_WATCHER.state)
-            known = [
-                r for r in told if r.key.startswith("account/") and b'"clock_offset' in r.value
-            ]
-            # Brokers' times have whole seconds: what opens now opened after the copier started.
-            return len(known) == 2 and utc_now() - started > timedelta(seconds=3)
-
-        started = utc_now()
-        await world.eventually(is_clock_known)
+        await clocks_known(world)
         await backup.make(world)
         await master.open("GBPUSD", "Buy", "0.20")
         await world.eventually(lambda: has(slave, 2))
@@ -277,3 +286,84 @@ async def test_what_an_older_state_plans_again_is_not_opened_beside_what_it_open
         opened = await world.control.ledger("OrderSend", slave.login)
         assert len(opened) == len(standing)
         assert {position["ticket"] for position in await slave.positions()} == standing
+
+
+@pytest.mark.parametrize("late", ["slave", "master"])
+@pytest.mark.parametrize(
+    ("server", "mode"),
+    [("Beta-MT5", "Hedging"), ("Beta-MT5", "Netting"), ("Beta-MT4", "Hedging")],
+)
+async def test_what_an_older_state_plans_again_is_not_opened_if_it_was_copied_and_closed_since(
+    tmp_path: Path, server: str, mode: str, late: str
+) -> None:
+    """Brought back within the age that an open may have; `late`: which account connects last."""
+    backup = OfFiles(tmp_path / "older")
+    async with a_world(tmp_path / "data", stack=backup.stack) as world:
+        master = await world.account("Alpha-MT4", 1001)
+        slave = await world.account(server, 2001, mode=mode)
+        copier = await world.copier(master, slave)
+        await master.open("EURUSD", "Buy", "0.10")  # from here on both are sent quotes
+        await world.eventually(lambda: has(slave, 1))
+        await clocks_known(world)
+        await backup.make(world)
+        await master.open("GBPUSD", "Buy", "0.20")
+        await world.eventually(lambda: has(slave, 2))
+        (copied,) = (p for p in await slave.positions() if p["symbol"] == "GBPUSD")
+        await slave.close(copied["ticket"])
+        sent = await world.control.ledger("OrderSend", slave.login)
+        await world.stop()
+
+        await backup.bring_back(world)
+        waits = slave if late == "slave" else master
+        await world.control.script(
+            SERVERS[waits.server],
+            endpoint="ConnectEx",
+            login=waits.login,
+            times=1,
+            delay_before_s=1.0,
+        )
+        await world.start()
+        assert (await copypro(world, "rebuild", "stats"))[0] == 0
+
+        async def is_refused() -> bool:
+            return "ALREADY_COPIED" in {row["exceptionCode"] for row in await world.logs(copier)}
+
+        await world.eventually(is_refused)
+        assert await world.control.ledger("OrderSend", slave.login) == sent
+
+        await master.open("USDJPY", "Buy", "0.10")
+        await world.eventually(lambda: has(slave, 2))
+
+
+async def test_what_an_older_state_mirrors_again_is_not_placed_if_it_filled_and_closed_since(
+    tmp_path: Path,
+) -> None:
+    """However old the master's order is: no age bounds how long it waits."""
+    backup = OfFiles(tmp_path / "older")
+    async with a_world(tmp_path / "data", stack=backup.stack) as world:
+        master = await world.account("Alpha-MT4", 1001)
+        slave = await world.account("Beta-MT5", 2001)
+        copier = await world.copier(master, slave, copyPendingOrders=True)
+        await master.open("EURUSD", "Buy", "0.10")  # from here on both are sent quotes
+        await world.eventually(lambda: has(slave, 1))
+        await clocks_known(world)
+        await backup.make(world)
+        await master.open("GBPUSD", "BuyLimit", "0.20", price="1.0990")
+        await world.eventually(lambda: has(slave, 2))
+        await world.quote("GBPUSD", "1.0980", "1.0982", servers=(slave.server,))
+        (filled,) = (p for p in await slave.positions() if p["symbol"] == "GBPUSD")
+        assert filled["kind"] == "Buy"
+        await slave.close(filled["ticket"])
+        await world.quote("GBPUSD", "1.1000", "1.1001", servers=(slave.server,))
+        sent = await world.control.ledger("OrderSend", slave.login)
+        await world.stop()
+
+        await backup.bring_back(world)
+        await world.start()
+        assert (await copypro(world, "rebuild", "stats"))[0] == 0
+
+        async def is_refused() -> bool:
+            return "ALREADY_COPIED" in {row["exceptionCode"] for row in await world.logs(copier)}
+
+        await world.eventually(is_refused)
+        assert await world.control.ledger("OrderSend", slave.login) == sent

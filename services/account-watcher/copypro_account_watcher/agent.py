@@ -89,7 +89,10 @@ class AccountAgent:
         if self._started:
             return
         self._started = True
-        set_back(self.memory, self._host.clock())
+        now, account = self._host.clock(), self.memory.account
+        if account is not None and account.baseline_done:
+            self.memory.live.started_at_utc = now
+        set_back(self.memory, now)
         for copy in self.memory.copies.values():
             if copy.attempt is not None:
                 self._left_behind(copy.attempt)

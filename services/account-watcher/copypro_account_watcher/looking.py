@@ -34,6 +34,7 @@ from copypro_account_watcher.apart import see_time
 from copypro_account_watcher.host import Act, Host
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.planned.before import over_by_tag
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.publishing import Publishing
 from copypro_account_watcher.seen.accounted import Accounted
@@ -178,6 +179,9 @@ class Looking:
         live.clock_offset_minutes = self._session.offset.minutes
         self._remember_clock(turn)
         live.looked(shown.orders, shown.asked_at)
+        if shown.history is not None and live.over_by_tag is None:
+            live.over_by_tag = over_by_tag(shown.history)
+            memory.touch_all()
         if shown.seen is Seen.BASELINE:  # what moved before, unwatched, is in its balance
             self._accounted = Accounted(self._host.limits.flow_wait_s)
         told = self._follow_filled(shown, unread, turn)

@@ -202,6 +202,8 @@ class Watching:
         live = Live(info.platform, self._host.limits)
         # A new session ends no call of the former one, and the clock may be set back in between.
         live.opening, live.now = memory.live.opening, memory.live.now
+        live.started_at_utc = memory.live.started_at_utc
+        live.over_by_tag = memory.live.over_by_tag
         live.mode, live.currency = info.mode, info.currency
         memory.live = live
         memory.book.follow(info.platform, info.mode)

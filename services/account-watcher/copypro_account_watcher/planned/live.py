@@ -104,6 +104,10 @@ class Live:
         self.mono = 0.0
         self.connected = False
         """A first look of the present session succeeded."""
+        self.started_at_utc: datetime | None = None
+        """When this process began to follow the account; None: it was not known before."""
+        self.over_by_tag: Mapping[str, Ticket] | None = None
+        """Positions with tags that have ended, by the first history since; None: none was read."""
         self.opens_off: Denial | None = None
         self.account: Account | None = None
         """In whose names there may be opens, and which copiers are halted."""

@@ -16,6 +16,7 @@ from copypro.trading import DeleteRequest, ModifyRequest, OpenRequest
 
 from copypro_account_watcher.planned import levels as stops
 from copypro_account_watcher.planned import sizing
+from copypro_account_watcher.planned.before import copied_before
 from copypro_account_watcher.planned.live import Live, NeedList
 from copypro_account_watcher.planned.opening import Market, check_margin, find_market, magic_of
 from copypro_account_watcher.planned.step import (
@@ -68,6 +69,10 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     start_at = pending.seen_at_utc + timedelta(milliseconds=pending.options.trade_delay_ms)
     if live.now < start_at:
         return Waits(start_at)
+    wait_until = pending.seen_at_utc + timedelta(seconds=pending.options.max_age_s)
+    before = copied_before(leg, None, wait_until, live)
+    if before is not None:
+        return before
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
     if live.is_opening_another(copy.copy):
         return Queues(far)

@@ -17,6 +17,7 @@ from copypro.values import Lots, Mode
 from msgspec.structs import replace
 
 from copypro_account_watcher.planned import pendings
+from copypro_account_watcher.planned.before import awaits_history, copied_before
 from copypro_account_watcher.planned.levels import Levels, modified_levels, wants_stop
 from copypro_account_watcher.planned.live import Live, NeedSpec
 from copypro_account_watcher.planned.opening import Opening, plan_open
@@ -300,6 +301,9 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
         return Waits(expires_at)
     if (pause := backing_off(copy, live)) is not None:
         return Waits(min(pause.until, expires_at))
+    before = copied_before(leg, order.fresh_from_utc, expires_at, live)
+    if before is not None:
+        return before
     if any(_is_ended_untold(each, live) for each in copy.legs):
         # Perhaps its owner closed it, which the next look is about to tell.
         return Waits(min(live.now + timedelta(seconds=live.limits.later_close_first_s), expires_at))
@@ -341,7 +345,9 @@ def _is_ended_untold(leg: Leg, live: Live) -> bool:
 def expired(order: OpenCopy, live: Live) -> Denial:
     since = order.fresh_from_utc
     age = "unknown" if since is None else f"{(live.now - since).total_seconds():.3f}"
-    return denied("EXPIRED", age_s=age, max_age_s=order.options.max_age_s)
+    is_unread = since is not None and live.connected and awaits_history(since, live)
+    waited = {"waited_for": "history"} if is_unread else {}
+    return denied("EXPIRED", age_s=age, max_age_s=order.options.max_age_s, **waited)
 
 
 def _expires_at(order: OpenCopy) -> datetime | None:
