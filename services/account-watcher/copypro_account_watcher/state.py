@@ -233,6 +233,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """That order's ticket once the market takes its place: what is told of it late is not of the leg."""
     closed: Done | None = None
     """How it ended, where the broker's books said so before an answer did."""
+    closed_by: str = ""
+    """Whose doing that was, where ours was to close a part of it."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
     late_modifies: list[Attempt] = []

@@ -141,7 +141,7 @@ def halt_if_it_took_more(memory: Memory, copy: Copy, attempt: Attempt, turn: Tur
         return
     is_untold = request.lots in leg.asked_pieces
     if is_untold and leg.status is LegStatus.ENDED and closed.lots > request.lots:
-        copy.detached = ""
+        copy.detached = leg.closed_by = ""
         _halt(memory, copy, closed.ticket, _took_more(request.lots, closed.lots), turn)
 
 

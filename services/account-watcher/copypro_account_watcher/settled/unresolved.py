@@ -246,10 +246,11 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         if (lots := attempt.request.lots) in leg.answered_pieces and lots is not None:
             leg.given_up_pieces = [*leg.given_up_pieces, lots]
         _shrunk(memory, copy, leg, attempt.request)
-    if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
-        copy.attempt = attempt
+    if outcomes.is_done(leg, attempt.kind):
         halt_if_it_took_more(memory, copy, attempt, turn)
-        result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
+        common = about(copy, leg.number) | {"attempt": attempt.id}
+        ended = outcomes.ended_meanwhile(copy, attempt, common)
+        result = outcomes.Consequence(events=ended, look=attempt.kind == "delete")
         apply(memory, copy, attempt, result, turn)
     elif isinstance(attempt.request, ModifyRequest):
         late_modifies.give_up(leg, attempt, memory.live)
