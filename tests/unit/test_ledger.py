@@ -339,6 +339,64 @@ def test_what_its_owner_or_a_stop_closed_after_our_close_of_a_part_is_told_besid
     assert detached.reason == f"CLOSED_BY_{by.name}"
 
 
+@pytest.mark.parametrize("then", ["", "it stands", "its owner closes the rest"])
+def test_a_part_that_our_close_took_without_an_answer_is_told_by_its_deal(then: str) -> None:
+    """It was told as absent, and what was closed of the copy was told nowhere."""
+    memory, copy, asked = asks_for_a_part()
+    copy.fraction, asked.unresolved_at_utc = D("0.6"), SEEN_AT
+    turn = Turn(SEEN_AT)
+    if then:
+        follow(memory, reduction("0.04", "0.06"), turn)
+    if then.startswith("its owner"):
+        follow(memory, closing("0.06", CloseReason.CLIENT), turn)
+    planned_anew(memory, copy, "a later look shows what stands", turn)
+    events = [each.event for each in turn.told if isinstance(each.event, m.Execution)]
+    done = [event for event in events if not isinstance(event, m.CopyReconciled)]
+    if not then:
+        assert done == [], "nothing shows that it was done"
+        return
+    reduced, *more = done
+    assert isinstance(reduced, m.CopyReduced)
+    left = copy.legs[0].lots
+    assert (reduced.attempt, reduced.closed_lots, reduced.open_lots) == (asked.id, D("0.04"), left)
+    assert [type(event) for event in more] == ([m.CopyDetached] if left == 0 else [])
+
+
+@pytest.mark.parametrize(("listed", "is_waited_for"), [("0.06", True), ("0.10", False)])
+def test_a_part_that_the_list_shows_gone_waits_for_its_deal(
+    listed: str, is_waited_for: bool
+) -> None:
+    """Given up before that, its close was told as absent."""
+    watch = Watch(mode=Mode.HEDGING)
+    watch.starts(order(TICKET, "0.10"))
+    memory, copy, asked = asks_for_a_part()
+    memory.book = watch.book
+    copy.legs[0].slave_root, asked.unresolved_at_utc = watch.book.root_of(TICKET), SEEN_AT
+    doubt = memory.doubt(asked, memory.live.mono)
+    memory.live.mono = asked_at = doubt.since + asked.wait_s + 1
+    orders, turn = [order(TICKET, listed)], Turn(SEEN_AT)
+    memory.live.looked(orders, asked_at)
+    again = settle(memory, orders, (), asked_at, turn)
+    assert again == (asked_at + LIMITS.row_wait_s if is_waited_for else None)
+    assert len(told(turn, m.CopyReconciled)) == (not is_waited_for)
+
+
+@pytest.mark.parametrize(("listed", "is_told"), [("1.0900", True), ("1.0800", False)])
+def test_stops_that_were_set_without_an_answer_are_told_by_the_list(
+    listed: str, is_told: bool
+) -> None:
+    copy, turn = standing(), Turn(SEEN_AT)
+    request = ModifyRequest(ticket=TICKET, stop_loss=D("1.0900"), take_profit=None)
+    asked = copy.attempt = attempt("modify", request)
+    asked.unresolved_at_utc = SEEN_AT
+    memory = remembered(copy)
+    memory.live.looked([order(TICKET, "0.10", sl=listed)], None)
+    planned_anew(memory, copy, "a later look shows what stands", turn)
+    modified = [(each.attempt, each.stop_loss) for each in told(turn, m.CopyModified)]
+    assert modified == ([(asked.id, D("1.0900"))] if is_told else [])
+    assert copy.legs[0].set_stop_loss == D(listed)
+
+
 def test_what_a_stop_closed_beside_our_close_that_nobody_answered_is_told_as_that() -> None:
     """Also of one leg of several, whose copy goes on."""
     memory, copy, asked = asks_for_a_part()

@@ -163,6 +163,8 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     """Of a close: what the leg holds once it is done."""
     held_lots: Lots | None = None
     """Of a close: what it held when it was sent, as far as the list showed."""
+    taken: Done | None = None
+    """Of a close of a part: its deal, where the account has told it."""
     unresolved_at_utc: datetime | None = None
     wait_s: float = 0.0
     """How long it may still happen, from when its owner learned that it is unclear."""

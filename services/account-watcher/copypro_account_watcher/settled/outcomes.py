@@ -239,7 +239,7 @@ def _closed(
             leg.lots, leg.status = Decimal(0), LegStatus.ENDED
         return Consequence(events=[closed], look=leg.moved)
     ended = ended_meanwhile(copy, attempt, common)
-    if ended and not leg.closed_by:
+    if ended and not (leg.closed_by or attempt.taken):
         return Consequence(events=ended)
     if leg.lots > attempt.expected_lots:
         leg.lots = left if answer.lots else attempt.expected_lots
