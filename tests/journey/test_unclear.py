@@ -152,7 +152,8 @@ async def test_a_part_that_is_closed_and_not_told_yet_is_not_closed_again(
         await outcome(world, copier, "opened")
         await world.control.stream("Beta-MT5", 2001, lose=9)
     await master.close(ticket, "0.40")
-    await outcome(world, copier, "absent")
+    # What was closed before any look showed the position has no deal of its own.
+    await outcome(world, copier, "reduced", *(["absent"] if early else []))
     await asyncio.sleep(1.0)
     assert await slave.lots() == [Decimal("0.60")]
     assert len(await world.control.ledger("OrderClose", 2001)) == 1

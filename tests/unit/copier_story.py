@@ -622,8 +622,17 @@ class Oracle:
         if event.reason is StopReason.MASTER_REMOVED and fate is OpenCopies.FOLLOW:
             fate = OpenCopies.LEAVE
         self.fates = getattr(self, "fates", [])
-        copies = [c for key, c in self.copies.items() if key[:2] == (event.master, event.slave)]
+        copies = [
+            copied
+            for key, copied in self.copies.items()
+            if key[:2] == (event.master, event.slave)
+            and (fate is not OpenCopies.LEAVE or self._is_left_by(event, key[2], copied))
+        ]
         self.fates.append((copies, fate))
+
+    def _is_left_by(self, event: m.CopierStopped, root: RootId, copied: Copied) -> bool:
+        """What a former copier of the pair left to be followed is, while its master tells of it."""
+        return copied.copier == event.copier or not self.roots[event.master, root].watched
 
     def _decided(self, event: Any) -> None:
         key = (event.copier, event.master, event.root, event.leg, event.pending)

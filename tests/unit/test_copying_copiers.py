@@ -228,6 +228,16 @@ def test_a_stop_closes_what_a_former_copier_of_the_pair_left_to_follow() -> None
     assert names(outputs) == ["CopierStopped", "CloseCopy"]
 
 
+def test_what_a_former_copier_of_the_pair_left_to_follow_is_not_left_by_the_next_one() -> None:
+    """Another user's: its registration goes, and the accounts stay. Nobody would close it any more."""
+    given = desk(start(), opened(), stop(), start(SECOND), opened(RootId("502")))
+    leave = stop(SECOND, OpenCopies.LEAVE, reason=StopReason.MASTER_REMOVED)
+    outputs = given.when(leave)
+    assert names(outputs) == ["CopierStopped", "DetachCopy"]
+    assert outputs[1].copy == copy_of(SLAVE, RootId("502"))
+    assert [order.copy for order in given.when(closed())] == [COPY]
+
+
 # --- accounts that are removed --------------------------------------------------------------------
 
 
@@ -256,6 +266,18 @@ def test_a_removed_masters_copies_without_a_copier_are_detached() -> None:
     outputs = given.when(account_removed())
     assert names(outputs) == ["DetachCopy"]
     assert given.each(opened(seen=m.Seen.BASELINE), closed()) == [], "it is left for good"
+
+
+@pytest.mark.parametrize("is_removed_first", [True, False])
+def test_a_removed_masters_copies_of_a_former_copier_are_detached_too(
+    is_removed_first: bool,
+) -> None:
+    given = desk(start(), opened(), stop(), start(SECOND), opened(RootId("502")))
+    leave = stop(SECOND, OpenCopies.LEAVE, reason=StopReason.MASTER_REMOVED)
+    told = [account_removed(), leave] if is_removed_first else [leave, account_removed()]
+    detached = [each for each in given.each(*told) if isinstance(each, m.DetachCopy)]
+    assert {each.copy for each in detached} == {COPY, copy_of(SLAVE, RootId("502"))}
+    assert len(detached) == 2
 
 
 def test_of_a_removed_master_is_remembered_what_any_pair_has_copied() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from copypro import messages as m
+from copypro.errors import Refused
 from copypro.messages import Deal, PendingRemoved, PositionClosed, PositionReduced
 from copypro.trading import (
     CloseReason,
@@ -16,7 +17,7 @@ from copypro.trading import (
     ModifyRequest,
     OpenRequest,
 )
-from copypro.values import AccountId, Mode, OrderKind, Platform, RootId, Side
+from copypro.values import AccountId, Mode, OrderKind, Platform, RootId, Side, Ticket
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.planned.step import Sends
 from copypro_account_watcher.planned.steps import next_step
@@ -289,6 +290,126 @@ def test_what_a_stop_closed_whole_is_no_doing_of_the_part_that_nobody_answered()
     planned_anew(memory, copy, "a later look shows what stands", Turn(SEEN_AT))
     assert memory.known.halted == {}
     assert (copy.attempt, leg.status) == (None, LegStatus.ENDED)
+
+
+def asks_for_a_part() -> tuple[Memory, Copy, Attempt]:
+    """A close of 0.04 of 0.10, under way."""
+    copy = standing()
+    request = CloseRequest(ticket=TICKET, symbol="EURUSD", lots=D("0.04"))
+    asked = copy.attempt = attempt("close", request, expected=D("0.06"))
+    copy.legs[0].slave_root, copy.legs[0].asked_pieces = ROOT, [D("0.04")]
+    return remembered(copy), copy, asked
+
+
+def ended_by(copy: Copy) -> tuple[str, str]:
+    return copy.legs[0].status, copy.detached
+
+
+@pytest.mark.parametrize("by", [CloseReason.TAKE_PROFIT, CloseReason.CLIENT])
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_what_its_owner_or_a_stop_closed_before_our_close_of_a_part_is_told_as_that(
+    by: CloseReason, is_sent: bool
+) -> None:
+    memory, copy, asked = asks_for_a_part()
+    follow(memory, closing("0.10", by), Turn(SEEN_AT))
+    if is_sent:
+        gone = Refused("POSITION_NOT_FOUND", "not found")
+        found = outcomes.refused(copy, asked, gone, Platform.MT5, SEEN_AT, LIMITS, TIMES)
+    else:
+        found = outcomes.not_sent(copy, asked, "TOO_LATE", SEEN_AT, LIMITS, TIMES)
+    _, detached = found.events
+    assert isinstance(detached, m.CopyDetached)
+    assert (detached.ticket, detached.reason) == (TICKET, f"CLOSED_BY_{by.name}")
+    assert ended_by(copy) == (LegStatus.ENDED, f"CLOSED_BY_{by.name}")
+
+
+@pytest.mark.parametrize("by", [CloseReason.TAKE_PROFIT, CloseReason.CLIENT])
+def test_what_its_owner_or_a_stop_closed_after_our_close_of_a_part_is_told_beside_that(
+    by: CloseReason,
+) -> None:
+    """It was told as ours, with the lots of what was not, and the part was told nowhere."""
+    memory, copy, asked = asks_for_a_part()
+    follow(memory, reduction("0.04", "0.06"), Turn(SEEN_AT))
+    follow(memory, closing("0.06", by), Turn(SEEN_AT))
+    done = Done(ticket=TICKET, lots=D("0.04"), price=D("1.1"))
+    reduced, detached = outcomes.done(copy, asked, done, Platform.MT5, TIMES).events
+    assert isinstance(reduced, m.CopyReduced)
+    assert isinstance(detached, m.CopyDetached)
+    assert (reduced.closed_lots, reduced.open_lots) == (D("0.04"), D(0))
+    assert detached.reason == f"CLOSED_BY_{by.name}"
+
+
+@pytest.mark.parametrize("then", ["", "it stands", "its owner closes the rest"])
+def test_a_part_that_our_close_took_without_an_answer_is_told_by_its_deal(then: str) -> None:
+    """It was told as absent, and what was closed of the copy was told nowhere."""
+    memory, copy, asked = asks_for_a_part()
+    copy.fraction, asked.unresolved_at_utc = D("0.6"), SEEN_AT
+    turn = Turn(SEEN_AT)
+    if then:
+        follow(memory, reduction("0.04", "0.06"), turn)
+    if then.startswith("its owner"):
+        follow(memory, closing("0.06", CloseReason.CLIENT), turn)
+    planned_anew(memory, copy, "a later look shows what stands", turn)
+    events = [each.event for each in turn.told if isinstance(each.event, m.Execution)]
+    done = [event for event in events if not isinstance(event, m.CopyReconciled)]
+    if not then:
+        assert done == [], "nothing shows that it was done"
+        return
+    reduced, *more = done
+    assert isinstance(reduced, m.CopyReduced)
+    left = copy.legs[0].lots
+    assert (reduced.attempt, reduced.closed_lots, reduced.open_lots) == (asked.id, D("0.04"), left)
+    assert [type(event) for event in more] == ([m.CopyDetached] if left == 0 else [])
+
+
+@pytest.mark.parametrize(("listed", "is_waited_for"), [("0.06", True), ("0.10", False)])
+def test_a_part_that_the_list_shows_gone_waits_for_its_deal(
+    listed: str, is_waited_for: bool
+) -> None:
+    """Given up before that, its close was told as absent."""
+    watch = Watch(mode=Mode.HEDGING)
+    watch.starts(order(TICKET, "0.10"))
+    memory, copy, asked = asks_for_a_part()
+    memory.book = watch.book
+    copy.legs[0].slave_root, asked.unresolved_at_utc = watch.book.root_of(TICKET), SEEN_AT
+    doubt = memory.doubt(asked, memory.live.mono)
+    memory.live.mono = asked_at = doubt.since + asked.wait_s + 1
+    orders, turn = [order(TICKET, listed)], Turn(SEEN_AT)
+    memory.live.looked(orders, asked_at)
+    again = settle(memory, orders, (), asked_at, turn)
+    assert again == (asked_at + LIMITS.row_wait_s if is_waited_for else None)
+    assert len(told(turn, m.CopyReconciled)) == (not is_waited_for)
+
+
+@pytest.mark.parametrize(("listed", "is_told"), [("1.0900", True), ("1.0800", False)])
+def test_stops_that_were_set_without_an_answer_are_told_by_the_list(
+    listed: str, is_told: bool
+) -> None:
+    copy, turn = standing(), Turn(SEEN_AT)
+    request = ModifyRequest(ticket=TICKET, stop_loss=D("1.0900"), take_profit=None)
+    asked = copy.attempt = attempt("modify", request)
+    asked.unresolved_at_utc = SEEN_AT
+    memory = remembered(copy)
+    memory.live.looked([order(TICKET, "0.10", sl=listed)], None)
+    planned_anew(memory, copy, "a later look shows what stands", turn)
+    modified = [(each.attempt, each.stop_loss) for each in told(turn, m.CopyModified)]
+    assert modified == ([(asked.id, D("1.0900"))] if is_told else [])
+    assert copy.legs[0].set_stop_loss == D(listed)
+
+
+def test_what_a_stop_closed_beside_our_close_that_nobody_answered_is_told_as_that() -> None:
+    """Also of one leg of several, whose copy goes on."""
+    memory, copy, asked = asks_for_a_part()
+    other = replace(copy.legs[0], number=1, ticket=Ticket(78), slave_root=RootId("10"))
+    copy.legs.append(other)
+    asked.unresolved_at_utc = SEEN_AT
+    turn = Turn(SEEN_AT)
+    follow(memory, closing("0.10", CloseReason.TAKE_PROFIT), turn)
+    planned_anew(memory, copy, "a later look shows what stands", turn)
+    [detached] = told(turn, m.CopyDetached)
+    assert (detached.leg, detached.reason) == (0, "CLOSED_BY_TAKE_PROFIT")
+    assert told(turn, m.CopyClosed) == []
+    assert (copy.attempt, *ended_by(copy)) == (None, LegStatus.ENDED, "")
 
 
 @pytest.mark.parametrize(("held", "left"), [("0.10", "0.06"), ("0.04", "0.04")])

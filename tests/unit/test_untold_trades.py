@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from copypro import messages as m
 from copypro.messages import Seen
-from copypro.trading import ClosedOrder, OpenOrder
+from copypro.trading import ClosedOrder, History, OpenOrder
 from copypro.values import Platform
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
@@ -197,5 +197,27 @@ def test_two_trades_that_outweigh_each_other_before_history_tells_are_told(
             account.bridge.closed = tuple(late)
             await asyncio.sleep(20)
             assert over(account) == {"8", "9"}
+
+    run(work())
+
+
+def test_what_was_traded_without_a_stream_is_told_though_history_was_just_being_read() -> None:
+    """It brought nothing, so no balance asks for it again: what was read before it tells nothing of it."""
+
+    async def work() -> None:
+        async with watched(history_takes_s=3.0) as account:
+            await asyncio.sleep(30)
+            bridge = account.bridge
+            bridge.reopens_stream()
+            reads = bridge.histories
+            await account.until(lambda: bridge.histories > reads)
+            before = bridge.closed
+            bridge.tells = lambda *_: History(closed=before, operations=())
+            trades_unseen(account, 9, "0")
+            bridge.reopens_stream()
+            await asyncio.sleep(3.5)
+            bridge.tells = None
+            await asyncio.sleep(20)
+            assert over(account) == {"9"}
 
     run(work())

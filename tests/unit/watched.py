@@ -139,6 +139,10 @@ class Bridge:
     def frame(self, closed: ClosedOrder | None = None) -> None:
         self._frames.put_nowait(OrdersSeen(orders=self.orders, figures=self.figures, closed=closed))
 
+    def reopens_stream(self) -> None:
+        """No frame told what happened just before."""
+        self._frames.put_nowait(StreamOpened())
+
     @property
     def has_shown_all(self) -> bool:
         """No frame is still to be read."""

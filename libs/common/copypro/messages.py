@@ -1213,7 +1213,9 @@ class CopyUnresolved(Outcome, frozen=True, kw_only=True):
 
 
 class CopyReconciled(Outcome, frozen=True, kw_only=True):
-    """The broker's books settled an unresolved attempt. `found` None: proven absent, not resent."""
+    """The broker's books settled an unresolved attempt. `found` None: an open is proven absent, and not
+    resent; what a change has done all the same is told after this.
+    """
 
     found: Done | None
     inferred: bool = False

@@ -109,7 +109,7 @@ class Looking:
 
     def want_history(self) -> None:
         """What only history tells is to be read now."""
-        self._history_by(self._host.monotonic())
+        self.history_by(self._host.monotonic())
         self._session.look_soon()
 
     def owe_history(self) -> None:
@@ -117,9 +117,14 @@ class Looking:
         self._accounted.owe()
         self.want_history()
 
-    def _history_by(self, at: float) -> None:
+    def history_by(self, at: float) -> None:
         """Of all who wait for history the first counts."""
         self.history_at = at if self.history_at is None else min(self.history_at, at)
+
+    def take_history_at(self) -> float | None:
+        """It is read from now on: who wants it meanwhile waits for the next time."""
+        wanted_at, self.history_at = self.history_at, None
+        return wanted_at
 
     def put_off_history(self) -> None:
         """It cannot be read now."""
@@ -201,12 +206,12 @@ class Looking:
         )
         again = unresolved.settle(memory, shown.orders, shown.history, shown.asked_at, turn)
         if again is not None:
-            self._history_by(again)
+            self.history_by(again)
         settle_fills(memory, turn)
         late_modifies.set_right(memory, turn, is_whole=shown.is_whole)
         self.publishing.seen(shown.orders, shown.figures)
         self._looked_at = live.mono
-        self._history_by(live.mono + self._host.limits.history_every_s)
+        self.history_by(live.mono + self._host.limits.history_every_s)
         await self._act(turn)
 
     async def _read(self, shown: Shown) -> set[Ticket]:
@@ -355,7 +360,7 @@ class Looking:
         settled = accounted.settle(now)
         is_wanted = self._protecting.is_wanted
         if not settled and is_wanted:
-            self._history_by(now + limits.missing_every_s)
+            self.history_by(now + limits.missing_every_s)
         self._ask_for_untold(now)
         if account.balance != accounted.explained:
             account.balance = accounted.explained
@@ -374,7 +379,7 @@ class Looking:
         if not is_seen:
             self._unseen_by = now + self._host.limits.history_lag_s
         if self._unseen_by is not None:
-            self._history_by(self._unseen_by)
+            self.history_by(self._unseen_by)
 
     def _ask_for_untold(self, now: float) -> None:
         """History may lag for however long: it is asked again after as long as it was waited for, while
@@ -388,7 +393,7 @@ class Looking:
             self._untold_since = now
         limits, waited_s = self._host.limits, now - self._untold_since
         if waited_s < limits.history_margin_s:
-            self._history_by(now + max(limits.missing_every_s, waited_s))
+            self.history_by(now + max(limits.missing_every_s, waited_s))
 
     def _as_seen(self, message: Entry) -> Entry:
         """Live or missed, by what is known of its age.

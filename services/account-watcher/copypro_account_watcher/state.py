@@ -162,6 +162,8 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     """Of a close: what the leg holds once it is done."""
     held_lots: Lots | None = None
     """Of a close: what it held when it was sent, as far as the list showed."""
+    taken: Done | None = None
+    """Of a close of a part: its deal, where the account has told it."""
     unresolved_at_utc: datetime | None = None
     wait_s: float = 0.0
     """How long it may still happen, from when its owner learned that it is unclear."""
@@ -232,6 +234,8 @@ class Leg(Struct, kw_only=True, omit_defaults=True):
     """That order's ticket once the market takes its place: what is told of it late is not of the leg."""
     closed: Done | None = None
     """How it ended, where the broker's books said so before an answer did."""
+    closed_by: str = ""
+    """Whose doing that was, where ours was to close a part of it."""
     naked_since_utc: datetime | None = None
     """The master has a stop, the leg has none: since when."""
     late_modifies: list[Attempt] = []

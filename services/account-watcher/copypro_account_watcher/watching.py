@@ -384,8 +384,6 @@ class Watching:
             has_history=history is not None,
             asked_at=asked_at,
         )
-        if history is not None:
-            self._looking.history_at = None
         await self._looking.look(shown)
         self._caught_up = streams == self._streams and self._stream_open.is_set()
         return True
@@ -445,6 +443,7 @@ class Watching:
         ]
         margin = timedelta(seconds=limits.history_margin_s)
         since = min([alive, *started]) + offset - margin
+        wanted_at = self._looking.take_history_at()
         try:
             history = await terminal.history(_naive(since), _naive(now + offset + margin))
         except (Refused, Unavailable) as error:
@@ -455,7 +454,10 @@ class Watching:
             self._looking.put_off_history()
             return True
         self._unproved_since, self._said_unread_at = None, -inf
-        return await self._snapshot(terminal, history)
+        looked = await self._snapshot(terminal, history)
+        if not looked and wanted_at is not None:
+            self._looking.history_by(wanted_at)
+        return looked
 
     def _say_unread(self, code: str) -> None:
         """Now and then, as long as it goes on: it is asked for with each look."""

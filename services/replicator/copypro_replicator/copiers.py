@@ -251,6 +251,8 @@ def _let_go(
     is_told_of = root.is_seen and wish.reason is not StopReason.MASTER_REMOVED
     if fate is OpenCopies.FOLLOW and not is_told_of:
         fate = OpenCopies.LEAVE  # a removed master tells nothing that could be followed
+    if fate is OpenCopies.LEAVE and root.is_seen and known.copier != copier.id:
+        return  # a former copier of the pair left it to be followed
     match fate:
         case OpenCopies.FOLLOW if not known.pending:
             stop = m.RemovePendingCopy(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from copypro.messages import PositionClosed, PositionReduced
-from copypro.trading import CloseReason, CloseRequest
+from copypro.trading import CloseReason, CloseRequest, Done
 from copypro.values import Lots, Ticket
 
 from copypro_account_watcher.alerts import halt
@@ -62,6 +62,17 @@ def settle_asked(
     _all_told(legs)
     _halt(memory, copy, event.ticket, _took_more(asked[-1], lots), turn)
     return True
+
+
+def note_taken(copy: Copy, leg: Leg, event: PositionReduced) -> None:
+    """A deal of ours, of the close of a part that is under way."""
+    attempt, deal = copy.attempt, event.deal
+    if attempt is None or not attempt.expected_lots or not copy.is_calling(leg, "close"):
+        return
+    if isinstance(attempt.request, CloseRequest) and attempt.request.lots == deal.lots:
+        attempt.taken = Done(
+            ticket=event.ticket, lots=deal.lots, price=deal.price, profit=deal.profit
+        )
 
 
 def is_unanswered(copy: Copy, leg: Leg, lots: Lots) -> bool:
@@ -142,7 +153,7 @@ def halt_if_it_took_more(memory: Memory, copy: Copy, attempt: Attempt, turn: Tur
         return
     is_untold = request.lots in leg.asked_pieces
     if is_untold and leg.status is LegStatus.ENDED and closed.lots > request.lots:
-        copy.detached = ""
+        copy.detached = leg.closed_by = ""
         _halt(memory, copy, closed.ticket, _took_more(request.lots, closed.lots), turn)
 
 

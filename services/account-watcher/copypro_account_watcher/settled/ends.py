@@ -56,8 +56,8 @@ def leg_closed(
     if attempt is not None and copy.is_calling(leg, "close"):
         # Our own call did it, or will say that it is gone: also where it was to close less.
         is_owners = isinstance(event, PositionClosed) and bool(attempt.expected_lots)
-        if is_owners and not (is_ours or copy.closing or copy.may_stand):
-            copy.detached = f"CLOSED_BY_{event.reason.name}"
+        if is_owners and not (is_ours or copy.closing):
+            leg.closed_by = _let_go(copy, leg, event.reason)
         return
     is_fault = is_ours and is_our_fault(memory, [leg], event)
     if is_fault and not copy.closing:
@@ -105,11 +105,17 @@ def _tell_closed(copy: Copy, leg: Leg, part: Done, why: str, turn: Turn) -> None
 
 
 def _tell_detached(copy: Copy, leg: Leg, ticket: Ticket, by: CloseReason, turn: Turn) -> None:
-    why = f"CLOSED_BY_{by.name}"
+    why = _let_go(copy, leg, by)
     detached = CopyDetached(**about(copy, leg.number), ticket=ticket, reason=why)
     turn.execution(detached, copy.origin, f"{leg.number}/detached")
+
+
+def _let_go(copy: Copy, leg: Leg, by: CloseReason) -> str:
+    """Why; the copy as well, where it was the last of it."""
+    why = f"CLOSED_BY_{by.name}"
     if not copy.may_stand and not leg.is_extra:
         copy.detached = why
+    return why
 
 
 def leave_alone(memory: Memory, copy: Copy, reason: str, turn: Turn) -> None:

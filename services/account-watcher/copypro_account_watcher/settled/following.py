@@ -33,6 +33,7 @@ from copypro_account_watcher.settled.asked import (
     is_below_target,
     is_our_fault,
     is_unanswered,
+    note_taken,
     owned_beside,
     settle_asked,
 )
@@ -92,6 +93,7 @@ def follow_hidden(memory: Memory, event: OrderEvent, turn: Turn) -> None:
         leg = min(asked, key=lambda leg: is_unanswered(copy, leg, lots))
         leg.tell(lots)
         if len(asked) == 1 and is_unanswered(copy, leg, lots):
+            note_taken(copy, leg, event)
             _take_off(memory, copy, leg, [leg], leg.lots - lots, event, turn)
         memory.touch(copy, turn)
 
@@ -236,6 +238,8 @@ def _reduced(
         leave_alone(memory, copy, "VOLUME_CHANGED", turn)
         return
     taken, left = _taken(copy, together), event.open_lots
+    if is_ours:
+        note_taken(copy, taken, event)
     if is_ours and memory.book.is_netting and copy.is_calling(taken, "close"):
         left -= owned
         if owned > 0 and event.deal.ticket < 0:

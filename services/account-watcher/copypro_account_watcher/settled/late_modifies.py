@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from copypro.trading import ModifyRequest, OpenOrder
+from copypro.trading import Done, ModifyRequest, OpenOrder
 
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.planned.live import Live
@@ -18,8 +18,10 @@ MOST_MODIFIES = 16
 """Of a leg so many are remembered, the newest."""
 
 
-def give_up(leg: Leg, attempt: Attempt, live: Live) -> None:
-    """What a list of after it shows is what stands, and the call may be executed yet."""
+def give_up(leg: Leg, attempt: Attempt, live: Live) -> Done | None:
+    """What a list of after it shows is what stands, and the call may be executed yet. None: that is not
+    what it asked for.
+    """
     order = _listed(leg, live)
     if order is not None:
         former = _late(leg, order, live)
@@ -27,6 +29,9 @@ def give_up(leg: Leg, attempt: Attempt, live: Live) -> None:
             _overtaken(leg)
         set_as_listed(leg, order)
     leg.late_modifies = [*leg.late_modifies, attempt][-MOST_MODIFIES:]
+    if order is None or not _asks_for(attempt, order):
+        return None
+    return Done(ticket=order.ticket, lots=order.lots, price=order.open_price)
 
 
 def set_right(memory: Memory, turn: Turn, *, is_whole: bool) -> None:

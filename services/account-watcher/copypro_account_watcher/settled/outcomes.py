@@ -238,16 +238,9 @@ def _closed(
         else:
             leg.lots, leg.status = Decimal(0), LegStatus.ENDED
         return Consequence(events=[closed], look=leg.moved)
-    if leg.closed is not None and leg.status is LegStatus.ENDED:
-        closed = CopyClosed(
-            **common,
-            ticket=ticket,
-            closed_lots=leg.closed.lots,
-            price=leg.closed.price,
-            profit=leg.closed.profit,
-            reason=closing_reason(copy, leg),
-        )
-        return Consequence(events=[closed])
+    ended = ended_meanwhile(copy, attempt, common)
+    if ended and not (leg.closed_by or attempt.taken):
+        return Consequence(events=ended)
     if leg.lots > attempt.expected_lots:
         leg.lots = left if answer.lots else attempt.expected_lots
         leg.moved = is_unseen
@@ -258,7 +251,7 @@ def _closed(
         open_lots=leg.lots,
         price=answer.price,
     )
-    return Consequence(events=[reduced], look=leg.moved)
+    return Consequence(events=[reduced, *ended], look=leg.moved)
 
 
 def _took_less(leg: Leg, attempt: Attempt, answer: Done) -> None:
@@ -300,10 +293,8 @@ def not_sent(
     if attempt.expected_lots:
         copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
     common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
-    events: list[ExecutionEvent] = [CopyNotSent(**common, reason=reason, kind=_kind(attempt))]
-    if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
-        events.append(gone)
-    return Consequence(events=events)
+    event = CopyNotSent(**common, reason=reason, kind=_kind(attempt))
+    return Consequence(events=[event, *ended_meanwhile(copy, attempt, common)])
 
 
 def unknown(
@@ -353,8 +344,8 @@ def refused(
         )
 
     refresh = verdict.class_ is Class.FIX
-    if (gone := _gone_meanwhile(copy, attempt, common)) is not None:
-        return Consequence(events=[rejected(final=True), gone])
+    if ended := ended_meanwhile(copy, attempt, common):
+        return Consequence(events=[rejected(final=True), *ended])
     if attempt.expected_lots:
         copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
     if attempt.kind in ("close", "delete"):
@@ -417,24 +408,28 @@ def is_done(leg: Leg, kind: str) -> bool:
     return leg.closed is not None and leg.status is wanted
 
 
-def _gone_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> ExecutionEvent | None:
+def ended_meanwhile(copy: Copy, attempt: Attempt, common: dict[str, Any]) -> list[ExecutionEvent]:
     """Its own stop or target was faster than our close, or an earlier try of ours was executed: the
     leg's end is recorded all the same.
     """
     leg = copy.leg(attempt.leg)
     if leg.closed is None or not is_done(leg, attempt.kind):
-        return None
+        return []
     copy.begin_step()
+    ticket = leg.closed.ticket
     if attempt.kind == "delete":
-        return _removed(copy, leg, leg.closed.ticket, leg.closed.lots, common)
-    return CopyClosed(
+        return [_removed(copy, leg, ticket, leg.closed.lots, common)]
+    if leg.closed_by:
+        return [CopyDetached(**about(copy, leg.number), ticket=ticket, reason=leg.closed_by)]
+    closed = CopyClosed(
         **common,
-        ticket=leg.closed.ticket,
+        ticket=ticket,
         closed_lots=leg.closed.lots,
         price=leg.closed.price,
         profit=leg.closed.profit,
         reason=closing_reason(copy, leg),
     )
+    return [closed]
 
 
 def _modify_refused(

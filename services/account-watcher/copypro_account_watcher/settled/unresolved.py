@@ -13,6 +13,7 @@ from copypro.trading import (
     ModifyRequest,
     OpenOrder,
     OpenRequest,
+    TradeRequest,
 )
 from copypro.values import Lots, Mode, Price, Ticket
 from msgspec.structs import replace
@@ -87,6 +88,8 @@ def _settle_one(
             now=now,
             limits=memory.limits,
         )
+        if wait_until is None and _is_shown_untold(memory, leg, request):
+            wait_until = now + memory.limits.row_wait_s
         if wait_until is None:
             planned_anew(memory, copy, "a later look shows what stands", turn)
         return wait_until
@@ -114,6 +117,15 @@ def _settle_one(
             memory.touch(copy, turn)
             return look_at
     return None
+
+
+def _is_shown_untold(memory: Memory, leg: Leg, request: TradeRequest) -> bool:
+    """A part is gone from the list, and its deal is waited for: it will tell whose close that was."""
+    if not isinstance(request, CloseRequest) or request.lots not in leg.asked_pieces:
+        return False
+    root = None if leg.slave_root is None else memory.book.roots.get(leg.slave_root)
+    listed = memory.live.positions.get(request.ticket)
+    return root is not None and listed is not None and listed.lots < root.open_lots
 
 
 def _shown(memory: Memory, leg: Leg, request: OpenRequest) -> Done | None:
@@ -246,13 +258,18 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         if (lots := attempt.request.lots) in leg.answered_pieces and lots is not None:
             leg.given_up_pieces = [*leg.given_up_pieces, lots]
         _shrunk(memory, copy, leg, attempt.request)
-    if leg.closed is not None and outcomes.is_done(leg, attempt.kind):
-        copy.attempt = attempt
-        halt_if_it_took_more(memory, copy, attempt, turn)
-        result = outcomes.done(copy, attempt, leg.closed, memory.known.platform, {})
+    platform, done = memory.known.platform, attempt.taken
+    if isinstance(attempt.request, ModifyRequest):
+        done = late_modifies.give_up(leg, attempt, memory.live)
+    if done is not None:
+        result = outcomes.done(copy, attempt, done, platform, {})
         apply(memory, copy, attempt, result, turn)
-    elif isinstance(attempt.request, ModifyRequest):
-        late_modifies.give_up(leg, attempt, memory.live)
+    elif outcomes.is_done(leg, attempt.kind):
+        halt_if_it_took_more(memory, copy, attempt, turn)
+        common = about(copy, leg.number) | {"attempt": attempt.id}
+        ended = outcomes.ended_meanwhile(copy, attempt, common)
+        result = outcomes.Consequence(events=ended, look=attempt.kind == "delete")
+        apply(memory, copy, attempt, result, turn)
     clear_alert(memory, turn, f"attempt/{attempt.id}")
     memory.touch(copy, turn)
 
