@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 from docs.generating.rest import openapi
 
@@ -30,12 +31,33 @@ def document() -> Schema:
     return openapi()
 
 
+_in_full = Draft202012Validator.VALIDATORS["$ref"]
+_good: set[tuple[str, bytes]] = set()
+
+
+def _once(
+    validator: Draft202012Validator, shape: str, answer: Any, schema: Schema
+) -> Iterator[ValidationError]:
+    """A test that waits for one more row is answered all others again: what was found to be of a shape
+    is of it.
+    """
+    found = (shape, msgspec.json.encode(answer))
+    if found not in _good:
+        wrong = list(_in_full(validator, shape, answer, schema))
+        if not wrong:
+            _good.add(found)
+        yield from wrong
+
+
+_Validator = validators.extend(Draft202012Validator, {"$ref": _once})
+
+
 @cache
 def _validator(call: str, status: int) -> Draft202012Validator:
     responses = document()["paths"][f"/{call}"]
     answers = (responses.get("post") or responses["get"])["responses"]
     told = answers.get(str(status)) or answers[f"{status // 100}XX"]
-    return Draft202012Validator(
+    return _Validator(
         {**told["content"]["application/json"]["schema"], "components": {"schemas": _closed()}}
     )
 

@@ -29,6 +29,7 @@ from copypro_gateway.wording.failures import Style
 from fastapi import FastAPI
 
 from tests.contract.stores import Place
+from tests.users import signed_up
 
 OPERATOR = "0perat0r-k3y"
 SECRET_NAME = "n4me-of-hers"
@@ -138,12 +139,11 @@ async def a_gateway(
         yield Calling(app, client, log)
 
 
-async def a_user(place: Place, calling: Calling, name: str) -> User:
+async def a_user(place: Place, name: str) -> User:
     """With two accounts that may trade, a copier, an order and rows of every list."""
-    email = {"email": f"{name}@example.com", "passwordHash": name * 16}
-    key = (await calling.call("/SignUp", email)).json()["userKey"]
-    users = await place.users()
-    user = await users.by_email(email["email"])
+    email, users = f"{name}@example.com", await place.users()
+    key = await signed_up(users, email, name * 16)
+    user = await users.by_email(email)
     assert user is not None
     (kept,) = await users.keys(user.id)
     ids = {each: uuid.uuid4().hex for each in ("master", "slave", "copier", "attempt")}

@@ -36,7 +36,7 @@ async def shown(place: Place, collection: str, **fields: Any) -> None:
 
 
 async def test_an_alert_names_the_users_account(place: Place, calling: Calling) -> None:
-    user = await a_user(place, calling, "anna")
+    user = await a_user(place, "anna")
     slave = "anna-slave".ljust(32, "0")
     told = {"account": slave, "code": "ACCOUNT_DOWN", "text": "x", "time": "t", "numbers": {}}
     await shown(place, c.ALERTS, **told)
@@ -49,7 +49,7 @@ async def test_an_alert_names_the_users_account(place: Place, calling: Calling) 
 async def test_an_unresolved_attempt_names_what_settle_takes(
     place: Place, calling: Calling
 ) -> None:
-    user = await a_user(place, calling, "anna")
+    user = await a_user(place, "anna")
     told = {"account": "anna-slave".ljust(32, "0"), "copier": "c", "copy": "d", "leg": 0}
     await shown(place, c.UNRESOLVED, **told, since="t", evidence="none")
     (attempt,) = (await calling.call("/Unresolved", key=user.key)).json()

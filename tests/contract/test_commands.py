@@ -44,7 +44,7 @@ async def calling(place: Place, tmp_path: Path, log: AnsweringLog) -> AsyncItera
 
 @pytest.fixture
 async def user(place: Place, calling: Calling) -> User:
-    return await a_user(place, calling, "mine")
+    return await a_user(place, "mine")
 
 
 async def put(place: Place, collection: str, documents: Mapping[str, Any]) -> None:

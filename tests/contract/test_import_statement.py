@@ -28,7 +28,7 @@ async def posting(tmp_path: Path) -> AsyncIterator[Posting]:
     """Status and message of a report, a row of which cannot be read, with this address."""
     place: Place = SqlitePlace(tmp_path)
     async with a_gateway(place, tmp_path, require_key=True) as calling:
-        user = await a_user(place, calling, "mine")
+        user = await a_user(place, "mine")
 
         async def post(query: str) -> tuple[int, str]:
             address = f"/ImportStatement?{query.replace('KEY', user.key)}"

@@ -51,7 +51,7 @@ async def test_a_copier_that_is_there_after_its_account_is_stopped_at_once(
 ) -> None:
     log = Removing(await place.models())
     async with a_gateway(place, tmp_path, require_key=True, log=log) as calling:
-        user = await a_user(place, calling, "mine")
+        user = await a_user(place, "mine")
         log.gone = user.ids[role]
         given = {"masterAccountId": user.ids["master"], "slaveAccountId": user.ids["slave"]}
         answer = await calling.call("/Start", given, key=user.key)
@@ -84,7 +84,7 @@ async def test_a_master_that_is_disabled_while_the_slave_is_added_is_not_copied(
 ) -> None:
     log = Adding(await place.models())
     async with a_gateway(place, tmp_path, require_key=True, log=log) as calling:
-        user = await a_user(place, calling, "mine")
+        user = await a_user(place, "mine")
         log.master = await log._models.get(c.REGISTRATIONS, user.ids["master"]) or {}
         slave = {"slaveType": "MT5", "slaveUser": 9, "slavePassword": "p", "slaveServer": "S"}
         given = {"masterAccountId": user.ids["master"], **slave}
@@ -100,7 +100,7 @@ async def test_a_callback_makes_no_data_key_for_an_account_whose_key_is_gone(
     """Its removal is recorded, and what the call has read does not show it yet."""
     log = AnsweringLog(await place.models())
     async with a_gateway(place, tmp_path, require_key=True, log=log) as calling:
-        user = await a_user(place, calling, "mine")
+        user = await a_user(place, "mine")
         slave = RegistrationId(user.ids["slave"])
         vault = await place.vault(load_or_make_key(tmp_path))
         given = {"accountId": slave, "id": user.ids["copier"], "callbackUrl": "https://example.com"}

@@ -57,7 +57,7 @@ async def test_a_copier_is_not_started_with_a_default_in_place_of_what_was_meant
 ) -> None:
     place = SqlitePlace(tmp_path)
     async with a_gateway(place, tmp_path, require_key=True) as calling:
-        user = await a_user(place, calling, "mine")
+        user = await a_user(place, "mine")
         pair = {"masterAccountId": user.ids["master"], "slaveAccountId": user.ids["slave"]}
         given = pair | {"riskValu": "0.1"}
         answer = await calling.call("/Start", given, key=user.key, method=method)

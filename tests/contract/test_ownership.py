@@ -104,8 +104,8 @@ async def calling(place: Place, tmp_path: Path) -> AsyncIterator[Calling]:
 
 
 async def test_nothing_of_another_user_is_seen_or_changed(calling: Calling, place: Place) -> None:
-    hers = await a_user(place, calling, "hers")
-    mine = await a_user(place, calling, "mine")
+    hers = await a_user(place, "hers")
+    mine = await a_user(place, "mine")
     taken = await calling.call("/Remove", {"id": hers.ids["copier"]}, key=hers.key)
     assert taken.status_code == 202, "she may"
     hers.ids["command"] = taken.json()["commandId"]

@@ -13,6 +13,8 @@ from copypro.values import UserId
 from copypro_gateway.entry.auth import Auth
 from copypro_gateway.wording.errors import ApiError
 
+from tests.users import signed_up
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EMAIL, OLD = "a@example.com", "0" * 64
 
@@ -70,4 +72,25 @@ async def test_what_is_no_hash_is_told_apart_by_case_too(tmp_path: Path) -> None
     assert await auth.sign_in(EMAIL, "a plain Password")
     with pytest.raises(ApiError, match="email or passwordHash is wrong"):
         await auth.sign_in(EMAIL, "a plain password")
+    await users.close()
+
+
+async def test_a_user_of_the_tests_is_as_one_who_signed_up(tmp_path: Path) -> None:
+    users = await SqliteUsers.open(tmp_path)
+    auth = Auth(users, lambda: NOW, lambda: "1" * 32)
+    keys = {
+        "real@example.com": await auth.sign_up("real@example.com", HEX),
+        "tests@example.com": await signed_up(users, "tests@example.com", HEX),
+    }
+    callers = [await auth.caller(key) for key in keys.values()]
+    assert (
+        len({(caller.key.name, caller.key.scope, caller.key.expires_at) for caller in callers}) == 1
+    )
+    for email, caller in zip(keys, callers, strict=True):
+        assert await auth.sign_in(email, HEX)
+        with pytest.raises(ApiError, match="email or passwordHash is wrong"):
+            await auth.sign_in(email, HEX[::-1])
+        user = await users.by_email(email)
+        assert user is not None
+        assert (user.id, user.password_hash[:9]) == (caller.user, "$argon2id")
     await users.close()

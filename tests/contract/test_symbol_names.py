@@ -29,7 +29,7 @@ async def asked(tmp_path: Path) -> AsyncIterator[Asked]:
     place = SqlitePlace(tmp_path)
     models = await place.models()
     async with a_gateway(place, tmp_path, require_key=True, log=AnsweringLog(models)) as calling:
-        user = await a_user(place, calling, "mine")
+        user = await a_user(place, "mine")
         for number, (role, names) in enumerate((("master", MASTERS), ("slave", SLAVES))):
             account = f"mine-{role}".ljust(32, "0")
             piece: Doc = {"account": account, "piece": 0, "pieces": 1, "names": names}

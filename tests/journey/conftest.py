@@ -18,8 +18,9 @@ EVERY = "COPYPRO_TEST_EVERY_STACK"
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test's own parameters are about brokers and trades, which no stack changes: embedded it is run
-    with each of them, on real servers with the first of those that are asked for; with each on both
-    where COPYPRO_TEST_EVERY_STACK is set.
+    with each of them, on real servers with the first of those that are asked for, and not at all where
+    the whole test is about that (the marker `brokers`); with each on both where COPYPRO_TEST_EVERY_STACK
+    is set.
     """
     if os.environ.get(EVERY):
         return
@@ -30,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if callspec is None or callspec.params.get("stack") != "servers":
             continue
         name = item.nodeid.partition("[")[0]
-        if name in begun:
+        if name in begun or item.get_closest_marker("brokers"):
             left.append(item)
         begun.add(name)
     if left:

@@ -14,7 +14,7 @@ from copypro.envelope import decode
 
 from tests.journey.world import CANARY, Account, World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
 
 
 async def error_of(world: World, account: Account) -> dict[str, str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from copypro.topics import TOPICS
+from pymongo import AsyncMongoClient
 
 from infra.local.servers import Mongo
 from tests.conftest import start_or_skip
 from tests.journey.commands import copypro, run_command
-from tests.journey.shown import require_as_rebuilt
+from tests.journey.shown import outcomes, require_as_rebuilt
 from tests.journey.world import CANARY, Account, World, a_world
 
 pytestmark = pytest.mark.slow
@@ -64,6 +67,30 @@ async def test_an_operators_commands_read_and_write_the_same_database(world: Wor
     assert code == 0, text
     world.key = text.split()[-1]
     assert await world.call("Accounts") == []
+
+
+async def test_the_password_is_nowhere(world: World) -> None:
+    master = await world.account("Alpha-MT4", 1001)
+    slave = await world.account("Beta-MT5", 2001)
+    copier = await world.copier(master, slave)
+    await master.open("EURUSD", "Buy", "0.10")
+    await outcomes(world, copier, "opened")
+    answers = [
+        await world.call(name)
+        for name in ("Accounts", "UserCopiers", "TradeLogsAll", "Alerts", "Unresolved")
+    ]
+    assert CANARY not in str(answers)
+    for topic in TOPICS:
+        for record in await world.records(topic):
+            assert CANARY.encode() not in (record.value or b""), topic.name
+    if "mongo" in world.stack:
+        async with AsyncMongoClient[dict[str, Any]](world.stack["mongo"]) as client:
+            database = client.get_default_database()
+            for name in await database.list_collection_names():
+                assert CANARY not in str(await database[name].find().to_list()), name
+    for file in world.data.iterdir() if world.data.exists() else ():
+        if file.is_file():
+            assert CANARY.encode() not in file.read_bytes(), file.name
 
 
 @pytest.mark.parametrize("command", ["alerts", "rebuild stats", "users add a@b.c"])

@@ -11,7 +11,7 @@ import pytest
 from tests.journey.shown import alerted, alerts, has, outcomes
 from tests.journey.world import Account, World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
 SEVERAL_LOOKS_S = 1.2
 """Four snapshots of tests/journey/world.FAST."""
 

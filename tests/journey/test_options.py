@@ -9,7 +9,7 @@ import pytest
 
 from tests.journey.world import MASTERS_SIZE, Account, World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
 
 
 async def linked(world: World, **options: Any) -> tuple[Account, Account, str]:

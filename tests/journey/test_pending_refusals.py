@@ -15,7 +15,7 @@ from tests.journey.test_ends import SEVERAL_LOOKS_S
 from tests.journey.test_pendings import linked, logged, shows
 from tests.journey.world import FAST, Stack, World, a_world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
 CODES = {"Beta-MT4": "EXPIRATION_DISABLED", "Beta-MT5": "INVALID_EXPIRATION"}
 
 

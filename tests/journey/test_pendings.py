@@ -11,7 +11,7 @@ from copypro import topics
 
 from tests.journey.world import Account, World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
 PAIRS = {
     "MT4→MT4": ("Alpha-MT4", "Beta-MT4", "Hedging"),
     "MT4→MT5": ("Alpha-MT4", "Beta-MT5", "Hedging"),

@@ -215,6 +215,8 @@ async def test_a_forwarded_address_is_believed_from_a_named_proxy_alone(world: W
 async def test_every_change_is_noted_with_who_where_what_and_its_outcome(
     world: World, tmp_path: Path
 ) -> None:
+    signed = await world.call("SignUp", email="b@example.com", passwordHash="1" * 64)
+    world.key = signed["userKey"]
     master, slave = await world.account("Alpha-MT4", 1001), await world.account("Beta-MT5", 2001)
     robot = await world.call("AddKey", name="my robot", scope="trade")
     admin, world.key = world.key, robot["userKey"]
@@ -257,7 +259,7 @@ async def test_every_change_is_noted_with_who_where_what_and_its_outcome(
     added = list(begun.values())[1]
     assert added["parameters"]["password"] == "***"
     assert added["user"] == start["user"]
-    for secret in (CANARY, admin, robot["userKey"], "0" * 64, OPERATOR):
+    for secret in (CANARY, admin, robot["userKey"], "1" * 64, OPERATOR):
         assert secret not in text
     await check_of(world, file, last)
 

@@ -14,7 +14,7 @@ from tests.journey.shown import alerted, alerts, has, outcomes
 from tests.journey.test_tickets import stop_is
 from tests.journey.world import FAST, Account, Stack, World, a_world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
 
 
 async def opened(world: World, server: str, **more: Any) -> tuple[Account, Account, str, int]:

@@ -9,7 +9,7 @@ import pytest
 from tests.journey.shown import alerted, has, outcomes
 from tests.journey.world import Account, World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
 
 
 async def stop_is(world: World, slave: Account, stop: str) -> None:

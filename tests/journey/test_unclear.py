@@ -10,14 +10,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro.envelope import decode
-from copypro.topics import EXECUTIONS, TOPICS
-from pymongo import AsyncMongoClient
 
 from tests.journey.shown import dated, has
-from tests.journey.world import CANARY, FAST, MASTERS_SIZE, Account, Stack, World, a_world
+from tests.journey.world import FAST, Account, Stack, World, a_world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.brokers]
 
 
 async def two(world: World, slave_server: str = "Beta-MT5") -> tuple[Account, Account, str]:
@@ -515,57 +512,3 @@ async def test_invalid_utf8_in_a_comment_is_survived(world: World) -> None:
     await world.copier(master, slave)
     await master.open("EURUSD", "Buy", "0.10", comment="x")
     await world.eventually(slave.positions)
-
-
-async def test_no_changing_call_leaves_without_a_committed_attempt(world: World) -> None:
-    master, slave, copier = await two(world)
-    ticket = await master.open("EURUSD", "Buy", "0.50", stop_loss="1.05")
-    await has(world, slave, "0.50")
-    await master.modify(ticket, "1.06", "0")
-
-    async def moved() -> bool:
-        return [Decimal(o["stop_loss"]) for o in await slave.positions()] == [Decimal("1.06")]
-
-    await world.eventually(moved)
-    ticket = await master.close(ticket, "0.20")
-    await has(world, slave, "0.30")
-    await master.close(ticket)
-    await has(world, slave)
-    await world.call("UpdateCopier", id=copier, **MASTERS_SIZE, copyPendingOrders=True)
-    pending = await master.open("EURUSD", "BuyLimit", "0.10", price="1.05")
-    await has(world, slave, "0.10")
-    await master.close(pending)
-    await has(world, slave)
-    calls = [
-        entry
-        for entry in await world.control.ledger("", slave.login)
-        if entry["endpoint"].startswith("order") and "history" not in entry["endpoint"]
-    ]
-    unsent = {decode(r).message.attempt for r in await world.records(EXECUTIONS, "CopyNotSent")}
-    started = await world.records(EXECUTIONS, "AttemptStarted")
-    attempts = [record for record in started if decode(record).message.attempt not in unsent]
-    assert len(calls) == len(attempts) >= 5
-    for call, attempt in zip(calls, attempts, strict=True):
-        assert attempt.recorded_at <= call["at"] + 0.001, "recorded before it left"
-
-
-async def test_the_password_is_nowhere(world: World) -> None:
-    master, _, copier = await two(world)
-    await master.open("EURUSD", "Buy", "0.10")
-    await outcome(world, copier, "opened")
-    answers = [
-        await world.call(name)
-        for name in ("Accounts", "UserCopiers", "TradeLogsAll", "Alerts", "Unresolved")
-    ]
-    assert CANARY not in str(answers)
-    for topic in TOPICS:
-        for record in await world.records(topic):
-            assert CANARY.encode() not in (record.value or b""), topic.name
-    if "mongo" in world.stack:
-        async with AsyncMongoClient[dict[str, Any]](world.stack["mongo"]) as client:
-            database = client.get_default_database()
-            for name in await database.list_collection_names():
-                assert CANARY not in str(await database[name].find().to_list()), name
-    for file in world.data.iterdir() if world.data.exists() else ():
-        if file.is_file():
-            assert CANARY.encode() not in file.read_bytes(), file.name

@@ -21,6 +21,7 @@ from mt_simulator.client import SimulatorControl
 from mt_simulator.main import Simulator, start
 
 from tests.documented import problems
+from tests.users import signed_up
 
 Stack = Mapping[str, Any]
 """The settings that name the servers of a stack; none: everything is embedded."""
@@ -166,8 +167,8 @@ class World:
             return answer
 
     async def sign_up(self) -> None:
-        answer = await self.call("SignUp", email="a@example.com", passwordHash="0" * 64)
-        self.key = answer["userKey"]
+        assert self.ring is not None
+        self.key = await signed_up(self.ring.stores.users, "a@example.com", "0" * 64)
 
     async def account(
         self, server: str, login: int, *, connected: bool = True, **fields: Any

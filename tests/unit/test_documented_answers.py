@@ -94,6 +94,12 @@ def test_an_answer_that_is_not_what_the_document_says_is_seen(
     assert all(name in text for name, text in zip(wrong, found, strict=True))
 
 
+def test_a_row_that_is_wrong_is_told_each_time() -> None:
+    once = problems("Keys", 200, [{}])
+    assert once
+    assert len(problems("Keys", 200, [{}, {}])) == 2 * len(once)
+
+
 class Error(TypedDict):
     other: int
 
