@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from copypro import collections as c
-from copypro.account_history import report_of
+from copypro.account_history import PAGE, records_of, report_of
 from copypro.adapters.memory_read_models import MemoryReadModels
 from copypro.copy_history import quality_of
 from copypro.pieces import PIECE
@@ -21,16 +22,18 @@ COPIER = {
     "id": "c", "master": "a", "slave": "b", "master_registration": "ra", "slave_registration": "rb",
 }  # fmt: skip
 
+FLAT: dict[str, Any] = {
+    "balance": "10000", "equity": "10000", "high": "10000", "low": "10000", "profit_high": {},
+    "profit_low": {},
+}  # fmt: skip
+
 
 async def history() -> MemoryReadModels:
     models = MemoryReadModels()
     closed: dict[str, Any] = {
         "account": "a", "closed_at": AT, "lots": "0.10", "profit": "1.00", "close_price": "1.1",
     }  # fmt: skip
-    minute: dict[str, Any] = {
-        "account": "a", "time": f"{AT}Z", "balance": "10000", "equity": "10000",
-        "high": "10000", "low": "10000", "profit_high": {}, "profit_low": {},
-    }  # fmt: skip
+    minute: dict[str, Any] = {"account": "a", "time": f"{AT}Z"} | FLAT
     decided = {
         "copier": "c", "time": f"{AT}000Z", "seen_at": f"{AT}000Z", "leg": 0, "master_symbol": "EURUSD",
         "outcome": "denied", "code": "TOO_SMALL", "root": "r",
@@ -84,3 +87,23 @@ async def test_others_have_their_turn_while_they_are_made(
         with contextlib.suppress(asyncio.CancelledError):
             await beside
     assert turns >= 2 * kinds * MANY / PIECE  # read, then added up
+
+
+async def test_a_year_of_equity_between_two_trades_is_never_held_whole() -> None:
+    """It is a few hundred thousand minutes: they took a gigabyte, and seconds of the loop at once."""
+    models, start = await history(), datetime.fromisoformat(AT)
+    minutes = [
+        made(
+            c.EQUITY,
+            f"later {number}",
+            {"account": "a", "time": f"{at.isoformat()}.000000Z"} | FLAT,
+        )
+        for number in range(10 * PAGE)
+        if (at := start + timedelta(minutes=number + 1))
+    ]
+    await models.upsert(minutes)
+    found = [batch async for batch in records_of(models, "a", "MT5", "", timedelta())]
+    moments = [record.closed_at for batch in found for record in batch]
+    assert len(moments) == 2 * MANY + len(minutes)
+    assert moments == sorted(moments)
+    assert max(map(len, found)) <= 2 * MANY + 2 * PAGE
