@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from copypro import messages as m
 from copypro import topics
-from copypro.adapters.sqlite_log import SqliteLog
+from copypro.adapters.sqlite_history import SqliteHistory
+from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.envelope import Envelope, decode, encode, fact
 from copypro.messages import Message
 from copypro.ports import Record
@@ -323,3 +324,29 @@ async def test_of_a_long_log_only_what_may_be_of_the_trade_is_decoded(
         assert isinstance(found, Story)
         assert (found.root, len(found.lines)) == (ROOT, 3)
     assert len(decoded) < len(trades) / 10
+
+
+async def test_explain_reads_a_long_log_once_for_a_master_s_ticket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year is millions of records: it took minutes, most of them to find the same again."""
+    opened = replace(
+        example(m.PositionOpened), account=MASTER, root=RootId("77"), ticket=Ticket(77)
+    )
+    filled = replace(example(m.CopyOpened), master=MASTER, root=RootId("77"), ticket=Ticket(78))
+    log = await SqliteLog.open(tmp_path)
+    await log.append([encode(topics.ORDER_EVENTS, MASTER, fact(opened, UTC_TIME, "o"))])
+    await log.append([encode(topics.EXECUTIONS, SLAVE, fact(filled, UTC_TIME, "f"))])
+    await log.close()
+    read_through: list[str] = []
+
+    class Counted(SqliteHistory):
+        async def spans(self, topic: topics.Topic) -> Mapping[int, tuple[int, int]]:
+            read_through.append(topic.name)
+            return await super().spans(topic)
+
+    monkeypatch.setattr(explaining, "open_history", lambda _: Counted(SqliteLogReader(tmp_path)))
+    found = await explaining.story_of(Settings(data=tmp_path), MASTER, 77)
+    assert isinstance(found, Story)
+    assert [line.event for line in found.lines] == ["PositionOpened", "CopyOpened"]
+    assert sorted(read_through) == ["copier-events", "executions", "order-events"]

@@ -30,7 +30,7 @@ from copypro.values import Platform, Side
 Doc = dict[str, Any]
 PAGE = 1000
 KEPT = 50_000
-"""Records that are held so that they need not be read again."""
+"""Records that move a balance, held so that they need not be read again."""
 PRICE_DIGITS = 8
 """Of an average: as many as a symbol has at most."""
 FIRST = ""
@@ -40,6 +40,8 @@ _YEAR_1 = "0001-01-01T00:00:00"
 """No moment is earlier; clients without a date send it."""
 _CLOCKS = timedelta(days=1)
 """A broker's clock and UTC are never further apart."""
+_PUT_BACK = timedelta(hours=1)
+"""A broker's clock, in autumn: what comes next may be that much earlier."""
 _CREDIT = ("credit", "bonus")
 
 
@@ -49,22 +51,22 @@ async def report_of(models: ReadModels, account: str, since: str = FIRST) -> Rep
     """
     state: Any = await models.get(c.ACCOUNTS, account) or {}
     offset = timedelta(minutes=state.get("clock_offset_minutes") or 0)
-    moved, kept, count = ZERO, [], 0
     platform = str(state.get("platform") or "")
-    async for records in _records(models, account, platform, since, offset):
+    moved, kept, count = ZERO, [], 0
+    async for records in together(_moving(models, account, platform, since)):
         moved += sum(map(moves_balance, records), ZERO)
         count += len(records)
         if count <= KEPT:
             kept.append(records)
-    balance = balance_of(state)
-    statistics = Statistics(ZERO if balance is None else Decimal(balance) - moved)
     if count <= KEPT:
-        for records in kept:
-            await _feed(statistics, records)
+        moving = [_Ahead(_again(kept), list)]
     else:
         kept.clear()
-        async for records in _records(models, account, platform, since, offset):
-            await _feed(statistics, records)
+        moving = _moving(models, account, platform, since)
+    balance = balance_of(state)
+    statistics = Statistics(ZERO if balance is None else Decimal(balance) - moved)
+    async for records in together([*moving, _equity(models, account, since, offset)]):
+        await _feed(statistics, records)
     return statistics.report()
 
 
@@ -91,52 +93,66 @@ def is_current(kept: Doc, state: Doc) -> bool:
     return (kept.get("version"), kept.get("balance")) == version_of(state)
 
 
-async def _records(
-    models: ReadModels, account: str, platform: str, since: str, offset: timedelta
-) -> AsyncIterator[Sequence[Record]]:
-    """All kinds together, page by page of the trades."""
+def _moving(models: ReadModels, account: str, platform: str, since: str) -> list[_Ahead]:
+    """What moves its balance."""
     whose = {"account": account}
-    others = [
-        _Ahead(pages(models, c.OPERATIONS, whose, "time", since), operations_of),
-        _Ahead(
-            pages(models, c.EQUITY, whose, "time", _utc(since)),
-            lambda docs: _samples(docs, offset, since),
-        ),
+    closed = pages(models, c.CLOSED_ORDERS, whose, "closed_at", since)
+    operations = pages(models, c.OPERATIONS, whose, "time", since)
+    return [
+        _Ahead(closed, lambda docs: [trade_of(doc, platform) for doc in docs]),
+        _Ahead(operations, operations_of),
     ]
-    async for page in pages(models, c.CLOSED_ORDERS, whose, "closed_at", since):
-        trades = [trade_of(doc, platform) async for piece in in_pieces(page) for doc in piece]
-        if not trades:
-            continue
-        until = trades[-1].closed_at
-        beside = [record for other in others for record in await other.until(until)]
-        yield in_order([*trades, *beside])
-    rest = [record for other in others for record in await other.until(None)]
-    yield in_order(rest)
+
+
+def _equity(models: ReadModels, account: str, since: str, offset: timedelta) -> _Ahead:
+    recorded = pages(models, c.EQUITY, {"account": account}, "time", _utc(since))
+    return _Ahead(recorded, lambda docs: _samples(docs, offset, since))
+
+
+async def _again(batches: Sequence[Sequence[Record]]) -> AsyncIterator[Sequence[Record]]:
+    for records in batches:
+        yield records
+
+
+async def together(kinds: Sequence[_Ahead]) -> AsyncIterator[Sequence[Record]]:
+    """All of them in order, in batches of a few pages, whatever there is between two trades."""
+    for kind in kinds:
+        await kind.read_on()
+    while going_on := [kind for kind in kinds if not kind.ended]:
+        first = min(going_on, key=lambda kind: kind.reached)
+        yield in_order(record for kind in kinds for record in kind.until(first.reached))
+        await first.read_on()
+    yield in_order(record for kind in kinds for record in kind.until(None))
 
 
 class _Ahead:
     """A stream that gives what comes until a moment (None: all), and keeps what it read beyond."""
 
-    def __init__(self, pages: AsyncIterator[Sequence[Doc]], made: Any) -> None:
+    def __init__(self, pages: AsyncIterator[Sequence[Any]], made: Any) -> None:
         self._pages, self._made = pages, made
         self._read: list[Record] = []
-        self._ended = False
+        self.reached = datetime.min  # noqa: DTZ901  a broker's clock has no zone
+        """Up to here all is read."""
+        self.ended = False
 
-    async def until(self, moment: datetime | None) -> Sequence[Record]:
-        while not self._ended and (not self._read or _is_by(self._read[-1], moment)):
-            page = await anext(self._pages, None)
-            if page is None:
-                self._ended = True
-            else:
-                async for piece in in_pieces(page):
-                    self._read.extend(self._made(piece))
+    async def read_on(self) -> None:
+        page = await anext(self._pages, None)
+        if page is None:
+            self.ended = True
+            return
+        async for piece in in_pieces(page):
+            self._read.extend(self._made(piece))
+        if self._read:
+            self.reached = max(self.reached, self._read[-1].closed_at - _PUT_BACK)
+
+    def until(self, moment: datetime | None) -> Sequence[Record]:
         given = [record for record in self._read if _is_by(record, moment)]
         self._read = [record for record in self._read if not _is_by(record, moment)]
         return given
 
 
 def _is_by(record: Record, moment: datetime | None) -> bool:
-    return moment is None or record.closed_at <= moment
+    return moment is None or record.closed_at < moment
 
 
 async def pages(

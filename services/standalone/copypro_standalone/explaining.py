@@ -12,7 +12,7 @@ from copypro import topics
 from copypro.dead_letters import open_letters_of
 from copypro.envelope import decode
 from copypro.messages import AccountRegistered, EquityProtectorTriggered, HistoryImported
-from copypro.ports import Document, LogHistory
+from copypro.ports import Document, LogHistory, Record
 from copypro.settings import Settings
 from copypro.wiring import open_history, open_models
 from rich.console import Console
@@ -37,11 +37,11 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
     """Text: why there is none. Errors: LogCorrupt for a folder that is not ours, or Kafka's. However much
     the log holds, only what may belong to the story is decoded and kept.
     """
-    history = open_history(settings)
+    search = _Search(open_history(settings))
     of_ticket = {str(ticket).encode()}
-    orders = await _holding(history, topics.ORDER_EVENTS, of_ticket, _REGISTERED)
+    orders = await search.holding(topics.ORDER_EVENTS, of_ticket, _REGISTERED | _TRIPPED)
     copies = {copy.encode() for _, e in orders if (copy := getattr(e.message, "copy", None))}
-    executions = await _holding(history, topics.EXECUTIONS, of_ticket | copies)
+    executions = await search.holding(topics.EXECUTIONS, of_ticket | copies)
     accounts: dict[str, str] = {
         event.account: f"{event.server} {event.login}"
         for _, envelope in orders
@@ -64,52 +64,66 @@ async def story_of(settings: Settings, account: str, ticket: int) -> Story | str
             " what ended before the account was added has none"
         )
     master, root = next(iter(having.values()))
-    own = await _orders_of(history, root)
+    own = await _orders_of(search, root)
     if master in accounts and (its_copies := copies_of(own, master, root)):
         # The rest of a copy, under a ticket that only the account's own events know.
         texts = {copy.encode() for copy in its_copies}
-        of_copy = await _holding(history, topics.EXECUTIONS, texts)
+        of_copy = await search.holding(topics.EXECUTIONS, texts)
         if (origin := origin_of(of_copy, its_copies)) is not None:
             master, root = origin
-            own = await _orders_of(history, root)
+            own = await _orders_of(search, root)
     of_root = {msgspec.json.encode(root)}
     beginnings = by_itself(tickets_of(own, master, root))
-    parts = await _holding(
-        history, topics.ORDER_EVENTS, {f'"{each}'.encode() for each in beginnings}
-    )
+    parts = await search.holding(topics.ORDER_EVENTS, {f'"{each}'.encode() for each in beginnings})
     known = {(record.partition, record.offset) for record, _ in own}
     return tell(
         [*own, *(part for part in parts if (part[0].partition, part[0].offset) not in known)],
-        await _holding(history, topics.COPIER_EVENTS, of_root),
-        await _holding(history, topics.EXECUTIONS, of_root),
+        await search.holding(topics.COPIER_EVENTS, of_root),
+        await search.holding(topics.EXECUTIONS, of_root),
         master,
         root,
     )
 
 
-async def _orders_of(history: LogHistory, root: str) -> list[Read]:
-    of_root = {msgspec.json.encode(root)}
-    return await _holding(history, topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED)
+async def _orders_of(search: _Search, root: str) -> list[Read]:
+    of_root = {msgspec.json.encode(root)[1:-1]}  # also in how its parts are named
+    return await search.holding(topics.ORDER_EVENTS, of_root, _REGISTERED | _TRIPPED)
 
 
 _REGISTERED = frozenset({AccountRegistered.__name__, HistoryImported.__name__})
 _TRIPPED = frozenset({EquityProtectorTriggered.__name__})
 
 
-async def _holding(
-    history: LogHistory,
-    topic: topics.Topic,
-    texts: Set[bytes],
-    kinds: Set[str] = frozenset(),
-) -> list[Read]:
-    """The events in which one of these texts stands, or that are of these kinds: a few too many."""
-    spans = await history.spans(topic)
-    return [
-        (record, decode(record))
-        async for batch in history.records(topic, spans)
-        for record in batch
-        if record.headers.get("type") in kinds or _stands_in(record.value or b"", texts)
-    ]
+class _Search:
+    """Through a log that may hold years, so what was read once is not read again: a text in which one
+    stands that was looked for already is only where that one is.
+    """
+
+    def __init__(self, history: LogHistory) -> None:
+        self._history = history
+        self._done: dict[str, list[tuple[Set[bytes], Set[str], list[Read]]]] = {}
+
+    async def holding(
+        self, topic: topics.Topic, texts: Set[bytes], kinds: Set[str] = frozenset()
+    ) -> list[Read]:
+        """The events in which one of these texts stands, or that are of these kinds: a few too many."""
+        done = self._done.setdefault(topic.name, [])
+        for known, known_kinds, found in done:
+            if kinds <= known_kinds and all(_stands_in(text, known) for text in texts):
+                return [read for read in found if _is_wanted(read[0], texts, kinds)]
+        spans = await self._history.spans(topic)
+        found = [
+            (record, decode(record))
+            async for batch in self._history.records(topic, spans)
+            for record in batch
+            if _is_wanted(record, texts, kinds)
+        ]
+        done.append((texts, kinds, found))
+        return found
+
+
+def _is_wanted(record: Record, texts: Set[bytes], kinds: Set[str]) -> bool:
+    return record.headers.get("type") in kinds or _stands_in(record.value or b"", texts)
 
 
 def _stands_in(value: bytes, texts: Set[bytes]) -> bool:
