@@ -472,6 +472,21 @@ def test_mt4_the_rest_of_a_close_by_whose_other_half_is_not_told_is_followed() -
     assert names(watch.reads_history(closed=(first, end))) == ["PositionClosed"]
 
 
+def test_mt4_a_trade_without_a_comment_is_no_rest_beside_one_that_has_it() -> None:
+    """The rest of a close-by, whose rows do not name it, had ended in part before anybody saw it."""
+    watch = mt4()
+    watch.sees(order(1, "0.30"))
+    own, left = order(4), order(5, "0.08", comment="from #3")
+    by = row(1, "0.20", by_ticket=2), row(2, "0", OrderKind.SELL, comment="close hedge by #1")
+    events = watch.reads_history(own, left, closed=(*by, row(3, "0.02", comment="to #5")))
+    told = [(type(event).__name__, event.root, event.ticket) for event in events]
+    assert told[:3] == [
+        ("PositionReduced", "1", 3),
+        ("PositionReduced", "1", 5),
+        ("PositionOpened", "4", 4),
+    ]
+
+
 @examples(450)
 @given(STORIES)
 def test_mt5_hedging(story: list[tuple[Action, str, int]]) -> None:

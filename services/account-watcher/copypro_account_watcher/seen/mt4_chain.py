@@ -167,6 +167,8 @@ def _continuation(
         and not _is_anothers(rec, root, order)
         and _may_be_left(root, ended.lots_with(order))
     ]
+    # Where comments are left, what has none is a trade of its own.
+    alike = [order for order in alike if from_ticket(order.comment) is not None] or alike
     if row is not None and row.lots > 0:
         rest = root.open_lots - row.lots
         alike = [order for order in alike if order.lots <= rest]
