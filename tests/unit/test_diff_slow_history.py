@@ -487,6 +487,21 @@ def test_mt4_a_trade_without_a_comment_is_no_rest_beside_one_that_has_it() -> No
     ]
 
 
+def test_mt4_a_trade_as_large_as_a_rest_that_has_ended_is_told() -> None:
+    """Of the same second and price. The rest's row names the ticket that it was left of."""
+    watch = mt4()
+    watch.sees(order(1, "0.30"))
+    own = order(4)
+    by = row(1, "0.20", by_ticket=2), row(2, "0", OrderKind.SELL, comment="close hedge by #1")
+    events = watch.reads_history(own, closed=(*by, row(3, comment="from #1")))
+    told = [(type(event).__name__, event.root, event.ticket) for event in events]
+    assert told[:3] == [
+        ("PositionReduced", "1", 3),
+        ("PositionClosed", "1", 3),
+        ("PositionOpened", "4", 4),
+    ]
+
+
 @examples(450)
 @given(STORIES)
 def test_mt5_hedging(story: list[tuple[Action, str, int]]) -> None:

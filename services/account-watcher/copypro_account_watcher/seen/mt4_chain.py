@@ -159,6 +159,8 @@ def _continuation(
     for order in new.values():
         if from_ticket(order.comment) == root.ticket and _may_be_left(root, order.lots):
             return order
+    if ended.has_rest(root.ticket):
+        return None
     alike = [
         order
         for order in new.values()
@@ -299,6 +301,10 @@ class _Ended:
             if rest is None:
                 return chain
             chain.append(rest)
+
+    def has_rest(self, former: Ticket) -> bool:
+        """By its comment."""
+        return former in self._rests
 
     def _went_on(self, ticket: Ticket, other: Ticket) -> bool:
         """As another one than this, whose comment its owner may have copied."""
