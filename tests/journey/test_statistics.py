@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -112,6 +114,32 @@ async def test_an_answer_is_never_older_than_the_history(world: World) -> None:
         await imported(world, row(number, number, "10.00"), balance="1000.00")
         stats = await world.call("TradeStatsWithoutCharts", apiId=id_, type="MT4")
         assert stats["trades"] == number - 1
+
+
+async def test_those_who_ask_the_same_at_once_cost_little_more_than_one(world: World) -> None:
+    """By processor time, beside as many who ask for something else each."""
+    count = 1_500
+    rows = [row(number, 1 + number % 28, "1.00") for number in range(2, count + 2)]
+    id_ = await imported(world, *rows, balance="2500.00")
+
+    async def stats_from(day: int) -> Any:
+        since = f"2024-04-{day:02}T00:00:00"
+        return await world.call("TradeStatsByAccountId", accountId=id_, **{"from": since})
+
+    async def all_there() -> bool:
+        stats = await world.call("TradeStatsWithoutCharts", accountId=id_)
+        return bool(stats["trades"] == count)
+
+    async def cost_s(*days: int) -> float:
+        begun = time.process_time()
+        answers = await asyncio.gather(*map(stats_from, days))
+        assert all(answer == answers[0] for answer in answers)
+        return time.process_time() - begun
+
+    await world.eventually(all_there)
+    await stats_from(1)
+    apart_s = await cost_s(2, 3, 4, 5, 6)
+    assert await cost_s(*[7] * 5) < apart_s / 2
 
 
 async def test_stats_keeps_them_and_the_gateway_answers_alike_with_them_or_without(

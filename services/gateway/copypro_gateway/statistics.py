@@ -1,9 +1,10 @@
 """TradeStats in the original's shape: kept ones by stats, others made here and kept until the
-account's history moves.
+account's history moves. Each question is made once at a time, for all who ask it meanwhile.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from datetime import UTC, date, timedelta
 from typing import Any
@@ -21,6 +22,10 @@ MOST_BYTES = 64_000_000
 """Of answers that are kept; the one that was not asked for longest goes first."""
 BARE_BYTES = 10_000
 """Of an answer besides its charts, about: what is kept of one without any is more than nothing."""
+SIDE_BY_SIDE = 3
+"""Questions: a long history does not hold up a short one, and many at once do not hold up trades."""
+Question = tuple[str, str, bool]
+"""Account, since when, without the days on which nothing changed."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,18 +41,31 @@ class _Made(Struct):
     bare: bytes = b""
 
 
+class _Running(Struct):
+    version: object
+    making: asyncio.Task[_Made]
+
+
 class TradeStats:
     def __init__(self, models: ReadModels, clock: Clock, most_bytes: int = MOST_BYTES) -> None:
         self._models, self._clock, self._most_bytes = models, clock, most_bytes
-        self._made: OrderedDict[tuple[str, str, bool], _Made] = OrderedDict()
+        self._made: OrderedDict[Question, _Made] = OrderedDict()
+        self._running: dict[Question, _Running] = {}
+        self._side_by_side = asyncio.Semaphore(SIDE_BY_SIDE)
         self._bytes = 0
 
     async def answer(
         self, account: str, since: str | None, *, exclude_same_bars: bool, charts: bool
     ) -> bytes:
         """JSON. The account's version is looked at each time, so nothing old is ever given."""
-        state: Doc = await self._models.get(c.ACCOUNTS, account) or {}
-        made = await self._current(account, since or FIRST, exclude_same_bars, state)
+        question = (account, since or FIRST, exclude_same_bars)
+        state = await self._state(account)
+        running = self._running.get(question)
+        if running is not None and running.version != version_of(state):
+            # It may lack what is visible by now; whatever runs after it began after he asked.
+            await asyncio.wait([running.making])
+            state = await self._state(account)
+        made = self._known(question, state) or await self._shared(question, state)
         present = (state.get("open_trades"), (state.get("figures") or {}).get("profit"))
         now = (self._today(state), *present)
         if made.of != now:
@@ -59,6 +77,9 @@ class TradeStats:
         bare = await self.answer(account, None, exclude_same_bars=True, charts=False)
         summary: TradeSummary = msgspec.json.decode(bare)["summary"]
         return summary
+
+    async def _state(self, account: str) -> Doc:
+        return await self._models.get(c.ACCOUNTS, account) or {}
 
     def _today(self, state: Doc) -> date:
         offset = timedelta(minutes=state.get("clock_offset_minutes") or 0)
@@ -73,16 +94,34 @@ class TradeStats:
         made.answer = b'{"stats":' + made.bare + b',"charts":' + made.charts + b"}"
         made.of = now
 
-    async def _current(self, account: str, since: str, exclude: bool, state: Doc) -> _Made:
-        version, key = version_of(state), (account, since, exclude)
-        known = self._made.get(key)
-        if known is not None and known.version == version:
-            self._made.move_to_end(key)
-            return known
+    def _known(self, question: Question, state: Doc) -> _Made | None:
+        known = self._made.get(question)
+        if known is None or known.version != version_of(state):
+            return None
+        self._made.move_to_end(question)
+        return known
+
+    async def _shared(self, question: Question, state: Doc) -> _Made:
+        """Errors: its own, to all who asked meanwhile. Who goes away ends it for nobody: a client that
+        asks again after a time-out finds it further on, or made.
+        """
+        running = self._running.get(question)
+        if running is None:
+            making = asyncio.create_task(self._make(question, state))
+            making.add_done_callback(lambda _: self._running.pop(question))
+            running = self._running[question] = _Running(version_of(state), making)
+        return await asyncio.shield(running.making)
+
+    async def _make(self, question: Question, state: Doc) -> _Made:
+        account, since, exclude = question
         made = await self._kept(account, state) if exclude and since == FIRST else None
         if made is None:
-            made = await self._make(account, since, exclude, version)
-        self._keep(key, made)
+            async with self._side_by_side:
+                report = await report_of(self._models, account, since)
+            charts = _encode(charts_of(report, exclude_same_bars=exclude))
+            recent = recent_results(report.bars)
+            made = _Made(version_of(state), stats_of(report), recent, charts)
+        self._keep(question, made)
         return made
 
     async def _kept(self, account: str, state: Doc) -> _Made | None:
@@ -91,15 +130,10 @@ class TradeStats:
             return None
         return _Made(version_of(state), kept["stats"], kept["recent"], _encode(kept["charts"]))
 
-    async def _make(self, account: str, since: str, exclude: bool, version: object) -> _Made:
-        report = await report_of(self._models, account, since)
-        charts = charts_of(report, exclude_same_bars=exclude)
-        return _Made(version, stats_of(report), recent_results(report.bars), _encode(charts))
-
-    def _keep(self, key: tuple[str, str, bool], made: _Made) -> None:
-        former = self._made.pop(key, None)
+    def _keep(self, question: Question, made: _Made) -> None:
+        former = self._made.pop(question, None)
         self._bytes += _size(made) - (0 if former is None else _size(former))
-        self._made[key] = made
+        self._made[question] = made
         while self._bytes > self._most_bytes and len(self._made) > 1:
             _, gone = self._made.popitem(last=False)
             self._bytes -= _size(gone)
