@@ -59,7 +59,7 @@ class Market:
                 waiting[copy] = None
                 continue
             self._waiting[need] = {copy: None}
-            self._host.spawn(self._read(need, terminal), f"read-{self._memory.id[:8]}")
+            self._host.spawn(self._read(need, copy, terminal), f"read-{self._memory.id[:8]}")
 
     def warm(self, copy: CopyId, terminal: Terminal) -> None:
         """A connection for a trade call, before the attempt is committed."""
@@ -79,10 +79,13 @@ class Market:
         finally:
             self._wake(self._waiting.pop(None, ()))
 
-    async def _read(self, need: Need, terminal: Terminal) -> None:
+    async def _read(self, need: Need, copy: CopyId, terminal: Terminal) -> None:
+        """For the copy that asked first: what others asked for since may be of a later time."""
         live = self._memory.live
         try:
             await self._learn(need, terminal)
+            live.mono = self._host.monotonic()
+            live.learn_answered(copy, need)
         except TerminalError as error:
             live.mono = self._host.monotonic()
             live.learn_missing(need)

@@ -184,7 +184,9 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
         spec = live.any_spec(copy.symbol)
         if spec is None:
             far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
-            lacking = ask_or_wait((NeedSpec(copy.symbol),), live, far) if live.connected else None
+            lacking = (
+                ask_or_wait(copy, (NeedSpec(copy.symbol),), live, far) if live.connected else None
+            )
             if not due or isinstance(lacking, Asks):
                 return lacking
             continue
@@ -321,7 +323,7 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
                 numbers=plan.numbers,
                 quote=plan.quote,
             )
-    return ask_or_wait(plan, live, expires_at)
+    return ask_or_wait(copy, plan, live, expires_at)
 
 
 def _stop_by(order: OpenCopy, live: Live) -> datetime:
@@ -383,7 +385,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             return None  # the next look shows the rest's ticket
         spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
         if spec is None or quote is None:
-            return ask_for_terms(copy.symbol, live)
+            return ask_for_terms(copy, live)
         levels = modified_levels(copy, leg, spec, quote)
         is_set = (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit)
         is_asked = leg.levels_asked_at_utc is not None
