@@ -72,10 +72,10 @@ class Market:
 
     async def _warm(self, terminal: Terminal) -> None:
         try:
-            await terminal.warm()
-        except TerminalError as error:
-            logger.info("the bridge gives no connection yet", code=error.code)
-            await asyncio.sleep(self._host.limits.reconnect_first_s)
+            code = await _why_not_warm(terminal)
+            if code:
+                logger.info("the bridge gives no connection yet", code=code)
+                await asyncio.sleep(self._host.limits.reconnect_first_s)
         finally:
             self._wake(self._waiting.pop(None, ()))
 
@@ -217,6 +217,15 @@ class Market:
         key = f"{account}/{_terms_key(spec.name)}"
         turn.publish(topics.ACCOUNT_SYMBOLS, key, message, turn.now.isoformat())
         await self._host.commit(turn)
+
+
+async def _why_not_warm(terminal: Terminal) -> str:
+    """Why there is still no connection for a trade call; "": there is one."""
+    try:
+        await terminal.warm()
+    except TerminalError as error:
+        return error.code
+    return "" if terminal.is_warm() else "CLOSED"
 
 
 def _terms_key(symbol: str) -> str:
