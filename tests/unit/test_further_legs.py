@@ -453,3 +453,14 @@ def test_an_answer_holds_back_nothing_else_that_is_to_be_read() -> None:
     needs = (NeedList(), NeedQuote("EURUSD"))
     step = ask_or_wait(copy, needs, market, market.now + timedelta(hours=1))
     assert step == Asks((NeedQuote("EURUSD"),))
+
+
+def test_a_part_is_closed_by_the_terms_known_while_new_ones_are_read_for_another_copy() -> None:
+    """Perhaps in vain, and closes wait for nothing."""
+    copy, market = standing(), live()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert market.renew_spec("EURUSD")
+    assert market.spec("EURUSD") is None
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)

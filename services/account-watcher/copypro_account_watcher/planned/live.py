@@ -178,8 +178,9 @@ class Live:
         return found is not None and self.mono - found[1] <= 1.0
 
     def renew_spec(self, symbol: str) -> tuple[Need, ...]:
-        """What to ask for so that its terms are as of now."""
-        self._specs.pop(symbol, None)
+        """What to ask for so that its terms are as of now. For closes the former ones are kept."""
+        if symbol in self._specs:
+            self._specs[symbol] = (self._specs[symbol][0], -inf)
         return (NeedSpec(symbol),)
 
     def any_spec(self, symbol: str) -> SymbolSpec | None:
