@@ -10,13 +10,13 @@ import pytest
 from copypro.errors import Refused
 from copypro.options import MagicMode, SymbolMapping
 from copypro.trading import CloseRequest, Done, ModifyRequest, OpenOrder, OpenRequest
-from copypro.values import Mode, OrderKind, Platform, Side, Ticket
+from copypro.values import CopyId, Mode, OrderKind, Platform, Side, Ticket
 from copypro_account_watcher.alarms import alarms
 from copypro_account_watcher.planned.accepting import accept, deny
 from copypro_account_watcher.planned.levels import modified_levels
-from copypro_account_watcher.planned.live import Live, NeedList
+from copypro_account_watcher.planned.live import Live, NeedList, NeedQuote
 from copypro_account_watcher.planned.opening import magic_of
-from copypro_account_watcher.planned.step import Asks, Denies, Rests, Sends, Waits
+from copypro_account_watcher.planned.step import Asks, Denies, Rests, Sends, Waits, ask_or_wait
 from copypro_account_watcher.planned.steps import next_step
 from copypro_account_watcher.settled import outcomes
 from copypro_account_watcher.state import Copy, Leg, LegStatus
@@ -426,3 +426,41 @@ def refused_for_good(copy: Copy) -> ModifyRequest:
     error = Refused("TRADE_DISABLED", "")
     outcomes.refused(copy, copy.attempt, error, Platform.MT5, SEEN_AT, LIMITS, TIMES)
     return step.request
+
+
+def test_what_a_list_did_not_change_is_asked_for_again_a_little_later_by_this_copy() -> None:
+    copy, market, need = standing(), live(), NeedList()
+    far = market.now + timedelta(hours=1)
+
+    def asked(each: Copy) -> bool:
+        return isinstance(ask_or_wait(each, (need,), market, far), Asks)
+
+    assert asked(copy)
+    market.learn_answered(copy.copy, need)
+    step = ask_or_wait(copy, (need,), market, far)
+    assert step == Waits(market.now + timedelta(seconds=LIMITS.ask_again_s))
+    assert asked(replace(copy, copy=CopyId("another")))
+    market.called(copy.copy)
+    assert asked(copy), "its own call came between"
+    market.learn_answered(copy.copy, need)
+    market.mono += LIMITS.ask_again_s
+    assert asked(copy)
+
+
+def test_an_answer_holds_back_nothing_else_that_is_to_be_read() -> None:
+    copy, market = standing(), live()
+    market.learn_answered(copy.copy, NeedList())
+    needs = (NeedList(), NeedQuote("EURUSD"))
+    step = ask_or_wait(copy, needs, market, market.now + timedelta(hours=1))
+    assert step == Asks((NeedQuote("EURUSD"),))
+
+
+def test_a_part_is_closed_by_the_terms_known_while_new_ones_are_read_for_another_copy() -> None:
+    """Perhaps in vain, and closes wait for nothing."""
+    copy, market = standing(), live()
+    accept(copy, reduce(copy, "0.5"), ORIGIN, SEEN_AT)
+    assert market.renew_spec("EURUSD")
+    assert market.spec("EURUSD") is None
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, CloseRequest)

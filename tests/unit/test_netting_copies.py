@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from copypro import messages as m
 from copypro import topics
 from copypro.errors import OutcomeUnknown, Refused
 from copypro.trading import ClosedOrder, CloseRequest, Done, OpenOrder, OpenRequest, TradeRequest
-from copypro.values import Mode, OrderKind, Ticket
+from copypro.values import CopyId, Mode, OrderKind, Ticket
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
 
@@ -628,5 +629,21 @@ def test_what_stands_after_a_leg_filled_in_part_was_closed_may_be_another_positi
             await account.looked()
         assert len(position.requests) == 2, "an owner's own is left alone"
         assert account.told(m.AlertRaised) == []
+
+    on_netting(story, told_first=False)
+
+
+def test_what_each_look_leaves_as_it_was_is_not_looked_for_as_fast_as_the_bridge_answers() -> None:
+    """What we closed stands in the latest list, and the bridge gives none that can be believed."""
+
+    async def story(account: Watched, position: Position) -> None:
+        await stands(account, position, "0.10")
+        account.bridge.margin = D("100")
+        await closes(account)
+        await account.until(lambda: account.told(m.CopyClosed, topics.EXECUTIONS))
+        before = account.bridge.snapshots
+        await account.order(replace(leg(0), copy=CopyId("another")))
+        await asyncio.sleep(10.0)
+        assert account.bridge.snapshots - before < 30
 
     on_netting(story, told_first=False)

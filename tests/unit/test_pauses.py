@@ -132,3 +132,14 @@ def test_a_read_that_failed_is_logged_by_what_was_read() -> None:
             assert "the symbols' names" in [line.get("need") for line in lines]
 
     run(work())
+
+
+def test_a_bridge_that_keeps_no_connection_is_not_asked_for_one_without_a_pause() -> None:
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.keeps_connections = False
+            await account.open()
+            await asyncio.sleep(10.0)
+            assert 0 < account.bridge.warmed <= 11
+
+    run(work())

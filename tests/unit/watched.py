@@ -106,6 +106,9 @@ class Bridge:
         self.subscribed: set[str] = set()
         self.answers_in_s: dict[str, float] = {}
         """How long a symbol's terms and prices take."""
+        self.keeps_connections = True
+        """For trade calls; else each is closed with its answer."""
+        self.warmed = 0
         self._frames: asyncio.Queue[Update | TerminalError] = asyncio.Queue()
         self._shown_from = float("-inf")
 
@@ -245,7 +248,11 @@ class _Session:
         return D(1)
 
     def is_warm(self) -> bool:
-        return True
+        return self._bridge.keeps_connections
+
+    async def warm(self) -> None:
+        self._bridge.warmed += 1
+        await asyncio.sleep(0.001)
 
     async def open(self, request: TradeRequest) -> Done:
         if self._bridge.does is None:

@@ -270,6 +270,7 @@ class AccountAgent:
         attempt = self._attempt(copy, step, turn.now)
         leg = copy.leg(step.leg)
         copy.attempt = attempt
+        self.memory.live.called(copy.copy)
         if isinstance(step.request, CloseRequest):
             leg.asked_lots = step.expected_lots
             if step.request.lots is not None:

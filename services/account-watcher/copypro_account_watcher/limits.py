@@ -57,6 +57,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """which may be of before Easter,"""
     rate_kept_s: float = 60.0
     """and is asked for again after so long."""
+    ask_again_s: float = 1.0
+    """What was read for a copy and brought it no further is read for it again after so long."""
     spec_age_s: float = 300.0
     margin_age_s: float = 60.0
     figures_age_s: float = 60.0

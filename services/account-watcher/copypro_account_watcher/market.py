@@ -59,7 +59,7 @@ class Market:
                 waiting[copy] = None
                 continue
             self._waiting[need] = {copy: None}
-            self._host.spawn(self._read(need, terminal), f"read-{self._memory.id[:8]}")
+            self._host.spawn(self._read(need, copy, terminal), f"read-{self._memory.id[:8]}")
 
     def warm(self, copy: CopyId, terminal: Terminal) -> None:
         """A connection for a trade call, before the attempt is committed."""
@@ -72,17 +72,20 @@ class Market:
 
     async def _warm(self, terminal: Terminal) -> None:
         try:
-            await terminal.warm()
-        except TerminalError as error:
-            logger.info("the bridge gives no connection yet", code=error.code)
-            await asyncio.sleep(self._host.limits.reconnect_first_s)
+            code = await _why_not_warm(terminal)
+            if code:
+                logger.info("the bridge gives no connection yet", code=code)
+                await asyncio.sleep(self._host.limits.reconnect_first_s)
         finally:
             self._wake(self._waiting.pop(None, ()))
 
-    async def _read(self, need: Need, terminal: Terminal) -> None:
+    async def _read(self, need: Need, copy: CopyId, terminal: Terminal) -> None:
+        """For the copy that asked first: what others asked for since may be of a later time."""
         live = self._memory.live
         try:
             await self._learn(need, terminal)
+            live.mono = self._host.monotonic()
+            live.learn_answered(copy, need)
         except TerminalError as error:
             live.mono = self._host.monotonic()
             live.learn_missing(need)
@@ -221,6 +224,15 @@ class Market:
         key = f"{account}/{_terms_key(spec.name)}"
         turn.publish(topics.ACCOUNT_SYMBOLS, key, message, turn.now.isoformat())
         await self._host.commit(turn)
+
+
+async def _why_not_warm(terminal: Terminal) -> str:
+    """Why there is still no connection for a trade call; "": there is one."""
+    try:
+        await terminal.warm()
+    except TerminalError as error:
+        return error.code
+    return "" if terminal.is_warm() else "CLOSED"
 
 
 def _terms_key(symbol: str) -> str:

@@ -141,6 +141,7 @@ class Live:
         self._rates: dict[str, tuple[Quote, float]] = {}
         self._margins: dict[tuple[str, Side], tuple[Decimal | None, float]] = {}
         self._missing: dict[Need, float] = {}
+        self._answered: dict[tuple[CopyId, Need], float] = {}
 
     # --- what is known ------------------------------------------------------------------------
 
@@ -181,8 +182,9 @@ class Live:
         return found is not None and self.mono - found[1] <= 1.0
 
     def renew_spec(self, symbol: str) -> tuple[Need, ...]:
-        """What to ask for so that its terms are as of now."""
-        self._specs.pop(symbol, None)
+        """What to ask for so that its terms are as of now. For closes the former ones are kept."""
+        if symbol in self._specs:
+            self._specs[symbol] = (self._specs[symbol][0], -inf)
         return (NeedSpec(symbol),)
 
     def any_spec(self, symbol: str) -> SymbolSpec | None:
@@ -250,6 +252,11 @@ class Live:
         failed_at = self._missing.get(need)
         return failed_at is not None and self.mono - failed_at <= self.limits.quote_age_s
 
+    def is_answered(self, copy: CopyId, need: Need) -> bool:
+        """It was read for this copy just now, which has called nobody since."""
+        answered_at = self._answered.get((copy, need))
+        return answered_at is not None and self.mono - answered_at < self.limits.ask_again_s
+
     def looked(self, orders: Sequence[OpenOrder], asked_at: float | None) -> None:
         """A list as it was asked for at that time; None: a frame, which may be of any time."""
         # A position hides the rest of its own order, which MT5 lists under the same ticket.
@@ -301,6 +308,18 @@ class Live:
 
     def learn_missing(self, need: Need) -> None:
         self._missing[need] = self.mono
+
+    def learn_answered(self, copy: CopyId, need: Need) -> None:
+        self._answered = {
+            key: at
+            for key, at in self._answered.items()
+            if self.mono - at < self.limits.ask_again_s
+        }
+        self._answered[copy, need] = self.mono
+
+    def called(self, copy: CopyId) -> None:
+        """A call changes what it may have to ask for."""
+        self._answered = {key: at for key, at in self._answered.items() if key[0] != copy}
 
     def learn_opened(
         self, ticket: Ticket, symbol: str, side: Side, lots: Lots, held_lots: Lots

@@ -50,7 +50,7 @@ def next_pending_step(copy: Copy, live: Live) -> Step | None:
             if live.now < late_at:
                 return Waits(late_at)
             if not live.is_listed_since(late_at):
-                return ask_or_wait((NeedList(),), live, live.now + grace)
+                return ask_or_wait(copy, (NeedList(),), live, live.now + grace)
             if leg.ticket not in live.positions:
                 # How it ended, history is about to tell.
                 return Waits(live.now + timedelta(seconds=live.limits.missing_every_s))
@@ -81,7 +81,7 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     if isinstance(found, Denial):
         return Denies(leg.number, _of_two_moments(found, age_s) or found)
     if not isinstance(found, Market):
-        return ask_or_wait(found, live, far)
+        return ask_or_wait(copy, found, live, far)
     placed = stops.pending_levels(
         pending,
         found.spec,
@@ -100,7 +100,7 @@ def _place(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step:
     if isinstance(margin, Denial):
         return Denies(leg.number, margin)
     if not isinstance(margin, dict):
-        return ask_or_wait(margin, live, far)
+        return ask_or_wait(copy, margin, live, far)
     copy.symbol, copy.mapping = found.symbol, pending.mapping
     leg.offset, leg.master_price = placed.offset, pending.price
     request = OpenRequest(
@@ -144,7 +144,7 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         return None
     spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
     if spec is None or quote is None:
-        return ask_for_terms(copy.symbol, live)
+        return ask_for_terms(copy, live)
     placed = stops.pending_levels(
         pending,
         spec,

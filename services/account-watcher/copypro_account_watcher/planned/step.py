@@ -58,21 +58,24 @@ class Rests(Struct, frozen=True):
 Step = Sends | Denies | Asks | Waits | Queues | Rests
 
 
-def ask_or_wait(needs: tuple[Need, ...], live: Live, expires_at: datetime) -> Step:
-    """What was asked for and not to be had is asked for again a little later."""
+def ask_or_wait(copy: Copy, needs: tuple[Need, ...], live: Live, expires_at: datetime) -> Step:
+    """What was asked for and not to be had, or did not help, is asked for again a little later."""
     missing = tuple(need for need in needs if not live.is_unavailable(need))
-    if missing:
-        return Asks(missing)
-    again_at = live.now + timedelta(seconds=live.limits.quote_age_s)
+    unasked = tuple(need for need in missing if not live.is_answered(copy.copy, need))
+    if unasked:
+        return Asks(unasked)
+    pause_s = live.limits.ask_again_s if missing else live.limits.quote_age_s
+    again_at = live.now + timedelta(seconds=pause_s)
     return Waits(min(again_at, expires_at))
 
 
-def ask_for_terms(symbol: str, live: Live) -> Step:
-    """What is not known of a symbol's terms, however old, and of its price."""
+def ask_for_terms(copy: Copy, live: Live) -> Step:
+    """What is not known of its symbol's terms, however old, and of its price."""
+    symbol = copy.symbol
     spec, quote = live.any_spec(symbol), live.quote(symbol)
     known: tuple[tuple[Need, object], ...] = ((NeedSpec(symbol), spec), (NeedQuote(symbol), quote))
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
-    return ask_or_wait(tuple(need for need, found in known if found is None), live, far)
+    return ask_or_wait(copy, tuple(need for need, found in known if found is None), live, far)
 
 
 def backing_off(copy: Copy, live: Live) -> Waits | None:

@@ -189,7 +189,7 @@ def _reduce(copy: Copy, live: Live) -> Step | None:
             far = live.now + timedelta(seconds=live.limits.later_close_cap_s)
             lacking = None
             if live.connected:
-                lacking = ask_or_wait((NeedSpec(copy.symbol),), live, far)
+                lacking = ask_or_wait(copy, (NeedSpec(copy.symbol),), live, far)
                 copy.reduction_late_since_utc = copy.reduction_late_since_utc or live.now
             if not due or isinstance(lacking, Asks):
                 return lacking
@@ -330,7 +330,7 @@ def _open_leg(copy: Copy, leg: Leg, order: OpenCopy, live: Live) -> Step:
                 numbers=plan.numbers,
                 quote=plan.quote,
             )
-    return ask_or_wait(plan, live, expires_at)
+    return ask_or_wait(copy, plan, live, expires_at)
 
 
 def _stop_by(order: OpenCopy, live: Live) -> datetime:
@@ -394,7 +394,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             return None  # the next look shows the rest's ticket
         spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
         if spec is None or quote is None:
-            return ask_for_terms(copy.symbol, live)
+            return ask_for_terms(copy, live)
         levels = modified_levels(copy, leg, spec, quote)
         is_set = (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit)
         is_asked = leg.levels_asked_at_utc is not None
