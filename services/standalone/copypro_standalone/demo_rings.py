@@ -78,30 +78,30 @@ def running(url: str, control: str) -> Rings:
 
     @contextlib.asynccontextmanager
     async def ring(_: Console) -> AsyncIterator[Target]:
-        """Errors: SettingsError when nothing answers, or what answers is not simulated."""
-        if not await _is_simulated(url):
-            raise SettingsError(f"{url} is not SIMULATED: a demo never trades on real accounts")
+        """Errors: SettingsError when nothing answers, or what answers is not simulated or not ready."""
+        await _check(url)
         yield Target(url, control, lambda: _gone(url))
 
     return ring
 
 
-async def _is_simulated(url: str) -> bool:
+async def _check(url: str) -> None:
     try:
         async with aiohttp.ClientSession() as http:
+            async with http.get(f"{url}/openapi.json") as response:
+                about = await response.json()
+            banner, _, _ = about["info"].get("description", "").partition("\n\n")
+            if banner != "SIMULATED":
+                raise SettingsError(f"{url} is not SIMULATED: a demo never trades on real accounts")
             async with http.get(f"{url}/health/ready") as response:
                 state = await response.json()
             if response.status != 200:
                 raise SettingsError(f"{url} is not ready: {state['reasons'][0]}")
-            async with http.get(f"{url}/openapi.json") as response:
-                about = await response.json()
     except (aiohttp.ClientError, TimeoutError) as error:
         raise SettingsError(
             f"no gateway at {url} ({type(error).__name__}): start one by `make up-distributed`,"
             " or say where by COPYPRO_URL"
         ) from None
-    banner, _, _ = about["info"].get("description", "").partition("\n\n")
-    return bool(banner == "SIMULATED")
 
 
 async def _gone(url: str) -> None:
