@@ -371,6 +371,30 @@ def test_a_bridge_that_is_away_for_a_day_is_tried_on_and_on(how: str) -> None:
     run(work())
 
 
+def test_a_session_that_shows_no_list_is_one_more_try_in_vain() -> None:
+    """Each login began to count anew: a bridge that logged in and showed nothing had the broker logged
+    in to every second, which brokers lock accounts for.
+    """
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.is_down = True
+            bridge.ends_session(reconnects_s=0.0)
+            before = len(bridge.logins)
+            await asyncio.sleep(600.0)
+            assert len(bridge.logins) - before < 25
+            bridge.is_down = False
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            tries = len(bridge.logins)
+            bridge.ends_session(reconnects_s=0.0)
+            await asyncio.sleep(5.0)
+            assert len(bridge.logins) == tries + 1, "it stood: the next try is a first one again"
+            assert len(account.told(m.AccountConnected)) == 3
+
+    run(work())
+
+
 def test_of_an_account_whose_session_has_just_ended_nothing_is_said_of_what_stands() -> None:
     """What was known of it was still taken for what stands: "not open" would have a person settle as
     nothing what no list can show.

@@ -131,13 +131,13 @@ class Watching:
                 holders = await proving.holders(password)
                 terminal = proving.terminal(password, self._memory.known.server)
                 info = await terminal.connect()
-                failures = 0
                 await self._follow(terminal, info, registration)
+                failures = 0
             except CredentialsRefused as error:
                 await self._refused(holders, error)
             except TerminalError as error:
+                failures = 1 if self._memory.live.connected else failures + 1
                 await self._lost(error)
-                failures += 1
             finally:
                 await self.disconnect()
             if failures:
