@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from aiohttp import web
 from copypro.adapters.bridge import Bridge
 from copypro.adapters.bridge_streams import Streams
+from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
 from copypro.errors import Unavailable
 from copypro.ports import TerminalLimits
-from copypro.trading import Quote, StreamOpened
+from copypro.trading import OrdersSeen, Quote, StreamLost, StreamOpened
 from copypro.values import Platform
 
 TOKEN = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -128,3 +130,81 @@ async def test_quotes_that_could_not_be_subscribed_again_are_tried_again(serve: 
             if isinstance(update, Quote):
                 break
     await known.aclose()
+
+
+OPENED, CLOSED, MODIFIED = "PositionOpen", "PositionClose", "PositionModify"
+Told = tuple[str, dict[int, float]]
+"""What happened, and the lots of each ticket that stands after it."""
+
+
+def told(action: str, lots: dict[int, float]) -> dict[str, Any]:
+    opened = [
+        {"ticket": t, "type": "Buy", "symbol": "EURUSD", "lots": n, "openPrice": 1.1}
+        for t, n in lots.items()
+    ]
+    order = {"ticket": 1, "type": "Buy", "symbol": "EURUSD", "lots": 1.0}
+    figures = {"balance": 1000, "equity": 1000, "margin": 0, "freeMargin": 1000, "profit": 0}
+    update = {"action": action, "order": order}
+    return {"type": "OrderUpdate", "data": {"update": update, "openedOrders": opened, **figures}}
+
+
+@pytest.mark.parametrize(
+    ("happened", "read"),
+    [
+        pytest.param(
+            [(OPENED, {1: 1}), (OPENED, {1: 1, 2: 1}), (MODIFIED, {1: 1, 2: 1})],
+            [{1, 2}],
+            id="the last list shows all that opened",
+        ),
+        pytest.param(
+            [(OPENED, {1: 1}), (OPENED, {1: 1, 2: 1}), (CLOSED, {2: 1})],
+            [{1, 2}, {2}],
+            id="a trade that stood for a moment is shown",
+        ),
+        pytest.param(
+            [(OPENED, {1: 1}), (MODIFIED, {}), (CLOSED, {})],
+            [{1}, set()],
+            id="though what shows it gone first proves nothing",
+        ),
+        pytest.param(
+            [(OPENED, {1: 1}), (MODIFIED, {1: 2}), (MODIFIED, {1: 1})],
+            [{1}, {1}],
+            id="so is one that grew and shrank",
+        ),
+        pytest.param(
+            [(OPENED, {1: 1}), (CLOSED, {}), (OPENED, {2: 1}), (MODIFIED, {2: 1})],
+            [{1}, set(), {2}],
+            id="a close is told",
+        ),
+    ],
+)
+async def test_frames_that_nobody_read_yet_give_way_to_those_that_tell_as_much(
+    serve: Serve, happened: list[Told], read: list[set[int]]
+) -> None:
+    received = asyncio.Event()
+
+    async def bridge(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        for action, lots in happened:
+            await socket.send_json(told(action, lots))
+        await socket.close()  # answered once all before it was received
+        received.set()
+        return socket
+
+    async def nothing() -> None:
+        return
+
+    known = Bridge(Platform.MT4, await serve(bridge), LIMITS, 1000)
+    streams = Streams(known, TOKEN, Mt4Dialect(), nothing)
+    seen: list[set[int]] = []
+    async with asyncio.timeout(20), aclosing(streams.updates(quotes=False)) as updates:  # type: ignore[type-var]
+        assert isinstance(await anext(updates), StreamOpened)
+        await received.wait()
+        async for update in updates:
+            if isinstance(update, StreamLost):
+                break
+            assert isinstance(update, OrdersSeen)
+            seen.append({int(order.ticket) for order in update.orders})
+    await known.aclose()
+    assert seen == read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -252,8 +253,16 @@ def test_what_opened_and_closed_between_two_looks_is_not_copied() -> None:
     given = desk(start())
     outputs = given.when(missed(), reduced("0.5", seconds=90), closed_unseen())
     assert names(outputs) == ["MISSED"]
-    assert outputs[0].numbers == {"seen": "missed", "closed": "True"}
+    assert outputs[0].numbers == {"seen": "missed", "closed": "True", "lasted_s": "unknown"}
     assert not any(key.startswith("root/") for key in given.state)
+
+
+def test_history_has_no_account_beside_such_a_trade_and_that_is_not_why() -> None:
+    given, opens_at = desk(start()), datetime(2026, 3, 2, 14, 0, 0)
+    over = closed_unseen()
+    over = replace(over, deal=replace(over.deal, time_broker=opens_at + timedelta(seconds=2)))
+    skipped = only(given.when(missed(context=None, opened_at_broker=opens_at), over), m.CopySkipped)
+    assert skipped.numbers == {"seen": "missed", "closed": "True", "lasted_s": "2.0"}
 
 
 def test_what_follows_from_a_trade_that_was_missed_is_caused_by_its_open_and_its_close() -> None:

@@ -55,7 +55,7 @@ CODES: dict[str, tuple[str, str]] = {
         "set copyPendingOrders to mirror it as a pending order",
     ),
     "MISSED": (
-        "the trade opened while the account was not being watched and is too old to copy",
+        "no look at the account showed the trade while it was new: it is over, or too old to copy",
         "keep the bridge reachable; a late open is another trade",
     ),
     "ALREADY_COPIED": (

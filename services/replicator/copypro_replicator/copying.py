@@ -126,13 +126,27 @@ def market_price(event: m.PositionOpened, copier: LiveCopier, market: Market) ->
 
 
 def decide_missed(
-    root: RootRecord, copier: LiveCopier, trade: Trade[m.OpenCopy] | None
+    root: RootRecord,
+    copier: LiveCopier,
+    trade: Trade[m.OpenCopy] | None,
+    closed: m.PositionClosed,
 ) -> Planned | None:
     """It was opened and closed between two looks: there is nothing to copy."""
     planned = decide_opened(root, copier, trade)
-    if planned is None or planned.order is None:
+    if planned is None or not _would_copy(planned):
         return planned
-    return skip(root, copier, denied("MISSED", seen=Seen.MISSED.value, closed=True))
+    assert root.opened is not None
+    began, ended = root.opened.opened_at_broker, closed.deal.time_broker
+    lasted_s = "unknown" if ended is None else (ended - began).total_seconds()
+    denial = denied("MISSED", seen=Seen.MISSED.value, closed=True, lasted_s=lasted_s)
+    return skip(root, copier, denial)
+
+
+def _would_copy(planned: Planned) -> bool:
+    """Or would, had the trade been seen: history has no account beside it."""
+    if isinstance(planned.event, m.CopySkipped):
+        return planned.event.code == "MISSED"
+    return planned.order is not None
 
 
 def _fill_of_mirrored(

@@ -170,7 +170,7 @@ def _closed(turn: Turn, envelope: Envelope, event: m.PositionClosed) -> None:
         turn.because_of(root.undecided.cause, root.undecided.correlation)
         trade = trades.opened(root)
         for copier in turn.memory.copiers_of(root.account).values():
-            turn.outcome(root, copying.decide_missed(root, copier, trade))
+            turn.outcome(root, copying.decide_missed(root, copier, trade, event))
         turn.because_of(envelope.id, envelope.correlation)
     _never_joined(turn, root)
     turn.memory.remove_root(root)

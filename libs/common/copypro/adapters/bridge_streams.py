@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import aiohttp
 from aiohttp import WSMsgType
@@ -24,7 +24,8 @@ from copypro.adapters.bridge_json import (
 )
 from copypro.adapters.dialect import Dialect
 from copypro.errors import SessionLost, TerminalError, Unavailable
-from copypro.trading import Quote, StreamLost, StreamOpened, Update
+from copypro.trading import OpenOrder, OrdersSeen, Quote, StreamLost, StreamOpened, Update
+from copypro.values import Ticket
 
 ORDERS, QUOTES = "OnOrderUpdate", "OnQuote"
 REOPEN_FIRST_S = 0.2
@@ -45,8 +46,9 @@ class Streams:
         self._bridge, self._token = bridge, token
         self._dialect, self._resubscribe = dialect, resubscribe
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._updates: deque[bytes | StreamOpened | StreamLost] = deque()
-        """The data of frames of orders, and what happened to their stream."""
+        self._updates: deque[OrdersSeen | StreamOpened | StreamLost] = deque()
+        """Frames of orders, and what happened to their stream."""
+        self._read_last: OrdersSeen | StreamOpened | StreamLost | None = None
         self._quotes: dict[str, Quote] = {}
         self._news = asyncio.Event()
         self._failure: TerminalError | None = None
@@ -61,8 +63,8 @@ class Streams:
                 await self._news.wait()
                 self._news.clear()
                 while self._updates:
-                    for update in self._understood(self._updates.popleft()):
-                        yield update
+                    self._read_last = self._updates.popleft()
+                    yield self._read_last
                 ticks, self._quotes = self._quotes, {}
                 for quote in ticks.values():
                     if self._updates:
@@ -149,27 +151,19 @@ class Streams:
             if path == QUOTES:
                 self._on_quote(outer)
             elif outer.type == "OrderUpdate":
-                self._on_orders(bytes(outer.data))
+                self._on_orders(self._dialect.frame(bytes(outer.data)))
         except Unreadable as error:
             if path == ORDERS:
                 self._unread(error)
 
-    def _on_orders(self, data: bytes) -> None:
-        """A frame that nobody has read yet and that proves nothing is outdated by the next list."""
-        if self._updates:
-            last = self._updates[-1]
-            if isinstance(last, bytes) and not self._dialect.proves(last):
+    def _on_orders(self, frame: OrdersSeen) -> None:
+        """One that nobody has read yet gives way to the next one, unless it tells more."""
+        if self._updates and isinstance(last := self._updates[-1], OrdersSeen):
+            before = self._updates[-2] if len(self._updates) > 1 else self._read_last
+            known = before.orders if isinstance(before, OrdersSeen) else ()
+            if gives_way(last, frame, known):
                 self._updates.pop()
-        self._tell(data)
-
-    def _understood(self, told: bytes | StreamOpened | StreamLost) -> list[Update]:
-        if not isinstance(told, bytes):
-            return [told]
-        try:
-            return [self._dialect.frame(told)]
-        except Unreadable as error:
-            self._unread(error)
-            return []
+        self._tell(frame)
 
     def _unread(self, error: Unreadable) -> None:
         self._tell(StreamLost(f"an unreadable frame ({error})"))
@@ -188,12 +182,27 @@ class Streams:
             )
             self._news.set()
 
-    def _tell(self, update: bytes | StreamOpened | StreamLost) -> None:
+    def _tell(self, update: OrdersSeen | StreamOpened | StreamLost) -> None:
         if len(self._updates) >= WAITING_FRAMES:
             self._updates.clear()
             self._updates.extend((StreamLost("too many unread frames"), StreamOpened()))
         self._updates.append(update)
         self._news.set()
+
+
+def gives_way(frame: OrdersSeen, later: OrdersSeen, known: Sequence[OpenOrder]) -> bool:
+    """It tells of no close and no payment, and what it shows beyond what is known stands in the later
+    list: whoever reads that one alone misses no trade that opened and closed, or grew and shrank.
+    """
+    if frame.closed is not None or frame.operation is not None:
+        return False
+    shown = [{o.ticket: o for o in orders} for orders in (known, later.orders)]
+    return all(any(_stands_in(orders, order) for orders in shown) for order in frame.orders)
+
+
+def _stands_in(orders: Mapping[Ticket, OpenOrder], order: OpenOrder) -> bool:
+    other = orders.get(order.ticket)
+    return other is not None and other.kind is order.kind and other.lots >= order.lots
 
 
 def message_too_big(socket: aiohttp.ClientWebSocketResponse[bool]) -> bool:

@@ -40,9 +40,6 @@ class Dialect(Protocol):
     def frame(self, body: bytes) -> OrdersSeen:
         """Of the data of an OrderUpdate."""
 
-    def proves(self, body: bytes) -> bool:
-        """These data tell of a close or a payment: more than its list does."""
-
     def history(self, body: bytes) -> tuple[History, bool]: ...
     def spec(self, name: str, body: bytes) -> SymbolSpec: ...
 

@@ -123,9 +123,6 @@ class Mt4Dialect:
     def frame(self, body: bytes) -> OrdersSeen:
         return mt4_translate.frame(body)
 
-    def proves(self, body: bytes) -> bool:
-        return mt4_translate.proves(body)
-
     def history(self, body: bytes) -> tuple[History, bool]:
         return mt4_translate.history(body)
 

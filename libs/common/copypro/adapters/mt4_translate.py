@@ -96,12 +96,6 @@ class _Update(Struct):
     order: Order | None = None
 
 
-class _News(Struct):
-    """What changed, without the list."""
-
-    update: _Update | None = None
-
-
 class _Data(Money, rename="camel", kw_only=True):
     opened_orders: list[msgspec.Raw]
     update: _Update | None = None
@@ -113,7 +107,6 @@ class _Page(Struct):
 
 order = msgspec.json.Decoder(Order, strict=False)
 _orders = msgspec.json.Decoder(list[Order], strict=False)
-_news = msgspec.json.Decoder(_News, strict=False)
 _data = msgspec.json.Decoder(_Data, strict=False)
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 _page = msgspec.json.Decoder(_Page, strict=False)
@@ -134,11 +127,6 @@ def frame(body: bytes) -> OrdersSeen:
         closed=closed,
         operation=paid,
     )
-
-
-def proves(body: bytes) -> bool:
-    """Errors: Unreadable."""
-    return any(_proofs(decoded(_news, body).update))
 
 
 def _proofs(update: _Update | None) -> tuple[ClosedOrder | None, BalanceOperation | None]:

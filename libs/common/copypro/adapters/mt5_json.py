@@ -172,12 +172,6 @@ class Update(Struct, rename="camel"):
             self.deal.pad(self.order.digits)
 
 
-class FrameNews(Struct):
-    """What changed, without the list."""
-
-    update: Update | None = None
-
-
 class FrameData(Money, rename="camel", kw_only=True):
     opened_orders: list[msgspec.Raw]
     update: Update | None = None
@@ -191,6 +185,5 @@ class Page(Struct, rename="camel"):
 
 order = msgspec.json.Decoder(Order, strict=False)
 rows = msgspec.json.Decoder(list[msgspec.Raw])
-frame_news = msgspec.json.Decoder(FrameNews, strict=False)
 frame_data = msgspec.json.Decoder(FrameData, strict=False)
 page = msgspec.json.Decoder(Page, strict=False)

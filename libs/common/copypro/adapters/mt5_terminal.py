@@ -115,9 +115,6 @@ class Mt5Dialect:
     def frame(self, body: bytes) -> OrdersSeen:
         return mt5_translate.frame(body)
 
-    def proves(self, body: bytes) -> bool:
-        return mt5_translate.proves(body)
-
     def history(self, body: bytes) -> tuple[History, bool]:
         return mt5_translate.history(body)
 

@@ -30,7 +30,6 @@ from copypro.adapters.mt5_json import (
     Order,
     Update,
     frame_data,
-    frame_news,
     order,
     page,
     rows,
@@ -70,11 +69,6 @@ def frame(body: bytes) -> OrdersSeen:
         closed=closed,
         operation=paid,
     )
-
-
-def proves(body: bytes) -> bool:
-    """Errors: Unreadable."""
-    return any(_proofs(decoded(frame_news, body).update))
 
 
 def _hint(update: Update) -> str:
