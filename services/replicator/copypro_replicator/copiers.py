@@ -6,7 +6,6 @@ from typing import assert_never
 
 from copypro import messages as m
 from copypro.codes import denied
-from copypro.envelope import Envelope
 from copypro.messages import Copier, Market, OpenCopies, StopReason
 from copypro.options import SymbolMapping
 from copypro.protection import PAUSE_REASON as PROTECTED
@@ -23,9 +22,7 @@ DISABLED = "MasterAccountDisable"
 BY_USER = "ByUser"
 
 
-def command(turn: Turn, envelope: Envelope) -> None:
-    wish: m.CopierCommand = envelope.message
-    turn.because_of(envelope.id, envelope.correlation)
+def command(turn: Turn, wish: m.CopierCommand) -> None:
     if isinstance(wish, m.StartCopier):
         _start(turn, wish)
         return

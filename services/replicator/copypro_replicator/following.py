@@ -20,7 +20,6 @@ from copypro_replicator.turn import Turn
 def follow(turn: Turn, envelope: Envelope, offset: int) -> None:
     """Imported facts are history: nothing follows from them."""
     event = envelope.message
-    turn.because_of(envelope.id, envelope.correlation)
     match event:
         case m.PositionOpened():
             if event.seen is not Seen.IMPORTED:

@@ -102,16 +102,15 @@ class Replicating:
 
 
 def _take(turn: Turn, envelope: Envelope, offset: int, *, is_event: bool) -> None:
+    turn.because_of(envelope.id, envelope.correlation)
     if isinstance(envelope.message, AccountUpdated | AccountRefused):
-        turn.because_of(envelope.id, envelope.correlation)
         follow_rights(turn, envelope.message)
     elif is_event:
         if isinstance(envelope.message, AccountRemoved):
-            turn.because_of(envelope.id, envelope.correlation)
             follow_removal(turn, envelope.message)
         follow(turn, envelope, offset)
     else:
-        command(turn, envelope)
+        command(turn, envelope.message)
 
 
 def _time_of(record: Record) -> datetime | None:
