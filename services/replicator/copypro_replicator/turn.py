@@ -37,21 +37,17 @@ class Turn:
         self.told.append(Told(event, self.correlation))
 
     def ask(self, order: m.SlaveOrder) -> None:
-        slave = order.slave
-        asked = self._consequences.encode(topics.SLAVE_ORDERS, slave, order.copy, order)
+        asked = self._consequences.encode(topics.SLAVE_ORDERS, order.slave, order.copy, order)
         self.outputs.append(asked)
 
     def outcome(self, root: RootRecord, planned: Planned | None) -> None:
         """Remembers the pair's decision on a root, and says it. The root is written by the caller."""
         if planned is None:
             return
-        event, order, encode = planned.event, planned.order, self._consequences.encode
-        slave, copy = event.slave, event.copy
+        event = planned.event
         if planned.decision is not None:
-            root.pairs[slave] = planned.decision
+            root.pairs[event.slave] = planned.decision
         # A pair's former and present copier may each have an outcome for one event.
-        told = encode(topics.COPIER_EVENTS, root.account, f"{copy}/{event.copier}", event)
-        self.outputs.append(told)
-        self.told.append(Told(event, self.correlation))
-        if order is not None:
-            self.outputs.append(encode(topics.SLAVE_ORDERS, slave, copy, order))
+        self.tell(root.account, f"{event.copy}/{event.copier}", event)
+        if planned.order is not None:
+            self.ask(planned.order)
