@@ -17,7 +17,7 @@ from copypro import messages as m
 from copypro.codes import Denial, denied
 from copypro.messages import Market, Seen
 from copypro.options import PendingMode
-from copypro.values import AccountId, CopyId, Price, copy_of
+from copypro.values import AccountId, CopierId, CopyId, Price, copy_of
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -155,13 +155,11 @@ def _fill_of_mirrored(
     """The copy was decided on when the order was placed: pauses and filters come too late for it."""
     if trade is None:
         known = root.pairs[copier.slave]
-        event = _skipped(root, copier, known.copy, denied("MISSED", context="none"))
-        return Planned(_settled(known), event)
+        event = _skipped(
+            root, copier.id, copier.slave, known.copy, denied("MISSED", context="none")
+        )
+        return Planned(Decision(copier=known.copier, copy=known.copy), event)
     return plan_open(root, copier, trade, mirrored=True)
-
-
-def _settled(known: Decision) -> Decision:
-    return Decision(copier=known.copier, copy=known.copy)
 
 
 def _skip_decided(
@@ -171,7 +169,9 @@ def _skip_decided(
     if former.copier == copier.id and not former.ended:
         return None
     denial = denied("ALREADY_COPIED", by_copier=former.copier)
-    return Planned(None, _skipped(root, copier, former.copy, denial, pending=pending))
+    return Planned(
+        None, _skipped(root, copier.id, copier.slave, former.copy, denial, pending=pending)
+    )
 
 
 def is_open_question(root: RootRecord, copier: LiveCopier) -> bool:
@@ -199,7 +199,7 @@ def decide_increased(
         return None  # the copier joins this root when it is first resumed, and then what is open
     denial = _refuses_leg(known, event, copier)
     if denial is not None:
-        return Planned(None, _skipped(root, copier, known.copy, denial, event))
+        return Planned(None, _skipped(root, copier.id, copier.slave, known.copy, denial, event))
     assert trade is not None
     order = trade.order_for(copier, known.copy)
     order = replace(order, fraction=fraction_of(root, known))
@@ -224,16 +224,7 @@ def stopped_leg(
     root: RootRecord, slave: AccountId, known: Decision, event: m.PositionIncreased
 ) -> m.CopySkipped:
     """A stopped copier follows what it opened, and adds nothing to it."""
-    denial = denied("COPIER_STOPPED")
-    return m.CopySkipped(
-        copy=known.copy,
-        copier=known.copier,
-        slave=slave,
-        **of_trade(root, event),
-        code=denial.code,
-        numbers=dict(denial.numbers),
-        remedy=denial.remedy,
-    )
+    return _skipped(root, known.copier, slave, known.copy, denied("COPIER_STOPPED"), event)
 
 
 def fraction_of(root: RootRecord, decision: Decision) -> Decimal:
@@ -290,12 +281,13 @@ def skip(root: RootRecord, copier: LiveCopier, denial: Denial, *, pending: bool 
         numbers=dict(denial.numbers),
         pending=pending,
     )
-    return Planned(decision, _skipped(root, copier, copy, denial, pending=pending))
+    return Planned(decision, _skipped(root, copier.id, copier.slave, copy, denial, pending=pending))
 
 
 def _skipped(
     root: RootRecord,
-    copier: LiveCopier,
+    copier: CopierId,
+    slave: AccountId,
     copy: CopyId,
     denial: Denial,
     event: m.PositionIncreased | None = None,
@@ -304,8 +296,8 @@ def _skipped(
 ) -> m.CopySkipped:
     return m.CopySkipped(
         copy=copy,
-        copier=copier.id,
-        slave=copier.slave,
+        copier=copier,
+        slave=slave,
         **of_trade(root, event),
         code=denial.code,
         numbers=dict(denial.numbers),
