@@ -259,7 +259,6 @@ class AccountAgent:
         terminal = self._session.terminal
         if terminal is None or self._host.draining:
             return
-        opens = step.kind == "open" or step.kind == "place"
         symbol = copy.symbol if self.memory.live.mode is Mode.NETTING else ""
         if symbol in self._symbols_in_flight.values():
             self._blocked[copy.copy] = None
@@ -275,7 +274,7 @@ class AccountAgent:
             leg.asked_lots = step.expected_lots
             if step.request.lots is not None:
                 leg.asked_pieces = [*leg.asked_pieces, step.request.lots][-MOST_PIECES:]
-        if opens:
+        if attempt.opens:
             self.memory.live.opening = copy.copy
         if symbol:
             self._symbols_in_flight[copy.copy] = symbol

@@ -455,7 +455,7 @@ class Looking:
         return {
             (copy.symbol, copy.side)
             for copy in self._memory.copies.values()
-            if copy.attempt is not None and copy.attempt.kind in ("open", "place")
+            if copy.attempt is not None and copy.attempt.opens
         }
 
     def _note_missing(self, missing: Sequence[Ticket], turn: Turn) -> None:

@@ -170,6 +170,11 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     person: bool = False
     """Ambiguous: waits for a person's decision."""
 
+    @property
+    def opens(self) -> bool:
+        """A position, or an order that may become one."""
+        return self.kind in ("open", "place")
+
 
 class LegStatus(StrEnum):
     WAITING = "waiting"
@@ -418,9 +423,7 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     @property
     def may_stand(self) -> bool:
         """That, or nobody has answered yet whether it is; what was never sent is not."""
-        return self.standing or (
-            self.attempt is not None and self.attempt.kind in ("open", "place")
-        )
+        return self.standing or (self.attempt is not None and self.attempt.opens)
 
     @property
     def over(self) -> bool:

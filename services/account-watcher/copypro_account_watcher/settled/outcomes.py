@@ -497,7 +497,7 @@ def _may_try_now(copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLim
 def _later(
     copy: Copy, attempt: Attempt, now: datetime, limits: WatcherLimits, at_least_s: float
 ) -> None:
-    if attempt.kind in ("open", "place"):
+    if attempt.opens:
         copy.first_try_at_utc = None  # what is then tried at once is a series of its own
         steps = limits.later_open_s
         wait_s = steps[min(copy.tries, len(steps) - 1)]
