@@ -28,7 +28,7 @@ from copypro.protection import CODE as EQUITY_PROTECTION
 from copypro.values import Side, leg_tag
 from msgspec.structs import replace
 
-from copypro_account_watcher.state import Copy, Leg, LegStatus, Origin
+from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, Origin
 
 PENDING_LEG = 0
 """A mirrored pending order is the copy's first leg before it is a position."""
@@ -133,6 +133,11 @@ def about(copy: Copy, leg: int) -> dict[str, Any]:
         "root": copy.root,
         "leg": leg,
     }
+
+
+def about_call(copy: Copy, attempt: Attempt) -> dict[str, Any]:
+    """Those of what is told of an attempt."""
+    return about(copy, attempt.leg) | {"attempt": attempt.id}
 
 
 def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied:

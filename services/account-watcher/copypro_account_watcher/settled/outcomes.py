@@ -32,7 +32,7 @@ from copypro.values import Lots, OrderKind, Platform, Ticket
 from msgspec import Struct
 
 from copypro_account_watcher.limits import WatcherLimits
-from copypro_account_watcher.planned.accepting import about, deny
+from copypro_account_watcher.planned.accepting import about, about_call, deny
 from copypro_account_watcher.state import Attempt, Copy, Leg, LegStatus, without
 
 CALLS = {
@@ -63,7 +63,7 @@ def done(
 ) -> Consequence:
     """A positive answer. The attempt is over."""
     leg = copy.leg(attempt.leg)
-    common = about(copy, leg.number) | {"attempt": attempt.id} | times
+    common = about_call(copy, attempt) | times
     copy.attempt, copy.refusal = None, None
     copy.begin_step()
     request = attempt.request
@@ -292,7 +292,7 @@ def not_sent(
         copy.levels_late_since_utc = copy.levels_late_since_utc or now
     if attempt.expected_lots:
         copy.reduction_late_since_utc = copy.reduction_late_since_utc or now
-    common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
+    common = about_call(copy, attempt) | times
     event = CopyNotSent(**common, reason=reason, kind=_kind(attempt))
     return Consequence(events=[event, *ended_meanwhile(copy, attempt, common)])
 
@@ -314,7 +314,7 @@ def unknown(
     listed = is_listed(error.code)
     attempt.unresolved_at_utc = now
     attempt.wait_s = absence_wait_s(platform, limits) if listed else 0.0
-    common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
+    common = about_call(copy, attempt) | times
     event = CopyUnresolved(**common, reason=str(error))
     return Consequence(events=[event], look=True, counts_as="unknown" if listed else "")
 
@@ -336,7 +336,7 @@ def refused(
     verdict = classify(platform, error.code, CALLS[attempt.kind])
     copy.attempt, copy.refusal = None, (attempt.kind, _said(error))
     _not_taken(copy, attempt)
-    common = about(copy, attempt.leg) | {"attempt": attempt.id} | times
+    common = about_call(copy, attempt) | times
 
     def rejected(final: bool) -> CopyRejected:
         return CopyRejected(

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from copypro_account_watcher.alerts import clear_alert, halt, raise_alert
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.planned.accepting import about, deny
+from copypro_account_watcher.planned.accepting import about_call, deny
 from copypro_account_watcher.seen.made import rounded
 from copypro_account_watcher.settled import late_modifies, outcomes
 from copypro_account_watcher.settled.applying import apply
@@ -195,9 +195,11 @@ def found(memory: Memory, copy: Copy, finding: Found, turn: Turn) -> None:
     attempt = copy.attempt
     assert attempt is not None
     leg = copy.leg(attempt.leg)
-    common = about(copy, leg.number) | {"attempt": attempt.id}
     reconciled = CopyReconciled(
-        **common, found=finding.answer, inferred=finding.inferred, evidence=finding.evidence
+        **about_call(copy, attempt),
+        found=finding.answer,
+        inferred=finding.inferred,
+        evidence=finding.evidence,
     )
     platform = memory.known.platform
     result = outcomes.done(copy, attempt, finding.answer, platform, {})
@@ -266,8 +268,7 @@ def planned_anew(memory: Memory, copy: Copy, evidence: str, turn: Turn) -> None:
         apply(memory, copy, attempt, result, turn)
     elif outcomes.is_done(leg, attempt.kind):
         halt_if_it_took_more(memory, copy, attempt, turn)
-        common = about(copy, leg.number) | {"attempt": attempt.id}
-        ended = outcomes.ended_meanwhile(copy, attempt, common)
+        ended = outcomes.ended_meanwhile(copy, attempt, about_call(copy, attempt))
         result = outcomes.Consequence(events=ended, look=attempt.kind == "delete")
         apply(memory, copy, attempt, result, turn)
     clear_alert(memory, turn, f"attempt/{attempt.id}")
@@ -279,9 +280,7 @@ def _not_found(copy: Copy, evidence: str, turn: Turn) -> tuple[Attempt, Leg]:
     attempt = copy.attempt
     assert attempt is not None
     leg, copy.attempt = copy.leg(attempt.leg), None
-    reconciled = CopyReconciled(
-        **about(copy, leg.number), attempt=attempt.id, found=None, evidence=evidence
-    )
+    reconciled = CopyReconciled(**about_call(copy, attempt), found=None, evidence=evidence)
     turn.execution(reconciled, copy.origin_of(leg), attempt.id)
     return attempt, leg
 
@@ -293,11 +292,10 @@ def _needs_person(
         return
     attempt.person = True
     leg = copy.leg(attempt.leg)
-    common = about(copy, leg.number) | {"attempt": attempt.id}
     asked = attempt.request
     assert isinstance(asked, OpenRequest)
     evidence = f"a call to open {asked.lots} {asked.symbol} {asked.kind}: {finding.evidence}"
-    event = CopyNeedsPerson(**common, evidence=evidence)
+    event = CopyNeedsPerson(**about_call(copy, attempt), evidence=evidence)
     turn.execution(event, copy.origin_of(leg), attempt.id)
     text = f"{evidence}; see what it opened in the terminal, then `copypro settle`"
     raise_alert(memory, turn, "NEEDS_PERSON", f"attempt/{attempt.id}", text, attempt=attempt.id)
