@@ -191,7 +191,7 @@ class AccountAgent:
                 if copy.symbol and (copy.attempt is not None or copy.standing)
             }
             live.leaving = {copy.copy for copy in memory.copies.values() if copy.closing}
-        while memory.marked or self._is_queue_open():
+        while memory.marked or self._mark_next_in_queue():
             batch = [memory.copies[copy] for copy in memory.marked if copy in memory.copies]
             memory.marked.clear()
             batch.sort(key=lambda copy: not copy.closing)
@@ -209,8 +209,8 @@ class AccountAgent:
             self._session.look_soon()
         memory.wants_look = memory.wants_history = False
 
-    def _is_queue_open(self) -> bool:
-        """The place for an open is free: the next in the queue is looked at."""
+    def _mark_next_in_queue(self) -> bool:
+        """False: nobody waits, or the place for an open is taken."""
         if self.memory.live.opening is not None or not self._queue:
             return False
         first = next(iter(self._queue))
