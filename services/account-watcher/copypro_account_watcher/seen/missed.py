@@ -14,7 +14,7 @@ from copypro.trading import ClosedOrder, OpenOrder
 from copypro.values import RootId, Ticket
 
 from copypro_account_watcher.seen.book import Root
-from copypro_account_watcher.seen.evidence import Piece, Rows, from_ticket, to_ticket
+from copypro_account_watcher.seen.evidence import Piece, Rows, is_part
 from copypro_account_watcher.seen.recording import Recording
 
 
@@ -79,7 +79,6 @@ def unknown_positions(rec: Recording, rows: Rows) -> None:
 
 
 def as_opened(first: ClosedOrder, last: ClosedOrder, lots: Decimal) -> OpenOrder:
-    is_chained = from_ticket(first.comment) is not None or to_ticket(first.comment) is not None
     return OpenOrder(
         ticket=Ticket(first.ticket),
         symbol=first.symbol,
@@ -91,5 +90,5 @@ def as_opened(first: ClosedOrder, last: ClosedOrder, lots: Decimal) -> OpenOrder
         stop_loss=last.stop_loss,
         take_profit=last.take_profit,
         magic=first.magic,
-        comment="" if is_chained else first.comment,
+        comment="" if is_part(first.comment) else first.comment,
     )
