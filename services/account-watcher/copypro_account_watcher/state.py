@@ -412,8 +412,12 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
         return [leg for leg in self.legs if leg.is_live]
 
     @property
+    def open_legs(self) -> list[Leg]:
+        return [leg for leg in self.legs if leg.status is LegStatus.OPEN]
+
+    @property
     def levels_refused(self) -> bool:
-        return any(leg.levels_refused for leg in self.legs if leg.status is LegStatus.OPEN)
+        return any(leg.levels_refused for leg in self.open_legs)
 
     @property
     def standing(self) -> bool:

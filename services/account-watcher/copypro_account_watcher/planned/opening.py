@@ -32,7 +32,7 @@ from copypro_account_watcher.planned.live import (
 )
 from copypro_account_watcher.planned.worth import worth
 from copypro_account_watcher.seen.costs import Known, cost_of
-from copypro_account_watcher.state import Copy, Leg, LegStatus
+from copypro_account_watcher.state import Copy, Leg
 
 _ALLOWED = {
     TradeMode.FULL: (Side.BUY, Side.SELL),
@@ -257,12 +257,13 @@ def _alone_on_netting(copy: Copy, symbol: str, live: Live) -> Denial | tuple[Nee
     holder = live.held.get(symbol)
     if holder is not None and holder != copy.copy:
         return denied("NETTING_SHARED", symbol=symbol, copy=holder)
-    ours = {leg.ticket for leg in copy.legs if leg.status is LegStatus.OPEN}
+    open_legs = copy.open_legs
+    ours = {leg.ticket for leg in open_legs}
     for position in live.positions.values():
         if position.symbol == symbol and not position.kind.is_pending:
             if position.ticket in live.just_ended:
                 return (NeedFigures(),)
-            held = sum((leg.lots for leg in copy.legs if leg.status is LegStatus.OPEN), Decimal(0))
+            held = sum((leg.lots for leg in open_legs), Decimal(0))
             if position.ticket in ours and position.lots == held:
                 continue
             is_awaited = any(leg.is_extra and leg.due_lots > 0 for leg in copy.legs)

@@ -234,7 +234,7 @@ def filled_unseen(memory: Memory, ticket: Ticket, turn: Turn) -> bool:
     )
     for copy, leg in placed:
         root = memory.book.by_symbol.get(copy.symbol)
-        others = lots_of([other for other in copy.legs if other.status is LegStatus.OPEN])
+        others = lots_of(copy.open_legs)
         if root is None or root.side is not copy.side or root.open_lots < others + leg.lots:
             continue
         if merged(memory, copy, leg, turn):

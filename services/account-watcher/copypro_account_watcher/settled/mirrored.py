@@ -59,11 +59,7 @@ def _filled_lots(book: Book, copy: Copy, leg: Leg, event: PositionOpened | OpenO
         return event.lots
     root = book.by_ticket.get(event.ticket)
     rest = Decimal(0) if root is None else root.rest_lots
-    others = [
-        other
-        for other in copy.legs
-        if other.status is LegStatus.OPEN and other.ticket == event.ticket
-    ]
+    others = [other for other in copy.open_legs if other.ticket == event.ticket]
     own = event.lots - lots_of(others)
     return min(own if own > 0 else event.lots, max(leg.lots - rest, Decimal(0)) or event.lots)
 
@@ -74,7 +70,7 @@ def merged(memory: Memory, copy: Copy, leg: Leg, turn: Turn) -> bool:
     """
     root = memory.book.by_symbol.get(copy.symbol)
     position = None if root is None else memory.live.positions.get(root.ticket)
-    others = lots_of([other for other in copy.legs if other.status is LegStatus.OPEN])
+    others = lots_of(copy.open_legs)
     if root is None or position is None or position.lots <= others:
         return False
     leg.slave_root = root.root

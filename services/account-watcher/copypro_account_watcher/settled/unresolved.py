@@ -146,7 +146,7 @@ def grown(memory: Memory, copy: Copy, orders: Sequence[OpenOrder]) -> Done | Non
     """Netting: what the position has more than the copy's legs. Before an add is sent they account for
     all of it, or it is denied.
     """
-    legs = [leg for leg in copy.legs if leg.status is LegStatus.OPEN]
+    legs = copy.open_legs
     order = next((o for o in orders if o.symbol == copy.symbol and not o.kind.is_pending), None)
     if memory.live.mode is not Mode.NETTING or not legs or order is None:
         return None
@@ -173,9 +173,7 @@ def _shrunk(memory: Memory, copy: Copy, leg: Leg, request: CloseRequest) -> None
         return
     if request.ticket in live.just_changed:
         return
-    legs = [
-        each for each in copy.legs if each.status is LegStatus.OPEN and each.ticket == leg.ticket
-    ]
+    legs = [each for each in copy.open_legs if each.ticket == leg.ticket]
     gone = lots_of(legs) - listed.lots
     taken = min(leg.lots, max(Decimal(0), gone))
     leg.lots -= taken
