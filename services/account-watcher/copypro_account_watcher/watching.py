@@ -141,15 +141,7 @@ class Watching:
             finally:
                 await self.disconnect()
             if failures:
-                await self._pause(host.limits.reconnect_s(failures))
-
-    async def _pause(self, seconds: float) -> None:
-        """Until then, or until a password changed."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._session.credentials_changed.wait()
-        except TimeoutError:
-            return
+                await _within(host.limits.reconnect_s(failures), session.credentials_changed)
 
     def _usable(self) -> Registration | None:
         """As it is now: what is proved meanwhile changes the agent's own."""
@@ -275,7 +267,7 @@ class Watching:
     async def _looks_loop(self, terminal: Terminal, info: AccountInfo) -> None:
         limits = self._host.limits
         first = True
-        await self._wait_for_stream(limits.stream_wait_s)
+        await self._wait_for_stream()
         while True:
             self._session.look_wanted.clear()
             is_owed = bool(self._looking.missing or self._memory.in_doubt)
@@ -287,19 +279,15 @@ class Watching:
                 first = False
             if looked and (self._looking.missing or self._looking.is_history_due()):
                 looked = await self._read_evidence(terminal)
-            if looked:
-                await self._wait_for_look(self._next_look_s())
-            else:  # whatever is due: a list that is overtaken or not whole is not asked for at once
-                await self._wait_for_look(limits.missing_every_s)
+            # Whatever is due: a list that is overtaken or not whole is not asked for at once.
+            wait_s = self._next_look_s() if looked else limits.missing_every_s
+            await _within(wait_s, self._session.look_wanted)
 
-    async def _wait_for_stream(self, seconds: float) -> None:
+    async def _wait_for_stream(self) -> None:
         """The stream first, then the snapshot: what happens in between is in both. A bridge whose
         stream does not open is followed by snapshots alone.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stream_open.wait()
-        except TimeoutError:
+        if not await _within(self._host.limits.stream_wait_s, self._stream_open):
             logger.warning("no stream: following by snapshots", account=self._memory.id)
 
     def _next_look_s(self) -> float:
@@ -310,14 +298,6 @@ class Watching:
         if history_at is None:
             return wait_s
         return min(wait_s, max(0.01, history_at - self._host.monotonic()))
-
-    async def _wait_for_look(self, wait_s: float) -> None:
-        """So long, or until somebody wants one."""
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._session.look_wanted.wait()
-        except TimeoutError:
-            return
 
     async def _connected(self, info: AccountInfo) -> None:
         """A first look succeeded: say so, and let everything that waited go on."""
@@ -473,6 +453,15 @@ class Watching:
         now = self._host.monotonic()
         self._unproved_since = now if self._unproved_since is None else self._unproved_since
         return now - self._unproved_since >= self._host.limits.history_session_s
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Waits for it no longer than this; False: in vain."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _naive(moment: datetime) -> datetime:
