@@ -19,8 +19,9 @@ from urllib.parse import quote, quote_plus
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from copypro.trading import CloseRequest, Figures, OpenRequest
-from copypro.values import LARGEST, Lots, Price
+from copypro.ports import Credentials
+from copypro.trading import AccountInfo, CloseRequest, Figures, OpenRequest
+from copypro.values import LARGEST, Lots, Mode, Platform, Price
 
 ZERO = Decimal(0)
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a broker's clock has no zone
@@ -234,6 +235,24 @@ class Details(Shape, rename="camel"):
     account_type: Name = ""
     account_leverage: Decimal = ZERO
     is_investor: bool = False
+
+
+def info_of(
+    platform: Platform, mode: Mode, summary: Summary, details: Details, who: Credentials
+) -> AccountInfo:
+    """What both calls say of an account, each for what the other leaves out."""
+    return AccountInfo(
+        platform=platform,
+        server=details.server_name or who.server,
+        login=who.login,
+        currency=summary.currency or details.currency or "",
+        mode=mode,
+        investor=summary.is_investor or details.is_investor,
+        company=details.company or "",
+        name=details.account_name or "",
+        account_type=str(summary.type or details.account_type or "").capitalize(),
+        leverage=int(summary.leverage or details.account_leverage),
+    )
 
 
 class Status(Struct, rename="camel"):

@@ -21,6 +21,7 @@ from copypro.adapters.bridge_json import (
     clock,
     close_params,
     decoded,
+    info_of,
     level,
     plain,
     point_of,
@@ -104,18 +105,7 @@ class Mt4Dialect:
     # --- what it says -------------------------------------------------------------------------
 
     def info(self, summary: Summary, details: Details, who: Credentials) -> AccountInfo:
-        return AccountInfo(
-            platform=Platform.MT4,
-            server=details.server_name or who.server,
-            login=who.login,
-            currency=summary.currency or details.currency or "",
-            mode=Mode.HEDGING,
-            investor=summary.is_investor or details.is_investor,
-            company=details.company or "",
-            name=details.account_name or "",
-            account_type=str(summary.type or details.account_type or "").capitalize(),
-            leverage=int(summary.leverage or details.account_leverage),
-        )
+        return info_of(self.platform, Mode.HEDGING, summary, details, who)
 
     def orders(self, body: bytes) -> tuple[OpenOrder, ...]:
         return mt4_translate.open_orders(body)
