@@ -18,10 +18,10 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from copypro.adapters import kafka_topics
+from copypro.adapters.data_files import require_key, require_log, say_if_new, say_if_shared
 from copypro.adapters.data_folder import FolderBesideLog
 from copypro.adapters.http_server import HttpServer
 from copypro.adapters.kafka_client import Clients, KafkaLimits, KafkaSettings, started
@@ -39,15 +39,13 @@ from copypro.adapters.mongo_repeats import MongoRepeats
 from copypro.adapters.mongo_users import MongoUsers
 from copypro.adapters.mongo_vault import MongoVault
 from copypro.adapters.sealing import (
-    KEY_FILE,
     KeySource,
     add_key,
     keep_newest_key,
     load_or_make_key,
 )
-from copypro.adapters.sqlite_file import is_new, make_folder
+from copypro.adapters.sqlite_file import make_folder
 from copypro.adapters.sqlite_history import SqliteHistory
-from copypro.adapters.sqlite_log import FILE as LOG_FILE
 from copypro.adapters.sqlite_log import SqliteLog, SqliteLogReader
 from copypro.adapters.sqlite_read_models import FILE as MODELS_FILE
 from copypro.adapters.sqlite_read_models import SqliteReadModels
@@ -60,7 +58,7 @@ from copypro.adapters.terminal import Terminals
 from copypro.adapters.terminals import DIALECTS, terminal_factory
 from copypro.adapters.webhooks import Webhooks
 from copypro.envelope import utc_now
-from copypro.errors import CopyProError, LogCorrupt, SecretsError
+from copypro.errors import CopyProError
 from copypro.health import App
 from copypro.ports import (
     EventLog,
@@ -78,7 +76,6 @@ from copypro.ports import (
 from copypro.settings import Settings
 from copypro.values import Platform
 
-logger = structlog.get_logger("copypro")
 Probe = Callable[[], Awaitable[object]]
 LEAST_FREE_BYTES = 100 << 20
 """Where the log is kept; with less nothing is opened, so that closes can still be recorded."""
@@ -182,18 +179,18 @@ class Stores:
             make_folder(settings.data.resolve())
         for store in kept:
             if not settings.mongo and isinstance(self.log, SqliteLog) and self.log.is_begun:
-                _say_if_new(store, settings.data.resolve())
+                say_if_new(settings.data.resolve(), _FILES.get(store, ""))
             opened = await _open_kept(store, settings, database)
             setattr(self, store.value, opened)
             self._opened.append(opened)
         if not settings.mongo:
-            _say_if_shared(settings.data.resolve())
+            say_if_shared(settings.data.resolve())
 
     async def _open_log(self) -> str | None:
         """What tells this log from every other, where it is a server's."""
         settings = self._settings
         if not settings.kafka:
-            _require_log(settings.data.resolve())
+            require_log(settings.data.resolve())
             file_log = await SqliteLog.open(settings.data.resolve())
             self.log = file_log
             self._opened.append(file_log)
@@ -215,73 +212,8 @@ def _free_bytes(folder: Path) -> int:
         return 0
 
 
-def _require_log(folder: Path) -> None:
-    """Errors: LogCorrupt, for a folder whose log was lost: begun anew it would say that all is well, and
-    nobody would follow the positions that are open.
-    """
-    rest = [file for file, _ in _FILES.values() if not is_new(folder / file)]
-    if rest and is_new(folder / LOG_FILE):
-        raise LogCorrupt(
-            f"{folder} has {', '.join(rest)}, but {LOG_FILE}, which says what accounts and copiers there"
-            f" are and which positions are ours, is missing or empty: restore it from a backup; or, to"
-            " begin anew, move the others away"
-        )
-
-
-def _require_key(folder: Path) -> None:
-    """Errors: SecretsError, for a folder whose key file was lost: another one opens nothing in it, and
-    would look as if it did.
-    """
-    path = folder / KEY_FILE
-    is_lost = not path.exists() or path.stat().st_size == 0
-    if is_lost and not is_new(folder / VAULT_FILE):
-        raise SecretsError(
-            f"{path} is missing or empty, and {VAULT_FILE} is sealed by the key that was in it: restore"
-            " it from a backup, or set COPYPRO_SECRET_KEYS to that key; is it lost for good, see"
-            " *Secret keys* in docs/operations.md"
-        )
-
-
-def _say_if_new(store: Store, folder: Path) -> None:
-    file, lost = _FILES.get(store, ("", ""))
-    if file and is_new(folder / file):
-        logger.error(
-            "a file of this data folder is missing or empty and is made anew", file=file, lost=lost
-        )
-
-
-def _say_if_shared(folder: Path) -> None:
-    """As a copy may leave it that kept no modes. In a folder of its owner's alone nobody gets at a file."""
-    if not _is_shared(folder):
-        return
-    for path in (folder, folder / KEY_FILE):
-        if _is_shared(path):
-            logger.warning(
-                "others on this machine may read this: passwords and keys are in it",
-                path=str(path),
-                do=f"chmod go= {path}",
-            )
-
-
-def _is_shared(path: Path) -> bool:
-    return path.exists() and bool(path.stat().st_mode & 0o077)
-
-
-_FILES = {
-    Store.MODELS: (
-        MODELS_FILE,
-        "nothing: what REST shows is made anew from the log, and until then it shows nothing of before",
-    ),
-    Store.USERS: (
-        USERS_FILE,
-        "nobody who signed up before can sign in: stop, and restore it from a backup",
-    ),
-    Store.VAULT: (
-        VAULT_FILE,
-        "no password that was stored before can be opened: stop, and restore it from a backup",
-    ),
-}
-"""What is kept beside a log of our own: its file, and what is lost with it."""
+_FILES = {Store.MODELS: MODELS_FILE, Store.USERS: USERS_FILE, Store.VAULT: VAULT_FILE}
+"""Of the stores beside a log of our own those whose loss is told."""
 
 
 async def _open_kept(
@@ -349,7 +281,7 @@ def _keys(settings: Settings) -> Sequence[str]:
         return settings.secret_keys.split(",")
     folder = settings.data.resolve()
     if not settings.mongo:
-        _require_key(folder)
+        require_key(folder)
     return load_or_make_key(folder)
 
 
