@@ -129,7 +129,7 @@ async def test_a_closed_log_says_so(log: EventLog) -> None:
 async def lose(log: EventLog, partition: Partition) -> None:
     """Another owner begins."""
     if isinstance(log, SqliteLog):
-        partition.lose("another owner takes over")  # type: ignore[attr-defined]
+        partition.give_up("another owner takes over")
     elif isinstance(log, KafkaLog):
         await restored(partition)  # an owner begins when it is used
         await fence(log.clients.settings, ROLE.name, partition.number)

@@ -211,7 +211,7 @@ class SqliteLog:
                 yield partition
                 await partition.over.wait()
             finally:
-                partition.lose("its owner is done with it")
+                partition.give_up("its owner is done with it")
                 self._partitions.discard(partition)
 
     async def close(self) -> None:
@@ -344,7 +344,7 @@ class SqliteLog:
         self._damage = str(damage)
         self._roomy.set()
         for partition in list(self._partitions):
-            partition.lose(self._damage)
+            partition.give_up(self._damage)
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -451,7 +451,7 @@ class SqliteLog:
             if isinstance(error, LogCorrupt):
                 self._break(error)
             for partition in list(self._partitions):
-                partition.lose(f"a commit of this process failed: {error}")
+                partition.give_up(f"a commit of this process failed: {error}")
         self._settled += len(jobs)
         self._committing_since = float("inf")
         self._written.set()
@@ -586,9 +586,6 @@ class _SqlitePartition:
         return self._log.end_offset(topic)
 
     def give_up(self, reason: str) -> None:
-        self.lose(reason)
-
-    def lose(self, reason: str) -> None:
         """Nothing of this owner takes effect any more; the next one is given the partition."""
         if self._lost_because is None:
             self._lost_because = reason
