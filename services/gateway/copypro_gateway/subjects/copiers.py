@@ -257,11 +257,15 @@ class Copiers:
     async def pause(self, user: UserId | None, given: CopierPause) -> Ok:
         """Pauses a copier, which then opens nothing, or resumes it; stops and closes go on."""
         doc = await self._core.copier(user, given.copier_id)
-        if not given.paused:
-            await self.resume(doc)
+        return await self.set_paused(doc, paused=given.paused, reason=given.reason)
+
+    async def set_paused(self, copier: Doc, *, paused: bool, reason: str) -> Ok:
+        """Errors: as `resume`."""
+        if not paused:
+            await self.resume(copier)
             return OK
-        copier, master = CopierId(given.copier_id), AccountId(str(doc["master"]))
-        wish = m.PauseCopier(copier=copier, master=master, reason=given.reason)
+        id, master = CopierId(str(copier["id"])), AccountId(str(copier["master"]))
+        wish = m.PauseCopier(copier=id, master=master, reason=reason)
         await self._core.command((topics.COPIER_COMMANDS, master, wish))
         return OK
 

@@ -7,13 +7,11 @@ from typing import Any, TypeVar
 
 import structlog
 from copypro import collections as c
-from copypro import messages as m
 from copypro import topics
 from copypro.messages import Message
 from copypro.ports import User, Users
 from copypro.topics import Topic
 from copypro.trade_logs import TradeLog
-from copypro.values import AccountId, CopierId
 from pydantic import Field
 
 from copypro_gateway.calls import Calls
@@ -22,7 +20,7 @@ from copypro_gateway.subjects.accounts import Accounts
 from copypro_gateway.subjects.copiers import Copiers, is_resumed
 from copypro_gateway.subjects.logs import CopierLogs, Logs
 from copypro_gateway.wording.account_answers import ManagedAccount
-from copypro_gateway.wording.answers import OK, Ok, Resumed, UserShown
+from copypro_gateway.wording.answers import Ok, Resumed, UserShown
 from copypro_gateway.wording.copier_answers import ManagedCopier, RemovedCopier
 from copypro_gateway.wording.errors import ApiError, unknown
 from copypro_gateway.wording.parameters import Parameters, Text
@@ -161,13 +159,7 @@ class Managing:
     async def toggle(self, given: TogglePause) -> Ok:
         """Pauses or resumes anybody's copier."""
         doc = await self._core.copier(None, given.copier_id)
-        if given.paused:
-            copier, master = CopierId(given.copier_id), AccountId(str(doc["master"]))
-            wish = m.PauseCopier(copier=copier, master=master, reason=given.reason)
-            await self._core.command((topics.COPIER_COMMANDS, master, wish))
-        else:
-            await self._copiers.resume(doc)
-        return OK
+        return await self._copiers.set_paused(doc, paused=given.paused, reason=given.reason)
 
     async def unpause(self, given: UnPauseAll) -> Resumed:
         """Resumes every copier that was paused for that reason and still is; those that may not run
