@@ -107,8 +107,7 @@ class Managing:
 
     async def _shown_accounts(self, given: Pages, where: dict[str, Any]) -> list[ManagedAccount]:
         found: Any = await self._core.models.find(c.REGISTRATIONS, where, limit=None)
-        names = ("name", "server", "login", "user")
-        rows = page_of(found, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
+        rows = _page(found, given, "name", "server", "login", "user")
         return [{**await self._accounts.of(doc), "userId": doc.get("user")} for doc in rows]
 
     async def copiers(self, given: Copies) -> list[ManagedCopier]:
@@ -122,8 +121,7 @@ class Managing:
     async def _shown_copiers(self, given: Copies, where: dict[str, Any]) -> list[ManagedCopier]:
         found: Any = await self._core.models.find(c.COPIERS, where, limit=None)
         wanted = [doc for doc in found if doc.get("paused") or not given.show_only_paused]
-        names = ("id", "user", "pause_reason")
-        rows = page_of(wanted, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
+        rows = _page(wanted, given, "id", "user", "pause_reason")
         return [{**await self._copiers.shown(doc), "userId": doc.get("user")} for doc in rows]
 
     async def removed(self, given: Pages) -> list[RemovedCopier]:
@@ -136,8 +134,7 @@ class Managing:
 
     async def _shown_removed(self, given: Pages, where: dict[str, Any]) -> list[RemovedCopier]:
         found: Any = await self._core.models.find(c.REMOVED_COPIERS, where, limit=None)
-        names = ("id", "user", "removed_because")
-        rows = page_of(found, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
+        rows = _page(found, given, "id", "user", "removed_because")
         return [
             {
                 **await self._copiers.shown(doc),
@@ -183,6 +180,11 @@ class Managing:
 def _shown(user: User) -> UserShown:
     created = user.created_at.isoformat()
     return {"id": user.id, "email": user.email, "passwordHash": "***", "createdAt": created}
+
+
+def _page(found: Sequence[Any], given: Pages, *names: str) -> Sequence[Any]:
+    """Of documents with the text that is looked for in one of these fields."""
+    return page_of(found, given, lambda doc: " ".join(str(doc.get(name)) for name in names))
 
 
 def page_of(found: Sequence[Row], given: Pages, text_of: Callable[[Row], str]) -> Sequence[Row]:
