@@ -43,10 +43,10 @@ class ClockOffset:
     clocks and the tick's way here together. Only a sign: it cannot tell whose clock is wrong.
     """
 
-    def __init__(self, minutes: int | None = None, limits: ClockLimits | None = None) -> None:
+    def __init__(self, minutes: int | None = None) -> None:
         self.minutes = minutes
         self.skew_s: float | None = None
-        self._limits = limits or ClockLimits()
+        self._limits = ClockLimits()
         self._newest: datetime | None = None
         self._confirmed_at: datetime | None = None
         self._candidate: int | None = None
