@@ -80,7 +80,7 @@ class Looking:
         """From then on, on the monotonic clock, a look reads history as well."""
         self._history_read_at: datetime | None = None
         self._terms = Terms(memory, host, session, market)
-        self.publishing = Publishing(memory, host, session)
+        self._publishing = Publishing(memory, host, session)
         self._one_at_a_time = asyncio.Lock()
         self._looked_at = float("-inf")
         """The last look, on the monotonic clock."""
@@ -99,7 +99,7 @@ class Looking:
 
     def stop(self) -> None:
         """The session is over, and its frames are."""
-        self.publishing.stop()
+        self._publishing.stop()
         self._terms.stop()
         self._unread = {}
         self._put_off = None
@@ -209,7 +209,7 @@ class Looking:
             self.history_by(again)
         settle_fills(memory, turn)
         late_modifies.set_right(memory, turn, is_whole=shown.is_whole)
-        self.publishing.seen(shown.orders, shown.figures)
+        self._publishing.seen(shown.orders, shown.figures)
         self._looked_at = live.mono
         self.history_by(live.mono + self._host.limits.history_every_s)
         await self._act(turn)
