@@ -270,10 +270,8 @@ class Watching:
         await self._wait_for_stream()
         while True:
             self._session.look_wanted.clear()
-            is_owed = bool(self._looking.missing or self._memory.in_doubt)
-            looked = await self._snapshot(
-                terminal, is_owed=is_owed or self._looking.is_history_due()
-            )
+            is_owed = self._is_proof_owed or self._looking.is_history_due()
+            looked = await self._snapshot(terminal, is_owed=is_owed)
             if first and looked:
                 await self._connected(info)
                 first = False
@@ -446,8 +444,13 @@ class Watching:
             self._said_unread_at = now
             logger.warning("history not read", account=self._memory.id, code=code)
 
+    @property
+    def _is_proof_owed(self) -> bool:
+        """Of what vanished, or of what a call did that nobody answered."""
+        return bool(self._looking.missing) or self._memory.in_doubt
+
     def _is_unproved_for_long(self) -> bool:
-        if not (self._looking.missing or self._memory.in_doubt):
+        if not self._is_proof_owed:
             self._unproved_since = None
             return False
         now = self._host.monotonic()
