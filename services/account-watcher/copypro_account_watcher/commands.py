@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 import msgspec
-from copypro import topics
 from copypro.envelope import Envelope
 from copypro.messages import (
     AccountRegistered,
     CommandDenied,
     ImportHistory,
-    Message,
     RegisterAccount,
     RemoveAccount,
     SetEquityProtectorCallback,
@@ -74,11 +72,8 @@ class Commands:
             case _:
                 assert_never(command)
 
-    def _answer(self, turn: Turn, origin: Origin, event: Message) -> None:
-        turn.consequence(topics.ORDER_EVENTS, self._memory.id, origin, "", event)
-
     def _deny(self, turn: Turn, origin: Origin, code: str, message: str) -> None:
-        self._answer(turn, origin, CommandDenied(code=code, message=message))
+        turn.answer(self._memory.id, origin, CommandDenied(code=code, message=message))
 
     def _has_room(self, command: RegisterAccount | UpdateAccount) -> bool:
         """All registrations of an account are one record, and each change writes it anew. Fewer symbols, a
@@ -130,7 +125,7 @@ class Commands:
             name=command.name,
             generation=account.generation,
         )
-        self._answer(turn, origin, event)
+        turn.answer(self._memory.id, origin, event)
         memory.save_account(turn)
         turn.then(lambda _: self._proving.look())
         return None
@@ -157,7 +152,7 @@ class Commands:
             registration.unproved, registration.refused = command.sealed_password, ""
             turn.then(lambda _: self._proving.look())
         self._proving.changed(command.registration)
-        self._answer(turn, origin, updated(account, registration))
+        turn.answer(self._memory.id, origin, updated(account, registration))
         memory.save_account(turn)
         return None
 
@@ -207,7 +202,7 @@ class Commands:
         else:
             unresolved.planned_anew(memory, copy, evidence, turn)
         settled = Settled(account=memory.id, what=f"attempt {command.attempt}", by=command.by)
-        self._answer(turn, origin, settled)
+        turn.answer(self._memory.id, origin, settled)
         return None
 
     def _is_anothers(self, attempt: Attempt, ticket: Ticket) -> bool:
@@ -235,7 +230,7 @@ class Commands:
         memory.save_account(turn)
         memory.touch_all()
         settled = Settled(account=memory.id, what=f"ticket {command.ticket}", by=command.by)
-        self._answer(turn, origin, settled)
+        turn.answer(self._memory.id, origin, settled)
         return None
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
-from copypro import topics
 from copypro.codes import CODES
 from copypro.envelope import Envelope
 from copypro.messages import (
@@ -22,7 +21,6 @@ from copypro.messages import (
     Deal,
     HistoryImported,
     ImportHistory,
-    Message,
     OpenCopy,
     OrderEvent,
     PositionClosed,
@@ -113,21 +111,18 @@ class ImportedAgent:
         command, origin = envelope.message, _origin(envelope)
         match command:
             case ImportHistory():
-                self._answer(turn, origin, self._import(command, turn))
+                turn.answer(self.id, origin, self._import(command, turn))
             case RemoveAccount() if self._is_of(command.registration):
-                self._answer(turn, origin, self._remove(command, turn))
+                turn.answer(self.id, origin, self._remove(command, turn))
             case UpdateAccount() if self._is_of(command.registration):
-                self._answer(turn, origin, self._update(command, turn))
+                turn.answer(self.id, origin, self._update(command, turn))
             case _:
                 code = "IMPORTED_ACCOUNT"
                 denied = CommandDenied(code=code, message=": ".join(CODES[code]))
-                self._answer(turn, origin, denied)
+                turn.answer(self.id, origin, denied)
 
     def _is_of(self, registration: RegistrationId) -> bool:
         return self.state is not None and self.state.registration == registration
-
-    def _answer(self, turn: Turn, origin: Origin, event: Message) -> None:
-        turn.consequence(topics.ORDER_EVENTS, self.id, origin, "", event)
 
     # --- importing ----------------------------------------------------------------------------
 

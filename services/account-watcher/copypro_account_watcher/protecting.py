@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
-from copypro import topics
 from copypro.messages import (
     BalanceChanged,
     CommandDenied,
@@ -19,7 +18,6 @@ from copypro.messages import (
     EquityProtectorReset,
     EquityProtectorTriggered,
     EquityProtectorUpdated,
-    Message,
     OrderEvent,
     Rights,
     SetEquityProtectorCallback,
@@ -310,11 +308,11 @@ class Protecting:
         registration = self._registration(command.registration)
         wrong = problem_with(command.settings)
         if registration is None:
-            self._answer(UNKNOWN, origin, turn)
+            turn.answer(self._memory.id, origin, UNKNOWN)
             return
         if wrong is not None:
             denied = CommandDenied(code="INVALID_PARAMETER", message=": ".join(wrong))
-            self._answer(denied, origin, turn)
+            turn.answer(self._memory.id, origin, denied)
             return
         registration.protector = armed(registration.protector, command.settings)
         memory.save_account(turn)
@@ -325,7 +323,7 @@ class Protecting:
             registration=command.registration,
             protector=registration.protector,
         )
-        self._answer(updated, origin, turn)
+        turn.answer(self._memory.id, origin, updated)
         memory.touch_all()
         turn.then(lambda _: self._session.look_soon())
 
@@ -334,21 +332,18 @@ class Protecting:
         if self._registration(command.registration) is None:
             if command.callback is not None:
                 self._keys.doom(command.registration, turn)  # sealing it made its data key anew
-            self._answer(UNKNOWN, origin, turn)
+            turn.answer(self._memory.id, origin, UNKNOWN)
             return
         answer = EquityProtectorCallbackSet(
             account=self._memory.id,
             registration=command.registration,
             callback=command.callback,
         )
-        self._answer(answer, origin, turn)
+        turn.answer(self._memory.id, origin, answer)
 
     def _registration(self, registration: RegistrationId) -> Registration | None:
         account = self._memory.account
         return None if account is None else account.registrations.get(registration)
-
-    def _answer(self, event: Message, origin: Origin, turn: Turn) -> None:
-        turn.consequence(topics.ORDER_EVENTS, self._memory.id, origin, "", event)
 
     def _clear(self, registration: RegistrationId, turn: Turn) -> None:
         clear_alert(self._memory, turn, _cause(registration))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copypro import topics
 from copypro.messages import AccountRemoved
 from copypro.values import RegistrationId, Ticket
 
@@ -45,7 +44,7 @@ def finish_removals(memory: Memory, keys: Keys, session: Session, turn: Turn) ->
         event = AccountRemoved(
             account=memory.id, registration=registration, last=is_last, left_open=tuple(left)
         )
-        turn.consequence(topics.ORDER_EVENTS, memory.id, removal.origin, "", event)
+        turn.answer(memory.id, removal.origin, event)
         if account.registrations.pop(registration, None) is not None and is_last:
             _end(memory, account, turn)
         keys.doom(registration, turn)

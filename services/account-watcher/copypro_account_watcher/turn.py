@@ -45,6 +45,10 @@ class Turn:
         self.outputs.append(caused.encode(topic, key, discriminator, message))
         self.told.append(Told(message, origin.correlation, origin.at_utc))
 
+    def answer(self, account: AccountId, origin: Origin, event: Message) -> None:
+        """The one event in which a command ends."""
+        self.consequence(topics.ORDER_EVENTS, account, origin, "", event)
+
     def execution(self, event: ExecutionEvent, origin: Origin, discriminator: object) -> None:
         self.consequence(topics.EXECUTIONS, event.slave, origin, str(discriminator), event)
 
