@@ -17,7 +17,6 @@ from copypro.messages import (
     AccountUpdated,
     BalanceChanged,
     CommandDenied,
-    CopyDenied,
     Deal,
     HistoryImported,
     ImportHistory,
@@ -37,6 +36,7 @@ from copypro.ports import Record
 from copypro.values import AccountId, RegistrationId, RootId, Ticket
 from msgspec import Struct
 
+from copypro_account_watcher.planned.accepting import deny_unknown
 from copypro_account_watcher.state import Origin
 from copypro_account_watcher.turn import Turn
 
@@ -94,17 +94,7 @@ class ImportedAgent:
         order = envelope.message
         if not isinstance(order, OpenCopy):
             return
-        denied = CopyDenied(
-            copy=order.copy,
-            copier=order.copier,
-            master=order.master,
-            slave=order.slave,
-            root=order.root,
-            leg=order.leg,
-            code="IMPORTED_ACCOUNT",
-            numbers={},
-            remedy=CODES["IMPORTED_ACCOUNT"][1],
-        )
+        denied = deny_unknown(order, "IMPORTED_ACCOUNT", {})
         turn.execution(denied, _origin(envelope), f"{order.leg}")
 
     def on_command(self, envelope: Envelope, turn: Turn) -> None:

@@ -46,20 +46,7 @@ def accept(
     """
     match order:
         case OpenCopy() if is_over:
-            code = "ALREADY_COPIED"
-            return None, [
-                CopyDenied(
-                    copy=order.copy,
-                    copier=order.copier,
-                    master=order.master,
-                    slave=order.slave,
-                    root=order.root,
-                    leg=order.leg,
-                    code=code,
-                    numbers={"by_copier": order.copier},
-                    remedy=CODES[code][1],
-                )
-            ]
+            return None, [deny_unknown(order, "ALREADY_COPIED", {"by_copier": order.copier})]
         case PlacePendingCopy() if is_over:
             return None, []
         case OpenCopy():
@@ -138,6 +125,21 @@ def about(copy: Copy, leg: int) -> dict[str, Any]:
 def about_call(copy: Copy, attempt: Attempt) -> dict[str, Any]:
     """Those of what is told of an attempt."""
     return about(copy, attempt.leg) | {"attempt": attempt.id}
+
+
+def deny_unknown(order: OpenCopy, code: str, numbers: dict[str, str]) -> CopyDenied:
+    """Of a copy that is none here."""
+    return CopyDenied(
+        copy=order.copy,
+        copier=order.copier,
+        master=order.master,
+        slave=order.slave,
+        root=order.root,
+        leg=order.leg,
+        code=code,
+        numbers=numbers,
+        remedy=CODES[code][1],
+    )
 
 
 def deny(copy: Copy, leg: Leg, code: str, numbers: dict[str, str]) -> CopyDenied:
