@@ -447,11 +447,6 @@ class AccountAgent:
             return "refused"
         return "disconnected" if self._session.ended_by else "connecting"
 
-    @property
-    def unresolved(self) -> int:
-        """Attempts that nobody has settled."""
-        return self.memory.unresolved
-
     # --- timers -------------------------------------------------------------------------------
 
     def _wake_at(self, copy: Copy, until: datetime) -> None:

@@ -123,7 +123,7 @@ class Watched:
 
     def unresolved(self) -> int:
         """Attempts whose outcome nobody knows yet."""
-        return sum(agent.unresolved for owner in self.owners for agent in owner.agents)
+        return sum(agent.memory.unresolved for owner in self.owners for agent in owner.agents)
 
 
 class Owner:
