@@ -34,7 +34,6 @@ from copypro_account_watcher.host import Host
 from copypro_account_watcher.looking import Looking
 from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
-from copypro_account_watcher.planned.live import Live
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Holders, Proving, unseal
 from copypro_account_watcher.seen.clock import ClockOffset
@@ -191,13 +190,7 @@ class Watching:
     ) -> None:
         """Until the session is lost or another password should be used."""
         memory, session = self._memory, self._session
-        live = Live(info.platform, self._host.limits)
-        # A new session ends no call of the former one, and the clock may be set back in between.
-        live.opening, live.now = memory.live.opening, memory.live.now
-        live.started_at_utc = memory.live.started_at_utc
-        live.over_by_tag = memory.live.over_by_tag
-        live.mode, live.currency = info.mode, info.currency
-        memory.live = live
+        memory.live = memory.live.anew(info)
         memory.book.follow(info.platform, info.mode)
         session.terminal, self._caught_up = terminal, False
         self._orders_alone_since = self._unproved_since = None

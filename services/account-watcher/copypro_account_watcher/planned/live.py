@@ -9,7 +9,7 @@ from math import inf
 
 from copypro.affixes import Names, names_of
 from copypro.codes import Denial, denied
-from copypro.trading import Figures, OpenOrder, Quote, SymbolSpec
+from copypro.trading import AccountInfo, Figures, OpenOrder, Quote, SymbolSpec
 from copypro.values import (
     CopierId,
     CopyId,
@@ -142,6 +142,14 @@ class Live:
         self._margins: dict[tuple[str, Side], tuple[Decimal | None, float]] = {}
         self._missing: dict[Need, float] = {}
         self._answered: dict[tuple[CopyId, Need], float] = {}
+
+    def anew(self, info: AccountInfo) -> Live:
+        """Of a new session, which ends no call of this one; the clock may be set back in between."""
+        live = Live(info.platform, self.limits)
+        live.opening, live.now = self.opening, self.now
+        live.started_at_utc, live.over_by_tag = self.started_at_utc, self.over_by_tag
+        live.mode, live.currency = info.mode, info.currency
+        return live
 
     # --- what is known ------------------------------------------------------------------------
 
