@@ -17,7 +17,7 @@ def chromium() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        pytest.skip("no playwright here: pip install 'copypro[report]'")
+        pytest.skip("no playwright here: pip install -e '.[report]'")
     with sync_playwright() as running:
         try:
             browser = printing.launched(running)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,6 +16,14 @@ from typer.testing import CliRunner
 
 from tests.served import served
 
+REFUSAL = {"code": "BAD_STATEMENT", "message": "line 3: no time of opening"}
+REFUSED: dict[bytes, tuple[int, Any]] = {
+    b"refused": (400, REFUSAL),
+    b"as an object": (201, REFUSAL),
+    b"as an array": (201, [REFUSAL]),
+}
+"""In each style of COPYPRO_ERRORS_AS_201."""
+
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
@@ -23,9 +32,8 @@ async def url() -> AsyncIterator[str]:
         body = await request.read()
         if body == b"never":
             await asyncio.Event().wait()
-        if body == b"refused":
-            refusal = {"code": "BAD_STATEMENT", "message": "line 3: no time of opening"}
-            return web.json_response(refusal, status=400)
+        if body in REFUSED:
+            return web.json_response(REFUSED[body][1], status=REFUSED[body][0])
         done = {"accountId": "a", "added": 3, "same": 0, "contradictions": [], "problems": []}
         return web.json_response({**done, "lenient": request.query["lenient"]})
 
@@ -39,9 +47,10 @@ async def test_each_answer_is_understood_and_none_is_a_traceback(url: str, tmp_p
     found = await imported(url, "key", path, lenient=True)
     assert found["file"] == str(path)
     assert (found["accountId"], found["lenient"]) == ("a", "true")
-    path.write_bytes(b"refused")
-    with pytest.raises(BadStatement, match=r"a\.htm: line 3: no time of opening$"):
-        await imported(url, "key", path, lenient=False)
+    for refused in REFUSED:
+        path.write_bytes(refused)
+        with pytest.raises(BadStatement, match=r"a\.htm: line 3: no time of opening$"):
+            await imported(url, "key", path, lenient=False)
     path.write_bytes(b"never")
     with pytest.raises(BadStatement, match=r"within 0\.5 s.*not known: import it again"):
         await imported(url, "key", path, lenient=False, within_s=0.5)

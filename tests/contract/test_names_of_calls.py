@@ -73,11 +73,23 @@ async def test_each_call_of_the_list_leads_to_where_it_is_tried(calling: Calling
     assert set(links) <= there
 
 
-async def test_another_method_is_told_which_there_are(calling: Calling) -> None:
-    answer = await calling.client.put("/Accounts")
+@pytest.mark.parametrize(
+    ("method", "path", "there"),
+    [
+        ("PUT", "/Accounts", "GET or POST"),
+        ("GET", "/ImportStatement", "POST"),
+        ("POST", "/Commands/none", "GET"),
+    ],
+)
+async def test_another_method_is_told_which_there_are(
+    calling: Calling, method: str, path: str, there: str
+) -> None:
+    answer = await calling.client.request(method, path)
     assert answer.status_code == 405
-    said = {"code": "WRONG_METHOD", "message": "calls are GET or POST: use one of them"}
-    assert answer.json() == said
+    assert answer.json() == {
+        "code": "WRONG_METHOD",
+        "message": f"this takes no {method}: use {there}",
+    }
 
 
 @pytest.mark.parametrize("path", ["/Accounts", "/RemoveAccount", "/Start"])

@@ -173,3 +173,17 @@ async def test_an_operators_key_is_no_users_key(calling: Calling) -> None:
         method = next(iter(calling.paths[path])).upper()
         answer = await calling.call(path.format(command=UNKNOWN), body, key=OPERATOR, method=method)
         assert answer.status_code in ((200,) if "{" in path else (400, 401)), (path, answer.text)
+
+
+@pytest.mark.parametrize("as_header", [True, False])
+async def test_an_operators_key_counts_beside_a_users_key(
+    calling: Calling, place: Place, as_header: bool
+) -> None:
+    """Clients of the original send both with Manager/…."""
+    mine = await a_user(place, "mine")
+    given = {"managerKey": OPERATOR} | ({} if as_header else {"userKey": mine.key})
+    key = mine.key if as_header else ""
+    answer = await calling.call("/Manager/Users", given, key=key)
+    assert answer.status_code == 200, answer.text
+    answer = await calling.call("/Manager/Users", {**given, "managerKey": "none"}, key=key)
+    assert (answer.status_code, answer.json()["code"]) == (401, "OPERATOR_KEY_INVALID")

@@ -410,6 +410,7 @@ def test_force_min_lot_refuses_ten_times_the_exposure() -> None:
     assert denial.code == "BELOW_MIN_LOT"
     assert denial.numbers["risk_at_minimum"] == "10"
     assert denial.numbers["risk_cap"] == "1.5"
+    assert "at most 1.5 times" in denial.remedy, "who has set it is told why it did not help"
 
 
 def test_the_cap_itself_is_inside() -> None:

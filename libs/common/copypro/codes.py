@@ -103,7 +103,7 @@ CODES: dict[str, tuple[str, str]] = {
     "MARKET_CLOSED": ("the slave's market is closed", "nothing: the market opens by itself"),
     "BELOW_MIN_LOT": (
         "the volume is below the slave's minimum",
-        "raise the multiplier, or set forceMinLot and accept the higher risk",
+        "raise the multiplier, or set forceMinLot, which lifts to at most 1.5 times what was meant",
     ),
     "ABOVE_MAX_LOT": ("the volume is above the slave's maximum", "set forceMaxLot to cap it"),
     "VOLUME_LIMIT": (

@@ -134,7 +134,7 @@ class Calls:
         changes: bool = False,
     ) -> None:
         async def operator(request: Request, given: Given) -> By:
-            self._gate.check_operator(token_of(request, given) or given.manager_key)
+            self._gate.check_operator(given.manager_key or token_of(request, given))
             return By(operator=True)
 
         async def act(_: By, given: Given) -> Any:

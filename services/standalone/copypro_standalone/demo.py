@@ -30,6 +30,7 @@ from rich.table import Table
 
 from copypro_standalone import demo_world as world
 from copypro_standalone.demo_rings import Rings, Target
+from copypro_standalone.operating import refusal
 from copypro_standalone.replay import Event, Trade, events, read_trades
 from copypro_standalone.story import STEPS, between
 
@@ -70,7 +71,8 @@ class Demo:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         async with self.http.post(f"/{call}", json=body, headers=headers) as response:
             answer = await response.json()
-            if response.status == 409 and answer["code"] == "EMAIL_TAKEN":
+            refused = refusal(response.status, answer)
+            if refused is not None and refused.get("code") == "EMAIL_TAKEN":
                 raise SettingsError(
                     "this installation has had its demo, and a simulated world is new only once:"
                     " `make down-distributed up-distributed` gives another"

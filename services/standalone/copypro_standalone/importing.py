@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from copypro_standalone.operating import unanswered
+from copypro_standalone.operating import refusal, unanswered
 
 Report = dict[str, Any]
 ANSWER_WITHIN_S = 300.0
@@ -68,7 +68,7 @@ async def imported(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=within_s)) as session,
             session.post(address, data=data, headers=headers) as response,
         ):
-            answer: Report = await response.json()
+            answer = await response.json()
     except TimeoutError:
         text = f"{path}: no answer from {url} within {within_s:g} s, whether it was imported is not known"
         raise BadStatement(
@@ -76,8 +76,9 @@ async def imported(
         ) from None
     except aiohttp.ClientError as error:
         raise BadStatement(unanswered(url, error)) from None
-    if response.status >= 400:
-        raise BadStatement(f"{path}: {answer.get('message', answer)}")
+    refused = refusal(response.status, answer)
+    if refused is not None:
+        raise BadStatement(f"{path}: {refused.get('message', refused)}")
     return {"file": str(path), **answer}
 
 

@@ -132,13 +132,16 @@ def unanswered(gateway: str, error: aiohttp.ClientError) -> str:
     return f"{text} COPYPRO_URL says where"
 
 
+def refusal(status: int, answer: Any) -> Mapping[str, Any] | None:
+    """`code` and `message`, in whichever style COPYPRO_ERRORS_AS_201 has the gateway answer."""
+    if status in (200, 202):
+        return None
+    first = answer[0] if isinstance(answer, list) and answer else answer
+    return first if isinstance(first, dict) else {"message": str(answer)}
+
+
 def _said(status: int, answer: Any) -> Said:
-    fields = answer if isinstance(answer, dict) else {}
-    match status:
-        case 200:
-            return Said()
-        case 202:
-            return Said(pending=str(fields.get("commandId", "")))
-        case _:
-            code = str(fields.get("code", ""))
-            return Said(str(fields.get("message", answer)), code=code)
+    refused = refusal(status, answer)
+    if refused is not None:
+        return Said(str(refused.get("message", refused)), code=str(refused.get("code", "")))
+    return Said() if status == 200 else Said(pending=str(answer.get("commandId", "")))

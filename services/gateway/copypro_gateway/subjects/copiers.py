@@ -106,8 +106,8 @@ class Copiers:
 
     async def start(self, user: UserId, given: Start) -> Started:
         """Starts copying from a master to a slave. Either form; the same pair twice is the same
-        copier. Right after AddAccount it waits for the logins, no longer than a call that changes
-        something may take.
+        copier, with these options and resumed. Right after AddAccount it waits for the logins, no
+        longer than a call that changes something may take.
         """
         options = given.to_options()
         deadline = self._core.deadline()

@@ -17,7 +17,7 @@ logger = structlog.get_logger("gateway")
 
 class SignUp(Parameters):
     email: Text
-    password_hash: Text = Field(description="SHA-256 of the password, made by the client")
+    password_hash: Text = Field(description="SHA-256 of the password in hex, made by the client")
     invite: Text | None = Field(None, description="the code, where sign-up is by invite")
 
 

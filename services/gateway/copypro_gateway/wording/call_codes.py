@@ -9,7 +9,7 @@ CALL_CODES: dict[str, tuple[int, str, str]] = {
     # what was asked
     "INVALID_PARAMETER": (400, "a parameter is missing or not what it must be", "correct the field that the message names"),
     "UNKNOWN_CALL": (404, "there is no such call", "see /docs"),
-    "WRONG_METHOD": (405, "calls are GET or POST", "use one of them"),
+    "WRONG_METHOD": (405, "the call takes no such method", "use one that the message names"),
     "HTTP_ERROR": (400, "the request is no HTTP that can be answered", "see the message"),
     "BODY_TOO_LARGE": (413, "the body has more than a megabyte", "no call needs as many"),
     "QUERY_TOO_LONG": (414, "the query is longer than 16 kB", "send a POST with a JSON body of the same names"),

@@ -20,7 +20,7 @@ logger = structlog.get_logger("gateway")
 Style = Literal["", "object", "array"]
 """How errors look: ours, or the original's status 201 with one ExceptionResult, or an array of one."""
 _CODES = {404: "UNKNOWN_CALL", 405: "WRONG_METHOD", 413: "BODY_TOO_LARGE"}
-_TEXTS = {code: ": ".join(CALL_CODES[code][1:]) for code in ("UNKNOWN_CALL", "WRONG_METHOD")}
+_NO_SUCH_CALL = ": ".join(CALL_CODES["UNKNOWN_CALL"][1:])
 """In place of the framework's own words, which name no fix."""
 Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
 FULL = ApiError(507, "DISK_FULL", "the disk is full: nothing was changed; make room and try again")
@@ -79,11 +79,15 @@ class Failures:
     async def _http_error(self, request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _CODES.get(error.status_code, "HTTP_ERROR")
-        said = ApiError(error.status_code, code, _TEXTS.get(code, str(error.detail)))
+        text = _NO_SUCH_CALL if code == "UNKNOWN_CALL" else str(error.detail)
+        there = sorted(_methods(request)) if error.status_code == 405 else []
+        if there:
+            text = f"this takes no {request.method}: use {' or '.join(there)}"
+        said = ApiError(error.status_code, code, text)
         # A limit of sizes has its own status, also where no size was announced.
         answer = _plain(said) if said.status == 413 else self.answer(said)
-        if said.status == 405:
-            answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
+        if there:
+            answer.headers["Allow"] = ", ".join(there)
         return answer
 
     async def _full(self, _: Request, __: Exception) -> JSONResponse:

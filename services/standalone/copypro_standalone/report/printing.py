@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 1200, 900
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NEEDED = (
-    "--pdf and --png need the extra `report` and a Chromium: pip install 'copypro[report]', then"
-    " `playwright install chromium` or your system's package chromium"
+    "--pdf and --png need the extra `report` and a Chromium: in CopyPro's folder"
+    " `.venv/bin/pip install -e '.[report]'`, then `.venv/bin/playwright install chromium`"
+    " or your system's package chromium"
 )
 
 
