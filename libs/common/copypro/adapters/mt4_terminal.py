@@ -11,13 +11,16 @@ from copypro.adapters import mt4_translate
 from copypro.adapters.bridge_json import (
     ZERO,
     Details,
+    Digits,
     Name,
     Params,
+    Points,
     Shape,
     Summary,
     Unreadable,
     by_name_or_number,
     check_symbol,
+    check_terms,
     clock,
     close_params,
     decoded,
@@ -68,12 +71,12 @@ class _Raw(Struct):
 
 
 class _Symbol(Shape, rename="camel"):
-    digits: int
+    digits: Digits
     point: Decimal
     contract_size: Decimal
     execution: Name = None
-    stops_level: int = 0
-    freeze_level: int = 0
+    stops_level: Points = 0
+    freeze_level: Points = 0
     margin_currency: str | None = None
     profit_mode: Name = None
     margin_mode: Name = None
@@ -136,7 +139,7 @@ class Mt4Dialect:
             mode = _TRADE_MODES.get(symbol.ex.trade, TradeMode.FULL)
         if group.trade == 0:
             mode = TradeMode.DISABLED
-        return SymbolSpec(
+        spec = SymbolSpec(
             name=name,
             digits=symbol.digits,
             point=point,
@@ -154,6 +157,7 @@ class Mt4Dialect:
             margin_divider=symbol.margin_divider or None,
             margin_calculation=_MARGIN_CALCULATIONS.get(symbol.margin_mode),
         )
+        return check_terms(spec)
 
     # --- what it is asked ---------------------------------------------------------------------
 

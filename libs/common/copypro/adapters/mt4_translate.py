@@ -20,8 +20,10 @@ from copypro.adapters.bridge_json import (
     Money,
     Name,
     Shape,
+    Whole,
     by_name_or_number,
     decoded,
+    digits_or_none,
     figures_of,
     moment_or_none,
     padded,
@@ -60,7 +62,7 @@ class Raw(Struct):
 
 
 class Order(Shape, rename="camel"):
-    ticket: int
+    ticket: Whole
     type: Name = None
     symbol: str | None = None
     lots: Decimal = ZERO
@@ -71,7 +73,7 @@ class Order(Shape, rename="camel"):
     open_time: datetime | None = None
     close_time: datetime | None = None
     expiration: datetime | None = None
-    magic_number: int = 0
+    magic_number: Whole = 0
     swap: Decimal = ZERO
     commission: Decimal = ZERO
     profit: Decimal = ZERO
@@ -165,7 +167,7 @@ def _listed_row(body: bytes) -> OpenOrder | None:
     row is new.
     """
     row = decoded(order, body)
-    if row.type not in KINDS or (row.lots <= 0 and not KINDS[row.type].is_pending):
+    if row.type not in KINDS or (tidy_lots(row.lots) <= 0 and not KINDS[row.type].is_pending):
         return None
     return _open(row)
 
@@ -187,7 +189,7 @@ def _open(row: Order) -> OpenOrder:
         profit=row.profit,
         swap=row.swap,
         commission=row.commission,
-        digits=row.digits,
+        digits=digits_or_none(row.digits),
     )
 
 
