@@ -45,7 +45,9 @@ Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """As bridges count: a longer number is none of theirs, and no database takes it."""
 Digits = Annotated[int, Meta(ge=0, le=MOST_DIGITS)]
 Points = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-Name = str | int | None
+Text = Annotated[str, Meta(max_length=1000)]
+"""MetaTrader's own are of 128 letters at most. A record of the log must have room for it."""
+Name = Text | int | None
 """An enumeration's value as a bridge writes it."""
 Params = Mapping[str, object]
 """A call's parameters by name, without the session."""
@@ -205,7 +207,7 @@ class Envelope(Struct):
 
 
 class Tick(Shape, rename="camel"):
-    symbol: str
+    symbol: Text
     bid: Decimal
     ask: Decimal
     time: datetime | None = None
@@ -225,7 +227,7 @@ class Money(Shape, rename="camel"):
 class Summary(Money, rename="camel"):
     """AccountSummary. What one platform lacks has a default; `synced` missing counts as true."""
 
-    currency: str | None = ""
+    currency: Text | None = ""
     leverage: Decimal = ZERO
     method: Name = ""
     type: Name = ""
@@ -242,10 +244,10 @@ class Details(Shape, rename="camel"):
     """AccountDetails. The reply holds the password too: it is skipped, never decoded."""
 
     user: int
-    server_name: str | None = ""
-    company: str | None = ""
-    currency: str | None = ""
-    account_name: str | None = ""
+    server_name: Text | None = ""
+    company: Text | None = ""
+    currency: Text | None = ""
+    account_name: Text | None = ""
     account_type: Name = ""
     account_leverage: Decimal = ZERO
     is_investor: bool = False
@@ -267,7 +269,7 @@ summary = msgspec.json.Decoder(Summary, strict=False)
 details = msgspec.json.Decoder(Details, strict=False)
 status = msgspec.json.Decoder(Status, strict=False)
 pages = msgspec.json.Decoder(Pages, strict=False)
-names = msgspec.json.Decoder(list[str])
+names = msgspec.json.Decoder(list[Text])
 number = msgspec.json.Decoder(Decimal, strict=False)
 
 

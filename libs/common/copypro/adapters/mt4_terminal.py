@@ -17,6 +17,7 @@ from copypro.adapters.bridge_json import (
     Points,
     Shape,
     Summary,
+    Text,
     Unreadable,
     by_name_or_number,
     check_symbol,
@@ -77,7 +78,7 @@ class _Symbol(Shape, rename="camel"):
     execution: Name = None
     stops_level: Points = 0
     freeze_level: Points = 0
-    margin_currency: str | None = None
+    margin_currency: Text | None = None
     profit_mode: Name = None
     margin_mode: Name = None
     margin_divider: Decimal = ZERO

@@ -20,6 +20,7 @@ from copypro.adapters.bridge_json import (
     Money,
     Name,
     Shape,
+    Text,
     Whole,
     by_name_or_number,
     decoded,
@@ -64,7 +65,7 @@ class Raw(Struct):
 class Order(Shape, rename="camel"):
     ticket: Whole
     type: Name = None
-    symbol: str | None = None
+    symbol: Text | None = None
     lots: Decimal = ZERO
     open_price: Decimal = ZERO
     close_price: Decimal = ZERO
@@ -77,7 +78,7 @@ class Order(Shape, rename="camel"):
     swap: Decimal = ZERO
     commission: Decimal = ZERO
     profit: Decimal = ZERO
-    comment: str | None = None
+    comment: Text | None = None
     ex: Raw | None = None
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from copypro.adapters.bridge_json import (
     Money,
     Name,
     Shape,
+    Text,
     Whole,
     by_name_or_number,
     moment_or_none,
@@ -82,7 +83,7 @@ class Deal(Shape, rename="camel"):
     swap: Decimal = ZERO
     fee: Decimal = ZERO
     placed_type: Name = None
-    comment: str | None = None
+    comment: Text | None = None
     open_time_as_date_time: datetime | None = None
     digits: int = 0
 
@@ -106,7 +107,7 @@ class OrderInternal(Struct, rename="camel"):
 
 class Order(Shape, rename="camel"):
     ticket: Whole
-    symbol: str | None = None
+    symbol: Text | None = None
     order_type: Name = None
     deal_type: Name = None
     state: Name = None
@@ -128,8 +129,8 @@ class Order(Shape, rename="camel"):
     contract_size: Decimal = ZERO
     digits: int = 0
     expert_id: Whole = 0
-    comment: str | None = None
-    close_comment: str | None = None
+    comment: Text | None = None
+    close_comment: Text | None = None
     expiration_time: datetime | None = None
     order_internal: OrderInternal | None = None
     deal_internal_in: Deal | None = None

@@ -17,6 +17,7 @@ from copypro.adapters.bridge_json import (
     Points,
     Shape,
     Summary,
+    Text,
     Unreadable,
     by_name_or_number,
     check_symbol,
@@ -67,8 +68,8 @@ class _Info(Shape, rename="camel"):
     contract_size: Decimal
     tick_size: Decimal = ZERO
     tick_value: Decimal = ZERO
-    profit_currency: str | None = None
-    margin_currency: str | None = None
+    profit_currency: Text | None = None
+    margin_currency: Text | None = None
 
 
 class _Group(Shape, rename="camel"):
@@ -79,7 +80,7 @@ class _Group(Shape, rename="camel"):
     trade_type: Name = None
     stops_level: Points = 0
     freeze_level: Points = 0
-    fill_policy: str | None = None
+    fill_policy: Text | None = None
     volume_limit: int = 0
 
 

@@ -1,4 +1,4 @@
-"""Numbers that no symbol, order or clock has: unreadable, or left out, and never a break of the reader."""
+"""Numbers and texts that no symbol, order or clock has: unreadable, or left out, and never a break of the reader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from copypro.adapters.bridge_json import Unreadable, is_number, tidy_lots
+from copypro.adapters.bridge_json import Unreadable, decoded, details, is_number, tidy_lots
 from copypro.adapters.mt4_terminal import Mt4Dialect
 from copypro.adapters.mt5_terminal import Mt5Dialect
 
@@ -88,6 +88,20 @@ def test_lots_below_any_step_are_none() -> None:
     assert tidy_lots(Decimal("1e-20")) == 0
     assert MT5.orders(written([{**ROW, "lots": "?"}], "1e-20")) == ()
     assert MT4.orders(written([{**ROW, "type": "Buy", "lots": "?"}], "1e-20")) == ()
+
+
+@pytest.mark.parametrize("name", ["comment", "symbol"])
+def test_a_text_that_no_record_has_room_for_is_unreadable(name: str) -> None:
+    row = {**ROW, "type": "Buy"}
+    for dialect in (MT4, MT5):
+        assert len(dialect.orders(msgspec.json.encode([row | {name: "x" * 1000}]))) == 1
+        with pytest.raises(Unreadable):
+            dialect.orders(msgspec.json.encode([row | {name: "x" * 5_000_000}]))
+
+
+def test_an_account_s_name_that_no_record_has_room_for_is_unreadable() -> None:
+    with pytest.raises(Unreadable):
+        decoded(details, msgspec.json.encode({"user": 1, "accountName": "x" * 5_000_000}))
 
 
 def test_a_deal_whose_row_is_of_no_clock_has_no_utc() -> None:
