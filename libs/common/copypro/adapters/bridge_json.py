@@ -194,6 +194,10 @@ def is_number(value: Decimal) -> bool:
     return value.is_finite() and (not value or _LEAST <= abs(value) < LARGEST)
 
 
+_FAULT_LENGTH = 10_000
+"""Looked through for secrets: megabytes of it would hold up everything else for seconds."""
+
+
 class Fault(Struct):
     code: str | int | UnsetType | None = UNSET
     message: str | UnsetType | None = UNSET
@@ -283,7 +287,7 @@ def fault_in(body: bytes) -> tuple[str, str] | None:
         return None
     if found.code is UNSET or found.code is None or found.message is UNSET:
         return None
-    return str(found.code), found.message or ""
+    return str(found.code)[:_FAULT_LENGTH], (found.message or "")[:_FAULT_LENGTH]
 
 
 def figures_of(money: Money) -> Figures:
