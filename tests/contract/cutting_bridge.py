@@ -38,6 +38,8 @@ class CuttingBridge:
         self.cut, self.abort = Cut.NOWHERE, False
         self.status, self.body = 200, b""
         self.headers: Mapping[str, str] = {}
+        self.reads: dict[str, bytes] = {}
+        """What these reads are answered with, under the headers."""
         self.connections = 0
         self.trades: list[dict[str, str]] = []
         """Each trade call of which anything arrived: its parameters, and `call`."""
@@ -102,6 +104,9 @@ class CuttingBridge:
         target = urlsplit(head.split(b" ", 2)[1].decode())
         call = target.path.strip("/")
         query = {name: values[0] for name, values in parse_qs(target.query).items()}
+        if call in self.reads:
+            writer.write(_response(200, self.reads[call], self.headers))
+            return True
         if not call.startswith("Order"):
             writer.write(_response(200, self._read(call, query)))
             return True

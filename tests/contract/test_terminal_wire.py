@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from decimal import Decimal
 
+import msgspec
 import pytest
 from copypro.adapters.terminal import Terminals
 from copypro.adapters.terminals import terminal_factory
@@ -416,3 +418,26 @@ async def test_reads_hide_secrets_too(bridge: CuttingBridge, terminals: Terminal
         await terminal.connect()
     assert_says_nothing(caught.value)
     assert CANARY not in repr(terminal)
+
+
+@platforms
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_of_a_read_no_more_is_taken_in_than_its_limit(
+    bridge: CuttingBridge, platform: Platform, encoding: str
+) -> None:
+    """However little of it crosses the wire: it would fill the memory that all accounts share."""
+    body = b"[" + b" " * 4_000_000 + b"]"
+    bridge.reads["SymbolList"] = gzip.compress(body) if encoding == "gzip" else body
+    bridge.headers = {"Content-Encoding": encoding}
+    for most, is_taken in ((5_000_000, True), (1_000_000, False)):
+        limits = msgspec.structs.replace(LIMITS, read_bytes=most)
+        terminals = terminal_factory(platform, bridge.url, limits, reads_per_s=1000)
+        terminal = terminals(Credentials(server="Any", login=LOGIN, password=CANARY))
+        await terminal.connect()
+        if is_taken:
+            assert await terminal.symbols() == []
+        else:
+            with pytest.raises(Unavailable, match="an answer above the limit") as caught:
+                await terminal.symbols()
+            assert_says_nothing(caught.value)
+        await terminals.aclose()

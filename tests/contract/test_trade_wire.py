@@ -26,7 +26,9 @@ BROKEN = {
     "a part of its length": b"HTTP/1.1 200 X\r\nContent-Length: 15\r\n\r\n" + BODY,
     "a part of its chunks": b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n" + BODY[:8],
     "more than the limit": b"HTTP/1.1 200 X\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000,
-}
+    "more headers than the limit": b"HTTP/1.1 200 X\r\nContent-Length: 14\r\nX: "
+    + b"x" * 20_000 + b"\r\n\r\n" + BODY,
+}  # fmt: skip
 
 
 class Server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import shutil
 from decimal import Decimal
 from types import SimpleNamespace
@@ -172,6 +173,27 @@ async def test_a_price_ten_times_off_is_another_thing(world: World) -> None:
     await master.open("XAUUSD", "Buy", "0.10")
     assert await world.code(copier) == "SYMBOL_MISMATCH"
     assert len(await slave.positions()) == 1
+
+
+async def test_terms_that_no_symbol_has_stop_no_other_account(world: World) -> None:
+    """A price of forty digits is no number that anybody can compute with."""
+    master = await world.account("Alpha-MT4", 1001)
+    odd = await world.account("Beta-MT5", 2001)
+    slave = await world.account("Beta-MT4", 2002)
+    body = {
+        "symbolInfo": {"digits": 40, "points": 0.00001, "contractSize": 100_000},
+        "symbolGroup": {"minLots": 0.01, "maxLots": 100, "lotsStep": 0.01},
+    }
+    await world.control.script(
+        "MT5", endpoint="SymbolParams", login=2001, times=-1, status=200, body=json.dumps(body)
+    )
+    for copying in (odd, slave):
+        await world.copier(master, copying)
+    ticket = await master.open("EURUSD", "Buy", "0.10", stop_loss="1.05")
+    await world.eventually(slave.positions)
+    await master.close(ticket)
+    await world.eventually(slave.is_flat)
+    assert await odd.positions() == []
 
 
 async def test_stops_that_come_with_the_open_are_refused_and_set_afterwards(world: World) -> None:

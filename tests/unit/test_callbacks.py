@@ -23,6 +23,7 @@ from copypro.callbacks import (
         "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "fec0::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::a00:1",
         "2002:7f00:1::", "2002:a00:1::1", "2001:0:4136:e378:8000:63bf:80ff:fffe", "2001:db8::1",
+        "64:ff9b:1::7f00:1", "64:ff9b:1:a9fe:a9:fe00::", "::127.0.0.1", "::ffff:0:127.0.0.1", "5f00::1",
     ],
 )  # fmt: skip
 def test_what_only_some_can_reach_is_not_public(address: str) -> None:

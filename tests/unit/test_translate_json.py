@@ -129,6 +129,13 @@ def test_a_fault_has_a_code_and_a_message(body: bytes, fault: tuple[str, str] | 
     assert fault_in(body) == fault
 
 
+def test_of_a_fault_no_more_is_looked_through_than_people_could_read() -> None:
+    """It is searched for secrets, letter by letter, while all accounts wait."""
+    fault = fault_in(b'{"code": "' + b"A" * 100_000 + b'", "message": "' + b"a-" * 100_000 + b'"}')
+    assert fault is not None
+    assert [len(part) for part in fault] == [10_000, 10_000]
+
+
 def test_an_error_object_is_no_summary() -> None:
     with pytest.raises(Unreadable):
         decoded(summary, b'{"message":"m","code":"X"}')

@@ -19,6 +19,10 @@ TIMESTAMP_HEADER = "X-CopyPro-Timestamp"
 SIGNATURE_HEADER = "X-CopyPro-Signature"
 VERSION = "v1"
 MOST_URL = 2048
+_GIVEN_OUT = ip_network("2000::/3")
+"""What of IPv6 anybody can have an address of (RFC 4291). Beside it are translators of one's own network,
+which lead to its IPv4 (RFC 8215), and former forms of IPv4 in IPv6.
+"""
 _TRANSLATED = ip_network("64:ff9b::/96")
 """IPv4 behind a translator: an address in an address (RFC 6052)."""
 
@@ -95,7 +99,7 @@ def is_public(address: str) -> bool:
             inner = ip_address(int(ip) & 0xFFFFFFFF)  # type: ignore[assignment]
         if inner is not None:
             return is_public(str(inner))
-        if ip.is_site_local:
+        if ip not in _GIVEN_OUT:
             return False
     return ip.is_global and not ip.is_multicast
 

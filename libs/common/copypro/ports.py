@@ -489,6 +489,8 @@ class TerminalLimits(Struct, frozen=True, kw_only=True):
     synchronised_s: float = 60.0
     """How long a snapshot may wait for the session to be synchronised."""
     frame_bytes: int = 16_000_000
+    read_bytes: int = 64_000_000
+    """Of an answer, unpacked: a history that comes as a whole is the largest."""
     first_byte_s: float = 0.25
     """A trade call without a connection by then is not sent: its attempt's commit grew stale."""
     history_page_orders: int = 1000

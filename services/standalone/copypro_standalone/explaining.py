@@ -18,6 +18,7 @@ from copypro.wiring import open_history, open_models
 from rich.console import Console
 from rich.text import Text
 
+from copypro_standalone.logs import printable
 from copypro_standalone.story import (
     Line,
     Read,
@@ -135,10 +136,10 @@ def as_json(story: Story) -> str:
 
 
 def show(story: Story) -> None:
-    """What brokers wrote is printed as it is, and each line in one, however long: it may be searched."""
+    """What brokers wrote is printed as text alone, and each line in one, however long: it may be searched."""
     console = Console(soft_wrap=True, highlight=False, emoji=False)
     master = story.names.get(story.master, "?")
-    console.print(Text(f"root {story.root} of master {master} ({story.master})", "bold"))
+    console.print(Text(printable(f"root {story.root} of master {master} ({story.master})"), "bold"))
     begun = story.lines[0].at if story.lines else None
     copiers: dict[str, str] = {}
     for line in story.lines:
@@ -151,17 +152,17 @@ def show(story: Story) -> None:
                 f"{line.at:%Y-%m-%d %H:%M:%S.%f} ",
                 (f"+{after:9.2f} ms ", "dim"),
                 (f"{line.what:8} ", _STYLES[line.what]),
-                f"{_whose(story, line)} {line.text}",
+                printable(f"{_whose(story, line)} {line.text}"),
             )
         )
         if line.numbers:
             shown = "  ".join(f"{name}={value}" for name, value in line.numbers.items())
-            console.print(Text(f"    {shown}", "dim"))
+            console.print(Text(printable(f"    {shown}"), "dim"))
     for copy, legs in story.legs_ms.items():
         if legs:
             shown = "  ".join(f"{name} {ms:.2f} ms" for name, ms in legs.items())
             head = f"{copiers[copy]} leg {copy.rpartition('.')[2]}"
-            console.print(Text.assemble((head, "bold"), f" {shown}"))
+            console.print(Text.assemble((printable(head), "bold"), f" {shown}"))
 
 
 def _whose(story: Story, line: Line) -> str:
@@ -218,4 +219,4 @@ def one_line(row: dict[str, Any]) -> str:
     registrations = " ".join(row["registrations"])
     whose = f"{row['login']}@{row['server']} (registration {registrations})"
     facts = (f"{name}={' '.join(str(value).splitlines())}" for name, value in shown.items())
-    return f"{row['id']}: {whose}  " + "  ".join(facts)
+    return printable(f"{row['id']}: {whose}  " + "  ".join(facts))

@@ -36,7 +36,8 @@ def configure(*, as_json: bool, level: int = logging.INFO, simulated: bool = Fal
         # Plain tracebacks: pretty ones print local variables, and those hold secrets.
         plain = structlog.dev.plain_traceback
         last = [
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+            _printable,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain),
         ]
     structlog.configure(
         processors=[*shared, *last],
@@ -44,6 +45,13 @@ def configure(*, as_json: bool, level: int = logging.INFO, simulated: bool = Fal
         logger_factory=_Named,
     )
     _libraries()
+
+
+def printable(text: str) -> str:
+    """As a terminal may be given it, whoever wrote it: what it would obey is spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 class _Output:
@@ -107,6 +115,13 @@ def _named(logger: _Named, _: str, event: Event) -> Event:
 
 def _simulated(_: object, __: str, event: Event) -> Event:
     event["SIMULATED"] = True
+    return event
+
+
+def _printable(_: object, __: str, event: Event) -> Event:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value)
     return event
 
 

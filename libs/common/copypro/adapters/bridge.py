@@ -108,20 +108,20 @@ class Bridge:
         answer = (0, b"")
         try:
             answer = await self._get(call, params, within_s or self.limits.read_s)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, Broken, TimeoutError, OSError) as error:
             failure = self._say(error)
         if failure:
             raise Unavailable("UNREACHABLE", failure)
         return self._answered(call, params, answer)
 
     async def _get(self, call: str, params: Params, within_s: float) -> Answer:
-        """Errors: aiohttp's, TimeoutError and OSError."""
+        """Errors: aiohttp's, Broken, TimeoutError and OSError."""
         async with self._reading().get(
             self._url(call, query_of(params)),
             timeout=aiohttp.ClientTimeout(total=within_s),
             allow_redirects=False,
         ) as response:
-            return response.status, await response.read()
+            return response.status, await _whole(response, self.limits.read_bytes)
 
     def _answered(self, call: str, params: Params, answer: Answer) -> bytes:
         """What a read was answered with. Errors: as reads."""
@@ -269,6 +269,19 @@ class Bridge:
             return f"the {self.platform} bridge did not answer in time"
         what = str(error) if isinstance(error, Broken) else type(error).__name__
         return f"the connection to the {self.platform} bridge broke ({what})"
+
+
+async def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, unpacked. Errors: Broken for one above the limit, of which no more is taken in."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > most:
+            response.close()
+            raise Broken("an answer above the limit")
+        parts.append(part)
+    return b"".join(parts)
 
 
 async def _no_redirect(

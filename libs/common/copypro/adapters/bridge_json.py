@@ -13,14 +13,14 @@ from decimal import Decimal
 from functools import cache
 from html import escape
 from operator import attrgetter
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote, quote_plus
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from copypro.ports import Credentials
-from copypro.trading import AccountInfo, CloseRequest, Figures, OpenRequest
+from copypro.trading import AccountInfo, CloseRequest, Figures, OpenRequest, SymbolSpec
 from copypro.values import LARGEST, Lots, Mode, Platform, Price
 
 ZERO = Decimal(0)
@@ -33,13 +33,22 @@ _NEVER_MS = 253_370_764_800_000
 """When that year begins."""
 _LAST_MOMENT = "9999-12-31T23:59:59.9999999"
 _LOTS_PLACES = 8
-_SMALLEST = -LARGEST
-_ZEROS = [Decimal(0).scaleb(-digits) for digits in range(11)]
-"""By digits behind the point; no symbol has more."""
+_LEAST = Decimal("4e-324")
+"""Above zero no double is smaller."""
+MOST_DIGITS = 16
+"""Behind the point; no double has more."""
+_ZEROS = [Decimal(0).scaleb(-digits) for digits in range(MOST_DIGITS + 1)]
+"""By digits behind the point."""
 ROWS_KEPT = 2048
 """Rows of open orders as they came, with what they say: of all accounts of a platform together."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
-Name = str | int | None
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""As bridges count: a longer number is none of theirs, and no database takes it."""
+Digits = Annotated[int, Meta(ge=0, le=MOST_DIGITS)]
+Points = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Text = Annotated[str, Meta(max_length=1000)]
+"""MetaTrader's own are of 128 letters at most. A record of the log must have room for it."""
+Name = Text | int | None
 """An enumeration's value as a bridge writes it."""
 Params = Mapping[str, object]
 """A call's parameters by name, without the session."""
@@ -123,6 +132,11 @@ def padded(price: Price, digits: int | None) -> Price:
     return price + _ZEROS[digits]  # a sum has the digits of its longer part
 
 
+def digits_or_none(told: int | None) -> int | None:
+    """Of a row: a number that no symbol has says nothing of its prices."""
+    return told if told is not None and 0 <= told <= MOST_DIGITS else None
+
+
 def point_of(told: Decimal, digits: int) -> Decimal:
     """Ten to minus its digits is what a symbol's point is, also where a bridge tells it as 0."""
     return told if told > 0 else Decimal(1).scaleb(-digits)
@@ -134,7 +148,9 @@ def price_or_none(value: Decimal) -> Price | None:
 
 def tidy_lots(value: Decimal) -> Lots:
     """0.30000000000000004 is 0.3: a bridge's sum of doubles, never more than eight places."""
-    if len(value.as_tuple().digits) > _LOTS_PLACES + 4:
+    _, digits, exponent = value.as_tuple()
+    most = _LOTS_PLACES + 4
+    if len(digits) > most or (isinstance(exponent, int) and exponent < -most):
         return round(value, _LOTS_PLACES).normalize()
     return value
 
@@ -164,18 +180,23 @@ def _numbers_of(shape: type[Struct]) -> attrgetter[tuple[Decimal, ...]]:
 
 class Shape(Struct):
     """What holds numbers. A bridge writes a double that is none as a text, "NaN" or "Infinity": read
-    as a number it would break whoever compares it, so what holds one is unreadable as a whole.
+    as a number it would break whoever computes with it, as would one that no double can be. So what
+    holds one is unreadable as a whole.
     """
 
     def __post_init__(self) -> None:
         for number in _numbers_of(type(self))(self):
             # Most are zero, and there are many rows; comparing NaN is an ArithmeticError.
-            if number and not _SMALLEST < number < LARGEST:
+            if number and not _LEAST <= abs(number) < LARGEST:
                 raise ValueError("what should be a number is none")
 
 
 def is_number(value: Decimal) -> bool:
-    return value.is_finite() and _SMALLEST < value < LARGEST
+    return value.is_finite() and (not value or _LEAST <= abs(value) < LARGEST)
+
+
+_FAULT_LENGTH = 10_000
+"""Looked through for secrets: megabytes of it would hold up everything else for seconds."""
 
 
 class Fault(Struct):
@@ -191,7 +212,7 @@ class Envelope(Struct):
 
 
 class Tick(Shape, rename="camel"):
-    symbol: str
+    symbol: Text
     bid: Decimal
     ask: Decimal
     time: datetime | None = None
@@ -211,7 +232,7 @@ class Money(Shape, rename="camel"):
 class Summary(Money, rename="camel"):
     """AccountSummary. What one platform lacks has a default; `synced` missing counts as true."""
 
-    currency: str | None = ""
+    currency: Text | None = ""
     leverage: Decimal = ZERO
     method: Name = ""
     type: Name = ""
@@ -228,10 +249,10 @@ class Details(Shape, rename="camel"):
     """AccountDetails. The reply holds the password too: it is skipped, never decoded."""
 
     user: int
-    server_name: str | None = ""
-    company: str | None = ""
-    currency: str | None = ""
-    account_name: str | None = ""
+    server_name: Text | None = ""
+    company: Text | None = ""
+    currency: Text | None = ""
+    account_name: Text | None = ""
     account_type: Name = ""
     account_leverage: Decimal = ZERO
     is_investor: bool = False
@@ -271,7 +292,7 @@ summary = msgspec.json.Decoder(Summary, strict=False)
 details = msgspec.json.Decoder(Details, strict=False)
 status = msgspec.json.Decoder(Status, strict=False)
 pages = msgspec.json.Decoder(Pages, strict=False)
-names = msgspec.json.Decoder(list[str])
+names = msgspec.json.Decoder(list[Text])
 number = msgspec.json.Decoder(Decimal, strict=False)
 
 
@@ -285,7 +306,7 @@ def fault_in(body: bytes) -> tuple[str, str] | None:
         return None
     if found.code is UNSET or found.code is None or found.message is UNSET:
         return None
-    return str(found.code), found.message or ""
+    return str(found.code)[:_FAULT_LENGTH], (found.message or "")[:_FAULT_LENGTH]
 
 
 def figures_of(money: Money) -> Figures:
@@ -303,6 +324,14 @@ def check_symbol(symbol: str | None, request: OpenRequest) -> None:
     """Errors: Unreadable for the answer to another call."""
     if symbol and symbol.casefold() != request.symbol.casefold():
         raise Unreadable("an order of another symbol")
+
+
+def check_terms(spec: SymbolSpec) -> SymbolSpec:
+    """Errors: Unreadable for levels so far away that there is no price to compute."""
+    farthest = max(abs(spec.stops_level_points), abs(spec.freeze_level_points)) * spec.point
+    if farthest >= LARGEST:
+        raise Unreadable("levels that are no price")
+    return spec
 
 
 def close_params(request: CloseRequest) -> Params:

@@ -11,13 +11,17 @@ from copypro.adapters import mt4_translate
 from copypro.adapters.bridge_json import (
     ZERO,
     Details,
+    Digits,
     Name,
     Params,
+    Points,
     Shape,
     Summary,
+    Text,
     Unreadable,
     by_name_or_number,
     check_symbol,
+    check_terms,
     clock,
     close_params,
     decoded,
@@ -69,13 +73,13 @@ class _Raw(Struct):
 
 
 class _Symbol(Shape, rename="camel"):
-    digits: int
+    digits: Digits
     point: Decimal
     contract_size: Decimal
     execution: Name = None
-    stops_level: int = 0
-    freeze_level: int = 0
-    margin_currency: str | None = None
+    stops_level: Points = 0
+    freeze_level: Points = 0
+    margin_currency: Text | None = None
     profit_mode: Name = None
     margin_mode: Name = None
     margin_divider: Decimal = ZERO
@@ -126,7 +130,7 @@ class Mt4Dialect:
             mode = _TRADE_MODES.get(symbol.ex.trade, TradeMode.FULL)
         if group.trade == 0:
             mode = TradeMode.DISABLED
-        return SymbolSpec(
+        spec = SymbolSpec(
             name=name,
             digits=symbol.digits,
             point=point,
@@ -144,6 +148,7 @@ class Mt4Dialect:
             margin_divider=symbol.margin_divider or None,
             margin_calculation=_MARGIN_CALCULATIONS.get(symbol.margin_mode),
         )
+        return check_terms(spec)
 
     # --- what it is asked ---------------------------------------------------------------------
 

@@ -20,8 +20,11 @@ from copypro.adapters.bridge_json import (
     Money,
     Name,
     Shape,
+    Text,
+    Whole,
     by_name_or_number,
     decoded,
+    digits_or_none,
     figures_of,
     moment_or_none,
     padded,
@@ -60,9 +63,9 @@ class Raw(Struct):
 
 
 class Order(Shape, rename="camel"):
-    ticket: int
+    ticket: Whole
     type: Name = None
-    symbol: str | None = None
+    symbol: Text | None = None
     lots: Decimal = ZERO
     open_price: Decimal = ZERO
     close_price: Decimal = ZERO
@@ -71,11 +74,11 @@ class Order(Shape, rename="camel"):
     open_time: datetime | None = None
     close_time: datetime | None = None
     expiration: datetime | None = None
-    magic_number: int = 0
+    magic_number: Whole = 0
     swap: Decimal = ZERO
     commission: Decimal = ZERO
     profit: Decimal = ZERO
-    comment: str | None = None
+    comment: Text | None = None
     ex: Raw | None = None
 
     def __post_init__(self) -> None:
@@ -165,7 +168,7 @@ def _listed_row(body: bytes) -> OpenOrder | None:
     row is new.
     """
     row = decoded(order, body)
-    if row.type not in KINDS or (row.lots <= 0 and not KINDS[row.type].is_pending):
+    if row.type not in KINDS or (tidy_lots(row.lots) <= 0 and not KINDS[row.type].is_pending):
         return None
     return _open(row)
 
@@ -187,7 +190,7 @@ def _open(row: Order) -> OpenOrder:
         profit=row.profit,
         swap=row.swap,
         commission=row.commission,
-        digits=row.digits,
+        digits=digits_or_none(row.digits),
     )
 
 

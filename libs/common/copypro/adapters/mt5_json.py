@@ -13,6 +13,8 @@ from copypro.adapters.bridge_json import (
     Money,
     Name,
     Shape,
+    Text,
+    Whole,
     by_name_or_number,
     moment_or_none,
     padded,
@@ -69,19 +71,19 @@ OPERATIONS = by_name_or_number({"Balance": (100, "Balance"), "Credit": (101, "Cr
 
 
 class Deal(Shape, rename="camel"):
-    ticket_number: int = 0
-    position_ticket: int = 0
+    ticket_number: Whole = 0
+    position_ticket: Whole = 0
     direction: Name = None
     price: Decimal = ZERO
     open_price: Decimal = ZERO
     lots: Decimal = ZERO
-    volume: int = 0
+    volume: Whole = 0
     profit: Decimal = ZERO
     commission: Decimal = ZERO
     swap: Decimal = ZERO
     fee: Decimal = ZERO
     placed_type: Name = None
-    comment: str | None = None
+    comment: Text | None = None
     open_time_as_date_time: datetime | None = None
     digits: int = 0
 
@@ -100,12 +102,12 @@ class Deal(Shape, rename="camel"):
 
 
 class OrderInternal(Struct, rename="camel"):
-    ticket_number: int = 0
+    ticket_number: Whole = 0
 
 
 class Order(Shape, rename="camel"):
-    ticket: int
-    symbol: str | None = None
+    ticket: Whole
+    symbol: Text | None = None
     order_type: Name = None
     deal_type: Name = None
     state: Name = None
@@ -118,17 +120,17 @@ class Order(Shape, rename="camel"):
     stop_limit_price: Decimal = ZERO
     open_time: datetime | None = None
     close_time: datetime | None = None
-    open_timestamp_utc: int | None = msgspec.field(default=None, name="openTimestampUTC")
-    close_timestamp_utc: int | None = msgspec.field(default=None, name="closeTimestampUTC")
+    open_timestamp_utc: Whole | None = msgspec.field(default=None, name="openTimestampUTC")
+    close_timestamp_utc: Whole | None = msgspec.field(default=None, name="closeTimestampUTC")
     profit: Decimal = ZERO
     swap: Decimal = ZERO
     commission: Decimal = ZERO
     fee: Decimal = ZERO
     contract_size: Decimal = ZERO
     digits: int = 0
-    expert_id: int = 0
-    comment: str | None = None
-    close_comment: str | None = None
+    expert_id: Whole = 0
+    comment: Text | None = None
+    close_comment: Text | None = None
     expiration_time: datetime | None = None
     order_internal: OrderInternal | None = None
     deal_internal_in: Deal | None = None
@@ -165,7 +167,7 @@ class Update(Struct, rename="camel"):
     type: Name = None
     order: Order | None = None
     deal: Deal | None = None
-    close_by_ticket: int | None = None
+    close_by_ticket: Whole | None = None
 
     def __post_init__(self) -> None:
         if self.order is not None and self.deal is not None:

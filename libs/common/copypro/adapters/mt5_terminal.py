@@ -11,13 +11,17 @@ from copypro.adapters import mt5_translate
 from copypro.adapters.bridge_json import (
     ZERO,
     Details,
+    Digits,
     Name,
     Params,
+    Points,
     Shape,
     Summary,
+    Text,
     Unreadable,
     by_name_or_number,
     check_symbol,
+    check_terms,
     clock,
     close_params,
     decoded,
@@ -60,13 +64,13 @@ _VOLUME_SCALE = -8
 
 
 class _Info(Shape, rename="camel"):
-    digits: int
+    digits: Digits
     points: Decimal
     contract_size: Decimal
     tick_size: Decimal = ZERO
     tick_value: Decimal = ZERO
-    profit_currency: str | None = None
-    margin_currency: str | None = None
+    profit_currency: Text | None = None
+    margin_currency: Text | None = None
 
 
 class _Group(Shape, rename="camel"):
@@ -75,9 +79,9 @@ class _Group(Shape, rename="camel"):
     lots_step: Decimal
     trade_mode: Name = None
     trade_type: Name = None
-    stops_level: int = 0
-    freeze_level: int = 0
-    fill_policy: str | None = None
+    stops_level: Points = 0
+    freeze_level: Points = 0
+    fill_policy: Text | None = None
     volume_limit: int = 0
 
 
@@ -115,7 +119,7 @@ class Mt5Dialect:
         point = point_of(info.points, info.digits)
         limit = Decimal(group.volume_limit).scaleb(_VOLUME_SCALE).normalize()
         policies = (group.fill_policy or "").split(",")
-        return SymbolSpec(
+        spec = SymbolSpec(
             name=name,
             digits=info.digits,
             point=point,
@@ -134,6 +138,7 @@ class Mt5Dialect:
             volume_limit=limit or None,
             fill_policies=tuple(policy.strip() for policy in policies if policy.strip()),
         )
+        return check_terms(spec)
 
     # --- what it is asked ---------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
@@ -13,6 +13,7 @@ from copypro.adapters.bridge_json import (
     ROWS_KEPT,
     ZERO,
     decoded,
+    digits_or_none,
     figures_of,
     moment_or_none,
     price_or_none,
@@ -44,6 +45,7 @@ from copypro.trading import (
 )
 from copypro.values import Lots, Ticket
 
+DAY = timedelta(days=1)
 _PENDING_GONE = frozenset({"PendingClose", "Expired", "Rejected"})
 _WHOLE = {
     "MarketClose": CloseReason.UNKNOWN,
@@ -115,7 +117,7 @@ def _is_no_position(row: Order) -> bool:
     if KINDS[row.order_type].is_pending:
         return False
     is_on_its_way = row.order_internal is not None and row.deal_internal_in is None
-    return row.lots <= 0 or (is_on_its_way and row.state_name != "Filled")
+    return tidy_lots(row.lots) <= 0 or (is_on_its_way and row.state_name != "Filled")
 
 
 def _open(row: Order) -> OpenOrder:
@@ -141,7 +143,7 @@ def _open(row: Order) -> OpenOrder:
         swap=row.swap,
         commission=row.commission,
         contract_size=row.contract_size or None,
-        digits=row.digits or None,
+        digits=digits_or_none(row.digits) or None,
         deal=(deal.ticket_number or None) if deal is not None else None,
     )
 
@@ -309,7 +311,9 @@ def _ended(row: Order, deal: Deal | None) -> tuple[datetime, datetime | None]:
         at = moment_or_none(deal.open_time_as_date_time)
         if at is not None:
             offset = closed - closed_utc.replace(tzinfo=None) if closed and closed_utc else None
-            return at, None if offset is None else (at - offset).replace(tzinfo=UTC)
+            if offset is None or abs(offset) >= DAY:  # of no clock there is
+                return at, None
+            return at, (at - offset).replace(tzinfo=UTC)
     return closed or EPOCH, closed_utc
 
 

@@ -177,6 +177,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._most:
+            self._fail("an answer above the limit")
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -205,9 +209,6 @@ class Connection(asyncio.Protocol):
         self._has_head = self._parser.get_status_code() >= FINAL
 
     def on_body(self, part: bytes) -> None:
-        self._size += len(part)
-        if self._size > self._most:
-            self._fail("an answer above the limit")
         self._body.append(part)
 
     def on_message_complete(self) -> None:
