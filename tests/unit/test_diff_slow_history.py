@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from tests.examples import examples
 from tests.unit.diff_builders import (
+    OFFSET,
     D,
     Watch,
     broker,
@@ -186,6 +187,25 @@ def test_a_part_that_closed_before_a_position_was_seen_does_not_end_it(mode: Mod
     for _ in range(3):
         assert watch.later(6).reads_history(closed=(unseen,)) == []
     assert watch.result.missing == (1,)
+
+
+@BOTH
+@pytest.mark.parametrize("offset", [OFFSET, None], ids=["clock known", "clock unknown"])
+def test_a_part_that_came_with_the_first_list_does_not_end_its_position(
+    mode: Mode, offset: int | None
+) -> None:
+    """It was told as closed by a short list, and nobody followed it any more."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    left, part = order(1, "0.10"), row(1, "0.10", deal=9, closed=0)
+    watch.sees(left, closed=(part,), clock_offset_minutes=offset)
+    watch.later(1).sees(left, clock_offset_minutes=offset)
+    assert names(watch.all) == ["PositionOpened"]
+    for _ in range(3):
+        assert watch.later(1).snapshot(clock_offset_minutes=offset) == []
+    assert watch.result.missing == (1,)
+    assert watch.snapshot(left, clock_offset_minutes=offset) == []
+    assert watch.result.missing == ()
 
 
 @BOTH
