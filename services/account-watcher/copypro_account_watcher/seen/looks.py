@@ -29,7 +29,9 @@ class Look(Struct, frozen=True, kw_only=True):
     withheld: AbstractSet[tuple[str, Side]] = frozenset()
     """An open of ours is unanswered: new unmatched orders of these are not announced yet."""
     unread: AbstractSet[Ticket] = frozenset()
-    """New orders whose symbol's terms or price are still being read: not announced yet either."""
+    """Orders that are new, grew or filled, and whose symbol's terms or price are still being read: that is
+    not announced yet either.
+    """
     clock_offset_minutes: int | None = None
     missed_since_utc: datetime | None = None
     """For a book whose record was never written: since when the account has been watched."""

@@ -158,6 +158,8 @@ def _grown(
     missed, since what is added has a deal of its own, and what closes a part adds nothing. In a list
     that deal is proof.
     """
+    if order.ticket in rec.look.unread:
+        return
     is_as_before = order.deal is not None and order.deal == root.deal
     is_part = rec.look.seen is Seen.LIVE and any(r.ticket in root.tickets for r in rec.look.closed)
     is_former = (order.lots, order.open_price) in root.past or is_as_before or is_part
