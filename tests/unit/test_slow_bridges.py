@@ -12,7 +12,7 @@ import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.adapters.memory_log import MemoryLog
-from copypro.trading import ClosedOrder, Done, OpenOrder, TradeRequest
+from copypro.trading import ClosedOrder, Done, History, OpenOrder, TradeRequest
 from copypro.values import Mode, OrderKind, Ticket
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
@@ -545,5 +545,29 @@ def test_a_trade_that_costs_something_at_its_open_holds_up_no_other() -> None:
             assert loop.time() - begun < 1.5
             await account.until(lambda: "9" in opened_roots(account))
             assert loop.time() - begun < 22
+
+    run(work())
+
+
+def test_what_history_lacks_it_may_have_lacked_when_it_was_asked_for() -> None:
+    """Its answer takes longer than it may lag. By the time of that the row that came was the last."""
+    answered: list[float] = []
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7, "0.30"),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            bridge.orders = (order(7, "0.10"),)
+            await account.until(lambda: account.told(m.PositionReduced))
+
+            def tells(*_: datetime) -> History:
+                answered.append(loop.time())
+                return History(closed=(row(7, deal=70),), operations=())
+
+            bridge.history_takes_s, bridge.tells, bridge.orders = 6.0, tells, ()
+            await account.until(lambda: account.told(m.PositionClosed))
+            asked = answered[-1] - bridge.history_takes_s
+            assert asked >= answered[0] + LIMITS.history_lag_s
 
     run(work())
