@@ -33,6 +33,7 @@ from copypro_account_watcher.planned.live import (
     Live,
     NeedFigures,
     NeedList,
+    NeedMargin,
     NeedNames,
     NeedQuote,
     NeedRate,
@@ -204,6 +205,25 @@ def test_only_fresh_terms_refuse_a_symbol_for_what_its_ticks_are_worth() -> None
     step = next_step(copy, market)
     assert isinstance(step, Denies)
     assert step.denial.numbers["failed"] == "check_tick_value"
+
+
+def test_a_margin_that_is_not_told_is_not_asked_for_once_more_for_other_lots() -> None:
+    """Its equity moves while it is asked for: an open that is sized by it was asked about until too late."""
+    copy, market = wanted(sl="1.09902", risk_type=RiskType.FIXED_RISK), live()
+    market.mono += LIMITS.margin_age_s + 1
+    market.learn_spec(spec(profit_currency="USD"))
+    market.learn_quote(quote("1.10000", "1.10002"))
+    market.learn_figures(figures("10000"))
+    step = next_step(copy, market)
+    assert isinstance(step, Asks)
+    (need,) = step.needs
+    assert isinstance(need, NeedMargin)
+    market.learn_missing(need)
+    market.learn_figures(figures("12000"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots != need.lots
 
 
 def test_an_open_of_unknown_age_is_too_old() -> None:
