@@ -113,7 +113,7 @@ class Watch:
             orders=orders,
             seen=seen,
             at_utc=UTC_0 + timedelta(seconds=self.at),
-            history_at_utc=None
+            history_asked_at_utc=None
             if self.history_at is None
             else UTC_0 + timedelta(seconds=self.history_at),
             contexts={each.symbol: CONTEXT for each in orders},
@@ -137,7 +137,7 @@ class Watch:
     def reads_history(self, *orders: OpenOrder, **more: Any) -> list[OrderEvent]:
         """`closed` is all that it holds."""
         self.history_at = self.at + self.seconds
-        return self.snapshot(*orders, **more)
+        return self.snapshot(*orders, has_history=True, **more)
 
     def reopened(self) -> Watch:
         """As another owner restores it."""

@@ -83,6 +83,29 @@ def test_a_part_that_cannot_be_closed_without_its_symbols_terms_is_told(how: str
     run(work())
 
 
+@pytest.mark.parametrize("how", ["silent_on", "gone"])
+def test_a_stop_that_cannot_be_set_without_its_symbols_terms_is_told(how: str) -> None:
+    """The former one stood, and nobody knew."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, asked = account.bridge, await copied(account, stop_loss=D("1.04"))
+            setattr(bridge, how, {"EURUSD"})
+            bridge.ends_session(reconnects_s=1.0)
+            await account.looked()
+            stop = m.ModifyCopy(copy=OF, slave=ACCOUNT, stop_loss=D("1.05"), take_profit=None)
+            await account.order(stop)
+            await account.until(lambda: account.told(m.AlertRaised))
+            (alert,) = account.told(m.AlertRaised)
+            assert alert.code == "STOP_NOT_SET"
+            setattr(bridge, how, set())
+            await account.until(lambda: account.told(m.AlertCleared))
+            (modify,) = asked
+            assert modify.stop_loss == D("1.05")
+
+    run(work())
+
+
 def test_a_part_that_is_closed_waits_for_no_terms() -> None:
     async def work() -> None:
         async with watched() as account:

@@ -33,6 +33,7 @@ from copypro_account_watcher.planned.live import (
     Live,
     NeedFigures,
     NeedList,
+    NeedMargin,
     NeedNames,
     NeedQuote,
     NeedRate,
@@ -204,6 +205,25 @@ def test_only_fresh_terms_refuse_a_symbol_for_what_its_ticks_are_worth() -> None
     step = next_step(copy, market)
     assert isinstance(step, Denies)
     assert step.denial.numbers["failed"] == "check_tick_value"
+
+
+def test_a_margin_that_is_not_told_is_not_asked_for_once_more_for_other_lots() -> None:
+    """Its equity moves while it is asked for: an open that is sized by it was asked about until too late."""
+    copy, market = wanted(sl="1.09902", risk_type=RiskType.FIXED_RISK), live()
+    market.mono += LIMITS.margin_age_s + 1
+    market.learn_spec(spec(profit_currency="USD"))
+    market.learn_quote(quote("1.10000", "1.10002"))
+    market.learn_figures(figures("10000"))
+    step = next_step(copy, market)
+    assert isinstance(step, Asks)
+    (need,) = step.needs
+    assert isinstance(need, NeedMargin)
+    market.learn_missing(need)
+    market.learn_figures(figures("12000"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert isinstance(step.request, OpenRequest)
+    assert step.request.lots != need.lots
 
 
 def test_an_open_of_unknown_age_is_too_old() -> None:
@@ -572,8 +592,7 @@ def test_a_leg_without_the_masters_stop_is_closed_in_time(options: dict[str, Any
     copy = standing(**options)
     copy.settled_levels = None
     assert isinstance(next_step(copy, live()), Sends), "first it is tried"
-    copy.not_before_utc = SEEN_AT + timedelta(seconds=60)
-    copy.levels_late_since_utc = SEEN_AT
+    copy.not_before_utc, copy.not_before_for = SEEN_AT + timedelta(seconds=60), "modify"
     assert next_step(copy, live()) == Waits(SEEN_AT + timedelta(seconds=LIMITS.stops_within_s))
     step = next_step(copy, live(age_s=LIMITS.stops_within_s))
     assert isinstance(step, Sends)
@@ -659,6 +678,19 @@ def test_a_partial_close_that_fails_does_not_keep_a_leg_without_a_stop_alive() -
     step = next_step(copy, live(age_s=LIMITS.stops_within_s))
     assert isinstance(step, Sends)
     assert (step.kind, copy.closing) == ("close", "STOP_NOT_SET")
+
+
+def test_a_stop_that_waited_for_a_price_waits_for_no_back_off_of_a_close() -> None:
+    copy, market = standing(sl="1.05"), live()
+    accept(copy, modify(copy, "1.06"), ORIGIN, SEEN_AT)
+    market.mono += LIMITS.quote_age_s + 1
+    assert isinstance(next_step(copy, market), Asks)
+    assert copy.levels_late_since_utc == SEEN_AT
+    copy.not_before_utc, copy.not_before_for = SEEN_AT + timedelta(seconds=60), "close"
+    market.learn_quote(quote("1.10000", "1.10002"))
+    step = next_step(copy, market)
+    assert isinstance(step, Sends)
+    assert step.kind == "modify"
 
 
 def test_a_partial_close_that_fails_for_long_is_told_until_it_is_done() -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from tests.examples import examples
 from tests.unit.diff_builders import (
+    OFFSET,
     D,
     Watch,
     broker,
@@ -186,6 +187,25 @@ def test_a_part_that_closed_before_a_position_was_seen_does_not_end_it(mode: Mod
     for _ in range(3):
         assert watch.later(6).reads_history(closed=(unseen,)) == []
     assert watch.result.missing == (1,)
+
+
+@BOTH
+@pytest.mark.parametrize("offset", [OFFSET, None], ids=["clock known", "clock unknown"])
+def test_a_part_that_came_with_the_first_list_does_not_end_its_position(
+    mode: Mode, offset: int | None
+) -> None:
+    """It was told as closed by a short list, and nobody followed it any more."""
+    watch = Watch(mode=mode)
+    watch.starts()
+    left, part = order(1, "0.10"), row(1, "0.10", deal=9, closed=0)
+    watch.sees(left, closed=(part,), clock_offset_minutes=offset)
+    watch.later(1).sees(left, clock_offset_minutes=offset)
+    assert names(watch.all) == ["PositionOpened"]
+    for _ in range(3):
+        assert watch.later(1).snapshot(clock_offset_minutes=offset) == []
+    assert watch.result.missing == (1,)
+    assert watch.snapshot(left, clock_offset_minutes=offset) == []
+    assert watch.result.missing == ()
 
 
 @BOTH
@@ -458,6 +478,28 @@ def test_mt4_an_earlier_trade_that_ended_unseen_pays_for_no_part_of_its_twin(is_
     events = watch.reads_history(*(() if is_over else (left,)), closed=(row(3, "0.03"),))
     told = [(type(event).__name__, event.root) for event in events]
     assert told == [("PositionOpened", "3"), ("PositionClosed", "3")]
+
+
+def test_mt4_a_part_that_went_on_beside_a_twin_pays_for_none_of_it() -> None:
+    """It took the twin's money, and its own trade was told anew from the rest on, as a smaller one."""
+    watch = mt4()
+    rows = (
+        row(1, "0.01", comment="to #3", closed=1, profit=D(1)),
+        row(3, "0.01", comment="to #6", closed=2, profit=D(3)),
+        row(2, "0.01", comment="to #5", closed=2, profit=D(2)),
+        row(6, "0.03", comment="to #7", closed=3, profit=D(6)),
+    )
+    watch.sees(order(2), order(3, "0.09", comment="from #1"), closed=rows[:1])
+    left = order(5, "0.09", comment="from #2")
+    watch.sees(left, order(6, "0.08", comment="from #3"), closed=rows[1:2])
+    both = left, order(7, "0.05", comment="from #6")
+    for _ in range(2):
+        watch.later(2).snapshot(*both)
+    watch.later(6).reads_history(*both, closed=rows)
+    parts = [each for each in (*watch.all, *watch.all_late) if isinstance(each, PositionReduced)]
+    told = {(each.root, each.deal.ticket): each.deal.profit for each in parts}
+    assert told == {("1", 1): 1, ("2", 2): 2, ("1", 3): 3, ("1", 6): 6}
+    assert watch.book.rows_owed() == []
 
 
 def test_mt4_the_rest_of_a_close_by_whose_other_half_is_not_told_is_followed() -> None:

@@ -446,16 +446,23 @@ def test_a_reduction_of_the_owners_just_after_our_call_leaves_the_copy_to_him() 
     assert len(told(turn, m.CopyDetached)) == 1
 
 
-@pytest.mark.parametrize(("fraction", "by"), [("1", "VOLUME_CHANGED"), ("0.5", "")])
-def test_what_its_owner_cut_of_a_whole_copy_is_known_without_its_symbols_terms(
-    fraction: str, by: str
+@pytest.mark.parametrize(
+    ("fraction", "lots", "by"),
+    [
+        ("1", "0.10", "VOLUME_CHANGED"),
+        ("0.5", "0.05", "VOLUME_CHANGED"),
+        ("0.5", "0.10", ""),
+    ],
+)
+def test_what_its_owner_cut_is_known_without_its_symbols_terms(
+    fraction: str, lots: str, by: str
 ) -> None:
-    """A bridge may refuse them. What should be left of a part is known by them alone."""
+    """A bridge may refuse them. They alone say how much is still to be closed for its master."""
     copy = standing()
-    copy.fraction, copy.legs[0].slave_root = D(fraction), ROOT
+    copy.fraction, copy.legs[0].slave_root, copy.legs[0].lots = D(fraction), ROOT, D(lots)
     memory = remembered(copy)
     memory.live.forget_symbol("EURUSD")
-    follow(memory, reduction("0.06", "0.04"), Turn(SEEN_AT))
+    follow(memory, reduction(str(D(lots) - D("0.04")), "0.04"), Turn(SEEN_AT))
     assert copy.detached == by
 
 

@@ -270,6 +270,7 @@ def test_a_move_in_a_closed_market_reads_no_terms_that_are_known() -> None:
     moved(copy, order, price=D("1.098"))
     closed.learn_spec(spec())
     assert next_step(copy, closed) == Asks((NeedQuote("EURUSD"),))
+    assert copy.levels_late_since_utc == closed.now, "ours stands where the master's is no more"
     closed.learn_missing(NeedQuote("EURUSD"))
     step = next_step(copy, closed)
     assert isinstance(step, Waits)

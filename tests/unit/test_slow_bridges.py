@@ -11,8 +11,9 @@ from itertools import pairwise
 import pytest
 from copypro import messages as m
 from copypro import topics
-from copypro.trading import ClosedOrder, Done, OpenOrder, TradeRequest
-from copypro.values import OrderKind, Ticket
+from copypro.adapters.memory_log import MemoryLog
+from copypro.trading import ClosedOrder, Done, History, OpenOrder, TradeRequest
+from copypro.values import Mode, OrderKind, Ticket
 from copypro_account_watcher.limits import WatcherLimits
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
@@ -244,6 +245,52 @@ def test_a_symbol_whose_terms_nobody_tells_holds_up_no_other() -> None:
             assert loop.time() - begun < 22
             await account.looked()
             assert sorted(opened_roots(account)) == ["10", "7", "8", "9"]
+
+    run(work())
+
+
+@pytest.mark.parametrize("after", ["more", "the other side", "filled", "merged"])
+def test_a_known_order_whose_terms_nobody_tells_holds_up_no_other_symbol(after: str) -> None:
+    """A close of another one waited for the read's limit. It stood since before the watcher started."""
+    log, mode = MemoryLog(), Mode.HEDGING if after == "filled" else Mode.NETTING
+    limit, position = order(10, kind=OrderKind.BUY_LIMIT, symbol="XYZ"), order(9, symbol="XYZ")
+    before = {"filled": (limit,), "merged": (position, limit)}
+    now_is = {
+        "more": order(9, "0.30", symbol="XYZ"),
+        "the other side": order(11, "0.05", OrderKind.SELL, symbol="XYZ", opened=30),
+        "filled": order(10, symbol="XYZ"),
+        "merged": order(9, "0.20", symbol="XYZ"),
+    }
+    told = {
+        "more": m.PositionIncreased,
+        "the other side": m.PositionOpened,
+        "filled": m.PositionOpened,
+        "merged": m.PositionIncreased,
+    }
+
+    async def work() -> None:
+        orders = (order(7), *before.get(after, (position,)))
+        async with watched(mode=mode, log=log, orders=orders) as account:
+            await account.looked()
+        async with watched(mode=mode, log=log, orders=orders) as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            await account.looked()
+            bridge.silent_on = {"XYZ"}
+            bridge.orders, begun = (order(7), now_is[after]), loop.time()
+            bridge.frame()
+            await asyncio.sleep(EVERY_S)
+            bridge.orders = bridge.orders[1:]
+            bridge.frame(row(7))
+            await account.until(lambda: len(closed(account)) == 1 + (after == "the other side"))
+            assert loop.time() - begun < 3.0
+
+            def is_told() -> bool:
+                return any(each.symbol == "XYZ" for each in account.told(told[after])[-1:])
+
+            await account.until(is_told)
+            assert loop.time() - begun < 22
+            await account.looked()
+            assert not account.told(m.AlertRaised)
 
     run(work())
 
@@ -498,5 +545,29 @@ def test_a_trade_that_costs_something_at_its_open_holds_up_no_other() -> None:
             assert loop.time() - begun < 1.5
             await account.until(lambda: "9" in opened_roots(account))
             assert loop.time() - begun < 22
+
+    run(work())
+
+
+def test_what_history_lacks_it_may_have_lacked_when_it_was_asked_for() -> None:
+    """Its answer takes longer than it may lag. By the time of that the row that came was the last."""
+    answered: list[float] = []
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge, loop = account.bridge, asyncio.get_running_loop()
+            bridge.orders = (order(7, "0.30"),)
+            await account.until(lambda: account.told(m.PositionOpened))
+            bridge.orders = (order(7, "0.10"),)
+            await account.until(lambda: account.told(m.PositionReduced))
+
+            def tells(*_: datetime) -> History:
+                answered.append(loop.time())
+                return History(closed=(row(7, deal=70),), operations=())
+
+            bridge.history_takes_s, bridge.tells, bridge.orders = 6.0, tells, ()
+            await account.until(lambda: account.told(m.PositionClosed))
+            asked = answered[-1] - bridge.history_takes_s
+            assert asked >= answered[0] + LIMITS.history_lag_s
 
     run(work())

@@ -220,7 +220,7 @@ class AccountAgent:
 
     def _advance(self, copy: Copy, turn: Turn) -> None:
         until: datetime | None = None
-        late_since = copy.reduction_late_since_utc
+        late_since = (copy.levels_late_since_utc, copy.reduction_late_since_utc)
         if (event := unplaced(copy)) is not None:
             turn.execution(event, copy.origin_of(copy.leg(event.leg)), f"{event.leg}/pending")
             self.memory.save(copy, turn)
@@ -248,7 +248,7 @@ class AccountAgent:
         if copy.over and until is None:
             self._forget(copy, turn)
             return
-        if copy.reduction_late_since_utc != late_since:
+        if (copy.levels_late_since_utc, copy.reduction_late_since_utc) != late_since:
             self.memory.save(copy, turn)
         times = [time for time in (until, self._alarm(copy, turn)) if time is not None]
         if times:

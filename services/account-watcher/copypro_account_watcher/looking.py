@@ -78,7 +78,7 @@ class Looking:
         """Tickets that are over, by the book, and stand in the lists, and since when."""
         self.history_at: float | None = None
         """From then on, on the monotonic clock, a look reads history as well."""
-        self._history_read_at: datetime | None = None
+        self._history_asked_at: datetime | None = None
         self._terms = Terms(memory, host, session, market)
         self._publishing = Publishing(memory, host, session)
         self._one_at_a_time = asyncio.Lock()
@@ -262,10 +262,11 @@ class Looking:
         return [fact.message for fact in (*result.late, *result.facts)]
 
     def _as_look(self, shown: Shown, unread: Set[Ticket], now: datetime) -> Look:
-        if shown.has_history:
-            self._history_read_at = now
-        elif self._history_read_at is not None:  # unless the clock was set back since
-            self._history_read_at = min(self._history_read_at, now)
+        if shown.history_asked_at is not None:
+            ago_s = self._host.monotonic() - shown.history_asked_at
+            self._history_asked_at = now - timedelta(seconds=ago_s)
+        elif self._history_asked_at is not None:  # unless the clock was set back since
+            self._history_asked_at = min(self._history_asked_at, now)
         return Look(
             orders=shown.orders,
             closed=shown.closed,
@@ -279,7 +280,8 @@ class Looking:
             clock_offset_minutes=self._session.offset.minutes,
             missed_since_utc=self._memory.known.alive_at_utc,
             row_wait_s=self._host.limits.row_wait_s,
-            history_at_utc=self._history_read_at,
+            has_history=shown.has_history,
+            history_asked_at_utc=self._history_asked_at,
             history_lag_s=self._host.limits.history_lag_s,
         )
 
@@ -373,8 +375,8 @@ class Looking:
         one brought that no look showed; and two of those may outweigh each other: history is read after as
         long as it may lag, whatever moves until then.
         """
-        read_at = shown.asked_at if shown.has_history else None
-        if self._unseen_by is not None and read_at is not None and read_at >= self._unseen_by:
+        asked_at = shown.history_asked_at
+        if self._unseen_by is not None and asked_at is not None and asked_at >= self._unseen_by:
             self._unseen_by = None
         if not is_seen:
             self._unseen_by = now + self._host.limits.history_lag_s

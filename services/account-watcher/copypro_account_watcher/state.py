@@ -338,12 +338,16 @@ class Copy(Struct, kw_only=True, omit_defaults=True):
     """Refusals in a row of the present step."""
     first_try_at_utc: datetime | None = None
     not_before_utc: datetime | None = None
+    not_before_for: str = ""
+    """The kind of call that backs off."""
     refusal: tuple[str, str] | None = None
     """The broker's last one of what is wanted now: of which kind of call, and what it said."""
     corrections: int = 0
     """Of the present step: how often the broker asked for something else."""
     levels_late_since_utc: datetime | None = None
-    """The master's levels are not set although it was tried: since when."""
+    """The master's levels are not set although it was tried, or its symbol's terms or price were asked
+    for: since when.
+    """
     reduction_late_since_utc: datetime | None = None
     """A part should be closed and is not although it was tried: since when."""
     bare_open: bool = False

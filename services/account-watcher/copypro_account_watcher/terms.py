@@ -18,7 +18,7 @@ from copypro_account_watcher.market import Market
 from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.planned.live import NeedQuote, NeedSpec
 from copypro_account_watcher.seen.book import Book
-from copypro_account_watcher.seen.diff import new_symbols
+from copypro_account_watcher.seen.diff import is_entry, new_symbols
 from copypro_account_watcher.session import Session
 
 logger = structlog.get_logger("account-watcher")
@@ -41,16 +41,16 @@ class Terms:
 
     async def read(self, orders: Sequence[OpenOrder], *, can_wait: bool) -> set[Ticket]:
         """What is not known of what these orders need. Answers those of which something is still being
-        read, if they are new and `can_wait`; once it is there, or refused, there is another look.
+        read, if they are entries and `can_wait`; once it is there, or refused, there is another look.
         """
         orders, book = _without_rests(orders), self._memory.book
         lacking = self._lacking(_needs_of(orders, book))
         if not lacking:
             return set()
-        new = [order for order in orders if can_wait and book.of_order(order) is None]
-        urgent = _needs_of([order for order in orders if order not in new], book)
-        late = await self._learn(lacking, urgent | _of_ours(new, book))
-        return {order.ticket for order in new if late & _needs_of([order], book)}
+        entries = [order for order in orders if can_wait and is_entry(book, order)]
+        urgent = _needs_of([order for order in orders if order not in entries], book)
+        late = await self._learn(lacking, urgent | _of_ours(entries, book))
+        return {order.ticket for order in entries if late & _needs_of([order], book)}
 
     def _lacking(self, needs: Set[Need]) -> set[Need]:
         """What is not known of these. A read of anything else that has ended is of no look any more."""
@@ -134,11 +134,12 @@ def _needs_of(orders: Sequence[OpenOrder], book: Book) -> set[Need]:
     return {*map(NeedSpec, terms), *map(NeedQuote, pending)}
 
 
-def _of_ours(new: Sequence[OpenOrder], book: Book) -> set[Need]:
+def _of_ours(entries: Sequence[OpenOrder], book: Book) -> set[Need]:
     """Of symbols in which we stand. On MT4 something new may be what is left of ours, and by the terms it
     is judged whose doing that was.
     """
     ours = {root.symbol for root in book.roots.values() if root.copy is not None}
+    new = [order for order in entries if book.of_order(order) is None]
     return {NeedSpec(order.symbol) for order in new if order.symbol in ours}
 
 

@@ -47,6 +47,8 @@ logger = structlog.get_logger("account-watcher")
 
 Taken = tuple[Snapshot, float, int]
 """A list, when it was asked for, and in which stream."""
+Read = tuple[History, float]
+"""What history tells, and when it was asked for."""
 
 
 class Agent(Protocol):
@@ -317,7 +319,7 @@ class Watching:
     # --- looks --------------------------------------------------------------------------------
 
     async def _snapshot(
-        self, terminal: Terminal, history: History | None = None, *, is_owed: bool = True
+        self, terminal: Terminal, history: Read | None = None, *, is_owed: bool = True
     ) -> bool:
         """A look at the whole list, beside history that was read before it. False: there was no list
         that could be believed. `is_owed`: somebody waits for it, so frames may have to wait as well.
@@ -341,8 +343,9 @@ class Watching:
                     self._session.look_soon()
                 self._held = None
 
-    async def _look(self, taken: Taken, history: History | None) -> bool:
+    async def _look(self, taken: Taken, read: Read | None) -> bool:
         snapshot, asked_at, streams = taken
+        history, history_asked_at = (None, None) if read is None else read
         if not self._is_believable(snapshot):
             return False
         seen = Seen.MISSED if self._memory.known.baseline_done else Seen.BASELINE
@@ -352,7 +355,7 @@ class Watching:
             seen=seen,
             closed=() if history is None else history.closed,
             operations=() if history is None else history.operations,
-            has_history=history is not None,
+            history_asked_at=history_asked_at,
             asked_at=asked_at,
         )
         await self._looking.look(shown)
@@ -415,6 +418,7 @@ class Watching:
         margin = timedelta(seconds=limits.history_margin_s)
         since = min([alive, *started]) + offset - margin
         wanted_at = self._looking.take_history_at()
+        asked_at = self._host.monotonic()
         try:
             history = await terminal.history(_naive(since), _naive(now + offset + margin))
         except (Refused, Unavailable) as error:
@@ -425,7 +429,7 @@ class Watching:
             self._looking.put_off_history()
             return True
         self._unproved_since, self._said_unread_at = None, -inf
-        looked = await self._snapshot(terminal, history)
+        looked = await self._snapshot(terminal, (history, asked_at))
         if not looked and wanted_at is not None:
             self._looking.history_by(wanted_at)
         return looked

@@ -60,10 +60,20 @@ class NeedRate(Struct, frozen=True):
         return f"the last price of {self.symbol}"
 
 
-class NeedMargin(Struct, frozen=True):
+class NeedMargin(Struct, frozen=True, eq=False):
+    """Of a lot, as it is for these: whoever opens other ones needs the same."""
+
     symbol: str
     kind: OrderKind
     lots: Lots
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NeedMargin):
+            return False
+        return (self.symbol, self.kind) == (other.symbol, other.kind)
+
+    def __hash__(self) -> int:
+        return hash((self.symbol, self.kind))
 
     def __str__(self) -> str:
         return f"the margin of {self.lots} {self.symbol}"

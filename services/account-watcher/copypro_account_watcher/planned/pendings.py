@@ -144,7 +144,7 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         return None
     spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
     if spec is None or quote is None:
-        return ask_for_terms(copy, live)
+        return ask_for_terms(copy, leg, live)
     placed = stops.pending_levels(
         pending,
         spec,
@@ -159,6 +159,7 @@ def _modify(copy: Copy, leg: Leg, pending: PlacePendingCopy, live: Live) -> Step
         return Waits(live.now + timedelta(seconds=live.limits.quote_age_s))
     if isinstance(placed, Denial):
         copy.settled_levels, leg.master_price = wanted, pending.price
+        copy.levels_late_since_utc = None
         return None
     expires_at = _expiry(copy, pending, live)
     is_so_already = (

@@ -11,7 +11,7 @@ from copypro.values import Lots
 from msgspec import Struct
 
 from copypro_account_watcher.planned.live import Live, Need, NeedQuote, NeedSpec
-from copypro_account_watcher.state import Copy
+from copypro_account_watcher.state import Copy, Leg
 
 
 class Sends(Struct, frozen=True, kw_only=True):
@@ -69,9 +69,13 @@ def ask_or_wait(copy: Copy, needs: tuple[Need, ...], live: Live, expires_at: dat
     return Waits(min(again_at, expires_at))
 
 
-def ask_for_terms(copy: Copy, live: Live) -> Step:
-    """What is not known of its symbol's terms, however old, and of its price."""
+def ask_for_terms(copy: Copy, leg: Leg, live: Live) -> Step:
+    """What is not known of its symbol's terms, however old, and of its price. The leg's levels are late
+    if the master has changed its own.
+    """
     symbol = copy.symbol
+    if leg.levels_asked_at_utc is not None:
+        copy.levels_late_since_utc = copy.levels_late_since_utc or live.now
     spec, quote = live.any_spec(symbol), live.quote(symbol)
     known: tuple[tuple[Need, object], ...] = ((NeedSpec(symbol), spec), (NeedQuote(symbol), quote))
     far = live.now + timedelta(seconds=live.limits.later_close_cap_s)

@@ -394,7 +394,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             return None  # the next look shows the rest's ticket
         spec, quote = live.any_spec(copy.symbol), live.quote(copy.symbol)
         if spec is None or quote is None:
-            return ask_for_terms(copy, live)
+            return ask_for_terms(copy, leg, live)
         levels = modified_levels(copy, leg, spec, quote)
         is_set = (levels.stop_loss, levels.take_profit) == (leg.set_stop_loss, leg.set_take_profit)
         is_asked = leg.levels_asked_at_utc is not None
@@ -402,8 +402,7 @@ def _modify(copy: Copy, live: Live) -> Step | None:
             continue
         due.append((leg, levels, quote))
     if due:
-        is_theirs = copy.levels_late_since_utc is not None
-        if is_theirs and (pause := backing_off(copy, live)) is not None:
+        if copy.not_before_for == "modify" and (pause := backing_off(copy, live)) is not None:
             return pause
         # One that is refused keeps no other one from its stop.
         leg, levels, quote = due[copy.tries % len(due)]

@@ -70,15 +70,18 @@ def new_symbols(book: Book, orders: Iterable[OpenOrder]) -> set[str]:
     """Symbols of which the next diff may announce an open or an increase: their context must be
     in the look.
     """
-    symbols: set[str] = set()
-    for order in orders:
-        root = book.of_order(order)
-        if root is None:
-            if not book.is_over(order.ticket):
-                symbols.add(order.symbol)
-        elif order.lots > root.open_lots or order.kind is not root.kind:
-            symbols.add(order.symbol)
-    return symbols
+    return {
+        order.symbol
+        for order in orders
+        if is_entry(book, order)
+        and not (book.of_order(order) is None and book.is_over(order.ticket))
+    }
+
+
+def is_entry(book: Book, order: OpenOrder) -> bool:
+    """It is new, or grew, or a pending order that filled."""
+    root = book.of_order(order)
+    return root is None or order.lots > root.open_lots or order.kind is not root.kind
 
 
 def _listing(book: Book, orders: Iterable[OpenOrder]) -> tuple[Listed, dict[str, OpenOrder]]:
@@ -146,7 +149,7 @@ def _compare(rec: Recording, rows: Rows, order: OpenOrder, new: Listed) -> None:
             if root.open_lots != order.lots:
                 root.open_lots = root.ever_lots = order.lots
                 rec.touch(root)
-        else:
+        elif order.ticket not in rec.look.unread:
             _filled(rec, rows, root, order)
     elif not order.kind.is_pending:
         ended = rows.of_root(root)
@@ -196,11 +199,12 @@ def _vanished(
         mt4_chain.settle(rec, rows, [*vanished, *filled], new)
     in_doubt = [root for root in pending if not _pending_gone(rec, rows, root)]
     merged = netting.filled_into(rec, in_doubt) if book.is_netting else []
+    untold = {order.symbol for order in rec.look.orders if order.ticket in rec.look.unread}
     for root in in_doubt:
         if root in merged:
             # The position it became part of has grown by it: told as that root's increase.
             rec.merged(root)
-        else:
+        elif root.symbol not in untold:  # else what it filled into is not announced yet
             rec.doubts.waited("unlisted", root.root)
             rec.missing[root.ticket] = None
     if book.platform is Platform.MT4:

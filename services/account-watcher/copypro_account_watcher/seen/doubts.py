@@ -26,17 +26,17 @@ class Doubts:
         return look.at_utc - since >= timedelta(seconds=wait_s)
 
     def asked(self, what: str, name: object) -> bool:
-        """And history, which may lag, was read so much later and has not settled it: what looks alike
+        """And history, which may lag, was asked for so much later and has not settled it: what looks alike
         may be another's.
         """
-        has_waited, read_at = self.waited(what, name), self._look.history_at_utc
+        has_waited, asked_at = self.waited(what, name), self._look.history_asked_at_utc
         lag = timedelta(seconds=self._look.history_lag_s)
-        return has_waited and read_at is not None and read_at >= self._now[what, str(name)] + lag
+        return has_waited and asked_at is not None and asked_at >= self._now[what, str(name)] + lag
 
     def keeps(self, what: str, name: object) -> None:
         """A doubt that history led to: a look without it settles nothing."""
         doubt = (what, str(name))
-        if doubt in self._book.doubts and self._look.history_at_utc != self._look.at_utc:
+        if doubt in self._book.doubts and not self._look.has_history:
             self._now[doubt] = self._book.doubts[doubt]
 
     def keeps_all(self, what: str) -> None:

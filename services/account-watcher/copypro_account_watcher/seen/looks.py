@@ -29,7 +29,9 @@ class Look(Struct, frozen=True, kw_only=True):
     withheld: AbstractSet[tuple[str, Side]] = frozenset()
     """An open of ours is unanswered: new unmatched orders of these are not announced yet."""
     unread: AbstractSet[Ticket] = frozenset()
-    """New orders whose symbol's terms or price are still being read: not announced yet either."""
+    """Orders that are new, grew or filled, and whose symbol's terms or price are still being read: that is
+    not announced yet either.
+    """
     clock_offset_minutes: int | None = None
     missed_since_utc: datetime | None = None
     """For a book whose record was never written: since when the account has been watched."""
@@ -39,8 +41,10 @@ class Look(Struct, frozen=True, kw_only=True):
     Frames of one action come one after another, and the deal is mostly in the last of them; a
     frame that comes late shows a change that never was. The next look after this wait settles it.
     """
-    history_at_utc: datetime | None = None
-    """The newest look that history was read for, this one included."""
+    has_history: bool = False
+    """It was read for this look."""
+    history_asked_at_utc: datetime | None = None
+    """When the newest that was read, for this look or before it, was asked for."""
     history_lag_s: float = 5.0
     """So long after a list shows a change history may still not have it."""
 

@@ -17,7 +17,7 @@ from copypro.values import Lots, RootId, Ticket
 from msgspec import structs
 
 from copypro_account_watcher.seen import late_rows, missed, positions
-from copypro_account_watcher.seen.book import Book, Root
+from copypro_account_watcher.seen.book import Book, Root, Shape
 from copypro_account_watcher.seen.evidence import (
     Piece,
     Rows,
@@ -453,21 +453,25 @@ def _belongs_to_known(rec: Recording, rows: Rows, row: ClosedOrder) -> bool:
             else:
                 _pay(rec, rows, row, root)
             return True
-    of_row = shape(row)
     for root in book.roots.values():
-        if (root.shape == of_row and row.ticket > root.tickets[0]) and (
+        if _is_alike(row, root.shape, root.tickets) and (
             root.ticket in rec.missing or root.unrowed_lots >= row.lots > 0
         ):
             _pay(rec, rows, row, root)
             return True
     for closed in book.closed.values():
-        if (closed.shape == of_row and row.ticket > closed.tickets[0]) and (
-            closed.unrowed_lots >= row.lots > 0
-        ):
+        if _is_alike(row, closed.shape, closed.tickets) and (closed.unrowed_lots >= row.lots > 0):
             late_rows.row_of_closed_came(rec, closed, row)
             rows.use(row.ticket)
             return True
     return False
+
+
+def _is_alike(row: ClosedOrder, of: Shape | None, tickets: Sequence[Ticket]) -> bool:
+    """It may be of a chain with these tickets: unless it went on as one beyond the next of them."""
+    rest = to_ticket(row.comment)
+    is_beside = rest is not None and any(row.ticket < ticket < rest for ticket in tickets)
+    return of == shape(row) and row.ticket > tickets[0] and not is_beside
 
 
 def _is_before(row: ClosedOrder, tickets: Sequence[Ticket]) -> bool:

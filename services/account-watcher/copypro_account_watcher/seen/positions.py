@@ -106,7 +106,7 @@ def is_proof(
     growth hid beside them, unless no other row comes. `is_short`: the list, that has nothing in its
     place, may be; then not by what history has of before its first list either.
     """
-    seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
+    seen = _since_seen(rec, ended, root)
     is_of_before = not any(p.row in seen or name(p.row) in rec.book.ends for p in pieces)
     if is_short and is_of_before:
         return rec.doubts.asked("owed", root.root)
@@ -127,13 +127,24 @@ def all_that_is_told(
     late told of a growth that never was, which no list has shown, or of a close that was taken for a
     part; history, read so much later, has no more. A part of what ever opened is no proof.
     """
-    seen = [row for row in ended if not is_unseen(rec.book, rec.look, row, root)]
+    seen = _since_seen(rec, ended, root)
     owed, closed = root.unrowed_lots, _lots(seen)
     is_all = closed >= root.open_lots - root.unproved_lots
     is_all = is_all or rows.closed_lots(root) >= root.ever_lots - root.unproved_lots - owed
     if closed <= owed or not is_all or not rec.doubts.asked("less", root.root):
         return None
     return [Piece(row, row.lots) for row in seen if row.lots > 0]
+
+
+def _since_seen(rec: Recording, ended: Sequence[ClosedOrder], root: Root) -> list[ClosedOrder]:
+    """Without what closed before its position was first seen: by its time or, whatever the broker's clock
+    is, since it came with its first list.
+    """
+    return [
+        row
+        for row in ended
+        if name(row) not in rec.book.parts and not is_unseen(rec.book, rec.look, row, root)
+    ]
 
 
 def _lots(rows: Sequence[ClosedOrder]) -> Decimal:
@@ -147,6 +158,8 @@ def _grown(
     missed, since what is added has a deal of its own, and what closes a part adds nothing. In a list
     that deal is proof.
     """
+    if order.ticket in rec.look.unread:
+        return
     is_as_before = order.deal is not None and order.deal == root.deal
     is_part = rec.look.seen is Seen.LIVE and any(r.ticket in root.tickets for r in rec.look.closed)
     is_former = (order.lots, order.open_price) in root.past or is_as_before or is_part

@@ -20,9 +20,14 @@ class Shown(Struct, frozen=True, kw_only=True):
     """As what an entry counts that this shows first."""
     closed: tuple[ClosedOrder, ...] = ()
     operations: tuple[BalanceOperation, ...] = ()
-    has_history: bool = False
+    history_asked_at: float | None = None
+    """On the monotonic clock; None: it was not read."""
     asked_at: float | None = None
     """On the monotonic clock; None: a frame, which may be of any time."""
+
+    @property
+    def has_history(self) -> bool:
+        return self.history_asked_at is not None
 
     @property
     def is_whole(self) -> bool:

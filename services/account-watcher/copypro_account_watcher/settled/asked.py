@@ -125,9 +125,9 @@ def is_below_target(
     spec, least = memory.live.any_spec(copy.symbol), Decimal(0)
     for leg in together:
         left, target = copy.left_of(leg), leg.original_lots
-        if left < 1:
-            if spec is None:
-                continue  # for all that is known nothing of it need be left
+        if spec is None and leg.lots > leg.original_lots * left:
+            continue  # so much is still to be closed that nothing of it need be left
+        if spec is not None and left < 1:
             has_stop, rest = leg.set_stop_loss is not None, copy.options.small_rest
             target = target_lots(leg.original_lots, left, spec, has_stop, rest)
         least += min(target, leg.lots, target if leg.asked_lots is None else leg.asked_lots)

@@ -507,6 +507,7 @@ def _later(
             limits.later_close_first_s * 2 ** min(copy.tries, 16), limits.later_close_cap_s
         )
     copy.tries += 1
+    copy.not_before_for = attempt.kind
     copy.not_before_utc = now + timedelta(seconds=max(wait_s, at_least_s * limits.code_wait_share))
 
 
