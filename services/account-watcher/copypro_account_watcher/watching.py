@@ -75,6 +75,8 @@ class Watching:
         self._market, self._protecting, self._proving = market, protecting, proving
         self._agent = agent
         self._caught_up = False
+        self._connected_at = -inf
+        """When the first look of the last session succeeded."""
         self._orders_alone_since: float | None = None
         """Lists have shown no positions beside used margin, only orders."""
         self._unproved_since: float | None = None
@@ -116,7 +118,7 @@ class Watching:
 
     async def _run(self) -> None:
         host, session = self._host, self._session
-        failures = 0
+        failures = brief = 0
         while True:
             session.credentials_changed.clear()
             registration = self._usable()
@@ -136,12 +138,20 @@ class Watching:
             except CredentialsRefused as error:
                 await self._refused(holders, error)
             except TerminalError as error:
-                failures = 1 if self._memory.live.connected else failures + 1
+                if not self._memory.live.connected:
+                    failures += 1
+                else:
+                    failures = brief = 1 if self._has_stood() else brief + 1
                 await self._lost(error)
             finally:
                 await self.disconnect()
             if failures:
                 await self._pause(host.limits.reconnect_s(failures))
+
+    def _has_stood(self) -> bool:
+        """So long that the next login may follow at once."""
+        stood_s = self._host.monotonic() - self._connected_at
+        return stood_s >= self._host.limits.session_stood_s
 
     async def _pause(self, seconds: float) -> None:
         """Until then, or until a password changed."""
@@ -325,6 +335,7 @@ class Watching:
         account = memory.known
         if not session.is_current:
             return
+        self._connected_at = host.monotonic()
         memory.live.connected, session.ended_by = True, ""
         turn = Turn(host.clock())
         account.info, account.connected = info, True
