@@ -91,6 +91,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     history_margin_s: float = 86_400.0
     history_session_s: float = 900.0
     """Where something is to be proved and history cannot be read for so long, the account logs in anew."""
+    say_again_s: float = 900.0
+    """What fails on and on is said once per cause, and again after so long."""
     import_days: int = 3650
     import_page_days: int = 90
     import_again_first_s: float = 10.0

@@ -81,7 +81,6 @@ class Watching:
         """Lists have shown no positions beside used margin, only orders."""
         self._unproved_since: float | None = None
         """Something is to be proved, and this session cannot read history."""
-        self._said_unread_at = -inf
         self._streams = 0
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
@@ -430,14 +429,16 @@ class Watching:
         has_positions = any(not order.kind.is_pending for order in snapshot.orders)
         if snapshot.figures.margin <= 0 or has_positions:
             self._orders_alone_since = None
+            self._session.said.over("list")
             return True
         limits = self._host.limits
         now, since = self._host.monotonic(), self._orders_alone_since
         since = self._orders_alone_since = (since or now) if snapshot.orders else None
         if since is not None and now - since >= limits.margined_orders_s:
             return True
-        text = "a list without positions beside used margin is not believed"
-        logger.warning(text, account=self._memory.id)
+        if self._session.said.is_news("list", ""):
+            text = "a list without positions beside used margin is not believed"
+            logger.warning(text, account=self._memory.id)
         return False
 
     async def _read_evidence(self, terminal: Terminal) -> bool:
@@ -458,24 +459,19 @@ class Watching:
         try:
             history = await terminal.history(_naive(since), _naive(now + offset + margin))
         except (Refused, Unavailable) as error:
-            self._say_unread(error.code)
+            if self._session.said.is_news("history", error.code):
+                logger.warning("history not read", account=memory.id, code=error.code)
             if self._is_unproved_for_long():
                 # Bridges load history at the login: in this session it may never come.
                 raise
             self._looking.put_off_history()
             return True
-        self._unproved_since, self._said_unread_at = None, -inf
+        self._unproved_since = None
+        self._session.said.over("history")
         looked = await self._snapshot(terminal, history)
         if not looked and wanted_at is not None:
             self._looking.history_by(wanted_at)
         return looked
-
-    def _say_unread(self, code: str) -> None:
-        """Now and then, as long as it goes on: it is asked for with each look."""
-        now = self._host.monotonic()
-        if now - self._said_unread_at >= self._host.limits.history_session_s:
-            self._said_unread_at = now
-            logger.warning("history not read", account=self._memory.id, code=code)
 
     def _is_unproved_for_long(self) -> bool:
         if not (self._looking.missing or self._memory.in_doubt):
