@@ -425,6 +425,25 @@ def test_sessions_that_are_lost_after_a_moment_are_begun_ever_more_seldom() -> N
     run(work())
 
 
+def test_a_stream_that_does_not_open_is_said_once_per_cause() -> None:
+    """It was said at each try, for each account, as long as a proxy lets none through."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            with capture_logs() as lines:
+                for reason in ("lost", "refused", "refused", "refused"):
+                    bridge.loses_stream(reason)
+                    await asyncio.sleep(5.0)
+                bridge.reopens_stream()
+                bridge.loses_stream("refused")
+                await asyncio.sleep(5.0)
+            said = [line["reason"] for line in lines if line["event"] == "stream lost"]
+            assert said == ["lost", "refused", "refused"]
+
+    run(work())
+
+
 def test_of_an_account_whose_session_has_just_ended_nothing_is_said_of_what_stands() -> None:
     """What was known of it was still taken for what stands: "not open" would have a person settle as
     nothing what no list can show.

@@ -257,8 +257,11 @@ class Watching:
                         self._caught_up = False
                         self._streams += 1
                         self._stream_open.clear()
-                        logger.info("stream lost", account=self._memory.id, reason=update.reason)
+                        if self._session.said.is_news("stream", update.reason):
+                            account = self._memory.id
+                            logger.info("stream lost", account=account, reason=update.reason)
                     case StreamOpened():
+                        self._session.said.over("stream")
                         self._caught_up = False
                         self._streams += 1
                         self._stream_open.set()
