@@ -12,6 +12,7 @@ import inspect
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 def pytest_configure(config: pytest.Config) -> None:
     """Several workers share one broker and one mongod, started before any of them."""
     load_profile()
+    # Servers have sessions of their own: ended as by Ctrl-C, a run takes them along.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.setdefault("JDK_JAVA_OPTIONS", JVM)
     shares = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if not shares or "not slow" in config.getoption("markexpr", "") or _has_docker():

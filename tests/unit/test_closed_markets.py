@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from copypro import messages as m
 from copypro import topics
-from copypro.options import RiskType
+from copypro.options import CopierOptions, RiskType
 from copypro_standalone.backtest.virtual_time import run
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from tests.unit.slave_builders import context, opens
-from tests.unit.watched import ACCOUNT, REGISTRATION, Watched, now, watched
+from tests.unit.watched import ACCOUNT, LIMITS, REGISTRATION, Watched, now, watched
 
 WEEKEND_S = 40 * 3600.0
 SIZED = (m.AttemptStarted, m.CopyDenied)
@@ -56,5 +58,30 @@ def test_what_is_traded_itself_has_a_price_of_now(quiet_s: float) -> None:
             account.bridge.quiet_s = {"EURUSD": quiet_s}
             events = await told_of_a_trade(account, "EURUSD")
             assert [event.code for event in events] == ["EXPIRED"]
+
+    run(work())
+
+
+@pytest.mark.parametrize("symbol", ["EURUSD", "BTCUSD"])
+def test_a_market_that_stays_closed_fills_no_log(symbol: str) -> None:
+    """A line each few seconds for each symbol, the whole weekend."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            bridge.names = ["EURUSD", "BTCUSD"]
+            bridge.quiet_s = {"EURUSD": WEEKEND_S, "BTCUSD": WEEKEND_S}
+            quarter_s = LIMITS.say_again_s
+
+            async def said(seconds: float) -> list[str]:
+                with capture_logs() as lines:
+                    await asyncio.sleep(seconds)
+                return [line["need"] for line in lines if line["event"] == "a read failed"]
+
+            await account.open(symbol=symbol, options=CopierOptions(max_age_s=WEEKEND_S))
+            assert await said(quarter_s / 2) == [f"a price of {symbol}"]
+            assert await said(quarter_s) == [f"a price of {symbol}"]
+            bridge.gone = {symbol}
+            assert await said(quarter_s / 2) != [], "it is another cause"
 
     run(work())

@@ -484,7 +484,8 @@ def test_an_import_goes_on_where_the_session_before_ended() -> None:
     past = Paged()
 
     async def work() -> None:
-        async with watched(WatcherLimits(), platform=Platform.MT4, history_takes_s=0.5) as account:
+        limits = WatcherLimits(session_stood_s=0.0)
+        async with watched(limits, platform=Platform.MT4, history_takes_s=0.5) as account:
             account.bridge.tells = past.tells
             for _ in range(20):
                 await asyncio.sleep(3.0)

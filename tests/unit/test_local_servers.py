@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,9 @@ import pytest
 
 from infra.local.__main__ import start, state_of, stop
 from infra.local.servers import Server
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux alone tells")
 
@@ -50,3 +55,36 @@ def test_a_process_that_only_has_its_number_is_left_alone(
     assert state_of(Sleeper(tmp_path)) == "down"
     stop(Sleeper(tmp_path))
     assert another.poll() is None
+
+
+STAYS = """
+import time
+from pathlib import Path
+from tests.conftest import own_server
+from tests.unit.test_local_servers import Sleeper
+
+def test_stays(tmp_path):
+    server = Sleeper(tmp_path)
+    with own_server(server):
+        Path(__file__).with_suffix(".pid").write_text(str(server.pid))
+        time.sleep(600)
+"""
+
+
+async def test_a_run_of_the_tests_that_is_ended_takes_its_servers_along(tmp_path: Path) -> None:
+    """By SIGTERM, as from `timeout` or CI that is called off: they went on for ever."""
+    test = tmp_path / "test_stays.py"
+    test.write_text(STAYS)
+    noted = test.with_suffix(".pid")
+    plain = ("-q", "-p", "tests.conftest", "-c", os.devnull, "--rootdir", str(tmp_path))
+    command = (sys.executable, "-m", "pytest", *plain, str(test))
+    run = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    try:
+        await until(lambda: noted.exists() and noted.read_text() != "")
+        server = Path("/proc") / noted.read_text()
+        run.terminate()
+        assert await run.wait() == pytest.ExitCode.INTERRUPTED
+        assert not server.exists()
+    finally:
+        if run.returncode is None:
+            run.kill()

@@ -33,8 +33,8 @@ async def test_while_the_bridge_is_down_it_is_said_once_and_again_for_another_re
     mine = registration("mine", Rights.NONE, unproved="sealed")
     memory = Memory(AccountId("a"), WatcherLimits())
     memory.account = account_of(mine)
-    host = SimpleNamespace(clock=lambda: NOW, commit=commit)
-    one = Proving(memory, cast(Any, host), Session(memory), cast(Any, None), commit)
+    host: Any = SimpleNamespace(clock=lambda: NOW, commit=commit)
+    one = Proving(memory, host, Session(memory, host), cast(Any, None), commit)
     with capture_logs() as lines:
         for code in ("UNREACHABLE", "UNREACHABLE", "HTTP_500", "HTTP_500"):
             await one._delay(mine, TerminalError(code, f"{code} it is"))

@@ -395,6 +395,55 @@ def test_a_session_that_shows_no_list_is_one_more_try_in_vain() -> None:
     run(work())
 
 
+def test_sessions_that_are_lost_after_a_moment_are_begun_ever_more_seldom() -> None:
+    """Each was logged in to after a second, for ever: brokers lock accounts for it, and the log held
+    two facts of each. One that is lost once is back at once.
+    """
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+
+            async def lost_after(seconds: float) -> None:
+                before = len(account.told(m.AccountConnected))
+                await asyncio.sleep(seconds)
+                bridge.ends_session(reconnects_s=0.0)
+                await account.until(lambda: len(account.told(m.AccountConnected)) > before)
+
+            tries = len(bridge.logins)
+            for _ in range(10):
+                await lost_after(1.0)
+            began = now()
+            await lost_after(1.0)
+            assert (now() - began).total_seconds() > 60
+            await lost_after(40.0)
+            began = now()
+            await lost_after(40.0)
+            assert (now() - began).total_seconds() < 42
+            assert len(bridge.logins) - tries == 13
+
+    run(work())
+
+
+def test_a_stream_that_does_not_open_is_said_once_per_cause() -> None:
+    """It was said at each try, for each account, as long as a proxy lets none through."""
+
+    async def work() -> None:
+        async with watched() as account:
+            bridge = account.bridge
+            with capture_logs() as lines:
+                for reason in ("lost", "refused", "refused", "refused"):
+                    bridge.loses_stream(reason)
+                    await asyncio.sleep(5.0)
+                bridge.reopens_stream()
+                bridge.loses_stream("refused")
+                await asyncio.sleep(5.0)
+            said = [line["reason"] for line in lines if line["event"] == "stream lost"]
+            assert said == ["lost", "refused", "refused"]
+
+    run(work())
+
+
 def test_of_an_account_whose_session_has_just_ended_nothing_is_said_of_what_stands() -> None:
     """What was known of it was still taken for what stands: "not open" would have a person settle as
     nothing what no list can show.

@@ -37,6 +37,7 @@ from copypro.trading import (
     OrdersSeen,
     Quote,
     Snapshot,
+    StreamLost,
     StreamOpened,
     SymbolSpec,
     TradeRequest,
@@ -145,6 +146,9 @@ class Bridge:
     def reopens_stream(self) -> None:
         """No frame told what happened just before."""
         self._frames.put_nowait(StreamOpened())
+
+    def loses_stream(self, reason: str) -> None:
+        self._frames.put_nowait(StreamLost(reason=reason))
 
     @property
     def has_shown_all(self) -> bool:

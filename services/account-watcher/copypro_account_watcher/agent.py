@@ -62,7 +62,7 @@ class AccountAgent:
         self.memory = memory = Memory(account, host.limits)
         self.calls: set[asyncio.Task[None]] = set()
         self._host = host
-        self._session = session = Session(memory)
+        self._session = session = Session(memory, host)
         self._keys = keys = Keys(memory, host)
         self._market = market = Market(memory, host, session, self._wake_soon, self._look_now)
         self._permission = Permission(memory, host)

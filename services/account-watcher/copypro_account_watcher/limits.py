@@ -91,6 +91,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     history_margin_s: float = 86_400.0
     history_session_s: float = 900.0
     """Where something is to be proved and history cannot be read for so long, the account logs in anew."""
+    say_again_s: float = 900.0
+    """What fails on and on is said once per cause, and again after so long."""
     import_days: int = 3650
     import_page_days: int = 90
     import_again_first_s: float = 10.0
@@ -100,6 +102,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """So often a past without a payment is read before it is taken for whole."""
     reconnect_first_s: float = 1.0
     reconnect_cap_s: float = 60.0
+    session_stood_s: float = 30.0
+    """Sessions that are lost sooner, one after the other, wait ever longer for the next one."""
     publish_every_s: float = 1.0
     alive_every_s: float = 30.0
     equity_every_s: float = 60.0

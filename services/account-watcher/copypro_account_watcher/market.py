@@ -74,8 +74,12 @@ class Market:
         try:
             code = await _why_not_warm(terminal)
             if code:
-                logger.info("the bridge gives no connection yet", code=code)
+                if self._session.said.is_news("warm", code):
+                    text = "the bridge gives no connection yet"
+                    logger.info(text, account=self._memory.id, code=code)
                 await asyncio.sleep(self._host.limits.reconnect_first_s)
+            else:
+                self._session.said.over("warm")
         finally:
             self._wake(self._waiting.pop(None, ()))
 
@@ -86,13 +90,15 @@ class Market:
             await self._learn(need, terminal)
             live.mono = self._host.monotonic()
             live.learn_answered(copy, need)
+            self._session.said.over(need)
         except TerminalError as error:
             live.mono = self._host.monotonic()
             live.learn_missing(need)
             if error.code == "INVALID_SYMBOL":
                 live.forget_names()
-            level = logger.info if isinstance(error, Refused) else logger.warning
-            level("a read failed", account=self._memory.id, need=str(need), code=error.code)
+            if self._session.said.is_news(need, error.code):
+                level = logger.info if isinstance(error, Refused) else logger.warning
+                level("a read failed", account=self._memory.id, need=str(need), code=error.code)
         finally:
             self._wake(self._waiting.pop(need, ()))
 

@@ -6,17 +6,21 @@ import asyncio
 
 from copypro.ports import Terminal
 
+from copypro_account_watcher.host import Host
 from copypro_account_watcher.memory import Memory
+from copypro_account_watcher.said import Said
 from copypro_account_watcher.seen.clock import ClockOffset
 
 
 class Session:
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, host: Host) -> None:
         self.terminal: Terminal | None = None
         self.ended_by = ""
         """The code that the last session ended with, or that there was none for."""
         self.offset = ClockOffset()
         """The broker's clock: it outlives the session."""
+        self.said = Said(host)
+        """It outlives the session too: what each one meets anew is not news."""
         self.look_wanted = asyncio.Event()
         self.credentials_changed = asyncio.Event()
         self._memory = memory

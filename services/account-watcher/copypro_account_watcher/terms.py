@@ -106,11 +106,13 @@ class Terms:
         try:
             async with self._room:
                 await self._ask(need, terminal)
+            self._session.said.over(need)
         except TerminalError as error:
             # The event goes out without it; whoever needs it says so by its code.
-            logger.warning(
-                "a read failed", account=self._memory.id, need=str(need), code=error.code
-            )
+            if self._session.said.is_news(need, error.code):
+                logger.warning(
+                    "a read failed", account=self._memory.id, need=str(need), code=error.code
+                )
 
     async def _ask(self, need: Need, terminal: Terminal) -> None:
         match need:

@@ -76,11 +76,12 @@ class Watching:
         self._market, self._protecting, self._proving = market, protecting, proving
         self._agent = agent
         self._caught_up = False
+        self._connected_at = -inf
+        """When the first look of the last session succeeded."""
         self._orders_alone_since: float | None = None
         """Lists have shown no positions beside used margin, only orders."""
         self._unproved_since: float | None = None
         """Something is to be proved, and this session cannot read history."""
-        self._said_unread_at = -inf
         self._streams = 0
         """Counts openings and losses of the stream: a snapshot belongs to one of them."""
         self._stream_open = asyncio.Event()
@@ -117,7 +118,7 @@ class Watching:
 
     async def _run(self) -> None:
         host, session = self._host, self._session
-        failures = 0
+        failures = brief = 0
         while True:
             session.credentials_changed.clear()
             registration = self._usable()
@@ -137,12 +138,20 @@ class Watching:
             except CredentialsRefused as error:
                 await self._refused(holders, error)
             except TerminalError as error:
-                failures = 1 if self._memory.live.connected else failures + 1
+                if not self._memory.live.connected:
+                    failures += 1
+                else:
+                    failures = brief = 1 if self._has_stood() else brief + 1
                 await self._lost(error)
             finally:
                 await self.disconnect()
             if failures:
                 await _within(host.limits.reconnect_s(failures), session.credentials_changed)
+
+    def _has_stood(self) -> bool:
+        """So long that the next login may follow at once."""
+        stood_s = self._host.monotonic() - self._connected_at
+        return stood_s >= self._host.limits.session_stood_s
 
     def _usable(self) -> Registration | None:
         """As it is now: what is proved meanwhile changes the agent's own."""
@@ -235,8 +244,11 @@ class Watching:
                         self._caught_up = False
                         self._streams += 1
                         self._stream_open.clear()
-                        logger.info("stream lost", account=self._memory.id, reason=update.reason)
+                        if self._session.said.is_news("stream", update.reason):
+                            account = self._memory.id
+                            logger.info("stream lost", account=account, reason=update.reason)
                     case StreamOpened():
+                        self._session.said.over("stream")
                         self._caught_up = False
                         self._streams += 1
                         self._stream_open.set()
@@ -298,6 +310,7 @@ class Watching:
         account = memory.known
         if not session.is_current:
             return
+        self._connected_at = host.monotonic()
         memory.live.connected, session.ended_by = True, ""
         turn = Turn(host.clock())
         account.info, account.connected = info, True
@@ -393,14 +406,16 @@ class Watching:
         has_positions = any(not order.kind.is_pending for order in snapshot.orders)
         if snapshot.figures.margin <= 0 or has_positions:
             self._orders_alone_since = None
+            self._session.said.over("list")
             return True
         limits = self._host.limits
         now, since = self._host.monotonic(), self._orders_alone_since
         since = self._orders_alone_since = (since or now) if snapshot.orders else None
         if since is not None and now - since >= limits.margined_orders_s:
             return True
-        text = "a list without positions beside used margin is not believed"
-        logger.warning(text, account=self._memory.id)
+        if self._session.said.is_news("list", ""):
+            text = "a list without positions beside used margin is not believed"
+            logger.warning(text, account=self._memory.id)
         return False
 
     async def _read_evidence(self, terminal: Terminal) -> bool:
@@ -422,24 +437,19 @@ class Watching:
         try:
             history = await terminal.history(_naive(since), _naive(now + offset + margin))
         except (Refused, Unavailable) as error:
-            self._say_unread(error.code)
+            if self._session.said.is_news("history", error.code):
+                logger.warning("history not read", account=memory.id, code=error.code)
             if self._is_unproved_for_long():
                 # Bridges load history at the login: in this session it may never come.
                 raise
             self._looking.put_off_history()
             return True
-        self._unproved_since, self._said_unread_at = None, -inf
+        self._unproved_since = None
+        self._session.said.over("history")
         looked = await self._snapshot(terminal, (history, asked_at))
         if not looked and wanted_at is not None:
             self._looking.history_by(wanted_at)
         return looked
-
-    def _say_unread(self, code: str) -> None:
-        """Now and then, as long as it goes on: it is asked for with each look."""
-        now = self._host.monotonic()
-        if now - self._said_unread_at >= self._host.limits.history_session_s:
-            self._said_unread_at = now
-            logger.warning("history not read", account=self._memory.id, code=code)
 
     @property
     def _is_proof_owed(self) -> bool:
