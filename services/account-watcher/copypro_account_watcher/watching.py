@@ -384,8 +384,9 @@ class Watching:
             has_history=history is not None,
             asked_at=asked_at,
         )
-        await self._looking.look(shown)
+        # What frames show from now on came after this list: they wait for it to be looked at.
         self._caught_up = streams == self._streams and self._stream_open.is_set()
+        await self._looking.look(shown)
         return True
 
     async def _whole_list(self, terminal: Terminal, *, holds: bool = False) -> Taken | None:
