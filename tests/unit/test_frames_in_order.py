@@ -26,6 +26,30 @@ def opens_in(account: Watched, ticket: int, symbol: str, takes_s: float) -> Open
 
 
 @pytest.mark.parametrize("platform", Platform)
+def test_history_does_not_overtake_frames_that_wait(platform: Platform) -> None:
+    async def work() -> None:
+        async with watched(platform=platform) as account:
+            bridge = account.bridge
+            closes(account, opens(account, 5), "1")
+            await asyncio.sleep(30)
+            bridge.history_takes_s = 1.0
+            read = bridge.histories
+            bridge.reopens_stream()
+            await account.until(lambda: bridge.histories > read)
+            opens_in(account, 7, "GBPUSD", 0.9)
+            await asyncio.sleep(0.3)
+            bridge.frame()
+            await asyncio.sleep(0.1)
+            brief = opens(account, 8)
+            await asyncio.sleep(0.2)
+            closes(account, brief, "5")
+            await account.until(lambda: "8" in over(account))
+            assert seen_as(account)["8"] is Seen.LIVE
+
+    run(work())
+
+
+@pytest.mark.parametrize("platform", Platform)
 def test_frames_wait_while_a_first_list_is_looked_at(platform: Platform) -> None:
     async def work() -> None:
         async with watched(platform=platform) as account:

@@ -85,6 +85,8 @@ class Watching:
         self._stream_open = asyncio.Event()
         self._newest: OrdersSeen | None = None
         """The last frame."""
+        self._no_frame_waits = asyncio.Event()
+        """Else one is being looked at, and others may be behind it."""
         self._holding = asyncio.Lock()
         self._held: list[OrdersSeen] | None = None
         """Frames that wait for a snapshot; None: none has to."""
@@ -216,6 +218,7 @@ class Watching:
             # What was opened and closed, paid in or out meanwhile is only in history.
             self._looking.owe_history()
         self._stream_open.clear()
+        self._no_frame_waits.set()
         frames = asyncio.create_task(self._frames_loop(terminal))
         looks = asyncio.create_task(self._looks_loop(terminal, info))
         changed = asyncio.create_task(self._until_replaced(registration))
@@ -243,7 +246,9 @@ class Watching:
                         elif self._held is not None:
                             self._held.append(update)
                         else:
+                            self._no_frame_waits.clear()
                             await self._looking.frame(update)
+                            self._no_frame_waits.set()
                     case StreamLost():
                         self._caught_up = False
                         self._streams += 1
@@ -455,10 +460,20 @@ class Watching:
             self._looking.put_off_history()
             return True
         self._unproved_since, self._said_unread_at = None, -inf
+        await self._after_frames()
         looked = await self._snapshot(terminal, history)
         if not looked and wanted_at is not None:
             self._looking.history_by(wanted_at)
         return looked
+
+    async def _after_frames(self) -> None:
+        """What history tells as over may stand in frames that came before it and wait, if not too long."""
+        try:
+            async with asyncio.timeout(self._host.limits.frames_held_s):
+                while not self._no_frame_waits.is_set():
+                    await self._no_frame_waits.wait()
+        except TimeoutError:
+            return
 
     def _say_unread(self, code: str) -> None:
         """Now and then, as long as it goes on: it is asked for with each look."""
