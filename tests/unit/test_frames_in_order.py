@@ -68,3 +68,32 @@ def test_frames_wait_while_a_first_list_is_looked_at(platform: Platform) -> None
             assert seen_as(account)["8"] is Seen.LIVE
 
     run(work())
+
+
+@pytest.mark.parametrize("is_on_its_way", [False, True])
+@pytest.mark.parametrize("platform", Platform)
+def test_frames_that_come_while_a_first_list_is_read_are_looked_at_after_it(
+    platform: Platform, is_on_its_way: bool
+) -> None:
+    """One that was asked for before the stream was lost is none: it is asked for again."""
+
+    async def work() -> None:
+        async with watched(platform=platform) as account:
+            bridge = account.bridge
+            closes(account, opens(account, 5), "1")
+            await asyncio.sleep(30)
+            bridge.snapshot_takes_s = 1.0
+            asked = bridge.snapshots
+            if not is_on_its_way:
+                bridge.reopens_stream()
+            await account.until(lambda: bridge.snapshots > asked)
+            if is_on_its_way:
+                bridge.reopens_stream()
+            await asyncio.sleep(0.3)
+            brief = opens(account, 8)
+            await asyncio.sleep(0.2)
+            closes(account, brief, "5")
+            await account.until(lambda: "8" in over(account))
+            assert seen_as(account)["8"] is Seen.LIVE
+
+    run(work())

@@ -38,7 +38,7 @@ from copypro_account_watcher.planned.live import Live
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Holders, Proving, unseal
 from copypro_account_watcher.seen.clock import ClockOffset
-from copypro_account_watcher.seen.shown import Shown, are_the_same_trades
+from copypro_account_watcher.seen.shown import Shown, are_the_same_trades, by_frame
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
@@ -87,6 +87,8 @@ class Watching:
         """The last frame."""
         self._no_frame_waits = asyncio.Event()
         """Else one is being looked at, and others may be behind it."""
+        self._since_asked: list[OrdersSeen] = []
+        """Frames that came since then, while a stream's first list was on its way."""
         self._holding = asyncio.Lock()
         self._held: list[OrdersSeen] | None = None
         """Frames that wait for a snapshot; None: none has to."""
@@ -242,6 +244,7 @@ class Watching:
                     case OrdersSeen():
                         self._newest = update
                         if not self._caught_up:
+                            self._since_asked.append(update)
                             self._session.look_soon()
                         elif self._held is not None:
                             self._held.append(update)
@@ -356,6 +359,7 @@ class Watching:
         """A look at the whole list, beside history that was read before it. False: there was no list
         that could be believed. `is_owed`: somebody waits for it, so frames may have to wait as well.
         """
+        self._since_asked = []
         for _ in range(self._host.limits.snapshot_tries):
             taken = await self._whole_list(terminal)
             if taken is not None:
@@ -391,7 +395,8 @@ class Watching:
         )
         # What frames show from now on came after this list: they wait for it to be looked at.
         self._caught_up = streams == self._streams and self._stream_open.is_set()
-        await self._looking.look(shown)
+        since, self._since_asked = self._since_asked, []
+        await self._looking.look(shown, *map(by_frame, since))
         return True
 
     async def _whole_list(self, terminal: Terminal, *, holds: bool = False) -> Taken | None:
