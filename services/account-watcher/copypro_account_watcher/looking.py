@@ -413,7 +413,8 @@ class Looking:
             and opened_at is not None
             and not getattr(message, "from_pending", False)
         ):
-            is_old = message.seen_at_utc - opened_at > timedelta(seconds=limit_s)
+            age_s = (message.seen_at_utc - opened_at).total_seconds()
+            is_old = self._session.offset.is_older(age_s, limit_s, message.seen_at_utc)
             seen = Seen.MISSED if is_old else seen
         return message if seen is message.seen else msgspec.structs.replace(message, seen=seen)
 
