@@ -261,3 +261,13 @@ def test_ticks_are_believed_more() -> None:
     clock.see_both(*opened(180), NOW)
     ticks(clock, 120)
     assert clock.minutes == 120
+
+
+def test_what_seems_an_hour_old_is_of_now_where_a_remembered_clock_was_put_back() -> None:
+    clock, limit_s = ClockOffset(180), 15.0
+    assert not clock.is_older(3601, limit_s, NOW)
+    assert clock.is_older(1800, limit_s, NOW)
+    assert clock.is_older(7200, limit_s, NOW)
+    now = ticks(clock, 180)
+    assert clock.is_older(3601, limit_s, now)
+    assert not clock.is_older(3601, limit_s, now + timedelta(days=2))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from copypro import messages as m
 from copypro import topics
 from copypro.errors import Refused, TerminalError, Unavailable
+from copypro.messages import Seen
 from copypro.trading import Done, History, TradeRequest
 from copypro.values import Platform, RegistrationId, Ticket, UserId
 from copypro_account_watcher.limits import WatcherLimits
@@ -462,5 +463,35 @@ def test_of_an_account_whose_session_has_just_ended_nothing_is_said_of_what_stan
             )
             await account.until(lambda: account.told(m.CommandDenied))
             assert account.told(m.CommandDenied)[0].code == "ACCOUNT_CONNECTING"
+
+    run(work())
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_the_first_trade_after_a_restart_is_seen_live_though_clocks_were_put_back(
+    platform: Platform,
+) -> None:
+    """Its symbol's first ticks come with it."""
+    summer, winter = timedelta(hours=3), timedelta(hours=2)
+
+    def at_broker(offset: timedelta) -> datetime:
+        return now().replace(tzinfo=None) + offset
+
+    async def work() -> None:
+        async with watched(platform=platform) as account:
+            bridge, log = account.bridge, account.log
+            bridge.orders = (replace(order(5), opened_at_broker=at_broker(summer)),)
+            bridge.frame()
+            for _ in range(3):
+                await asyncio.sleep(1)
+                bridge.tick(summer)
+            await asyncio.sleep(10)
+        async with watched(platform=platform, log=log, orders=bridge.orders) as account:
+            bridge = account.bridge
+            await asyncio.sleep(1)
+            bridge.orders += (replace(order(6), opened_at_broker=at_broker(winter)),)
+            bridge.frame()
+            await account.until(lambda: len(account.told(m.PositionOpened)) > 1)
+            assert [event.seen for event in account.told(m.PositionOpened)] == [Seen.LIVE] * 2
 
     run(work())

@@ -163,11 +163,11 @@ class Looking:
                 await self.look(shown)
         self._later = None
 
-    async def look(self, shown: Shown) -> None:
-        """A look at the account, after one at what was put off before it."""
+    async def look(self, *shown: Shown) -> None:
+        """Looks at the account, one by one, after one at what was put off before them."""
         earlier, self._put_off = self._put_off, None
         async with self._one_at_a_time:
-            for each in (shown,) if earlier is None else (earlier, shown):
+            for each in shown if earlier is None else (earlier, *shown):
                 await self._look(each)
 
     async def _look(self, shown: Shown) -> None:
@@ -415,7 +415,8 @@ class Looking:
             and opened_at is not None
             and not getattr(message, "from_pending", False)
         ):
-            is_old = message.seen_at_utc - opened_at > timedelta(seconds=limit_s)
+            age_s = (message.seen_at_utc - opened_at).total_seconds()
+            is_old = self._session.offset.is_older(age_s, limit_s, message.seen_at_utc)
             seen = Seen.MISSED if is_old else seen
         return message if seen is message.seen else msgspec.structs.replace(message, seen=seen)
 

@@ -37,7 +37,7 @@ from copypro_account_watcher.memory import Memory
 from copypro_account_watcher.protecting import Protecting
 from copypro_account_watcher.proving import Holders, Proving, unseal
 from copypro_account_watcher.seen.clock import ClockOffset
-from copypro_account_watcher.seen.shown import Shown, are_the_same_trades
+from copypro_account_watcher.seen.shown import Shown, are_the_same_trades, by_frame
 from copypro_account_watcher.session import Session
 from copypro_account_watcher.state import Registration
 from copypro_account_watcher.turn import Turn
@@ -87,6 +87,10 @@ class Watching:
         self._stream_open = asyncio.Event()
         self._newest: OrdersSeen | None = None
         """The last frame."""
+        self._no_frame_waits = asyncio.Event()
+        """Else one is being looked at, and others may be behind it."""
+        self._since_asked: list[OrdersSeen] = []
+        """Frames that came since then, while a stream's first list was on its way."""
         self._holding = asyncio.Lock()
         self._held: list[OrdersSeen] | None = None
         """Frames that wait for a snapshot; None: none has to."""
@@ -212,6 +216,7 @@ class Watching:
             # What was opened and closed, paid in or out meanwhile is only in history.
             self._looking.owe_history()
         self._stream_open.clear()
+        self._no_frame_waits.set()
         frames = asyncio.create_task(self._frames_loop(terminal))
         looks = asyncio.create_task(self._looks_loop(terminal, info))
         changed = asyncio.create_task(self._until_replaced(registration))
@@ -235,11 +240,14 @@ class Watching:
                     case OrdersSeen():
                         self._newest = update
                         if not self._caught_up:
+                            self._since_asked.append(update)
                             self._session.look_soon()
                         elif self._held is not None:
                             self._held.append(update)
                         else:
+                            self._no_frame_waits.clear()
                             await self._looking.frame(update)
+                            self._no_frame_waits.set()
                     case StreamLost():
                         self._caught_up = False
                         self._streams += 1
@@ -337,6 +345,7 @@ class Watching:
         """A look at the whole list, beside history that was read before it. False: there was no list
         that could be believed. `is_owed`: somebody waits for it, so frames may have to wait as well.
         """
+        self._since_asked = []
         for _ in range(self._host.limits.snapshot_tries):
             taken = await self._whole_list(terminal)
             if taken is not None:
@@ -371,8 +380,10 @@ class Watching:
             history_asked_at=history_asked_at,
             asked_at=asked_at,
         )
-        await self._looking.look(shown)
+        # What frames show from now on came after this list: they wait for it to be looked at.
         self._caught_up = streams == self._streams and self._stream_open.is_set()
+        since, self._since_asked = self._since_asked, []
+        await self._looking.look(shown, *map(by_frame, since))
         return True
 
     async def _whole_list(self, terminal: Terminal, *, holds: bool = False) -> Taken | None:
@@ -446,10 +457,20 @@ class Watching:
             return True
         self._unproved_since = None
         self._session.said.over("history")
+        await self._after_frames()
         looked = await self._snapshot(terminal, (history, asked_at))
         if not looked and wanted_at is not None:
             self._looking.history_by(wanted_at)
         return looked
+
+    async def _after_frames(self) -> None:
+        """What history tells as over may stand in frames that came before it and wait, if not too long."""
+        try:
+            async with asyncio.timeout(self._host.limits.frames_held_s):
+                while not self._no_frame_waits.is_set():
+                    await self._no_frame_waits.wait()
+        except TimeoutError:
+            return
 
     @property
     def _is_proof_owed(self) -> bool:

@@ -95,6 +95,13 @@ class ClockOffset:
         if self.minutes is None or now_utc - at_utc < DAY:  # it may have been put back or forward
             self.minutes = minutes
 
+    def is_older(self, age_s: float, limit_s: float, now_utc: datetime) -> bool:
+        """Of what seems so old by this clock. Put back since a tick last confirmed it, what is of now seems
+        an hour old.
+        """
+        may_be_back = self._is_doubtful(now_utc) and abs(age_s - HOUR * 60) <= limit_s
+        return age_s > limit_s and not may_be_back
+
     def _see_back(
         self, time_broker: datetime, minutes: int, residue_s: float, now_utc: datetime
     ) -> None:
