@@ -102,8 +102,10 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """So often a past without a payment is read before it is taken for whole."""
     reconnect_first_s: float = 1.0
     reconnect_cap_s: float = 60.0
-    session_stood_s: float = 30.0
-    """Sessions that are lost sooner, one after the other, wait ever longer for the next one."""
+    session_stood_s: float = 5.0
+    """Sessions that are lost sooner, one after the other, wait ever longer for the next one. Of those that
+    stand longer each moment is worth having, and they are few.
+    """
     publish_every_s: float = 1.0
     alive_every_s: float = 30.0
     equity_every_s: float = 60.0
