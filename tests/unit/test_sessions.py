@@ -372,6 +372,22 @@ def test_a_bridge_that_is_away_for_a_day_is_tried_on_and_on(how: str) -> None:
     run(work())
 
 
+def test_a_bridge_that_is_back_after_an_hour_is_found_within_seconds() -> None:
+    """Its accounts stayed unwatched for up to a minute more."""
+
+    async def work() -> None:
+        async with watched() as account:
+            account.bridge.away = {"connect"}
+            account.bridge.ends_session(reconnects_s=0.0)
+            await asyncio.sleep(3600.0)
+            account.bridge.away = set()
+            began = now()
+            await account.until(lambda: len(account.told(m.AccountConnected)) == 2)
+            assert (now() - began).total_seconds() < 12
+
+    run(work())
+
+
 def test_a_session_that_shows_no_list_is_one_more_try_in_vain() -> None:
     """Each login began to count anew: a bridge that logged in and showed nothing had the broker logged
     in to every second, which brokers lock accounts for.

@@ -102,6 +102,8 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     """So often a past without a payment is read before it is taken for whole."""
     reconnect_first_s: float = 1.0
     reconnect_cap_s: float = 60.0
+    bridge_away_cap_s: float = 10.0
+    """The same of tries that reach no bridge: they ask nothing of a broker, and trades go on meanwhile."""
     session_stood_s: float = 5.0
     """Sessions that are lost sooner, one after the other, wait ever longer for the next one. Of those that
     stand longer each moment is worth having, and they are few.
@@ -122,6 +124,7 @@ class WatcherLimits(Struct, frozen=True, kw_only=True):
     history, which is asked each `missing_every_s`.
     """
 
-    def reconnect_s(self, failures: int) -> float:
+    def reconnect_s(self, failures: int, *, is_bridge_away: bool = False) -> float:
         """Before the next try, after so many in vain: twice as long each time, up to the cap."""
-        return min(self.reconnect_first_s * 2.0 ** min(failures - 1, 16), self.reconnect_cap_s)
+        pause_s = min(self.reconnect_first_s * 2.0 ** min(failures - 1, 16), self.reconnect_cap_s)
+        return min(pause_s, self.bridge_away_cap_s) if is_bridge_away else pause_s

@@ -132,6 +132,7 @@ class Watching:
             session.begin()
             proving = self._proving
             holders = proving.alone(registration)
+            is_away = False
             try:
                 password = await unseal(host.vault, registration, registration.sealed_password)
                 holders = await proving.holders(password)
@@ -146,11 +147,13 @@ class Watching:
                     failures += 1
                 else:
                     failures = brief = 1 if self._has_stood() else brief + 1
+                is_away = session.terminal is None and error.code == "UNREACHABLE"
                 await self._lost(error)
             finally:
                 await self.disconnect()
             if failures:
-                await _within(host.limits.reconnect_s(failures), session.credentials_changed)
+                pause_s = host.limits.reconnect_s(failures, is_bridge_away=is_away)
+                await _within(pause_s, session.credentials_changed)
 
     def _has_stood(self) -> bool:
         """So long that the next login may follow at once."""
