@@ -130,6 +130,11 @@ class KilledWorld(World):
             await self._program.end()
             await self._http.close()
 
+    async def sign_up(self) -> None:
+        """By REST: its users are the program's own."""
+        made = await self.call("SignUp", email="a@example.com", passwordHash="0" * 64)
+        self.key = made["userKey"]
+
     def said(self) -> str:
         return "" if self._program is None else self._program.log.read_text()
 

@@ -49,13 +49,13 @@ def breaks_on_second(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(AccountAgent, "on_command", on_command)
     elif role == "replicator":
-        command = replicating.command
+        take = replicating._take
 
-        def commanded(turn: object, envelope: object) -> None:
+        def taken(turn: object, envelope: object, offset: int, *, is_event: bool) -> None:
             _break_if_second(envelope)
-            command(turn, envelope)  # type: ignore[arg-type]
+            take(turn, envelope, offset, is_event=is_event)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(replicating, "command", commanded)
+        monkeypatch.setattr(replicating, "_take", taken)
     else:
         found = projecting.patches
 
