@@ -168,8 +168,13 @@ def told(action: str, lots: dict[int, float]) -> dict[str, Any]:
         ),
         pytest.param(
             [(OPENED, {1: 1}), (MODIFIED, {1: 2}), (MODIFIED, {1: 1})],
-            [{1}, {1}],
+            [{1}, {1}, {1}],
             id="so is one that grew and shrank",
+        ),
+        pytest.param(
+            [(OPENED, {1: 1}), (MODIFIED, {1: 2}), (MODIFIED, {1: 2})],
+            [{1}, {1}],
+            id="what was added is told by itself",
         ),
         pytest.param(
             [(OPENED, {1: 1}), (CLOSED, {}), (OPENED, {2: 1}), (MODIFIED, {2: 1})],

@@ -192,7 +192,7 @@ class Streams:
 
 def gives_way(frame: OrdersSeen, later: OrdersSeen, known: Sequence[OpenOrder]) -> bool:
     """It tells of no close and no payment, and what it shows beyond what is known stands in the later
-    list: whoever reads that one alone misses no trade that opened and closed, or grew and shrank.
+    list: whoever reads that one alone misses no trade that opened and closed, or grew.
     """
     if frame.closed is not None or frame.operation is not None:
         return False
@@ -202,7 +202,7 @@ def gives_way(frame: OrdersSeen, later: OrdersSeen, known: Sequence[OpenOrder]) 
 
 def _stands_in(orders: Mapping[Ticket, OpenOrder], order: OpenOrder) -> bool:
     other = orders.get(order.ticket)
-    return other is not None and other.kind is order.kind and other.lots >= order.lots
+    return other is not None and other.kind is order.kind and other.lots == order.lots
 
 
 def message_too_big(socket: aiohttp.ClientWebSocketResponse[bool]) -> bool:
